@@ -1,0 +1,71 @@
+"""What any local mailbox can do: take a letter into safety first, deliver it second. `poll` knows no more of delivery than this."""
+
+from collections.abc import Collection, Sequence
+from dataclasses import dataclass
+from typing import Protocol
+
+from fetchrules.errors import DeliveryFailed
+
+
+@dataclass(frozen=True, slots=True)
+class Staged:
+    """A whole letter, written beside the mailbox but not yet in it.
+
+    `size` is in octets as received; `fingerprint` as `fetchrules.delivery.fingerprint` defines it; `head` the first octets of its
+    header (at most 16 KiB), for the journal.
+    """
+
+    name: str
+    size: int
+    fingerprint: str
+    head: bytes
+
+
+class Draft(Protocol):
+    """A letter that is being written. Exactly one of `finish` and `discard` ends it."""
+
+    def write(self, data: bytes) -> None:
+        """Append octets as the remote server sent them. Raises DeliveryFailed (DiskFull, …)."""
+        ...
+
+    def finish(self) -> Staged:
+        """The letter is complete. Not durable before `LocalMailbox.sync`."""
+        ...
+
+    def discard(self) -> None:
+        """Remove what was written. Never raises."""
+        ...
+
+
+class LocalMailbox(Protocol):
+    """One recipient's mailbox on this side.
+
+    `exactly_once`: `commit` can be repeated after a crash without delivering again (Maildir). Otherwise (LMTP, SMTP) a commit
+    whose end was not recorded may deliver a second time.
+    """
+
+    exactly_once: bool
+
+    def prepare(self, octets: int) -> None:
+        """Make sure that about `octets` can be delivered now, and that the mailbox is the one known before. Raises DeliveryFailed."""
+        ...
+
+    def stage(self, key: str) -> Draft:
+        """Begin a letter. `key` names it for ever (source, epoch, uid, ord) and is hashed into the file name."""
+        ...
+
+    def sync(self, staged: Sequence[Staged]) -> None:
+        """Make staged letters durable. Raises DeliveryFailed; the letters are then dropped, for a failed fsync cannot be repeated."""
+        ...
+
+    def commit(self, names: Sequence[str]) -> dict[str, DeliveryFailed]:
+        """Deliver staged letters durably; the ones that could not be, with the reason. A name that is gone was delivered before."""
+        ...
+
+    def discard(self, names: Sequence[str]) -> None:
+        """Remove staged letters that will not be delivered. Never raises."""
+        ...
+
+    def sweep(self, spared: Collection[str]) -> int:
+        """Remove staged files of ours older than 24 hours whose names are not in `spared`; how many."""
+        ...

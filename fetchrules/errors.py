@@ -1,0 +1,184 @@
+"""What can go wrong in a poll, as a small family in which every member answers: what happens next?
+
+An error carries a stable `code` (for the panel, the journal and the commands' JSON; the words in Russian and English live in
+`fetchrules.wording`) and a `detail`: what the server or the system said, which is data and never decides anything.
+"""
+
+from enum import Enum
+from typing import ClassVar
+
+MAX_DETAIL = 200
+"""Characters kept of what a server or the system said."""
+
+
+class Retry(Enum):
+    """When the next attempt makes sense."""
+
+    SOON = "soon"
+    """A fault of the network: a short back-off."""
+    LATER = "later"
+    """The server is busy, asks to wait, or answers nonsense: a long back-off."""
+    AFTER_EDIT = "after_edit"
+    """Repeating it cannot help, and may get the address banned: a human has to change something."""
+
+
+class FetchError(Exception):
+    """A poll, or one step of it, did not succeed. Subclasses say what happened."""
+
+    retry: ClassVar[Retry] = Retry.LATER
+    code: ClassVar[str] = "failed"
+
+    def __init__(self, detail: str = "") -> None:
+        self.detail = printable(detail)
+        super().__init__(f"{self.code}: {self.detail}" if self.detail else self.code)
+
+
+class HostNotFound(FetchError):
+    """The name has no address (or the resolver did not answer)."""
+
+    retry, code = Retry.SOON, "host_not_found"
+
+
+class ConnectFailed(FetchError):
+    """No connection: refused, unreachable, no route."""
+
+    retry, code = Retry.SOON, "connect_failed"
+
+
+class TargetForbidden(FetchError):
+    """The address or port is one that this rule's owner may not connect to."""
+
+    retry, code = Retry.AFTER_EDIT, "target_forbidden"
+
+
+class TimedOut(FetchError):
+    """A deadline passed: connecting, waiting for an answer, or the whole session."""
+
+    retry, code = Retry.SOON, "timed_out"
+
+
+class ConnectionLost(FetchError):
+    """The peer closed or reset the connection before the session was over."""
+
+    retry, code = Retry.SOON, "connection_lost"
+
+
+class TlsFailed(FetchError):
+    """The TLS handshake failed for a reason other than the certificate."""
+
+    retry, code = Retry.LATER, "tls_failed"
+
+
+class TlsUnavailable(FetchError):
+    """TLS was demanded, or was seen here before, and the server does not offer it: nothing was sent."""
+
+    retry, code = Retry.LATER, "tls_unavailable"
+
+
+class CertificateRejected(FetchError):
+    """The certificate does not verify (expired, unknown issuer, another host's)."""
+
+    retry, code = Retry.LATER, "certificate_rejected"
+
+
+class CertificateChanged(FetchError):
+    """The certificate is not the pinned one, or stopped verifying where it once did."""
+
+    retry, code = Retry.AFTER_EDIT, "certificate_changed"
+
+
+class LoginRefused(FetchError):
+    """The server refused user and password."""
+
+    retry, code = Retry.AFTER_EDIT, "login_refused"
+
+
+class MailboxBusy(FetchError):
+    """Another session holds the mailbox (RFC 2449 [IN-USE])."""
+
+    retry, code = Retry.LATER, "mailbox_busy"
+
+
+class LoginDelay(FetchError):
+    """The server asks for more time between logins (RFC 2449 [LOGIN-DELAY])."""
+
+    retry, code = Retry.LATER, "login_delay"
+
+
+class ServerTemporary(FetchError):
+    """The server says that it has a temporary fault (RFC 3206 [SYS/TEMP])."""
+
+    retry, code = Retry.LATER, "server_temporary"
+
+
+class ServerRefused(FetchError):
+    """The server answered a command with an error and gave no usable reason."""
+
+    retry, code = Retry.LATER, "server_refused"
+
+
+class RemoteProtocolError(FetchError):
+    """The server broke the protocol: their fault, and nothing it said after that is trusted."""
+
+    retry, code = Retry.LATER, "protocol_error"
+
+
+class NoUniqueIds(FetchError):
+    """The rule keeps mail on a server that cannot name letters (no UIDL): they could not be told apart."""
+
+    retry, code = Retry.AFTER_EDIT, "no_unique_ids"
+
+
+class PasswordUnreadable(FetchError):
+    """The stored password does not open with the keys at hand."""
+
+    retry, code = Retry.AFTER_EDIT, "password_unreadable"
+
+
+class DeliveryFailed(FetchError):
+    """The local mailbox cannot take the letter now; it stays on the server."""
+
+    retry, code = Retry.LATER, "delivery_failed"
+
+
+class DiskFull(DeliveryFailed):
+    """No room, or no quota, for the letter."""
+
+    code = "disk_full"
+
+
+class MailboxUnwritable(DeliveryFailed):
+    """The local mailbox exists but may not be written to, or is not what it should be."""
+
+    code = "mailbox_unwritable"
+
+
+class MaildirReplaced(DeliveryFailed):
+    """The Maildir is not the one delivered to before (unmounted, restored, swapped): nothing may be concluded from it."""
+
+    retry, code = Retry.AFTER_EDIT, "maildir_replaced"
+
+
+class RecipientInvalid(DeliveryFailed):
+    """The local mailbox's name cannot be one."""
+
+    retry, code = Retry.AFTER_EDIT, "recipient_invalid"
+
+
+class RunOvertaken(FetchError):
+    """This run's claim is no longer its own, or the rule was edited under it: it stops and concludes nothing."""
+
+    retry, code = Retry.SOON, "run_overtaken"
+
+
+class LocalProtocolError(Exception):
+    """We used the protocol wrongly: a bug of ours, never caught."""
+
+
+def printable(text: str, limit: int = MAX_DETAIL) -> str:
+    """`text` as it may stand in a log, a row or a page: control and bidi characters escaped, cut to `limit` characters."""
+    safe = "".join(c if c.isprintable() and c not in _BIDI else f"\\u{ord(c):04x}" for c in text[: limit + 1])
+    return safe if len(safe) <= limit else safe[: limit - 1] + "…"
+
+
+_BIDI = frozenset("\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")

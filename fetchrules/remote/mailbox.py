@@ -1,0 +1,137 @@
+"""What any remote mailbox can do, whichever protocol it speaks. `poll` knows no more of the network than this."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+from typing import Protocol
+
+
+class TlsLevel(StrEnum):
+    """How well a connection was protected; ordered from least to most."""
+
+    NONE = "none"
+    UNVERIFIED = "unverified"
+    VERIFIED = "verified"
+    """The certificate verified, or was the pinned one."""
+
+
+@dataclass(frozen=True, slots=True)
+class Certificate:
+    """What the panel shows of a server's certificate. `sha256` is lower-case hex of the DER form."""
+
+    sha256: str
+    subject: str = ""
+    issuer: str = ""
+    not_after: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Connection:
+    """How we are connected, learnt while opening the session."""
+
+    address: str
+    tls: TlsLevel
+    tls_version: str = ""
+    certificate: Certificate | None = None
+    greeting: str = ""
+    capabilities: frozenset[str] = frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class Listed:
+    """One letter of a listing.
+
+    `number` is how commands name it in this session (POP3 message number, IMAP UID). `uid` is its lasting name (POP3 unique-id,
+    IMAP UID); empty when the server has none. `size` in octets is a hint. `seen` is IMAP's \\Seen; POP3 has no such thing.
+    """
+
+    number: int
+    uid: str
+    size: int
+    seen: bool = False
+    received: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Listing:
+    """All letters of the mailbox at one moment.
+
+    `epoch` is IMAP's UIDVALIDITY, None for POP3. `complete`: the list was terminated and its length is what the server had
+    announced; from any other list nothing may be concluded about letters that it lacks.
+    """
+
+    letters: tuple[Listed, ...] = field(default=())
+    epoch: int | None = None
+    complete: bool = False
+    has_uids: bool = True
+    octets: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Begun:
+    """The server began to send this letter."""
+
+    letter: Listed
+
+
+@dataclass(frozen=True, slots=True)
+class Chunk:
+    """The next octets of the letter begun last, dot-unstuffed, line ends as the server sent them."""
+
+    data: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Complete:
+    """The letter begun last is whole: its terminator was seen."""
+
+    letter: Listed
+
+
+@dataclass(frozen=True, slots=True)
+class Refused:
+    """The server would not send this letter; the session goes on."""
+
+    letter: Listed
+    reason: str
+
+
+Retrieved = Begun | Chunk | Complete | Refused
+
+
+class RemoteMailbox(Protocol):
+    """An open, logged-in session. Every method may raise FetchError; after one the session can only be closed."""
+
+    connection: Connection
+
+    def listing(self) -> Listing:
+        """The letters of the mailbox as they were when the session began."""
+        ...
+
+    def retrieve(self, letters: Sequence[Listed]) -> Iterator[Retrieved]:
+        """Fetch `letters` in this order, pipelined where the server can: Begun, Chunk…, Complete for each, or Refused.
+
+        The consumer may take its time between two events: requests already sent keep the line busy.
+        """
+        ...
+
+    def delete(self, letters: Sequence[Listed]) -> frozenset[int]:
+        """Mark `letters` as deleted; the numbers that the server accepted. It takes effect at `quit` (POP3) or at once (IMAP)."""
+        ...
+
+    def mark_seen(self, letters: Sequence[Listed]) -> None:
+        """Mark `letters` as read where the protocol has such a mark."""
+        ...
+
+    def reset(self) -> None:
+        """Take back every deletion of this session that has not taken effect."""
+        ...
+
+    def quit(self) -> bool:
+        """End the session properly. True: the server confirmed, deletions took effect. Never raises."""
+        ...
+
+    def close(self) -> None:
+        """Drop the connection without committing anything. Never raises; may be called twice."""
+        ...
