@@ -1,0 +1,1 @@
+"""Settings that would lose mail or leak it, as system checks with ids and hints."""

@@ -1,0 +1,67 @@
+"""Celery's application, the beat schedule, and the heartbeats by which the panel knows who is alive."""
+
+import os
+import time
+from typing import Any
+
+from celery import Celery, bootsteps, signals
+from celery.beat import Scheduler
+
+os.environ.setdefault("DJANGO_SETTINGS_MODULE", "utm_mail.settings")
+
+HEARTBEAT_SECONDS = 10
+TICK_SECONDS = 3
+
+app = Celery("utm_mail")
+app.config_from_object("django.conf:settings", namespace="CELERY")
+app.autodiscover_tasks(["fetchrules"])
+app.conf.beat_schedule = {
+    "dispatch": {"task": "fetchrules.tasks.dispatch", "schedule": TICK_SECONDS, "options": {"expires": 30}},
+    "housekeeping": {"task": "fetchrules.tasks.housekeeping", "schedule": 600, "options": {"expires": 600}},
+}
+
+
+class BeatingScheduler(Scheduler):  # its entries live in memory: the database, not a file of beat's, knows what is due
+    """Beat's scheduler that also says that it is alive."""
+
+    beaten_at = float("-inf")
+
+    def tick(self, *args: Any, **kwargs: Any) -> Any:
+        """One look at the schedule; a heartbeat at most every HEARTBEAT_SECONDS."""
+        if time.monotonic() - self.beaten_at >= HEARTBEAT_SECONDS:
+            from fetchrules import heartbeat  # noqa: PLC0415 -- models load after Celery's application
+
+            heartbeat.beat("beat")
+            self.beaten_at = time.monotonic()
+        return super().tick(*args, **kwargs)
+
+
+class WorkerHeartbeat(bootsteps.StartStopStep):
+    """A worker says that it is alive for as long as its timer runs."""
+
+    requires = {"celery.worker.components:Timer"}  # noqa: RUF012 -- Celery's own spelling
+
+    def start(self, worker: Any) -> None:
+        """Begin to beat."""
+        from fetchrules import heartbeat  # noqa: PLC0415
+
+        heartbeat.beat("worker")
+        self.entry = worker.timer.call_repeatedly(HEARTBEAT_SECONDS, heartbeat.beat, ("worker",))
+
+    def stop(self, worker: Any) -> None:  # noqa: ARG002 -- Celery's signature
+        """Say goodbye, so that the panel need not wait for the silence."""
+        from fetchrules import heartbeat  # noqa: PLC0415
+
+        self.entry.cancel()
+        heartbeat.leave("worker")
+
+
+app.steps["worker"].add(WorkerHeartbeat)
+
+
+@signals.worker_shutting_down.connect(weak=False)
+def stop_polls(**_kwargs: Any) -> None:
+    """Let running polls end after the batch in hand."""
+    from fetchrules import poll  # noqa: PLC0415
+
+    poll.STOPPING.set()

@@ -1,0 +1,75 @@
+"""The only reader of the environment. `NAME_FILE` may name a file that holds the value of `NAME`."""
+
+import os
+from dataclasses import dataclass
+from pathlib import Path
+
+_ROOT = Path(__file__).resolve().parent.parent
+
+
+class BadEnvironment(Exception):
+    """A variable's value cannot be used; the message names the variable and says what is expected."""
+
+
+@dataclass(frozen=True, slots=True)
+class Environment:
+    """What the surroundings say, read once at start."""
+
+    data: Path
+    database_url: str
+    redis_url: str
+    delivery: str
+    secret_key: str
+    keys: str
+    allowed_hosts: tuple[str, ...]
+    debug: bool
+    concurrency: int
+    insecure_http: bool
+    behind_proxy: bool
+    time_zone: str
+
+
+def read(name: str, default: str = "") -> str:
+    """The value of `name`, or the content of the file that `name`_FILE names. Raises BadEnvironment."""
+    path = os.environ.get(f"{name}_FILE")
+    if path:
+        try:
+            return Path(path).read_text(encoding="utf-8").strip()
+        except OSError as error:
+            raise BadEnvironment(f"{name}_FILE: cannot read {path}: {error.strerror}") from error
+    return os.environ.get(name, default)
+
+
+def environment() -> Environment:
+    """All settings that come from outside. Raises BadEnvironment."""
+    data = Path(read("UTM_MAIL_DATA", str(_ROOT / "var"))).expanduser().resolve()
+    return Environment(
+        data=data,
+        database_url=read("UTM_MAIL_DATABASE_URL"),
+        redis_url=read("UTM_MAIL_REDIS_URL"),
+        delivery=read("UTM_MAIL_DELIVERY", f"maildir:{data}/mail/{{domain}}/{{local}}"),
+        secret_key=read("UTM_MAIL_SECRET_KEY"),
+        keys=read("UTM_MAIL_KEYS"),
+        allowed_hosts=tuple(host.strip() for host in read("UTM_MAIL_ALLOWED_HOSTS").split(",") if host.strip()),
+        debug=_boolean("UTM_MAIL_DEBUG"),
+        concurrency=_positive("UTM_MAIL_CONCURRENCY", 64),
+        insecure_http=_boolean("UTM_MAIL_INSECURE_HTTP"),
+        behind_proxy=_boolean("UTM_MAIL_BEHIND_PROXY"),
+        time_zone=read("UTM_MAIL_TIME_ZONE", "Europe/Moscow"),
+    )
+
+
+def _boolean(name: str) -> bool:
+    value = read(name).lower()
+    if value in {"", "0", "no", "false", "off"}:
+        return False
+    if value in {"1", "yes", "true", "on"}:
+        return True
+    raise BadEnvironment(f"{name}: expected 1 or 0, not {value!r}")
+
+
+def _positive(name: str, default: int) -> int:
+    value = read(name, str(default))
+    if not value.isascii() or not value.isdigit() or not int(value):
+        raise BadEnvironment(f"{name}: expected a positive number, not {value!r}")
+    return int(value)
