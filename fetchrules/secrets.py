@@ -17,6 +17,7 @@ from cryptography.hazmat.primitives.ciphers.aead import AESGCM
 from django.conf import settings
 
 from fetchrules.errors import PasswordUnreadable
+from fetchrules.private_file import read_or_make, replace
 from fetchrules.ruletext.spec import Rule
 
 _NONCE = 12
@@ -98,48 +99,22 @@ def unseal(token: str, target: str) -> str:
 @functools.cache
 def key_ring() -> KeyRing:
     """From UTM_MAIL_KEYS (one `id:base64` a line or comma), else the file in the data directory, made at first use."""
-    text = settings.UTM_MAIL_KEYS or _key_file().read_text(encoding="ascii")
+    text = settings.UTM_MAIL_KEYS or _key_text()
     return KeyRing(tuple(Key.parse(line) for line in text.replace(",", "\n").splitlines() if line.strip()))
 
 
 def add_key() -> Key:
     """Put a fresh key at the front of the key file and make it the current one."""
     key = Key.fresh()
-    path = _key_file()
-    staged = path.with_suffix(".new")
-    _write_private(staged, f"{key}\n{path.read_text(encoding='ascii')}")
-    staged.replace(path)
-    _sync_directory(path.parent)
+    replace(_key_file(), f"{key}\n{_key_text()}")
     key_ring.cache_clear()
     return key
 
 
+def _key_text() -> str:
+    return read_or_make(_key_file(), lambda: f"{Key.fresh()}\n")
+
+
 def _key_file() -> Path:
     path: Path = settings.DATA_DIR / "keys"
-    if not path.exists():
-        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
-        staged = path.with_name(f"keys.{secrets.token_hex(4)}")
-        _write_private(staged, f"{Key.fresh()}\n")
-        try:
-            os.link(staged, path)
-        except FileExistsError:
-            pass  # another process was first: its key is the key
-        finally:
-            staged.unlink()
-        _sync_directory(path.parent)
     return path
-
-
-def _write_private(path: Path, text: str) -> None:
-    with path.open("x", encoding="ascii", opener=lambda name, flags: os.open(name, flags, 0o600)) as file:
-        file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-
-
-def _sync_directory(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

@@ -1,11 +1,11 @@
 """Django's settings, all derived from `utm_mail.env` and nothing else."""
 
-import os
 import secrets
 from pathlib import Path
 
 from django.utils.translation import gettext_lazy as _
 
+from fetchrules.private_file import read_or_make
 from utm_mail.database import database
 from utm_mail.env import environment
 
@@ -13,24 +13,7 @@ BASE_DIR = Path(__file__).resolve().parent.parent
 ENV = environment()
 
 
-def _secret_key(data: Path) -> str:
-    """The key that was made at the first start, kept in the data directory with mode 0600."""
-    path = data / "secret_key"
-    if not path.exists():
-        data.mkdir(parents=True, exist_ok=True, mode=0o700)
-        try:
-            with path.open("x", encoding="ascii", opener=_private) as file:
-                file.write(secrets.token_urlsafe(50))
-        except FileExistsError:
-            pass  # another process was first: its key is the key
-    return path.read_text(encoding="ascii").strip()
-
-
-def _private(path: str, flags: int) -> int:
-    return os.open(path, flags, 0o600)
-
-
-SECRET_KEY = ENV.secret_key or _secret_key(ENV.data)
+SECRET_KEY = ENV.secret_key or read_or_make(ENV.data / "secret_key", lambda: secrets.token_urlsafe(50))
 DEBUG = ENV.debug
 ALLOWED_HOSTS = list(ENV.allowed_hosts) or ["localhost", "127.0.0.1", "[::1]"]
 

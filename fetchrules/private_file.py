@@ -1,0 +1,45 @@
+"""Small secret files: mode 0600, whole or not there, durable before they are used."""
+
+import os
+import secrets
+from collections.abc import Callable
+from pathlib import Path
+
+
+def read_or_make(path: Path, make: Callable[[], str]) -> str:
+    """The text of `path`; where there is none yet, what `make` gives becomes it, exactly once however many processes ask."""
+    if not path.exists():
+        path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+        staged = _staged(path, make())
+        try:
+            os.link(staged, path)
+        except FileExistsError:
+            pass  # another process was first: its text is the text
+        finally:
+            staged.unlink()
+        _sync_directory(path.parent)
+    return path.read_text(encoding="utf-8")
+
+
+def replace(path: Path, text: str) -> None:
+    """Put `text` in the place of what `path` held, in one step."""
+    _staged(path, text).replace(path)
+    _sync_directory(path.parent)
+
+
+def _staged(path: Path, text: str) -> Path:
+    staged = path.with_name(f"{path.name}.{secrets.token_hex(4)}")
+    descriptor = os.open(staged, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
+    with open(descriptor, "w", encoding="utf-8") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(descriptor)
+    return staged
+
+
+def _sync_directory(path: Path) -> None:
+    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
