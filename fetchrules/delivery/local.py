@@ -1,4 +1,4 @@
-"""What any local mailbox can do: take a letter into safety first, deliver it second. `poll` knows no more of delivery than this."""
+"""What any local mailbox can do: take a letter into safety first, deliver it second. `poll` knows no more than this."""
 
 from collections.abc import Collection, Sequence
 from dataclasses import dataclass
@@ -11,8 +11,8 @@ from fetchrules.errors import DeliveryFailed
 class Staged:
     """A whole letter, written beside the mailbox but not yet in it.
 
-    `size` is in octets as received; `fingerprint` as `fetchrules.delivery.fingerprint` defines it; `head` the first octets of its
-    header (at most 16 KiB), for the journal.
+    `size` is in octets as received; `fingerprint` as `fetchrules.delivery.fingerprint` defines it; `head` the first
+    octets of its header (at most 16 KiB), for the journal.
     """
 
     name: str
@@ -40,14 +40,17 @@ class Draft(Protocol):
 class LocalMailbox(Protocol):
     """One recipient's mailbox on this side.
 
-    `exactly_once`: `commit` can be repeated after a crash without delivering again (Maildir). Otherwise (LMTP, SMTP) a commit
-    whose end was not recorded may deliver a second time.
+    `exactly_once`: `commit` can be repeated after a crash without delivering again (Maildir). Otherwise (LMTP, SMTP) a
+    commit whose end was not recorded may deliver a second time.
     """
 
     exactly_once: bool
 
     def prepare(self, octets: int) -> None:
-        """Make sure that about `octets` can be delivered now, and that the mailbox is the one known before. Raises DeliveryFailed."""
+        """Make sure that about `octets` can be delivered now, into the mailbox known before. Raises DeliveryFailed.
+
+        Comes first, and again before each batch.
+        """
         ...
 
     def stage(self, key: str) -> Draft:
@@ -55,11 +58,14 @@ class LocalMailbox(Protocol):
         ...
 
     def sync(self, staged: Sequence[Staged]) -> None:
-        """Make staged letters durable. Raises DeliveryFailed; the letters are then dropped, for a failed fsync cannot be repeated."""
+        """Make staged letters durable. Raises DeliveryFailed; the letters are then gone: no fsync can be repeated."""
         ...
 
     def commit(self, names: Sequence[str]) -> dict[str, DeliveryFailed]:
-        """Deliver staged letters durably; the ones that could not be, with the reason. A name that is gone was delivered before."""
+        """Deliver staged letters durably; the ones that could not be, with the reason.
+
+        A name that is gone was delivered before. Raises DeliveryFailed when nothing can be said of any of them.
+        """
         ...
 
     def discard(self, names: Sequence[str]) -> None:
@@ -68,4 +74,8 @@ class LocalMailbox(Protocol):
 
     def sweep(self, spared: Collection[str]) -> int:
         """Remove staged files of ours older than 24 hours whose names are not in `spared`; how many."""
+        ...
+
+    def close(self) -> None:
+        """Let go of descriptors and connections. What is staged stays. Never raises; may be called twice."""
         ...

@@ -1,0 +1,104 @@
+"""The local disk's edge: OSErrors become DeliveryFailed here, and no symlink can redirect the way to a directory."""
+
+import errno
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from pathlib import Path
+
+from fetchrules.delivery.target import Place
+from fetchrules.errors import DeliveryFailed, DiskFull, MailboxUnwritable
+
+_FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
+_UNWRITABLE = frozenset({errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.ELOOP})
+_DIRECTORY = os.O_DIRECTORY | os.O_CLOEXEC
+
+
+def failure(error: OSError, what: str) -> DeliveryFailed:
+    """What this error means for a delivery; `what` was being worked on."""
+    detail = f"{what}: {error.strerror}"
+    if error.errno in _FULL:
+        return DiskFull(detail)
+    if error.errno in _UNWRITABLE:
+        return MailboxUnwritable(detail)
+    return DeliveryFailed(detail)
+
+
+@contextmanager
+def translated(what: str) -> Iterator[None]:
+    """An OSError in this block leaves it as DeliveryFailed (DiskFull, MailboxUnwritable)."""
+    try:
+        yield
+    except OSError as error:
+        raise failure(error, what) from error
+
+
+class Directory:
+    """An open directory. What is done in it goes by its descriptor: exchanging the path later redirects nothing.
+
+    Methods raise OSError; opening a symlink raises it with ENOTDIR.
+    """
+
+    __slots__ = ("fd",)
+
+    def __init__(self, fd: int) -> None:
+        self.fd = fd
+
+    def __enter__(self) -> "Directory":
+        return self
+
+    def __exit__(self, *_: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Let go of the descriptor; may be called twice."""
+        fd, self.fd = self.fd, -1
+        if fd >= 0:
+            os.close(fd)
+
+    def enter(self, name: str, *, make: bool = False) -> "Directory":
+        """The directory `name` in this one. With `make`, one that is missing is made (0700), durably."""
+        return self._open(name, _DIRECTORY | os.O_NOFOLLOW, make=make)
+
+    def step(self, name: str, *, make: bool = False) -> "Directory":
+        """`enter` where reading is not permitted: good only for going further."""
+        return self._open(name, _DIRECTORY | os.O_NOFOLLOW | os.O_PATH, make=make)
+
+    def sync(self) -> None:
+        """Make the names in this directory durable."""
+        os.fsync(self.fd)
+
+    def is_now(self, other: "Directory") -> bool:
+        """Whether both are the same directory on the disk."""
+        return os.path.samestat(os.fstat(self.fd), os.fstat(other.fd))
+
+    def _open(self, name: str, flags: int, *, make: bool) -> "Directory":
+        try:
+            return Directory(os.open(name, flags, dir_fd=self.fd))
+        except FileNotFoundError:
+            if not make:
+                raise
+        with suppress(FileExistsError):
+            os.mkdir(name, 0o700, dir_fd=self.fd)
+        with Directory(os.open(".", _DIRECTORY, dir_fd=self.fd)) as readable:
+            readable.sync()
+        return Directory(os.open(name, flags, dir_fd=self.fd))
+
+
+def open_place(place: Place, *, make: bool = False) -> Directory:
+    """The directory at `place`, good for going further; with `make`, the way there is made, durably. Raises OSError."""
+    here = _open_root(place.root, make=make)
+    for part in place.parts:
+        with here as parent:
+            here = parent.step(part, make=make)
+    return here
+
+
+def _open_root(root: Path, *, make: bool) -> Directory:
+    try:
+        return Directory(os.open(root, _DIRECTORY | os.O_PATH))
+    except FileNotFoundError:
+        if not make:
+            raise
+    with _open_root(root.parent, make=True) as parent:
+        return parent.step(root.name, make=True)

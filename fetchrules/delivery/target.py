@@ -1,0 +1,99 @@
+"""From a recipient's address to the directory of his mailbox: the only way from what a rule says to a path.
+
+The local part is folded to lower case along with the domain, and both are brought to Unicode's composed form (NFC):
+Dovecot, Postfix's virtual(8) and Cyrus do the same by default, so that `I.Petrov@` and `i.petrov@` are one mailbox on
+the server that reads what is delivered here. Kept apart, one of the two would be a directory that nobody ever opens.
+"""
+
+import re
+import unicodedata
+from dataclasses import dataclass
+from pathlib import Path
+
+from fetchrules.errors import RecipientInvalid
+
+MAX_LOCAL_PART = 64
+"""Octets (RFC 5321 §4.5.3.1.1)."""
+MAX_DOMAIN = 255
+"""Octets (RFC 5321 §4.5.3.1.2)."""
+MAX_NAME = 255
+"""Octets of one directory's name (NAME_MAX)."""
+
+_FIELD = re.compile(r"\{([^{}]*)\}")
+_ATEXT = frozenset("abcdefghijklmnopqrstuvwxyz0123456789!#$%&'*+-=?^_`{|}~")
+"""RFC 5322 §3.2.3, folded, and without the slash."""
+_LETTER_DIGIT_HYPHEN = frozenset("abcdefghijklmnopqrstuvwxyz0123456789-_")
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A directory: the administrator's `root`, symlinks allowed, and below it `parts`, where none is followed."""
+
+    root: Path
+    parts: tuple[str, ...] = ()
+
+    @property
+    def path(self) -> Path:
+        """The whole path, for people to read."""
+        return self.root.joinpath(*self.parts)
+
+    def below(self, name: str) -> "Place":
+        """The directory `name` in this one."""
+        return Place(self.root, (*self.parts, name))
+
+
+@dataclass(frozen=True, slots=True)
+class Recipient:
+    """A local mailbox's address, validated and folded. `domain` is empty for a bare user name."""
+
+    local: str
+    domain: str = ""
+
+    @classmethod
+    def parse(cls, address: str) -> "Recipient":
+        """Raises RecipientInvalid for anything but a dot-string without slashes, with or without `@` and a domain."""
+        local, at, domain = unicodedata.normalize("NFC", address.lower()).partition("@")
+        if not _is_dot_string(local, _ATEXT) or len(local.encode()) > MAX_LOCAL_PART:
+            raise RecipientInvalid(address)
+        if at and (not _is_dot_string(domain, _LETTER_DIGIT_HYPHEN) or len(domain.encode()) > MAX_DOMAIN):
+            raise RecipientInvalid(address)
+        return cls(local, domain)
+
+
+@dataclass(frozen=True, slots=True)
+class PathTemplate:
+    """Where mailboxes are, e.g. `/var/mail/{domain}/{local}`. Raises ValueError for a template that cannot be one."""
+
+    text: str
+
+    def __post_init__(self) -> None:
+        if not self.text.startswith("/") or "\0" in self.text:
+            raise ValueError(f"not an absolute path: {self.text!r}")
+        if any(step in {".", ".."} for step in self.text.split("/")):
+            raise ValueError(f"a path through . or ..: {self.text!r}")
+        fields = set(_FIELD.findall(self.text))
+        if "local" not in fields or fields - {"local", "domain"} or re.search("[{}]", _FIELD.sub("", self.text)):
+            raise ValueError(f"needs {{local}}, may have {{domain}}, and nothing else in braces: {self.text!r}")
+
+    def place(self, address: str) -> Place:
+        """The mailbox of this recipient. Raises RecipientInvalid."""
+        recipient = Recipient.parse(address)
+        if not recipient.domain and "{domain}" in self.text:
+            raise RecipientInvalid(f"{address}: no domain")
+        steps = [step for step in self.text.split("/") if step]
+        fixed = next(index for index, step in enumerate(steps) if "{" in step)
+        parts = tuple(_fill(step, recipient) for step in steps[fixed:])
+        if any(len(part.encode()) > MAX_NAME for part in parts):
+            raise RecipientInvalid(address)
+        return Place(Path("/", *steps[:fixed]), parts)
+
+
+def _fill(step: str, recipient: Recipient) -> str:
+    return _FIELD.sub(lambda field: recipient.local if field[1] == "local" else recipient.domain, step)
+
+
+def _is_dot_string(text: str, ascii_allowed: frozenset[str]) -> bool:
+    """Atoms parted by dots, of `ascii_allowed` and printable characters beyond ASCII (RFC 5321 §4.1.2, 6531 §3.3)."""
+    return all(
+        atom and all(c in ascii_allowed if c.isascii() else c.isprintable() for c in atom) for atom in text.split(".")
+    )
