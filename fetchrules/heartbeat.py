@@ -13,7 +13,7 @@ log = logging.getLogger(__name__)
 
 
 def beat(part: str) -> None:
-    """Note that `part` (worker, beat) of this process is alive. A database that is away is logged: the silence itself tells the rest."""
+    """Note that `part` (worker, beat) of this process is alive. A database that is away is logged: the silence tells the rest."""
     now = timezone.now()
     try:
         close_old_connections()

@@ -1,5 +1,6 @@
 """What may exist: tables, constraints, indexes. What happens to them is decided elsewhere (`ledger`, `rulebook`)."""
 
+import uuid
 from typing import ClassVar
 
 from django.conf import settings
@@ -57,7 +58,7 @@ class NextReason(models.TextChoices):
 
 
 class FetchRule(models.Model):
-    """One rule: one remote mailbox (or several folders of it) into one local mailbox. Columns are the truth; text is a view of them."""
+    """One rule: one remote mailbox, or several folders of it, into one local mailbox. Columns are the truth, text a view of them."""
 
     # Place in the text and own spelling. The password never stands in `line`.
     position = models.BigIntegerField(default=0, db_index=True)
@@ -66,14 +67,18 @@ class FetchRule(models.Model):
     line_end = models.CharField(max_length=2, blank=True, default="\n")
 
     server = models.CharField(_("server"), max_length=253)
-    protocol = models.CharField(_("protocol"), max_length=4, choices=[(p.value, p.value.upper()) for p in Protocol], default=Protocol.POP3)
+    protocol = models.CharField(
+        _("protocol"), max_length=4, choices=[(p.value, p.value.upper()) for p in Protocol], default=Protocol.POP3
+    )
     user = models.CharField(_("login"), max_length=255)
     password = models.TextField(_("password"), editable=False)
     recipient = models.CharField(_("local mailbox"), max_length=320)
     keep = models.BooleanField(default=False)
     flush = models.BooleanField(default=False)
     fetchall = models.BooleanField(default=False)
-    encryption = models.CharField(_("encryption"), max_length=9, choices=[(e.value, e.value) for e in Encryption], default=Encryption.AUTO)
+    encryption = models.CharField(
+        _("encryption"), max_length=9, choices=[(e.value, e.value) for e in Encryption], default=Encryption.AUTO
+    )
     sslcertck = models.BooleanField(_("verify certificate"), default=True)
     sslfingerprint = models.CharField(_("pinned certificate"), max_length=64, blank=True, default="")
     port = models.PositiveIntegerField(_("port"), null=True, blank=True)
@@ -86,7 +91,9 @@ class FetchRule(models.Model):
     keepdays = models.PositiveIntegerField(null=True, blank=True)
     enabled = models.BooleanField(_("on"), default=True)
 
-    owner = models.ForeignKey(settings.AUTH_USER_MODEL, models.SET_NULL, null=True, blank=True, related_name="fetch_rules")
+    owner = models.ForeignKey(
+        settings.AUTH_USER_MODEL, models.SET_NULL, null=True, blank=True, related_name="fetch_rules"
+    )
     source = models.ForeignKey(SourceMailbox, models.PROTECT, related_name="rules")
     revision = models.PositiveIntegerField(default=1)
     created_at = models.DateTimeField(default=timezone.now, editable=False)
@@ -109,6 +116,7 @@ class FetchRule(models.Model):
     last_deleted = models.PositiveIntegerField(default=0)
     last_skipped = models.PositiveIntegerField(default=0)
     last_octets = models.BigIntegerField(default=0)
+    last_left = models.JSONField(default=dict, blank=True)
     failures = models.PositiveIntegerField(default=0)
     tls_seen = models.CharField(max_length=10, choices=[(t.value, t.value) for t in TlsLevel], default=TlsLevel.NONE)
     tls_version = models.CharField(max_length=16, blank=True, default="")
@@ -126,9 +134,13 @@ class FetchRule(models.Model):
             models.Index(fields=["recipient"], name="rules_by_recipient"),
         ]
         constraints: ClassVar = [
-            models.UniqueConstraint(fields=["source"], condition=Q(enabled=True, keep=False), name="one_deleting_rule_per_source"),
+            models.UniqueConstraint(
+                fields=["source"], condition=Q(enabled=True, keep=False), name="one_deleting_rule_per_source"
+            ),
             models.CheckConstraint(condition=~Q(server="") & ~Q(user="") & ~Q(recipient=""), name="rule_is_complete"),
-            models.CheckConstraint(condition=Q(port__isnull=True) | Q(port__range=(1, 65535)), name="rule_port_is_a_port"),
+            models.CheckConstraint(
+                condition=Q(port__isnull=True) | Q(port__range=(1, 65535)), name="rule_port_is_a_port"
+            ),
         ]
 
     def __str__(self) -> str:
@@ -161,7 +173,10 @@ class FetchRule(models.Model):
 
 
 class Run(models.Model):
-    """One poll: at once the claim, the progress and the history. At most one is open per source mailbox."""
+    """One poll: at once the claim, the progress and the history. At most one is open per source mailbox.
+
+    `token` names the dispatch that claimed it; `left` counts letters left alone by the reason why (`policy.Why`).
+    """
 
     class Cause(models.TextChoices):
         SCHEDULE = "schedule", _("schedule")
@@ -178,6 +193,7 @@ class Run(models.Model):
 
     OPEN: ClassVar = (State.QUEUED, State.RUNNING)
 
+    token = models.UUIDField(default=uuid.uuid4)
     rule = models.ForeignKey(FetchRule, models.SET_NULL, null=True, related_name="runs")
     source = models.ForeignKey(SourceMailbox, models.CASCADE, related_name="runs")
     recipient = models.CharField(max_length=320)
@@ -198,6 +214,7 @@ class Run(models.Model):
     held = models.PositiveIntegerField(default=0)
     octets = models.BigIntegerField(default=0)
     octets_to_fetch = models.BigIntegerField(default=0)
+    left = models.JSONField(default=dict, blank=True)
 
     error = models.CharField(max_length=32, blank=True, default="")
     detail = models.CharField(max_length=200, blank=True, default="")
@@ -209,7 +226,9 @@ class Run(models.Model):
         verbose_name_plural = _("runs")
         ordering: ClassVar = ["-claimed_at", "-id"]
         constraints: ClassVar = [
-            models.UniqueConstraint(fields=["source"], condition=Q(finished_at__isnull=True), name="one_open_run_per_source"),
+            models.UniqueConstraint(
+                fields=["source"], condition=Q(finished_at__isnull=True), name="one_open_run_per_source"
+            ),
             models.CheckConstraint(
                 condition=Q(finished_at__isnull=True, state__in=["queued", "running"])
                 | Q(finished_at__isnull=False, state__in=["done", "failed", "abandoned"]),
@@ -374,7 +393,9 @@ class Heartbeat(models.Model):
     seen_at = models.DateTimeField(default=timezone.now)
 
     class Meta:
-        constraints: ClassVar = [models.UniqueConstraint(fields=["part", "host"], name="one_heartbeat_per_part_and_host")]
+        constraints: ClassVar = [
+            models.UniqueConstraint(fields=["part", "host"], name="one_heartbeat_per_part_and_host")
+        ]
 
     def __str__(self) -> str:
         return f"{self.part} {self.host}"

@@ -29,7 +29,7 @@ class BeatingScheduler(Scheduler):  # its entries live in memory: the database, 
     def tick(self, *args: Any, **kwargs: Any) -> Any:
         """One look at the schedule; a heartbeat at most every HEARTBEAT_SECONDS."""
         if time.monotonic() - self.beaten_at >= HEARTBEAT_SECONDS:
-            from fetchrules import heartbeat  # noqa: PLC0415 -- models load after Celery's application
+            from fetchrules import heartbeat
 
             heartbeat.beat("beat")
             self.beaten_at = time.monotonic()
@@ -43,14 +43,14 @@ class WorkerHeartbeat(bootsteps.StartStopStep):
 
     def start(self, worker: Any) -> None:
         """Begin to beat."""
-        from fetchrules import heartbeat  # noqa: PLC0415
+        from fetchrules import heartbeat
 
         heartbeat.beat("worker")
         self.entry = worker.timer.call_repeatedly(HEARTBEAT_SECONDS, heartbeat.beat, ("worker",))
 
     def stop(self, worker: Any) -> None:  # noqa: ARG002 -- Celery's signature
         """Say goodbye, so that the panel need not wait for the silence."""
-        from fetchrules import heartbeat  # noqa: PLC0415
+        from fetchrules import heartbeat
 
         self.entry.cancel()
         heartbeat.leave("worker")
@@ -62,6 +62,6 @@ app.steps["worker"].add(WorkerHeartbeat)
 @signals.worker_shutting_down.connect(weak=False)
 def stop_polls(**_kwargs: Any) -> None:
     """Let running polls end after the batch in hand."""
-    from fetchrules import poll  # noqa: PLC0415
+    from fetchrules import poll
 
     poll.STOPPING.set()

@@ -107,7 +107,9 @@ UTM_MAIL_CONCURRENCY = ENV.concurrency
 # Celery: the queue holds wake-ups only; the database holds what is due.
 CELERY_BROKER_URL = ENV.redis_url or "memory://"
 CELERY_BROKER_TRANSPORT_OPTIONS = (
-    {"socket_timeout": 5, "socket_connect_timeout": 3, "visibility_timeout": 7200} if ENV.redis_url else {"polling_interval": 0.01}
+    {"socket_timeout": 5, "socket_connect_timeout": 3, "visibility_timeout": 7200}
+    if ENV.redis_url
+    else {"polling_interval": 0.01}
 )
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
 CELERY_TASK_PUBLISH_RETRY = False

@@ -1,0 +1,306 @@
+"""What to do with each letter of a remote mailbox: the table of keep, flush and fetchall, and the plan of one poll. Pure."""
+
+from collections import Counter
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from enum import Enum, StrEnum
+
+from fetchrules.remote.mailbox import Listed, Listing
+
+MAX_TRIES = 5
+"""A letter that failed so often is held: tried again once a day, or when asked by hand."""
+HELD_PAUSE = timedelta(days=1)
+
+
+class Action(Enum):
+    """What the table says of one letter."""
+
+    FETCH_DELETE = "fetch, then delete"
+    FETCH_LEAVE = "fetch, mark read, leave"
+    LEAVE = "leave alone"
+    DELETE = "delete, before fetching anything"
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One row of the table; None stands for "any"."""
+
+    seen: bool
+    keep: bool | None
+    flush: bool | None
+    fetchall: bool | None
+    action: Action
+
+    def covers(self, seen: bool, terms: "Terms") -> bool:
+        """Whether this row speaks of such a letter under such a rule."""
+        wanted = (self.seen, self.keep, self.flush, self.fetchall)
+        given = (seen, terms.keep, terms.flush, terms.fetchall)
+        return all(want in (None, have) for want, have in zip(wanted, given, strict=True))
+
+
+TABLE = (
+    Row(False, False, None, None, Action.FETCH_DELETE),
+    Row(False, True, None, None, Action.FETCH_LEAVE),
+    Row(True, None, False, False, Action.LEAVE),
+    Row(True, None, True, False, Action.DELETE),
+    Row(True, False, None, True, Action.FETCH_DELETE),
+    Row(True, True, None, True, Action.FETCH_LEAVE),
+)
+"""fetchmail's semantics (measured), with flush as a real first phase. Shown in the help and the docs from here."""
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """The part of a rule that decides over letters. `limit` is in octets, `fetchlimit` in letters, `keepdays` in days."""
+
+    keep: bool = False
+    flush: bool = False
+    fetchall: bool = False
+    uidl: bool = False
+    limit: int | None = None
+    fetchlimit: int | None = None
+    keepdays: int | None = None
+
+    @property
+    def leaves(self) -> bool:
+        """Whether a letter stays on the server after it was delivered."""
+        return self.keep or self.keepdays is not None
+
+
+def decide(seen: bool, terms: Terms) -> Action:
+    """The table's word on a letter that was (`seen`) or was not collected before."""
+    if terms.keepdays is not None:
+        return Action.LEAVE if seen else Action.FETCH_LEAVE
+    return next(row.action for row in TABLE if row.covers(seen, terms))
+
+
+class State(StrEnum):
+    """How far we have come with a letter."""
+
+    READY = "ready"
+    SENDING = "sending"
+    DELIVERED = "delivered"
+    HELD = "held"
+    PASSED = "passed"
+
+
+class Fate(StrEnum):
+    """What is to become of the letter on the server, and how far that has come."""
+
+    KEPT = "kept"
+    WANTED = "wanted"
+    """To be deleted; not asked of the server yet, as far as we know."""
+    SENT = "sent"
+    """The deletion was asked for and never confirmed: it may have happened."""
+    DELETED = "deleted"
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What the ledger holds of one letter. `gone`: it was missing from a complete listing, or its deletion was confirmed."""
+
+    id: int
+    uid: str
+    ord: int
+    size: int
+    state: State
+    fate: Fate = Fate.KEPT
+    gone: bool = False
+    tries: int = 0
+    tried_at: datetime | None = None
+    delivered_at: datetime | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Knowledge:
+    """The ledger's view of a mailbox, fitted to one listing.
+
+    `rows`: the newest row for each uid of the listing, in the listing's epoch. `unlisted`: ids of the rows whose letters should
+    be on the server but are not in the listing under their uid and epoch. `renumbered`: some of them are of another epoch.
+    """
+
+    rows: Mapping[str, Known] = field(default_factory=dict)
+    unlisted: frozenset[int] = frozenset()
+    renumbered: bool = False
+
+
+class Why(StrEnum):
+    """Why a letter is left alone in this poll."""
+
+    SEEN = "seen"
+    TOO_LARGE = "too_large"
+    FETCHLIMIT = "fetchlimit"
+    HELD = "held"
+    PASSED = "passed"
+    IN_HAND = "in_hand"
+    DOUBT = "doubt"
+
+
+@dataclass(frozen=True, slots=True)
+class Errand:
+    """A letter to fetch. `row` is the ledger's row of its uid, if any.
+
+    `delete_after`: delete it once it is delivered. `compare`: its name proves nothing, so its fingerprint decides whether it is
+    one that we have; if so it is not delivered again, and deleted only where `delete_if_known` says so. `ord` makes the new
+    row's key unique.
+    """
+
+    letter: Listed
+    delete_after: bool
+    compare: bool = False
+    delete_if_known: bool = False
+    ord: int = 0
+    row: Known | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Doomed:
+    """A letter to delete before anything is fetched. `row` None: the server alone says that it was read."""
+
+    letter: Listed
+    row: Known | None
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What one poll is going to do, in this order: `delete`, then `fetch`; the rest is `left`."""
+
+    delete: tuple[Doomed, ...] = ()
+    fetch: tuple[Errand, ...] = ()
+    left: tuple[tuple[Listed, Why], ...] = ()
+    distrusted: bool = False
+
+    @property
+    def octets(self) -> int:
+        """About how much is going to be fetched."""
+        return sum(errand.letter.size for errand in self.fetch)
+
+
+def plan(listing: Listing, knowledge: Knowledge, terms: Terms, now: datetime) -> Plan:
+    """Decide over every letter of `listing`.
+
+    A doubt ends in keeping and comparing, never in deleting, never in a blind second delivery.
+    """
+    doubt = _Doubt.of(listing, knowledge)
+    delete: list[Doomed] = []
+    fetch: list[Errand] = []
+    left: list[tuple[Listed, Why]] = []
+    for letter in listing.letters:
+        match _verdict(letter, doubt, knowledge, terms, now):
+            case Doomed() as doomed:
+                delete.append(doomed)
+            case Errand() as errand:
+                why = _not_now(errand, terms, len(fetch))
+                if why is None:
+                    fetch.append(errand)
+                else:
+                    left.append((letter, why))
+            case why:
+                left.append((letter, why))
+    return Plan(tuple(delete), tuple(fetch), tuple(left), doubt.whole)
+
+
+def missing(listing: Listing, knowledge: Knowledge) -> frozenset[int]:
+    """Ids of the rows that this listing proves to be absent: only a complete list that is not empty proves anything."""
+    return knowledge.unlisted if listing.complete and listing.letters else frozenset()
+
+
+@dataclass(frozen=True, slots=True)
+class _Doubt:
+    """How far the listing's names can be believed."""
+
+    whole: bool
+    """The server's story changed: nothing is flushed in this poll."""
+    strangers: bool
+    """Letters that the ledger should see are absent, or names are no names: unknown ones may be known ones."""
+    ambiguous: frozenset[str]
+    """Names that more than one letter has, or none."""
+    final: bool
+    """The protocol promises that a name is never used again (IMAP within one UIDVALIDITY)."""
+
+    @classmethod
+    def of(cls, listing: Listing, knowledge: Knowledge) -> "_Doubt":
+        counts = Counter(letter.uid for letter in listing.letters)
+        ambiguous = frozenset(uid for uid, count in counts.items() if count > 1 or not uid)
+        known = [letter for letter in listing.letters if letter.uid in knowledge.rows]
+        all_new = bool(listing.letters) and not known and bool(knowledge.unlisted)
+        resized = any(letter.size != knowledge.rows[letter.uid].size for letter in known)
+        whole = (
+            not listing.complete
+            or not listing.has_uids
+            or bool(ambiguous)
+            or knowledge.renumbered
+            or all_new
+            or resized
+        )
+        strangers = bool(knowledge.unlisted) or not listing.has_uids or knowledge.renumbered
+        return cls(whole, strangers, ambiguous, listing.epoch is not None)
+
+
+def _verdict(letter: Listed, doubt: _Doubt, knowledge: Knowledge, terms: Terms, now: datetime) -> Doomed | Errand | Why:
+    row = None if letter.uid in doubt.ambiguous else knowledge.rows.get(letter.uid)
+    if row is None or row.state is State.HELD:
+        return _of_unknown(letter, row, doubt, terms, now)
+    if row.state is State.PASSED:
+        return Why.PASSED
+    if row.state is not State.DELIVERED:
+        return Why.IN_HAND
+    unsettled = row.fate in (Fate.WANTED, Fate.SENT)
+    # A name that may have been given to another letter meanwhile proves nothing: look at the letter itself.
+    if (
+        row.gone
+        or row.size != letter.size
+        or (unsettled and (doubt.whole or (row.fate is Fate.SENT and not doubt.final)))
+    ):
+        return _suspect(letter, row, terms)
+    if unsettled and not terms.leaves:
+        return Doomed(letter, row)
+    if _expired(row, terms, now):
+        return Why.DOUBT if doubt.whole else Doomed(letter, row)
+    return _of_seen(letter, row, doubt, terms)
+
+
+def _of_unknown(letter: Listed, row: Known | None, doubt: _Doubt, terms: Terms, now: datetime) -> Doomed | Errand | Why:
+    if letter.seen and not terms.uidl and row is None:
+        return _of_seen(letter, None, doubt, terms)
+    if row and row.tries >= MAX_TRIES and row.tried_at and now - row.tried_at < HELD_PAUSE:
+        return Why.HELD
+    compare = doubt.strangers or letter.uid in doubt.ambiguous
+    return Errand(
+        letter, delete_after=not terms.leaves, compare=compare, delete_if_known=not terms.leaves and compare, row=row
+    )
+
+
+def _of_seen(letter: Listed, row: Known | None, doubt: _Doubt, terms: Terms) -> Doomed | Errand | Why:
+    match decide(True, terms):
+        case Action.DELETE:
+            return Why.DOUBT if doubt.whole else Doomed(letter, row)
+        case Action.LEAVE:
+            return Why.SEEN
+        case Action.FETCH_DELETE | Action.FETCH_LEAVE:
+            return Errand(letter, delete_after=not terms.leaves, ord=row.ord + 1 if row else 0, row=row)
+
+
+def _suspect(letter: Listed, row: Known, terms: Terms) -> Errand:
+    wanted = not terms.leaves and row.fate is not Fate.KEPT
+    return Errand(letter, delete_after=not terms.leaves, compare=True, delete_if_known=wanted, ord=row.ord + 1, row=row)
+
+
+def _expired(row: Known, terms: Terms, now: datetime) -> bool:
+    if terms.keepdays is None or row.delivered_at is None:
+        return False
+    return row.delivered_at + timedelta(days=terms.keepdays) <= now
+
+
+def _not_now(errand: Errand, terms: Terms, fetched: int) -> Why | None:
+    if terms.limit is not None and errand.letter.size > terms.limit:
+        return Why.TOO_LARGE
+    if terms.fetchlimit is not None and fetched >= terms.fetchlimit:
+        return Why.FETCHLIMIT
+    return None
+
+
+def uids(letters: Iterable[Listed]) -> Sequence[str]:
+    """The names in a listing, for the ledger to look up."""
+    return [letter.uid for letter in letters if letter.uid]

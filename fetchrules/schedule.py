@@ -1,0 +1,65 @@
+"""When a rule is polled next, and why then. Pure: the clock and the dice are the caller's."""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import StrEnum
+from typing import assert_never
+
+from fetchrules.errors import FetchError, LoginDelay, LoginRefused, MailboxBusy, Retry, RunOvertaken
+
+REFUSALS = 3
+"""So many refused logins running, and the rule pauses: the next one may get the address banned."""
+SOONEST = timedelta(minutes=1)
+LONGEST = timedelta(hours=6)
+JITTER = 0.1
+OVERTAKEN = timedelta(seconds=5)
+
+
+class Reason(StrEnum):
+    """Why the next poll is when it is (the values of models.NextReason)."""
+
+    INTERVAL = "interval"
+    BACKOFF = "backoff"
+    SERVER_WAIT = "server_wait"
+    OVERTAKEN = "overtaken"
+
+
+@dataclass(frozen=True, slots=True)
+class NextPoll:
+    """`at` None: not before somebody has changed the rule or resumed it."""
+
+    at: datetime | None
+    reason: Reason
+
+
+def next_poll(now: datetime, interval: timedelta, error: FetchError | None, failures: int, dice: float) -> NextPoll:
+    """After a poll that ended at `now` with `error` (None: it succeeded), the `failures`th running; `dice` is in [-1, 1]."""
+    if error is None:
+        return NextPoll(now + _jittered(interval, dice), Reason.INTERVAL)
+    if isinstance(error, RunOvertaken):
+        return NextPoll(now + OVERTAKEN, Reason.OVERTAKEN)
+    if pauses(error, failures):
+        return NextPoll(None, Reason.BACKOFF)
+    reason = Reason.SERVER_WAIT if isinstance(error, MailboxBusy | LoginDelay) else Reason.BACKOFF
+    return NextPoll(now + _jittered(_wait(error.retry, interval, failures), dice), reason)
+
+
+def pauses(error: FetchError, failures: int) -> bool:
+    """Whether the rule has to wait for a human: a refused login may be the server's bad minute, twice."""
+    if isinstance(error, LoginRefused):
+        return failures >= REFUSALS
+    return error.retry is Retry.AFTER_EDIT
+
+
+def _wait(retry: Retry, interval: timedelta, failures: int) -> timedelta:
+    doublings = min(max(failures, 1) - 1, 10)
+    match retry:
+        case Retry.SOON:
+            return min(SOONEST * 2**doublings, max(interval, SOONEST * 30))
+        case Retry.LATER | Retry.AFTER_EDIT:
+            return min(interval * 2**doublings, max(interval, LONGEST))
+    assert_never(retry)
+
+
+def _jittered(wait: timedelta, dice: float) -> timedelta:
+    return wait * (1 + JITTER * dice)
