@@ -51,10 +51,8 @@ class Directory:
         self.close()
 
     def close(self) -> None:
-        """Let go of the descriptor; may be called twice."""
-        fd, self.fd = self.fd, -1
-        if fd >= 0:
-            os.close(fd)
+        """Let go of the descriptor."""
+        os.close(self.fd)
 
     def enter(self, name: str, *, make: bool = False) -> "Directory":
         """The directory `name` in this one. With `make`, one that is missing is made (0700), durably."""

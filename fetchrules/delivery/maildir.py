@@ -82,7 +82,7 @@ class Maildir:
     def commit(self, names: Sequence[str]) -> dict[str, DeliveryFailed]:
         """Move staged letters into new/, durably; the ones that could not be moved, with the reason. May be repeated.
 
-        A name that is gone was delivered before: but only from a directory that is certainly still the same. Raises
+        A name that is gone was delivered before: that is why the directories must be the known ones before and after. Raises
         MaildirReplaced if that is in doubt, DeliveryFailed if new/ cannot be made durable: nothing may then be
         concluded.
         """
@@ -90,9 +90,14 @@ class Maildir:
         failures: dict[str, DeliveryFailed] = {}
         with translated(str(self._place.path)):
             self._verify(held)
-            present = [_moved(held, name, failures) for name in names]
-            if not all(present):
-                self._verify(held)
+            for name in names:
+                try:
+                    os.rename(checked(name), name, src_dir_fd=held.staging.fd, dst_dir_fd=held.new.fd)
+                except FileNotFoundError:
+                    continue
+                except OSError as error:
+                    failures[name] = failure(error, name)
+            self._verify(held)
             held.new.sync()
         return failures
 
@@ -159,14 +164,3 @@ class Maildir:
         disk = os.fstatvfs(held.staging.fd)
         if disk.f_bavail * disk.f_frsize < octets + self._reserve or (disk.f_files and not disk.f_favail):
             raise DiskFull(f"{self._place.path}: {disk.f_bavail * disk.f_frsize} octets free")
-
-
-def _moved(held: _Opened, name: str, failures: dict[str, DeliveryFailed]) -> bool:
-    """Whether the letter was there to be moved; a move that failed is noted."""
-    try:
-        os.rename(checked(name), name, src_dir_fd=held.staging.fd, dst_dir_fd=held.new.fd)
-    except FileNotFoundError:
-        return False
-    except OSError as error:
-        failures[name] = failure(error, name)
-    return True

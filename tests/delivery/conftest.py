@@ -1,0 +1,71 @@
+"""A Maildir on the disk, and the ways in which a disk fails."""
+
+import resource
+import signal
+import subprocess
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import pytest
+
+from fetchrules.delivery.maildir import Maildir
+from fetchrules.delivery.target import Place
+
+OpenMaildir = Callable[..., Maildir]
+
+
+@pytest.fixture
+def place(tmp_path: Path) -> Place:
+    """Where the mailbox is: nothing below the root exists yet."""
+    return Place(tmp_path, ("example.org", "petrov"))
+
+
+@pytest.fixture
+def open_maildir(place: Place) -> Iterator[OpenMaildir]:
+    """Maildirs at `place`, prepared for a small letter, and closed afterwards."""
+    opened: list[Maildir] = []
+
+    def opener(marker: str | None = None, *, folder: str = "") -> Maildir:
+        maildir = Maildir(place, marker, folder=folder, reserve=0, host="mx.example.org")
+        opened.append(maildir)
+        maildir.prepare(1000)
+        return maildir
+
+    yield opener
+    for maildir in opened:
+        maildir.close()
+
+
+@pytest.fixture
+def maildir(open_maildir: OpenMaildir) -> Maildir:
+    """A new Maildir, prepared."""
+    return open_maildir()
+
+
+@pytest.fixture
+def tiny_disk(tmp_path: Path) -> Iterator[Path]:
+    """A file system of 256 KiB and 16 files."""
+    mount = subprocess.run(["mount", "-t", "tmpfs", "-o", "size=256k,nr_inodes=16", "tmpfs", tmp_path], check=False)
+    if mount.returncode:
+        pytest.skip("only root can mount a small file system")
+    yield tmp_path
+    subprocess.run(["umount", tmp_path], check=True)
+
+
+@contextmanager
+def file_size_limit(octets: int) -> Iterator[None]:
+    """Writing beyond `octets` of any file fails with EFBIG."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    ignored = signal.signal(signal.SIGXFSZ, signal.SIG_IGN)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (octets, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+        signal.signal(signal.SIGXFSZ, ignored)
+
+
+def descriptors() -> set[str]:
+    """The open file descriptors of this process."""
+    return {path.name for path in Path("/proc/self/fd").iterdir()}

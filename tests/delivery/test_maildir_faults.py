@@ -1,0 +1,274 @@
+"""A Maildir on a disk that fails: nothing is delivered by halves, and everything is said."""
+
+import errno
+import os
+import shutil
+import stat
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+
+from fetchrules.delivery.disk import failure
+from fetchrules.delivery.maildir import Maildir
+from fetchrules.delivery.target import Place
+from fetchrules.errors import DeliveryFailed, DiskFull, MailboxUnwritable, MaildirReplaced
+from tests.delivery.conftest import OpenMaildir, descriptors, file_size_limit
+from tests.delivery.test_maildir import LETTER, deliver, new_in, staged, waiting_in
+
+
+@pytest.mark.parametrize(
+    ("number", "kind"),
+    [
+        (errno.ENOSPC, DiskFull),
+        (errno.EDQUOT, DiskFull),
+        (errno.EACCES, MailboxUnwritable),
+        (errno.EPERM, MailboxUnwritable),
+        (errno.EROFS, MailboxUnwritable),
+        (errno.ENOTDIR, MailboxUnwritable),
+        (errno.ELOOP, MailboxUnwritable),
+        (errno.EIO, DeliveryFailed),
+        (errno.EFBIG, DeliveryFailed),
+        (errno.ESTALE, DeliveryFailed),
+    ],
+)
+def test_it_says_what_an_error_means(number: int, kind: type[DeliveryFailed]) -> None:
+    result = failure(OSError(number, os.strerror(number)), "new")
+    assert type(result) is kind
+    assert result.detail == f"new: {os.strerror(number)}"
+
+
+def break_call(monkeypatch: pytest.MonkeyPatch, name: str, number: int, *, fails: Callable[..., bool]) -> list[object]:
+    """The system call `os.<name>` fails with `number` where `fails(*args)`; the first arguments of the failed calls."""
+    real = getattr(os, name)
+    failed: list[object] = []
+
+    def call(*args: object, **kwargs: object) -> object:
+        if fails(*args):
+            failed.append(args[0])
+            raise OSError(number, os.strerror(number))
+        return real(*args, **kwargs)
+
+    monkeypatch.setattr(os, name, call)
+    return failed
+
+
+def is_file(fd: int) -> bool:
+    return stat.S_ISREG(os.fstat(fd).st_mode)
+
+
+def is_directory(fd: int) -> bool:
+    return not is_file(fd)
+
+
+def test_it_fails_when_a_letter_cannot_be_written(maildir: Maildir, place: Place) -> None:
+    before = descriptors()
+    draft = maildir.stage("1")
+    with file_size_limit(10_000), pytest.raises(DeliveryFailed):
+        draft.write(b"x" * 20_000)
+    draft.discard()
+    assert waiting_in(place) == set()
+    assert descriptors() == before
+
+
+def test_it_fails_when_the_last_octet_cannot_be_written(maildir: Maildir, place: Place) -> None:
+    draft = maildir.stage("1")
+    draft.write(b"x\r")
+    with file_size_limit(1), pytest.raises(DeliveryFailed):
+        draft.finish()
+    draft.discard()
+    assert waiting_in(place) == set()
+
+
+def test_it_fails_when_closing_fails(maildir: Maildir, place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    draft = maildir.stage("1")
+    with monkeypatch.context() as broken:
+        break_call(broken, "close", errno.EDQUOT, fails=is_file)
+        with pytest.raises(DiskFull):
+            draft.finish()
+    draft.discard()
+    assert waiting_in(place) == set()
+
+
+def test_it_drops_the_letters_of_a_failed_fsync(
+    maildir: Maildir, place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    letters = [staged(maildir, key=str(number)) for number in range(5)]
+    with monkeypatch.context() as broken:
+        failed = break_call(broken, "fsync", errno.EIO, fails=is_file)
+        with pytest.raises(DeliveryFailed):
+            maildir.sync(letters)
+    assert len(failed) <= len(letters), "an fsync was repeated"
+    assert waiting_in(place) == set()
+
+
+def test_it_drops_the_letters_whose_names_are_not_durable(
+    maildir: Maildir, place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    letters = [staged(maildir)]
+    with monkeypatch.context() as broken:
+        failed = break_call(broken, "fsync", errno.ENOSPC, fails=is_directory)
+        with pytest.raises(DiskFull):
+            maildir.sync(letters)
+    assert len(failed) == 1
+    assert waiting_in(place) == set()
+
+
+def test_it_fails_when_a_letter_to_sync_has_vanished(maildir: Maildir, place: Place) -> None:
+    letters = [staged(maildir, key=key) for key in "12"]
+    maildir.discard([letters[0].name])
+    with pytest.raises(DeliveryFailed):
+        maildir.sync(letters)
+    assert waiting_in(place) == set()
+
+
+def test_it_says_which_letters_could_not_be_moved(
+    maildir: Maildir, place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    names = [staged(maildir, key=key).name for key in "123"]
+    with monkeypatch.context() as broken:
+        break_call(broken, "rename", errno.EDQUOT, fails=lambda name, *_: name == names[1])
+        failures = maildir.commit(names)
+    assert {name: type(error) for name, error in failures.items()} == {names[1]: DiskFull}
+    assert (new_in(place), waiting_in(place)) == ({names[0], names[2]}, {names[1]})
+    assert maildir.commit(names) == {}
+    assert new_in(place) == set(names)
+
+
+def test_it_concludes_nothing_when_new_is_not_durable(maildir: Maildir, monkeypatch: pytest.MonkeyPatch) -> None:
+    name = staged(maildir).name
+    with monkeypatch.context() as broken:
+        break_call(broken, "fsync", errno.EIO, fails=is_directory)
+        with pytest.raises(DeliveryFailed):
+            maildir.commit([name])
+    assert maildir.commit([name]) == {}
+
+
+def test_it_makes_no_marker_that_is_not_durable(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    maildir = Maildir(place, reserve=0)
+    with monkeypatch.context() as broken:
+        break_call(broken, "fsync", errno.EIO, fails=is_file)
+        with pytest.raises(DeliveryFailed):
+            maildir.prepare(0)
+    assert not (place.path / "tmp/utm-mail/marker").exists()
+    maildir.prepare(0)
+    maildir.close()
+
+
+def test_it_wants_room(place: Place) -> None:
+    free = shutil.disk_usage(place.root).free
+    maildir = Maildir(place)
+    with pytest.raises(DiskFull):
+        maildir.prepare(2 * free)
+    maildir.prepare(1000)
+    maildir.close()
+
+
+def test_it_leaves_a_reserve_for_others(place: Place) -> None:
+    free = shutil.disk_usage(place.root).free
+    maildir = Maildir(place, reserve=2 * free)
+    with pytest.raises(DiskFull):
+        maildir.prepare(0)
+    maildir.close()
+
+
+def test_it_finds_a_disk_full_while_writing(tiny_disk: Path) -> None:
+    place = Place(tiny_disk, ("petrov",))
+    maildir = Maildir(place, reserve=0)
+    maildir.prepare(1000)
+    draft = maildir.stage("1")
+    with pytest.raises(DiskFull):
+        draft.write(b"x" * 300_000)
+    draft.discard()
+    deliver(maildir, LETTER)
+    maildir.close()
+
+
+def test_it_finds_a_disk_without_room_for_files(tiny_disk: Path) -> None:
+    place = Place(tiny_disk, ("petrov",))
+    maildir = Maildir(place, reserve=0)
+    maildir.prepare(1000)
+    free = os.statvfs(tiny_disk).f_favail
+    for number in range(free):
+        staged(maildir, key=str(number))
+    with pytest.raises(DiskFull):
+        staged(maildir)
+    with pytest.raises(DiskFull):
+        maildir.prepare(0)
+    maildir.close()
+
+
+@pytest.mark.parametrize("part", ["", "tmp", "tmp/utm-mail", "new"])
+def test_it_follows_no_symlink_below_the_root(open_maildir: OpenMaildir, place: Place, part: str) -> None:
+    marker = open_maildir().marker
+    elsewhere = place.root / "elsewhere"
+    (place.path / part).rename(elsewhere)
+    (place.path / part).symlink_to(elsewhere)
+    for known in (marker, None):
+        with pytest.raises(MailboxUnwritable):
+            open_maildir(known)
+
+
+def test_it_follows_no_symlink_that_stands_for_a_letter(maildir: Maildir, place: Place, tmp_path: Path) -> None:
+    letter = staged(maildir)
+    (tmp_path / "secret").write_text("x")
+    (place.path / "tmp/utm-mail" / letter.name).unlink()
+    (place.path / "tmp/utm-mail" / letter.name).symlink_to(tmp_path / "secret")
+    with pytest.raises(MailboxUnwritable):
+        maildir.sync([letter])
+
+
+def test_it_says_when_the_mailbox_is_a_file(open_maildir: OpenMaildir, place: Place) -> None:
+    place.path.parent.mkdir()
+    place.path.touch()
+    with pytest.raises(MailboxUnwritable):
+        open_maildir()
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
+def test_it_says_when_it_may_not_write(open_maildir: OpenMaildir, place: Place) -> None:
+    place.path.parent.mkdir(mode=0o500)
+    with pytest.raises(MailboxUnwritable):
+        open_maildir()
+
+
+def test_it_lets_go_of_everything_after_a_failure(open_maildir: OpenMaildir, place: Place) -> None:
+    marker = open_maildir().marker
+    shutil.rmtree(place.path / "new")
+    before = descriptors()
+    with pytest.raises(MaildirReplaced):
+        open_maildir(marker)
+    assert descriptors() == before
+
+
+def test_it_sweeps_while_others_do(maildir: Maildir, place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    names = [staged(maildir, key=key).name for key in "12"]
+    for name in names:
+        os.utime(place.path / "tmp/utm-mail" / name, (0, 0))
+    unlink = os.unlink
+
+    def unlink_both(*_: object, **__: object) -> None:
+        for name in names:
+            unlink(place.path / "tmp/utm-mail" / name)
+        raise FileNotFoundError(errno.ENOENT, "swept by another")
+
+    monkeypatch.setattr(os, "unlink", unlink_both)
+    assert maildir.sweep([]) == 0
+
+
+def test_it_reports_a_sweep_that_fails(maildir: Maildir, place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    name = staged(maildir).name
+    os.utime(place.path / "tmp/utm-mail" / name, (0, 0))
+    break_call(monkeypatch, "unlink", errno.EROFS, fails=lambda *_: True)
+    with pytest.raises(MailboxUnwritable):
+        maildir.sweep([])
+
+
+def test_it_never_raises_from_discarding(maildir: Maildir, monkeypatch: pytest.MonkeyPatch) -> None:
+    name = staged(maildir).name
+    draft = maildir.stage("2")
+    with monkeypatch.context() as broken:
+        break_call(broken, "unlink", errno.EROFS, fails=lambda *_: True)
+        break_call(broken, "close", errno.EIO, fails=is_file)
+        maildir.discard([name])
+        draft.discard()

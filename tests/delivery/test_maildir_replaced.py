@@ -1,0 +1,152 @@
+"""A Maildir that somebody exchanges, empties or unmounts: nothing is made there, and nothing is concluded from it."""
+
+import os
+import shutil
+import subprocess
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from fetchrules.delivery.maildir import Maildir
+from fetchrules.delivery.target import Place
+from fetchrules.errors import MaildirReplaced
+from tests.delivery.conftest import OpenMaildir
+from tests.delivery.test_maildir import new_in, staged
+
+
+def remove(place: Place) -> None:
+    shutil.rmtree(place.path)
+
+
+def exchange(place: Place) -> None:
+    place.path.rename(place.path.with_name("old"))
+    other = Maildir(place, reserve=0)
+    other.prepare(0)
+    other.close()
+
+
+def move_away(place: Place) -> None:
+    place.path.rename(place.path.with_name("old"))
+
+
+def empty_tmp(place: Place) -> None:
+    shutil.rmtree(place.path / "tmp")
+    (place.path / "tmp").mkdir()
+
+
+def remove_staging(place: Place) -> None:
+    shutil.rmtree(place.path / "tmp/utm-mail")
+
+
+def remake_staging(place: Place) -> None:
+    marker = (place.path / "tmp/utm-mail/marker").read_text()
+    shutil.rmtree(place.path / "tmp/utm-mail")
+    (place.path / "tmp/utm-mail").mkdir()
+    (place.path / "tmp/utm-mail/marker").write_text(marker)
+
+
+def remove_new(place: Place) -> None:
+    shutil.rmtree(place.path / "new")
+
+
+def remake_new(place: Place) -> None:
+    shutil.rmtree(place.path / "new")
+    (place.path / "new").mkdir()
+
+
+def remove_marker(place: Place) -> None:
+    (place.path / "tmp/utm-mail/marker").unlink()
+
+
+def change_marker(place: Place) -> None:
+    (place.path / "tmp/utm-mail/marker").write_text("0" * 32 + "\n")
+
+
+def spoil_marker(place: Place) -> None:
+    (place.path / "tmp/utm-mail/marker").write_text("\n")
+
+
+ALTERATIONS = [
+    remove, exchange, move_away, empty_tmp, remove_staging, remake_staging, remove_new, remake_new, remove_marker,
+    change_marker, spoil_marker,
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("alter", ALTERATIONS)
+def test_it_concludes_nothing_from_another_maildir(
+    maildir: Maildir, place: Place, alter: Callable[[Place], None]
+) -> None:
+    name = staged(maildir).name
+    alter(place)
+    with pytest.raises(MaildirReplaced):
+        maildir.commit([name])
+    with pytest.raises(MaildirReplaced):
+        maildir.prepare(0)
+
+
+@pytest.mark.parametrize("alter", [step for step in ALTERATIONS if step not in {remake_staging, remake_new}])
+def test_it_will_not_open_another_maildir(
+    open_maildir: OpenMaildir, place: Place, alter: Callable[[Place], None]
+) -> None:
+    """Remade directories with the right marker cannot be told from a mailbox that was copied to another disk."""
+    marker = open_maildir().marker
+    alter(place)
+    listing = sorted(place.root.rglob("*"))
+    with pytest.raises(MaildirReplaced):
+        open_maildir(marker)
+    assert sorted(place.root.rglob("*")) == listing, "something was made where nothing is known"
+
+
+@pytest.mark.parametrize("alter", [remove, exchange, empty_tmp, remove_staging, remake_staging, remove_new])
+def test_it_concludes_nothing_when_the_maildir_goes_during_the_commit(
+    maildir: Maildir, place: Place, alter: Callable[[Place], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    name = staged(maildir).name
+    rename = os.rename
+
+    def rename_too_late(*args: Any, **directories: Any) -> None:
+        with monkeypatch.context() as restored:
+            restored.setattr(os, "rename", rename)
+            alter(place)
+        rename(*args, **directories)
+
+    monkeypatch.setattr(os, "rename", rename_too_late)
+    with pytest.raises(MaildirReplaced):
+        maildir.commit([name])
+
+
+def test_it_notices_a_marker_that_vanishes_while_it_is_made(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    maildir = Maildir(place, reserve=0)
+    monkeypatch.setattr(os, "link", lambda *_, **__: None)
+    with pytest.raises(MaildirReplaced):
+        maildir.prepare(0)
+    maildir.close()
+
+
+def test_it_does_not_wait_for_a_marker_that_is_a_pipe(place: Place, open_maildir: OpenMaildir) -> None:
+    marker = open_maildir().marker
+    (place.path / "tmp/utm-mail/marker").unlink()
+    os.mkfifo(place.path / "tmp/utm-mail/marker")
+    with pytest.raises(MaildirReplaced):
+        open_maildir(marker)
+
+
+def test_it_will_not_mistake_an_unmounted_disk_for_a_delivery(tiny_disk: Path) -> None:
+    place = Place(tiny_disk / "mail", ("petrov",))
+    maildir = Maildir(place, reserve=0)
+    maildir.prepare(0)
+    name = staged(maildir).name
+    maildir.close()
+    subprocess.run(["mount", "-t", "tmpfs", "tmpfs", tiny_disk], check=True)
+    try:
+        with pytest.raises(MaildirReplaced):
+            maildir.prepare(0)
+        assert list(tiny_disk.iterdir()) == []
+    finally:
+        subprocess.run(["umount", tiny_disk], check=True)
+    maildir.prepare(0)
+    assert maildir.commit([name]) == {}
+    assert new_in(place) == {name}
+    maildir.close()
