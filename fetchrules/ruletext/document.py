@@ -1,0 +1,85 @@
+"""The text of many lines. Every blank, comment and line break has an owner: rendering is concatenation."""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass, replace
+
+from fetchrules.ruletext.line import Line, opaque_line, parse_line
+from fetchrules.ruletext.problem import Code, Problem
+from fetchrules.ruletext.sources import Claims
+
+MAX_OCTETS = 5_000_000
+"""Size of a text in UTF-8."""
+MAX_LINES = 100_000
+
+BYTE_ORDER_MARK = "\ufeff"
+
+_LINE = re.compile(r"([^\r\n]*)(\r\n|\r|\n|\Z)")
+
+
+@dataclass(frozen=True, slots=True)
+class Document:
+    """A text: what stands before its first line (a byte order mark, or nothing), and its lines."""
+
+    start: str = ""
+    lines: tuple[Line, ...] = ()
+
+    @property
+    def problems(self) -> tuple[Problem, ...]:
+        """Everything to say about the text, from its top to its end."""
+        return tuple(problem for line in self.lines for problem in line.problems)
+
+    @property
+    def errors(self) -> tuple[Problem, ...]:
+        """The problems that stop the text from being applied."""
+        return tuple(problem for problem in self.problems if problem.is_error)
+
+    @property
+    def warnings(self) -> tuple[Problem, ...]:
+        """The problems that do not."""
+        return tuple(problem for problem in self.problems if not problem.is_error)
+
+    def masked(self) -> "Document":
+        """This text with MASK for every password."""
+        return Document(self.start, tuple(line.masked() for line in self.lines))
+
+
+def parse(text: str) -> Document:
+    """Any text as a document; `render` of it is `text` again, broken lines included."""
+    start = BYTE_ORDER_MARK if text.startswith(BYTE_ORDER_MARK) else ""
+    body = text[len(start) :]
+    if too_much := _too_much(body):
+        return Document(start, (opaque_line(body, too_much),))
+    return Document(start, tuple(_without_taken_sources(_lines(body))))
+
+
+def render(document: Document) -> str:
+    """The text of a document, character for character."""
+    return document.start + "".join(f"{line.text}{line.ending}" for line in document.lines)
+
+
+def _too_much(body: str) -> Problem | None:
+    """Why a text is not looked into at all, if it is not."""
+    if len(body) > MAX_OCTETS or len(body.encode("utf-8", "surrogatepass")) > MAX_OCTETS:
+        return Problem(Code.TEXT_TOO_LONG, line=1, column=1, maximum=MAX_OCTETS)
+    if body.count("\n") + body.count("\r") > 2 * MAX_LINES or sum(1 for _ in _LINE.finditer(body)) > MAX_LINES + 1:
+        return Problem(Code.TOO_MANY_LINES, line=MAX_LINES + 1, column=1, maximum=MAX_LINES)
+    return None
+
+
+def _lines(body: str) -> Iterator[Line]:
+    for number, found in enumerate(_LINE.finditer(body), 1):
+        if found[0]:
+            yield parse_line(found[1], number, found[2])
+
+
+def _without_taken_sources(lines: Iterator[Line]) -> Iterator[Line]:
+    """The lines; one that reads a remote mailbox which an earlier line reads too says so, unless both keep its mail."""
+    claims: Claims[int] = Claims()
+    for line in lines:
+        taken = claims.claim(line.rule, line.number) if line.rule else None
+        if taken is None:
+            yield line
+        else:
+            problem = Problem(Code.SOURCE_TAKEN, line=line.number, column=1, length=len(line.text), other=str(taken))
+            yield replace(line, problems=(*line.problems, problem))

@@ -1,0 +1,162 @@
+"""The smallest change of a line's own characters that makes it say another rule."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, fields
+from difflib import SequenceMatcher
+
+from fetchrules.ruletext.lexer import Kind, Token
+from fetchrules.ruletext.line import Line, parse_line
+from fetchrules.ruletext.quoting import QUOTES, bar_field, blank_field
+from fetchrules.ruletext.render import option_text, option_value_text, server_text, values_of
+from fetchrules.ruletext.spec import OPTIONS, PROTOCOL_WORDS, Encryption, Option, Rule, Spelling, Takes
+
+_LEADING = (Kind.SERVER, Kind.USER, Kind.PASSWORD, Kind.RECIPIENT)
+_OPTION_FIELDS = tuple(dict.fromkeys(option.field for option in OPTIONS.values()))
+
+
+def edit(line: Line, rule: Rule) -> Line:
+    """`line` made to say `rule`.
+
+    A changed field changes its own characters only, an option that goes takes one separator with it, a new one goes to the end,
+    before a comment. Raises ValueError when `line` holds no rule or `rule` is not a valid one.
+    """
+    if line.rule is None:
+        raise ValueError("only a line with a rule can be edited")
+    changed = {item.name for item in fields(Rule) if getattr(line.rule, item.name) != getattr(rule, item.name)}
+    if not changed:
+        return line
+    change = _Change(line)
+    for kind in _LEADING:
+        if kind.value in changed:
+            change.set_leading(kind, getattr(rule, kind.value))
+    change.set_protocol(rule)
+    for field in _OPTION_FIELDS:
+        if field in changed:
+            change.set_option(field, rule)
+    edited = parse_line(change.text(), line.number, line.ending)
+    if edited.rule != rule:
+        raise ValueError("the rule is not a valid one")
+    return edited
+
+
+@dataclass(frozen=True, slots=True)
+class _Written:
+    """An option as it stands in the line: indexes of its tokens; `first` to `last` are what goes when it goes."""
+
+    option: Option
+    word: int
+    value: int | None
+    first: int
+    last: int
+
+
+class _Change:
+    """The tokens' texts while they are being changed. Tokens keep their indexes; what is added is written behind one of them."""
+
+    def __init__(self, line: Line) -> None:
+        assert line.spelling is not None
+        self.spelling = line.spelling
+        self.tokens = line.tokens
+        self.texts = [token.text for token in line.tokens]
+        self.options = tuple(_written(line.tokens, line.spelling))
+        self.end = max(i for i, token in enumerate(line.tokens) if token.kind not in {Kind.BLANK, Kind.COMMENT})
+
+    def text(self) -> str:
+        """The line as changed so far."""
+        return "".join(self.texts)
+
+    def set_leading(self, kind: Kind, value: str) -> None:
+        """Write a leading field anew, in the quotes that it had."""
+        index = next(i for i, token in enumerate(self.tokens) if token.kind is kind)
+        if kind is Kind.SERVER:
+            self.texts[index] = server_text(value)
+        elif self.spelling is Spelling.BARS:
+            self.texts[index] = bar_field(value)
+        else:
+            self.texts[index] = blank_field(value, _quote_of(self.tokens[index]))
+
+    def set_protocol(self, rule: Rule) -> None:
+        """Write the protocol word anew where it says another protocol, or `s` for a TLS that is no longer wanted."""
+        index = next(i for i, token in enumerate(self.tokens) if token.kind is Kind.PROTOCOL)
+        word = self.tokens[index].text.lower()
+        with_tls = PROTOCOL_WORDS[word][1] and rule.encryption is Encryption.SSL
+        wanted = f"{rule.protocol}s" if with_tls else str(rule.protocol)
+        if wanted != word:
+            self.texts[index] = wanted
+
+    def set_option(self, field: str, rule: Rule) -> None:
+        """Write, add or remove the words that set `field`."""
+        wanted = [(option, value) for option in _words_for(field) for value in values_of(rule, option)]
+        written = [item for item in self.options if item.option.field == field]
+        if field == "folders":
+            self._set_list(written, [value for _, value in wanted])
+        elif wanted and written:
+            self._replace(written[0], *wanted[0])
+            self._remove(written[1:])
+        else:
+            self._remove(written)
+            self._add(self.end, [option_text(option.word, value, self.spelling) for option, value in wanted])
+
+    def _set_list(self, written: list[_Written], wanted: list[str]) -> None:
+        """The same for an option that may be repeated: what stays is left alone, in the order that is wanted."""
+        now = [self.tokens[item.value].value or "" for item in written if item.value is not None]
+        for action, i1, i2, j1, j2 in SequenceMatcher(None, now, wanted, autojunk=False).get_opcodes():
+            if action == "equal":
+                continue
+            shared = min(i2 - i1, j2 - j1)
+            for item, value in zip(written[i1 : i1 + shared], wanted[j1 : j1 + shared], strict=True):
+                self._replace(item, item.option, value)
+            self._remove(written[i1 + shared : i2])
+            if added := [option_text("folder", value, self.spelling) for value in wanted[j1 + shared : j2]]:
+                self._add(self._place_in_list(written, i1 + shared), added)
+
+    def _place_in_list(self, written: list[_Written], index: int) -> int:
+        """Behind which token the item at `index` of a list goes."""
+        if not written:
+            return self.end
+        return written[index - 1].last if index else written[0].first - 1
+
+    def _replace(self, item: _Written, option: Option, value: str) -> None:
+        if item.value is None:
+            self.texts[item.word] = option.word
+        elif self.spelling is Spelling.BLANKS and option.takes is Takes.NAME:
+            self.texts[item.value] = blank_field(value, _quote_of(self.tokens[item.value]))
+        else:
+            self.texts[item.value] = option_value_text(value, self.spelling)
+
+    def _remove(self, items: list[_Written]) -> None:
+        for item in items:
+            for index in range(item.first, item.last + 1):
+                self.texts[index] = ""
+
+    def _add(self, index: int, options: list[str]) -> None:
+        """Write options behind the token at `index`; a bar that already stands there at the end of the rule serves the first."""
+        separator = "|" if self.spelling is Spelling.BARS else " "
+        for option in options:
+            self.texts[index] += option if self._ends_with_bar(index) else separator + option
+
+    def _ends_with_bar(self, index: int) -> bool:
+        return self.spelling is Spelling.BARS and self.tokens[index].kind is Kind.BAR and self.texts[index] == "|"
+
+
+def _written(tokens: tuple[Token, ...], spelling: Spelling) -> Iterator[_Written]:
+    """Each option of the line. Between bars the bar before it and the blanks around it go with it; those before a comment stay."""
+    for index, token in enumerate(tokens):
+        if token.kind is not Kind.WORD:
+            continue
+        first = index - 1
+        value = index + 2 if index + 2 < len(tokens) and tokens[index + 2].kind is Kind.VALUE else None
+        last = value or index
+        if spelling is Spelling.BARS:
+            first -= tokens[first].kind is Kind.BLANK
+            if last + 2 < len(tokens) and tokens[last + 1].kind is Kind.BLANK and tokens[last + 2].kind is Kind.BAR:
+                last += 1
+        yield _Written(OPTIONS[(token.value or "").lower()], index, value, first, last)
+
+
+def _words_for(field: str) -> list[Option]:
+    return [option for option in OPTIONS.values() if option.field == field and option.word != "service"]
+
+
+def _quote_of(token: Token) -> str:
+    return token.text[0] if token.text[0] in QUOTES else ""

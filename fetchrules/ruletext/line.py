@@ -1,0 +1,93 @@
+"""One line of the text: its own characters, and what they say."""
+
+from dataclasses import dataclass, replace
+
+from fetchrules.ruletext.lexer import Kind, Token, lex
+from fetchrules.ruletext.parser import read
+from fetchrules.ruletext.problem import Code, Problem
+from fetchrules.ruletext.quoting import QUOTES, bar_field, blank_field
+from fetchrules.ruletext.spec import MASK, Rule, Spelling
+
+MAX_LINE = 8192
+"""Characters that a line may have."""
+
+_MIN_COMMENTED_RULE = len("#a:pop3 u p r@d")
+
+
+@dataclass(frozen=True, slots=True)
+class Line:
+    """A line as it was written. `tokens` joined are its text; `ending` is the line break behind it, empty at the end of a file.
+
+    `rule` is None for a blank line, a comment, and a line with an error; `spelling` is None where no rule was meant.
+    """
+
+    tokens: tuple[Token, ...] = ()
+    ending: str = ""
+    number: int = 1
+    spelling: Spelling | None = None
+    rule: Rule | None = None
+    problems: tuple[Problem, ...] = ()
+
+    @property
+    def text(self) -> str:
+        """The line without its ending."""
+        return "".join(token.text for token in self.tokens)
+
+    @property
+    def is_broken(self) -> bool:
+        """Whether a rule was meant here and could not be read."""
+        return any(problem.is_error for problem in self.problems)
+
+    def token(self, kind: Kind) -> Token:
+        """The first token of `kind`; a line with a rule has one of each leading field."""
+        return next(token for token in self.tokens if token.kind is kind)
+
+    def masked(self) -> "Line":
+        """This line with MASK for its password. Of a broken line, where anything may be part of a password, nothing is left."""
+        if self.rule is not None:
+            return self.with_password(MASK)
+        return parse_line(MASK, self.number, self.ending) if self.is_broken else self
+
+    def with_password(self, password: str) -> "Line":
+        """This line with another password, quoted as the one before was where it can be. Only for a line with a rule."""
+        token = self.token(Kind.PASSWORD)
+        if self.spelling is Spelling.BARS:
+            written = bar_field(password)
+        else:
+            written = blank_field(password, token.text[0] if token.text[0] in QUOTES else "")
+        return self.with_texts({token.start: written})
+
+    def with_texts(self, texts: dict[int, str]) -> "Line":
+        """This line with other texts for the tokens that start at the keys."""
+        text = "".join(texts.get(token.start, token.text) for token in self.tokens)
+        return parse_line(text, self.number, self.ending)
+
+
+def parse_line(text: str, number: int = 1, ending: str = "") -> Line:
+    """The line `text` (without its ending), whatever it holds. `number` is its place in the text, for its problems."""
+    if len(text) > MAX_LINE:
+        problem = Problem(
+            Code.LINE_TOO_LONG, line=number, column=MAX_LINE + 1, length=len(text) - MAX_LINE, maximum=MAX_LINE
+        )
+        return opaque_line(text, problem, ending)
+    lexed = lex(text)
+    rule, problems = read(lexed)
+    if lexed.spelling is None:
+        problems += _advice_on_comment(lexed.tokens)
+    placed = tuple(replace(problem, line=number) for problem in problems)
+    return Line(lexed.tokens, ending, number, lexed.spelling, rule, placed)
+
+
+def opaque_line(text: str, problem: Problem, ending: str = "") -> Line:
+    """A line that is not looked into; `problem` says why."""
+    return Line((Token(Kind.STRAY, text, 0),), ending, problem.line, problems=(problem,))
+
+
+def _advice_on_comment(tokens: tuple[Token, ...]) -> tuple[Problem, ...]:
+    """A rule that was put behind `#` keeps its password in sight."""
+    comment = tokens[-1] if tokens else None
+    if comment is None or len(comment.text) < _MIN_COMMENTED_RULE or ":" not in comment.text:
+        return ()
+    if read(lex(comment.text.lstrip("# \t")))[0] is None:
+        return ()
+    return (Problem(Code.PASSWORD_IN_COMMENT, column=comment.start + 1, length=len(comment.text)),)

@@ -1,0 +1,269 @@
+"""What a line's tokens say: a rule, or everything that is wrong with them."""
+
+import re
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
+from dataclasses import field as default
+from itertools import zip_longest
+
+from fetchrules.errors import printable
+from fetchrules.ruletext.lexer import LEADING, Kind, Lexed, Token
+from fetchrules.ruletext.problem import Code, Problem
+from fetchrules.ruletext.spec import (
+    BOUNDS,
+    OCTET_SUFFIXES,
+    OPTIONS,
+    PROTOCOL_WORDS,
+    Encryption,
+    Option,
+    Protocol,
+    Rule,
+    Spelling,
+    Takes,
+)
+from fetchrules.ruletext.suggest import suggest_protocol
+from fetchrules.ruletext.validate import (
+    FORBIDDEN,
+    TEXT_FAULTS,
+    folder_fault,
+    number_fault,
+    recipient_fault,
+    rule_problems,
+)
+
+MAX_OPTION_PROBLEMS = 10
+"""How many wrong options of one line are worth a message."""
+
+_MAX_WORD = 40
+_NUMBER = re.compile(r"[0-9]{1,15}")
+_OCTETS = re.compile(r"([0-9]{1,15})([kmg]?)", re.ASCII | re.IGNORECASE)
+
+Value = str | int | bool | Encryption | Protocol | tuple[str, ...]
+
+
+@dataclass(slots=True)
+class _Reading:
+    """What has been read of one line so far: values of fields of `Rule`, the token that each came from, problems."""
+
+    lexed: Lexed
+    values: dict[str, Value] = default(default_factory=dict)
+    places: dict[str, Token] = default(default_factory=dict)
+    problems: list[Problem] = default(default_factory=list)
+
+    def complain(self, code: Code, token: Token, *, field: str = "", word: str = "", other: str = "") -> None:
+        """Note a problem at `token`."""
+        self.problems.append(_at(Problem(code, field=field, word=word, other=other), token))
+
+    def set(self, name: str, value: Value, token: Token) -> None:
+        """A field's value and where it stands."""
+        self.values[name] = value
+        self.places[name] = token
+
+
+def read(lexed: Lexed) -> tuple[Rule | None, tuple[Problem, ...]]:
+    """The rule that the tokens spell, if nothing is wrong with them, and all problems in the order of their columns."""
+    reading = _Reading(lexed)
+    _read_characters(reading)
+    if lexed.spelling is not None and not reading.problems:
+        _read_leading(reading)
+        _read_options(reading)
+    problems = [*lexed.problems, *reading.problems]
+    rule = None
+    if lexed.spelling is not None and not any(problem.is_error for problem in problems):
+        rule = Rule(**reading.values)  # type: ignore[arg-type]  # each field was checked against its own type when it was set
+        together = [_at(problem, _place(reading, problem)) for problem in rule_problems(rule)]
+        problems += together
+        if any(problem.is_error for problem in together):
+            rule = None
+    return rule, tuple(sorted(problems, key=lambda problem: problem.column))
+
+
+def _read_characters(reading: _Reading) -> None:
+    for token in reading.lexed.tokens:
+        if found := FORBIDDEN.search(token.text):
+            at = Token(token.kind, found[0], token.start + found.start())
+            reading.complain(Code.CHARACTER_FORBIDDEN, at, word=f"U+{ord(found[0]):04X}")
+
+
+def _read_leading(reading: _Reading) -> None:
+    """server:protocol, login, password, local mailbox."""
+    tokens = {token.kind: token for token in reading.lexed.tokens}
+    _read_source(reading, tokens)
+    for kind in LEADING[1:]:
+        token = tokens.get(kind)
+        name = kind.value
+        if token is None:
+            if not _read_missing(reading, kind):
+                return
+        elif token.value is not None:
+            if code_found := TEXT_FAULTS[name](token.value):
+                reading.complain(_shifted(reading, token) or code_found, token, field=name)
+            else:
+                reading.set(name, token.value, token)
+
+
+def _read_missing(reading: _Reading, kind: Kind) -> bool:
+    """Complain of a field that is not there; whether those behind it may still be."""
+    empty = _is_between_bars(reading.lexed, kind)
+    if empty or not reading.lexed.problems:  # a field that cannot be read may have swallowed this one
+        code = Code.FIELD_EMPTY if empty else Code.FIELD_MISSING
+        reading.problems.append(Problem(code, column=_column_of_missing(reading.lexed, kind), field=kind.value))
+    return empty
+
+
+def _read_source(reading: _Reading, tokens: dict[Kind, Token]) -> None:
+    server = tokens.get(Kind.SERVER)
+    if server is None:
+        reading.problems.append(Problem(Code.FIELD_EMPTY, column=1 + reading.lexed.tokens[0].start, field="server"))
+    elif server.value is not None:
+        bracketed = server.value != server.text
+        code = TEXT_FAULTS["server"](server.value)
+        if code is None and ":" in server.value and not bracketed:
+            code = Code.SERVER_NEEDS_BRACKETS
+        elif code is None and bracketed and ":" not in server.value:
+            code = Code.SERVER_INVALID
+        if code:
+            reading.complain(code, server, field="server")
+        else:
+            reading.set("server", server.value, server)
+    _read_protocol(reading, tokens.get(Kind.PROTOCOL), server or reading.lexed.tokens[0])
+
+
+def _read_protocol(reading: _Reading, token: Token | None, server: Token) -> None:
+    if token is None:
+        column = server.start + len(server.text) + 1
+        reading.problems.append(Problem(Code.PROTOCOL_MISSING, column=column, field="protocol"))
+    elif token.value is None:
+        return
+    elif token.value in PROTOCOL_WORDS:
+        protocol, implicit = PROTOCOL_WORDS[token.value]
+        reading.set("protocol", protocol, token)
+        if implicit:
+            reading.set("encryption", Encryption.SSL, token)
+    else:
+        # A word that resembles nothing may be a misplaced password: it is not repeated.
+        word = token.value if suggest_protocol(token.value) else ""
+        reading.complain(Code.PROTOCOL_UNKNOWN, token, field="protocol", word=word)
+
+
+def _shifted(reading: _Reading, recipient: Token) -> Code | None:
+    """A local mailbox that is none, with an address further on: a field before it has fallen in two."""
+    if recipient.kind is not Kind.RECIPIENT:
+        return None
+    later = [token.value for token in reading.lexed.tokens if token.start > recipient.start and token.value]
+    if not any("@" in value and recipient_fault(value) is None for value in later):
+        return None
+    return Code.BLANK_UNQUOTED if reading.lexed.spelling is Spelling.BLANKS else Code.BAR_UNESCAPED
+
+
+def _read_options(reading: _Reading) -> None:
+    """Option words and their values; of a line whose fields are not in their places, none."""
+    if "recipient" not in reading.values:
+        return
+    tokens = [token for token in reading.lexed.tokens if token.kind in {Kind.WORD, Kind.VALUE}]
+    before = len(reading.problems)
+    for token, following in zip_longest(tokens, tokens[1:]):
+        if token.kind is Kind.WORD and token.value is not None:
+            value = following if following and following.kind is Kind.VALUE else None
+            _read_option(reading, token, token.value.lower(), value)
+        if len(reading.problems) - before >= MAX_OPTION_PROBLEMS:
+            return
+
+
+def _read_option(reading: _Reading, token: Token, word: str, value: Token | None) -> None:
+    option = OPTIONS.get(word)
+    if option is None:
+        reading.complain(Code.OPTION_UNKNOWN, token, word=printable(word, _MAX_WORD))
+    elif option.only and option.only is not reading.values.get("protocol", option.only):
+        reading.complain(
+            Code.OPTION_OF_OTHER_PROTOCOL, token, field=option.field, word=word, other=str(reading.values["protocol"])
+        )
+    elif option.takes is Takes.NOTHING:
+        _assign(reading, option, option.sets, token)
+    elif value is None:
+        reading.complain(Code.VALUE_MISSING, token, field=option.field, word=word)
+    elif value.value is not None:
+        read_value = _read_value(reading, option, value, value.value)
+        if read_value is not None:
+            _assign(reading, option, read_value, value)
+
+
+def _read_value(reading: _Reading, option: Option, token: Token, text: str) -> Value | None:
+    """The value of an option, checked; None after a complaint."""
+    match option.takes:
+        case Takes.NAME:
+            code = folder_fault(text)
+            if code:
+                reading.complain(code, token, field=option.field)
+            return None if code else text
+        case Takes.FINGERPRINT:
+            digits = text.replace(":", "").lower()
+            code = TEXT_FAULTS[option.field](digits) if digits else Code.FINGERPRINT_INVALID
+            if code:
+                reading.complain(code, token, field=option.field)
+            return None if code else digits
+        case _:
+            return _read_number(reading, option, token, text)
+
+
+def _read_number(reading: _Reading, option: Option, token: Token, text: str) -> int | None:
+    found = (_OCTETS if option.takes is Takes.OCTETS else _NUMBER).fullmatch(text)
+    if found is None:
+        minimum, maximum = BOUNDS[option.field]
+        problem = Problem(Code.NUMBER_INVALID, field=option.field, word=option.word, minimum=minimum, maximum=maximum)
+        reading.problems.append(_at(problem, token))
+        return None
+    number = int(found[1]) * OCTET_SUFFIXES[found[2].lower()] if option.takes is Takes.OCTETS else int(text)
+    if outside := number_fault(option.field, number):
+        reading.problems.append(_at(replace(outside, word=option.word), token))
+        return None
+    return number
+
+
+def _assign(reading: _Reading, option: Option, value: Value, token: Token) -> None:
+    """Set a field by an option; the same twice is a slip, two different ones are a contradiction."""
+    name = option.field
+    if option.takes is Takes.NAME:
+        known = reading.values.get(name, ())
+        assert isinstance(known, tuple)
+        assert isinstance(value, str)
+        if value in known:
+            reading.complain(Code.OPTION_TWICE, token, field=name, word=option.word)
+        else:
+            reading.set(name, (*known, value), token)
+    elif name not in reading.values:
+        reading.set(name, value, token)
+    elif reading.values[name] != value:
+        other = reading.places[name].text.lower()
+        code = Code.OPTION_CONTRADICTED if option.takes is Takes.NOTHING else Code.VALUE_REPEATED
+        reading.complain(code, token, field=name, word=option.word, other=other)
+    elif reading.places[name].kind is not Kind.PROTOCOL:
+        reading.complain(Code.OPTION_TWICE, token, field=name, word=option.word)
+
+
+def _is_between_bars(lexed: Lexed, kind: Kind) -> bool:
+    """Whether a field of the bar spelling is there but has nothing in it."""
+    if lexed.spelling is not Spelling.BARS:
+        return False
+    return sum(token.kind is Kind.BAR for token in lexed.tokens) >= LEADING.index(kind)
+
+
+def _column_of_missing(lexed: Lexed, kind: Kind) -> int:
+    """Where a field that is not there should have stood: behind its bar, or at the end of the rule."""
+    if _is_between_bars(lexed, kind):
+        bars = [token for token in lexed.tokens if token.kind is Kind.BAR]
+        return bars[LEADING.index(kind) - 1].start + 2
+    last = _last_of_rule(lexed.tokens)
+    return last.start + len(last.text) + 1
+
+
+def _last_of_rule(tokens: Sequence[Token]) -> Token:
+    return next(token for token in reversed(tokens) if token.kind not in {Kind.BLANK, Kind.COMMENT})
+
+
+def _place(reading: _Reading, problem: Problem) -> Token:
+    return reading.places[problem.field]
+
+
+def _at(problem: Problem, token: Token) -> Problem:
+    return replace(problem, column=token.start + 1, length=len(token.text))

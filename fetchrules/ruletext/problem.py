@@ -1,0 +1,114 @@
+"""What may be wrong with a rule's text, as data: a code, a place, what the message needs. The words are in `fetchrules.wording`."""
+
+from dataclasses import dataclass
+from enum import Enum, StrEnum
+
+from fetchrules.ruletext.suggest import suggest_option, suggest_protocol
+
+
+class Severity(Enum):
+    """Whether the text can be applied."""
+
+    ERROR = "error"
+    WARNING = "warning"
+
+
+class Code(StrEnum):
+    """Everything that can be said about a rule line or a text of them. Stable: scripts see these words."""
+
+    TEXT_TOO_LONG = "text_too_long"
+    TOO_MANY_LINES = "too_many_lines"
+    LINE_TOO_LONG = "line_too_long"
+    CHARACTER_FORBIDDEN = "character_forbidden"
+    ODD_BLANK = "odd_blank"
+    QUOTE_OPEN = "quote_open"
+    QUOTE_TAIL = "quote_tail"
+    ESCAPE_UNKNOWN = "escape_unknown"
+
+    FIELD_MISSING = "field_missing"
+    FIELD_EMPTY = "field_empty"
+    FIELD_TOO_LONG = "field_too_long"
+    BLANK_UNQUOTED = "blank_unquoted"
+    BAR_UNESCAPED = "bar_unescaped"
+    PROTOCOL_MISSING = "protocol_missing"
+    PROTOCOL_UNKNOWN = "protocol_unknown"
+    SERVER_INVALID = "server_invalid"
+    SERVER_NEEDS_BRACKETS = "server_needs_brackets"
+    SERVER_WITH_PORT = "server_with_port"
+    RECIPIENT_INVALID = "recipient_invalid"
+
+    OPTION_UNKNOWN = "option_unknown"
+    OPTION_CONTRADICTED = "option_contradicted"
+    OPTION_OF_OTHER_PROTOCOL = "option_of_other_protocol"
+    VALUE_MISSING = "value_missing"
+    VALUE_UNEXPECTED = "value_unexpected"
+    VALUE_REPEATED = "value_repeated"
+    BAR_EXPECTED = "bar_expected"
+    NUMBER_INVALID = "number_invalid"
+    NUMBER_OUT_OF_RANGE = "number_out_of_range"
+    FINGERPRINT_INVALID = "fingerprint_invalid"
+    FINGERPRINT_MD5 = "fingerprint_md5"
+    TOO_MANY_FOLDERS = "too_many_folders"
+    SOURCE_TAKEN = "source_taken"
+
+    OPTION_TWICE = "option_twice"
+    KEEP_FETCHALL = "keep_fetchall"
+    NOKEEP_FLUSH = "nokeep_flush"
+    KEEP_KEEPDAYS = "keep_keepdays"
+    OPTION_IDLE = "option_idle"
+    PORT_UNUSUAL = "port_unusual"
+    PASSWORD_IN_COMMENT = "password_in_comment"  # noqa: S105 (a code, not a password)
+
+
+WARNINGS = frozenset(
+    {
+        Code.OPTION_TWICE,
+        Code.KEEP_FETCHALL,
+        Code.NOKEEP_FLUSH,
+        Code.KEEP_KEEPDAYS,
+        Code.OPTION_IDLE,
+        Code.PORT_UNUSUAL,
+        Code.PASSWORD_IN_COMMENT,
+    }
+)
+"""The codes that do not stop a text from being applied."""
+
+
+@dataclass(frozen=True, slots=True)
+class Problem:
+    """One thing to say about a text. `line` and `column` count from 1 in characters; 0: not of a text (a form's field).
+
+    `field` is the attribute of `Rule` concerned, or empty. `word` is what was found, `other` what it collides with; neither is ever
+    a password or a part of the line that could hold one. `minimum` and `maximum` are in the unit of the field.
+    """
+
+    code: Code
+    line: int = 0
+    column: int = 0
+    length: int = 0
+    field: str = ""
+    word: str = ""
+    other: str = ""
+    minimum: int | None = None
+    maximum: int | None = None
+
+    @property
+    def suggestion(self) -> str:
+        """What the misspelt `word` was probably meant to be, or empty."""
+        match self.code:
+            case Code.OPTION_UNKNOWN:
+                return suggest_option(self.word)
+            case Code.PROTOCOL_UNKNOWN:
+                return suggest_protocol(self.word)
+            case _:
+                return ""
+
+    @property
+    def severity(self) -> Severity:
+        """Whether this stops the text from being applied."""
+        return Severity.WARNING if self.code in WARNINGS else Severity.ERROR
+
+    @property
+    def is_error(self) -> bool:
+        """Whether this stops the text from being applied."""
+        return self.code not in WARNINGS

@@ -1,0 +1,66 @@
+"""Which remote mailbox a rule reads, and that two rules may share one only if neither takes mail away from the other."""
+
+import functools
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from ipaddress import ip_address
+from typing import Generic, TypeVar
+
+from fetchrules.ruletext.spec import DEFAULT_PORTS, Protocol, Rule
+
+INBOX = "INBOX"
+
+Who = TypeVar("Who")
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """A remote mailbox. `port` is 0 for the protocol's two standard ports, so that TLS does not make it another mailbox."""
+
+    protocol: Protocol
+    host: str
+    port: int
+    user: str
+    folder: str
+
+
+def sources_of(rule: Rule) -> Iterator[Source]:
+    """The remote mailboxes that `rule` reads: one, or as many as it names folders. A POP3 mailbox has no folder."""
+    standard = {DEFAULT_PORTS[rule.protocol, implicit] for implicit in (False, True)}
+    port = 0 if rule.effective_port in standard else rule.effective_port
+    folders = (rule.folders or (INBOX,)) if rule.protocol is Protocol.IMAP else ("",)
+    for folder in folders:
+        # RFC 3501, 5.1: INBOX alone is the same name in any case.
+        name = INBOX if folder.upper() == INBOX else folder
+        yield Source(rule.protocol, host_key(rule.server), port, rule.user, name)
+
+
+@functools.lru_cache(maxsize=4096)
+def host_key(server: str) -> str:
+    """What a server's names have in common: no case, IDN in ASCII, an address in its shortest form."""
+    try:
+        return ip_address(server).compressed
+    except ValueError:
+        pass
+    try:
+        return server.encode("idna").decode("ascii").lower()
+    except UnicodeError:
+        return server.lower()
+
+
+@dataclass(slots=True)
+class Claims(Generic[Who]):
+    """Who reads what. A rule that is switched off claims nothing."""
+
+    _claims: dict[Source, tuple[Who, bool]] = field(default_factory=dict)
+
+    def claim(self, rule: Rule, who: Who) -> Who | None:
+        """Note what `rule` reads; whoever reads it already, where the two may not share it (both have to keep the mail)."""
+        if rule.skip:
+            return None
+        taken: Who | None = None
+        for source in sources_of(rule):
+            earlier, keeps = self._claims.setdefault(source, (who, rule.keep))
+            if earlier != who and not (rule.keep and keeps):
+                taken = earlier
+        return taken

@@ -1,0 +1,195 @@
+"""What each field of a rule may hold, and what the fields may not be together. Forms and lines obey the same checks."""
+
+import functools
+import re
+import unicodedata
+from collections.abc import Callable, Iterator
+from ipaddress import AddressValueError, IPv4Address, IPv6Address
+
+from fetchrules.ruletext.problem import Code, Problem
+from fetchrules.ruletext.spec import (
+    BOUNDS,
+    MAX_FOLDERS,
+    MAX_LENGTHS,
+    OPTIONS,
+    Encryption,
+    Protocol,
+    Rule,
+)
+
+FORBIDDEN = re.compile("[\0\r\n\ud800-\udfff]")
+"""Characters that no field may hold: they end a command on the wire, or have no octets."""
+
+_LABEL = r"[A-Za-z0-9_](?:[A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?"
+_NAME = re.compile(rf"(?:{_LABEL}\.)*{_LABEL}")
+_ALL_DIGITS = re.compile(r"(?:.*\.)?[0-9]+")
+_WITH_PORT = re.compile(r"[^:]+:[0-9]+")
+_LOCAL_PART = re.compile(r"[\w=&'~+](?:[\w=&'~+.!#$%*-]{0,62}[\w=&'~+!#$%*-])?")
+_FINGERPRINT = re.compile(r"[0-9a-f]{64}")
+
+
+@functools.lru_cache(maxsize=4096)
+def server_fault(server: str) -> Code | None:
+    """A host name (IDN as written), an IPv4 address, or an IPv6 address without its brackets."""
+    if not server:
+        return Code.FIELD_EMPTY
+    if _is_ipv6(server) or is_host_name(server):
+        return None
+    if _WITH_PORT.fullmatch(server):
+        return Code.SERVER_WITH_PORT
+    return Code.SERVER_INVALID
+
+
+@functools.lru_cache(maxsize=4096)
+def is_host_name(name: str) -> bool:
+    """Whether `name` is a host name (RFC 1123, underscores let pass; RFC 3490 for other scripts) or an IPv4 address."""
+    if not 0 < len(name) <= MAX_LENGTHS["server"]:
+        return False
+    if not name.isascii():
+        try:
+            name = name.encode("idna").decode("ascii")
+        except UnicodeError:
+            return False
+    if _ALL_DIGITS.fullmatch(name):
+        return _is_ipv4(name)
+    return len(name) <= MAX_LENGTHS["server"] and _NAME.fullmatch(name) is not None
+
+
+def user_fault(user: str) -> Code | None:
+    """Anything but nothing; what cannot be sent in one line of a protocol is refused."""
+    return _text_fault("user", user)
+
+
+def password_fault(password: str) -> Code | None:
+    """As `user_fault`."""
+    return _text_fault("password", password)
+
+
+def folder_fault(folder: str) -> Code | None:
+    """As `user_fault`."""
+    return _text_fault("folders", folder)
+
+
+@functools.lru_cache(maxsize=4096)
+def recipient_fault(recipient: str) -> Code | None:
+    """`local@domain`; the local part may become a directory's name: no slash, no dot at either end, one way to write it (NFC)."""
+    if not recipient:
+        return Code.FIELD_EMPTY
+    if len(recipient) > MAX_LENGTHS["recipient"]:
+        return Code.FIELD_TOO_LONG
+    local, _, domain = recipient.rpartition("@")
+    proper = (
+        _LOCAL_PART.fullmatch(local)
+        and ".." not in local
+        and unicodedata.is_normalized("NFC", recipient)
+        and is_host_name(domain)
+        and not _is_ipv4(domain)
+    )
+    return None if proper else Code.RECIPIENT_INVALID
+
+
+def fingerprint_fault(fingerprint: str) -> Code | None:
+    """SHA-256 in lower-case hex, or nothing. Sixteen octets are fetchmail's MD5, which protects nothing today."""
+    if not fingerprint or _FINGERPRINT.fullmatch(fingerprint):
+        return None
+    return Code.FINGERPRINT_MD5 if re.fullmatch("[0-9a-f]{32}", fingerprint) else Code.FINGERPRINT_INVALID
+
+
+def number_fault(field: str, value: int) -> Problem | None:
+    """`value` against the bounds of `field`."""
+    minimum, maximum = BOUNDS[field]
+    if minimum <= value <= maximum:
+        return None
+    return Problem(Code.NUMBER_OUT_OF_RANGE, field=field, minimum=minimum, maximum=maximum)
+
+
+TEXT_FAULTS: dict[str, Callable[[str], Code | None]] = {
+    "server": server_fault,
+    "user": user_fault,
+    "password": password_fault,
+    "recipient": recipient_fault,
+    "sslfingerprint": fingerprint_fault,
+}
+
+
+def problems_of(rule: Rule) -> tuple[Problem, ...]:
+    """Everything to say about a rule that does not come from a text: errors and warnings, with their fields and without a place."""
+    return tuple(_field_problems(rule)) + tuple(rule_problems(rule))
+
+
+def _field_problems(rule: Rule) -> Iterator[Problem]:
+    for field, fault in TEXT_FAULTS.items():
+        if code := fault(getattr(rule, field)):
+            yield Problem(code, field=field)
+    for field in BOUNDS:
+        value = getattr(rule, field)
+        if value is not None and (problem := number_fault(field, value)):
+            yield problem
+    for folder in rule.folders:
+        if code := folder_fault(folder):
+            yield Problem(code, field="folders")
+
+
+def rule_problems(rule: Rule) -> Iterator[Problem]:
+    """What fields that are right one by one may not be, or had better not be, together."""
+    if rule.folders and rule.protocol is not Protocol.IMAP:
+        yield Problem(Code.OPTION_OF_OTHER_PROTOCOL, field="folders", word="folder", other=rule.protocol)
+    if len(rule.folders) > MAX_FOLDERS:
+        yield Problem(Code.TOO_MANY_FOLDERS, field="folders", maximum=MAX_FOLDERS)
+    yield from _mail_warnings(rule)
+    yield from _tls_warnings(rule)
+
+
+def _mail_warnings(rule: Rule) -> Iterator[Problem]:
+    if rule.keepdays is not None:
+        if rule.keep:
+            yield Problem(Code.KEEP_KEEPDAYS, field="keepdays")
+        yield from (_idle(word, "keepdays") for word in ("flush", "fetchall") if getattr(rule, word))
+        return
+    if rule.keep and rule.fetchall:
+        yield Problem(Code.KEEP_FETCHALL, field="fetchall")
+    if rule.flush and rule.fetchall:
+        yield _idle("flush", "fetchall")
+    elif rule.flush and not rule.keep:
+        yield Problem(Code.NOKEEP_FLUSH, field="flush")
+
+
+def _tls_warnings(rule: Rule) -> Iterator[Problem]:
+    if rule.encryption is Encryption.PLAINTEXT:
+        if rule.sslfingerprint:
+            yield _idle("sslfingerprint", "plaintext")
+        if not rule.sslcertck:
+            yield _idle("nosslcertck", "plaintext")
+    implicit = rule.encryption is Encryption.SSL
+    if rule.port in ((110, 143) if implicit else (995, 993)):
+        yield Problem(Code.PORT_UNUSUAL, field="port")
+
+
+def _idle(word: str, beside: str) -> Problem:
+    return Problem(Code.OPTION_IDLE, field=OPTIONS[word].field, word=word, other=beside)
+
+
+def _text_fault(field: str, text: str) -> Code | None:
+    if not text:
+        return Code.FIELD_EMPTY
+    if len(text) > MAX_LENGTHS[field]:
+        return Code.FIELD_TOO_LONG
+    return Code.CHARACTER_FORBIDDEN if FORBIDDEN.search(text) else None
+
+
+def _is_ipv4(text: str) -> bool:
+    try:
+        IPv4Address(text)
+    except AddressValueError:
+        return False
+    return True
+
+
+def _is_ipv6(text: str) -> bool:
+    if ":" not in text or "%" in text or len(text) > MAX_LENGTHS["server"]:
+        return False
+    try:
+        IPv6Address(text)
+    except AddressValueError:
+        return False
+    return True

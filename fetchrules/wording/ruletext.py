@@ -1,0 +1,115 @@
+"""The words for `fetchrules.ruletext.problem`: what is wrong with a rule's text, and what was expected."""
+
+from django.utils.translation import gettext, gettext_noop, pgettext
+
+from fetchrules.ruletext.problem import Code, Problem
+from fetchrules.ruletext.spec import MAX_LENGTHS
+
+_TEXTS: dict[Code, str] = {
+    Code.TEXT_TOO_LONG: gettext_noop("the text is too long: at most %(megabytes)s MB"),
+    Code.TOO_MANY_LINES: gettext_noop("too many lines: at most %(maximum)s"),
+    Code.LINE_TOO_LONG: gettext_noop("the line is too long: at most %(maximum)s characters"),
+    Code.CHARACTER_FORBIDDEN: gettext_noop("line breaks and null characters are not allowed here"),
+    Code.ODD_BLANK: gettext_noop(
+        "%(word)s is not an ordinary blank: separate the fields with blanks or tabs, or put the field in quotes"
+    ),
+    Code.QUOTE_OPEN: gettext_noop("this quote is never closed"),
+    Code.QUOTE_TAIL: gettext_noop("a blank was expected after the closing quote"),
+    Code.ESCAPE_UNKNOWN: gettext_noop("unknown escape; expected \\\\ \\\" \\' \\n \\t or \\xHH"),
+    Code.FIELD_MISSING: gettext_noop("expected: %(field)s"),
+    Code.FIELD_EMPTY: gettext_noop("%(field)s: nothing given"),
+    Code.FIELD_TOO_LONG: gettext_noop("%(field)s: at most %(maximum)s characters"),
+    Code.BLANK_UNQUOTED: gettext_noop(
+        "the local mailbox was expected here and stands further on: a login or password with a blank in it goes in quotes"
+    ),
+    Code.BAR_UNESCAPED: gettext_noop(
+        "the local mailbox was expected here and stands further on: a bar in a login or password is written \\|"
+    ),
+    Code.PROTOCOL_MISSING: gettext_noop("the protocol was expected behind the server: :pop3, :pop3s, :imap or :imaps"),
+    Code.PROTOCOL_UNKNOWN: gettext_noop("unknown protocol; expected pop3, pop3s, imap or imaps"),
+    Code.SERVER_INVALID: gettext_noop("expected a host name, an IPv4 address, or an IPv6 address in brackets"),
+    Code.SERVER_NEEDS_BRACKETS: gettext_noop("an IPv6 address goes in brackets, such as [2001:db8::1]"),
+    Code.SERVER_WITH_PORT: gettext_noop("the port is an option of its own, such as “port 995”"),
+    Code.RECIPIENT_INVALID: gettext_noop("expected a local mailbox, such as i.petrov@mydomain.ru"),
+    Code.OPTION_UNKNOWN: gettext_noop("unknown option “%(word)s”"),
+    Code.OPTION_CONTRADICTED: gettext_noop("“%(word)s” contradicts “%(other)s”"),
+    Code.OPTION_OF_OTHER_PROTOCOL: gettext_noop("%(other)s has no option “%(word)s”"),
+    Code.VALUE_MISSING: gettext_noop("a value was expected behind “%(word)s”"),
+    Code.VALUE_UNEXPECTED: gettext_noop("nothing more was expected behind “%(word)s”"),
+    Code.VALUE_REPEATED: gettext_noop("“%(word)s” is given twice with different values"),
+    Code.BAR_EXPECTED: gettext_noop("a bar was expected: each option is a field of its own"),
+    Code.NUMBER_INVALID: gettext_noop("a number from %(minimum)s to %(maximum)s was expected behind “%(word)s”"),
+    Code.NUMBER_OUT_OF_RANGE: gettext_noop("expected a number from %(minimum)s to %(maximum)s"),
+    Code.FINGERPRINT_INVALID: gettext_noop("expected the certificate's SHA-256: 64 hexadecimal digits"),
+    Code.FINGERPRINT_MD5: gettext_noop(
+        "this is an MD5 fingerprint; expected the certificate's SHA-256: 64 hexadecimal digits"
+    ),
+    Code.TOO_MANY_FOLDERS: gettext_noop("too many folders: at most %(maximum)s"),
+    Code.SOURCE_TAKEN: gettext_noop(
+        "the rule in line %(other)s collects from the same remote mailbox; two rules may share one only if both say “keep”"
+    ),
+    Code.OPTION_TWICE: gettext_noop("“%(word)s” is given twice"),
+    Code.KEEP_FETCHALL: gettext_noop(
+        "“keep fetchall” collects every letter again at every poll: duplicates without end"
+    ),
+    Code.NOKEEP_FLUSH: gettext_noop(
+        "“flush” without “keep” is almost useless: after the first poll nothing is left to delete"
+    ),
+    Code.KEEP_KEEPDAYS: gettext_noop(
+        "“keep” beside “keepdays”: collected letters will be deleted when their days are over"
+    ),
+    Code.OPTION_IDLE: gettext_noop("“%(word)s” has no effect beside “%(other)s”"),
+    Code.PORT_UNUSUAL: gettext_noop("this port is usual for the other kind of encryption"),
+    Code.PASSWORD_IN_COMMENT: gettext_noop(
+        "this comment looks like a rule, and whoever sees the text sees its password; “skip” switches a rule off"
+    ),
+}
+
+
+def describe(problem: Problem) -> str:
+    """The problem with its place: what a list of errors shows."""
+    if not problem.line:
+        return explain(problem)
+    place = {"line": problem.line, "column": problem.column, "text": explain(problem)}
+    return gettext("line %(line)s, column %(column)s: %(text)s") % place
+
+
+def explain(problem: Problem) -> str:
+    """The problem without its place: what stands beside the line or under a form's field."""
+    about = {
+        "field": field_name(problem.field),
+        "word": problem.word,
+        "other": problem.other.upper() if problem.code is Code.OPTION_OF_OTHER_PROTOCOL else problem.other,
+        "minimum": problem.minimum,
+        "maximum": MAX_LENGTHS.get(problem.field) if problem.maximum is None else problem.maximum,
+        "megabytes": (problem.maximum or 0) // 1_000_000,
+    }
+    if problem.suggestion:
+        return _with_suggestion(problem)
+    return gettext(_TEXTS[problem.code]) % about
+
+
+def field_name(field: str) -> str:
+    """What people call a field of `Rule`."""
+    match field:
+        case "server":
+            return pgettext("field of a rule", "server")
+        case "protocol":
+            return pgettext("field of a rule", "protocol")
+        case "user":
+            return pgettext("field of a rule", "login")
+        case "password":
+            return pgettext("field of a rule", "password")
+        case "recipient":
+            return pgettext("field of a rule", "local mailbox")
+        case "folders":
+            return pgettext("field of a rule", "folder")
+        case _:
+            return field
+
+
+def _with_suggestion(problem: Problem) -> str:
+    about = {"word": problem.word, "suggestion": problem.suggestion}
+    if problem.code is Code.PROTOCOL_UNKNOWN:
+        return gettext("unknown protocol “%(word)s”; perhaps “%(suggestion)s”") % about
+    return gettext("unknown option “%(word)s”; perhaps “%(suggestion)s”") % about
