@@ -9,7 +9,10 @@ from fetchrules.ruletext.spec import Encryption, Protocol
 
 @dataclass(frozen=True, slots=True)
 class Deadlines:
-    """Seconds. `connect` covers name, TCP and TLS; `idle` one silence; `session` all of it. `slowest` is octets a second."""
+    """Seconds. `connect` covers name, TCP and TLS; `idle` one silence; `session` all of it.
+
+    `slowest` is octets a second.
+    """
 
     connect: float = 20.0
     idle: float = 60.0
@@ -21,8 +24,8 @@ class Deadlines:
 class TargetPolicy:
     """Where a rule may connect to. The default (an administrator's rule) allows everything.
 
-    With `public_only`, every resolved address has to be a public one (after unwrapping mapped, 6to4, NAT64 and Teredo forms) or in
-    `allowed_networks`, and the port one of `ports`.
+    With `public_only`, every resolved address has to be a public one (after unwrapping mapped, 6to4, NAT64 and
+    Teredo forms) or in `allowed_networks`, and the port one of `ports`.
     """
 
     public_only: bool = False

@@ -42,8 +42,9 @@ class Connection:
 class Listed:
     """One letter of a listing.
 
-    `number` is how commands name it in this session (POP3 message number, IMAP UID). `uid` is its lasting name (POP3 unique-id,
-    IMAP UID); empty when the server has none. `size` in octets is a hint. `seen` is IMAP's \\Seen; POP3 has no such thing.
+    `number` is how commands name it in this session (POP3 message number, IMAP UID). `uid` is its lasting name
+    (POP3 unique-id, IMAP UID); empty when the server has none. `size` in octets is a hint. `seen` is IMAP's \\Seen;
+    POP3 has no such thing.
     """
 
     number: int
@@ -57,8 +58,8 @@ class Listed:
 class Listing:
     """All letters of the mailbox at one moment.
 
-    `epoch` is IMAP's UIDVALIDITY, None for POP3. `complete`: the list was terminated and its length is what the server had
-    announced; from any other list nothing may be concluded about letters that it lacks.
+    `epoch` is IMAP's UIDVALIDITY, None for POP3. `complete`: the list was terminated and its length is what the
+    server had announced; from any other list nothing may be concluded about letters that it lacks.
     """
 
     letters: tuple[Listed, ...] = field(default=())
@@ -117,7 +118,10 @@ class RemoteMailbox(Protocol):
         ...
 
     def delete(self, letters: Sequence[Listed]) -> frozenset[int]:
-        """Mark `letters` as deleted; the numbers that the server accepted. It takes effect at `quit` (POP3) or at once (IMAP)."""
+        """Mark `letters` as deleted; the numbers that the server accepted.
+
+        It takes effect at `quit` (POP3) or at once (IMAP).
+        """
         ...
 
     def mark_seen(self, letters: Sequence[Listed]) -> None:

@@ -1,0 +1,228 @@
+"""A network stream with deadlines, TCP or TLS: the one place where the system's errors become ours.
+
+The socket never blocks. `write` takes everything at once and never waits; what the kernel does not accept goes out
+while `read` waits for the peer. So reading and writing cannot dead-lock, however full the buffers between us and
+the server are.
+"""
+
+import math
+import select
+import socket
+import ssl
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from errno import EINPROGRESS
+from os import strerror
+from time import monotonic
+
+from fetchrules.errors import (
+    CertificateRejected,
+    ConnectFailed,
+    ConnectionLost,
+    FetchError,
+    LocalProtocolError,
+    TimedOut,
+    TlsFailed,
+)
+from fetchrules.remote.account import Deadlines, TargetPolicy
+from fetchrules.remote.resolver import Endpoint, resolve
+from fetchrules.remote.targets import check_address, check_port
+
+_READ = 64 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Handshake:
+    """What a TLS handshake agreed on. `certificate` is the server's own, in DER form."""
+
+    version: str
+    certificate: bytes
+
+
+class Stream:
+    """A connected stream: read, write, start TLS, close. Made by `connect`; used by one thread.
+
+    Every method but `close` raises ConnectionLost, TimedOut or TlsFailed; after that the stream is only good for
+    closing.
+    """
+
+    def __init__(self, sock: socket.socket, address: str, deadlines: Deadlines, began: float) -> None:
+        self.address = address
+        self._socket = sock
+        self._poll = select.poll()
+        self._deadlines = deadlines
+        self._connect_by = began + deadlines.connect
+        self._session_by = began + deadlines.session
+        self._outgoing = bytearray()
+        self._spoken = False
+        self._reply_octets = 0
+        self._reply_seconds = 0.0
+
+    def write(self, data: bytes) -> None:
+        """Queue `data` and send what the kernel takes now; the rest goes out during `read`."""
+        self._spoken = True
+        self._outgoing += data
+        self._flush()
+
+    def read(self) -> bytes:
+        """The next octets, at least one. Raises ConnectionLost when the peer has closed."""
+        self._spoken = True
+        began = monotonic()
+        silent_until = began + self._deadlines.idle
+        while True:
+            waiting = len(self._outgoing)
+            want = self._flush()
+            if len(self._outgoing) < waiting:
+                silent_until = monotonic() + self._deadlines.idle
+            data = b""
+            try:
+                with _translated(ConnectionLost):
+                    data = self._socket.recv(_READ)
+            except _WANTS_READ:
+                self._wait(want | select.POLLIN, silent_until)
+            except ssl.SSLWantWriteError:
+                self._wait(want | select.POLLOUT, silent_until)
+            else:
+                if not data:
+                    raise ConnectionLost("the server closed the connection")
+                self._measure(len(data), monotonic() - began)
+                return data
+
+    def reply_ended(self) -> None:
+        """A reply is whole: the slowest rate is measured anew from the next one's first octet."""
+        self._reply_octets = 0
+        self._reply_seconds = 0.0
+
+    def start_tls(self, context: ssl.SSLContext, server_name: str) -> Handshake:
+        """Send what is queued, then shake hands.
+
+        Raises CertificateRejected where `context` verifies and the chain does not.
+        """
+        # A handshake that opens the connection shares the time for connecting; one in mid-session gets that much anew.
+        by = monotonic() + self._deadlines.connect if self._spoken else self._connect_by
+        while want := self._flush():
+            self._wait(want, by)
+        with _translated(ConnectionLost):
+            secure = context.wrap_socket(self._socket, server_hostname=server_name, do_handshake_on_connect=False)
+        self._socket = secure
+        while True:
+            try:
+                with _translated(ConnectionLost):
+                    secure.do_handshake()
+            except ssl.SSLWantReadError:
+                self._wait(select.POLLIN, by)
+            except ssl.SSLWantWriteError:
+                self._wait(select.POLLOUT, by)
+            else:
+                return Handshake(secure.version() or "", secure.getpeercert(binary_form=True) or b"")
+
+    def close(self) -> None:
+        """Drop the connection. Never raises; may be called twice."""
+        with suppress(OSError):
+            self._socket.shutdown(socket.SHUT_RDWR)
+        self._socket.close()
+
+    def _flush(self) -> int:
+        """Send what the kernel takes; the poll mask to wait for if something is left, else 0."""
+        while self._outgoing:
+            try:
+                del self._outgoing[: self._socket.send(self._outgoing)]
+            except (BlockingIOError, ssl.SSLWantWriteError):
+                return select.POLLOUT
+            except ssl.SSLWantReadError:
+                return select.POLLIN
+            except OSError:
+                # The peer has hung up. What it said before that (an -ERR with its reason) matters more than that we
+                # could not finish, so the reading side reports: first the words, then the loss.
+                self._outgoing.clear()
+        return 0
+
+    def _wait(self, mask: int, by: float) -> None:
+        if self._socket.fileno() < 0:
+            raise LocalProtocolError("the stream is closed")
+        left = min(by, self._session_by) - monotonic()
+        self._poll.register(self._socket, mask)
+        if left <= 0 or not self._poll.poll(math.ceil(left * 1000)):
+            raise TimedOut("the session took too long" if self._session_by < by else "no answer")
+
+    def _measure(self, octets: int, seconds: float) -> None:
+        """Hold the server to the slowest rate, once a reply has been on its way for as long as one silence may last."""
+        if self._reply_octets:  # the silence before the first octet is thinking, not transfer
+            self._reply_seconds += seconds
+        self._reply_octets += octets
+        if self._reply_seconds > self._deadlines.idle:
+            rate = self._reply_octets / self._reply_seconds
+            if rate < self._deadlines.slowest:
+                raise TimedOut(f"{rate:.0f} octets a second")
+
+
+_WANTS_READ = (BlockingIOError, ssl.SSLWantReadError)
+
+
+def connect(host: str, port: int, deadlines: Deadlines, targets: TargetPolicy) -> Stream:
+    """Resolve, check every address against `targets`, connect to the first that answers.
+
+    Raises TargetForbidden, HostNotFound, ConnectFailed or TimedOut.
+    """
+    began = monotonic()
+    check_port(port, targets)
+    endpoints = resolve(host, port, deadlines.connect)
+    for endpoint in endpoints:
+        check_address(endpoint.address, targets)
+    failure: FetchError = ConnectFailed("no address")
+    for position, endpoint in enumerate(endpoints):
+        # Each address gets its share of the time that is left, so that one which swallows packets leaves some for
+        # the others.
+        now = monotonic()
+        share = (began + deadlines.connect - now) / (len(endpoints) - position)
+        try:
+            sock = _dial(endpoint, now + share)
+        except (ConnectFailed, TimedOut) as error:
+            failure = error
+        else:
+            return Stream(sock, endpoint.address, deadlines, began)
+    raise failure
+
+
+def _dial(endpoint: Endpoint, by: float) -> socket.socket:
+    sock = socket.socket(endpoint.family, socket.SOCK_STREAM)
+    try:
+        _establish(sock, endpoint, by)
+    except BaseException:
+        sock.close()
+        raise
+    return sock
+
+
+def _establish(sock: socket.socket, endpoint: Endpoint, by: float) -> None:
+    sock.setblocking(False)
+    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
+    code = sock.connect_ex(endpoint.sockaddr)
+    if code == EINPROGRESS:
+        poll = select.poll()
+        poll.register(sock, select.POLLOUT)
+        if not poll.poll(max(0, math.ceil((by - monotonic()) * 1000))):
+            raise TimedOut("connecting")
+        code = sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+    if code:
+        raise ConnectFailed(strerror(code))
+
+
+@contextmanager
+def _translated(otherwise: type[FetchError]) -> Iterator[None]:
+    """OSError and ssl errors as ours; those that only ask to wait pass through."""
+    try:
+        yield
+    except (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError):
+        raise
+    except ssl.SSLCertVerificationError as error:
+        raise CertificateRejected(error.verify_message) from error
+    except ssl.SSLEOFError as error:
+        raise ConnectionLost("the server closed the connection during TLS") from error
+    except ssl.SSLError as error:
+        raise TlsFailed(error.reason or str(error)) from error
+    except TimeoutError as error:
+        raise TimedOut(error.strerror or "") from error
+    except OSError as error:
+        raise otherwise(error.strerror or str(error)) from error

@@ -1,0 +1,97 @@
+"""The protocol machine on a stream: commands go out, events come back, and a transcript is kept."""
+
+from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
+
+from fetchrules.errors import FetchError, LocalProtocolError
+from fetchrules.remote.net import Stream
+from fetchrules.remote.pop3.commands import MASKED, Command
+from fetchrules.remote.pop3.events import Event, Greeting, LetterBegan, LetterEnded, Reply
+from fetchrules.remote.pop3.grammar import StatusLine
+from fetchrules.remote.pop3.protocol import Pop3Protocol
+from fetchrules.remote.transcript import Speaker, Trace
+
+WINDOW = 256
+"""Commands in flight where the server pipelines: so deep that 100 ms of round trip do not show."""
+
+
+class Conversation:
+    """What is said in one session. Every method may raise FetchError; then the conversation is closed."""
+
+    def __init__(self, stream: Stream, secrets: Sequence[str], trace: Trace | None) -> None:
+        self.stream = stream
+        self.protocol = Pop3Protocol()
+        self.closed = False
+        self._events = self._read_events()
+        self._secrets = [secret for secret in secrets if secret]
+        self._trace = trace
+
+    def say(self, commands: Iterable[Command]) -> None:
+        """Send `commands` now."""
+        commands = tuple(commands)
+        self.stream.write(self.protocol.send(commands))
+        if self._trace is not None:
+            for command in commands:
+                self._trace(Speaker.CLIENT, str(command))
+
+    def hear(self) -> Event:
+        """Wait for the next event."""
+        if self.closed:
+            raise LocalProtocolError("the session is over")
+        try:
+            event = next(self._events)
+        except FetchError:
+            self.close()
+            raise
+        if isinstance(event, Reply | LetterEnded):
+            self.stream.reply_ended()
+        if self._trace is not None and isinstance(event, Greeting | Reply | LetterBegan):
+            self._trace(Speaker.SERVER, self.masked(f"{event.line.status.value} {event.line.text}"))
+        return event
+
+    def greeting(self) -> StatusLine:
+        """Wait for the line with which the server opens the session."""
+        event = self.hear()
+        assert isinstance(event, Greeting)
+        return event.line
+
+    def replies(self, commands: Iterable[Command]) -> Iterator[Reply]:
+        """Send `commands`, as many at a time as the server takes, and yield the reply to each, in their order."""
+        waiting = deque(commands)
+        while waiting or self.protocol.unanswered:
+            window = self.window
+            if self.protocol.unanswered <= window // 2:
+                room = window - self.protocol.unanswered
+                self.say([waiting.popleft() for _ in range(min(room, len(waiting)))])
+            event = self.hear()
+            assert isinstance(event, Reply)
+            yield event
+
+    def ask(self, command: Command) -> Reply:
+        """Send one command and wait for its reply."""
+        return next(self.replies([command]))
+
+    @property
+    def window(self) -> int:
+        """How many commands may be unanswered at a time."""
+        return WINDOW if self.protocol.pipelining else 1
+
+    def note(self, text: str) -> None:
+        """Put a remark of ours into the transcript."""
+        if self._trace is not None:
+            self._trace(Speaker.NOTE, text)
+
+    def masked(self, text: str) -> str:
+        """`text` without the account's secrets: a server that does not understand PASS may well quote it."""
+        for secret in self._secrets:
+            text = text.replace(secret, MASKED)
+        return text
+
+    def close(self) -> None:
+        """Drop the connection. Never raises; may be called twice."""
+        self.closed = True
+        self.stream.close()
+
+    def _read_events(self) -> Iterator[Event]:
+        while True:
+            yield from self.protocol.receive(self.stream.read())

@@ -1,0 +1,141 @@
+"""What POP3 servers write, under the RFC lines that it comes from.
+
+Bytes in, values out; nothing here remembers anything.
+"""
+
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from enum import Enum
+from hashlib import sha256
+
+from fetchrules.errors import RemoteProtocolError
+
+LINE_MAX = 2048
+"""Octets in a response line, CRLF included. RFC 2449 section 4 allows 512; some servers are wordier."""
+
+CAPABILITIES_MAX = 16 * 1024
+"""Octets of an answer to CAPA that are looked at."""
+
+LETTERS_MAX = 200_000
+"""Lines of a listing that are looked at.
+
+A larger mailbox is collected in several goes: its listing is never complete.
+"""
+
+UNIQUE_ID_MAX = 128
+"""Octets of a unique-id that is kept as it is."""
+
+_SIZE_MAX = 2**62
+
+
+class Status(Enum):
+    """How a response begins."""
+
+    OK = "+OK"
+    ERR = "-ERR"
+    CONTINUE = "+"
+
+
+@dataclass(frozen=True, slots=True)
+class StatusLine:
+    """The first line of a response. `code` is the response code in upper case without its brackets, or empty."""
+
+    status: Status
+    text: str = ""
+    code: str = ""
+
+
+# RFC 1939 section 3: "There are currently two status indicators: positive ("+OK") and negative ("-ERR").
+# Servers MUST send the "+OK" and "-ERR" in upper case." RFC 5034 section 4: continue-req = "+" SP [base64] CRLF
+# Nothing that is or holds a bare LF or NUL is a line. Punctuation right behind the indicator has been met ("+OK,
+# ready").
+_STATUS_LINE = re.compile(rb"(\+OK(?![0-9A-Za-z])|-ERR(?![0-9A-Za-z])|\+(?= |\Z))[ \t]*([^\n\0]*)")
+
+# RFC 2449 section 8: resp-code = "[" resp-level *("/" resp-level) "]"
+#                     resp-level = 1*rchar, rchar = %x21-2E / %x30-5C / %x5E-7F
+_RESPONSE_CODE = re.compile(rb"\[([\x21-\x5c\x5e-\x7f]+)\]")
+
+
+def status_line(line: bytes) -> StatusLine | None:
+    """Read one response line, given without its CRLF; None if it is not one."""
+    found = _STATUS_LINE.fullmatch(line)
+    if found is None:
+        return None
+    coded = _RESPONSE_CODE.match(found[2])
+    return StatusLine(Status(found[1].decode()), text(found[2]), coded[1].decode().upper() if coded else "")
+
+
+def text(line: bytes) -> str:
+    """What a server says in words, for people. RFC 6856 makes it UTF-8; older servers send anything."""
+    return line.decode("utf-8", "replace")
+
+
+# RFC 2449 section 5: capa-resp = "+OK" ... *capability "." CRLF
+#                     capability = capa-tag *(SP param)
+@dataclass(frozen=True, slots=True)
+class Capabilities:
+    """What a server announced in its answer to CAPA: one line a capability, as it wrote them."""
+
+    lines: frozenset[str] = frozenset()
+
+    def has(self, tag: str, parameter: str = "") -> bool:
+        """Whether `tag` is announced, with `parameter` among its parameters if one is asked for."""
+        for line in self.lines:
+            words = line.upper().split()
+            if words and words[0] == tag and (not parameter or parameter in words[1:]):
+                return True
+        return False
+
+
+def capabilities(body: bytes) -> Capabilities:
+    """Read the answer to CAPA; of one that goes on and on, only so much."""
+    return Capabilities(frozenset(text(line) for line in body[:CAPABILITIES_MAX].split(b"\r\n") if line))
+
+
+# RFC 1939 section 5, STAT: "+OK" SP number-of-messages SP size-in-octets
+_DROP_LISTING = re.compile(r"([0-9]{1,19})[ \t]+[0-9]{1,19}(?:[ \t].*)?")
+
+
+def drop_listing(line: str) -> int | None:
+    """How many letters STAT announces, None if it does not say. The number is only ever compared, so any will do."""
+    found = _DROP_LISTING.fullmatch(line)
+    return int(found[1]) if found else None
+
+
+# RFC 1939 section 5, LIST: scan-listing = message-number SP size-in-octets; more may follow
+_SCAN_LISTING = re.compile(rb"[ \t]*([0-9]{1,9})[ \t]+([0-9]{1,19})(?:[ \t][^\n]*)?\r\n")
+
+
+def scan_listings(body: bytes) -> dict[int, int]:
+    """Size in octets by message number, from the answer to LIST. Raises RemoteProtocolError."""
+    return {int(number): min(int(size), _SIZE_MAX) for number, size in _rows(_SCAN_LISTING, body)}
+
+
+# RFC 1939 section 7, UIDL: unique-id-listing = message-number SP unique-id
+#                           unique-id: "one to 70 characters in the range 0x21 to 0x7E"
+# Longer ones and 8-bit ones exist; they name a letter just as well and are taken octet for octet.
+_UNIQUE_ID_LISTING = re.compile(rb"[ \t]*([0-9]{1,9})[ \t]+([\x21-\x7e\x80-\xff]{1,1024})[ \t]*\r\n")
+
+
+def unique_id_listings(body: bytes) -> dict[int, str]:
+    """Unique-id by message number, from the answer to UIDL. Raises RemoteProtocolError."""
+    return {int(number): _unique_id(octets) for number, octets in _rows(_UNIQUE_ID_LISTING, body)}
+
+
+def _unique_id(octets: bytes) -> str:
+    """An endless unique-id is represented by its hash: as lasting, as distinct, and it fits a column."""
+    return octets.decode("latin-1") if len(octets) <= UNIQUE_ID_MAX else sha256(octets).hexdigest()
+
+
+def _rows(form: re.Pattern[bytes], body: bytes) -> Iterator[tuple[bytes, bytes]]:
+    """The two fields of each line, of the first LETTERS_MAX lines at most. Raises RemoteProtocolError."""
+    position = 0
+    for _ in range(LETTERS_MAX):
+        if position == len(body):
+            return
+        found = form.match(body, position)
+        if found is None:
+            raise RemoteProtocolError(f"not a line of a listing: {text(body[position : position + 80])}")
+        position = found.end()
+        yield found[1], found[2]

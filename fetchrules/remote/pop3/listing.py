@@ -1,0 +1,26 @@
+"""STAT, UIDL and LIST, put side by side. Servers get each of them wrong, so each is checked against the others."""
+
+from fetchrules.remote.mailbox import Listed, Listing
+from fetchrules.remote.pop3.events import Reply
+from fetchrules.remote.pop3.grammar import Status, drop_listing, scan_listings, unique_id_listings
+
+
+def listing(stat: Reply, uidl: Reply, scan: Reply) -> Listing:
+    """The letters that every list agrees on; complete if there is no letter that they do not agree on.
+
+    `scan`, the answer to LIST, is positive; a negative `uidl` means a server without unique-ids. Raises
+    RemoteProtocolError.
+    """
+    sizes = scan_listings(scan.body)
+    announced = drop_listing(stat.line.text) if stat.line.status is Status.OK else None
+    has_uids = uidl.line.status is Status.OK
+    uids = unique_id_listings(uidl.body) if has_uids else dict.fromkeys(sizes, "")
+    # A letter with no unique-id among letters that have one, or with no size, is left out: the next listing may
+    # know better.
+    letters = tuple(Listed(number, uids[number], sizes[number]) for number in sorted(uids.keys() & sizes.keys()))
+    return Listing(
+        letters=letters,
+        complete=announced == len(sizes) and uids.keys() == sizes.keys(),
+        has_uids=has_uids,
+        octets=sum(letter.size for letter in letters),
+    )

@@ -1,0 +1,155 @@
+"""A POP3 mailbox that is open: what `poll` works with."""
+
+from collections import deque
+from collections.abc import Iterator, Sequence
+
+from fetchrules.errors import FetchError, LocalProtocolError, ServerRefused
+from fetchrules.remote.account import Account
+from fetchrules.remote.mailbox import (
+    Begun,
+    Chunk,
+    Complete,
+    Connection,
+    Listed,
+    Listing,
+    Refused,
+    Retrieved,
+)
+from fetchrules.remote.pop3.commands import QUIT, RSET, Command, Verb
+from fetchrules.remote.pop3.conversation import Conversation
+from fetchrules.remote.pop3.events import Greeting, LetterBegan, LetterData, LetterEnded, Reply
+from fetchrules.remote.pop3.grammar import Status
+from fetchrules.remote.pop3.login import log_in
+from fetchrules.remote.pop3.opening import reach
+from fetchrules.remote.pop3.refusals import refusal
+from fetchrules.remote.tls import Demand, Trust, protected
+from fetchrules.remote.transcript import Trace
+
+OCTETS_AHEAD = 16 * 1024 * 1024
+"""How much may be asked for before it is read, by the sizes of LIST.
+
+Two letters may be under way whatever their size.
+"""
+
+SYSTEM_TRUST = Trust()
+
+
+def open_pop3(account: Account, *, trust: Trust = SYSTEM_TRUST, trace: Trace | None = None) -> "Pop3Mailbox":
+    """Connect, log in, list. Raises FetchError; then nothing is left open."""
+
+    def attempt(demand: Demand) -> Pop3Mailbox:
+        reached = reach(account, demand, trust, trace)
+        try:
+            return Pop3Mailbox(reached.conversation, reached.connection(), log_in(reached, account))
+        except BaseException:
+            reached.conversation.close()
+            raise
+
+    return protected(account, attempt)
+
+
+def probe_pop3(account: Account, *, trust: Trust = SYSTEM_TRUST, trace: Trace | None = None) -> Connection:
+    """How `account`'s server would be reached: all that comes before a login, and then QUIT. Raises FetchError."""
+
+    def attempt(demand: Demand) -> Connection:
+        reached = reach(account, demand, trust, trace)
+        Pop3Mailbox(reached.conversation, reached.connection(), Listing()).quit()
+        return reached.connection()
+
+    return protected(account, attempt)
+
+
+class Pop3Mailbox:
+    """An open POP3 mailbox (a RemoteMailbox). The methods' contracts are those of RemoteMailbox."""
+
+    def __init__(self, conversation: Conversation, connection: Connection, listing: Listing) -> None:
+        self.connection = connection
+        self._conversation = conversation
+        self._listing = listing
+
+    def listing(self) -> Listing:
+        """The letters as they were at the login: RFC 1939 section 3 gives the session a snapshot."""
+        return self._listing
+
+    def retrieve(self, letters: Sequence[Listed]) -> Iterator[Retrieved]:
+        """Fetch `letters`. The iterator has to be exhausted: left before its end, it closes the session."""
+        self._require_quiet()
+        exhausted = False
+        try:
+            yield from self._retrieve(letters)
+            exhausted = True
+        finally:
+            if not exhausted:
+                self.close()
+
+    def _retrieve(self, letters: Sequence[Listed]) -> Iterator[Retrieved]:
+        waiting, asked = deque(letters), deque[Listed]()
+        while waiting or asked:
+            self._ask_ahead(waiting, asked)
+            letter = asked[0]
+            match self._conversation.hear():
+                case LetterBegan():
+                    yield Begun(letter)
+                case LetterData(data):
+                    yield Chunk(data)
+                case LetterEnded():
+                    yield Complete(asked.popleft())
+                case Reply(line=line):
+                    yield Refused(asked.popleft(), self._conversation.masked(line.text))
+                case Greeting():
+                    raise AssertionError
+
+    def _ask_ahead(self, waiting: deque[Listed], asked: deque[Listed]) -> None:
+        """Move letters from `waiting` to `asked`, once half of the window is free: early enough that the line never
+        idles.
+        """
+        window = self._conversation.window
+        if not waiting or len(asked) > window // 2:
+            return
+        octets = sum(letter.size for letter in asked)
+        commands = []
+        while waiting and len(asked) < window and (len(asked) < 2 or octets + waiting[0].size <= OCTETS_AHEAD):
+            letter = waiting.popleft()
+            asked.append(letter)
+            octets += letter.size
+            commands.append(Command(Verb.RETR, str(letter.number)))
+        if commands:
+            self._conversation.say(commands)
+
+    def delete(self, letters: Sequence[Listed]) -> frozenset[int]:
+        """DELE each of `letters`; done for good by `quit`, and by nothing else."""
+        self._require_quiet()
+        replies = self._conversation.replies([Command(Verb.DELE, str(letter.number)) for letter in letters])
+        accepted = [reply.line.status is Status.OK for reply in replies]
+        return frozenset(letter.number for letter, deleted in zip(letters, accepted, strict=True) if deleted)
+
+    def mark_seen(self, letters: Sequence[Listed]) -> None:
+        """Nothing: POP3 has no such mark."""
+
+    def reset(self) -> None:
+        """RSET."""
+        self._require_quiet()
+        reply = self._conversation.ask(RSET)
+        if reply.line.status is not Status.OK:
+            self.close()
+            raise refusal(reply.line, self._conversation.masked(reply.line.text), ServerRefused)
+
+    def quit(self) -> bool:
+        """QUIT, which commits the deletions. True: the server said that it did."""
+        if self._conversation.closed or self._conversation.protocol.unanswered:
+            self.close()
+            return False
+        try:
+            return self._conversation.ask(QUIT).line.status is Status.OK
+        except FetchError:
+            return False
+        finally:
+            self.close()
+
+    def close(self) -> None:
+        """Drop the connection: the server takes back every deletion (RFC 1939 section 6)."""
+        self._conversation.close()
+
+    def _require_quiet(self) -> None:
+        if self._conversation.protocol.unanswered:
+            raise LocalProtocolError("a retrieval is under way")
