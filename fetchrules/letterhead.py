@@ -1,0 +1,108 @@
+"""What the journal shows of a letter: From, Subject, Message-ID and Date, decoded from the first octets of its header.
+
+The letter comes from anybody, so nothing is believed: no input raises, takes long or yields an unprintable character.
+"""
+
+import binascii
+import re
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from email.utils import parsedate_to_datetime
+
+from fetchrules.errors import printable
+
+MAX_FIELD = 4096
+"""Octets of one field that are looked at: enough for 200 characters in any encoding."""
+
+_ENCODED_WORD = re.compile(r"=\?([^\s?*]+)(?:\*[^\s?]*)?\?([BbQq])\?([^\s?]*)\?=")
+"""RFC 2047 §2, with the language of RFC 2231 §5."""
+_BETWEEN_WORDS = re.compile(r"(?<=\?=)\s+(?==\?)")
+"""Blanks between two encoded words, which are not shown (RFC 2047 §6.2)."""
+_CHARSET = re.compile(
+    r"utf-?(?:7|8|16|16be|16le)|(?:us-)?ascii|iso-?8859-\d{1,2}|(?:windows-|cp)\d{3,4}|koi8-[rut]|"
+    r"gb2312|gbk|gb18030|big5(?:-?hkscs)?|euc-(?:jp|kr)|shift_?jis|iso-2022-(?:jp|kr)|ks_c_5601-1987|tis-620",
+    re.IGNORECASE,
+)
+"""Charsets of mail. Python knows more codecs, some of which raise, recur or take quadratic time."""
+
+
+@dataclass(frozen=True, slots=True)
+class Letterhead:
+    """Each text printable and of at most 200 characters, empty where the letter has no such field; `date` is aware."""
+
+    sender: str = ""
+    subject: str = ""
+    message_id: str = ""
+    date: datetime | None = None
+
+
+def read_letterhead(head: bytes) -> Letterhead:
+    """The letterhead of a letter that begins with `head`, whatever that is. Of a repeated field the first counts."""
+    fields: dict[bytes, bytes] = {}
+    for field in re.split(rb"\r?\n(?![ \t])", head):
+        name, _, value = field.partition(b":")
+        fields.setdefault(name.rstrip(b" \t").lower(), value[:MAX_FIELD])
+    return Letterhead(
+        sender=_shown(fields.get(b"from", b"")),
+        subject=_shown(fields.get(b"subject", b"")),
+        message_id=_shown(fields.get(b"message-id", b"")),
+        date=_date(fields.get(b"date", b"")),
+    )
+
+
+def _shown(value: bytes) -> str:
+    return printable(" ".join(_decoded(_guessed(value)).split()))
+
+
+def _decoded(text: str) -> str:
+    """`text` with its encoded words decoded. A character cut in two by neighbouring words of one charset is whole again."""
+    result: list[str] = []
+    pending, charset, end = b"", "", 0
+    text = _BETWEEN_WORDS.sub("", text)
+    for word in _ENCODED_WORD.finditer(text):
+        if word.start() > end or word[1].lower() != charset:
+            result += [_in_charset(pending, charset), text[end : word.start()]]
+            pending, charset = b"", word[1].lower()
+        pending += _octets(word[2], word[3])
+        end = word.end()
+    return "".join([*result, _in_charset(pending, charset), text[end:]])
+
+
+def _octets(encoding: str, text: str) -> bytes:
+    """What an encoded word stands for. Base64 that is broken is taken as far as it goes."""
+    if encoding in "Qq":
+        return binascii.a2b_qp(text.encode(), header=True)
+    digits = re.sub("[^A-Za-z0-9+/]", "", text)
+    digits = digits[: len(digits) - (len(digits) % 4 == 1)]
+    return binascii.a2b_base64(digits + "=" * (-len(digits) % 4))
+
+
+def _in_charset(octets: bytes, charset: str) -> str:
+    if not _CHARSET.fullmatch(charset):
+        return _guessed(octets)
+    try:
+        return octets.decode(charset, "replace")
+    except LookupError:
+        return _guessed(octets)
+
+
+def _guessed(octets: bytes) -> str:
+    """Octets of an unknown charset: UTF-8 if they are, else the Cyrillic one in which more letters are small.
+
+    KOI8-R has its small letters where Windows-1251 has the capitals, and the other way round.
+    """
+    try:
+        return octets.decode()
+    except UnicodeDecodeError:
+        koi8 = sum(0xC0 <= octet <= 0xDF for octet in octets)
+        windows = sum(octet >= 0xE0 for octet in octets)
+        return octets.decode("koi8-r" if koi8 > windows else "cp1251", "replace")
+
+
+def _date(value: bytes) -> datetime | None:
+    """RFC 5322 §3.3; None for what is no date. A date without a zone is taken as UTC."""
+    try:
+        date = parsedate_to_datetime(" ".join(value[:100].decode("ascii", "replace").split()))
+    except (ValueError, TypeError, IndexError, OverflowError):
+        return None
+    return date.replace(tzinfo=UTC) if date.tzinfo is None else date
