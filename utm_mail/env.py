@@ -27,6 +27,7 @@ class Environment:
     insecure_http: bool
     behind_proxy: bool
     time_zone: str
+    demo: bool
 
 
 def read(name: str, default: str = "") -> str:
@@ -42,7 +43,8 @@ def read(name: str, default: str = "") -> str:
 
 def environment() -> Environment:
     """All settings that come from outside. Raises BadEnvironment."""
-    data = Path(read("UTM_MAIL_DATA", str(_ROOT / "var"))).expanduser().resolve()
+    demo = _boolean("UTM_MAIL_DEMO")
+    data = Path(read("UTM_MAIL_DATA", str(_ROOT / "var" / "demo" if demo else _ROOT / "var"))).expanduser().resolve()
     return Environment(
         data=data,
         database_url=read("UTM_MAIL_DATABASE_URL"),
@@ -56,6 +58,7 @@ def environment() -> Environment:
         insecure_http=_boolean("UTM_MAIL_INSECURE_HTTP"),
         behind_proxy=_boolean("UTM_MAIL_BEHIND_PROXY"),
         time_zone=read("UTM_MAIL_TIME_ZONE", "Europe/Moscow"),
+        demo=demo,
     )
 
 

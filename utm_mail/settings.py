@@ -99,14 +99,15 @@ DATA_UPLOAD_MAX_NUMBER_FIELDS = 12_000
 
 # The panel's own.
 DATA_DIR = ENV.data
+UTM_MAIL_DEMO = ENV.demo
 UTM_MAIL_DELIVERY = ENV.delivery
 UTM_MAIL_KEYS = ENV.keys
 UTM_MAIL_REDIS_URL = ENV.redis_url
 UTM_MAIL_CONCURRENCY = ENV.concurrency
 
 # Celery: the queue holds wake-ups only; the database holds what is due.
-CELERY_BROKER_URL = ENV.redis_url or "memory://"
-CELERY_BROKER_TRANSPORT_OPTIONS = (
+CELERY_BROKER_URL = ENV.redis_url or "memory://localhost/"
+CELERY_BROKER_TRANSPORT_OPTIONS: dict[str, float] = (
     {"socket_timeout": 5, "socket_connect_timeout": 3, "visibility_timeout": 7200}
     if ENV.redis_url
     else {"polling_interval": 0.01}
@@ -135,7 +136,7 @@ LOGGING = {
     "root": {"handlers": ["stderr"], "level": "INFO"},
     "loggers": {
         "django": {"handlers": [], "level": "INFO", "propagate": True},
-        "django.server": {"handlers": [], "level": "WARNING", "propagate": True},
+        "django.server": {"handlers": [], "level": "ERROR", "propagate": True},
         "celery": {"level": "WARNING"},
     },
 }

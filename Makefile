@@ -1,0 +1,54 @@
+# Everything needs Python 3.11 or newer and nothing else; each target makes the virtual environment first if there is none.
+
+PYTHON ?= python3
+BIN := .venv/bin
+PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check
+
+# ARGS goes on to the command: make run ARGS="--port 9000"
+ARGS ?=
+
+.PHONY: run demo test lint format bench faults install
+
+run: .venv/runtime.stamp  ## The panel, the worker and the scheduler in one process, until Ctrl-C
+	@exec $(BIN)/python manage.py up $(ARGS)
+
+demo: .venv/runtime.stamp  ## The same with a mail server full of letters to collect from
+	@exec $(BIN)/python manage.py up --demo $(ARGS)
+
+install: .venv/runtime.stamp  ## Only the virtual environment, with what the product needs to run
+
+test: .venv/dev.stamp  ## All tests; those of servers that are not installed are skipped and say what to install
+	$(BIN)/python -m pytest -n auto --dist loadgroup $(ARGS)
+
+lint: .venv/dev.stamp  ## Style, formatting, types
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy .
+
+format: .venv/dev.stamp  ## Let ruff put imports and layout in order
+	$(BIN)/ruff check --fix .
+	$(BIN)/ruff format .
+
+bench: .venv/dev.stamp  ## Measure
+	$(BIN)/python -m pytest tests/benchmarks -s $(ARGS)
+
+faults: .venv/dev.stamp  ## The long campaigns of faults
+	$(BIN)/python -m pytest -n auto -m faults $(ARGS)
+
+.venv/bin/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \
+	  || { echo "Python 3.11 or newer is needed; name it: make PYTHON=/path/to/python3.12 $(MAKECMDGOALS)" >&2; exit 1; }
+	@$(PYTHON) -c 'import ensurepip, venv' 2>/dev/null \
+	  || { echo "This Python cannot make virtual environments. On Debian and Ubuntu: apt-get install python3-venv" >&2; exit 1; }
+	@echo "Making the virtual environment .venv"
+	@$(PYTHON) -m venv .venv || { rm -rf .venv; exit 1; }
+
+.venv/runtime.stamp: pyproject.toml | .venv/bin/python
+	@echo "Installing into .venv"
+	@$(PIP) install --editable .
+	@touch $@
+
+.venv/dev.stamp: pyproject.toml | .venv/bin/python
+	@echo "Installing into .venv, with what development needs"
+	@$(PIP) install --editable '.[dev]'
+	@touch .venv/runtime.stamp $@

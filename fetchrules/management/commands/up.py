@@ -1,0 +1,121 @@
+"""`manage.py up`: the whole product in one process, for an installation on one machine without other services."""
+
+import errno
+import fcntl
+import ipaddress
+import os
+import secrets
+import sys
+from argparse import ArgumentParser
+from collections.abc import Iterator
+from contextlib import contextmanager
+from typing import Any
+
+from django.conf import settings
+from django.contrib.auth import get_user_model
+from django.core.management import BaseCommand, CommandError, call_command
+from django.utils.translation import gettext as _
+
+from utm_mail.parts import Beat, Ending, Part, Web, Worker, run_together
+
+ADMINISTRATOR = "admin"
+
+
+class Command(BaseCommand):
+    """Prepare the database, then run web panel, worker and scheduler until told to stop."""
+
+    help = "Run the web panel, the worker and the scheduler in one process"
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        """The options."""
+        parser.add_argument("--host", default="127.0.0.1", help="address to listen on (default: %(default)s)")
+        parser.add_argument("--port", type=int, default=8000, help="port to listen on (default: %(default)s)")
+        parser.add_argument(
+            "--demo", action="store_true", help="with a mail server full of letters, on a data directory of its own"
+        )
+
+    def handle(self, *, host: str, port: int, **_options: Any) -> None:
+        """Run until SIGINT or SIGTERM. Raises CommandError where it cannot start or a part of it has failed."""
+        with _alone_in_data_directory():
+            web = _web(host, port)
+            call_command("migrate", interactive=False, verbosity=0)
+            self._make_first_administrator()
+            parts: list[Part] = [web, Worker(), Beat()]
+            self._announce(host, web.port)
+            ending = run_together(parts)
+        self._take_leave(ending)
+
+    def _make_first_administrator(self) -> None:
+        users = get_user_model()
+        if users.objects.exists():
+            return
+        password = secrets.token_urlsafe(12)
+        users.objects.create_superuser(ADMINISTRATOR, password=password)
+        self.stdout.write(
+            _("The first administrator: %(name)s, password %(password)s (shown only now; change it in the panel).")
+            % {"name": ADMINISTRATOR, "password": password}
+        )
+
+    def _announce(self, host: str, port: int) -> None:
+        name = f"[{host}]" if ":" in host else host
+        self.stdout.write(_("The panel: %s") % f"http://{name}:{port}/")
+        if not _is_loopback(host):
+            self.stdout.write(
+                _("Everybody on the way can read along, passwords too: put a proxy with TLS in front of it.")
+            )
+        self.stdout.write(_("Data: %s. Ctrl-C ends it.") % settings.DATA_DIR)
+        self.stdout.flush()
+
+    def _take_leave(self, ending: Ending) -> None:
+        """Raises CommandError if a part fell; ends the process at once if threads that did not end would hold it up."""
+        if ending.stuck:
+            self.stderr.write(
+                _("Polls were still running. They are taken up again at the next start; nothing is lost.")
+            )
+        if ending.fallen:
+            self.stderr.write(_("%s ended unexpectedly; what happened stands above.") % ending.fallen)
+        sys.stdout.flush()
+        sys.stderr.flush()
+        if ending.stuck:
+            os._exit(1 if ending.fallen else 0)
+        if ending.fallen:
+            raise SystemExit(1)
+
+
+def _web(host: str, port: int) -> Web:
+    if host not in settings.ALLOWED_HOSTS and not _is_wildcard(host):
+        settings.ALLOWED_HOSTS.append(host)  # the address that it was told to listen on is one it may be asked for
+    try:
+        return Web(host, port)
+    except OSError as error:
+        if error.errno == errno.EADDRINUSE:
+            raise CommandError(
+                _("Port %(port)d of %(host)s is in use. Choose another one with --port.") % {"port": port, "host": host}
+            ) from error
+        raise CommandError(
+            _("Cannot listen on %(host)s, port %(port)d: %(reason)s")
+            % {"host": host, "port": port, "reason": error.strerror}
+        ) from error
+
+
+@contextmanager
+def _alone_in_data_directory() -> Iterator[None]:
+    """Two schedulers and embedded queues on one database would not lose mail, but confuse everybody who watches."""
+    settings.DATA_DIR.mkdir(parents=True, exist_ok=True, mode=0o700)
+    with (settings.DATA_DIR / "up.lock").open("a") as lock:
+        try:
+            fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
+        except BlockingIOError as error:
+            raise CommandError(_("Another one is running on the data directory %s.") % settings.DATA_DIR) from error
+        yield
+
+
+def _is_loopback(host: str) -> bool:
+    try:
+        return ipaddress.ip_address(host).is_loopback
+    except ValueError:
+        return host == "localhost"
+
+
+def _is_wildcard(host: str) -> bool:
+    return host in {"", "0.0.0.0", "::"}  # noqa: S104 (asking, not binding)

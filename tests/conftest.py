@@ -1,0 +1,69 @@
+"""What many tests share: people, rules, and real servers."""
+
+from collections.abc import Callable
+from typing import Any
+
+import pytest
+from django.contrib.auth import get_user_model
+from django.contrib.auth.models import Permission, User
+
+from fetchrules.models import FetchRule
+from fetchrules.ruletext.spec import Encryption, Protocol
+from fetchrules.secrets import seal, target_of
+from fetchrules.sources import sources_of
+from tests.interop.fixtures import dovecot, postgres, redis_server
+
+__all__ = ["dovecot", "postgres", "redis_server"]
+
+PASSWORD = "correct horse battery staple"
+"""Alice's, Bob's and Charlie's."""
+
+MakeRule = Callable[..., FetchRule]
+
+
+@pytest.fixture
+def alice(db: None) -> User:
+    """The administrator: may do everything."""
+    return get_user_model().objects.create_superuser("alice", "alice@mydomain.ru", PASSWORD)
+
+
+@pytest.fixture
+def bob(db: None) -> User:
+    """The operator: watches and runs, and never sees a password."""
+    user = get_user_model().objects.create_user("bob", "bob@mydomain.ru", PASSWORD)
+    user.user_permissions.set(Permission.objects.filter(codename__in=["run_service", "view_fetchrule", "view_run"]))
+    return user
+
+
+@pytest.fixture
+def charlie(db: None) -> User:
+    """The owner of the mailbox charlie@mydomain.ru, and of nothing else."""
+    return get_user_model().objects.create_user("charlie", "charlie@mydomain.ru", PASSWORD)
+
+
+@pytest.fixture
+def make_rule(db: None) -> MakeRule:
+    """Make a saved rule; what is not given is plain, and no two rules read the same mailbox."""
+    made = 0
+
+    def make(*, password: str = "petrovpasswd", **columns: Any) -> FetchRule:
+        nonlocal made
+        made += 1
+        rule = FetchRule(
+            **{
+                "server": "mailserver.ru",
+                "protocol": Protocol.POP3,
+                "user": f"petrov{made}",
+                "recipient": "i.petrov@mydomain.ru",
+                "encryption": Encryption.AUTO,
+                "position": made,
+                **columns,
+            }
+        )
+        as_text = rule.as_rule(password)
+        rule.password = seal(password, target_of(as_text))
+        rule.source = sources_of(as_text)[0]
+        rule.save()
+        return rule
+
+    return make

@@ -1,0 +1,37 @@
+"""Real servers as fixtures, one of each for the whole session of a test process."""
+
+import tempfile
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from tests.interop.dovecot import Dovecot, running_dovecot
+from tests.interop.postgres import Postgres, running_postgres
+from tests.interop.redis_server import Redis, running_redis
+
+
+@pytest.fixture(scope="session")
+def dovecot() -> Iterator[Dovecot]:
+    """A running Dovecot."""
+    with _short_path() as directory, running_dovecot(Path(directory)) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def redis_server() -> Iterator[Redis]:
+    """A running Redis."""
+    with _short_path() as directory, running_redis(Path(directory)) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def postgres() -> Iterator[Postgres]:
+    """A running PostgreSQL."""
+    with _short_path() as directory, running_postgres(Path(directory)) as server:
+        yield server
+
+
+def _short_path() -> "tempfile.TemporaryDirectory[str]":
+    """A path for a Unix socket has to fit into 107 octets; pytest's own directories can be longer."""
+    return tempfile.TemporaryDirectory(prefix="utm-", ignore_cleanup_errors=True)
