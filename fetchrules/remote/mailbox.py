@@ -1,6 +1,6 @@
 """What any remote mailbox can do, whichever protocol it speaks. `poll` knows no more of the network than this."""
 
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime
 from enum import StrEnum
@@ -110,10 +110,10 @@ class RemoteMailbox(Protocol):
         """The letters of the mailbox as they were when the session began."""
         ...
 
-    def retrieve(self, letters: Sequence[Listed]) -> Iterator[Retrieved]:
+    def retrieve(self, letters: Iterable[Listed]) -> Iterator[Retrieved]:
         """Fetch `letters` in this order, pipelined where the server can: Begun, Chunk…, Complete for each, or Refused.
 
-        The consumer may take its time between two events: requests already sent keep the line busy.
+        `letters` is read as they are asked for, so that a caller can end it early. The consumer may take its time between two events: requests already sent keep the line busy.
         """
         ...
 

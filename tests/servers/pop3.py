@@ -1,0 +1,352 @@
+"""A POP3 server for tests: correct as long as no fault says otherwise, and with real mailboxes behind it.
+
+A fault is data: at this step, when a session comes to it for the nth time, do that. So a table of faults is a table of servers.
+"""
+
+import ssl
+from base64 import b64decode
+from collections import Counter
+from collections.abc import Callable, Iterable, Mapping
+from dataclasses import dataclass, replace
+from enum import StrEnum
+from types import TracebackType
+from typing import ClassVar, Self
+
+from tests.servers.loopback import Hangup, LoopbackServer, Peer
+from tests.servers.maildrop import Maildrop, StoredLetter
+
+
+class Step(StrEnum):
+    """Where a fault can happen: the greeting, or the answer to a command."""
+
+    GREETING = "greeting"
+    CAPA = "CAPA"
+    STLS = "STLS"
+    UTF8 = "UTF8"
+    USER = "USER"
+    PASS = "PASS"
+    AUTH = "AUTH"
+    STAT = "STAT"
+    UIDL = "UIDL"
+    LIST = "LIST"
+    RETR = "RETR"
+    DELE = "DELE"
+    RSET = "RSET"
+    QUIT = "QUIT"
+
+
+@dataclass(frozen=True, slots=True)
+class Say:
+    """Answer with exactly these octets instead; the command does nothing."""
+
+    octets: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class Alter:
+    """Do what the command says, but answer with the changed octets."""
+
+    change: Callable[[bytes], bytes]
+
+
+@dataclass(frozen=True, slots=True)
+class Cut:
+    """Hang up after so many octets of the answer (None: after all of it); `done`: having done what the command says."""
+
+    octets: int | None = 0
+    done: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class Stall:
+    """Never answer; `done`: having done what the command says. `octets` of the answer come before the silence."""
+
+    done: bool = False
+    octets: int = 0
+
+
+@dataclass(frozen=True, slots=True)
+class Drip:
+    """Answer one octet at a time."""
+
+    pause: float
+
+
+@dataclass(frozen=True, slots=True)
+class Flood:
+    """Begin with `first`, then say `unit` until the client goes away."""
+
+    unit: bytes
+    first: bytes = b""
+
+
+Action = Say | Alter | Cut | Stall | Drip | Flood
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """At the `nth` time that a session comes to `step` (0: every time), do `action`."""
+
+    step: Step
+    action: Action
+    nth: int = 1
+
+
+CAPABILITIES = ("TOP", "UIDL", "RESP-CODES", "AUTH-RESP-CODE", "PIPELINING", "USER", "SASL PLAIN")
+
+
+@dataclass(frozen=True, slots=True)
+class Behaviour:
+    """What kind of server it is.
+
+    `capabilities` None: CAPA is not known. `slice`: answers come in pieces of that size. `commits_when_cut`: deletions
+    last although the session broke off before QUIT.
+    """
+
+    capabilities: tuple[str, ...] | None = CAPABILITIES
+    uidl: bool = True
+    utf8: bool = False
+    slice: int = 0
+    commits_when_cut: bool = False
+    faults: tuple[Fault, ...] = ()
+
+    def without(self, *capabilities: str) -> "Behaviour":
+        """The same server, not announcing `capabilities`."""
+        assert self.capabilities is not None
+        return replace(self, capabilities=tuple(line for line in self.capabilities if line not in capabilities))
+
+
+@dataclass(frozen=True, slots=True)
+class Mailbox:
+    """A user's mailbox and the word that opens it."""
+
+    password: str
+    maildrop: Maildrop
+
+
+USER, PASSWORD = "petrov", "petrovpasswd"
+OK = b"+OK\r\n"
+GREETING = b"+OK POP3 ready\r\n"
+
+
+class Pop3Server:
+    """Serves `mailboxes` by user name while its context lasts.
+
+    `tls`: a server context, for STLS, or from the first octet if `implicit`. `said` keeps every command line of every session.
+    """
+
+    def __init__(
+        self,
+        mailboxes: Mapping[str, Mailbox] | Maildrop,
+        behaviour: Behaviour | None = None,
+        *,
+        tls: ssl.SSLContext | None = None,
+        implicit: bool = False,
+        address: str = "127.0.0.1",
+    ) -> None:
+        one = {USER: Mailbox(PASSWORD, mailboxes)} if isinstance(mailboxes, Maildrop) else mailboxes
+        self.mailboxes = dict(one)
+        self.behaviour = behaviour or Behaviour()
+        self.tls = tls
+        self.implicit = implicit
+        self.said: list[str] = []
+        self._server = LoopbackServer(self._serve, address)
+        self.host, self.port = self._server.address, self._server.port
+
+    @property
+    def connections(self) -> int:
+        """How many connections were made so far."""
+        return self._server.connections
+
+    def __enter__(self) -> Self:
+        self._server.__enter__()
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        self._server.__exit__(kind, error, traceback)
+        assert not self._server.failures, self._server.failures
+
+    def _serve(self, peer: Peer) -> None:
+        peer.slice = self.behaviour.slice
+        if self.implicit:
+            assert self.tls is not None
+            peer.start_tls(self.tls)
+        _Session(self, peer).run()
+
+
+class _Session:
+    """One connection. Every `_verb` method gives the answer; what lasts happens in `_commit` alone."""
+
+    def __init__(self, server: Pop3Server, peer: Peer) -> None:
+        self._server = server
+        self._behaviour = server.behaviour
+        self._peer = peer
+        self._steps: Counter[Step] = Counter()
+        self._argument = ""
+        self._user = ""
+        self._mailbox: Mailbox | None = None
+        self._snapshot: tuple[StoredLetter, ...] = ()
+        self._deleted: set[int] = set()
+
+    def run(self) -> None:
+        try:
+            self._answer(Step.GREETING, lambda: GREETING)
+            while self._command(self._peer.read_line().decode("utf-8", "replace")):
+                pass
+        except (Hangup, OSError):
+            if self._behaviour.commits_when_cut:
+                self._commit()
+            raise
+
+    def _command(self, line: str) -> bool:
+        """Obey one line; whether the session goes on."""
+        self._server.said.append(line)
+        verb, _, self._argument = line.partition(" ")
+        answer = self._ANSWERS.get(verb.upper())
+        if answer is None:
+            self._peer.send(b"-ERR unknown command\r\n")
+            return True
+        step = Step(verb.upper())
+        done = self._answer(step, lambda: answer(self))
+        if step is Step.STLS and done and self._server.tls is not None:
+            self._peer.start_tls(self._server.tls)
+        return step is not Step.QUIT
+
+    def _answer(self, step: Step, answer: Callable[[], bytes]) -> bool:
+        """Answer as the faults will have it; whether the command was obeyed."""
+        self._steps[step] += 1
+        action = self._fault(step)
+        done = not isinstance(action, Say | Flood | Cut | Stall) or (isinstance(action, Cut | Stall) and action.done)
+        if step is Step.QUIT and done:
+            self._commit()
+        match action:
+            case None:
+                self._peer.send(answer())
+            case Say(octets):
+                self._peer.send(octets)
+            case Alter(change):
+                self._peer.send(change(answer()))
+            case Drip(pause):
+                self._peer.drip(answer(), pause)
+            case Cut(octets):
+                self._peer.send(answer()[:octets])
+                raise Hangup
+            case Stall(octets=octets):
+                self._peer.send(answer()[:octets])
+                self._peer.stall()
+            case Flood(unit, first):
+                self._peer.send(first)
+                while True:
+                    self._peer.send(unit)
+        return done
+
+    def _fault(self, step: Step) -> Action | None:
+        for fault in self._behaviour.faults:
+            if fault.step is step and fault.nth in (0, self._steps[step]):
+                return fault.action
+        return None
+
+    def _commit(self) -> None:
+        if self._mailbox is not None:
+            self._mailbox.maildrop.commit([self._snapshot[number - 1] for number in self._deleted])
+            self._mailbox = None
+
+    def _capa(self) -> bytes:
+        if self._behaviour.capabilities is None:
+            return b"-ERR unknown command\r\n"
+        stls = ["STLS"] if self._server.tls is not None and not self._peer.secure else []
+        return _multiline(
+            b"capability list follows", [line.encode() for line in (*self._behaviour.capabilities, *stls)]
+        )
+
+    def _stls(self) -> bytes:
+        return b"+OK begin TLS\r\n" if self._server.tls is not None else b"-ERR no TLS here\r\n"
+
+    def _utf8(self) -> bytes:
+        return b"+OK UTF8 enabled\r\n" if self._behaviour.utf8 else b"-ERR unknown command\r\n"
+
+    def _user_(self) -> bytes:
+        self._user = self._argument
+        return b"+OK send PASS\r\n"
+
+    def _pass(self) -> bytes:
+        return self._log_in(self._user, self._argument)
+
+    def _auth(self) -> bytes:
+        if self._argument.upper() != "PLAIN":
+            return b"-ERR unknown mechanism\r\n"
+        self._peer.send(b"+ \r\n")
+        _, user, password = b64decode(self._peer.read_line()).decode().split("\0")
+        return self._log_in(user, password)
+
+    def _log_in(self, user: str, password: str) -> bytes:
+        mailbox = self._server.mailboxes.get(user)
+        if mailbox is None or mailbox.password != password:
+            return b"-ERR [AUTH] wrong user or password\r\n"
+        self._mailbox = mailbox
+        self._snapshot = mailbox.maildrop.letters
+        return b"+OK logged in\r\n"
+
+    def _stat(self) -> bytes:
+        left = self._left()
+        return b"+OK %d %d\r\n" % (len(left), sum(len(letter.data) for _, letter in left))
+
+    def _list(self) -> bytes:
+        return _multiline(b"scan listing", [b"%d %d" % (number, len(letter.data)) for number, letter in self._left()])
+
+    def _uidl(self) -> bytes:
+        if not self._behaviour.uidl:
+            return b"-ERR unknown command\r\n"
+        return _multiline(b"", [b"%d %s" % (number, letter.uid.encode("latin-1")) for number, letter in self._left()])
+
+    def _retr(self) -> bytes:
+        letter = self._letter(self._argument)
+        return b"-ERR no such letter\r\n" if letter is None else b"+OK letter follows\r\n" + stuffed(letter.data)
+
+    def _dele(self) -> bytes:
+        if self._letter(self._argument) is None:
+            return b"-ERR no such letter\r\n"
+        self._deleted.add(int(self._argument))
+        return b"+OK marked\r\n"
+
+    def _rset(self) -> bytes:
+        self._deleted.clear()
+        return OK
+
+    def _quit(self) -> bytes:
+        return b"+OK bye\r\n"
+
+    def _left(self) -> list[tuple[int, StoredLetter]]:
+        letters = enumerate(self._snapshot, start=1)
+        return [(number, letter) for number, letter in letters if number not in self._deleted]
+
+    def _letter(self, argument: str) -> StoredLetter | None:
+        return dict(self._left()).get(int(argument)) if argument.isdecimal() else None
+
+    _ANSWERS: ClassVar[dict[str, Callable[["_Session"], bytes]]] = {
+        Step.CAPA: _capa,
+        Step.STLS: _stls,
+        Step.UTF8: _utf8,
+        Step.USER: _user_,
+        Step.PASS: _pass,
+        Step.AUTH: _auth,
+        Step.STAT: _stat,
+        Step.UIDL: _uidl,
+        Step.LIST: _list,
+        Step.RETR: _retr,
+        Step.DELE: _dele,
+        Step.RSET: _rset,
+        Step.QUIT: _quit,
+    }
+
+
+def stuffed(data: bytes) -> bytes:
+    """`data` as the body of a multi-line response, terminator included (RFC 1939 section 3)."""
+    body = data if data.endswith(b"\r\n") or not data else data + b"\r\n"
+    return (b"\r\n" + body).replace(b"\r\n.", b"\r\n..")[2:] + b".\r\n"
+
+
+def _multiline(text: bytes, lines: Iterable[bytes]) -> bytes:
+    return b"+OK " + text + b"\r\n" + b"".join(line + b"\r\n" for line in lines) + b".\r\n"
