@@ -58,12 +58,13 @@ class _Change:
         self.spelling = line.spelling
         self.tokens = line.tokens
         self.texts = [token.text for token in line.tokens]
+        self.added = ["" for _ in line.tokens]
         self.options = tuple(_written(line.tokens, line.spelling))
         self.end = max(i for i, token in enumerate(line.tokens) if token.kind not in {Kind.BLANK, Kind.COMMENT})
 
     def text(self) -> str:
         """The line as changed so far."""
-        return "".join(self.texts)
+        return "".join(text + added for text, added in zip(self.texts, self.added, strict=True))
 
     def set_leading(self, kind: Kind, value: str) -> None:
         """Write a leading field anew, in the quotes that it had."""
@@ -133,10 +134,8 @@ class _Change:
         """Write options behind the token at `index`; a bar that already stands there at the end of the rule serves the first."""
         separator = "|" if self.spelling is Spelling.BARS else " "
         for option in options:
-            self.texts[index] += option if self._ends_with_bar(index) else separator + option
-
-    def _ends_with_bar(self, index: int) -> bool:
-        return self.spelling is Spelling.BARS and self.tokens[index].kind is Kind.BAR and self.texts[index] == "|"
+            served = self.tokens[index].kind is Kind.BAR and not self.added[index]
+            self.added[index] += option if served else separator + option
 
 
 def _written(tokens: tuple[Token, ...], spelling: Spelling) -> Iterator[_Written]:

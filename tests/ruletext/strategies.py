@@ -1,18 +1,21 @@
 """Valid rules, lines and texts, made up by hypothesis."""
 
+from collections.abc import Iterator
+from dataclasses import replace
+
 from hypothesis import strategies as st
 from hypothesis.strategies import SearchStrategy
 
+from fetchrules.ruletext.line import Line, parse_line
+from fetchrules.ruletext.render import option_text, options_of, render_rule
 from fetchrules.ruletext.spec import BOUNDS, MASK, Encryption, Protocol, Rule, Spelling
-from fetchrules.ruletext.validate import FORBIDDEN, is_host_name, recipient_fault
+from fetchrules.ruletext.validate import is_host_name, recipient_fault
 
 NASTY = "\"'|\\# \t:@[]%\ufeff\u00a0\u2028\x85é中😀keep"
 
-labels = st.from_regex(r"[a-z0-9](?:[a-z0-9-]{0,8}[a-z0-9])?", fullmatch=True)
-names = (
-    st.lists(labels, min_size=1, max_size=4).map(".".join)
-    | st.sampled_from(["почта.рф", "mail.пример.испытание", "xn--80a1acny.xn--p1ai", "MAIL.Example.ORG", "mail_server"])
-).filter(is_host_name)
+names = st.text("abz-019.", min_size=1, max_size=12).filter(is_host_name) | st.sampled_from(
+    ["почта.рф", "mail.пример.испытание", "xn--80a1acny.xn--p1ai", "MAIL.Example.ORG", "mail_server", "mailserver.ru"]
+)
 addresses = st.ip_addresses().map(str)
 servers = names | addresses
 
@@ -20,14 +23,13 @@ servers = names | addresses
 def fields(longest: int) -> SearchStrategy[str]:
     """Any text that a login, a password or a folder may be, oddities more often than chance would have them."""
     characters = st.characters(codec="utf-8", exclude_characters="\0\r\n")
-    alphabet = st.one_of(st.sampled_from(NASTY), characters)
-    return st.text(alphabet, min_size=1, max_size=longest).filter(lambda text: not FORBIDDEN.search(text))
+    return st.text(NASTY, min_size=1, max_size=longest) | st.text(characters, min_size=1, max_size=longest)
 
 
 recipients = st.builds(
     "{}@{}".format,
-    st.from_regex(r"[a-zа-я0-9_+][a-zа-я0-9._+=&'-]{0,10}", fullmatch=True),
-    names.filter(lambda name: "." in name or name.isalpha()),
+    st.text("azйё09._+=&'-", min_size=1, max_size=10),
+    names,
 ).filter(lambda text: recipient_fault(text) is None)
 
 
@@ -53,7 +55,7 @@ def rules(draw: st.DrawFn) -> Rule:
         fetchall=draw(flag),
         encryption=draw(st.sampled_from(Encryption)),
         sslcertck=draw(flag),
-        sslfingerprint=draw(st.just("") | st.from_regex("[0-9a-f]{64}", fullmatch=True)),
+        sslfingerprint=draw(st.just("") | st.sampled_from(["0" * 64, "0123456789abcdef" * 4])),
         port=draw(number("port")),
         uidl=draw(flag),
         folders=draw(folders),
@@ -83,3 +85,40 @@ texts = st.one_of(
     st.lists(st.sampled_from(_FRAGMENTS), max_size=30).map("|".join),
 )
 """Any text at all, and texts that are almost rules."""
+
+
+@st.composite
+def written_lines(draw: st.DrawFn) -> Line:
+    """A line with a rule as people write it: any order and case, defaults spelt out, odd blanks, a comment."""
+    rule, spelling = draw(rules()), draw(spellings)
+    words = [*_options_as_written(draw, rule, spelling)]
+    recase = draw(st.sampled_from([str.lower, str.upper, str.title]))
+    leading = render_rule(replace(_BARE, **{name: getattr(rule, name) for name in _LEADING}), spelling)
+    source, rest = leading[: leading.index(f":{rule.protocol}")], leading[leading.index(f":{rule.protocol}") :]
+    with_s = rule.encryption is Encryption.SSL and draw(st.booleans())
+    protocol = recase(f":{rule.protocol}" + "s" * with_s)
+    if with_s and draw(st.booleans()):
+        words = [word for word in words if word.lower() != "ssl"]
+    options = draw(st.permutations(words)) if len(rule.folders) < 2 else words
+    blank = draw(st.sampled_from([" ", "  ", "\t"]))
+    separator = blank if spelling is Spelling.BLANKS else draw(st.sampled_from(["|", " |", "| "]))
+    comment = draw(st.sampled_from(["", " ", " # note", "\t#|keep| a", "  #"]))
+    closing = draw(st.sampled_from(["", "|"])) if spelling is Spelling.BARS else ""
+    text = separator.join([source + protocol + rest[len(rule.protocol) + 1 :], *options]) + closing + comment
+    return parse_line(draw(st.sampled_from(["", " "])) + text, ending="\n")
+
+
+def _options_as_written(draw: st.DrawFn, rule: Rule, spelling: Spelling) -> Iterator[str]:
+    recase = draw(st.sampled_from([str.lower, str.upper, str.title]))
+    for word, value in options_of(rule):
+        name = draw(st.sampled_from(["port", "service"])) if word == "port" else word
+        yield recase(name) + option_text(word, value, spelling)[len(word) :]
+    for name, word in {"keep": "nokeep", "flush": "noflush", "fetchall": "nofetchall"}.items():
+        if not getattr(rule, name) and draw(st.booleans()):
+            yield recase(word)
+    if rule.sslcertck and draw(st.booleans()):
+        yield "sslcertck"
+
+
+_LEADING = ("server", "protocol", "user", "password", "recipient")
+_BARE = Rule("", Protocol.POP3, "", "", "")
