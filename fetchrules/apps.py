@@ -13,4 +13,4 @@ class FetchRulesConfig(AppConfig):
 
     def ready(self) -> None:
         """Register the system checks."""
-        from fetchrules import checks  # noqa: F401, PLC0415
+        from fetchrules import checks  # noqa: F401

@@ -171,6 +171,12 @@ class RunOvertaken(FetchError):
     retry, code = Retry.SOON, "run_overtaken"
 
 
+class InternalError(FetchError):
+    """A fault of ours that nobody foresaw; the log has its traceback."""
+
+    retry, code = Retry.LATER, "internal_error"
+
+
 class LocalProtocolError(Exception):
     """We used the protocol wrongly: a bug of ours, never caught."""
 

@@ -58,7 +58,7 @@ class NextReason(models.TextChoices):
 
 
 class FetchRule(models.Model):
-    """One rule: one remote mailbox, or several folders of it, into one local mailbox. Columns are the truth, text a view of them."""
+    """One rule: one remote mailbox, or some folders of it, into one local mailbox. Columns are the truth, text a view of them."""
 
     # Place in the text and own spelling. The password never stands in `line`.
     position = models.BigIntegerField(default=0, db_index=True)

@@ -1,7 +1,7 @@
 """What to do with each letter of a remote mailbox: the table of keep, flush and fetchall, and the plan of one poll. Pure."""
 
 from collections import Counter
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import Enum, StrEnum
@@ -11,6 +11,8 @@ from fetchrules.remote.mailbox import Listed, Listing
 MAX_TRIES = 5
 """A letter that failed so often is held: tried again once a day, or when asked by hand."""
 HELD_PAUSE = timedelta(days=1)
+MAX_NAME = 128
+"""Characters of a unique-id that the ledger can hold."""
 
 
 class Action(Enum):
@@ -142,16 +144,16 @@ class Errand:
     """A letter to fetch. `row` is the ledger's row of its uid, if any.
 
     `delete_after`: delete it once it is delivered. `compare`: its name proves nothing, so its fingerprint decides whether it is
-    one that we have; if so it is not delivered again, and deleted only where `delete_if_known` says so. `ord` makes the new
-    row's key unique.
+    one that we have; if so it is not delivered again, and deleted only if it was to be. `ord` makes the new row's key unique.
     """
 
     letter: Listed
     delete_after: bool
     compare: bool = False
-    delete_if_known: bool = False
     ord: int = 0
     row: Known | None = None
+    named: bool = True
+    """Whether the server's name for the letter is its own; otherwise the ledger calls it by its fingerprint."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -164,11 +166,15 @@ class Doomed:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What one poll is going to do, in this order: `delete`, then `fetch`; the rest is `left`."""
+    """What one poll is going to do, in this order: `delete`, then `fetch`; the rest is `left`.
+
+    `believed`: ids of the ledger's rows whose letters are here under their own names, so that no other letter can be theirs.
+    """
 
     delete: tuple[Doomed, ...] = ()
     fetch: tuple[Errand, ...] = ()
     left: tuple[tuple[Listed, Why], ...] = ()
+    believed: frozenset[int] = frozenset()
     distrusted: bool = False
 
     @property
@@ -186,11 +192,14 @@ def plan(listing: Listing, knowledge: Knowledge, terms: Terms, now: datetime) ->
     delete: list[Doomed] = []
     fetch: list[Errand] = []
     left: list[tuple[Listed, Why]] = []
+    believed = {row.id for uid, row in knowledge.rows.items() if uid not in doubt.ambiguous}
     for letter in listing.letters:
         match _verdict(letter, doubt, knowledge, terms, now):
             case Doomed() as doomed:
                 delete.append(doomed)
             case Errand() as errand:
+                if errand.compare and errand.row:
+                    believed.discard(errand.row.id)
                 why = _not_now(errand, terms, len(fetch))
                 if why is None:
                     fetch.append(errand)
@@ -198,7 +207,7 @@ def plan(listing: Listing, knowledge: Knowledge, terms: Terms, now: datetime) ->
                     left.append((letter, why))
             case why:
                 left.append((letter, why))
-    return Plan(tuple(delete), tuple(fetch), tuple(left), doubt.whole)
+    return Plan(tuple(delete), tuple(fetch), tuple(left), frozenset(believed), doubt.whole)
 
 
 def missing(listing: Listing, knowledge: Knowledge) -> frozenset[int]:
@@ -222,7 +231,7 @@ class _Doubt:
     @classmethod
     def of(cls, listing: Listing, knowledge: Knowledge) -> "_Doubt":
         counts = Counter(letter.uid for letter in listing.letters)
-        ambiguous = frozenset(uid for uid, count in counts.items() if count > 1 or not uid)
+        ambiguous = frozenset(uid for uid, count in counts.items() if count > 1 or not is_name(uid))
         known = [letter for letter in listing.letters if letter.uid in knowledge.rows]
         all_new = bool(listing.letters) and not known and bool(knowledge.unlisted)
         resized = any(letter.size != knowledge.rows[letter.uid].size for letter in known)
@@ -253,7 +262,7 @@ def _verdict(letter: Listed, doubt: _Doubt, knowledge: Knowledge, terms: Terms, 
         or row.size != letter.size
         or (unsettled and (doubt.whole or (row.fate is Fate.SENT and not doubt.final)))
     ):
-        return _suspect(letter, row, terms)
+        return Errand(letter, delete_after=not terms.leaves, compare=True, ord=row.ord + 1, row=row)
     if unsettled and not terms.leaves:
         return Doomed(letter, row)
     if _expired(row, terms, now):
@@ -266,9 +275,13 @@ def _of_unknown(letter: Listed, row: Known | None, doubt: _Doubt, terms: Terms, 
         return _of_seen(letter, None, doubt, terms)
     if row and row.tries >= MAX_TRIES and row.tried_at and now - row.tried_at < HELD_PAUSE:
         return Why.HELD
-    compare = doubt.strangers or letter.uid in doubt.ambiguous
     return Errand(
-        letter, delete_after=not terms.leaves, compare=compare, delete_if_known=not terms.leaves and compare, row=row
+        letter,
+        delete_after=not terms.leaves,
+        compare=doubt.strangers,
+        ord=row.ord if row else 0,
+        row=row,
+        named=letter.uid not in doubt.ambiguous,
     )
 
 
@@ -280,11 +293,6 @@ def _of_seen(letter: Listed, row: Known | None, doubt: _Doubt, terms: Terms) -> 
             return Why.SEEN
         case Action.FETCH_DELETE | Action.FETCH_LEAVE:
             return Errand(letter, delete_after=not terms.leaves, ord=row.ord + 1 if row else 0, row=row)
-
-
-def _suspect(letter: Listed, row: Known, terms: Terms) -> Errand:
-    wanted = not terms.leaves and row.fate is not Fate.KEPT
-    return Errand(letter, delete_after=not terms.leaves, compare=True, delete_if_known=wanted, ord=row.ord + 1, row=row)
 
 
 def _expired(row: Known, terms: Terms, now: datetime) -> bool:
@@ -301,6 +309,6 @@ def _not_now(errand: Errand, terms: Terms, fetched: int) -> Why | None:
     return None
 
 
-def uids(letters: Iterable[Listed]) -> Sequence[str]:
-    """The names in a listing, for the ledger to look up."""
-    return [letter.uid for letter in letters if letter.uid]
+def is_name(uid: str) -> bool:
+    """Whether the server's word can name a letter (RFC 1939 §7: 1 to 70 characters, 0x21 to 0x7E; a little longer is forgiven)."""
+    return 0 < len(uid) <= MAX_NAME and uid.isascii() and uid.isprintable()

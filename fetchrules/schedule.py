@@ -55,9 +55,9 @@ def _wait(retry: Retry, interval: timedelta, failures: int) -> timedelta:
     doublings = min(max(failures, 1) - 1, 10)
     match retry:
         case Retry.SOON:
-            return min(SOONEST * 2**doublings, max(interval, SOONEST * 30))
+            return min(SOONEST * (1 << doublings), max(interval, SOONEST * 30))
         case Retry.LATER | Retry.AFTER_EDIT:
-            return min(interval * 2**doublings, max(interval, LONGEST))
+            return min(interval * (1 << doublings), max(interval, LONGEST))
     assert_never(retry)
 
 

@@ -69,6 +69,6 @@ app.steps["worker"].add(WorkerHeartbeat)
 @signals.worker_shutting_down.connect(weak=False)
 def stop_polls(**_kwargs: Any) -> None:
     """Let running polls end after the batch in hand."""
-    from fetchrules import poll
+    from fetchrules.poll import STOPPING
 
-    poll.STOPPING.set()
+    STOPPING.set()

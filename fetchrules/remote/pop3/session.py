@@ -1,7 +1,7 @@
 """A POP3 mailbox that is open: what `poll` works with."""
 
 from collections import deque
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 
 from fetchrules.errors import FetchError, LocalProtocolError, ServerRefused
 from fetchrules.remote.account import Account
@@ -26,10 +26,7 @@ from fetchrules.remote.tls import Demand, Trust, protected
 from fetchrules.remote.transcript import Trace
 
 OCTETS_AHEAD = 16 * 1024 * 1024
-"""How much may be asked for before it is read, by the sizes of LIST.
-
-Two letters may be under way whatever their size.
-"""
+"""How much may be asked for before it is read, by the sizes of LIST; the last of it may overshoot."""
 
 SYSTEM_TRUST = Trust()
 
@@ -71,21 +68,20 @@ class Pop3Mailbox:
         """The letters as they were at the login: RFC 1939 section 3 gives the session a snapshot."""
         return self._listing
 
-    def retrieve(self, letters: Sequence[Listed]) -> Iterator[Retrieved]:
+    def retrieve(self, letters: Iterable[Listed]) -> Iterator[Retrieved]:
         """Fetch `letters`. The iterator has to be exhausted: left before its end, it closes the session."""
         self._require_quiet()
         exhausted = False
         try:
-            yield from self._retrieve(letters)
+            yield from self._retrieve(iter(letters))
             exhausted = True
         finally:
             if not exhausted:
                 self.close()
 
-    def _retrieve(self, letters: Sequence[Listed]) -> Iterator[Retrieved]:
-        waiting, asked = deque(letters), deque[Listed]()
-        while waiting or asked:
-            self._ask_ahead(waiting, asked)
+    def _retrieve(self, letters: Iterator[Listed]) -> Iterator[Retrieved]:
+        asked = deque[Listed]()
+        while self._ask_ahead(letters, asked):
             letter = asked[0]
             match self._conversation.hear():
                 case LetterBegan():
@@ -99,22 +95,19 @@ class Pop3Mailbox:
                 case Greeting():
                     raise AssertionError
 
-    def _ask_ahead(self, waiting: deque[Listed], asked: deque[Listed]) -> None:
-        """Move letters from `waiting` to `asked`, once half of the window is free: early enough that the line never
-        idles.
-        """
+    def _ask_ahead(self, letters: Iterator[Listed], asked: deque[Listed]) -> bool:
+        """Ask for more once half of the window is free, early enough that the line never idles; whether any are due."""
         window = self._conversation.window
-        if not waiting or len(asked) > window // 2:
-            return
-        octets = sum(letter.size for letter in asked)
-        commands = []
-        while waiting and len(asked) < window and (len(asked) < 2 or octets + waiting[0].size <= OCTETS_AHEAD):
-            letter = waiting.popleft()
-            asked.append(letter)
-            octets += letter.size
-            commands.append(Command(Verb.RETR, str(letter.number)))
-        if commands:
-            self._conversation.say(commands)
+        if len(asked) <= window // 2:
+            commands = []
+            octets = sum(letter.size for letter in asked)
+            while len(asked) < window and octets < OCTETS_AHEAD and (letter := next(letters, None)):
+                asked.append(letter)
+                octets += letter.size
+                commands.append(Command(Verb.RETR, str(letter.number)))
+            if commands:
+                self._conversation.say(commands)
+        return bool(asked)
 
     def delete(self, letters: Sequence[Listed]) -> frozenset[int]:
         """DELE each of `letters`; done for good by `quit`, and by nothing else."""
@@ -153,3 +146,21 @@ class Pop3Mailbox:
     def _require_quiet(self) -> None:
         if self._conversation.protocol.unanswered:
             raise LocalProtocolError("a retrieval is under way")
+
+
+class _Lookahead:
+    """Letters to come, read no earlier than they are needed; the next one can be looked at."""
+
+    def __init__(self, letters: Iterator[Listed]) -> None:
+        self._letters = letters
+        self._next: Listed | None = None
+
+    def peek(self) -> Listed | None:
+        """The next letter, None at the end."""
+        if self._next is None:
+            self._next = next(self._letters, None)
+        return self._next
+
+    def take(self) -> None:
+        """Go past the next letter."""
+        self._next = None

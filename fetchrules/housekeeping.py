@@ -1,0 +1,26 @@
+"""What is removed when its time is past, and what is mended that should not need it."""
+
+import logging
+from datetime import datetime, timedelta
+
+from fetchrules.ledger import letters, runs
+from fetchrules.models import AuditEntry, Heartbeat, HourlyStat, ServiceSettings
+
+log = logging.getLogger(__name__)
+
+STATISTICS = timedelta(days=400)
+AUDIT = timedelta(days=400)
+SILENT = timedelta(days=1)
+
+
+def tidy(now: datetime) -> None:
+    """One round of it."""
+    journal = timedelta(days=ServiceSettings.current().journal_days)
+    runs.purge(now - journal)
+    letters.purge(now)
+    HourlyStat.objects.filter(hour__lt=now - STATISTICS).delete()
+    AuditEntry.objects.filter(at__lt=now - AUDIT).delete()
+    Heartbeat.objects.filter(seen_at__lt=now - SILENT).delete()
+    mended = runs.mend_schedule(now)
+    if mended:
+        log.warning("%d rules were neither scheduled nor running and are due again", mended)

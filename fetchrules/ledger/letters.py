@@ -1,0 +1,297 @@
+"""Letters: what we know of each, and the transactions by which none is lost and none comes twice."""
+
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from typing import TypeVar
+
+from django.db import transaction
+from django.db.models import Max, QuerySet
+
+from fetchrules.errors import FetchError, RunOvertaken
+from fetchrules.ledger import runs
+from fetchrules.models import FetchRule, Letter, Run, SourceMailbox
+from fetchrules.policy import Errand, Fate, Knowledge, Known, State
+from fetchrules.remote.mailbox import Listing
+
+FORGET_AFTER = timedelta(hours=24)
+"""A letter has to be missing from two complete listings so far apart before it is forgotten."""
+REMEMBER = timedelta(days=180)
+"""How long the fingerprint of a forgotten letter is kept."""
+IN_HAND = (Letter.State.READY, Letter.State.SENDING)
+_CHUNK = 500
+_T = TypeVar("_T")
+
+
+@dataclass(frozen=True, slots=True)
+class Arrival:
+    """A letter that is staged, durably, and not delivered yet. `octets` as received."""
+
+    errand: Errand
+    file_name: str
+    octets: int
+    fingerprint: str
+    sender: str = ""
+    subject: str = ""
+    message_id: str = ""
+
+
+def epoch_of(source: SourceMailbox, listing: Listing) -> int:
+    """IMAP's UIDVALIDITY, or our own counter where the protocol has none."""
+    return source.epoch if listing.epoch is None else listing.epoch
+
+
+def knowledge(source: SourceMailbox, listing: Listing) -> Knowledge:
+    """What the ledger knows of the letters in `listing`, and which letters of its own it misses there."""
+    epoch = epoch_of(source, listing)
+    listed = {letter.uid for letter in listing.letters}
+    rows: dict[str, Known] = {}
+    unlisted: set[int] = set()
+    renumbered = False
+    for row_epoch, in_hand, row in _known(Letter.objects.filter(source=source, forgotten_at=None)):
+        if row_epoch == epoch and row.uid in listed:
+            rows[row.uid] = row
+        elif not in_hand:
+            unlisted.add(row.id)
+            renumbered |= row_epoch != epoch
+    for uids in _chunks(sorted(listed - rows.keys())):
+        forgotten = Letter.objects.filter(source=source, epoch=epoch, uid__in=uids)
+        rows.update({row.uid: row for _, _, row in _known(forgotten)})
+    return Knowledge(rows, frozenset(unlisted), renumbered)
+
+
+def unfinished(source: SourceMailbox) -> list[Letter]:
+    """Letters that were recorded and whose delivery was not; the state that a crash leaves behind."""
+    return list(Letter.objects.filter(source=source, state__in=IN_HAND))
+
+
+def record_ready(
+    run: Run,
+    source: SourceMailbox,
+    epoch: int,
+    arrivals: Sequence[Arrival],
+    state: State,
+    delivered: Collection[int],
+    now: datetime,
+) -> dict[str, int]:
+    """The transaction after which these letters are ours to deliver; row ids by file name, of those that nobody took before.
+
+    `delivered` are the rows of the batch before, recorded here to save a transaction. Raises RunOvertaken, and then nothing is
+    recorded.
+    """
+    with transaction.atomic():
+        _require_claim(run, now)
+        _mark_delivered(delivered, now)
+        replaced = [arrival.errand.row.id for arrival in arrivals if arrival.errand.row]
+        Letter.objects.filter(id__in=replaced, state=State.HELD).delete()
+        rows = _rows(run, source, epoch, arrivals, state, now)
+        Letter.objects.bulk_create(rows, ignore_conflicts=True)
+        names = [arrival.file_name for arrival in arrivals]
+        won = Letter.objects.filter(run=run, state=state, file_name__in=names).values_list("file_name", "id")
+        Letter.objects.filter(id__in=replaced).update(forgotten_at=now)
+        return dict(won)
+
+
+def record_delivered(ids: Collection[int], now: datetime) -> None:
+    """These letters are durably in their local mailboxes."""
+    _mark_delivered(ids, now)
+
+
+def record_twice(ids: Collection[int]) -> None:
+    """These letters are about to be sent again, and may already have arrived."""
+    Letter.objects.filter(id__in=ids).update(maybe_twice=True)
+
+
+def known_twins(source: SourceMailbox, fingerprints: Collection[str], taken: Collection[int]) -> dict[str, list[Known]]:
+    """Delivered letters of this mailbox with these fingerprints, whose own letters are not otherwise accounted for (`taken`)."""
+    twins: dict[str, list[Known]] = {}
+    same = Letter.objects.filter(source=source, fingerprint__in=fingerprints, state__in=[State.DELIVERED, State.PASSED])
+    prints = dict(same.values_list("id", "fingerprint"))
+    for _, _, row in _known(same):
+        if row.id not in taken:
+            twins.setdefault(prints[row.id], []).append(row)
+    return twins
+
+
+def rebind(run: Run, epoch: int, errand: Errand, row: Known, now: datetime) -> None:
+    """The letter that `errand` fetched is the one that `row` remembers: from now on by its present name. Raises RunOvertaken."""
+    fate = Fate.WANTED if errand.delete_after and row.fate is not Fate.KEPT else Fate.KEPT
+    changes: dict[str, object] = {"missing_since": None, "forgotten_at": None, "deleted_at": None, "fate": fate}
+    if errand.named:
+        changes |= {"size": errand.letter.size, "epoch": epoch, "uid": errand.letter.uid}
+        if row.uid != errand.letter.uid or not errand.row or row.id != errand.row.id:
+            changes["ord"] = errand.ord
+    with transaction.atomic():
+        _require_claim(run, now)
+        if errand.row and errand.row.id != row.id:
+            Letter.objects.filter(id=errand.row.id).update(forgotten_at=now)
+        Letter.objects.filter(id=row.id).update(**changes)
+
+
+def record_deleting(run: Run, ids: Collection[int], now: datetime) -> None:
+    """The deletion of these letters is about to be asked of the server. Raises RunOvertaken: then nothing may be deleted."""
+    with transaction.atomic():
+        _require_claim(run, now)
+        for chunk in _chunks(sorted(ids)):
+            Letter.objects.filter(id__in=chunk).update(fate=Fate.SENT)
+
+
+def record_deleted(ids: Collection[int], now: datetime) -> None:
+    """The server confirmed the deletion of these letters."""
+    for chunk in _chunks(sorted(ids)):
+        Letter.objects.filter(id__in=chunk).update(fate=Fate.DELETED, deleted_at=now, forgotten_at=now)
+
+
+def record_undeleted(ids: Collection[int]) -> None:
+    """The server refused to delete these letters, or the deletion was taken back: it certainly did not happen."""
+    for chunk in _chunks(sorted(ids)):
+        Letter.objects.filter(id__in=chunk, fate=Fate.SENT).update(fate=Fate.WANTED)
+
+
+def hold(run: Run, source: SourceMailbox, epoch: int, errand: Errand, error: FetchError, now: datetime) -> None:
+    """Note that this letter could not be fetched or delivered. It stays new on the server and is tried again."""
+    tries = errand.row.tries + 1 if errand.row else 1
+    note = {"run": run, "tries": tries, "tried_at": now, "reason": error.code, "detail": error.detail}
+    if not errand.named or (errand.row and errand.row.state is not State.HELD):
+        return  # it has no name of its own, or a row that says more; the run's page counts it
+    Letter.objects.update_or_create(
+        source=source,
+        epoch=epoch,
+        uid=errand.letter.uid,
+        ord=errand.ord,
+        defaults=note,
+        create_defaults={
+            **note,
+            "recipient": run.recipient,
+            "state": State.HELD,
+            "size": errand.letter.size,
+            "first_seen_at": now,
+            "received_at": errand.letter.received,
+        },
+    )
+
+
+def hold_back(row_id: int, error: FetchError, now: datetime) -> None:
+    """The local mailbox refused a recorded letter for good: it is no longer in hand, and stays on the server."""
+    Letter.objects.filter(id=row_id).update(
+        state=State.HELD, fate=Fate.KEPT, tries=1, tried_at=now, reason=error.code, detail=error.detail
+    )
+
+
+def retry_held(letters: QuerySet[Letter]) -> int:
+    """Try these held letters again at the next poll, as if for the first time; how many."""
+    return letters.filter(state=State.HELD).update(tries=0, tried_at=None)
+
+
+def pass_over(letters: QuerySet[Letter]) -> int:
+    """Leave these held letters on the server for good, by the administrator's own word; how many."""
+    return letters.filter(state=State.HELD).update(state=State.PASSED)
+
+
+def record_missing(ids: Collection[int], now: datetime) -> None:
+    """These letters were not in a complete listing. The second time, a day later, they are forgotten."""
+    for chunk in _chunks(sorted(ids)):
+        rows = Letter.objects.filter(id__in=chunk)
+        rows.filter(fate=Fate.SENT).update(fate=Fate.DELETED, deleted_at=now, forgotten_at=now)
+        rows.filter(missing_since=None).update(missing_since=now)
+        rows.filter(missing_since__lte=now - FORGET_AFTER).update(forgotten_at=now)
+
+
+def purge(now: datetime) -> int:
+    """Remove what was forgotten long ago; how many letters."""
+    return Letter.objects.filter(forgotten_at__lt=now - REMEMBER).delete()[0]
+
+
+def _known(letters: QuerySet[Letter]) -> Iterator[tuple[int, bool, Known]]:
+    """(epoch, in hand, row) for each letter, in the order of `ord`, so that of one uid the newest comes last."""
+    columns = (
+        "id",
+        "epoch",
+        "uid",
+        "ord",
+        "size",
+        "state",
+        "fate",
+        "missing_since",
+        "forgotten_at",
+        "tries",
+        "tried_at",
+    )
+    rows = letters.order_by("ord").values_list(*columns, "delivered_at").iterator(chunk_size=2000)
+    for (
+        row_id,
+        epoch,
+        uid,
+        order,
+        size,
+        state,
+        fate,
+        missing_since,
+        forgotten_at,
+        tries,
+        tried_at,
+        delivered_at,
+    ) in rows:
+        gone = missing_since is not None or forgotten_at is not None
+        known = Known(row_id, uid, order, size, State(state), Fate(fate), gone, tries, tried_at, delivered_at)
+        yield epoch, state in IN_HAND, known
+
+
+def _require_claim(run: Run, now: datetime) -> None:
+    """Inside a transaction: the run is still ours, and the rule is the one that it was claimed for. Raises RunOvertaken."""
+    runs.renew(run, now)
+    if not FetchRule.objects.filter(runs=run, revision=run.revision).exists():
+        raise RunOvertaken("the rule was changed or deleted meanwhile")
+
+
+def _mark_delivered(ids: Collection[int], now: datetime) -> None:
+    if ids:
+        Letter.objects.filter(id__in=ids, state__in=IN_HAND).update(state=State.DELIVERED, delivered_at=now)
+
+
+def _rows(
+    run: Run, source: SourceMailbox, epoch: int, arrivals: Sequence[Arrival], state: State, now: datetime
+) -> list[Letter]:
+    names = _names(source, epoch, arrivals)
+    return [
+        Letter(
+            source=source,
+            epoch=epoch,
+            uid=uid,
+            ord=order,
+            run=run,
+            recipient=run.recipient,
+            state=state,
+            fate=Fate.WANTED if arrival.errand.delete_after else Fate.KEPT,
+            size=arrival.errand.letter.size,
+            octets=arrival.octets,
+            fingerprint=arrival.fingerprint,
+            file_name=arrival.file_name,
+            first_seen_at=now,
+            received_at=arrival.errand.letter.received,
+            sender=arrival.sender,
+            subject=arrival.subject,
+            message_id=arrival.message_id,
+        )
+        for arrival, (uid, order) in zip(arrivals, names, strict=True)
+    ]
+
+
+def _names(source: SourceMailbox, epoch: int, arrivals: Sequence[Arrival]) -> list[tuple[str, int]]:
+    """(uid, ord) of each arrival. One without a name of its own is called by its fingerprint and counted on from its twins."""
+    own = {f"fp:{arrival.fingerprint}" for arrival in arrivals if not arrival.errand.named}
+    counted = Letter.objects.filter(source=source, epoch=epoch, uid__in=own).values_list("uid").annotate(Max("ord"))
+    last = dict(counted) if own else {}
+    names: list[tuple[str, int]] = []
+    for arrival in arrivals:
+        if arrival.errand.named:
+            names.append((arrival.errand.letter.uid, arrival.errand.ord))
+        else:
+            uid = f"fp:{arrival.fingerprint}"
+            last[uid] = last.get(uid, -1) + 1
+            names.append((uid, last[uid]))
+    return names
+
+
+def _chunks(items: Sequence[_T]) -> Iterator[Sequence[_T]]:
+    return (items[start : start + _CHUNK] for start in range(0, len(items), _CHUNK))

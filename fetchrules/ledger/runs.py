@@ -1,0 +1,301 @@
+"""Runs: claimed, started, renewed, closed or abandoned. Every change of state is an insert or a compare-and-swap."""
+
+import uuid
+from collections import Counter
+from collections.abc import Iterable
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+
+from django.db import IntegrityError, transaction
+from django.db.models import Count, Exists, F, OuterRef, QuerySet
+
+from fetchrules.errors import FetchError, RunOvertaken
+from fetchrules.models import FetchRule, HourlyStat, NextReason, Pause, Run, ServiceSettings
+from fetchrules.remote.mailbox import TlsLevel
+from fetchrules.schedule import NextPoll
+
+QUEUE_LEASE = timedelta(minutes=1)
+"""A run that no worker has started by then is put into the queue again: the message may be lost."""
+RUN_LEASE = timedelta(minutes=5)
+"""A running poll that has not been heard of for so long is taken for dead."""
+
+
+@dataclass(frozen=True, slots=True)
+class Counts:
+    """What a poll did, in letters; `octets` as received. `left`: letters left alone by the reason why."""
+
+    found: int = 0
+    fetched: int = 0
+    deleted: int = 0
+    skipped: int = 0
+    held: int = 0
+    octets: int = 0
+    left: dict[str, int] = field(default_factory=dict)
+
+
+@dataclass(frozen=True, slots=True)
+class Ending:
+    """How a poll ended. `stages` are (name, seconds since the start); `tls` what the connection had, None if there was none."""
+
+    counts: Counts
+    error: FetchError | None = None
+    stages: tuple[tuple[str, float], ...] = ()
+    transcript: str = ""
+    tls: TlsLevel | None = None
+    tls_version: str = ""
+
+
+def claim_due(now: datetime, limit: int = 200) -> list[int]:
+    """Claim up to `limit` rules that are due, no more than allowed for one server at a time; the ids of the new runs."""
+    _end_pauses(now)
+    service = ServiceSettings.current()
+    due = _claimable().filter(next_poll_at__lte=now, pause=Pause.NONE)
+    if not service.running:
+        due = due.filter(next_reason=NextReason.BY_HAND)
+    return _claim(_choose(due.order_by("next_poll_at"), service.per_host, limit), now)
+
+
+def claim(rules: Iterable[FetchRule], now: datetime, cause: Run.Cause) -> list[int]:
+    """Claim these rules whether they are due or not; the ids of the new runs. A rule whose mailbox is being polled gets none."""
+    return _claim(rules, now, cause)
+
+
+def start(run_id: int, now: datetime) -> Run | None:
+    """Begin a claimed run; None when it was begun, abandoned or deleted before: a queue may deliver a message twice."""
+    begun = Run.objects.filter(id=run_id, state=Run.State.QUEUED).update(
+        state=Run.State.RUNNING, started_at=now, deadline=now + RUN_LEASE
+    )
+    return Run.objects.select_related("rule__owner", "source").get(id=run_id) if begun else None
+
+
+def renew(run: Run, now: datetime, counts: Counts | None = None) -> None:
+    """Say that the run is alive and how far it is. Raises RunOvertaken when it is no longer ours."""
+    progress = {} if counts is None else _columns(counts)
+    alive = Run.objects.filter(id=run.id, state=Run.State.RUNNING)
+    if not alive.update(deadline=now + RUN_LEASE, **progress):
+        raise RunOvertaken("the run was abandoned")
+
+
+def announce(run: Run, found: int, to_fetch: int, octets: int) -> None:
+    """Note what the run is going to do, for the progress bar."""
+    Run.objects.filter(id=run.id).update(found=found, to_fetch=to_fetch, octets_to_fetch=octets)
+
+
+def is_unchanged(run: Run) -> bool:
+    """Whether the rule is still the one that the run was claimed for, the run is ours, and nobody asked it to stop."""
+    alive = Run.objects.filter(id=run.id, state=Run.State.RUNNING, stop_asked=False)
+    return alive.filter(rule__revision=run.revision, rule__enabled=True).exists()
+
+
+def close(run: Run, ending: Ending, after: NextPoll, now: datetime) -> bool:
+    """End the run and put its result into the journal, the rule and the counters; False when it was no longer ours."""
+    state = Run.State.FAILED if ending.error else Run.State.DONE
+    with transaction.atomic():
+        closed = Run.objects.filter(id=run.id, state=Run.State.RUNNING).update(
+            state=state,
+            finished_at=now,
+            error=ending.error.code if ending.error else "",
+            detail=ending.error.detail if ending.error else "",
+            stages=[list(stage) for stage in ending.stages],
+            transcript=ending.transcript,
+            **_columns(ending.counts),
+        )
+        if not closed:
+            return False
+        if run.rule_id is not None:
+            _note_result(run, run.rule_id, ending, after, now)
+            _count(run, run.rule_id, ending, now)
+        if _is_idle(run, ending):
+            Run.objects.filter(id=run.id).delete()
+    return True
+
+
+def abandon_overdue(now: datetime) -> list[int]:
+    """Abandon running polls past their deadline, so that their rules are due again; ids of queued ones to enqueue again."""
+    for run in Run.objects.filter(state=Run.State.RUNNING, deadline__lt=now):
+        abandon(run, now)
+    waiting = Run.objects.filter(state=Run.State.QUEUED, deadline__lt=now)
+    ids = list(waiting.values_list("id", flat=True))
+    Run.objects.filter(id__in=ids, state=Run.State.QUEUED).update(deadline=now + QUEUE_LEASE)
+    return ids
+
+
+def abandon_all(now: datetime) -> int:
+    """Abandon every open run: for a worker that knows that it is the only one and has just started."""
+    return sum(abandon(run, now) for run in Run.objects.filter(finished_at__isnull=True))
+
+
+def abandon(run: Run, now: datetime) -> bool:
+    """Take the claim from `run`, and make its rule due at once."""
+    with transaction.atomic():
+        taken = Run.objects.filter(id=run.id, state=run.state, deadline=run.deadline).update(
+            state=Run.State.ABANDONED, finished_at=now, error="abandoned"
+        )
+        if taken:
+            _make_due(FetchRule.objects.filter(runs=run, next_poll_at__isnull=True), now, NextReason.OVERTAKEN)
+    return bool(taken)
+
+
+def mend_schedule(now: datetime) -> int:
+    """Make rules due that are neither scheduled nor being polled; there should be none."""
+    running = Run.objects.filter(rule=OuterRef("pk"), finished_at__isnull=True)
+    stray = FetchRule.objects.filter(enabled=True, pause=Pause.NONE, next_poll_at__isnull=True)
+    return _make_due(stray.filter(~Exists(running)), now, NextReason.OVERTAKEN)
+
+
+def purge(before: datetime) -> int:
+    """Remove finished runs of before then from the journal; how many."""
+    return Run.objects.filter(finished_at__isnull=False, claimed_at__lt=before).delete()[0]
+
+
+def ask_for_poll(rules: QuerySet[FetchRule], now: datetime) -> int:
+    """Make `rules` due now and end their pauses; how many."""
+    return rules.filter(enabled=True).update(
+        next_poll_at=now, next_reason=NextReason.BY_HAND, pause=Pause.NONE, paused_until=None, failures=0
+    )
+
+
+def pause(rules: QuerySet[FetchRule], until: datetime | None) -> int:
+    """Poll `rules` no more, until then or until they are resumed; how many."""
+    return rules.update(pause=Pause.BY_HAND, paused_until=until)
+
+
+def resume(rules: QuerySet[FetchRule], now: datetime) -> int:
+    """End the pauses of `rules` and make them due; how many."""
+    return ask_for_poll(rules.exclude(pause=Pause.NONE), now)
+
+
+def ask_to_stop(run_id: int) -> bool:
+    """Let a running poll end after the batch in hand."""
+    return bool(Run.objects.filter(id=run_id, finished_at__isnull=True).update(stop_asked=True))
+
+
+def _end_pauses(now: datetime) -> None:
+    FetchRule.objects.filter(pause=Pause.BY_HAND, paused_until__lte=now).update(pause=Pause.NONE, paused_until=None)
+
+
+def _claimable() -> QuerySet[FetchRule]:
+    polled = Run.objects.filter(source=OuterRef("source"), finished_at__isnull=True)
+    return FetchRule.objects.filter(~Exists(polled), enabled=True).select_related("source")
+
+
+def _choose(due: QuerySet[FetchRule], per_host: int, limit: int) -> list[FetchRule]:
+    """The first `limit` of `due` that leave no server with more than `per_host` connections; no server holds up the others."""
+    open_runs = Run.objects.filter(finished_at__isnull=True).values_list("source__host").annotate(Count("id"))
+    load = Counter(dict(open_runs))
+    chosen: dict[int, FetchRule] = {}
+    while len(chosen) < limit:
+        full = [host for host, count in load.items() if count >= per_host]
+        rules = due.exclude(source__host__in=full).exclude(id__in=chosen)[: limit - len(chosen)]
+        before = len(chosen)
+        for rule in rules:
+            if load[rule.source.host] < per_host:
+                load[rule.source.host] += 1
+                chosen[rule.id] = rule
+        if len(chosen) == before:
+            break
+    return list(chosen.values())
+
+
+def _claim(rules: Iterable[FetchRule], now: datetime, cause: Run.Cause | None = None) -> list[int]:
+    token = uuid.uuid4()
+    runs = [
+        Run(
+            token=token,
+            rule=rule,
+            source_id=rule.source_id,
+            recipient=rule.recipient,
+            revision=rule.revision,
+            cause=cause or _CAUSES.get(rule.next_reason, Run.Cause.SCHEDULE),
+            claimed_at=now,
+            deadline=now + QUEUE_LEASE,
+        )
+        for rule in rules
+    ]
+    if not runs:
+        return []
+    with transaction.atomic():
+        Run.objects.bulk_create(runs, ignore_conflicts=True)  # one open run per source: the loser inserts nothing
+        won = dict(Run.objects.filter(token=token, finished_at__isnull=True).values_list("id", "rule_id"))
+        FetchRule.objects.filter(id__in=won.values()).update(next_poll_at=None)
+    return list(won)
+
+
+_CAUSES = {NextReason.BY_HAND.value: Run.Cause.BY_HAND, NextReason.SAVED.value: Run.Cause.SAVED}
+
+
+def _columns(counts: Counts) -> dict[str, object]:
+    return {
+        "found": counts.found,
+        "fetched": counts.fetched,
+        "deleted": counts.deleted,
+        "skipped": counts.skipped,
+        "held": counts.held,
+        "octets": counts.octets,
+        "left": counts.left,
+    }
+
+
+def _is_idle(run: Run, ending: Ending) -> bool:
+    counts = ending.counts
+    return run.cause == Run.Cause.SCHEDULE and not (
+        ending.error or counts.fetched or counts.deleted or counts.held or run.letters.exists()
+    )
+
+
+def _note_result(run: Run, rule_id: int, ending: Ending, after: NextPoll, now: datetime) -> None:
+    counts, error = ending.counts, ending.error
+    rule = FetchRule.objects.filter(id=rule_id)
+    result: dict[str, object] = {
+        "last_run": None if _is_idle(run, ending) else run,
+        "last_polled_at": now,
+        "last_error": error.code if error else "",
+        "last_detail": error.detail if error else "",
+        "last_found": counts.found,
+        "last_fetched": counts.fetched,
+        "last_deleted": counts.deleted,
+        "last_skipped": counts.skipped,
+        "last_octets": counts.octets,
+        "last_left": counts.left,
+        "failures": F("failures") + 1 if error else 0,
+    }
+    if error is None:
+        result["last_success_at"] = now
+    rule.update(**result)
+    if ending.tls is not None:
+        raised = [level.value for level in TlsLevel][: list(TlsLevel).index(ending.tls)]
+        same_rule = rule.filter(revision=run.revision)
+        same_rule.update(tls_version=ending.tls_version)
+        same_rule.filter(tls_seen__in=raised).update(tls_seen=ending.tls)
+    # Null means that nobody asked for a poll since the claim: a rule saved meanwhile stays due at once.
+    waiting = rule.filter(next_poll_at__isnull=True)
+    if after.at is None:
+        waiting.update(pause=Pause.FAILURE)
+    else:
+        waiting.update(next_poll_at=after.at, next_reason=after.reason.value)
+
+
+def _count(run: Run, rule_id: int, ending: Ending, now: datetime) -> None:
+    started = run.started_at or run.claimed_at
+    hour = now.replace(minute=0, second=0, microsecond=0)
+    counters = {
+        "runs": 1,
+        "failed": int(ending.error is not None),
+        "fetched": ending.counts.fetched,
+        "deleted": ending.counts.deleted,
+        "octets": ending.counts.octets,
+        "milliseconds": int((now - started).total_seconds() * 1000),
+    }
+    row = HourlyStat.objects.filter(rule_id=rule_id, hour=hour)
+    added = {name: F(name) + value for name, value in counters.items()}
+    if row.update(**added):
+        return
+    try:
+        with transaction.atomic():
+            HourlyStat.objects.create(rule_id=rule_id, hour=hour, **counters)
+    except IntegrityError:
+        row.update(**added)
+
+
+def _make_due(rules: QuerySet[FetchRule], now: datetime, reason: NextReason) -> int:
+    return rules.update(next_poll_at=now, next_reason=reason)

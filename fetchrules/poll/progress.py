@@ -1,0 +1,89 @@
+"""How far a poll is: what it counted, how long each stage took, and the sign of life that keeps its claim."""
+
+import time
+from collections import Counter
+from dataclasses import dataclass, field
+
+from django.utils import timezone
+
+from fetchrules.errors import FetchError
+from fetchrules.ledger import runs
+from fetchrules.models import Run
+from fetchrules.policy import Plan, Why
+from fetchrules.poll import STOPPING
+from fetchrules.remote.mailbox import Connection
+from fetchrules.remote.transcript import Line, Transcript
+
+_RENEW_EVERY = 2.0
+
+
+@dataclass(slots=True)
+class Progress:
+    """The counters of one poll while it runs. Not for several threads."""
+
+    run: Run
+    found: int = 0
+    fetched: int = 0
+    deleted: int = 0
+    held: int = 0
+    octets: int = 0
+    left: Counter[Why] = field(default_factory=Counter)
+    stages: list[tuple[str, float]] = field(default_factory=list)
+    connection: Connection | None = None
+    transcript: Transcript = field(default_factory=Transcript)
+    _began: float = field(default_factory=time.monotonic)
+    _renewed: float = field(default_factory=time.monotonic)
+
+    def stage(self, name: str) -> None:
+        """Note that `name` has been reached."""
+        self.stages.append((name, round(time.monotonic() - self._began, 3)))
+
+    def listed(self, plan: Plan, *, first: bool) -> None:
+        """Count a plan's letters; those of a later session of the same poll were counted in the first."""
+        if first:
+            self.found += len(plan.delete) + len(plan.fetch) + len(plan.left)
+            self.left.update(why for _, why in plan.left)
+            runs.announce(self.run, self.found, len(plan.fetch), plan.octets)
+
+    def received(self, octets: int) -> None:
+        """Count octets on their way, and renew the claim now and then. Raises RunOvertaken."""
+        self.octets += octets
+        if time.monotonic() - self._renewed > _RENEW_EVERY:
+            self.renew()
+
+    def renew(self) -> None:
+        """Keep the claim, and show how far it is. Raises RunOvertaken."""
+        self._renewed = time.monotonic()
+        runs.renew(self.run, timezone.now(), self.counts())
+
+    def may_go_on(self) -> bool:
+        """Whether another batch may be begun: nobody asked this run, or the process, to stop."""
+        return not STOPPING.is_set() and runs.is_unchanged(self.run)
+
+    def ending(self, error: FetchError | None) -> runs.Ending:
+        """All that the journal is told."""
+        return runs.Ending(
+            counts=self.counts(),
+            error=error,
+            stages=tuple(self.stages),
+            transcript=_text(self.transcript),
+            tls=self.connection.tls if self.connection else None,
+            tls_version=self.connection.tls_version if self.connection else "",
+        )
+
+    def counts(self) -> runs.Counts:
+        """The counters as the journal keeps them."""
+        left = {why.value: count for why, count in sorted(self.left.items())}
+        skipped = sum(self.left.values())
+        return runs.Counts(self.found, self.fetched, self.deleted, skipped, self.held, self.octets, left)
+
+
+def _text(transcript: Transcript) -> str:
+    lines = [_line(line) for line in transcript.head]
+    if transcript.left_out:
+        lines.append(f"… {transcript.left_out} …")
+    return "\n".join(lines + [_line(line) for line in transcript.tail])
+
+
+def _line(line: Line) -> str:
+    return f"{line.speaker}: {line.text}"

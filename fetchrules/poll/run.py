@@ -1,0 +1,91 @@
+"""A poll from its claim to its place in the journal."""
+
+import logging
+import random
+from dataclasses import dataclass
+from datetime import timedelta
+
+from django.utils import timezone
+
+from fetchrules.errors import FetchError, InternalError, RunOvertaken
+from fetchrules.ledger import runs
+from fetchrules.models import FetchRule, Run, ServiceSettings, SourceMailbox
+from fetchrules.policy import Plan
+from fetchrules.poll.intake import recover
+from fetchrules.poll.progress import Progress
+from fetchrules.poll.session import collect, look
+from fetchrules.ruletext.spec import MASK
+from fetchrules.schedule import NextPoll, next_poll
+from fetchrules.sources import sources_of
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, slots=True)
+class Result:
+    """What a poll came to; `error` None means that it succeeded."""
+
+    counts: runs.Counts
+    seconds: float
+    error: FetchError | None = None
+
+
+def poll(run_id: int) -> Result | None:
+    """Do the poll that was claimed as `run_id`; None when somebody else did, or nobody may any more."""
+    run = runs.start(run_id, timezone.now())
+    if run is None:
+        return None
+    progress = Progress(run)
+    error = _attempt(run, progress)
+    ending = progress.ending(error)
+    now = timezone.now()
+    if not runs.close(run, ending, _next(run, error), now):
+        error = error or RunOvertaken("the run was abandoned")
+    if error is not None:
+        log.warning("poll of %s failed: %s", run.source, error)
+    return Result(ending.counts, (now - (run.started_at or now)).total_seconds(), error)
+
+
+def dry_run(rule: FetchRule) -> list[Plan]:
+    """What a poll of `rule` would do now, a plan for each folder; nothing is changed anywhere. Raises FetchError."""
+    plans = []
+    for source in sources_of(rule.as_rule(MASK)):
+        session = look(rule, source, Progress(Run(rule=rule, source=source)))
+        session.mailbox.quit()
+        plans.append(session.plan)
+    return plans
+
+
+def _attempt(run: Run, progress: Progress) -> FetchError | None:
+    """The poll itself: whatever goes wrong in it ends here, as an error that says what happens next."""
+    if run.rule is None:
+        return RunOvertaken("the rule was deleted")
+    try:
+        for source in sources_of(run.rule.as_rule(MASK)):
+            recover(source)
+            _collect_all(run.rule, source, progress)
+    except FetchError as error:
+        return error
+    except Exception as error:
+        log.exception("poll of %s broke", run.source)
+        return InternalError(type(error).__name__)
+    return None
+
+
+def _collect_all(rule: FetchRule, source: SourceMailbox, progress: Progress) -> None:
+    """As many sessions as it takes."""
+    first = more = True
+    while more:
+        session = look(rule, source, progress)
+        progress.listed(session.plan, first=first)
+        left_to_fetch = None if rule.fetchlimit is None else max(rule.fetchlimit - progress.fetched, 0)
+        more = collect(session, left_to_fetch)
+        first = False
+
+
+def _next(run: Run, error: FetchError | None) -> NextPoll:
+    rule = run.rule
+    minutes = (rule and rule.interval) or ServiceSettings.current().interval
+    failures = rule.failures + 1 if rule else 1
+    dice = random.uniform(-1, 1)  # noqa: S311 -- spreads the load, guards nothing
+    return next_poll(timezone.now(), timedelta(minutes=minutes), error, failures, dice)

@@ -1,0 +1,54 @@
+"""Celery's tasks: ids in, one call each. A queue that loses them delays a poll by one tick, no more."""
+
+import logging
+from collections.abc import Iterable
+
+from celery import shared_task
+from django.db import transaction
+from django.utils import timezone
+from kombu.exceptions import OperationalError
+
+from fetchrules.housekeeping import tidy
+from fetchrules.ledger import runs
+from fetchrules.poll.run import poll
+
+log = logging.getLogger(__name__)
+
+RUNS_PER_TICK = 500
+
+
+@shared_task
+def dispatch() -> None:
+    """One tick: take dead runs off the board, claim what is due, and enqueue it."""
+    now = timezone.now()
+    _enqueue(runs.abandon_overdue(now))
+    _enqueue(runs.claim_due(now, RUNS_PER_TICK))
+
+
+@shared_task
+def poll_run(run_id: int) -> None:
+    """Do one claimed poll."""
+    poll(run_id)
+
+
+@shared_task
+def housekeeping() -> None:
+    """Remove what is past its time, mend what should not need it."""
+    tidy(timezone.now())
+
+
+def wake() -> None:
+    """After the current transaction, dispatch what is due now instead of at the next tick. A dead broker is only logged."""
+    transaction.on_commit(_wake)
+
+
+def _wake() -> None:
+    try:
+        dispatch.apply_async(expires=30)
+    except OperationalError as error:
+        log.warning("broker unreachable, the next tick will do it: %s", error)
+
+
+def _enqueue(run_ids: Iterable[int]) -> None:
+    for run_id in run_ids:
+        poll_run.delay(run_id)
