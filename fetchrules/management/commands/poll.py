@@ -1,0 +1,139 @@
+"""`manage.py poll`: poll rules in this process, without a broker, and say what came of it."""
+
+import json
+import signal
+from argparse import ArgumentParser
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from typing import Any
+
+from django.conf import settings
+from django.core.management.base import BaseCommand, CommandError
+from django.db import connection
+from django.utils import timezone
+from django.utils.translation import gettext as _
+
+from fetchrules.errors import FetchError, MailboxBusy
+from fetchrules.ledger import runs
+from fetchrules.models import FetchRule, Run
+from fetchrules.policy import Plan, Why
+from fetchrules.poll import STOPPING
+from fetchrules.poll.run import Result, dry_run, poll
+from fetchrules.wording.failures import explain
+
+Row = dict[str, object]
+
+
+class Command(BaseCommand):
+    """Exit status: 0 all went well, 1 a poll failed, 2 there is no such rule."""
+
+    help = "Poll rules now, in this process. Without arguments: those that are due."
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        """What to poll, and how to say what came of it."""
+        parser.add_argument("ids", nargs="*", type=int, metavar="ID", help="rules to poll")
+        which = parser.add_mutually_exclusive_group()
+        which.add_argument("--due", action="store_true", help="the rules that are due (the default)")
+        which.add_argument("--all", action="store_true", help="all rules that are switched on")
+        parser.add_argument("--dry-run", action="store_true", help="only say what would be done")
+        parser.add_argument("--json", action="store_true", help="one JSON object a rule")
+
+    def handle(self, *_args: object, **options: Any) -> None:
+        """Poll, print a line for each rule as it ends, exit."""
+        for number in (signal.SIGINT, signal.SIGTERM):
+            signal.signal(number, lambda *_: STOPPING.set())
+        rules = _rules(options["ids"], due=not options["all"])
+        failed = False
+        for row in _each(rules, _planned if options["dry_run"] else _polled):
+            failed |= row["error"] is not None
+            self.stdout.write(json.dumps(row, ensure_ascii=False) if options["json"] else _sentence(row))
+        if failed:
+            raise SystemExit(1)
+
+
+def _rules(ids: Sequence[int], *, due: bool) -> list[FetchRule]:
+    rules = FetchRule.objects.select_related("source", "owner")
+    if ids:
+        found = list(rules.filter(id__in=ids))
+        unknown = sorted(set(ids) - {rule.id for rule in found})
+        if unknown:
+            raise CommandError(_("there is no rule %s") % ", ".join(map(str, unknown)), returncode=2)
+        return found
+    active = rules.filter(enabled=True)
+    return list(active.filter(pause="", next_poll_at__lte=timezone.now()) if due else active)
+
+
+def _polled(rule: FetchRule) -> Row:
+    results = [poll(run_id) for run_id in runs.claim([rule], timezone.now(), Run.Cause.COMMAND)]
+    busy = Result(runs.Counts(), 0.0, MailboxBusy("another poll of this mailbox is running"))
+    return _row(rule, results[0] if results and results[0] else busy)
+
+
+def _planned(rule: FetchRule) -> Row:
+    begun = timezone.now()
+    plans: list[Plan] = []
+    error: FetchError | None = None
+    try:
+        plans = dry_run(rule)
+    except FetchError as failure:
+        error = failure
+    left = [why for plan in plans for _, why in plan.left]
+    fetched = [errand for plan in plans for errand in plan.fetch]
+    doomed = sum(len(plan.delete) for plan in plans) + sum(errand.delete_after for errand in fetched)
+    counts = runs.Counts(
+        found=sum(len(plan.delete) for plan in plans) + len(fetched) + len(left),
+        fetched=len(fetched),
+        deleted=doomed,
+        skipped=len(left),
+        octets=sum(plan.octets for plan in plans),
+        left={why.value: left.count(why) for why in Why if why in left},
+    )
+    return _row(rule, Result(counts, (timezone.now() - begun).total_seconds(), error))
+
+
+def _each(rules: Sequence[FetchRule], work: Callable[[FetchRule], Row]) -> Iterator[Row]:
+    """`work` done for each rule: one in this thread, more of them side by side, each row as soon as those before it are there."""
+    if len(rules) < 2:
+        yield from map(work, rules)
+        return
+
+    def in_thread(rule: FetchRule) -> Row:
+        try:
+            return work(rule)
+        finally:
+            connection.close()
+
+    with ThreadPoolExecutor(min(settings.UTM_MAIL_CONCURRENCY, len(rules))) as pool:
+        yield from pool.map(in_thread, rules)
+
+
+def _row(rule: FetchRule, result: Result) -> Row:
+    counts, error = result.counts, result.error
+    return {
+        "rule": rule.id,
+        "source": f"{rule.user}@{rule.server}",
+        "recipient": rule.recipient,
+        "outcome": "failed" if error else "collected" if counts.fetched else "nothing_new",
+        "found": counts.found,
+        "fetched": counts.fetched,
+        "deleted": counts.deleted,
+        "skipped": counts.skipped,
+        "held": counts.held,
+        "left": counts.left,
+        "bytes": counts.octets,
+        "seconds": round(result.seconds, 3),
+        "error": _error(error, rule) if error else None,
+    }
+
+
+def _error(error: FetchError, rule: FetchRule) -> dict[str, str]:
+    words = explain(error.code, error.detail, rule.server)
+    return {"code": error.code, "detail": error.detail, "message": str(words.title), "remedy": str(words.remedy)}
+
+
+def _sentence(row: Row) -> str:
+    source = f"{row['source']} → {row['recipient']}: "
+    error = row["error"]
+    if isinstance(error, dict):
+        return source + f"{error['message']} ({error['detail']}). {error['remedy']}"
+    return source + _("found %(found)s, fetched %(fetched)s, deleted %(deleted)s, left alone %(skipped)s") % row
