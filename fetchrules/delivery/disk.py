@@ -25,10 +25,12 @@ def failure(error: OSError, what: str) -> DeliveryFailed:
 
 
 @contextmanager
-def translated(what: str) -> Iterator[None]:
-    """An OSError in this block leaves it as DeliveryFailed (DiskFull, MailboxUnwritable)."""
+def translated(what: str, *, missing: type[DeliveryFailed] = DeliveryFailed) -> Iterator[None]:
+    """An OSError in this block leaves it as DeliveryFailed; a name that does not exist, as `missing`."""
     try:
         yield
+    except FileNotFoundError as error:
+        raise missing(f"{what}: {error.strerror}") from error
     except OSError as error:
         raise failure(error, what) from error
 
@@ -52,7 +54,8 @@ class Directory:
 
     def close(self) -> None:
         """Let go of the descriptor."""
-        os.close(self.fd)
+        fd, self.fd = self.fd, -1
+        os.close(fd)
 
     def enter(self, name: str, *, make: bool = False) -> "Directory":
         """The directory `name` in this one. With `make`, one that is missing is made (0700), durably."""
@@ -61,6 +64,11 @@ class Directory:
     def step(self, name: str, *, make: bool = False) -> "Directory":
         """`enter` where reading is not permitted: good only for going further."""
         return self._open(name, _DIRECTORY | os.O_NOFOLLOW | os.O_PATH, make=make)
+
+    def readable(self) -> "Directory":
+        """This directory, now with the right to list it and to make its names durable; the other is closed."""
+        with self:
+            return Directory(os.open(".", _DIRECTORY, dir_fd=self.fd))
 
     def sync(self) -> None:
         """Make the names in this directory durable."""
@@ -78,8 +86,8 @@ class Directory:
                 raise
         with suppress(FileExistsError):
             os.mkdir(name, 0o700, dir_fd=self.fd)
-        with Directory(os.open(".", _DIRECTORY, dir_fd=self.fd)) as readable:
-            readable.sync()
+        with Directory(os.open(".", _DIRECTORY, dir_fd=self.fd)) as parent:
+            parent.sync()
         return Directory(os.open(name, flags, dir_fd=self.fd))
 
 

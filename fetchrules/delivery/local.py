@@ -73,7 +73,10 @@ class LocalMailbox(Protocol):
         ...
 
     def sweep(self, spared: Collection[str]) -> int:
-        """Remove staged files of ours older than 24 hours whose names are not in `spared`; how many."""
+        """Remove staged files of ours older than 24 hours whose names are not in `spared`; how many.
+
+        `spared` holds every unfinished letter of this mailbox, whichever rule collected it.
+        """
         ...
 
     def close(self) -> None:

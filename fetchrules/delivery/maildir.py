@@ -1,48 +1,32 @@
 """Delivery into a Maildir, exactly once: a letter is staged beside the mailbox, and renamed into new/ when it is safe.
 
-Letters wait in tmp/utm-mail/, a directory of ours, and not in tmp/ itself: Dovecot, Courier and others remove from
-there what is older than 36 hours, and a letter missed after a long outage would pass for one that was delivered.
+Letters wait in tmp/utm-mail/, a directory of ours, and not in tmp/ itself: Dovecot, Courier and others remove from there
+what is older than 36 hours, and a letter missed after a long outage would pass for one that was delivered.
 
 Everything is made 0700 and 0600: the worker runs as the user who owns the mailboxes.
 """
 
 import os
 import socket
-import time
 from collections.abc import Collection, Sequence
-from dataclasses import dataclass
 
 from fetchrules.delivery.disk import Directory, failure, open_place, translated
 from fetchrules.delivery.folder import folder_directory
 from fetchrules.delivery.local import Draft, Staged
-from fetchrules.delivery.marker import make_marker, read_marker
-from fetchrules.delivery.staging import Staging, checked, file_name
+from fetchrules.delivery.staged_name import checked
+from fetchrules.delivery.staging import RESERVE, Staging
 from fetchrules.delivery.target import Place
-from fetchrules.errors import DeliveryFailed, DiskFull, LocalProtocolError, MaildirReplaced
+from fetchrules.errors import DeliveryFailed, LocalProtocolError, MaildirReplaced
 
 STAGING = "utm-mail"
 """Our directory in tmp/."""
-RESERVE = 64 * 1024 * 1024
-"""Octets that a delivery leaves free for everybody else."""
-
-
-@dataclass(frozen=True, slots=True)
-class _Opened:
-    """The two directories between which letters move."""
-
-    new: Directory
-    staging: Directory
-
-    def close(self) -> None:
-        self.new.close()
-        self.staging.close()
 
 
 class Maildir:
     """The Maildir at `place`, or its Maildir++ folder `folder`. One poll's object, not for several threads.
 
-    `marker` is the id that this Maildir was known by at its last delivery, None before the first one: then it is made
-    or adopted, and the id to record is in `marker` when `prepare` returns.
+    `marker` is the id that this Maildir was known by at its last delivery, None before the first one: then it is made or
+    adopted, along with the directories, and the id to record is in `marker` when `prepare` returns.
     """
 
     exactly_once = True
@@ -51,96 +35,78 @@ class Maildir:
         self, place: Place, marker: str | None = None, *, folder: str = "", reserve: int = RESERVE, host: str = ""
     ) -> None:
         """Touches nothing yet. `reserve` is in octets; `host` (this machine's name if empty) stands in file names."""
-        self.marker = marker
         self._place = place.below(folder_directory(folder)) if folder else place
         self._is_folder = bool(folder)
-        self._reserve = reserve
-        self._host = host or socket.gethostname()
-        self._held: _Opened | None = None
+        staging = self._place.below("tmp").below(STAGING)
+        self._staging = Staging(staging, marker, host=host or socket.gethostname(), reserve=reserve)
+        self._new: Directory | None = None
+
+    @property
+    def marker(self) -> str | None:
+        """The id of this Maildir, as far as it is known."""
+        return self._staging.marker
 
     def prepare(self, octets: int) -> None:
         """Open the Maildir, or look that it is still the same one, and that `octets` have room in it.
 
         Raises MaildirReplaced, DiskFull, MailboxUnwritable, DeliveryFailed.
         """
-        with translated(str(self._place.path)):
-            if self._held is None:
-                self._held = self._open()
-            if self.marker is None:
-                self.marker = make_marker(self._held.staging, file_name("marker", self._host, int(time.time())))
-            self._verify(self._held)
-            self._check_room(self._held, octets)
+        if self._new is None:
+            self._open()
+        self._verify()
+        self._staging.check_room(octets)
 
     def stage(self, key: str) -> Draft:
         """Begin a letter. Raises DeliveryFailed."""
-        return self._waiting.begin(key)
+        return self._staging.begin(key)
 
     def sync(self, staged: Sequence[Staged]) -> None:
         """Make staged letters durable. Raises DeliveryFailed; the letters are then gone."""
-        self._waiting.sync([letter.name for letter in staged])
+        self._staging.sync([letter.name for letter in staged])
 
     def commit(self, names: Sequence[str]) -> dict[str, DeliveryFailed]:
         """Move staged letters into new/, durably; the ones that could not be moved, with the reason. May be repeated.
 
-        A name that is gone was delivered before: that is why the directories must be the known ones before and after. Raises
-        MaildirReplaced if that is in doubt, DeliveryFailed if new/ cannot be made durable: nothing may then be
-        concluded.
+        A name that is gone was delivered before: that is why the directories must be the known ones before and after.
+        Raises MaildirReplaced if they are not, DeliveryFailed if new/ cannot be made durable: nothing may then be
+        concluded of any letter.
         """
-        held = self._opened
-        failures: dict[str, DeliveryFailed] = {}
+        self._verify()
+        failures = self._move(names)
+        self._verify()
         with translated(str(self._place.path)):
-            self._verify(held)
-            for name in names:
-                try:
-                    os.rename(checked(name), name, src_dir_fd=held.staging.fd, dst_dir_fd=held.new.fd)
-                except FileNotFoundError:
-                    continue
-                except OSError as error:
-                    failures[name] = failure(error, name)
-            self._verify(held)
-            held.new.sync()
+            self._opened_new.sync()
         return failures
 
     def discard(self, names: Sequence[str]) -> None:
         """Remove staged letters that will not be delivered. Never raises."""
-        self._waiting.remove(names)
+        self._staging.remove(names)
 
     def sweep(self, spared: Collection[str]) -> int:
         """Remove staged letters older than 24 hours that are not in `spared`; how many. Raises DeliveryFailed."""
-        return self._waiting.sweep(spared)
+        return self._staging.sweep(spared)
 
     def close(self) -> None:
         """Let go of the directories; may be called twice."""
-        if self._held is not None:
-            self._held.close()
-            self._held = None
+        self._staging.close()
+        if self._new is not None:
+            self._new.close()
+            self._new = None
 
     @property
-    def _opened(self) -> _Opened:
-        if self._held is None:
-            raise LocalProtocolError("a Maildir is prepared before anything else")
-        return self._held
+    def _opened_new(self) -> Directory:
+        if self._new is None:
+            raise LocalProtocolError("a mailbox is prepared before anything else")
+        return self._new
 
-    @property
-    def _waiting(self) -> Staging:
-        return Staging(self._opened.staging, self._host)
-
-    def _open(self) -> _Opened:
-        """The directories that the path leads to now; with no marker known, what is missing is made."""
+    def _open(self) -> None:
+        """With no marker known, what is missing is made."""
         make = self.marker is None
-        try:
-            with open_place(self._place, make=make) as home:
-                if make:
-                    self._furnish(home)
-                with home.step("tmp") as tmp:
-                    staging = tmp.enter(STAGING, make=make)
-                try:
-                    return _Opened(home.enter("new"), staging)
-                except OSError:
-                    staging.close()
-                    raise
-        except FileNotFoundError as error:
-            raise MaildirReplaced(f"{self._place.path}: a directory is missing") from error
+        with translated(str(self._place.path), missing=MaildirReplaced), open_place(self._place, make=make) as home:
+            if make:
+                self._furnish(home)
+            self._staging.open()
+            self._new = home.enter("new")
 
     def _furnish(self, home: Directory) -> None:
         if self._is_folder:
@@ -149,18 +115,26 @@ class Maildir:
         for name in ("tmp", "new", "cur"):
             home.step(name, make=True).close()
 
-    def _verify(self, held: _Opened) -> None:
-        """Raises MaildirReplaced unless the path leads to the directories held, and the marker is the known one."""
-        now = self._open()
-        try:
-            if not (now.new.is_now(held.new) and now.staging.is_now(held.staging)):
-                raise MaildirReplaced(f"{self._place.path}: another directory is there now")
-        finally:
-            now.close()
-        if read_marker(held.staging) != self.marker:
-            raise MaildirReplaced(f"{self._place.path}: not the Maildir that was delivered to before")
+    def _verify(self) -> None:
+        """Raises MaildirReplaced unless both directories are where the path leads, and the marker is the known one."""
+        held = self._opened_new
+        self._staging.verify()
+        with (
+            translated(str(self._place.path), missing=MaildirReplaced),
+            open_place(self._place) as home,
+            home.step("new") as now,
+        ):
+            if not now.is_now(held):
+                raise MaildirReplaced(f"{self._place.path}: another new/ is there now")
 
-    def _check_room(self, held: _Opened, octets: int) -> None:
-        disk = os.fstatvfs(held.staging.fd)
-        if disk.f_bavail * disk.f_frsize < octets + self._reserve or (disk.f_files and not disk.f_favail):
-            raise DiskFull(f"{self._place.path}: {disk.f_bavail * disk.f_frsize} octets free")
+    def _move(self, names: Sequence[str]) -> dict[str, DeliveryFailed]:
+        staging, new = self._staging.directory.fd, self._opened_new.fd
+        failures: dict[str, DeliveryFailed] = {}
+        for name in names:
+            try:
+                os.rename(checked(name), name, src_dir_fd=staging, dst_dir_fd=new)
+            except FileNotFoundError:
+                continue
+            except OSError as error:
+                failures[name] = failure(error, name)
+        return failures

@@ -12,7 +12,7 @@ import pytest
 from fetchrules.delivery.disk import failure
 from fetchrules.delivery.maildir import Maildir
 from fetchrules.delivery.target import Place
-from fetchrules.errors import DeliveryFailed, DiskFull, MailboxUnwritable, MaildirReplaced
+from fetchrules.errors import DeliveryFailed, DiskFull, LocalProtocolError, MailboxUnwritable, MaildirReplaced
 from tests.delivery.conftest import OpenMaildir, descriptors, file_size_limit
 from tests.delivery.test_maildir import LETTER, deliver, new_in, staged, waiting_in
 
@@ -236,8 +236,12 @@ def test_it_lets_go_of_everything_after_a_failure(open_maildir: OpenMaildir, pla
     marker = open_maildir().marker
     shutil.rmtree(place.path / "new")
     before = descriptors()
+    maildir = Maildir(place, marker)
     with pytest.raises(MaildirReplaced):
-        open_maildir(marker)
+        maildir.prepare(0)
+    with pytest.raises(LocalProtocolError):
+        maildir.commit([])
+    maildir.close()
     assert descriptors() == before
 
 
