@@ -1,1 +1,84 @@
 """Settings that would lose mail or leak it, as system checks with ids and hints."""
+
+import sqlite3
+from collections.abc import Sequence
+from typing import Any
+
+from django.conf import settings
+from django.core.checks import CheckMessage, Error, Tags, register
+from django.core.checks import Warning as Caution
+from django.db import DatabaseError, connections
+
+from fetchrules.delivery.target import PathTemplate
+from fetchrules.errors import PasswordUnreadable
+from fetchrules.secrets import key_ring
+
+SCHEMES = ("maildir:",)
+
+
+@register
+def check_delivery(**_: Any) -> list[CheckMessage]:
+    """utm_mail.E001: letters have to have somewhere to go."""
+    value: str = settings.UTM_MAIL_DELIVERY
+    hint = "Write maildir:/path/{domain}/{local}."
+    if not value.startswith(SCHEMES):
+        return [Error(f"UTM_MAIL_DELIVERY cannot be {value!r}.", hint=hint, id="utm_mail.E001")]
+    try:
+        PathTemplate(value.removeprefix("maildir:"))
+    except ValueError as error:
+        return [Error(f"UTM_MAIL_DELIVERY: {error}.", hint=hint, id="utm_mail.E001")]
+    return []
+
+
+@register
+def check_keys(**_: Any) -> list[CheckMessage]:
+    """utm_mail.E002: without a key no stored password can be read."""
+    try:
+        keys = key_ring().keys
+    except (ValueError, OSError, PasswordUnreadable) as error:
+        hint = "UTM_MAIL_KEYS, or the file `keys` in the data directory, holds one id:base64 of 32 octets a line."
+        return [Error(f"The password keys cannot be read: {error}.", hint=hint, id="utm_mail.E002")]
+    if keys:
+        return []
+    return [Error("There is no password key.", hint="Remove the empty key file: one is made.", id="utm_mail.E002")]
+
+
+@register
+def check_data_directory(**_: Any) -> list[CheckMessage]:
+    """utm_mail.W001: keys and letters lie there."""
+    path = settings.DATA_DIR
+    if path.exists() and path.stat().st_mode & 0o007:
+        hint = f"chmod 700 {path}"
+        return [Caution(f"Everybody on this machine may look into {path}.", hint=hint, id="utm_mail.W001")]
+    return []
+
+
+@register(Tags.database)
+def check_durability(databases: Sequence[str] | None = None, **_: Any) -> list[CheckMessage]:
+    """utm_mail.E003: a ledger that forgets its last seconds in a power cut delivers letters twice."""
+    return [message for alias in databases or () for message in _not_durable(alias)]
+
+
+def _not_durable(alias: str) -> list[CheckMessage]:
+    wanted = {
+        "sqlite": {"PRAGMA synchronous": {"2", "3"}},
+        "postgresql": {"SHOW synchronous_commit": _DURABLE, "SHOW fsync": {"on"}},
+    }
+    connection = connections[alias]
+    found: list[CheckMessage] = []
+    try:
+        with connection.cursor() as cursor:
+            for question, good in wanted.get(connection.vendor, {}).items():
+                cursor.execute(question)
+                answer = str(cursor.fetchone()[0])
+                if answer not in good:
+                    hint = "Letters could be delivered twice after a power cut: use the settings that come with the product."
+                    found.append(Error(f"{question} says {answer}.", hint=hint, id="utm_mail.E003"))
+    except (DatabaseError, sqlite3.Error) as error:
+        found.append(
+            Error(f"The database does not answer: {error}.", hint="See UTM_MAIL_DATABASE_URL.", id="utm_mail.E004")
+        )
+    return found
+
+
+_DURABLE = {"on", "remote_apply", "remote_write", "local"}

@@ -233,18 +233,12 @@ class _Doubt:
         counts = Counter(letter.uid for letter in listing.letters)
         ambiguous = frozenset(uid for uid, count in counts.items() if count > 1 or not is_name(uid))
         known = [letter for letter in listing.letters if letter.uid in knowledge.rows]
-        all_new = bool(listing.letters) and not known and bool(knowledge.unlisted)
+        final = listing.epoch is not None
+        renamed = bool(knowledge.unlisted) and not final
         resized = any(letter.size != knowledge.rows[letter.uid].size for letter in known)
-        whole = (
-            not listing.complete
-            or not listing.has_uids
-            or bool(ambiguous)
-            or knowledge.renumbered
-            or all_new
-            or resized
-        )
-        strangers = bool(knowledge.unlisted) or not listing.has_uids or knowledge.renumbered
-        return cls(whole, strangers, ambiguous, listing.epoch is not None)
+        nameless = not listing.has_uids or bool(ambiguous)
+        whole = not listing.complete or nameless or knowledge.renumbered or resized or (renamed and not known)
+        return cls(whole, renamed or nameless or knowledge.renumbered, ambiguous, final)
 
 
 def _verdict(letter: Listed, doubt: _Doubt, knowledge: Knowledge, terms: Terms, now: datetime) -> Doomed | Errand | Why:
@@ -256,12 +250,9 @@ def _verdict(letter: Listed, doubt: _Doubt, knowledge: Knowledge, terms: Terms, 
     if row.state is not State.DELIVERED:
         return Why.IN_HAND
     unsettled = row.fate in (Fate.WANTED, Fate.SENT)
+    doubtful = unsettled and (doubt.whole or (row.fate is Fate.SENT and not doubt.final))
     # A name that may have been given to another letter meanwhile proves nothing: look at the letter itself.
-    if (
-        row.gone
-        or row.size != letter.size
-        or (unsettled and (doubt.whole or (row.fate is Fate.SENT and not doubt.final)))
-    ):
+    if doubtful or row.gone or row.size != letter.size:
         return Errand(letter, delete_after=not terms.leaves, compare=True, ord=row.ord + 1, row=row)
     if unsettled and not terms.leaves:
         return Doomed(letter, row)

@@ -76,6 +76,10 @@ class KeyRing:
         except (ValueError, InvalidTag) as error:
             raise PasswordUnreadable("it was sealed for another mailbox, or is damaged") from error
 
+    def has_key_of(self, token: str) -> bool:
+        """Whether the key that sealed `token` is at hand."""
+        return any(token.startswith(f"v1:{key.id}:") for key in self.keys)
+
     def is_current(self, token: str) -> bool:
         """Whether `token` was sealed with the current key."""
         return token.startswith(f"v1:{self.keys[0].id}:")
@@ -93,6 +97,8 @@ def seal(password: str, target: str) -> str:
 
 def unseal(token: str, target: str) -> str:
     """The password in `token`. Raises PasswordUnreadable."""
+    if not key_ring().has_key_of(token):
+        key_ring.cache_clear()  # another process may have rotated the keys since
     return key_ring().unseal(token, target)
 
 

@@ -1,0 +1,294 @@
+"""The table of keep, flush and fetchall, and the plan made from it."""
+
+from dataclasses import replace
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from fetchrules.policy import (
+    HELD_PAUSE,
+    MAX_TRIES,
+    Action,
+    Doomed,
+    Errand,
+    Fate,
+    Knowledge,
+    Known,
+    State,
+    Terms,
+    Why,
+    decide,
+    missing,
+    plan,
+)
+from fetchrules.remote.mailbox import Listed, Listing
+
+NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
+DELETE_NEW, LEAVE_NEW, LEAVE, DELETE = Action.FETCH_DELETE, Action.FETCH_LEAVE, Action.LEAVE, Action.DELETE
+
+EVERY_COMBINATION = [
+    # seen, keep, flush, fetchall
+    ("no", "nokeep", "noflush", "nofetchall", DELETE_NEW),
+    ("no", "nokeep", "noflush", "fetchall", DELETE_NEW),
+    ("no", "nokeep", "flush", "nofetchall", DELETE_NEW),
+    ("no", "nokeep", "flush", "fetchall", DELETE_NEW),
+    ("no", "keep", "noflush", "nofetchall", LEAVE_NEW),
+    ("no", "keep", "noflush", "fetchall", LEAVE_NEW),
+    ("no", "keep", "flush", "nofetchall", LEAVE_NEW),
+    ("no", "keep", "flush", "fetchall", LEAVE_NEW),
+    ("yes", "nokeep", "noflush", "nofetchall", LEAVE),
+    ("yes", "nokeep", "noflush", "fetchall", DELETE_NEW),
+    ("yes", "nokeep", "flush", "nofetchall", DELETE),
+    ("yes", "nokeep", "flush", "fetchall", DELETE_NEW),
+    ("yes", "keep", "noflush", "nofetchall", LEAVE),
+    ("yes", "keep", "noflush", "fetchall", LEAVE_NEW),
+    ("yes", "keep", "flush", "nofetchall", DELETE),
+    ("yes", "keep", "flush", "fetchall", LEAVE_NEW),
+]
+
+
+@pytest.mark.parametrize(("seen", "keep", "flush", "fetchall", "action"), EVERY_COMBINATION)
+def test_it_decides_as_fetchmail_does(seen: str, keep: str, flush: str, fetchall: str, action: Action) -> None:
+    terms = Terms(keep=keep == "keep", flush=flush == "flush", fetchall=fetchall == "fetchall")
+    assert decide(seen == "yes", terms) is action
+
+
+def listed(number: int, uid: str | None = None, size: int = 100, *, seen: bool = False) -> Listed:
+    return Listed(number, f"u{number}" if uid is None else uid, size, seen)
+
+
+def listing(*letters: Listed, complete: bool = True, epoch: int | None = None, has_uids: bool = True) -> Listing:
+    return Listing(letters, epoch, complete, has_uids, sum(letter.size for letter in letters))
+
+
+def known(number: int, uid: str | None = None, **columns: object) -> Known:
+    row = Known(
+        number, f"u{number}" if uid is None else uid, 0, 100, State.DELIVERED, delivered_at=NOW - timedelta(days=1)
+    )
+    return replace(row, **columns)  # type: ignore[arg-type]
+
+
+def knowledge(*rows: Known, unlisted: frozenset[int] = frozenset(), renumbered: bool = False) -> Knowledge:
+    return Knowledge({row.uid: row for row in rows}, unlisted, renumbered)
+
+
+KEEP, FLUSH, PLAIN = Terms(keep=True), Terms(keep=True, flush=True), Terms()
+
+
+def test_it_fetches_what_it_does_not_know_and_leaves_what_it_does() -> None:
+    made = plan(listing(listed(1), listed(2)), knowledge(known(1)), KEEP, NOW)
+    assert [errand.letter.number for errand in made.fetch] == [2]
+    assert made.left == ((listed(1), Why.SEEN),)
+
+
+def test_it_deletes_what_it_meant_to_delete_and_never_could() -> None:
+    made = plan(listing(listed(1)), knowledge(known(1, fate=Fate.WANTED)), PLAIN, NOW)
+    assert [doomed.letter.number for doomed in made.delete] == [1]
+
+
+def test_it_spares_what_it_meant_to_delete_once_the_rule_says_keep() -> None:
+    made = plan(listing(listed(1)), knowledge(known(1, fate=Fate.WANTED)), KEEP, NOW)
+    assert made.delete == ()
+
+
+def test_it_looks_again_before_it_repeats_a_deletion_that_may_have_happened() -> None:
+    made = plan(listing(listed(1)), knowledge(known(1, fate=Fate.SENT)), PLAIN, NOW)
+    assert [(errand.compare, errand.ord) for errand in made.fetch] == [(True, 1)]
+
+
+def test_it_repeats_a_deletion_at_once_where_names_are_never_used_again() -> None:
+    made = plan(listing(listed(1), epoch=7), knowledge(known(1, fate=Fate.SENT)), PLAIN, NOW)
+    assert [doomed.letter.number for doomed in made.delete] == [1]
+
+
+@pytest.mark.parametrize(
+    ("story", "rows", "letters", "unlisted"),
+    [
+        ("another size", [known(1, size=99), known(2)], [listed(1), listed(2)], frozenset()),
+        ("one name twice", [known(1), known(2)], [listed(1), listed(3, "u1"), listed(2)], frozenset()),
+        ("no name", [known(1)], [listed(1), listed(2, "")], frozenset()),
+        ("all names new", [], [listed(3), listed(4)], frozenset({1, 2})),
+    ],
+)
+def test_it_flushes_nothing_when_the_server_changes_its_story(
+    story: str, rows: list[Known], letters: list[Listed], unlisted: frozenset[int]
+) -> None:
+    made = plan(listing(*letters), knowledge(*rows, unlisted=unlisted), FLUSH, NOW)
+    assert (made.delete, made.distrusted) == ((), True)
+    assert any(errand.compare for errand in made.fetch)
+
+
+def test_it_flushes_nothing_on_the_word_of_an_incomplete_list() -> None:
+    made = plan(listing(listed(1), complete=False), knowledge(known(1)), FLUSH, NOW)
+    assert made.left == ((listed(1), Why.DOUBT),)
+
+
+def test_it_compares_a_letter_that_came_back_after_it_was_deleted() -> None:
+    made = plan(listing(listed(1)), knowledge(known(1, fate=Fate.DELETED, gone=True)), PLAIN, NOW)
+    assert [errand.compare for errand in made.fetch] == [True]
+
+
+def test_it_compares_unknown_letters_while_known_ones_are_missing() -> None:
+    made = plan(listing(listed(1), listed(2)), knowledge(known(1), unlisted=frozenset({9})), KEEP, NOW)
+    assert [errand.compare for errand in made.fetch] == [True]
+
+
+def test_it_takes_new_letters_for_new_while_none_is_missing() -> None:
+    made = plan(listing(listed(1), listed(2)), knowledge(known(1)), KEEP, NOW)
+    assert [errand.compare for errand in made.fetch] == [False]
+
+
+def test_it_compares_everything_under_another_uidvalidity() -> None:
+    made = plan(listing(listed(1), epoch=8), knowledge(unlisted=frozenset({1}), renumbered=True), KEEP, NOW)
+    assert [errand.compare for errand in made.fetch] == [True]
+
+
+def test_it_leaves_large_letters_and_counts_only_fetched_ones() -> None:
+    letters = [listed(1, size=11), listed(2, size=10), listed(3, size=10), listed(4, size=10)]
+    made = plan(listing(*letters), Knowledge(), Terms(limit=10, fetchlimit=2), NOW)
+    assert [errand.letter.number for errand in made.fetch] == [2, 3]
+    assert [why for _, why in made.left] == [Why.TOO_LARGE, Why.FETCHLIMIT]
+
+
+def test_it_counts_imap_seen_as_seen_unless_the_ledger_alone_counts() -> None:
+    letters = listing(listed(1, seen=True), epoch=1)
+    assert plan(letters, Knowledge(), Terms(), NOW).fetch == ()
+    assert len(plan(letters, Knowledge(), Terms(uidl=True), NOW).fetch) == 1
+
+
+def test_it_fetches_again_under_another_key_when_all_is_asked_for() -> None:
+    made = plan(listing(listed(1)), knowledge(known(1, ord=2)), Terms(fetchall=True), NOW)
+    assert [(errand.ord, errand.compare, errand.delete_after) for errand in made.fetch] == [(3, False, True)]
+
+
+def test_it_does_not_fetch_again_what_was_delivered_and_only_waits_for_its_deletion() -> None:
+    made = plan(listing(listed(1)), knowledge(known(1, fate=Fate.WANTED)), Terms(fetchall=True), NOW)
+    assert (made.fetch, len(made.delete)) == ((), 1)
+
+
+@pytest.mark.parametrize(("age", "deleted"), [(13, False), (14, True)])
+def test_it_deletes_after_so_many_days(age: int, deleted: bool) -> None:
+    row = known(1, delivered_at=NOW - timedelta(days=age))
+    made = plan(listing(listed(1)), knowledge(row), Terms(keepdays=14), NOW)
+    assert bool(made.delete) is deleted
+
+
+@pytest.mark.parametrize(
+    ("tries", "ago", "fetched"),
+    [(MAX_TRIES - 1, timedelta(0), True), (MAX_TRIES, timedelta(0), False), (MAX_TRIES, HELD_PAUSE, True)],
+)
+def test_it_tries_a_held_letter_again_and_after_some_tries_once_a_day(
+    tries: int, ago: timedelta, fetched: bool
+) -> None:
+    row = known(1, state=State.HELD, tries=tries, tried_at=NOW - ago, ord=1)
+    made = plan(listing(listed(1)), knowledge(row), PLAIN, NOW)
+    assert [errand.ord for errand in made.fetch] == ([1] if fetched else [])
+
+
+@pytest.mark.parametrize(
+    ("state", "why"), [(State.PASSED, Why.PASSED), (State.READY, Why.IN_HAND), (State.SENDING, Why.IN_HAND)]
+)
+def test_it_leaves_what_is_in_hand_or_was_passed_over(state: State, why: Why) -> None:
+    made = plan(listing(listed(1)), knowledge(known(1, state=state)), Terms(flush=True, fetchall=True), NOW)
+    assert made.left == ((listed(1), why),)
+
+
+def test_it_concludes_that_letters_are_missing_from_a_complete_list_only() -> None:
+    gone = knowledge(unlisted=frozenset({1}))
+    assert missing(listing(listed(2)), gone) == {1}
+    assert missing(listing(listed(2), complete=False), gone) == frozenset()
+    assert missing(listing(), gone) == frozenset()
+
+
+rows = st.builds(
+    Known,
+    id=st.integers(1, 10**6),
+    uid=st.sampled_from("abcd"),
+    ord=st.integers(0, 3),
+    size=st.sampled_from([1, 2]),
+    state=st.sampled_from(State),
+    fate=st.sampled_from(Fate),
+    gone=st.booleans(),
+    tries=st.integers(0, 6),
+    tried_at=st.sampled_from([None, NOW]),
+    delivered_at=st.sampled_from([None, NOW, NOW - timedelta(days=9)]),
+)
+letters = st.builds(
+    Listed,
+    number=st.integers(1, 10**6),
+    uid=st.sampled_from(["a", "b", "c", "d", "", "\x00"]),
+    size=st.sampled_from([1, 2]),
+    seen=st.booleans(),
+)
+listings = st.builds(
+    Listing,
+    letters=st.lists(letters, max_size=6, unique_by=lambda letter: letter.number).map(tuple),
+    epoch=st.sampled_from([None, 1]),
+    complete=st.booleans(),
+    has_uids=st.booleans(),
+)
+views = st.builds(
+    lambda rows, unlisted, renumbered: Knowledge({row.uid: row for row in rows}, unlisted, renumbered),
+    st.lists(rows, max_size=4, unique_by=lambda row: row.id),
+    st.frozensets(st.integers(1, 9), max_size=2),
+    st.booleans(),
+)
+terms = st.builds(
+    Terms,
+    keep=st.booleans(),
+    flush=st.booleans(),
+    fetchall=st.booleans(),
+    uidl=st.booleans(),
+    limit=st.sampled_from([None, 1]),
+    fetchlimit=st.sampled_from([None, 1]),
+    keepdays=st.sampled_from([None, 5]),
+)
+
+
+@given(listings, views, terms)
+def test_it_decides_once_over_every_letter(letters: Listing, view: Knowledge, terms: Terms) -> None:
+    made = plan(letters, view, terms, NOW)
+    decided = [doomed.letter for doomed in made.delete]
+    decided += [errand.letter for errand in made.fetch] + [letter for letter, _ in made.left]
+    assert sorted(letter.number for letter in decided) == sorted(letter.number for letter in letters.letters)
+
+
+@given(listings, views, terms)
+def test_it_dooms_only_what_is_delivered_or_read_and_believed(letters: Listing, view: Knowledge, terms: Terms) -> None:
+    for doomed in plan(letters, view, terms, NOW).delete:
+        assert isinstance(doomed, Doomed)
+        if doomed.row is None:
+            assert doomed.letter.seen
+            assert terms.flush
+        else:
+            assert doomed.row.state is State.DELIVERED
+            assert not doomed.row.gone
+            assert doomed.row.size == doomed.letter.size
+
+
+@given(listings, views, terms)
+def test_it_never_dooms_what_the_rule_keeps_unless_flush_or_its_days_say_so(
+    letters: Listing, view: Knowledge, terms: Terms
+) -> None:
+    made = plan(letters, view, terms, NOW)
+    if terms.keep and not terms.flush and terms.keepdays is None:
+        assert made.delete == ()
+        assert not any(errand.delete_after for errand in made.fetch)
+
+
+@given(listings, views, terms)
+def test_it_dooms_nothing_while_it_doubts(letters: Listing, view: Knowledge, terms: Terms) -> None:
+    made = plan(letters, view, terms, NOW)
+    if made.distrusted:
+        assert made.delete == ()
+
+
+@given(listings, views, terms)
+def test_it_never_delivers_a_doubtful_name_without_comparing(letters: Listing, view: Knowledge, terms: Terms) -> None:
+    for errand in plan(letters, view, terms, NOW).fetch:
+        assert isinstance(errand, Errand)
+        row = view.rows.get(errand.letter.uid)
+        if not errand.named or (row and row.gone and row.state is State.DELIVERED):
+            assert errand.compare

@@ -1,0 +1,68 @@
+"""When a rule is polled next, and why then."""
+
+from datetime import UTC, datetime, timedelta
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from fetchrules import errors
+from fetchrules.errors import FetchError
+from fetchrules.schedule import JITTER, LONGEST, REFUSALS, NextPoll, Reason, next_poll
+
+NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
+TEN = timedelta(minutes=10)
+FAMILY = sorted(
+    (kind for kind in vars(errors).values() if isinstance(kind, type) and issubclass(kind, FetchError)),
+    key=lambda kind: kind.__name__,
+)
+
+
+def after(error: FetchError | None, failures: int = 1, interval: timedelta = TEN) -> NextPoll:
+    return next_poll(NOW, interval, error, failures, 0.0)
+
+
+def test_it_waits_the_interval_after_a_success() -> None:
+    assert after(None) == NextPoll(NOW + TEN, Reason.INTERVAL)
+
+
+@pytest.mark.parametrize(("failures", "minutes"), [(1, 1), (2, 2), (3, 4), (5, 16), (9, 30), (40, 30)])
+def test_it_comes_back_soon_after_a_fault_of_the_network(failures: int, minutes: int) -> None:
+    assert after(errors.ConnectFailed(), failures) == NextPoll(NOW + timedelta(minutes=minutes), Reason.BACKOFF)
+
+
+@pytest.mark.parametrize(("failures", "minutes"), [(1, 10), (2, 20), (3, 40), (9, 360), (40, 360)])
+def test_it_comes_back_later_to_a_server_in_trouble(failures: int, minutes: int) -> None:
+    assert after(errors.ServerTemporary(), failures) == NextPoll(NOW + timedelta(minutes=minutes), Reason.BACKOFF)
+
+
+@pytest.mark.parametrize("error", [errors.MailboxBusy(), errors.LoginDelay()])
+def test_it_says_when_the_server_asked_to_wait(error: FetchError) -> None:
+    assert after(error).reason is Reason.SERVER_WAIT
+
+
+def test_it_pauses_after_three_refused_logins_and_not_before() -> None:
+    assert [after(errors.LoginRefused(), n).at is None for n in (1, 2, REFUSALS)] == [False, False, True]
+
+
+@pytest.mark.parametrize("error", [errors.CertificateChanged(), errors.MaildirReplaced(), errors.NoUniqueIds()])
+def test_it_pauses_at_once_where_repeating_cannot_help(error: FetchError) -> None:
+    assert after(error).at is None
+
+
+def test_it_redoes_an_overtaken_poll_at_once() -> None:
+    assert after(errors.RunOvertaken(), 7).reason is Reason.OVERTAKEN
+
+
+@given(st.sampled_from(FAMILY), st.integers(1, 1000), st.integers(1, 20000), st.floats(-1, 1))
+def test_it_is_never_in_the_past_and_never_too_far(
+    kind: type[FetchError], failures: int, minutes: int, dice: float
+) -> None:
+    interval = timedelta(minutes=minutes)
+    at = next_poll(NOW, interval, kind(), failures, dice).at
+    assert at is None or NOW < at <= NOW + max(LONGEST, interval) * (1 + JITTER)
+
+
+@pytest.mark.parametrize("kind", FAMILY)
+def test_it_knows_each_error_by_a_code_of_its_own(kind: type[FetchError]) -> None:
+    assert [other.code for other in FAMILY].count(kind.code) == 1
