@@ -11,7 +11,7 @@ from imaplib import IMAP4
 from itertools import count
 from pathlib import Path
 
-from tests.interop.certificates import Authority
+from tests.certificates import Certificates, make_certificates
 from tests.interop.installed import program
 from tests.interop.process import DidNotStart, free_ports, running
 
@@ -26,7 +26,7 @@ protocols = pop3 imap lmtp
 listen = 127.0.0.1
 ssl = yes
 ssl_cert = <{certificate}
-ssl_key = <{key}
+ssl_key = <{certificate}
 ssl_dh =
 disable_plaintext_auth = no
 auth_mechanisms = plain login
@@ -100,8 +100,8 @@ class Dovecot:
     lmtp: int
     mail: Path
     """Below it, <domain>/<local part> or <user>: Maildirs."""
-    authority: Path
-    """The PEM file of the authority that signed its certificate, which is for localhost and 127.0.0.1."""
+    certificates: Certificates
+    """Its own is the good one."""
     log: Path
 
     def maildir(self, user: str) -> Path:
@@ -155,8 +155,7 @@ def running_dovecot(directory: Path) -> Iterator[Dovecot]:
     owner = _owner()
     os.chown(directory / "mail", owner.pw_uid, owner.pw_gid)
     os.chown(directory / "homes", owner.pw_uid, owner.pw_gid)
-    authority = Authority(directory)
-    certified = authority.certify("localhost", "127.0.0.1")
+    certificates = make_certificates(directory)
     for attempt in range(5):
         ports = dict(zip(("pop3", "pop3s", "imap", "imaps", "lmtp"), free_ports(5), strict=True))
         configuration = directory / f"dovecot-{attempt}.conf"
@@ -164,8 +163,7 @@ def running_dovecot(directory: Path) -> Iterator[Dovecot]:
             _CONFIGURATION.format(
                 directory=directory,
                 mail=directory / "mail",
-                certificate=certified.certificate,
-                key=certified.key,
+                certificate=certificates.good.path,
                 password=PASSWORD,
                 uid=owner.pw_uid,
                 gid=owner.pw_gid,
@@ -177,7 +175,7 @@ def running_dovecot(directory: Path) -> Iterator[Dovecot]:
         log.touch()
         try:
             with running([binary, "-F", "-c", configuration], ports=[*ports.values()], log=log):
-                yield Dovecot(**ports, mail=directory / "mail", authority=authority.file, log=log)
+                yield Dovecot(**ports, mail=directory / "mail", certificates=certificates, log=log)
                 return
         except DidNotStart as error:
             if "Address already in use" not in str(error):
