@@ -101,8 +101,8 @@ def comments(line: Line) -> list[str]:
 def tokens_of(line: Line, field: str) -> list[Token]:
     """The tokens that say `field`."""
     leading = [token for token in line.tokens if token.kind.value == field]
-    if field == "encryption":
-        leading += [token for token in line.tokens if token.kind is Kind.PROTOCOL and token.text.lower().endswith("s")]
+    if field == "encryption":  # the s of pop3s
+        leading.append(line.token(Kind.PROTOCOL))
     own = []
     word = ""
     for token in line.tokens:
