@@ -1,0 +1,219 @@
+"""The ledger of letters: by these transactions none is lost and none comes twice."""
+
+from collections.abc import Callable
+from datetime import datetime, timedelta
+
+import pytest
+from django.utils import timezone
+
+from fetchrules.errors import RunOvertaken, ServerRefused
+from fetchrules.ledger import letters, runs
+from fetchrules.ledger.letters import Arrival
+from fetchrules.models import FetchRule, Letter, Run, SourceMailbox
+from fetchrules.policy import Errand, Fate, Known, State, Terms, missing, plan
+from fetchrules.remote.mailbox import Listed, Listing
+
+pytestmark = pytest.mark.django_db
+
+NOW = timezone.now()
+DAY = timedelta(days=1)
+
+
+@pytest.fixture
+def run(make_rule: Callable[..., FetchRule]) -> Run:
+    (run_id,) = runs.claim([make_rule()], NOW, Run.Cause.SCHEDULE)
+    run = runs.start(run_id, NOW)
+    assert run is not None
+    return run
+
+
+def listed(uid: str, size: int = 100) -> Listed:
+    return Listed(1, uid, size)
+
+
+def listing(*uids: str, epoch: int | None = None) -> Listing:
+    return Listing(tuple(Listed(number, uid, 100) for number, uid in enumerate(uids, 1)), epoch, complete=True)
+
+
+def arrival(uid: str, *, fingerprint: str = "", **errand: object) -> Arrival:
+    asked = Errand(listed(uid), delete_after=True, **errand)  # type: ignore[arg-type]
+    return Arrival(asked, f"file-{uid}-{asked.ord}", 100, fingerprint or f"print-{uid}")
+
+
+def ready(run: Run, *arrivals: Arrival, epoch: int = 0) -> dict[str, int]:
+    return letters.record_ready(run, run.source, epoch, arrivals, State.READY, (), NOW)
+
+
+def delivered(run: Run, *arrivals: Arrival, epoch: int = 0) -> list[int]:
+    ids = list(ready(run, *arrivals, epoch=epoch).values())
+    letters.record_delivered(ids, NOW)
+    return ids
+
+
+def known(source: SourceMailbox, *uids: str, epoch: int | None = None) -> dict[str, Known]:
+    return dict(letters.knowledge(source, listing(*uids, epoch=epoch)).rows)
+
+
+def test_it_gives_a_letter_to_the_first_who_records_it(run: Run) -> None:
+    assert list(ready(run, arrival("a"), arrival("b"))) == ["file-a-0", "file-b-0"]
+    second = Arrival(arrival("a").errand, "another-file", 100, "print-a")
+    assert ready(run, second, arrival("c")) == {"file-c-0": Letter.objects.get(uid="c").id}
+
+
+def test_it_records_nothing_for_a_run_that_lost_its_claim(run: Run) -> None:
+    runs.abandon_all(NOW)
+    with pytest.raises(RunOvertaken):
+        ready(run, arrival("a"))
+    assert not Letter.objects.exists()
+
+
+def test_it_records_nothing_for_a_rule_that_was_changed_meanwhile(run: Run) -> None:
+    FetchRule.objects.update(revision=9)
+    with pytest.raises(RunOvertaken):
+        ready(run, arrival("a"))
+    with pytest.raises(RunOvertaken):
+        letters.record_deleting(run, [], NOW)
+
+
+def test_it_finds_what_a_crash_left_unfinished(run: Run) -> None:
+    ready(run, arrival("a"))
+    assert [letter.uid for letter in letters.unfinished(run.source)] == ["a"]
+    letters.record_delivered([Letter.objects.get().id], NOW)
+    assert letters.unfinished(run.source) == []
+
+
+def test_it_marks_the_batch_before_in_the_same_transaction(run: Run) -> None:
+    before = ready(run, arrival("a"))
+    letters.record_ready(run, run.source, 0, [arrival("b")], State.READY, before.values(), NOW)
+    assert dict(Letter.objects.values_list("uid", "state")) == {"a": "delivered", "b": "ready"}
+
+
+def test_it_knows_a_delivered_letter_by_its_name(run: Run) -> None:
+    delivered(run, arrival("a"))
+    (row,) = known(run.source, "a", "b").values()
+    assert (row.uid, row.state, row.fate, row.gone) == ("a", State.DELIVERED, Fate.WANTED, False)
+
+
+def test_it_misses_what_the_listing_lacks_and_not_what_is_in_hand(run: Run) -> None:
+    (gone,) = delivered(run, arrival("gone"))
+    ready(run, arrival("in-hand"))
+    assert letters.knowledge(run.source, listing("x")).unlisted == {gone}
+
+
+def test_it_calls_the_mailbox_renumbered_while_letters_of_another_epoch_are_missing(run: Run) -> None:
+    delivered(run, arrival("1"), epoch=7)
+    assert not letters.knowledge(run.source, listing("1", epoch=7)).renumbered
+    assert letters.knowledge(run.source, listing("1", epoch=8)).renumbered
+
+
+def test_it_recognises_a_deleted_letter_that_comes_back(run: Run) -> None:
+    letters.record_deleted(delivered(run, arrival("a")), NOW)
+    assert letters.knowledge(run.source, listing("b")).unlisted == frozenset()
+    assert known(run.source, "a")["a"].gone
+
+
+def test_it_forgets_a_letter_only_after_two_lists_a_day_apart(run: Run) -> None:
+    ids = delivered(run, arrival("a", compare=True))
+    Letter.objects.update(fate=Fate.KEPT)
+    moments: list[tuple[datetime, bool]] = [(NOW, False), (NOW + DAY / 2, False), (NOW + DAY, True)]
+    for moment, forgotten in moments:
+        letters.record_missing(ids, moment)
+        assert (Letter.objects.get().forgotten_at is not None) is forgotten
+
+
+def test_it_remembers_a_forgotten_letter_for_half_a_year(run: Run) -> None:
+    letters.record_deleted(delivered(run, arrival("a")), NOW)
+    assert letters.purge(NOW + letters.REMEMBER) == 0
+    assert letters.purge(NOW + letters.REMEMBER + DAY) == 1
+
+
+def test_it_takes_the_absence_of_a_letter_for_the_missing_confirmation(run: Run) -> None:
+    ids = delivered(run, arrival("a"))
+    letters.record_deleting(run, ids, NOW)
+    letters.record_missing(ids, NOW)
+    assert Letter.objects.get().fate == Fate.DELETED
+
+
+def test_it_takes_back_only_deletions_that_were_not_confirmed(run: Run) -> None:
+    first, second = delivered(run, arrival("a"), arrival("b"))
+    letters.record_deleting(run, [first, second], NOW)
+    letters.record_deleted([first], NOW)
+    letters.record_undeleted([first, second])
+    assert dict(Letter.objects.values_list("uid", "fate")) == {"a": Fate.DELETED, "b": Fate.WANTED}
+
+
+def test_it_finds_twins_that_belong_to_no_other_letter(run: Run) -> None:
+    first, second = delivered(run, arrival("a", fingerprint="same"), arrival("b", fingerprint="same"))
+    twins = letters.known_twins(run.source, ["same", "other"], {first})
+    assert {name: [row.id for row in rows] for name, rows in twins.items()} == {"same": [second]}
+
+
+def test_it_calls_a_letter_by_its_new_name(run: Run) -> None:
+    delivered(run, arrival("old"))
+    row = known(run.source, "old")["old"]
+    letters.rebind(run, 0, Errand(listed("new", 101), delete_after=False, compare=True), row, NOW)
+    row = known(run.source, "new")["new"]
+    assert (row.size, row.fate) == (101, Fate.KEPT)
+
+
+def test_it_lets_a_name_pass_from_one_letter_to_another(run: Run) -> None:
+    delivered(run, arrival("a"), arrival("b"))
+    rows = known(run.source, "a", "b")
+    errand = Errand(listed("a"), delete_after=True, compare=True, ord=1, row=rows["a"])
+    letters.rebind(run, 0, errand, rows["b"], NOW)
+    assert known(run.source, "a", "b")["a"].id == rows["b"].id
+    assert Letter.objects.get(id=rows["a"].id).forgotten_at == NOW
+
+
+def test_it_counts_letters_without_names_by_their_fingerprints(run: Run) -> None:
+    nameless = [
+        Arrival(Errand(listed(""), delete_after=True, compare=True, named=False), f"file{number}", 100, "same")
+        for number in range(2)
+    ]
+    assert len(ready(run, *nameless)) == 2
+    third = Arrival(nameless[0].errand, "file2", 100, "same")
+    assert len(ready(run, third)) == 1
+    assert sorted(Letter.objects.values_list("uid", "ord")) == [("fp:same", 0), ("fp:same", 1), ("fp:same", 2)]
+
+
+def test_it_holds_a_letter_and_counts_its_tries(run: Run) -> None:
+    errand = Errand(listed("a"), delete_after=True)
+    letters.hold(run, run.source, 0, errand, ServerRefused("no such letter"), NOW)
+    held = known(run.source, "a")["a"]
+    letters.hold(run, run.source, 0, Errand(listed("a"), delete_after=True, row=held), ServerRefused("still not"), NOW)
+    letter = Letter.objects.get()
+    assert (letter.state, letter.tries, letter.reason, letter.detail) == ("held", 2, "server_refused", "still not")
+
+
+def test_it_delivers_a_held_letter_in_the_end(run: Run) -> None:
+    letters.hold(run, run.source, 0, Errand(listed("a"), delete_after=True), ServerRefused(), NOW)
+    held = known(run.source, "a")["a"]
+    assert len(ready(run, arrival("a", row=held))) == 1
+    assert Letter.objects.get().state == "ready"
+
+
+def test_it_retries_and_passes_over_held_letters_by_hand(run: Run) -> None:
+    letters.hold(run, run.source, 0, Errand(listed("a"), delete_after=True), ServerRefused(), NOW)
+    assert letters.retry_held(Letter.objects.all()) == 1
+    assert Letter.objects.get().tries == 0
+    assert letters.pass_over(Letter.objects.all()) == 1
+    assert letters.pass_over(Letter.objects.all()) == 0
+
+
+def test_it_puts_an_older_copy_aside_when_everything_is_fetched_again(run: Run) -> None:
+    (first,) = delivered(run, arrival("a"))
+    row = known(run.source, "a")["a"]
+    ready(run, arrival("a", row=row, ord=1))
+    assert Letter.objects.get(id=first).forgotten_at == NOW
+    assert known(run.source, "a")["a"].ord == 1
+
+
+def test_it_needs_few_queries_for_a_long_listing(
+    run: Run, django_assert_max_num_queries: Callable[..., object]
+) -> None:
+    delivered(run, *(arrival(f"u{number}") for number in range(60)))
+    with django_assert_max_num_queries(2):  # type: ignore[attr-defined]
+        view = letters.knowledge(run.source, listing(*(f"u{number}" for number in range(100))))
+    made = plan(listing(*(f"u{number}" for number in range(100))), view, Terms(keep=True), NOW)
+    assert len(made.fetch) == 40
+    assert missing(listing("u1"), view) == frozenset()

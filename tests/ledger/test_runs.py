@@ -1,0 +1,204 @@
+"""Claims, leases and endings of runs."""
+
+from collections.abc import Callable
+from datetime import timedelta
+
+import pytest
+from django.utils import timezone
+
+from fetchrules.errors import ConnectFailed, FetchError, LoginRefused, RunOvertaken
+from fetchrules.ledger import runs
+from fetchrules.ledger.runs import Counts, Ending
+from fetchrules.models import FetchRule, HourlyStat, NextReason, Pause, Run, ServiceSettings
+from fetchrules.remote.mailbox import TlsLevel
+from fetchrules.schedule import NextPoll, Reason
+
+pytestmark = pytest.mark.django_db
+
+MakeRule = Callable[..., FetchRule]
+NOW = timezone.now()
+LATER = NextPoll(NOW + timedelta(minutes=10), Reason.INTERVAL)
+
+
+@pytest.fixture
+def rule(make_rule: MakeRule) -> FetchRule:
+    return make_rule(next_poll_at=NOW)
+
+
+def begun(rule: FetchRule, cause: Run.Cause = Run.Cause.SCHEDULE) -> Run:
+    (run_id,) = runs.claim([rule], NOW, cause)
+    run = runs.start(run_id, NOW)
+    assert run is not None
+    return run
+
+
+def test_it_claims_what_is_due_once(rule: FetchRule) -> None:
+    assert len(runs.claim_due(NOW)) == 1
+    assert runs.claim_due(NOW) == []
+
+
+def test_it_leaves_what_is_not_due(make_rule: MakeRule) -> None:
+    make_rule(next_poll_at=NOW + timedelta(seconds=1))
+    make_rule(next_poll_at=NOW, enabled=False)
+    make_rule(next_poll_at=NOW, pause=Pause.FAILURE)
+    assert runs.claim_due(NOW) == []
+
+
+def test_it_claims_one_rule_of_two_that_read_the_same_mailbox(make_rule: MakeRule) -> None:
+    for _ in range(2):
+        make_rule(user="petrov", keep=True, next_poll_at=NOW)
+    assert len(runs.claim_due(NOW)) == 1
+
+
+def test_it_lets_no_server_hold_up_the_others(make_rule: MakeRule) -> None:
+    settings = ServiceSettings.current()
+    settings.per_host = 2
+    settings.save()
+    for _ in range(8):
+        make_rule(server="slow.example.org", next_poll_at=NOW - timedelta(hours=1))
+    quick = make_rule(server="quick.example.org", next_poll_at=NOW)
+    claimed = Run.objects.filter(id__in=runs.claim_due(NOW, limit=3))
+    assert sorted(claimed.values_list("source__host", flat=True)) == ["quick.example.org", *["slow.example.org"] * 2]
+    assert quick.id in claimed.values_list("rule_id", flat=True)
+
+
+def test_it_polls_only_what_was_asked_for_by_hand_while_the_service_is_stopped(make_rule: MakeRule) -> None:
+    ServiceSettings.current()
+    ServiceSettings.objects.update(running=False)
+    make_rule(next_poll_at=NOW)
+    asked = make_rule(next_poll_at=NOW)
+    runs.ask_for_poll(FetchRule.objects.filter(pk=asked.pk), NOW)
+    assert [run.rule_id for run in Run.objects.filter(id__in=runs.claim_due(NOW))] == [asked.id]
+
+
+def test_it_begins_a_run_once_however_often_the_queue_delivers_it(rule: FetchRule) -> None:
+    (run_id,) = runs.claim_due(NOW)
+    assert runs.start(run_id, NOW) is not None
+    assert runs.start(run_id, NOW) is None
+
+
+def test_it_refuses_to_go_on_with_a_run_that_was_abandoned(rule: FetchRule) -> None:
+    run = begun(rule)
+    runs.abandon_overdue(NOW + runs.RUN_LEASE + timedelta(seconds=1))
+    with pytest.raises(RunOvertaken):
+        runs.renew(run, NOW)
+    assert not runs.close(run, Ending(Counts()), LATER, NOW)
+
+
+def test_it_makes_the_rule_of_an_abandoned_run_due_at_once(rule: FetchRule) -> None:
+    begun(rule)
+    late = NOW + runs.RUN_LEASE + timedelta(seconds=1)
+    runs.abandon_overdue(late)
+    assert len(runs.claim_due(late)) == 1
+
+
+def test_it_spares_a_run_that_was_renewed(rule: FetchRule) -> None:
+    run = begun(rule)
+    late = NOW + runs.RUN_LEASE + timedelta(seconds=1)
+    runs.renew(run, late)
+    runs.abandon_overdue(late)
+    run.refresh_from_db()
+    assert run.is_open
+
+
+def test_it_enqueues_a_run_again_that_nobody_began(rule: FetchRule) -> None:
+    (run_id,) = runs.claim_due(NOW)
+    late = NOW + runs.QUEUE_LEASE + timedelta(seconds=1)
+    assert runs.abandon_overdue(late) == [run_id]
+    assert runs.abandon_overdue(late) == []
+
+
+def test_it_abandons_everything_for_a_worker_that_is_alone(make_rule: MakeRule) -> None:
+    begun(make_rule(next_poll_at=NOW))
+    runs.claim([make_rule(next_poll_at=NOW)], NOW, Run.Cause.SCHEDULE)
+    assert runs.abandon_all(NOW) == 2
+    assert len(runs.claim_due(NOW)) == 2
+
+
+def test_it_writes_the_result_into_the_rule(rule: FetchRule) -> None:
+    run = begun(rule)
+    runs.close(run, Ending(Counts(found=3, fetched=2, octets=500), tls=TlsLevel.VERIFIED), LATER, NOW)
+    rule.refresh_from_db()
+    assert (rule.last_found, rule.last_fetched, rule.last_octets, rule.failures) == (3, 2, 500, 0)
+    assert (rule.last_run, rule.last_success_at, rule.next_poll_at) == (run, NOW, LATER.at)
+
+
+@pytest.mark.parametrize(
+    ("before", "now", "after"),
+    [
+        (TlsLevel.NONE, TlsLevel.UNVERIFIED, TlsLevel.UNVERIFIED),
+        (TlsLevel.NONE, TlsLevel.VERIFIED, TlsLevel.VERIFIED),
+        (TlsLevel.VERIFIED, TlsLevel.UNVERIFIED, TlsLevel.VERIFIED),
+        (TlsLevel.UNVERIFIED, TlsLevel.NONE, TlsLevel.UNVERIFIED),
+    ],
+)
+def test_it_remembers_the_best_protection_ever_seen(
+    make_rule: MakeRule, before: TlsLevel, now: TlsLevel, after: TlsLevel
+) -> None:
+    rule = make_rule(next_poll_at=NOW, tls_seen=before)
+    runs.close(begun(rule), Ending(Counts(), tls=now), LATER, NOW)
+    rule.refresh_from_db()
+    assert rule.tls_seen == after
+
+
+def test_it_counts_failures_running_and_says_why(rule: FetchRule) -> None:
+    error: FetchError = ConnectFailed("refused")
+    runs.close(begun(rule), Ending(Counts(), error), LATER, NOW)
+    rule.refresh_from_db()
+    assert (rule.failures, rule.last_error, rule.last_detail) == (1, "connect_failed", "refused")
+    assert rule.last_success_at is None
+
+
+def test_it_pauses_a_rule_that_only_a_human_can_mend(rule: FetchRule) -> None:
+    runs.close(begun(rule), Ending(Counts(), LoginRefused()), NextPoll(None, Reason.BACKOFF), NOW)
+    rule.refresh_from_db()
+    assert (rule.pause, rule.next_poll_at) == (Pause.FAILURE, None)
+    runs.resume(FetchRule.objects.all(), NOW)
+    assert len(runs.claim_due(NOW)) == 1
+
+
+def test_it_keeps_a_poll_that_was_asked_for_during_the_run(rule: FetchRule) -> None:
+    run = begun(rule)
+    runs.ask_for_poll(FetchRule.objects.all(), NOW)
+    runs.close(run, Ending(Counts()), LATER, NOW)
+    rule.refresh_from_db()
+    assert (rule.next_poll_at, rule.next_reason) == (NOW, NextReason.BY_HAND)
+
+
+def test_it_leaves_only_counters_of_a_scheduled_run_without_news(rule: FetchRule) -> None:
+    for _ in range(2):
+        runs.close(begun(rule), Ending(Counts(found=5, skipped=5)), LATER, NOW)
+    assert not Run.objects.exists()
+    assert HourlyStat.objects.get().runs == 2
+
+
+def test_it_keeps_a_run_without_news_that_somebody_asked_for(rule: FetchRule) -> None:
+    runs.close(begun(rule, Run.Cause.BY_HAND), Ending(Counts()), LATER, NOW)
+    assert Run.objects.get().state == Run.State.DONE
+
+
+def test_it_knows_when_the_rule_was_changed_or_stopped_under_it(rule: FetchRule) -> None:
+    run = begun(rule)
+    assert runs.is_unchanged(run)
+    runs.ask_to_stop(run.id)
+    assert not runs.is_unchanged(run)
+    Run.objects.update(stop_asked=False)
+    FetchRule.objects.update(revision=2)
+    assert not runs.is_unchanged(run)
+
+
+def test_it_ends_a_pause_when_its_time_is_over(rule: FetchRule) -> None:
+    runs.pause(FetchRule.objects.all(), NOW + timedelta(hours=1))
+    assert runs.claim_due(NOW) == []
+    assert len(runs.claim_due(NOW + timedelta(hours=1))) == 1
+
+
+def test_it_mends_a_rule_that_fell_out_of_the_schedule(rule: FetchRule) -> None:
+    FetchRule.objects.update(next_poll_at=None)
+    assert runs.mend_schedule(NOW) == 1
+    assert len(runs.claim_due(NOW)) == 1
+
+
+def test_it_does_not_mend_what_is_being_polled(rule: FetchRule) -> None:
+    begun(rule)
+    assert runs.mend_schedule(NOW) == 0
