@@ -29,7 +29,11 @@ class Conversation:
     def say(self, commands: Iterable[Command]) -> None:
         """Send `commands` now."""
         commands = tuple(commands)
-        self.stream.write(self.protocol.send(commands))
+        try:
+            self.stream.write(self.protocol.send(commands))
+        except FetchError:
+            self.close()
+            raise
         if self._trace is not None:
             for command in commands:
                 self._trace(Speaker.CLIENT, str(command))

@@ -82,7 +82,12 @@ class Pop3Protocol:
         return len(self._unanswered)
 
     def send(self, commands: Iterable[Command]) -> bytes:
-        """The octets to send. Raises LocalProtocolError for a command that has no place here."""
+        """The octets to send. Raises LocalProtocolError for a command that has no place here.
+
+        Raises RemoteProtocolError if the server has said more than it was asked: that must not become the answer.
+        """
+        if self._buffer and not self._unanswered:
+            raise RemoteProtocolError("the server spoke unasked")
         octets = []
         for command in commands:
             if command.verb not in COMMANDS[self._ahead]:
