@@ -107,8 +107,8 @@ class Ending:
     stuck: tuple[str, ...]
 
 
-def run_together(parts: Sequence[Part]) -> Ending:
-    """Run all parts until SIGINT or SIGTERM, or until one of them ends by itself; then end them all.
+def run_together(parts: Sequence[Part], grace: float = GRACE_SECONDS) -> Ending:
+    """Run all parts until SIGINT or SIGTERM, or until one of them ends by itself; then end them all, within `grace` seconds.
 
     A second signal does what it does to any process: it ends at once.
     """
@@ -120,7 +120,7 @@ def run_together(parts: Sequence[Part]) -> Ending:
         fallen = ends.get()
         for part in reversed(parts):
             part.stop()
-        deadline = monotonic() + GRACE_SECONDS
+        deadline = monotonic() + grace
         for thread in threads:
             thread.join(max(0.0, deadline - monotonic()))
     return Ending(fallen, tuple(thread.name for thread in threads if thread.is_alive()))

@@ -9,6 +9,7 @@ from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from threading import Event
 from time import monotonic
+from typing import Any
 
 START_SECONDS = 20
 END_SECONDS = 15
@@ -50,7 +51,7 @@ def running(
         end(process)
 
 
-def end(process: "subprocess.Popen[bytes]") -> int:
+def end(process: "subprocess.Popen[Any]") -> int:
     """Ask the process to end; after END_SECONDS, end it and its children. Its exit code."""
     if process.poll() is None:
         process.terminate()

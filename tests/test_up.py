@@ -1,0 +1,108 @@
+"""`manage.py up`: the whole product in one process, from its first start to the end of it."""
+
+import os
+import signal
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from threading import Event, Timer
+from urllib.request import urlopen
+
+import pytest
+
+from tests.interop.installation import Installation, Panel
+from tests.waiting import until
+from utm_mail.parts import Ending, run_together
+
+ALIVE = "from fetchrules.models import Heartbeat as H; print(*sorted(H.objects.values_list('part', flat=True)))"
+
+
+@pytest.fixture(scope="module")
+def installation(tmp_path_factory: pytest.TempPathFactory) -> Installation:
+    return Installation(tmp_path_factory.mktemp("up"))
+
+
+@pytest.fixture(scope="module")
+def panel(installation: Installation) -> Iterator[Panel]:
+    with installation.up() as panel:
+        yield panel
+
+
+def test_it_serves_the_panel(panel: Panel) -> None:
+    with urlopen(panel.address, timeout=20) as page:
+        assert b"csrfmiddlewaretoken" in page.read()
+
+
+def test_it_serves_static_files(panel: Panel) -> None:
+    with urlopen(f"{panel.address}static/css/tokens.css", timeout=20) as style:
+        assert style.headers["Content-Type"].startswith("text/css")
+
+
+def test_it_shows_signs_of_life(installation: Installation, panel: Panel) -> None:
+    until(lambda: installation.manage("shell", "-v0", "-c", ALIVE).stdout == "beat worker\n")
+
+
+def test_it_will_not_run_twice_on_one_data_directory(installation: Installation, panel: Panel) -> None:
+    refused = installation.manage("up", "--port", "0", expect=1)
+    assert str(installation.data) in refused.stderr
+
+
+def test_it_says_that_the_port_is_in_use(panel: Panel, tmp_path: Path) -> None:
+    port = panel.address.rpartition(":")[2].strip("/")
+    assert port in Installation(tmp_path).manage("up", "--port", port, expect=1).stderr
+
+
+def test_it_ends_in_good_order_and_begins_again(tmp_path: Path) -> None:
+    installation = Installation(tmp_path)
+    with installation.up() as first:
+        assert first.password
+        assert first.stop(signal.SIGINT) == 0
+        assert "Traceback" not in first.log.read_text()
+    assert installation.manage("shell", "-v0", "-c", ALIVE).stdout == "\n"
+    with installation.up() as second:
+        assert second.password is None
+        assert second.stop(signal.SIGTERM) == 0
+
+
+@dataclass
+class Patient:
+    """A part that runs until it is told to stop; with `deaf`, not even then."""
+
+    name: str = "patient"
+    deaf: bool = False
+    told: Event = field(default_factory=Event)
+
+    def run(self) -> None:
+        self.told.wait(60)
+
+    def stop(self) -> None:
+        if not self.deaf:
+            self.told.set()
+
+
+@dataclass
+class Falling:
+    """A part that ends by itself."""
+
+    name: str = "falling"
+
+    def run(self) -> None: ...
+
+    def stop(self) -> None: ...
+
+
+def test_it_ends_all_parts_when_one_falls() -> None:
+    patient = Patient()
+    assert run_together([patient, Falling()]) == Ending(fallen="falling", stuck=())
+    assert patient.told.is_set()
+
+
+def test_it_ends_all_parts_on_a_signal() -> None:
+    Timer(0.1, os.kill, (os.getpid(), signal.SIGTERM)).start()
+    assert run_together([Patient(), Patient("other")]) == Ending(fallen=None, stuck=())
+
+
+def test_it_names_the_parts_that_do_not_end() -> None:
+    deaf = Patient("deaf", deaf=True)
+    assert run_together([deaf, Falling()], grace=0.1) == Ending(fallen="falling", stuck=("deaf",))
+    deaf.told.set()
