@@ -1,0 +1,171 @@
+"""Rules and the remote mailboxes that they read."""
+
+from typing import ClassVar
+
+from django.conf import settings
+from django.db import models
+from django.db.models import Q
+from django.utils import timezone
+from django.utils.translation import gettext_lazy as _
+
+from fetchrules.remote.mailbox import TlsLevel
+from fetchrules.ruletext.spec import Encryption, Protocol, Rule
+
+
+class SourceMailbox(models.Model):
+    """A remote mailbox whose letters the ledger knows. Not the rule: a rule may change its recipient and keep its ledger.
+
+    `port` is 0 for the protocol's two standard ports, so that switching TLS on does not start another ledger.
+    """
+
+    protocol = models.CharField(max_length=4, choices=[(p.value, p.value.upper()) for p in Protocol])
+    host = models.CharField(max_length=253)
+    port = models.PositiveIntegerField(default=0)
+    user = models.CharField(max_length=255)
+    folder = models.CharField(max_length=255, blank=True, default="")
+    epoch = models.BigIntegerField(default=0)
+    listed_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        verbose_name = _("source mailbox")
+        verbose_name_plural = _("source mailboxes")
+        constraints: ClassVar = [
+            models.UniqueConstraint(fields=["protocol", "host", "port", "user", "folder"], name="one_row_per_source"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.user}@{self.host}" + (f"/{self.folder}" if self.folder else "")
+
+
+class Pause(models.TextChoices):
+    """Why a rule that is switched on is not polled."""
+
+    NONE = "", _("not paused")
+    FAILURE = "failure", _("paused after a failure that repeating cannot mend")
+    BY_HAND = "by_hand", _("paused by hand")
+
+
+class NextReason(models.TextChoices):
+    """Why the next poll is when it is."""
+
+    SAVED = "saved", _("the rule was saved")
+    BY_HAND = "by_hand", _("asked for by hand")
+    INTERVAL = "interval", _("the usual interval")
+    BACKOFF = "backoff", _("waiting longer after a failure")
+    SERVER_WAIT = "server_wait", _("the server asks to wait")
+    OVERTAKEN = "overtaken", _("the last poll was interrupted")
+
+
+class FetchRule(models.Model):
+    """One rule: one remote mailbox, or some folders of it, into one local mailbox. Columns are the truth, text a view of them."""
+
+    # Place in the text and own spelling. The password never stands in `line`.
+    position = models.BigIntegerField(default=0, db_index=True)
+    before = models.TextField(blank=True, default="")
+    line = models.TextField(blank=True, default="")
+    line_end = models.CharField(max_length=2, blank=True, default="\n")
+
+    server = models.CharField(_("server"), max_length=253)
+    protocol = models.CharField(
+        _("protocol"), max_length=4, choices=[(p.value, p.value.upper()) for p in Protocol], default=Protocol.POP3
+    )
+    user = models.CharField(_("login"), max_length=255)
+    password = models.TextField(_("password"), editable=False)
+    recipient = models.CharField(_("local mailbox"), max_length=320)
+    keep = models.BooleanField(default=False)
+    flush = models.BooleanField(default=False)
+    fetchall = models.BooleanField(default=False)
+    encryption = models.CharField(
+        _("encryption"), max_length=9, choices=[(e.value, e.value) for e in Encryption], default=Encryption.AUTO
+    )
+    sslcertck = models.BooleanField(_("verify certificate"), default=True)
+    sslfingerprint = models.CharField(_("pinned certificate"), max_length=64, blank=True, default="")
+    port = models.PositiveIntegerField(_("port"), null=True, blank=True)
+    uidl = models.BooleanField(default=False)
+    folders = models.JSONField(_("folders"), default=list, blank=True)
+    limit = models.BigIntegerField(null=True, blank=True)
+    fetchlimit = models.PositiveIntegerField(null=True, blank=True)
+    interval = models.PositiveIntegerField(null=True, blank=True)
+    timeout = models.PositiveIntegerField(null=True, blank=True)
+    keepdays = models.PositiveIntegerField(null=True, blank=True)
+    enabled = models.BooleanField(_("on"), default=True)
+
+    owner = models.ForeignKey(
+        settings.AUTH_USER_MODEL, models.SET_NULL, null=True, blank=True, related_name="fetch_rules"
+    )
+    source = models.ForeignKey(SourceMailbox, models.PROTECT, related_name="rules")
+    revision = models.PositiveIntegerField(default=1)
+    created_at = models.DateTimeField(default=timezone.now, editable=False)
+    edited_at = models.DateTimeField(default=timezone.now, editable=False)
+
+    # When it is polled next, and why then.
+    next_poll_at = models.DateTimeField(null=True, blank=True, default=timezone.now)
+    next_reason = models.CharField(max_length=12, choices=NextReason.choices, default=NextReason.SAVED)
+    pause = models.CharField(max_length=8, choices=Pause.choices, blank=True, default=Pause.NONE)
+    paused_until = models.DateTimeField(null=True, blank=True)
+
+    # The last result, so that the list is one query.
+    last_run = models.ForeignKey("Run", models.SET_NULL, null=True, blank=True, related_name="+")
+    last_polled_at = models.DateTimeField(null=True, blank=True)
+    last_success_at = models.DateTimeField(null=True, blank=True)
+    last_error = models.CharField(max_length=32, blank=True, default="")
+    last_detail = models.CharField(max_length=200, blank=True, default="")
+    last_found = models.PositiveIntegerField(default=0)
+    last_fetched = models.PositiveIntegerField(default=0)
+    last_deleted = models.PositiveIntegerField(default=0)
+    last_skipped = models.PositiveIntegerField(default=0)
+    last_octets = models.BigIntegerField(default=0)
+    last_left = models.JSONField(default=dict, blank=True)
+    failures = models.PositiveIntegerField(default=0)
+    tls_seen = models.CharField(max_length=10, choices=[(t.value, t.value) for t in TlsLevel], default=TlsLevel.NONE)
+    tls_version = models.CharField(max_length=16, blank=True, default="")
+
+    class Meta:
+        verbose_name = _("collection rule")
+        verbose_name_plural = _("collection rules")
+        ordering: ClassVar = ["position", "id"]
+        permissions: ClassVar = [
+            ("see_passwords", _("Can see and export passwords")),
+            ("run_service", _("Can poll rules and start or stop the service")),
+        ]
+        indexes: ClassVar = [
+            models.Index(fields=["next_poll_at"], name="due_rules", condition=Q(enabled=True, pause="")),
+            models.Index(fields=["recipient"], name="rules_by_recipient"),
+        ]
+        constraints: ClassVar = [
+            models.UniqueConstraint(
+                fields=["source"], condition=Q(enabled=True, keep=False), name="one_deleting_rule_per_source"
+            ),
+            models.CheckConstraint(condition=~Q(server="") & ~Q(user="") & ~Q(recipient=""), name="rule_is_complete"),
+            models.CheckConstraint(
+                condition=Q(port__isnull=True) | Q(port__range=(1, 65535)), name="rule_port_is_a_port"
+            ),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.user}@{self.server} → {self.recipient}"
+
+    def as_rule(self, password: str) -> Rule:
+        """The rule as `ruletext` knows it, with `password` (or MASK) in it."""
+        return Rule(
+            server=self.server,
+            protocol=Protocol(self.protocol),
+            user=self.user,
+            password=password,
+            recipient=self.recipient,
+            keep=self.keep,
+            flush=self.flush,
+            fetchall=self.fetchall,
+            encryption=Encryption(self.encryption),
+            sslcertck=self.sslcertck,
+            sslfingerprint=self.sslfingerprint,
+            port=self.port,
+            uidl=self.uidl,
+            folders=tuple(self.folders),
+            limit=self.limit,
+            fetchlimit=self.fetchlimit,
+            interval=self.interval,
+            timeout=self.timeout,
+            keepdays=self.keepdays,
+            skip=not self.enabled,
+        )

@@ -1,0 +1,105 @@
+"""The service itself: its settings, its signs of life, and who changed what."""
+
+from typing import ClassVar
+
+from django.conf import settings
+from django.db import models
+from django.db.models import F, Q
+from django.utils import timezone
+from django.utils.translation import gettext_lazy as _
+
+
+class Revision(models.Model):
+    """The rule text as it was after one change, passwords masked; the passwords themselves are sealed beside it, for undo."""
+
+    created_at = models.DateTimeField(default=timezone.now)
+    author = models.ForeignKey(settings.AUTH_USER_MODEL, models.SET_NULL, null=True, blank=True, related_name="+")
+    version = models.PositiveBigIntegerField()
+    note = models.CharField(max_length=200, blank=True, default="")
+    text = models.TextField()
+    passwords = models.JSONField(default=list)
+    added = models.PositiveIntegerField(default=0)
+    changed = models.PositiveIntegerField(default=0)
+    removed = models.PositiveIntegerField(default=0)
+
+    class Meta:
+        verbose_name = _("revision")
+        verbose_name_plural = _("revisions")
+        ordering: ClassVar = ["-id"]
+
+    def __str__(self) -> str:
+        return f"{self.version} {self.created_at:%Y-%m-%d %H:%M}"
+
+
+class AuditEntry(models.Model):
+    """Who changed what, when. `what` is a stable word, `about` names the object, `detail` never holds a secret."""
+
+    at = models.DateTimeField(default=timezone.now, db_index=True)
+    who = models.CharField(max_length=150, blank=True, default="")
+    what = models.CharField(max_length=32)
+    about = models.CharField(max_length=400, blank=True, default="")
+    detail = models.JSONField(default=dict, blank=True)
+
+    class Meta:
+        verbose_name = _("audit entry")
+        verbose_name_plural = _("audit entries")
+        ordering: ClassVar = ["-at", "-id"]
+
+    def __str__(self) -> str:
+        return f"{self.at:%Y-%m-%d %H:%M} {self.who} {self.what}"
+
+
+class Heartbeat(models.Model):
+    """When a part of the service was last heard from. `part` is worker or beat, `host` the machine and process."""
+
+    part = models.CharField(max_length=8)
+    host = models.CharField(max_length=200)
+    started_at = models.DateTimeField(default=timezone.now)
+    seen_at = models.DateTimeField(default=timezone.now)
+
+    class Meta:
+        constraints: ClassVar = [
+            models.UniqueConstraint(fields=["part", "host"], name="one_heartbeat_per_part_and_host")
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.part} {self.host}"
+
+
+class ServiceSettings(models.Model):
+    """The one row of settings that administrators change in the panel. `text_version` counts changes of the rule text."""
+
+    running = models.BooleanField(_("service runs"), default=True)
+    stopped_by = models.CharField(max_length=150, blank=True, default="")
+    stopped_at = models.DateTimeField(null=True, blank=True)
+    interval = models.PositiveIntegerField(_("poll interval, minutes"), default=10)
+    local_domains = models.TextField(_("local domains"), blank=True, default="")
+    alert_addresses = models.TextField(_("alert addresses"), blank=True, default="")
+    alert_webhook = models.URLField(_("alert webhook"), blank=True, default="")
+    alert_after_failures = models.PositiveIntegerField(default=3)
+    alert_after_hours = models.PositiveIntegerField(default=24)
+    journal_days = models.PositiveIntegerField(_("keep the journal for, days"), default=90)
+    per_host = models.PositiveIntegerField(_("connections to one server at a time"), default=10)
+    owner_rules = models.PositiveIntegerField(_("rules per mailbox owner"), default=10)
+    owner_networks = models.TextField(_("networks that owners may also connect to"), blank=True, default="")
+    text_start = models.CharField(max_length=1, blank=True, default="")
+    text_tail = models.TextField(blank=True, default="")
+    text_version = models.PositiveBigIntegerField(default=0)
+
+    class Meta:
+        verbose_name = _("service settings")
+        verbose_name_plural = _("service settings")
+        constraints: ClassVar = [models.CheckConstraint(condition=Q(id=1), name="one_row_of_settings")]
+
+    def __str__(self) -> str:
+        return str(_("service settings"))
+
+    @classmethod
+    def current(cls) -> "ServiceSettings":
+        """The row, made with its defaults where there is none yet."""
+        return cls.objects.get_or_create(id=1)[0]
+
+    @classmethod
+    def advance_text(cls, version: int) -> bool:
+        """Count a change of the text that was seen at `version`; False when somebody else has changed it since."""
+        return bool(cls.objects.filter(id=1, text_version=version).update(text_version=F("text_version") + 1))
