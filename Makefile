@@ -30,7 +30,7 @@ format: .venv/dev.stamp  ## Let ruff put imports and layout in order
 	$(BIN)/ruff format .
 
 bench: .venv/dev.stamp  ## Measure
-	$(BIN)/python -m pytest tests/benchmarks -s $(ARGS)
+	$(BIN)/python -m pytest tests/benchmarks -s -m benchmark $(ARGS)
 
 faults: .venv/dev.stamp  ## The long campaigns of faults
 	$(BIN)/python -m pytest -n auto -m faults $(ARGS)

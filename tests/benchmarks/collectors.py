@@ -1,0 +1,95 @@
+"""The product and its peers, each ready to collect one POP3 or IMAP mailbox into a Maildir (fetchmail: by LMTP) and to empty it."""
+
+import json
+import os
+import subprocess
+import sys
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from tests.interop.dovecot import PASSWORD
+
+ROOT = Path(__file__).resolve().parents[2]
+LIMIT_SECONDS = 600
+
+
+@dataclass(frozen=True)
+class Job:
+    """What to collect: all letters of `user` behind `port`, into `maildir` or, by LMTP, into `recipient`'s mailbox."""
+
+    user: str
+    port: int
+    maildir: Path
+    recipient: str
+    lmtp: int
+    directory: Path
+    protocol: str = "pop3"
+
+
+def fetchmail(job: Job) -> list[str]:
+    """fetchmail into LMTP, as UTM had it."""
+    rc = job.directory / f"fetchmailrc-{job.user}"
+    rc.write_text(
+        f"poll 127.0.0.1 service {job.port} protocol {job.protocol} user {job.user} password {PASSWORD} "
+        f"is {job.recipient} here smtphost 127.0.0.1/{job.lmtp} smtpname {job.recipient} lmtp nokeep sslproto '' \n"
+    )
+    rc.chmod(0o600)
+    return ["fetchmail", "-f", str(rc), "--pidfile", str(rc.with_suffix(".pid")), "--silent", "-i", str(rc) + ".ids"]
+
+
+def getmail(job: Job) -> list[str]:
+    """getmail6 into a Maildir."""
+    for name in ("tmp", "new", "cur"):
+        (job.maildir / name).mkdir(parents=True, exist_ok=True)
+    home = job.directory / f"getmail-{job.user}"
+    home.mkdir()
+    kind = "SimplePOP3Retriever" if job.protocol == "pop3" else "SimpleIMAPRetriever"
+    (home / "getmailrc").write_text(
+        f"[retriever]\ntype = {kind}\nserver = 127.0.0.1\nport = {job.port}\nusername = {job.user}\npassword = {PASSWORD}\n"
+        f"[destination]\ntype = Maildir\npath = {job.maildir}/\n[options]\ndelete = true\nread_all = true\nverbose = 0\n"
+    )
+    return ["getmail", "--getmaildir", str(home), "--quiet"]
+
+
+def mpop(job: Job) -> list[str]:
+    """mpop into a Maildir: the fastest of the peers, since it pipelines."""
+    for name in ("tmp", "new", "cur"):
+        (job.maildir / name).mkdir(parents=True, exist_ok=True)
+    rc = job.directory / f"mpoprc-{job.user}"
+    rc.write_text(
+        f"account default\nhost 127.0.0.1\nport {job.port}\nuser {job.user}\npassword {PASSWORD}\ntls off\nauth user\n"
+        f"delivery maildir {job.maildir}\nkeep off\nuidls_file {rc}.uidls\n"
+    )
+    rc.chmod(0o600)
+    return ["mpop", "-C", str(rc), "-q"]
+
+
+class Product:
+    """This product, on a data directory of its own, from the command line: the same engine as the worker's."""
+
+    def __init__(self, directory: Path) -> None:
+        self.mail = directory / "mail"
+        self.environment = os.environ | {
+            "UTM_MAIL_DATA": str(directory),
+            "UTM_MAIL_DELIVERY": f"maildir:{self.mail}/{{domain}}/{{local}}",
+            "DJANGO_SETTINGS_MODULE": "utm_mail.settings",
+        }
+        self.manage("migrate", "--verbosity", "0")
+
+    def manage(self, *arguments: str, text: str = "") -> str:
+        """The output of `manage.py` with these arguments."""
+        command = [sys.executable, str(ROOT / "manage.py"), *arguments]
+        done = subprocess.run(
+            command, env=self.environment, input=text, capture_output=True, text=True, timeout=LIMIT_SECONDS
+        )
+        assert done.returncode == 0, done.stdout + done.stderr
+        return done.stdout
+
+    def add(self, lines: Sequence[str]) -> None:
+        """Paste rules."""
+        self.manage("rules", "import", "-", text="\n".join(lines) + "\n")
+
+    def poll(self) -> list[dict[str, object]]:
+        """Poll all rules; a row for each."""
+        return [json.loads(line) for line in self.manage("poll", "--all", "--json").splitlines()]
