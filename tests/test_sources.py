@@ -1,0 +1,59 @@
+"""Which rules read the same mailbox."""
+
+from dataclasses import replace
+
+import pytest
+
+from fetchrules.models import SourceMailbox
+from fetchrules.ruletext.spec import Encryption, Protocol, Rule
+from fetchrules.sources import source_key, source_keys, sources_of
+
+RULE = Rule("mailserver.ru", Protocol.POP3, "petrov", "petrovpasswd", "i.petrov@mydomain.ru")
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        replace(RULE, recipient="other@mydomain.ru", keep=True),
+        replace(RULE, encryption=Encryption.SSL),
+        replace(RULE, port=995),
+        replace(RULE, server="MailServer.RU."),
+    ],
+)
+def test_it_keeps_the_ledger_of_a_mailbox_that_is_reached_in_another_way(other: Rule) -> None:
+    assert source_key(other) == source_key(RULE)
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        replace(RULE, server="mailserver.com"),
+        replace(RULE, user="Petrov"),
+        replace(RULE, port=1110),
+        replace(RULE, protocol=Protocol.IMAP),
+    ],
+)
+def test_it_begins_another_ledger_for_another_mailbox(other: Rule) -> None:
+    assert source_key(other) != source_key(RULE)
+
+
+@pytest.mark.parametrize(
+    ("one", "other"),
+    [("почта.рф", "xn--80a1acny.xn--p1ai"), ("2001:db8::0:1", "[2001:DB8::1]"), ("127.0.0.1", "127.0.0.1")],
+)
+def test_it_knows_one_host_in_several_spellings(one: str, other: str) -> None:
+    assert source_key(replace(RULE, server=one)) == source_key(replace(RULE, server=other))
+
+
+def test_it_takes_what_is_no_host_name_as_it_is() -> None:
+    assert source_key(replace(RULE, server="x" * 80 + ".Ы")).host.startswith("xxx")
+
+
+@pytest.mark.django_db
+def test_it_reads_each_folder_of_an_imap_rule_as_a_mailbox_of_its_own() -> None:
+    rule = replace(RULE, protocol=Protocol.IMAP, folders=("INBOX", "Заказы"))
+    assert [key.folder for key in source_keys(rule)] == ["INBOX", "Заказы"]
+    assert [source.folder for source in sources_of(rule)] == ["INBOX", "Заказы"]
+    assert sources_of(rule) == sources_of(rule)
+    assert SourceMailbox.objects.count() == 2
+    assert [key.folder for key in source_keys(replace(rule, folders=()))] == ["INBOX"]
