@@ -53,7 +53,7 @@ def running_postgres(directory: Path) -> Iterator[Postgres]:
     )
     for _ in range(5):
         (port,) = free_ports(1)
-        options = ["-c", "listen_addresses=127.0.0.1", "-c", f"unix_socket_directories={sockets}", "-c", "fsync=off"]
+        options = ["-c", "listen_addresses=127.0.0.1", "-c", f"unix_socket_directories={sockets}"]
         command: list[str | Path] = [*as_user, programs / "postgres", "-D", data, "-p", str(port), *options]
         try:
             with running(command, ports=[port], log=directory / "postgres.log"):

@@ -1,0 +1,55 @@
+"""The documentation names everything that there is: every variable, every command, every option word."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+from fetchrules.policy import TABLE
+from fetchrules.ruletext.spec import OPTIONS
+
+ROOT = Path(__file__).resolve().parent.parent
+OPERATIONS = (ROOT / "docs" / "operations.md").read_text(encoding="utf-8")
+EVERYTHING = "\n".join(
+    path.read_text(encoding="utf-8") for path in [ROOT / "README.md", *(ROOT / "docs").rglob("*.md")]
+)
+
+VARIABLES = set(re.findall(r'"(UTM_MAIL_\w+)"', (ROOT / "utm_mail" / "env.py").read_text(encoding="utf-8")))
+COMMANDS = {path.stem for path in (ROOT / "fetchrules" / "management" / "commands").glob("[a-z]*.py")}
+
+
+def test_it_finds_what_has_to_be_documented() -> None:
+    assert "UTM_MAIL_DATA" in VARIABLES
+    assert "up" in COMMANDS
+
+
+@pytest.mark.parametrize("variable", sorted(VARIABLES))
+def test_it_documents_every_variable(variable: str) -> None:
+    assert f"| `{variable}` |" in OPERATIONS
+
+
+def test_it_documents_no_variable_that_nobody_reads() -> None:
+    assert set(re.findall(r"UTM_MAIL_[A-Z_]+[A-Z]", EVERYTHING)) <= VARIABLES | {"UTM_MAIL_TEST_ALL"}
+
+
+@pytest.mark.parametrize("command", sorted(COMMANDS))
+def test_it_documents_every_command(command: str) -> None:
+    assert f"`manage.py {command}" in OPERATIONS
+
+
+@pytest.mark.parametrize("word", sorted(OPTIONS))
+def test_it_documents_every_option_word(word: str) -> None:
+    assert f"`{word}" in EVERYTHING
+
+
+def test_it_prints_the_table_that_the_policy_obeys() -> None:
+    words = {None: "any", True: "yes", False: "no"}
+    for row in TABLE:
+        cells = (*(words[cell] for cell in (row.seen, row.keep, row.flush, row.fetchall)), row.action.value)
+        assert f"| {' | '.join(cells)} |" in EVERYTHING
+
+
+def test_it_links_to_files_that_are_there() -> None:
+    pages = [ROOT / "README.md", ROOT / "CHANGELOG.md", *(ROOT / "docs").rglob("*.md")]
+    links = [(page, link) for page in pages for link in re.findall(r"\]\(([^)#:]+)(?:#[^)]*)?\)", page.read_text())]
+    assert [(page.name, link) for page, link in links if not (page.parent / link).exists()] == []
