@@ -1,8 +1,127 @@
-"""The service strip: whether mail is being collected, and if not, why and since when."""
+"""The service strip: whether mail is being collected, and if not, why and since when; and its switch."""
 
-from django.http import HttpRequest
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from django.conf import settings
+from django.contrib import messages
+from django.db.models import Count, Max, Min, Q
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect, render
+from django.utils import timezone
+from django.utils.functional import SimpleLazyObject
+from django.utils.translation import gettext as _
+from django.views.decorators.http import require_POST
+
+from fetchrules import tasks
+from fetchrules.models import FetchRule, Heartbeat, Pause, Run, ServiceSettings
+from fetchrules.views import access, audit, broker
+from fetchrules.views.paths import back
+from fetchrules.wording import times
+
+SILENT_AFTER = timedelta(seconds=40)
+PARTS = {"worker": "celery -A utm_mail worker -P threads", "beat": "celery -A utm_mail beat"}
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """A part of the service that is not there: what, since when, and how to bring it back."""
+
+    title: str
+    command: str
+
+
+@dataclass(frozen=True, slots=True)
+class Service:
+    """What the strip shows."""
+
+    running: bool
+    stopped_by: str
+    stopped_at: datetime | None
+    workers: int
+    queued: int
+    open_runs: int
+    next_poll: str
+    faults: tuple[Fault, ...]
+
+    @classmethod
+    def read(cls, now: datetime) -> "Service":
+        """As it is at `now`, in four queries."""
+        row = ServiceSettings.current()
+        alive = Q(seen_at__gt=now - SILENT_AFTER)
+        parts = {
+            beat["part"]: beat
+            for beat in Heartbeat.objects.values("part").annotate(last=Max("seen_at"), alive=Count("id", filter=alive))
+        }
+        runs = Run.objects.filter(finished_at__isnull=True).aggregate(
+            all=Count("id"), queued=Count("id", filter=Q(state=Run.State.QUEUED))
+        )
+        due = FetchRule.objects.filter(enabled=True, pause=Pause.NONE).aggregate(at=Min("next_poll_at"))["at"]
+        faults = [
+            _silent(part, parts[part]["last"] if part in parts else None, now)
+            for part in PARTS
+            if part not in parts or not parts[part]["alive"]
+        ]
+        if broker.is_down():
+            faults.append(Fault(_("Redis does not answer: tasks are not handed out."), "redis-server"))
+        return cls(
+            running=row.running,
+            stopped_by=row.stopped_by,
+            stopped_at=row.stopped_at,
+            workers=parts["worker"]["alive"] if "worker" in parts else 0,
+            queued=runs["queued"],
+            open_runs=runs["all"],
+            next_poll=_("now") if due and due <= now else times.on(due, now) if due else "",
+            faults=tuple(faults),
+        )
+
+
+def _silent(part: str, last: datetime | None, now: datetime) -> Fault:
+    since = times.ago(last, now) if last else _("never")
+    title = {
+        "worker": _("No worker is running (last heard from: %(since)s): mail is not collected."),
+        "beat": _("The scheduler is not running (last heard from: %(since)s): rules are not polled by themselves."),
+    }[part]
+    return Fault(title % {"since": since}, PARTS[part] if settings.UTM_MAIL_REDIS_URL else "python manage.py up")
 
 
 def strip(request: HttpRequest) -> dict[str, object]:
-    """Template context of the strip."""
-    return {}
+    """Template context of the strip; read only where a template asks."""
+    if not request.user.is_authenticated:
+        return {}
+    return {
+        "service": SimpleLazyObject(lambda: Service.read(timezone.now())),
+        "edits_all": SimpleLazyObject(lambda: access.edits_all(request.user)),
+        "runs_service": SimpleLazyObject(lambda: access.runs_service(request.user)),
+    }
+
+
+@require_POST
+@access.operators_only
+def start(request: HttpRequest) -> HttpResponse:
+    """Poll by schedule again."""
+    if ServiceSettings.objects.filter(id=1, running=False).update(running=True, stopped_by="", stopped_at=None):
+        audit.record(request, "service_started")
+        tasks.wake()
+        messages.success(request, _("The service is running."))
+    return redirect(back(request))
+
+
+@require_POST
+@access.operators_only
+def stop(request: HttpRequest) -> HttpResponse:
+    """Stop all scheduled polling; polls that are running end in good order."""
+    name = access.user_of(request).get_username()
+    if ServiceSettings.objects.filter(id=1, running=True).update(
+        running=False, stopped_by=name, stopped_at=timezone.now()
+    ):
+        audit.record(request, "service_stopped")
+        messages.warning(
+            request, _("The service is stopped: no mailbox is polled by schedule until it is started again.")
+        )
+    return redirect(back(request))
+
+
+def strip_fragment(request: HttpRequest) -> HttpResponse:
+    """The strip alone, for pages that keep themselves up to date."""
+    return render(request, "components/_strip.html")

@@ -2,6 +2,7 @@
 
 from django.utils.translation import gettext, gettext_noop, pgettext
 
+from fetchrules.ruletext.foreign import Reason
 from fetchrules.ruletext.problem import Code, Problem
 from fetchrules.ruletext.spec import MAX_LENGTHS
 
@@ -48,6 +49,19 @@ _TEXTS: dict[Code, str] = {
     Code.SOURCE_TAKEN: gettext_noop(
         "the rule in line %(other)s collects from the same remote mailbox; two rules may share one only if both say “keep”"
     ),
+    Code.FOREIGN_UNEXPECTED: gettext_noop("this was not expected here; a value with a blank in it goes in quotes"),
+    Code.FOREIGN_VALUE_MISSING: gettext_noop("a value was expected behind “%(word)s”"),
+    Code.FOREIGN_DEFAULTS_LATE: gettext_noop("“defaults” may only be the first entry"),
+    Code.JSON_INVALID: gettext_noop("this is not JSON"),
+    Code.JSON_NO_RULES: gettext_noop("expected an object with “format”: “%(word)s” and a list “rules”"),
+    Code.JSON_VERSION: gettext_noop("expected “version”: %(word)s"),
+    Code.JSON_FIELD_UNKNOWN: gettext_noop("a rule has no field “%(word)s”"),
+    Code.JSON_FIELD_MISSING: gettext_noop("the field “%(word)s” is missing"),
+    Code.JSON_VALUE_INVALID: gettext_noop("the value of “%(word)s” is of the wrong kind"),
+    Code.CSV_COLUMN_MISSING: gettext_noop("the column “%(word)s” is missing"),
+    Code.CSV_ROW_INVALID: gettext_noop("this is not a row of a table"),
+    Code.CSV_VALUE_INVALID: gettext_noop("the value of “%(word)s” cannot be read"),
+    Code.CSV_PASSWORD_INVALID: gettext_noop("the password is not base64 of text"),
     Code.OPTION_TWICE: gettext_noop("“%(word)s” is given twice"),
     Code.KEEP_FETCHALL: gettext_noop(
         "“keep fetchall” collects every letter again at every poll: duplicates without end"
@@ -63,7 +77,49 @@ _TEXTS: dict[Code, str] = {
     Code.PASSWORD_IN_COMMENT: gettext_noop(
         "this comment looks like a rule, and whoever sees the text sees its password; “skip” switches a rule off"
     ),
+    Code.FOREIGN_NOT_MAPPED: gettext_noop("“%(word)s” is not taken over: %(reason)s"),
+    Code.FOREIGN_LEFT_OUT: gettext_noop("not taken over: %(reason)s"),
+    Code.FOREIGN_COMMENT_LEFT_OUT: gettext_noop("this comment is not taken over: it may hold a password"),
+    Code.FOREIGN_INTERVAL: gettext_noop(
+        "“interval” counts poll cycles in fetchmail; here it becomes %(other)s minutes"
+    ),
+    Code.FOREIGN_INTERVAL_UNKNOWN: gettext_noop(
+        "“interval” is not taken over: it counts poll cycles, and the file does not say (“set daemon”) how long they last"
+    ),
 }
+
+_REASONS: dict[Reason, str] = {
+    Reason.AUTHENTICATION: gettext_noop("the way to log in is chosen by what the server offers"),
+    Reason.CERTIFICATES: gettext_noop(
+        "certificates are checked against those of the system; there are no client certificates"
+    ),
+    Reason.COLUMN: gettext_noop("the table has a column of its own for it"),
+    Reason.COMMANDS: gettext_noop("commands are never run"),
+    Reason.DELIVERY: gettext_noop("where letters are delivered is a setting of this server"),
+    Reason.DISPLAY: gettext_noop("progress is shown in the journal"),
+    Reason.ENVELOPE: gettext_noop("a rule delivers into one local mailbox, whatever stands in the letter"),
+    Reason.EXPUNGE: gettext_noop("only letters of our own are expunged, at the end of a poll"),
+    Reason.HEADERS: gettext_noop("letters are delivered as they are"),
+    Reason.IDLE: gettext_noop("mailboxes are polled at an interval"),
+    Reason.MD5: gettext_noop("MD5 protects nothing; the certificate is verified instead, until it is pinned again"),
+    Reason.NETWORK: gettext_noop("the network is not watched"),
+    Reason.NOTES: gettext_noop("it is a note for other programs"),
+    Reason.OVERSIZED: gettext_noop(
+        "letters above “limit” are shown in the panel and never deleted because of their size"
+    ),
+    Reason.POP3_FOLDER: gettext_noop("a POP3 mailbox has no folders"),
+    Reason.SETTINGS: gettext_noop("it is a setting of the whole service"),
+    Reason.TLS_VERSION: gettext_noop("TLS 1.2 or later is negotiated, never an older version"),
+    Reason.TRAFFIC: gettext_noop("traffic is bounded by other means"),
+    Reason.NO_LOCAL_MAILBOX: gettext_noop("no local mailbox is named"),
+    Reason.NO_LOCAL_DOMAIN: gettext_noop("the local mailbox has no domain, and none was given for the import"),
+    Reason.NO_LOGIN: gettext_noop("no login is named"),
+    Reason.PROTOCOL: gettext_noop("its protocol is neither POP3 nor IMAP, or is not given"),
+    Reason.SERVICE: gettext_noop("the name of its service is not known; give the port as a number"),
+    Reason.SEVERAL_LOCAL_MAILBOXES: gettext_noop("it distributes letters to several local mailboxes"),
+}
+
+_WITH_REASON = frozenset({Code.FOREIGN_NOT_MAPPED, Code.FOREIGN_LEFT_OUT})
 
 
 def describe(problem: Problem) -> str:
@@ -83,6 +139,7 @@ def explain(problem: Problem) -> str:
         "minimum": problem.minimum,
         "maximum": MAX_LENGTHS.get(problem.field) if problem.maximum is None else problem.maximum,
         "megabytes": (problem.maximum or 0) // 1_000_000,
+        "reason": gettext(_REASONS[Reason(problem.other)]) if problem.code in _WITH_REASON else "",
     }
     if problem.suggestion:
         return _with_suggestion(problem)

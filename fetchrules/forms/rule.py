@@ -1,0 +1,311 @@
+"""The form of one rule."""
+
+from dataclasses import replace
+from typing import Any
+
+from crispy_forms.helper import FormHelper
+from crispy_forms.layout import Field, Fieldset, Layout
+from django import forms
+from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
+
+from fetchrules.forms.layout import Advanced, Joined
+from fetchrules.forms.treatment import CHOICES, WORDS, Treatment, treatment_of
+from fetchrules.ruletext.problem import Problem
+from fetchrules.ruletext.spec import (
+    BOUNDS,
+    MASK,
+    MAX_LENGTHS,
+    OCTET_SUFFIXES,
+    Encryption,
+    Protocol,
+    Rule,
+)
+from fetchrules.ruletext.validate import problems_of
+from fetchrules.secrets import target_of
+from fetchrules.wording.providers import PROVIDERS, provider_named
+from fetchrules.wording.ruletext import explain
+
+BLANK = Rule("", Protocol.POP3, "", MASK, "", encryption=Encryption.SSL)
+"""What a new rule starts from."""
+_UNKNOWN = "…"
+"""Stands in the preview for what has not been filled in yet."""
+
+
+class ProviderSelect(forms.Select):
+    """The mail services, each option with the servers that it fills in."""
+
+    def create_option(self, name: str, value: Any, *args: Any, **kwargs: Any) -> dict[str, Any]:
+        """As Select's, with data attributes."""
+        option = super().create_option(name, value, *args, **kwargs)
+        if provider := provider_named(str(value)):
+            option["attrs"] |= {f"data-{protocol}": host for protocol, host in provider.hosts.items()}
+            option["attrs"] |= {"data-encryption": provider.encryption.value, "data-hint": str(provider.login)}
+        return option
+
+
+def _number(name: str, label: Any, css: str = "short", **kwargs: Any) -> forms.IntegerField:
+    minimum, maximum = BOUNDS[name]
+    widget = forms.NumberInput(attrs={"class": f"field {css}"})
+    return forms.IntegerField(label=label, required=False, min_value=minimum, max_value=maximum, widget=widget, **kwargs)
+
+
+class RuleForm(forms.Form):
+    """A rule's fields. `initial` is the rule as it is (BLANK for a new one); the password is asked for, never shown."""
+
+    provider = forms.ChoiceField(
+        label=_("Mail service"),
+        required=False,
+        choices=[("", _("Another one (enter it below)")), *((p.key, p.name) for p in PROVIDERS)],
+        widget=ProviderSelect(attrs={"class": "field"}),
+        help_text=_("For a known service, server and port fill themselves in"),
+    )
+    server = forms.CharField(
+        label=_("Server"),
+        max_length=MAX_LENGTHS["server"],
+        required=False,
+        widget=forms.TextInput(attrs={"class": "field", "autocapitalize": "none", "spellcheck": "false"}),
+        help_text=_("IP address or domain name. Example: mailserver.ru"),
+    )
+    protocol = forms.ChoiceField(
+        label=_("Protocol"), choices=[(p.value, p.value.upper()) for p in Protocol], widget=forms.Select(attrs={"class": "field short"})
+    )
+    encryption = forms.ChoiceField(
+        label=_("Encryption"),
+        choices=[
+            (Encryption.SSL.value, "SSL/TLS"),
+            (Encryption.STARTTLS.value, "STARTTLS"),
+            (Encryption.AUTO.value, _("STARTTLS if offered")),
+            (Encryption.PLAINTEXT.value, _("none")),
+        ],
+        widget=forms.Select(attrs={"class": "field medium"}),
+    )
+    port = _number("port", _("Port"), help_text=_("Empty: the usual one (POP3 110 or 995, IMAP 143 or 993)"))
+    sslcertck = forms.BooleanField(label=_("Verify the server's certificate"), required=False)
+    sslfingerprint = forms.CharField(
+        label=_("Pinned certificate"),
+        required=False,
+        widget=forms.TextInput(attrs={"class": "field wide mono", "spellcheck": "false", "autocapitalize": "none"}),
+        help_text=_("SHA-256 of the one certificate to accept, 64 hexadecimal digits"),
+    )
+    user = forms.CharField(
+        label=_("Login"),
+        max_length=MAX_LENGTHS["user"],
+        strip=False,
+        widget=forms.TextInput(attrs={"class": "field", "autocomplete": "off", "autocapitalize": "none", "spellcheck": "false"}),
+        help_text=_("As the remote server wants it: often the whole address. Example: petrov"),
+    )
+    password = forms.CharField(
+        label=_("Password"),
+        max_length=MAX_LENGTHS["password"],
+        strip=False,
+        required=False,
+        widget=forms.PasswordInput(attrs={"class": "field", "autocomplete": "new-password"}),
+        help_text=_("Stored encrypted and never shown. Many services want an app password"),
+    )
+    recipient = forms.CharField(
+        label=_("Local mailbox"),
+        max_length=MAX_LENGTHS["recipient"],
+        widget=forms.TextInput(attrs={"class": "field", "autocapitalize": "none", "spellcheck": "false"}),
+        help_text=_("Where letters go. Example: i.petrov@mydomain.ru"),
+    )
+    treatment = forms.ChoiceField(label=_("What to do with letters"), choices=CHOICES, widget=forms.RadioSelect)
+    keepdays = _number("keepdays", _("Days"))
+    keep = forms.BooleanField(label="keep", required=False)
+    flush = forms.BooleanField(label="flush", required=False)
+    fetchall = forms.BooleanField(label="fetchall", required=False)
+    interval = _number("interval", _("Poll every"), help_text=_("5–15 minutes are recommended. Empty: as in the settings"))
+    enabled = forms.BooleanField(label=_("The rule is on"), required=False)
+    limit = forms.IntegerField(
+        label=_("Do not fetch letters larger than"),
+        required=False,
+        min_value=1,
+        max_value=BOUNDS["limit"][1],
+        widget=forms.NumberInput(attrs={"class": "field short"}),
+        help_text=_("Larger ones stay on the server, stay new, and are shown here"),
+    )
+    limit_unit = forms.ChoiceField(
+        label=_("Unit"),
+        required=False,
+        choices=[("m", _("MB")), ("k", _("KB")), ("g", _("GB")), ("", _("octets"))],
+        widget=forms.Select(attrs={"class": "field short"}),
+    )
+    fetchlimit = _number("fetchlimit", _("Letters in one poll at most"), help_text=_("The next poll goes on with the rest"))
+    timeout = _number("timeout", _("Wait for the server"), help_text=_("Empty: 60 seconds"))
+    uidl = forms.BooleanField(
+        label=_("Ignore the server's “read” marks"), required=False, help_text=_("IMAP: only what was collected here counts as old")
+    )
+    folders = forms.CharField(
+        label=_("IMAP folders"),
+        required=False,
+        widget=forms.Textarea(attrs={"class": "field", "rows": 3, "spellcheck": "false"}),
+        help_text=_("One in a line. Empty: INBOX"),
+    )
+
+    def __init__(self, *args: Any, rule: Rule = BLANK, fixed_recipient: str = "", **kwargs: Any) -> None:
+        """`rule` is what is being changed; `fixed_recipient` the one local mailbox that the user may deliver into."""
+        self.rule = rule
+        self.is_new = not rule.user
+        super().__init__(*args, initial=_initial(rule), **kwargs)
+        self.warnings: tuple[Problem, ...] = ()
+        if self.stored_password:
+            self.fields["password"].widget.attrs["placeholder"] = gettext("•••••••• (keep the stored one)")
+        if fixed_recipient:
+            self.fields["recipient"].disabled = True
+            self.initial["recipient"] = fixed_recipient
+        self.helper = _helper()
+
+    @property
+    def stored_password(self) -> bool:
+        """Whether there is a password to keep."""
+        return not self.is_new
+
+    @property
+    def own_treatment(self) -> bool:
+        """Whether keep, flush and fetchall are said one by one."""
+        return bool(self["treatment"].value() == Treatment.OWN)
+
+    @property
+    def words(self) -> list[forms.BoundField]:
+        """The three raw options."""
+        return [self["keep"], self["flush"], self["fetchall"]]
+
+    def clean_sslfingerprint(self) -> str:
+        """Colons and blanks do not count, nor does case."""
+        return "".join(str(self.cleaned_data["sslfingerprint"]).replace(":", "").split()).lower()
+
+    def clean_folders(self) -> tuple[str, ...]:
+        """One in a line."""
+        return tuple(line.strip() for line in str(self.cleaned_data["folders"]).splitlines() if line.strip())
+
+    def clean(self) -> dict[str, Any]:
+        """What the fields may not be together, by the same checks as a rule line."""
+        data = super().clean() or self.cleaned_data
+        provider = provider_named(data.get("provider", ""))
+        if provider and not data.get("server"):
+            protocol = Protocol(data["protocol"]) if Protocol(data["protocol"]) in provider.hosts else Protocol.IMAP
+            data |= {"server": provider.hosts[protocol], "protocol": protocol.value, "encryption": provider.encryption.value}
+        if data.get("treatment") == Treatment.DAYS and not data.get("keepdays") and "keepdays" not in self.errors:
+            self.add_error("keepdays", gettext("Say for how many days."))
+        if self.errors:
+            return data
+        wanted = self.draft()
+        problems = problems_of(wanted)
+        for problem in problems:
+            if problem.is_error and problem.field != "password":
+                self.add_error(problem.field or None, explain(problem))
+        self.warnings = tuple(problem for problem in problems if not problem.is_error)
+        self._require_password(wanted)
+        return data
+
+    def draft(self) -> Rule:
+        """The rule as far as the fields can be read; what is missing or wrong stands as `…`, a password not given as MASK."""
+        data = self.cleaned_data
+        treatment = Treatment(data.get("treatment") or Treatment.OWN)
+        keep, flush, fetchall = WORDS.get(treatment, (data.get("keep"), data.get("flush"), data.get("fetchall")))
+        limit, unit = data.get("limit"), data.get("limit_unit", "")
+        return Rule(
+            server=str(data.get("server") or _UNKNOWN).strip().removeprefix("[").removesuffix("]"),
+            protocol=Protocol(data.get("protocol") or Protocol.POP3),
+            user=data.get("user") or _UNKNOWN,
+            password=data.get("password") or MASK,
+            recipient=str(data.get("recipient") or _UNKNOWN).strip(),
+            keep=bool(keep),
+            flush=bool(flush),
+            fetchall=bool(fetchall),
+            encryption=Encryption(data.get("encryption") or Encryption.AUTO),
+            sslcertck=bool(data.get("sslcertck")),
+            sslfingerprint=data.get("sslfingerprint", ""),
+            port=data.get("port"),
+            uidl=bool(data.get("uidl")),
+            folders=data.get("folders", ()),
+            limit=None if limit is None else limit * OCTET_SUFFIXES[unit],
+            fetchlimit=data.get("fetchlimit"),
+            interval=data.get("interval"),
+            timeout=data.get("timeout"),
+            keepdays=data.get("keepdays") if treatment in (Treatment.DAYS, Treatment.OWN) else None,
+            skip=not data.get("enabled"),
+        )
+
+    def masked_draft(self) -> Rule:
+        """The draft without its password."""
+        return replace(self.draft(), password=MASK)
+
+    def _require_password(self, wanted: Rule) -> None:
+        if wanted.password != MASK:
+            return
+        if self.is_new:
+            self.add_error("password", gettext("Enter the password."))
+        elif target_of(wanted) != target_of(self.rule) or _is_weaker(wanted, self.rule):
+            self.add_error("password", gettext("Server, login or encryption were changed: enter the password again."))
+
+
+def _is_weaker(wanted: Rule, rule: Rule) -> bool:
+    """Whether the password would travel less protected than it does."""
+    strength = {Encryption.PLAINTEXT: 0, Encryption.AUTO: 1, Encryption.STARTTLS: 2, Encryption.SSL: 2}
+    unverified = not wanted.sslcertck and rule.sslcertck and not wanted.sslfingerprint
+    return strength[wanted.encryption] < strength[rule.encryption] or unverified or wanted.sslfingerprint != rule.sslfingerprint
+
+
+def _initial(rule: Rule) -> dict[str, object]:
+    limit, unit = _in_unit(rule.limit)
+    return {
+        "server": rule.server,
+        "protocol": rule.protocol.value,
+        "encryption": rule.encryption.value,
+        "port": rule.port,
+        "sslcertck": rule.sslcertck,
+        "sslfingerprint": rule.sslfingerprint,
+        "user": rule.user,
+        "recipient": rule.recipient,
+        "treatment": treatment_of(rule).value,
+        "keepdays": rule.keepdays,
+        "keep": rule.keep,
+        "flush": rule.flush,
+        "fetchall": rule.fetchall,
+        "interval": rule.interval,
+        "enabled": not rule.skip,
+        "limit": limit,
+        "limit_unit": unit,
+        "fetchlimit": rule.fetchlimit,
+        "timeout": rule.timeout,
+        "uidl": rule.uidl,
+        "folders": "\n".join(rule.folders),
+    }
+
+
+def _in_unit(octets: int | None) -> tuple[int | None, str]:
+    """`octets` in the largest unit that divides them."""
+    if octets is None:
+        return None, "m"
+    return next((octets // size, unit) for unit, size in reversed(OCTET_SUFFIXES.items()) if octets % size == 0)
+
+
+def _helper() -> FormHelper:
+    helper = FormHelper()
+    helper.form_tag = False
+    helper.disable_csrf = True
+    helper.layout = Layout(
+        Fieldset(
+            _("Remote server"),
+            "provider",
+            "server",
+            Joined(_("Protocol, encryption, port"), "protocol", "encryption", "port", css_id="connection"),
+            "sslcertck",
+        ),
+        Fieldset(_("Account"), "user", "password"),
+        Fieldset(_("Delivery"), "recipient"),
+        Fieldset(_("Treatment of letters"), Field("treatment", template="utm/treatment.html")),
+        Fieldset(_("Schedule"), Joined(_("Poll every"), "interval", css_id="interval", tail=_("min")), "enabled"),
+        Advanced(
+            _("Limits, folders, pinned certificate"),
+            Joined(_("Do not fetch letters larger than"), "limit", "limit_unit", css_id="limit"),
+            "fetchlimit",
+            Joined(_("Wait for the server"), "timeout", css_id="timeout", tail=_("s")),
+            "folders",
+            "uidl",
+            "sslfingerprint",
+            names=("limit", "fetchlimit", "timeout", "folders", "uidl", "sslfingerprint"),
+        ),
+    )
+    return helper

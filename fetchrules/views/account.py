@@ -1,0 +1,53 @@
+"""One's own account: logging in and out, password, language, appearance."""
+
+from typing import Any
+
+from django.contrib import messages
+from django.contrib.auth import views
+from django.contrib.auth.decorators import login_not_required
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect
+from django.urls import reverse_lazy
+from django.utils.translation import gettext as _
+from django.views.decorators.http import require_POST
+
+from fetchrules.forms.account import LoginForm, PasswordForm
+from fetchrules.views import audit
+from fetchrules.views.paths import back
+
+_YEAR = 365 * 24 * 3600
+
+
+class Login(views.LoginView):
+    """The way in."""
+
+    authentication_form = LoginForm
+    redirect_authenticated_user = True
+
+
+class PasswordChange(views.PasswordChangeView):
+    """A new password for oneself."""
+
+    form_class = PasswordForm
+    success_url = reverse_lazy("rules")
+    template_name = "registration/password.html"
+
+    def form_valid(self, form: Any) -> HttpResponse:
+        """Change it, and say so."""
+        response = super().form_valid(form)
+        audit.record(self.request, "password_changed")
+        messages.success(self.request, _("The password is changed."))
+        return response
+
+
+@require_POST
+@login_not_required
+def theme(request: HttpRequest) -> HttpResponse:
+    """Light, dark, or as the system: a cookie, since it belongs to the screen and not to the account."""
+    response = redirect(back(request))
+    chosen = request.POST.get("theme")
+    if chosen in {"light", "dark"}:
+        response.set_cookie("theme", chosen, max_age=_YEAR, samesite="Lax", httponly=True, secure=request.is_secure())
+    else:
+        response.delete_cookie("theme")
+    return response

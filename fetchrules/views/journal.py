@@ -1,0 +1,153 @@
+"""The journal: runs, one run with its letters, and stopping one."""
+
+from dataclasses import dataclass
+from datetime import date, datetime, timedelta
+
+from django.contrib import messages
+from django.core.paginator import Paginator
+from django.db.models import Q, QuerySet
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import get_object_or_404, redirect, render
+from django.utils import timezone
+from django.utils.dateparse import parse_date
+from django.utils.translation import gettext as _
+from django.views.decorators.http import require_POST, require_safe
+
+from fetchrules.ledger import runs as ledger
+from fetchrules.models import FetchRule, Run
+from fetchrules.views import access, audit
+from fetchrules.views.paths import back
+from fetchrules.views.progress import Progress
+from fetchrules.wording import failures, runs, states
+from fetchrules.wording.failures import Failure
+from fetchrules.wording.states import RUN_SIGNS, Saying, Sign
+
+PAGE = 50
+LETTERS = 200
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A run in words."""
+
+    run: Run
+    sign: Sign
+    source: str
+    cause: str
+    took: timedelta | None
+    result: Saying
+    failure: Failure | None
+    progress: Progress | None
+
+    @classmethod
+    def of(cls, run: Run, now: datetime) -> "Entry":
+        """`run` with its source at hand."""
+        took = run.finished_at - (run.started_at or run.claimed_at) if run.finished_at else None
+        return cls(
+            run=run,
+            sign=RUN_SIGNS[Run.State(run.state)],
+            source=run.source.user if "@" in run.source.user else f"{run.source.user}@{run.source.host}",
+            cause=str(runs.CAUSES[run.cause]),
+            took=took,
+            result=states.result(run.fetched, run.octets, run.deleted, run.skipped),
+            failure=failures.describe(run.error, run.source.host) if run.error else None,
+            progress=Progress.of(run, now) if run.is_open else None,
+        )
+
+
+RESULTS: dict[str, Q] = {
+    "failed": Q(state__in=[Run.State.FAILED, Run.State.ABANDONED]),
+    "open": Q(finished_at__isnull=True),
+    "mail": Q(fetched__gt=0),
+    "held": Q(held__gt=0),
+}
+
+
+@require_safe
+def index(request: HttpRequest) -> HttpResponse:
+    """Runs, newest first. Polls that found nothing and failed at nothing leave counters only."""
+    user, now = access.user_of(request), timezone.now()
+    rule = access.visible_rules(user).filter(id=_number(request.GET.get("rule", ""))).first()
+    found = _filtered(request, access.visible_runs(user), rule)
+    paginator = Paginator(found.select_related("source"), PAGE)
+    page = paginator.get_page(request.GET.get("page"))
+    entries = [Entry.of(run, now) for run in page]
+    context = {
+        "page": page,
+        "pages": list(paginator.get_elided_page_range(page.number)),
+        "entries": entries,
+        "live": any(entry.progress for entry in entries),
+        "rule": rule,
+        "query": request.GET.get("q", ""),
+        "result": request.GET.get("result", ""),
+        "results": [
+            ("failed", _("With errors")),
+            ("mail", _("With new mail")),
+            ("held", _("With problem letters")),
+            ("open", _("Running")),
+        ],
+        "causes": runs.CAUSES.items(),
+    }
+    return render(request, "fetchrules/_journal.html" if "fragment" in request.GET else "fetchrules/journal.html", context)
+
+
+@require_safe
+def run(request: HttpRequest, run_id: int) -> HttpResponse:
+    """One run: its stages, its letters, what was left alone and why, the transcript."""
+    user = access.user_of(request)
+    found = get_object_or_404(access.visible_runs(user).select_related("source", "rule"), id=run_id)
+    letters = found.letters.order_by("id")
+    context = {
+        "entry": Entry.of(found, timezone.now()),
+        "run": found,
+        "stages": [(runs.stage(name), timedelta(seconds=seconds)) for name, seconds in found.stages],
+        "letters": [(letter, *runs.LETTER_STATES[letter.state], runs.FATES[letter.fate]) for letter in letters[:LETTERS]],
+        "more": max(0, letters.count() - LETTERS),
+        "left": [(runs.left(reason), number) for reason, number in found.left.items()],
+        "may_run": not access.sees_all(user) or access.runs_service(user),
+    }
+    return render(request, "fetchrules/_run.html" if "fragment" in request.GET else "fetchrules/run.html", context)
+
+
+@require_POST
+def stop(request: HttpRequest, run_id: int) -> HttpResponse:
+    """Let a running poll end after the batch in hand."""
+    found = get_object_or_404(Run, id=run_id, rule__in=access.runnable_rules(access.user_of(request)))
+    if ledger.ask_to_stop(found.id):
+        audit.record(request, "run_stop_asked", found.source)
+        messages.success(request, _("The poll ends after the letters in hand."))
+    else:
+        messages.info(request, _("The poll had ended already."))
+    return redirect(back(request, "journal"))
+
+
+def _filtered(request: HttpRequest, found: QuerySet[Run], rule: FetchRule | None) -> QuerySet[Run]:
+    get = request.GET
+    if "rule" in get:
+        found = found.filter(rule=rule) if rule else found.none()
+    if result := RESULTS.get(get.get("result", "")):
+        found = found.filter(result)
+    if get.get("cause", "") in runs.CAUSES:
+        found = found.filter(cause=get["cause"])
+    for word in get.get("q", "").split():
+        found = found.filter(Q(source__user__icontains=word) | Q(source__host__icontains=word) | Q(recipient__icontains=word))
+    if day := _date(get.get("from", "")):
+        found = found.filter(claimed_at__gte=_midnight(day))
+    if day := _date(get.get("to", "")):
+        found = found.filter(claimed_at__lt=_midnight(day + timedelta(days=1)))
+    return found
+
+
+def _number(text: str) -> int:
+    return int(text) if text.isascii() and text.isdigit() else 0
+
+
+def _date(text: str) -> date | None:
+    try:
+        return parse_date(text)
+    except ValueError:
+        return None
+
+
+def _midnight(day: date) -> datetime:
+    return timezone.make_aware(datetime(day.year, day.month, day.day))  # noqa: DTZ001 -- made aware at once

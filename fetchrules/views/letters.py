@@ -1,0 +1,67 @@
+"""Letters that could not be collected: what they are, why, and the two ways out."""
+
+from django.contrib import messages
+from django.core.paginator import Paginator
+from django.db.models import QuerySet
+from django.http import Http404, HttpRequest, HttpResponse
+from django.shortcuts import redirect, render
+from django.utils import timezone
+from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
+from django.views.decorators.http import require_POST, require_safe
+
+from fetchrules import tasks
+from fetchrules.ledger import letters, runs
+from fetchrules.models import FetchRule, Letter
+from fetchrules.views import access, audit
+from fetchrules.views.paths import back
+from fetchrules.wording import failures
+
+PAGE = 50
+
+
+@require_safe
+def index(request: HttpRequest) -> HttpResponse:
+    """The problem letters of the rules that the reader may watch."""
+    rules = access.visible_rules(access.user_of(request))
+    held = Letter.objects.filter(state=Letter.State.HELD, source__rules__in=rules).select_related("source").distinct().order_by("-tried_at", "-id")
+    paginator = Paginator(held, PAGE)
+    page = paginator.get_page(request.GET.get("page"))
+    context = {
+        "page": page,
+        "pages": list(paginator.get_elided_page_range(page.number)),
+        "lines": [(letter, failures.describe(letter.reason, letter.source.host)) for letter in page],
+    }
+    return render(request, "fetchrules/letters.html", context)
+
+
+@require_POST
+def act(request: HttpRequest) -> HttpResponse:
+    """Try the selected letters again now, or leave them on the server for good."""
+    rules = access.runnable_rules(access.user_of(request))
+    ids = [int(number) for number in request.POST.getlist("letter") if number.isascii() and number.isdigit()]
+    chosen = Letter.objects.filter(id__in=ids, state=Letter.State.HELD, source__rules__in=rules)
+    if not ids:
+        messages.warning(request, _("Select the letters first."))
+        return redirect(back(request, "letters"))
+    match request.POST.get("do"):
+        case "retry":
+            _retry(request, chosen, rules)
+        case "pass":
+            number = letters.pass_over(Letter.objects.filter(id__in=list(chosen.values_list("id", flat=True))))
+            audit.record(request, "letters_passed_over", number)
+            words = ngettext("%(count)s letter stays on the server.", "%(count)s letters stay on the server.", number)
+            messages.success(request, words % {"count": number})
+        case _:
+            raise Http404
+    return redirect(back(request, "letters"))
+
+
+def _retry(request: HttpRequest, chosen: QuerySet[Letter], rules: QuerySet[FetchRule]) -> None:
+    sources = list(chosen.values_list("source", flat=True))
+    number = letters.retry_held(Letter.objects.filter(id__in=list(chosen.values_list("id", flat=True))))
+    runs.ask_for_poll(rules.filter(source__in=sources), timezone.now())
+    tasks.wake()
+    audit.record(request, "letters_retried", number)
+    words = ngettext("%(count)s letter is being tried again.", "%(count)s letters are being tried again.", number)
+    messages.success(request, words % {"count": number})

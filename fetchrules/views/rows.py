@@ -1,0 +1,155 @@
+"""The rows of the list of rules: everything a row says, put into words once, in a fixed number of queries for all of them."""
+
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+
+from django.utils.translation import gettext as _
+
+from fetchrules.models import FetchRule, HourlyStat, Run, ServiceSettings
+from fetchrules.ruletext.render import options_of
+from fetchrules.ruletext.spec import MASK
+from fetchrules.views.progress import Progress
+from fetchrules.wording import amounts, failures, states
+from fetchrules.wording.failures import Failure
+from fetchrules.wording.states import RULE_SIGNS, RuleState, Saying, Sign
+
+HOURS = 24
+_HEIGHT = 24
+
+
+@dataclass(frozen=True, slots=True)
+class Chip:
+    """An option word; `warn`: it deserves a second look."""
+
+    text: str
+    warn: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Bar:
+    """One hour of the sparkline, in its coordinates."""
+
+    x: int
+    y: int
+    height: int
+    failed: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Sparkline:
+    """The last 24 hours; `words` say the same."""
+
+    bars: tuple[Bar, ...]
+    words: str
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A rule as the list shows it."""
+
+    rule: FetchRule
+    sign: Sign
+    source: str
+    connection: str
+    chips: tuple[Chip, ...]
+    result: Saying
+    failure: Failure | None
+    next: Saying
+    sparkline: Sparkline
+    progress: Progress | None
+
+    @property
+    def problem(self) -> bool:
+        """Whether the row needs a human."""
+        return self.sign is RULE_SIGNS[RuleState.FAILED]
+
+    @property
+    def live(self) -> bool:
+        """Whether the row is about to change."""
+        return self.progress is not None
+
+
+def rows_of(rules: Sequence[FetchRule], now: datetime) -> list[Row]:
+    """The rows of `rules` (from `listing.with_state`): three queries, however many rules."""
+    usual = ServiceSettings.current().interval
+    sources = [rule.source_id for rule in rules]
+    open_runs = {run.source_id: run for run in Run.objects.filter(source__in=sources, finished_at__isnull=True)}
+    hours = _hours(rules, now)
+    return [_row(rule, open_runs.get(rule.source_id), hours[rule.id], usual, now) for rule in rules]
+
+
+def _row(rule: FetchRule, run: Run | None, hours: dict[int, HourlyStat], usual: int, now: datetime) -> Row:
+    state = RuleState(rule.state)  # type: ignore[attr-defined]  # the annotation of listing.with_state
+    failed = rule.last_error and state in (RuleState.FAILED, RuleState.WAITING, RuleState.PAUSED, RuleState.OFF)
+    return Row(
+        rule=rule,
+        sign=RULE_SIGNS[state],
+        source=rule.user if "@" in rule.user else f"{rule.user}@{rule.server}",
+        connection=" · ".join(_connection(rule)),
+        chips=chips_of(rule),
+        result=_result(rule),
+        failure=failures.describe(rule.last_error, rule.server) if failed else None,
+        next=states.next_poll(rule, state, usual, now),
+        sparkline=_sparkline(hours),
+        progress=Progress.of(run, now) if run else None,
+    )
+
+
+def _connection(rule: FetchRule) -> Iterable[str]:
+    if "@" in rule.user:
+        yield rule.server
+    yield rule.protocol.upper()
+    yield states.protection(rule)
+
+
+def _result(rule: FetchRule) -> Saying:
+    if rule.last_polled_at is None:
+        return Saying("—")
+    return states.result(rule.last_fetched, rule.last_octets, rule.last_deleted, rule.last_skipped)
+
+
+def chips_of(rule: FetchRule) -> tuple[Chip, ...]:
+    """The option words of a rule; `nokeep` is said although it is the default, since it deletes."""
+    words = [f"{word} {value}".rstrip() for word, value in options_of(rule.as_rule(MASK)) if word not in {"skip"}]
+    if not rule.keep and rule.keepdays is None:
+        words.insert(0, "nokeep")
+    doubtful = {"nosslcertck", "plaintext"} | ({"keep", "fetchall"} if rule.keep and rule.fetchall else set())
+    return tuple(Chip(_short(word), word in doubtful) for word in words)
+
+
+def _short(word: str) -> str:
+    name, blank, value = word.partition(" ")
+    if name == "sslfingerprint":
+        return f"{name} {value[:8]}…"
+    if name == "limit":
+        return f"{name} {amounts.octets(int(value))}"
+    return name + blank + value
+
+
+def _hours(rules: Sequence[FetchRule], now: datetime) -> dict[int, dict[int, HourlyStat]]:
+    """By rule, the counters of each of the last 24 hours; hour 23 is the present one."""
+    first = now.replace(minute=0, second=0, microsecond=0) - timedelta(hours=HOURS - 1)
+    by_rule: dict[int, dict[int, HourlyStat]] = defaultdict(dict)
+    for stat in HourlyStat.objects.filter(rule__in=[rule.id for rule in rules], hour__gte=first):
+        by_rule[stat.rule_id][int((stat.hour - first).total_seconds() // 3600)] = stat
+    return by_rule
+
+
+def _sparkline(hours: dict[int, HourlyStat]) -> Sparkline:
+    most = max((stat.fetched for stat in hours.values()), default=0)
+    bars = []
+    for index, stat in sorted(hours.items()):
+        height = max(2, round(_HEIGHT * stat.fetched / most)) if stat.fetched else 2
+        if stat.failed and not stat.fetched:
+            height = 5
+        if stat.runs:
+            bars.append(Bar(index * 4, _HEIGHT - height, height, stat.failed > 0))
+    fetched = sum(stat.fetched for stat in hours.values())
+    failed = sum(stat.failed for stat in hours.values())
+    words = _("in 24 hours: %(letters)s, failures: %(failed)s") % {
+        "letters": amounts.letters(fetched),
+        "failed": failed,
+    }
+    return Sparkline(tuple(bars), words)

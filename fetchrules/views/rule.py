@@ -1,0 +1,101 @@
+"""The page of one rule: new, copied or changed."""
+
+from dataclasses import replace
+
+from django.contrib import messages
+from django.contrib.auth.models import User
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import get_object_or_404, redirect, render
+from django.urls import reverse
+from django.utils import timezone
+from django.utils.translation import gettext as _
+from django.views.decorators.http import require_http_methods, require_POST
+
+from fetchrules import tasks
+from fetchrules.forms.rule import BLANK, RuleForm
+from fetchrules.ledger import runs
+from fetchrules.models import FetchRule, ServiceSettings
+from fetchrules.ruletext.spec import MASK, Rule
+from fetchrules.views import access, audit, changes
+from fetchrules.views.listing import with_state
+from fetchrules.views.preview import preview_of
+from fetchrules.views.rows import rows_of
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+def new(request: HttpRequest) -> HttpResponse:
+    """A new rule, or a copy of one."""
+    user = access.user_of(request)
+    if not access.edits_all(user) and _owned(user) >= ServiceSettings.current().owner_rules:
+        messages.error(request, _("You have as many rules as you may have."))
+        return redirect("rules")
+    start = BLANK
+    if copied := request.GET.get("copy", ""):
+        rules = access.editable_rules(user).filter(id=int(copied) if copied.isascii() and copied.isdigit() else 0)
+        start = replace(get_object_or_404(rules).as_rule(MASK), user="")
+    form = RuleForm(request.POST or None, rule=start, fixed_recipient=_fixed_recipient(user))
+    return _page(request, form, None)
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+def edit(request: HttpRequest, rule_id: int) -> HttpResponse:
+    """Change a rule."""
+    user = access.user_of(request)
+    rule = get_object_or_404(access.editable_rules(user), id=rule_id)
+    form = RuleForm(request.POST or None, rule=rule.as_rule(MASK), fixed_recipient=_fixed_recipient(user))
+    return _page(request, form, rule)
+
+
+@require_POST
+def preview(request: HttpRequest) -> HttpResponse:
+    """What stands beside the form, for what is being typed. Saves nothing."""
+    form = RuleForm(request.POST)
+    form.is_valid()
+    return render(request, "fetchrules/_preview.html", {"preview": preview_of(form.masked_draft(), _usual_interval())})
+
+
+def _page(request: HttpRequest, form: RuleForm, rule: FetchRule | None) -> HttpResponse:
+    if form.is_bound and form.is_valid():
+        try:
+            return _saved(request, changes.save(rule, form.draft(), access.user_of(request)), rule is None)
+        except changes.SourceTaken:
+            form.add_error("user", _("Another rule collects from this mailbox; two may share it only if both keep its mail."))
+    shown: Rule = form.masked_draft() if form.is_bound else form.rule
+    context = {
+        "form": form,
+        "rule": rule,
+        "preview": preview_of(shown, _usual_interval()),
+        "row": _row(rule),
+        "title": _("Rule: %(rule)s") % {"rule": f"{rule.user}@{rule.server}"} if rule else _("New rule"),
+    }
+    return render(request, "fetchrules/rule.html", context, status=200)
+
+
+def _saved(request: HttpRequest, rule: FetchRule, is_new: bool) -> HttpResponse:
+    audit.record(request, "rule_added" if is_new else "rule_changed", rule)
+    if "poll" in request.POST:
+        runs.ask_for_poll(FetchRule.objects.filter(id=rule.id), timezone.now())
+        tasks.wake()
+    if rule.enabled:
+        messages.success(request, _("Saved. The rule is in effect and is being polled now."))
+    else:
+        messages.success(request, _("Saved. The rule is off."))
+    return redirect(f"{reverse('rules')}#rule-{rule.id}")
+
+
+def _row(rule: FetchRule | None) -> object:
+    """The rule's row in the list, for its present state."""
+    return rows_of(list(with_state(FetchRule.objects.filter(id=rule.id))), timezone.now())[0] if rule else None
+
+
+def _fixed_recipient(user: User) -> str:
+    """An owner's own mailbox: he may deliver into no other."""
+    return "" if access.edits_all(user) else user.email
+
+
+def _owned(user: User) -> int:
+    return FetchRule.objects.filter(owner=user).count()
+
+
+def _usual_interval() -> int:
+    return ServiceSettings.current().interval

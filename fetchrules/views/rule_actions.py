@@ -1,0 +1,146 @@
+"""What the buttons of the list do: to one rule, or to all that are selected."""
+
+from django.contrib import messages
+from django.db.models import QuerySet
+from django.http import Http404, HttpRequest, HttpResponse
+from django.shortcuts import get_object_or_404, redirect, render
+from django.utils import timezone
+from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
+from django.views.decorators.http import require_http_methods, require_POST
+
+from fetchrules import tasks
+from fetchrules.ledger import runs
+from fetchrules.models import FetchRule, Letter, ServiceSettings
+from fetchrules.views import access, audit, changes
+from fetchrules.views.paths import back
+
+
+@require_POST
+def switch_on(request: HttpRequest, rule_id: int) -> HttpResponse:
+    """Switch a rule on."""
+    return _switch(request, access.editable_rules(access.user_of(request)).filter(id=rule_id), on=True)
+
+
+@require_POST
+def switch_off(request: HttpRequest, rule_id: int) -> HttpResponse:
+    """Switch a rule off."""
+    return _switch(request, access.editable_rules(access.user_of(request)).filter(id=rule_id), on=False)
+
+
+@require_POST
+def poll(request: HttpRequest, rule_id: int) -> HttpResponse:
+    """Poll a rule now; this also ends its pause."""
+    return _poll(request, access.runnable_rules(access.user_of(request)).filter(id=rule_id))
+
+
+@require_POST
+def pause(request: HttpRequest, rule_id: int) -> HttpResponse:
+    """Poll a rule no more until it is resumed."""
+    rules = _required(access.runnable_rules(access.user_of(request)).filter(id=rule_id))
+    runs.pause(rules, None)
+    _record(request, "rule_paused", rules)
+    return redirect(back(request))
+
+
+@require_POST
+def resume(request: HttpRequest, rule_id: int) -> HttpResponse:
+    """End a rule's pause."""
+    rules = _required(access.runnable_rules(access.user_of(request)).filter(id=rule_id))
+    runs.resume(rules, timezone.now())
+    tasks.wake()
+    _record(request, "rule_resumed", rules)
+    return redirect(back(request))
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+def delete(request: HttpRequest, rule_id: int) -> HttpResponse:
+    """Ask, then delete a rule."""
+    rule = get_object_or_404(access.editable_rules(access.user_of(request)), id=rule_id)
+    if request.method != "POST":
+        return _ask_to_delete(request, [rule])
+    return _delete(request, access.editable_rules(access.user_of(request)).filter(id=rule_id))
+
+
+@require_POST
+def bulk(request: HttpRequest) -> HttpResponse:
+    """One of the actions, on every rule that is selected. Deleting asks first."""
+    user, ids = access.user_of(request), [int(i) for i in request.POST.getlist("rule") if i.isascii() and i.isdigit()]
+    editable = access.editable_rules(user).filter(id__in=ids)
+    if not ids:
+        messages.warning(request, _("Select the rules first."))
+        return redirect(back(request))
+    match request.POST.get("do"):
+        case "on":
+            return _switch(request, editable, on=True)
+        case "off":
+            return _switch(request, editable, on=False)
+        case "poll":
+            return _poll(request, access.runnable_rules(user).filter(id__in=ids))
+        case "delete" if "sure" in request.POST:
+            return _delete(request, editable)
+        case "delete":
+            return _ask_to_delete(request, list(_required(editable)))
+        case _:
+            raise Http404
+
+
+def _switch(request: HttpRequest, rules: QuerySet[FetchRule], *, on: bool) -> HttpResponse:
+    rules = _required(rules)
+    _record(request, "rule_switched_on" if on else "rule_switched_off", rules.filter(enabled=not on))
+    try:
+        changed = changes.switch(rules, on)
+    except changes.SourceTaken:
+        messages.error(
+            request, _("Nothing was switched on: another rule reads the same remote mailbox and takes its mail away.")
+        )
+        return redirect(back(request))
+    if on:
+        words = ngettext(
+            "%(count)s rule switched on, polling now.", "%(count)s rules switched on, polling now.", changed
+        )
+    else:
+        words = ngettext("%(count)s rule switched off.", "%(count)s rules switched off.", changed)
+    messages.success(request, words % {"count": changed})
+    return redirect(back(request))
+
+
+def _poll(request: HttpRequest, rules: QuerySet[FetchRule]) -> HttpResponse:
+    rules = _required(rules)
+    asked = runs.ask_for_poll(rules, timezone.now())
+    tasks.wake()
+    _record(request, "rule_poll_asked", rules)
+    words = ngettext("%(count)s rule is being polled.", "%(count)s rules are being polled.", asked)
+    messages.success(request, words % {"count": asked})
+    return redirect(back(request))
+
+
+def _delete(request: HttpRequest, rules: QuerySet[FetchRule]) -> HttpResponse:
+    _record(request, "rule_deleted", rules)
+    deleted = changes.delete(list(rules))
+    messages.success(
+        request, ngettext("%(count)s rule deleted.", "%(count)s rules deleted.", deleted) % {"count": deleted}
+    )
+    return redirect(back(request))
+
+
+def _ask_to_delete(request: HttpRequest, rules: list[FetchRule]) -> HttpResponse:
+    context = {
+        "rules": rules,
+        "collected": Letter.objects.filter(source__in=[rule.source_id for rule in rules]).count(),
+        "next": back(request),
+        "journal_days": ServiceSettings.current().journal_days,
+    }
+    return render(request, "fetchrules/delete.html", context)
+
+
+def _required(rules: QuerySet[FetchRule]) -> QuerySet[FetchRule]:
+    """`rules`, if there is one at all; raises Http404."""
+    if not rules.exists():
+        raise Http404
+    return rules
+
+
+def _record(request: HttpRequest, what: str, rules: QuerySet[FetchRule]) -> None:
+    for rule in rules:
+        audit.record(request, what, rule)

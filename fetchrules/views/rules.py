@@ -1,0 +1,71 @@
+"""The list of rules, and its rows alone for a list that keeps itself up to date."""
+
+from django.contrib.auth.models import User
+from django.core.paginator import Paginator
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import render
+from django.utils import timezone
+from django.views.decorators.http import require_safe
+
+from fetchrules.views import access
+from fetchrules.views.listing import Choice, with_state
+from fetchrules.views.rows import rows_of
+from fetchrules.wording.states import RULE_SIGNS, RuleState
+
+PAGE_SIZES = (50, 100, 250)
+FILTERS = (
+    RuleState.FAILED,
+    RuleState.WAITING,
+    RuleState.RUNNING,
+    RuleState.QUEUED,
+    RuleState.PAUSED,
+    RuleState.NEVER,
+    RuleState.OFF,
+)
+
+
+@require_safe
+def index(request: HttpRequest) -> HttpResponse:
+    """The list."""
+    user = access.user_of(request)
+    rules = access.visible_rules(user)
+    choice = Choice.of(request.GET)
+    counts = choice.counts(rules)
+    paginator = Paginator(choice.listed(rules), _page_size(request))
+    paginator.count = counts.get(choice.state, 0) if choice.state else sum(counts.values())
+    page = paginator.get_page(request.GET.get("page"))
+    rows = rows_of(list(page), timezone.now())
+    context = {
+        "choice": choice,
+        "filters": [
+            (state, RULE_SIGNS[state], counts.get(state, 0))
+            for state in FILTERS
+            if state in counts or state is choice.state
+        ],
+        "total": sum(counts.values()),
+        "page": page,
+        "rows": rows,
+        "live": any(row.live for row in rows),
+    }
+    return render(request, "fetchrules/rules.html", context | _may(user))
+
+
+@require_safe
+def rows(request: HttpRequest) -> HttpResponse:
+    """The rows named by `ids`, as they are now."""
+    user = access.user_of(request)
+    ids = [int(number) for number in request.GET.get("ids", "").split(",") if number.isascii() and number.isdigit()]
+    rules = with_state(access.visible_rules(user).filter(id__in=ids[: max(PAGE_SIZES)]))
+    context = {"rows": rows_of(list(rules), timezone.now())}
+    return render(request, "fetchrules/_rows.html", context | _may(user))
+
+
+def _may(user: User) -> dict[str, bool]:
+    """What the reader may do with the rules that he sees: an owner sees his own only."""
+    owns = not access.sees_all(user)
+    return {"may_edit": owns or access.edits_all(user), "may_run": owns or access.runs_service(user)}
+
+
+def _page_size(request: HttpRequest) -> int:
+    asked = request.GET.get("per", "")
+    return int(asked) if asked in {str(size) for size in PAGE_SIZES} else PAGE_SIZES[0]

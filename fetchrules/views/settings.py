@@ -1,0 +1,26 @@
+"""The page of the service's settings."""
+
+from django.conf import settings
+from django.contrib import messages
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect, render
+from django.utils.translation import gettext as _
+from django.views.decorators.http import require_http_methods
+
+from fetchrules.forms.settings import SettingsForm
+from fetchrules.models import ServiceSettings
+from fetchrules.views import access, audit
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+@access.administrators_only
+def edit(request: HttpRequest) -> HttpResponse:
+    """Show and change them."""
+    form = SettingsForm(request.POST or None, instance=ServiceSettings.current())
+    if form.is_bound and form.is_valid():
+        if form.has_changed():
+            form.instance.save(update_fields=form.changed_data)
+            audit.record(request, "settings_changed", detail=", ".join(form.changed_data))
+        messages.success(request, _("Saved. Changes take effect at once."))
+        return redirect("settings")
+    return render(request, "fetchrules/settings.html", {"form": form, "delivery": settings.UTM_MAIL_DELIVERY})

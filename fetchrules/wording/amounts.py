@@ -1,0 +1,62 @@
+"""Numbers in words: octets, counts, durations."""
+
+from datetime import timedelta
+
+from django.utils.formats import number_format
+from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
+
+_STEP = 1024
+
+
+def count(number: int) -> str:
+    """`number` with its thousands apart."""
+    return str(number_format(number, force_grouping=True))
+
+
+def octets(number: int) -> str:
+    """`number` of octets as people say it: 512 B, 120 KB, 1.4 MB, 2 GB."""
+    if number < _STEP:
+        return _("%(number)s B") % {"number": number}
+    value = float(number) / _STEP
+    unit = _("%(number)s KB")
+    for larger in (_("%(number)s MB"), _("%(number)s GB")):
+        if value >= 999.5:
+            value /= _STEP
+            unit = larger
+    shown = round(value, 1) if value < 9.95 else float(round(value))
+    return unit % {"number": number_format(shown, 0 if shown.is_integer() else 1)}
+
+
+def letters(number: int) -> str:
+    """`number` letters."""
+    return ngettext("%(count)s letter", "%(count)s letters", number) % {"count": count(number)}
+
+
+def rules(number: int) -> str:
+    """`number` rules."""
+    return ngettext("%(count)s rule", "%(count)s rules", number) % {"count": count(number)}
+
+
+def minutes(number: int) -> str:
+    """`number` minutes, as an interval: whole hours and days where they fit."""
+    if number and number % 1440 == 0:
+        return ngettext("%(count)s day", "%(count)s days", number // 1440) % {"count": number // 1440}
+    if number and number % 60 == 0:
+        return _("%(count)s h") % {"count": number // 60}
+    return _("%(count)s min") % {"count": number}
+
+
+def duration(span: timedelta) -> str:
+    """How long something took, to two units."""
+    seconds = span.total_seconds()
+    if seconds < 1:
+        return _("%(count)s ms") % {"count": max(0, round(seconds * 1000))}
+    if seconds < 10:
+        return _("%(count)s s") % {"count": number_format(round(seconds, 1), 1)}
+    whole = round(seconds)
+    if whole < 60:
+        return _("%(count)s s") % {"count": whole}
+    if whole < 3600:
+        return _("%(minutes)s min %(seconds)s s") % {"minutes": whole // 60, "seconds": whole % 60}
+    return _("%(hours)s h %(minutes)s min") % {"hours": whole // 3600, "minutes": whole % 3600 // 60}

@@ -1,0 +1,36 @@
+"""The words of the audit."""
+
+from collections.abc import Mapping
+
+from django.utils.translation import gettext_lazy as _
+
+EVENTS = {
+    "rule_added": _("rule added"),
+    "rule_changed": _("rule changed"),
+    "rule_deleted": _("rule deleted"),
+    "rule_switched_on": _("rule switched on"),
+    "rule_switched_off": _("rule switched off"),
+    "rule_poll_asked": _("poll asked for"),
+    "rule_paused": _("rule paused"),
+    "rule_resumed": _("rule resumed"),
+    "run_stop_asked": _("asked to stop a poll"),
+    "text_applied": _("rule text applied"),
+    "text_undone": _("change of the text undone"),
+    "passwords_exported": _("passwords exported"),
+    "letters_retried": _("letters to be tried again"),
+    "letters_passed_over": _("letters passed over"),
+    "settings_changed": _("settings changed"),
+    "service_started": _("service started"),
+    "service_stopped": _("service stopped"),
+    "password_changed": _("own password changed"),
+}
+
+
+def describe(what: str) -> str:
+    """The event in words; one of a later version by its stable name."""
+    return str(EVENTS.get(what, what))
+
+
+def details(detail: Mapping[str, object]) -> str:
+    """What an entry says beside its event, in one line."""
+    return ", ".join(f"{name}: {value}" for name, value in detail.items())

@@ -1,0 +1,156 @@
+"""What went wrong, in words, and what to do about it. One entry for each code of `fetchrules.errors`."""
+
+from dataclasses import dataclass
+
+from django.utils.functional import Promise
+from django.utils.translation import gettext_lazy
+
+from fetchrules.wording.providers import provider_of
+
+
+@dataclass(frozen=True, slots=True)
+class Failure:
+    """A failure as people read it. `help_url` leads to the mail service's own page; `passes`: it usually mends itself."""
+
+    title: str
+    remedy: str
+    help_url: str = ""
+    passes: bool = False
+
+
+@dataclass(frozen=True, slots=True)
+class _Entry:
+    title: str | Promise
+    remedy: str | Promise
+    passes: bool = False
+
+
+FAILURES: dict[str, _Entry] = {
+    "failed": _Entry(
+        gettext_lazy("The poll failed"),
+        gettext_lazy("Look at the run in the journal; the reason is there."),
+    ),
+    "host_not_found": _Entry(
+        gettext_lazy("Server not found"),
+        gettext_lazy("Check the server's name, and that this machine can resolve names."),
+    ),
+    "connect_failed": _Entry(
+        gettext_lazy("Cannot connect"),
+        gettext_lazy("Check server, port and encryption, and that no firewall stands in between."),
+    ),
+    "target_forbidden": _Entry(
+        gettext_lazy("Connecting there is not allowed"),
+        gettext_lazy(
+            "Rules of mailbox owners may use public mail servers on mail ports only; an administrator can allow a network."
+        ),
+    ),
+    "timed_out": _Entry(
+        gettext_lazy("Timed out"),
+        gettext_lazy(
+            "The server did not answer in time. It is tried again by itself; if it stays so, check server and port."
+        ),
+        passes=True,
+    ),
+    "connection_lost": _Entry(
+        gettext_lazy("Connection lost"),
+        gettext_lazy("The server broke off. Nothing is lost; the next poll goes on from there."),
+        passes=True,
+    ),
+    "tls_failed": _Entry(
+        gettext_lazy("No encrypted connection"),
+        gettext_lazy("The TLS handshake failed: check that encryption and port belong together (SSL/TLS: 995 or 993)."),
+    ),
+    "tls_unavailable": _Entry(
+        gettext_lazy("The server offers no encryption"),
+        gettext_lazy(
+            "Nothing was sent, since encryption was demanded or seen here before. Try SSL/TLS; if it is meant to be so, choose no encryption."
+        ),
+    ),
+    "certificate_rejected": _Entry(
+        gettext_lazy("Certificate rejected"),
+        gettext_lazy(
+            "It has expired, is another server's, or comes from an unknown issuer. Test the connection: you can pin the certificate there."
+        ),
+    ),
+    "certificate_changed": _Entry(
+        gettext_lazy("Certificate changed"),
+        gettext_lazy(
+            "It is not the pinned one, or no longer verifies. If the server's owner has renewed it, pin the new one; otherwise somebody may be listening."
+        ),
+    ),
+    "login_refused": _Entry(
+        gettext_lazy("Wrong login or password"),
+        gettext_lazy(
+            "Enter the password again. Many mail services want an app password, and POP3 or IMAP allowed in their settings."
+        ),
+    ),
+    "mailbox_busy": _Entry(
+        gettext_lazy("Mailbox busy"),
+        gettext_lazy("Another mail program holds the mailbox. It usually passes by itself."),
+        passes=True,
+    ),
+    "login_delay": _Entry(
+        gettext_lazy("The server asks to wait"),
+        gettext_lazy("It limits how often one may log in. If it happens often, make the interval longer."),
+        passes=True,
+    ),
+    "server_temporary": _Entry(
+        gettext_lazy("The server has a temporary fault"),
+        gettext_lazy("It says so itself. It is tried again later."),
+        passes=True,
+    ),
+    "server_refused": _Entry(
+        gettext_lazy("The server refused"),
+        gettext_lazy("It answered with an error; what it said stands in the journal. It is tried again later."),
+    ),
+    "protocol_error": _Entry(
+        gettext_lazy("The server does not speak the protocol"),
+        gettext_lazy("Check that the port belongs to the protocol: another service may be listening there."),
+    ),
+    "no_unique_ids": _Entry(
+        gettext_lazy("The server cannot tell letters apart"),
+        gettext_lazy(
+            "Without UIDL, letters cannot be left on the server: they would arrive again at each poll. Switch keep off, or use IMAP."
+        ),
+    ),
+    "password_unreadable": _Entry(
+        gettext_lazy("The stored password cannot be read"),
+        gettext_lazy("Its key is missing, or the rule was copied from elsewhere. Enter the password again."),
+    ),
+    "delivery_failed": _Entry(
+        gettext_lazy("Not delivered"),
+        gettext_lazy("The local mailbox does not take the letter now; it stays on the server and is tried again."),
+    ),
+    "disk_full": _Entry(
+        gettext_lazy("No room left"),
+        gettext_lazy("The disk or the mailbox's quota is full. Letters stay on the server until there is room."),
+    ),
+    "mailbox_unwritable": _Entry(
+        gettext_lazy("The local mailbox cannot be written to"),
+        gettext_lazy("Check the directory's owner and permissions. Letters stay on the server."),
+    ),
+    "maildir_replaced": _Entry(
+        gettext_lazy("The local mailbox is not the one known before"),
+        gettext_lazy(
+            "Is its disk mounted? Nothing is delivered or deleted until it is back, or until you confirm that this is the right one."
+        ),
+    ),
+    "recipient_invalid": _Entry(
+        gettext_lazy("No such local mailbox is possible"),
+        gettext_lazy("Correct the local mailbox's address in the rule."),
+    ),
+    "run_overtaken": _Entry(
+        gettext_lazy("Interrupted"),
+        gettext_lazy("The rule was changed, or the run took too long: it is done again."),
+        passes=True,
+    ),
+}
+
+
+def describe(code: str, host: str = "") -> Failure:
+    """The failure `code` at the server `host`, in the reader's language. A code of a later version is told as a failed poll."""
+    entry = FAILURES.get(code, FAILURES["failed"])
+    provider = provider_of(host) if code == "login_refused" else None
+    if provider:
+        return Failure(str(entry.title), str(provider.login), provider.help_url)
+    return Failure(str(entry.title), str(entry.remedy), passes=entry.passes)

@@ -1,0 +1,57 @@
+"""The words of the journal: stages of a poll, what became of a letter, why one was left alone."""
+
+from django.utils.translation import gettext_lazy as _
+
+from fetchrules.models import Letter, Run
+
+CAUSES = {
+    Run.Cause.SCHEDULE.value: _("schedule"),
+    Run.Cause.BY_HAND.value: _("by hand"),
+    Run.Cause.SAVED.value: _("rule saved"),
+    Run.Cause.COMMAND.value: _("command line"),
+}
+
+STAGES = {
+    "connect": _("Connected, logged in"),
+    "list": _("Listing read"),
+    "recover": _("Interrupted deliveries finished"),
+    "flush": _("Old letters deleted on the server"),
+    "fetch": _("Letters fetched and delivered"),
+    "delete": _("Letters deleted on the server"),
+    "quit": _("Session ended"),
+}
+
+LEFT = {
+    "seen": _("collected before"),
+    "too_large": _("larger than the limit"),
+    "fetchlimit": _("put off to the next poll by fetchlimit"),
+    "held": _("cannot be collected; tried once a day"),
+    "passed": _("passed over by hand"),
+    "in_hand": _("being delivered"),
+    "doubt": _("not certain to be the same letter: kept"),
+}
+
+LETTER_STATES = {
+    Letter.State.READY.value: (_("being delivered"), "clock", "run"),
+    Letter.State.SENDING.value: (_("being sent"), "clock", "run"),
+    Letter.State.DELIVERED.value: (_("delivered"), "check", "good"),
+    Letter.State.HELD.value: (_("cannot be collected"), "alert", "warn"),
+    Letter.State.PASSED.value: (_("passed over"), "minus", "idle"),
+}
+
+FATES = {
+    Letter.Fate.KEPT.value: _("stays on the server"),
+    Letter.Fate.WANTED.value: _("to be deleted on the server"),
+    Letter.Fate.SENT.value: _("deletion not confirmed, asked for again at the next poll"),
+    Letter.Fate.DELETED.value: _("deleted on the server"),
+}
+
+
+def stage(name: str) -> str:
+    """A stage in words; one of a later version by its stable name."""
+    return str(STAGES.get(name, name))
+
+
+def left(reason: str) -> str:
+    """Why a letter was left alone."""
+    return str(LEFT.get(reason, reason))

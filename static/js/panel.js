@@ -1,0 +1,53 @@
+// For every page: menus that close, "select all", and a strip that stays true.
+
+document.addEventListener("click", (event) => {
+  for (const menu of document.querySelectorAll("details.menu[open]")) {
+    if (!menu.contains(event.target)) menu.open = false;
+  }
+});
+
+document.addEventListener("keydown", (event) => {
+  if (event.key !== "Escape") return;
+  const menu = document.querySelector("details.menu[open]");
+  if (menu) {
+    menu.open = false;
+    menu.querySelector("summary").focus();
+  }
+});
+
+document.addEventListener("change", (event) => {
+  const all = event.target.closest("[data-all]");
+  if (all) {
+    for (const box of document.querySelectorAll(`input[name="${all.dataset.all}"]`)) box.checked = all.checked;
+  }
+  for (const master of document.querySelectorAll("[data-all]")) {
+    const boxes = [...document.querySelectorAll(`input[name="${master.dataset.all}"][type=checkbox]`)];
+    const picked = boxes.filter((box) => box.checked).length;
+    master.checked = picked > 0 && picked === boxes.length;
+    master.indeterminate = picked > 0 && picked < boxes.length;
+    const words = master.parentElement.querySelector("[data-picked]");
+    if (words) {
+      words.dataset.plain ??= words.textContent;
+      words.textContent = picked ? `${words.dataset.picked} ${picked}` : words.dataset.plain;
+    }
+  }
+});
+
+document.querySelector("#error-summary")?.focus();
+
+const STRIP_SECONDS = 10;
+
+async function refreshStrip() {
+  const strip = document.querySelector("#strip");
+  if (!strip || document.hidden || strip.contains(document.activeElement)) return;
+  const answer = await fetch(strip.dataset.url, { headers: { "X-Requested-With": "fetch" } }).catch(() => null);
+  if (!answer?.ok || answer.redirected) return;
+  const fresh = new DOMParser().parseFromString(await answer.text(), "text/html").querySelector("#strip");
+  if (!fresh) return;
+  const next = fresh.querySelector("input[name=next]");
+  if (next) next.value = location.pathname + location.search;
+  const words = (element) => element.textContent.replace(/\s+/g, " ");
+  if (words(fresh) !== words(strip)) strip.replaceWith(fresh);
+}
+
+setInterval(refreshStrip, STRIP_SECONDS * 1000);
