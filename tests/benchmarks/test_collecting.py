@@ -66,8 +66,8 @@ def test_it_collects_a_mailbox(
             before = perf_counter()
             subprocess.run(command_of(job), check=False, capture_output=True, timeout=LIMIT_SECONDS)
             rows.append((name, perf_counter() - before))
-            arrived = dovecot.letters(job.recipient) if name == "fetchmail" else list((job.maildir / "new").iterdir())
-            assert len(arrived) == LETTERS, name
+            place = dovecot.maildir(job.recipient) if name == "fetchmail" else job.maildir
+            assert len(list((place / "new").iterdir())) == LETTERS, name
     print(f"\n{LETTERS} letters, {protocol.upper()}, round trip {round_trip} ms")
     for name, seconds in rows:
         print(f"  {name:24}{seconds:9.2f} s{seconds / rows[1][1]:9.1f} ×")
