@@ -10,7 +10,7 @@ Found = TypeVar("Found")
 _PAUSE_SECONDS = 0.05
 
 
-def until(look: Callable[[], Found], seconds: float = 30.0) -> Found:
+def until(look: Callable[[], Found | None], seconds: float = 30.0) -> Found:
     """What `look` gives as soon as that is true; raises TimeoutError with what it gave last."""
     pause, deadline = Event(), monotonic() + seconds
     while not (found := look()):

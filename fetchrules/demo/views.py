@@ -1,0 +1,79 @@
+"""«What arrived»: the letters in the demonstration's local mailboxes, read from the Maildirs themselves."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+from django.conf import settings
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import render
+from django.utils import timezone
+from django.views.decorators.http import require_safe
+
+from fetchrules.delivery.target import PathTemplate
+from fetchrules.errors import RecipientInvalid
+from fetchrules.letterhead import Letterhead, read_letterhead
+from fetchrules.views import access
+
+SHOWN = 12
+"""Letters of each mailbox, the newest."""
+HEAD = 16 * 1024
+
+
+@dataclass(frozen=True, slots=True)
+class Arrived:
+    """A letter in a Maildir."""
+
+    head: Letterhead
+    size: int
+    at: datetime
+
+
+@dataclass(frozen=True, slots=True)
+class LocalMailbox:
+    """One recipient's Maildir. `more`: how many letters lie there beside those shown."""
+
+    recipient: str
+    path: Path
+    letters: tuple[Arrived, ...]
+    more: int
+
+
+@require_safe
+def arrivals(request: HttpRequest) -> HttpResponse:
+    """The whole page."""
+    return render(request, "fetchrules/demo.html", {"mailboxes": list(_mailboxes(request))})
+
+
+@require_safe
+def live(request: HttpRequest) -> HttpResponse:
+    """Its changing part alone."""
+    return render(request, "fetchrules/_arrivals.html", {"mailboxes": list(_mailboxes(request))})
+
+
+def _mailboxes(request: HttpRequest) -> Iterator[LocalMailbox]:
+    """Of the rules that the reader may watch, in their order."""
+    rules = access.visible_rules(access.user_of(request)).order_by("position").values_list("recipient", flat=True)
+    for recipient in dict.fromkeys(rules):
+        try:
+            path = PathTemplate(settings.UTM_MAIL_DELIVERY.removeprefix("maildir:")).place(recipient).path
+        except (RecipientInvalid, ValueError):
+            continue  # a rule that cannot be delivered says so in the list of rules
+        files = sorted(_files(path), key=lambda file: file.name, reverse=True)
+        yield LocalMailbox(recipient, path, tuple(map(_read, files[:SHOWN])), max(0, len(files) - SHOWN))
+
+
+def _files(maildir: Path) -> Iterator[Path]:
+    for part in ("new", "cur"):
+        if (maildir / part).is_dir():
+            yield from (maildir / part).iterdir()
+
+
+def _read(file: Path) -> Arrived:
+    with file.open("rb") as letter:
+        head = letter.read(HEAD)
+    stat = file.stat()
+    return Arrived(
+        read_letterhead(head), stat.st_size, datetime.fromtimestamp(stat.st_mtime, timezone.get_current_timezone())
+    )
