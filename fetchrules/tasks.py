@@ -8,6 +8,7 @@ from django.db import transaction
 from django.utils import timezone
 from kombu.exceptions import OperationalError
 
+from fetchrules import incidents
 from fetchrules.housekeeping import tidy
 from fetchrules.ledger import runs
 from fetchrules.poll.run import poll
@@ -35,6 +36,12 @@ def poll_run(run_id: int) -> None:
 def housekeeping() -> None:
     """Remove what is past its time, mend what should not need it."""
     tidy(timezone.now())
+
+
+@shared_task
+def watch() -> None:
+    """Tell people of incidents that began or ended."""
+    incidents.watch(timezone.now())
 
 
 def wake() -> None:

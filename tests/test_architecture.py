@@ -22,7 +22,7 @@ LAYERS: tuple[frozenset[str], ...] = (
     frozenset({"models"}),
     frozenset({"secrets", "sources", "heartbeat", "wording"}),
     frozenset({"ledger", "accounts", "destinations"}),
-    frozenset({"poll", "housekeeping"}),
+    frozenset({"poll", "housekeeping", "incidents"}),
     frozenset({"tasks"}),
     frozenset({"rulebook"}),
     frozenset({"forms"}),

@@ -17,6 +17,7 @@ app.config_from_object("django.conf:settings", namespace="CELERY")
 app.autodiscover_tasks(["fetchrules"])
 app.conf.beat_schedule = {
     "dispatch": {"task": "fetchrules.tasks.dispatch", "schedule": TICK_SECONDS, "options": {"expires": 30}},
+    "watch": {"task": "fetchrules.tasks.watch", "schedule": 60, "options": {"expires": 60}},
     "housekeeping": {"task": "fetchrules.tasks.housekeeping", "schedule": 600, "options": {"expires": 600}},
 }
 

@@ -1,6 +1,7 @@
 """The only reader of the environment. `NAME_FILE` may name a file that holds the value of `NAME`."""
 
 import os
+import socket
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -28,6 +29,8 @@ class Environment:
     behind_proxy: bool
     time_zone: str
     demo: bool
+    alert_smtp: str
+    alert_from: str
 
 
 def read(name: str, default: str = "") -> str:
@@ -57,6 +60,8 @@ def environment() -> Environment:
         concurrency=_positive("UTM_MAIL_CONCURRENCY", 64),
         insecure_http=_boolean("UTM_MAIL_INSECURE_HTTP"),
         behind_proxy=_boolean("UTM_MAIL_BEHIND_PROXY"),
+        alert_smtp=read("UTM_MAIL_ALERT_SMTP", "smtp://localhost:25"),
+        alert_from=read("UTM_MAIL_ALERT_FROM", f"utm-mail@{socket.getfqdn()}"),
         time_zone=read("UTM_MAIL_TIME_ZONE", "Europe/Moscow"),
         demo=demo,
     )

@@ -8,6 +8,7 @@ from django.utils.translation import gettext_lazy as _
 from fetchrules.private_file import read_or_make
 from utm_mail.database import database
 from utm_mail.env import environment
+from utm_mail.mail import mail_server
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 ENV = environment()
@@ -73,6 +74,7 @@ LOGOUT_REDIRECT_URL = "login"
 
 LANGUAGE_CODE = "ru"
 LANGUAGES = [("ru", _("Russian")), ("en", _("English"))]
+LOCALE_PATHS = [BASE_DIR / "fetchrules" / "locale"]
 USE_I18N = True
 USE_TZ = True
 TIME_ZONE = ENV.time_zone
@@ -104,6 +106,12 @@ UTM_MAIL_DELIVERY = ENV.delivery
 UTM_MAIL_KEYS = ENV.keys
 UTM_MAIL_REDIS_URL = ENV.redis_url
 UTM_MAIL_CONCURRENCY = ENV.concurrency
+
+# Notices of incidents.
+EMAIL_BACKEND = "django.core.mail.backends.smtp.EmailBackend"
+EMAIL_TIMEOUT = 20
+DEFAULT_FROM_EMAIL = ENV.alert_from
+globals().update(mail_server(ENV.alert_smtp))
 
 # Celery: the queue holds wake-ups only; the database holds what is due.
 CELERY_BROKER_URL = ENV.redis_url or "memory://localhost/"

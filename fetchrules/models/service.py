@@ -8,6 +8,8 @@ from django.db.models import F, Q
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
+from fetchrules.models.rule import FetchRule
+
 
 class Revision(models.Model):
     """The rule text as it was after one change, passwords masked; the passwords themselves are sealed beside it, for undo."""
@@ -47,6 +49,33 @@ class AuditEntry(models.Model):
 
     def __str__(self) -> str:
         return f"{self.at:%Y-%m-%d %H:%M} {self.who} {self.what}"
+
+
+class Incident(models.Model):
+    """A time in which a rule did not collect. It is told once when it opens and once when it closes, however long it lasts."""
+
+    class Kind(models.TextChoices):
+        FAILING = "failing", _("its polls fail one after another")
+        STARVED = "starved", _("it has not succeeded for long")
+
+    rule = models.ForeignKey(FetchRule, models.CASCADE, related_name="incidents")
+    kind = models.CharField(max_length=7, choices=Kind.choices)
+    error = models.CharField(max_length=32, blank=True, default="")
+    opened_at = models.DateTimeField()
+    closed_at = models.DateTimeField(null=True, blank=True)
+    told_at = models.DateTimeField(null=True, blank=True)
+    told_end_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        verbose_name = _("incident")
+        verbose_name_plural = _("incidents")
+        ordering: ClassVar = ["-opened_at", "-id"]
+        constraints: ClassVar = [
+            models.UniqueConstraint(fields=["rule"], condition=Q(closed_at=None), name="one_open_incident_per_rule"),
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.rule} {self.opened_at:%Y-%m-%d %H:%M}"
 
 
 class Heartbeat(models.Model):

@@ -19,7 +19,7 @@ from fetchrules.models import FetchRule, Run
 from fetchrules.policy import Plan, Why
 from fetchrules.poll import STOPPING
 from fetchrules.poll.run import Result, dry_run, poll
-from fetchrules.wording.failures import explain
+from fetchrules.wording.failures import describe
 
 Row = dict[str, object]
 
@@ -127,7 +127,7 @@ def _row(rule: FetchRule, result: Result) -> Row:
 
 
 def _error(error: FetchError, rule: FetchRule) -> dict[str, str]:
-    words = explain(error.code, error.detail, rule.server)
+    words = describe(error.code, rule.server)
     return {"code": error.code, "detail": error.detail, "message": str(words.title), "remedy": str(words.remedy)}
 
 

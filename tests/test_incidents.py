@@ -1,0 +1,159 @@
+"""One notice when mail is no longer collected, one when it is again, none in between."""
+
+import json
+from collections.abc import Callable, Iterator
+from datetime import timedelta
+from http.server import BaseHTTPRequestHandler, HTTPServer
+from threading import Thread
+from typing import Any
+
+import pytest
+from django.core import mail
+from django.utils import timezone
+from pytest_django import Settings
+
+from fetchrules import incidents
+from fetchrules.models import FetchRule, Incident, Pause, ServiceSettings
+
+pytestmark = pytest.mark.django_db
+
+MakeRule = Callable[..., FetchRule]
+NOW = timezone.now()
+MINUTE, DAY = timedelta(minutes=1), timedelta(days=1)
+
+
+@pytest.fixture(autouse=True)
+def service() -> ServiceSettings:
+    ServiceSettings.current()
+    ServiceSettings.objects.update(
+        alert_addresses="postmaster@mydomain.ru", alert_after_failures=3, alert_after_hours=24
+    )
+    return ServiceSettings.current()
+
+
+@pytest.fixture
+def webhook() -> Iterator[tuple[str, list[dict[str, Any]]]]:
+    """An address to post to, and what was posted there."""
+    received: list[dict[str, Any]] = []
+
+    class Receiver(BaseHTTPRequestHandler):
+        def do_POST(self) -> None:
+            received.append(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
+            self.send_response(204)
+            self.end_headers()
+
+        def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 -- the library's signature
+            """Keep the output clean."""
+
+    with HTTPServer(("127.0.0.1", 0), Receiver) as server:
+        Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_address[1]}/", received
+        server.shutdown()
+
+
+def subjects() -> list[str]:
+    return [message.subject for message in mail.outbox]
+
+
+def failing(make_rule: MakeRule, **columns: Any) -> FetchRule:
+    return make_rule(failures=3, last_error="login_refused", last_success_at=NOW, **columns)
+
+
+def test_it_tells_once_when_a_rule_fails_and_once_when_it_recovers(make_rule: MakeRule) -> None:
+    rule = failing(make_rule, user="petrov")
+    for minutes in range(3):
+        incidents.watch(NOW + minutes * MINUTE)
+    assert subjects() == ["Почта не собирается: petrov@mailserver.ru → i.petrov@mydomain.ru"]
+    assert "Неверный логин или пароль" in mail.outbox[0].body
+
+    FetchRule.objects.filter(pk=rule.pk).update(failures=0, last_error="")
+    for minutes in range(3):
+        incidents.watch(NOW + minutes * MINUTE)
+    assert subjects()[1:] == ["Почта снова собирается: petrov@mailserver.ru → i.petrov@mydomain.ru"]
+
+
+def test_it_keeps_quiet_about_a_failure_or_two(make_rule: MakeRule) -> None:
+    make_rule(failures=2, last_error="timed_out", last_success_at=NOW)
+    incidents.watch(NOW)
+    assert subjects() == []
+
+
+def test_it_tells_of_a_rule_that_gave_up_at_once(make_rule: MakeRule) -> None:
+    make_rule(failures=1, pause=Pause.FAILURE, last_error="certificate_changed", last_success_at=NOW)
+    incidents.watch(NOW)
+    assert len(subjects()) == 1
+
+
+@pytest.mark.parametrize("columns", [{"last_success_at": NOW - DAY - MINUTE}, {"created_at": NOW - DAY - MINUTE}])
+def test_it_tells_of_a_rule_without_success_for_long(make_rule: MakeRule, columns: dict[str, Any]) -> None:
+    make_rule(**columns)
+    incidents.watch(NOW)
+    assert [incident.kind for incident in Incident.objects.all()] == ["starved"]
+    assert "давно не было успешного опроса" in mail.outbox[0].body
+
+
+@pytest.mark.parametrize("columns", [{"enabled": False}, {"pause": Pause.BY_HAND, "failures": 0}])
+def test_it_does_not_miss_what_was_switched_off(make_rule: MakeRule, columns: dict[str, Any]) -> None:
+    make_rule(last_success_at=NOW - 9 * DAY, **columns)
+    incidents.watch(NOW)
+    assert subjects() == []
+
+
+def test_it_does_not_call_switching_off_a_recovery(make_rule: MakeRule) -> None:
+    failing(make_rule)
+    incidents.watch(NOW)
+    FetchRule.objects.update(enabled=False)
+    incidents.watch(NOW)
+    assert len(subjects()) == 1
+    assert not Incident.objects.filter(closed_at=None).exists()
+
+
+def test_it_opens_nothing_while_the_service_is_stopped(make_rule: MakeRule) -> None:
+    ServiceSettings.objects.update(running=False)
+    make_rule(last_success_at=NOW - 9 * DAY)
+    incidents.watch(NOW)
+    assert subjects() == []
+
+
+def test_it_writes_one_digest_when_many_fail_together(make_rule: MakeRule) -> None:
+    for _ in range(60):
+        failing(make_rule)
+    incidents.watch(NOW)
+    assert subjects() == ["Не собирается почта 60 ящиков"]
+    assert mail.outbox[0].body.endswith("и ещё 10")
+
+
+def test_it_tries_again_when_the_notice_could_not_be_sent(make_rule: MakeRule, settings: Settings) -> None:
+    failing(make_rule)
+    settings.EMAIL_BACKEND = "django.core.mail.backends.smtp.EmailBackend"
+    settings.EMAIL_HOST, settings.EMAIL_PORT = "127.0.0.1", 1
+    incidents.watch(NOW)
+    assert Incident.objects.get().told_at is None
+    settings.EMAIL_BACKEND = "django.core.mail.backends.locmem.EmailBackend"
+    incidents.watch(NOW)
+    assert len(subjects()) == 1
+
+
+def test_it_posts_the_same_to_a_webhook(make_rule: MakeRule, webhook: tuple[str, list[dict[str, Any]]]) -> None:
+    url, received = webhook
+    ServiceSettings.objects.update(alert_webhook=url, alert_addresses="")
+    rule = failing(make_rule, user="petrov")
+    incidents.watch(NOW)
+    assert [began["rule"] for began in received[0]["began"]] == [rule.id]
+    assert received[0]["text"].startswith("Почта не собирается: petrov@mailserver.ru")
+    assert "petrovpasswd" not in json.dumps(received)
+
+
+def test_it_never_opens_a_file_by_way_of_a_webhook(make_rule: MakeRule) -> None:
+    ServiceSettings.objects.update(alert_webhook="file:///etc/passwd")
+    failing(make_rule)
+    incidents.watch(NOW)
+    assert Incident.objects.get().told_at is None
+
+
+def test_it_tells_of_a_second_incident_after_the_first(make_rule: MakeRule) -> None:
+    failing(make_rule)
+    for failures in (3, 0, 3):
+        FetchRule.objects.update(failures=failures)
+        incidents.watch(NOW)
+    assert len(subjects()) == 3
