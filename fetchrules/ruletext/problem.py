@@ -51,6 +51,26 @@ class Code(StrEnum):
     TOO_MANY_FOLDERS = "too_many_folders"
     SOURCE_TAKEN = "source_taken"
 
+    PASSWORD_NEEDED = "password_needed"  # noqa: S105 (a code, not a password)
+    PASSWORD_AMBIGUOUS = "password_ambiguous"  # noqa: S105 (a code, not a password)
+    SOURCE_TAKEN_ELSEWHERE = "source_taken_elsewhere"
+    RECIPIENT_NOT_LOCAL = "recipient_not_local"
+    RECIPIENT_NOT_YOURS = "recipient_not_yours"
+
+    FOREIGN_UNEXPECTED = "foreign_unexpected"
+    FOREIGN_VALUE_MISSING = "foreign_value_missing"
+    FOREIGN_DEFAULTS_LATE = "foreign_defaults_late"
+    JSON_INVALID = "json_invalid"
+    JSON_NO_RULES = "json_no_rules"
+    JSON_VERSION = "json_version"
+    JSON_FIELD_UNKNOWN = "json_field_unknown"
+    JSON_FIELD_MISSING = "json_field_missing"
+    JSON_VALUE_INVALID = "json_value_invalid"
+    CSV_COLUMN_MISSING = "csv_column_missing"
+    CSV_ROW_INVALID = "csv_row_invalid"
+    CSV_VALUE_INVALID = "csv_value_invalid"
+    CSV_PASSWORD_INVALID = "csv_password_invalid"  # noqa: S105 (a code, not a password)
+
     OPTION_TWICE = "option_twice"
     KEEP_FETCHALL = "keep_fetchall"
     NOKEEP_FLUSH = "nokeep_flush"
@@ -58,6 +78,11 @@ class Code(StrEnum):
     OPTION_IDLE = "option_idle"
     PORT_UNUSUAL = "port_unusual"
     PASSWORD_IN_COMMENT = "password_in_comment"  # noqa: S105 (a code, not a password)
+    FOREIGN_NOT_MAPPED = "foreign_not_mapped"
+    FOREIGN_LEFT_OUT = "foreign_left_out"
+    FOREIGN_COMMENT_LEFT_OUT = "foreign_comment_left_out"
+    FOREIGN_INTERVAL = "foreign_interval"
+    FOREIGN_INTERVAL_UNKNOWN = "foreign_interval_unknown"
 
 
 WARNINGS = frozenset(
@@ -69,6 +94,11 @@ WARNINGS = frozenset(
         Code.OPTION_IDLE,
         Code.PORT_UNUSUAL,
         Code.PASSWORD_IN_COMMENT,
+        Code.FOREIGN_NOT_MAPPED,
+        Code.FOREIGN_LEFT_OUT,
+        Code.FOREIGN_COMMENT_LEFT_OUT,
+        Code.FOREIGN_INTERVAL,
+        Code.FOREIGN_INTERVAL_UNKNOWN,
     }
 )
 """The codes that do not stop a text from being applied."""

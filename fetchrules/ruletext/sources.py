@@ -2,7 +2,7 @@
 
 import functools
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from ipaddress import ip_address
 from typing import Generic, TypeVar
 
@@ -24,15 +24,20 @@ class Source:
     folder: str
 
 
-def sources_of(rule: Rule) -> Iterator[Source]:
-    """The remote mailboxes that `rule` reads: one, or as many as it names folders. A POP3 mailbox has no folder."""
+def account_of(rule: Rule) -> Source:
+    """The account that `rule` logs in to, whatever its folders."""
     standard = {DEFAULT_PORTS[rule.protocol, implicit] for implicit in (False, True)}
     port = 0 if rule.effective_port in standard else rule.effective_port
+    return Source(rule.protocol, host_key(rule.server), port, rule.user, "")
+
+
+def sources_of(rule: Rule) -> Iterator[Source]:
+    """The remote mailboxes that `rule` reads: one, or as many as it names folders. A POP3 mailbox has no folder."""
+    account = account_of(rule)
     folders = (rule.folders or (INBOX,)) if rule.protocol is Protocol.IMAP else ("",)
     for folder in folders:
         # RFC 3501, 5.1: INBOX alone is the same name in any case.
-        name = INBOX if folder.upper() == INBOX else folder
-        yield Source(rule.protocol, host_key(rule.server), port, rule.user, name)
+        yield replace(account, folder=INBOX if folder.upper() == INBOX else folder)
 
 
 @functools.lru_cache(maxsize=4096)

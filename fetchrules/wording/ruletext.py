@@ -49,6 +49,17 @@ _TEXTS: dict[Code, str] = {
     Code.SOURCE_TAKEN: gettext_noop(
         "the rule in line %(other)s collects from the same remote mailbox; two rules may share one only if both say “keep”"
     ),
+    Code.PASSWORD_NEEDED: gettext_noop(
+        "the password is needed: the rule is new, or its server, login or protection was changed"
+    ),
+    Code.PASSWORD_AMBIGUOUS: gettext_noop(
+        "the password is needed: several rules collect with this login, and their stored passwords differ"
+    ),
+    Code.SOURCE_TAKEN_ELSEWHERE: gettext_noop(
+        "a rule that is not in this text collects from the same remote mailbox; two may share one only if both say “keep”"
+    ),
+    Code.RECIPIENT_NOT_LOCAL: gettext_noop("the domain of the local mailbox is not one of the local domains"),
+    Code.RECIPIENT_NOT_YOURS: gettext_noop("your rules may only deliver into your own mailbox"),
     Code.FOREIGN_UNEXPECTED: gettext_noop("this was not expected here; a value with a blank in it goes in quotes"),
     Code.FOREIGN_VALUE_MISSING: gettext_noop("a value was expected behind “%(word)s”"),
     Code.FOREIGN_DEFAULTS_LATE: gettext_noop("“defaults” may only be the first entry"),

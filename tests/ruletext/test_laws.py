@@ -1,4 +1,4 @@
-"""The laws of the rule text. UTM_MAIL_LAWS=100000 tries them that many times over."""
+"""The laws of the rule text. LAWS=100000 in the environment tries them that many times over."""
 
 import os
 from dataclasses import fields, replace
@@ -17,7 +17,7 @@ from tests.ruletext.strategies import fields as field_texts
 from tests.ruletext.strategies import rules, spellings, texts, written_lines
 
 law = settings(
-    max_examples=int(os.environ.get("UTM_MAIL_LAWS", "300")),
+    max_examples=int(os.environ.get("LAWS", "200")),
     deadline=None,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much],
     database=None,

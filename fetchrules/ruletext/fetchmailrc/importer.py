@@ -1,0 +1,233 @@
+"""From a .fetchmailrc to rules. What has no counterpart, or means something else here, is said, each with its line."""
+
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+
+from fetchrules.ruletext.fetchmailrc.entries import Entry, File, Setting, User, read_file
+from fetchrules.ruletext.fetchmailrc.tokens import Comment, Token
+from fetchrules.ruletext.fetchmailrc.words import GLOBAL_WORDS, SERVER_WORDS, USER_WORDS
+from fetchrules.ruletext.foreign import Found, Imported, Reason, imported
+from fetchrules.ruletext.problem import Code, Problem
+from fetchrules.ruletext.spec import BOUNDS, MASK, Encryption, Protocol, Rule
+
+_PROTOCOLS = {"pop3": Protocol.POP3, "apop": Protocol.POP3, "sdps": Protocol.POP3, "imap": Protocol.IMAP}
+_SERVICES = {"pop3": 110, "pop-3": 110, "pop3s": 995, "imap": 143, "imap2": 143, "imap4": 143, "imaps": 993}
+_PROTOCOL_BY_PORT = {110: Protocol.POP3, 995: Protocol.POP3, 143: Protocol.IMAP, 993: Protocol.IMAP}
+_FREE_TLS_VERSIONS = frozenset({"auto", "ssl23", "tls1+", "tls1.1+", "tls1.2+"})
+_SECONDS = 60
+
+
+def import_fetchmailrc(text: str, domain: str = "") -> Imported:
+    """The rules that a .fetchmailrc stands for. `domain` completes local names that have none; without it they are left out."""
+    file = read_file(text)
+    work = _Import(file, domain, problems=list(file.problems))
+    found = work.rules()
+    below = tuple(work.comments_above(None))
+    return imported(found, work.problems, below)
+
+
+class _LeftOut(Exception):
+    """A user description that cannot become a rule."""
+
+    def __init__(self, reason: Reason) -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+
+@dataclass(slots=True)
+class _Import:
+    """The work on one file."""
+
+    file: File
+    domain: str
+    problems: list[Problem] = field(default_factory=list)
+    comments: list[Comment] = field(default_factory=list)
+
+    def rules(self) -> list[Found]:
+        """Every rule, in the order of the file."""
+        self.comments = list(self.file.comments)
+        self._say_unmapped([setting for setting in self.file.settings if setting.word != "daemon"])
+        self._say_unmapped([setting for setting in self.file.settings if setting.word == "daemon"])
+        defaults = next((entry for entry in self.file.entries if entry.verb == "defaults"), None)
+        found: list[Found] = []
+        for entry in self.file.entries:
+            self._say_unmapped(entry.settings + [setting for user in entry.users for setting in user.settings])
+            if entry.verb != "defaults":
+                found += self._rules_of(entry, defaults)
+            elif entry is not self.file.entries[0]:
+                self.problems.append(_at(entry.token, Code.FOREIGN_DEFAULTS_LATE))
+        return found
+
+    def _rules_of(self, entry: Entry, defaults: Entry | None) -> Iterator[Found]:
+        if not entry.users:
+            self.problems.append(_at(entry.token, Code.FOREIGN_LEFT_OUT, other=Reason.NO_LOGIN))
+        for user in entry.users:
+            settings = _Settings(entry, user, defaults)
+            try:
+                rule = self._rule(entry, user, settings)
+            except _LeftOut as left_out:
+                self.problems.append(_at(user.token, Code.FOREIGN_LEFT_OUT, other=left_out.reason))
+            else:
+                yield Found(rule, user.token.line, user.token.column, tuple(self.comments_above(entry.token.line)))
+
+    def _rule(self, entry: Entry, user: User, settings: "_Settings") -> Rule:
+        if not user.name:
+            raise _LeftOut(Reason.NO_LOGIN)
+        port = _port(settings)
+        protocol = _protocol(settings, port)
+        return Rule(
+            server=settings.text("via") or entry.name,
+            protocol=protocol,
+            user=user.name,
+            password=settings.text("password") or MASK,
+            recipient=self._recipient(user, settings),
+            keep=settings.flag("keep"),
+            flush=settings.flag("flush"),
+            fetchall=settings.flag("fetchall"),
+            encryption=self._encryption(settings),
+            sslcertck=self._certificate_checked(settings),
+            port=port,
+            uidl=settings.flag("uidl"),
+            folders=self._folders(settings, protocol),
+            limit=self._number(settings, "limit"),
+            fetchlimit=self._number(settings, "fetchlimit"),
+            interval=self._interval(settings),
+            timeout=self._number(settings, "timeout"),
+            skip=entry.verb == "skip",
+        )
+
+    def _recipient(self, user: User, settings: "_Settings") -> str:
+        if named := settings.text("smtpname"):
+            return named
+        names = user.locals or settings.locals
+        if not names:
+            raise _LeftOut(Reason.NO_LOCAL_MAILBOX)
+        if len(names) > 1 or "=" in names[0] or names[0] == "*":
+            raise _LeftOut(Reason.SEVERAL_LOCAL_MAILBOXES)
+        if "@" in names[0]:
+            return names[0]
+        domain = settings.text("smtpaddress") or self.domain
+        if not domain:
+            raise _LeftOut(Reason.NO_LOCAL_DOMAIN)
+        return f"{names[0]}@{domain}"
+
+    def _encryption(self, settings: "_Settings") -> Encryption:
+        versions = settings.get("sslproto")
+        wanted = str(versions.value) if versions else None
+        if versions and wanted and wanted.lower() not in _FREE_TLS_VERSIONS:
+            self._say_unmapped([versions], Reason.TLS_VERSION)
+        if settings.flag("ssl"):
+            return Encryption.SSL
+        if wanted is None:
+            return Encryption.AUTO
+        return Encryption.STARTTLS if wanted else Encryption.PLAINTEXT
+
+    def _certificate_checked(self, settings: "_Settings") -> bool:
+        """An MD5 pin that goes must not leave a connection that nobody checks: without one, certificates are verified."""
+        pin = settings.get("sslfingerprint")
+        if pin:
+            self._say_unmapped([pin], Reason.MD5)
+        return pin is not None or settings.flag("sslcertck", default=True)
+
+    def _folders(self, settings: "_Settings", protocol: Protocol) -> tuple[str, ...]:
+        folders = settings.get("folder")
+        if folders is None or not isinstance(folders.value, tuple):
+            return ()
+        if protocol is Protocol.POP3:
+            self._say_unmapped([folders], Reason.POP3_FOLDER)
+            return ()
+        return tuple(dict.fromkeys(folders.value))
+
+    def _number(self, settings: "_Settings", word: str) -> int | None:
+        """fetchmail's 0 means "no limit"."""
+        setting = settings.get(word)
+        return setting.value if setting and isinstance(setting.value, int) and setting.value > 0 else None
+
+    def _interval(self, settings: "_Settings") -> int | None:
+        """fetchmail counts poll cycles, which last as long as `set daemon` says (in seconds); we count minutes."""
+        setting = settings.get("interval")
+        if setting is None or not isinstance(setting.value, int) or setting.value < 1:
+            return None
+        cycle = next((item.value for item in self.file.settings if item.word == "daemon"), None)
+        if not isinstance(cycle, int) or cycle < 1:
+            self.problems.append(_at(setting.token, Code.FOREIGN_INTERVAL_UNKNOWN, word="interval"))
+            return None
+        least, greatest = BOUNDS["interval"]
+        minutes = min(max(round(setting.value * cycle / _SECONDS), least), greatest)
+        self.problems.append(_at(setting.token, Code.FOREIGN_INTERVAL, word="interval", other=str(minutes)))
+        return minutes
+
+    def comments_above(self, line: int | None) -> Iterator[str]:
+        """The comments above `line` (None: all) that no entry has taken. One that may hold a password is only reported."""
+        while self.comments and (line is None or self.comments[0].line < line):
+            comment = self.comments.pop(0)
+            if "pass" in comment.text.lower():
+                self.problems.append(Problem(Code.FOREIGN_COMMENT_LEFT_OUT, comment.line, 1, len(comment.text)))
+            else:
+                yield comment.text
+
+    def _say_unmapped(self, settings: list[Setting], because: Reason | None = None) -> None:
+        for setting in settings:
+            word = SERVER_WORDS.get(setting.word) or USER_WORDS.get(setting.word) or GLOBAL_WORDS[setting.word]
+            if reason := because or word.reason:
+                self.problems.append(_at(setting.token, Code.FOREIGN_NOT_MAPPED, word=setting.word, other=reason))
+
+
+class _Settings:
+    """What holds for one user: its own options, its server's, and where neither speaks the defaults'."""
+
+    def __init__(self, entry: Entry, user: User, defaults: Entry | None) -> None:
+        self.by_word: dict[str, Setting] = {}
+        self.locals: list[str] = []
+        if defaults:
+            self._add(defaults.settings)
+            for default in defaults.users[:1]:
+                self._add(default.settings)
+                self.locals = default.locals
+        self._add(entry.settings)
+        self._add(user.settings)
+
+    def _add(self, settings: list[Setting]) -> None:
+        for setting in settings:
+            self.by_word[setting.word] = setting
+
+    def get(self, word: str) -> Setting | None:
+        """The setting of `word`, if there is one."""
+        return self.by_word.get(word)
+
+    def text(self, word: str) -> str:
+        """Its value as text, empty where it is not set."""
+        setting = self.get(word)
+        return str(setting.value) if setting else ""
+
+    def flag(self, word: str, *, default: bool = False) -> bool:
+        """Whether it is on."""
+        setting = self.get(word)
+        return bool(setting.value) if setting else default
+
+
+def _port(settings: _Settings) -> int | None:
+    setting = settings.get("service") or settings.get("port")
+    if setting is None:
+        return None
+    service = str(setting.value).lower()
+    if service.isascii() and service.isdecimal():
+        return int(service)
+    if service not in _SERVICES:
+        raise _LeftOut(Reason.SERVICE)
+    return _SERVICES[service]
+
+
+def _protocol(settings: _Settings, port: int | None) -> Protocol:
+    """The one given; without one, the one that the port stands for. fetchmail would try several: that is no rule."""
+    name = settings.text("protocol").lower()
+    protocol = _PROTOCOLS.get(name)
+    if protocol is None and name in {"", "auto"} and port:
+        protocol = _PROTOCOL_BY_PORT.get(port)
+    if protocol is None:
+        raise _LeftOut(Reason.PROTOCOL)
+    return protocol
+
+
+def _at(token: Token, code: Code, *, word: str = "", other: str = "") -> Problem:
+    return Problem(code, line=token.line, column=token.column, length=token.length, word=word, other=other)
