@@ -9,22 +9,17 @@ from django.core.checks import CheckMessage, Error, Tags, register
 from django.core.checks import Warning as Caution
 from django.db import DatabaseError, connections
 
-from fetchrules.delivery.target import PathTemplate
+from fetchrules import destinations
 from fetchrules.errors import PasswordUnreadable
 from fetchrules.secrets import key_ring
-
-SCHEMES = ("maildir:",)
 
 
 @register
 def check_delivery(**_: Any) -> list[CheckMessage]:
     """utm_mail.E001: letters have to have somewhere to go."""
-    value: str = settings.UTM_MAIL_DELIVERY
-    hint = "Write maildir:/path/{domain}/{local}."
-    if not value.startswith(SCHEMES):
-        return [Error(f"UTM_MAIL_DELIVERY cannot be {value!r}.", hint=hint, id="utm_mail.E001")]
+    hint = "Write maildir:/path/{domain}/{local}, lmtp:/path/to/socket, lmtp://host:port or smtp://host:port."
     try:
-        PathTemplate(value.removeprefix("maildir:"))
+        destinations.check_delivery(settings.UTM_MAIL_DELIVERY)
     except ValueError as error:
         return [Error(f"UTM_MAIL_DELIVERY: {error}.", hint=hint, id="utm_mail.E001")]
     return []

@@ -1,25 +1,30 @@
 """From a recipient to the local mailbox that his letters are delivered into, as UTM_MAIL_DELIVERY says."""
 
+import os
 from collections.abc import Iterable
 
 from django.conf import settings
 
 from fetchrules.delivery.maildir import Maildir
-from fetchrules.delivery.target import PathTemplate
-from fetchrules.errors import MaildirReplaced
+from fetchrules.delivery.mailserver import MailServer
+from fetchrules.delivery.spool import SpooledMailbox
+from fetchrules.delivery.target import PathTemplate, Place
+from fetchrules.errors import MailboxUnwritable, MaildirReplaced
 from fetchrules.models import LocalMarker
+
+MAILDIR = "maildir:"
 
 
 class Destination:
-    """One recipient's mailbox, together with the marker by which the database knows it."""
+    """One recipient's mailbox, together with the marker by which the database knows its directory."""
 
     def __init__(self, recipient: str) -> None:
         """Touches nothing yet. Raises RecipientInvalid."""
-        place = PathTemplate(settings.UTM_MAIL_DELIVERY.removeprefix("maildir:")).place(recipient)
-        self._path = str(place.path)
+        self._place = _template().place(recipient)
+        self._path = str(self._place.path)
         known = LocalMarker.objects.filter(path=self._path).first()
         self._recorded = known is not None
-        self.mailbox = Maildir(place, known.marker if known else None)
+        self.mailbox = _mailbox(recipient, self._place, known.marker if known else None)
 
     def prepare(self, octets: int) -> None:
         """As LocalMailbox.prepare; a new marker is recorded before the first letter is. Raises DeliveryFailed."""
@@ -27,8 +32,17 @@ class Destination:
         if not self._recorded and self.mailbox.marker:
             row, _ = LocalMarker.objects.get_or_create(path=self._path, defaults={"marker": self.mailbox.marker})
             if row.marker != self.mailbox.marker:
-                raise MaildirReplaced(f"{self._path}: another Maildir was recorded here meanwhile")
+                raise MaildirReplaced(f"{self._path}: another directory was recorded here meanwhile")
             self._recorded = True
+
+    def check(self) -> None:
+        """Whether a letter could be delivered, without making a mailbox for it. Raises DeliveryFailed."""
+        if not self.mailbox.exactly_once or self._recorded:
+            self.prepare(0)
+            return
+        nearest = next(path for path in (self._place.path, *self._place.path.parents) if path.exists())
+        if not nearest.is_dir() or not os.access(nearest, os.W_OK | os.X_OK):
+            raise MailboxUnwritable(str(nearest))
 
     def sweep(self, spared: Iterable[str]) -> None:
         """Remove what crashes left in staging, except the files `spared`. Raises DeliveryFailed."""
@@ -37,3 +51,25 @@ class Destination:
     def close(self) -> None:
         """Let go of it; may be called twice."""
         self.mailbox.close()
+
+
+def check_delivery(value: str) -> None:
+    """Whether letters can be delivered as `value` (UTM_MAIL_DELIVERY) says. Raises ValueError with the reason."""
+    if value.startswith(MAILDIR):
+        PathTemplate(value.removeprefix(MAILDIR))
+    else:
+        MailServer.parse(value)
+
+
+def _template() -> PathTemplate:
+    """Where Maildirs are, or the directories in which letters wait to be sent."""
+    value: str = settings.UTM_MAIL_DELIVERY
+    if value.startswith(MAILDIR):
+        return PathTemplate(value.removeprefix(MAILDIR))
+    return PathTemplate(f"{settings.DATA_DIR}/spool/{{domain}}/{{local}}")
+
+
+def _mailbox(recipient: str, place: Place, marker: str | None) -> Maildir | SpooledMailbox:
+    if settings.UTM_MAIL_DELIVERY.startswith(MAILDIR):
+        return Maildir(place, marker)
+    return SpooledMailbox(MailServer.parse(settings.UTM_MAIL_DELIVERY), recipient, place, marker)

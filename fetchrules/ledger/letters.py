@@ -65,6 +65,11 @@ def unfinished(source: SourceMailbox) -> list[Letter]:
     return list(Letter.objects.filter(source=source, state__in=IN_HAND))
 
 
+def files_in_hand() -> list[str]:
+    """The names of all staged files that some letter still needs, in whichever mailbox."""
+    return list(Letter.objects.filter(state__in=IN_HAND).values_list("file_name", flat=True))
+
+
 def record_ready(
     run: Run,
     source: SourceMailbox,
@@ -171,11 +176,16 @@ def hold(run: Run, source: SourceMailbox, epoch: int, errand: Errand, error: Fet
     )
 
 
-def hold_back(row_id: int, error: FetchError, now: datetime) -> None:
-    """The local mailbox refused a recorded letter for good: it is no longer in hand, and stays on the server."""
-    Letter.objects.filter(id=row_id).update(
-        state=State.HELD, fate=Fate.KEPT, tries=1, tried_at=now, reason=error.code, detail=error.detail
+def hold_back(row_id: int, error: FetchError, tries: int, now: datetime) -> None:
+    """The local mailbox refused a recorded letter for good, for the `tries`th time: it stays on the server."""
+    Letter.objects.filter(id=row_id, state__in=IN_HAND).update(
+        state=State.HELD, fate=Fate.KEPT, tries=tries, tried_at=now, reason=error.code, detail=error.detail
     )
+
+
+def take_back(row_id: int) -> None:
+    """A recorded letter was certainly not delivered, for a reason that will pass: it is new again."""
+    Letter.objects.filter(id=row_id, state__in=IN_HAND).delete()
 
 
 def retry_held(letters: QuerySet[Letter]) -> int:

@@ -16,8 +16,9 @@ from fetchrules.schedule import NextPoll
 
 QUEUE_LEASE = timedelta(minutes=1)
 """A run that no worker has started by then is put into the queue again: the message may be lost."""
-RUN_LEASE = timedelta(minutes=5)
-"""A running poll that has not been heard of for so long is taken for dead."""
+RUN_LEASE = timedelta(minutes=6)
+"""A running poll that has not been heard of for so long is taken for dead. The longest silence of a live one is the five
+minutes that a mail server may take for one reply."""
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,7 +7,14 @@ from django.utils import timezone
 
 from fetchrules.delivery.local import Draft, Staged
 from fetchrules.destinations import Destination
-from fetchrules.errors import DeliveryFailed, FetchError, LocalProtocolError, RunOvertaken, ServerRefused
+from fetchrules.errors import (
+    DeliveryFailed,
+    DeliveryRefused,
+    FetchError,
+    LocalProtocolError,
+    RunOvertaken,
+    ServerRefused,
+)
 from fetchrules.ledger import letters as ledger
 from fetchrules.ledger.letters import Arrival
 from fetchrules.letterhead import read_letterhead
@@ -38,6 +45,7 @@ class Intake:
     _batch: list[tuple[Errand, Staged]] = field(default_factory=list)
     _committed: list[int] = field(default_factory=list)
     _draft: Draft | None = None
+    _failure: DeliveryFailed | None = None
 
     def take(self, events: Iterator[Retrieved], errands: Mapping[int, Errand]) -> None:
         """Receive what `events` bring, by `errands` (by the letter's number), until they end.
@@ -98,9 +106,11 @@ class Intake:
         self._committed = []
         self.taken.update(won.values())
         local.discard([arrival.file_name for arrival in arrivals if arrival.file_name not in won])
-        failures = local.commit(list(won))
+        failures = self._commit(list(won))
         self._delivered([arrival for arrival in arrivals if arrival.file_name in won], won, failures)
         self.progress.renew()
+        if self._failure is not None:
+            raise self._failure
 
     def _delivered(
         self, arrivals: list[Arrival], won: Mapping[str, int], failures: Mapping[str, DeliveryFailed]
@@ -109,7 +119,7 @@ class Intake:
             row_id, letter = won[arrival.file_name], arrival.errand.letter
             failure = failures.get(arrival.file_name)
             if failure is not None:
-                self._not_delivered(row_id, failure)
+                self._not_delivered(arrival, row_id, failure)
                 continue
             self._committed.append(row_id)
             self.progress.fetched += 1
@@ -118,11 +128,18 @@ class Intake:
             else:
                 self.to_mark.append(letter)
 
-    def _not_delivered(self, row_id: int, failure: DeliveryFailed) -> None:
+    def _not_delivered(self, arrival: Arrival, row_id: int, failure: DeliveryFailed) -> None:
         if self.destination.mailbox.exactly_once:
-            raise failure  # the row stays READY: whether the letter moved is found out before anything else is done
-        ledger.hold_back(row_id, failure, timezone.now())
-        self.progress.held += 1
+            self._failure = failure  # the row stays READY: whether the letter moved is found out at the next poll
+            return
+        self.destination.mailbox.discard([arrival.file_name])
+        if isinstance(failure, DeliveryRefused):
+            tries = arrival.errand.row.tries + 1 if arrival.errand.row else 1
+            ledger.hold_back(row_id, failure, tries, timezone.now())
+            self.progress.held += 1
+        else:
+            ledger.take_back(row_id)
+            self._failure = failure
 
     def _without_known(self, batch: list[tuple[Errand, Staged]]) -> list[tuple[Errand, Staged]]:
         """The batch without the letters that the ledger knows by another name; those are called by their present one."""
@@ -188,9 +205,9 @@ def recover(source: SourceMailbox) -> int:
             destination.close()
         ledger.record_delivered([rows[name] for name in rows if name not in failures], timezone.now())
         for name, failure in failures.items():
-            if destination.mailbox.exactly_once:
+            if not isinstance(failure, DeliveryRefused):
                 raise failure
-            ledger.hold_back(rows[name], failure, timezone.now())
+            ledger.hold_back(rows[name], failure, 1, timezone.now())
     return len(unfinished)
 
 
