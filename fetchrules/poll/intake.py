@@ -112,6 +112,17 @@ class Intake:
         if self._failure is not None:
             raise self._failure
 
+    def _commit(self, names: list[str]) -> dict[str, DeliveryFailed]:
+        """Deliver; where letters are sent one after the other, the claim is renewed in between."""
+        local = self.destination.mailbox
+        if local.exactly_once:
+            return local.commit(names)
+        failures: dict[str, DeliveryFailed] = {}
+        for name in names:
+            failures |= local.commit([name])
+            self.progress.received(0)
+        return failures
+
     def _delivered(
         self, arrivals: list[Arrival], won: Mapping[str, int], failures: Mapping[str, DeliveryFailed]
     ) -> None:
