@@ -49,7 +49,7 @@ class Entry:
             source=run.source.user if "@" in run.source.user else f"{run.source.user}@{run.source.host}",
             cause=str(runs.CAUSES[run.cause]),
             took=took,
-            result=states.result(run.fetched, run.octets, run.deleted, run.skipped),
+            result=states.result(run.fetched, run.octets, run.deleted, run.found, run.left),
             failure=failures.describe(run.error, run.source.host) if run.error else None,
             progress=Progress.of(run, now) if run.is_open else None,
         )

@@ -107,7 +107,7 @@ def _connection(rule: FetchRule) -> Iterable[str]:
 def _result(rule: FetchRule) -> Saying:
     if rule.last_polled_at is None:
         return Saying("—")
-    return states.result(rule.last_fetched, rule.last_octets, rule.last_deleted, rule.last_skipped)
+    return states.result(rule.last_fetched, rule.last_octets, rule.last_deleted, rule.last_found, rule.last_left)
 
 
 def chips_of(rule: FetchRule) -> tuple[Chip, ...]:

@@ -121,6 +121,10 @@ FAILURES: dict[str, _Entry] = {
         gettext_lazy("Not delivered"),
         gettext_lazy("The local mailbox does not take the letter now; it stays on the server and is tried again."),
     ),
+    "delivery_refused": _Entry(
+        gettext_lazy("The mail server refused the letter"),
+        gettext_lazy("It stays on the remote server, among the problem letters; what the mail server said stands there."),
+    ),
     "disk_full": _Entry(
         gettext_lazy("No room left"),
         gettext_lazy("The disk or the mailbox's quota is full. Letters stay on the server until there is room."),
@@ -138,6 +142,15 @@ FAILURES: dict[str, _Entry] = {
     "recipient_invalid": _Entry(
         gettext_lazy("No such local mailbox is possible"),
         gettext_lazy("Correct the local mailbox's address in the rule."),
+    ),
+    "internal_error": _Entry(
+        gettext_lazy("Internal fault"),
+        gettext_lazy("A fault of this program: its log has the details. Nothing is lost, and it is tried again."),
+    ),
+    "abandoned": _Entry(
+        gettext_lazy("Broken off"),
+        gettext_lazy("The worker was stopped or did not report in time. The poll is done again; nothing is lost."),
+        passes=True,
     ),
     "run_overtaken": _Entry(
         gettext_lazy("Interrupted"),

@@ -12,13 +12,12 @@ CAUSES = {
 }
 
 STAGES = {
-    "connect": _("Connected, logged in"),
-    "list": _("Listing read"),
-    "recover": _("Interrupted deliveries finished"),
-    "flush": _("Old letters deleted on the server"),
-    "fetch": _("Letters fetched and delivered"),
-    "delete": _("Letters deleted on the server"),
-    "quit": _("Session ended"),
+    "login": _("connected and logged in"),
+    "listing": _("listing read"),
+    "flush": _("old letters deleted on the server"),
+    "fetching": _("fetching begun"),
+    "delivered": _("letters delivered"),
+    "quit": _("session ended"),
 }
 
 LEFT = {

@@ -1,5 +1,6 @@
 """The state of a rule or a run, the last result and the next poll, in words."""
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
@@ -10,9 +11,10 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
 
 from fetchrules.models import FetchRule, NextReason, Pause, Run
+from fetchrules.policy import Why
 from fetchrules.remote.mailbox import TlsLevel
 from fetchrules.ruletext.spec import Encryption
-from fetchrules.wording import amounts, times
+from fetchrules.wording import amounts, runs, times
 
 
 class RuleState(StrEnum):
@@ -65,8 +67,8 @@ class Saying:
     below: str = ""
 
 
-def result(fetched: int, octets: int, deleted: int, skipped: int) -> Saying:
-    """What a poll without an error did."""
+def result(fetched: int, octets: int, deleted: int, found: int, left: Mapping[str, int]) -> Saying:
+    """What a poll without an error did; `left` counts letters left alone by the reason why."""
     line = _("Nothing new")
     if fetched:
         line = ngettext("Fetched %(count)s (%(size)s)", "Fetched %(count)s (%(size)s)", fetched) % {
@@ -76,8 +78,11 @@ def result(fetched: int, octets: int, deleted: int, skipped: int) -> Saying:
     below = []
     if deleted:
         below.append(_("deleted on server: %(count)s") % {"count": amounts.count(deleted)})
-    if skipped:
-        below.append(_("skipped: %(count)s") % {"count": amounts.count(skipped)})
+    if found > fetched:
+        below.append(_("on the server: %(letters)s") % {"letters": amounts.letters(found)})
+    for reason, number in left.items():
+        if reason != Why.SEEN:
+            below.append(f"{runs.left(reason)}: {amounts.count(number)}")
     return Saying(line, " · ".join(below))
 
 

@@ -25,10 +25,8 @@ document.addEventListener("change", (event) => {
     const picked = boxes.filter((box) => box.checked).length;
     master.checked = picked > 0 && picked === boxes.length;
     master.indeterminate = picked > 0 && picked < boxes.length;
-    const words = master.parentElement.querySelector("[data-picked]");
-    if (words) {
-      words.dataset.plain ??= words.textContent;
-      words.textContent = picked ? `${words.dataset.picked} ${picked}` : words.dataset.plain;
+    for (const words of document.querySelectorAll(`[data-picked="${master.dataset.all}"]`)) {
+      words.textContent = `${words.dataset.words} ${picked}`;
     }
   }
 });
