@@ -93,16 +93,18 @@ class Falling:
 
 def test_it_ends_all_parts_when_one_falls() -> None:
     patient = Patient()
-    assert run_together([patient, Falling()]) == Ending(fallen="falling", stuck=())
+    assert run_together([patient, Falling()], lambda: None) == Ending(fallen="falling", stuck=())
     assert patient.told.is_set()
 
 
 def test_it_ends_all_parts_on_a_signal() -> None:
+    ending = Event()
     Timer(0.1, os.kill, (os.getpid(), signal.SIGTERM)).start()
-    assert run_together([Patient(), Patient("other")]) == Ending(fallen=None, stuck=())
+    assert run_together([Patient(), Patient("other")], ending.set) == Ending(fallen=None, stuck=())
+    assert ending.is_set()
 
 
 def test_it_names_the_parts_that_do_not_end() -> None:
     deaf = Patient("deaf", deaf=True)
-    assert run_together([deaf, Falling()], grace=0.1) == Ending(fallen="falling", stuck=("deaf",))
+    assert run_together([deaf, Falling()], lambda: None, grace=0.1) == Ending(fallen="falling", stuck=("deaf",))
     deaf.told.set()

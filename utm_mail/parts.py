@@ -107,10 +107,10 @@ class Ending:
     stuck: tuple[str, ...]
 
 
-def run_together(parts: Sequence[Part], grace: float = GRACE_SECONDS) -> Ending:
+def run_together(parts: Sequence[Part], when_told: Callable[[], None], grace: float = GRACE_SECONDS) -> Ending:
     """Run all parts until SIGINT or SIGTERM, or until one of them ends by itself; then end them all, within `grace` seconds.
 
-    A second signal does what it does to any process: it ends at once.
+    `when_told` is called when the end begins. A second signal does what it does to any process: it ends at once.
     """
     ends: SimpleQueue[str | None] = SimpleQueue()
     threads = [Thread(target=_run, args=(part, ends), name=part.name, daemon=True) for part in parts]
@@ -118,6 +118,7 @@ def run_together(parts: Sequence[Part], grace: float = GRACE_SECONDS) -> Ending:
         for thread in threads:
             thread.start()
         fallen = ends.get()
+        when_told()
         for part in reversed(parts):
             part.stop()
         deadline = monotonic() + grace

@@ -16,6 +16,7 @@ from django.contrib.auth import get_user_model
 from django.core.management import BaseCommand, CommandError, call_command
 from django.utils.translation import gettext as _
 
+from fetchrules.demo.rules import open_post_office
 from utm_mail.parts import Beat, Ending, Part, Web, Worker, run_together
 
 ADMINISTRATOR = "admin"
@@ -39,31 +40,42 @@ class Command(BaseCommand):
         with _alone_in_data_directory():
             web = _web(host, port)
             call_command("migrate", interactive=False, verbosity=0)
-            self._make_first_administrator()
+            self._make_administrator()
             parts: list[Part] = [web, Worker(), Beat()]
+            if settings.UTM_MAIL_DEMO:
+                parts.append(open_post_office())
             self._announce(host, web.port)
-            ending = run_together(parts)
+            ending = run_together(parts, self._say_that_it_ends)
         self._take_leave(ending)
 
-    def _make_first_administrator(self) -> None:
+    def _make_administrator(self) -> None:
+        """The first one; in the demonstration he gets a new password at each start, for nobody has written down the old one."""
         users = get_user_model()
-        if users.objects.exists():
+        if users.objects.exists() and not settings.UTM_MAIL_DEMO:
             return
         password = secrets.token_urlsafe(12)
-        users.objects.create_superuser(ADMINISTRATOR, password=password)
+        user = users.objects.filter(username=ADMINISTRATOR).first() or users.objects.create_superuser(ADMINISTRATOR)
+        user.set_password(password)
+        user.save()
         self.stdout.write(
-            _("The first administrator: %(name)s, password %(password)s (shown only now; change it in the panel).")
+            _("The administrator: %(name)s, password %(password)s (shown only now; it can be changed in the panel).")
             % {"name": ADMINISTRATOR, "password": password}
         )
 
     def _announce(self, host: str, port: int) -> None:
         name = f"[{host}]" if ":" in host else host
         self.stdout.write(_("The panel: %s") % f"http://{name}:{port}/")
+        if settings.UTM_MAIL_DEMO:
+            self.stdout.write(_("What has arrived: %s") % f"http://{name}:{port}/demo/")
         if not _is_loopback(host):
             self.stdout.write(
                 _("Everybody on the way can read along, passwords too: put a proxy with TLS in front of it.")
             )
         self.stdout.write(_("Data: %s. Ctrl-C ends it.") % settings.DATA_DIR)
+        self.stdout.flush()
+
+    def _say_that_it_ends(self) -> None:
+        self.stdout.write(_("Ending: polls finish the letters in hand. Ctrl-C once more ends at once."))
         self.stdout.flush()
 
     def _take_leave(self, ending: Ending) -> None:
