@@ -23,7 +23,7 @@ LAYERS: tuple[frozenset[str], ...] = (
     frozenset({"secrets", "sources", "heartbeat", "wording"}),
     frozenset({"ledger", "accounts", "destinations"}),
     frozenset({"poll", "housekeeping", "incidents"}),
-    frozenset({"tasks"}),
+    frozenset({"tasks", "wording.trial"}),
     frozenset({"rulebook"}),
     frozenset({"forms"}),
     frozenset({"views", "demo"}),

@@ -1,0 +1,69 @@
+"""`manage.py test_connection ID`: try a rule's connection stage by stage, changing nothing."""
+
+import json
+from argparse import ArgumentParser
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError
+from django.utils import timezone
+from django.utils.translation import gettext as _
+
+from fetchrules.accounts import account_of
+from fetchrules.errors import FetchError
+from fetchrules.models import FetchRule
+from fetchrules.poll.session import terms_of
+from fetchrules.poll.trial import Trial, try_connection
+from fetchrules.wording.failures import describe
+from fetchrules.wording.trial import tell
+
+
+class Command(BaseCommand):
+    """Exit status: 0 everything answers, 1 something does not, 2 there is no such rule."""
+
+    help = "Try the connection of a rule, stage by stage, without changing anything."
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        """Which rule, and how to say what came of it."""
+        parser.add_argument("id", type=int, metavar="ID", help="the rule")
+        parser.add_argument("--json", action="store_true", help="one JSON object")
+
+    def handle(self, *_args: object, **options: Any) -> None:
+        """Try, tell, exit."""
+        rule = FetchRule.objects.select_related("source", "owner").filter(id=options["id"]).first()
+        if rule is None:
+            raise CommandError(_("there is no rule %s") % options["id"], returncode=2)
+        try:
+            account = account_of(rule, rule.source)
+        except FetchError as error:
+            raise CommandError(str(describe(error.code, rule.server).title), returncode=1) from error
+        trial = try_connection(account, rule.source, terms_of(rule), rule.recipient, timezone.now())
+        self.stdout.write(_as_json(rule, trial) if options["json"] else _as_text(rule, trial))
+        if not trial.succeeded:
+            raise SystemExit(1)
+
+
+def _as_json(rule: FetchRule, trial: Trial) -> str:
+    steps = [
+        {"stage": step.stage, "seconds": step.seconds, "error": step.error.code if step.error else None}
+        for step in trial.steps
+    ]
+    certificate = trial.connection.certificate if trial.connection else None
+    facts = {
+        "rule": rule.id,
+        "source": str(rule.source),
+        "ok": trial.succeeded,
+        "steps": steps,
+        "tls": trial.connection.tls if trial.connection else None,
+        "certificate": certificate.sha256 if certificate else None,
+        "letters": len(trial.plan.fetch) + len(trial.plan.left) + len(trial.plan.delete) if trial.plan else None,
+        "new": len(trial.plan.fetch) if trial.plan else None,
+    }
+    return json.dumps(facts, ensure_ascii=False)
+
+
+def _as_text(rule: FetchRule, trial: Trial) -> str:
+    lines = []
+    for told in tell(trial, rule.server):
+        said = f"{told.failure.title} ({told.detail}). {told.failure.remedy}" if told.failure else told.found
+        lines.append(f"{'✗' if told.failure else '✓'} {told.name}: {said} [{told.took}]")
+    return "\n".join(lines)

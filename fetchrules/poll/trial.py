@@ -1,0 +1,150 @@
+"""Trying a rule without polling: how far the connection comes, stage by stage, and what is found there. Changes nothing."""
+
+import time
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+
+from fetchrules.destinations import Destination
+from fetchrules.errors import (
+    CertificateChanged,
+    CertificateRejected,
+    ConnectFailed,
+    FetchError,
+    HostNotFound,
+    TargetForbidden,
+    TlsFailed,
+    TlsUnavailable,
+)
+from fetchrules.ledger import letters as ledger
+from fetchrules.models import SourceMailbox
+from fetchrules.policy import Knowledge, Plan, Terms, plan
+from fetchrules.remote.account import Account
+from fetchrules.remote.mailbox import Connection, TlsLevel
+from fetchrules.remote.opening import open_mailbox
+from fetchrules.remote.resolver import resolve
+from fetchrules.remote.transcript import Speaker, Transcript
+
+
+class Stage(StrEnum):
+    """What is tried, in this order."""
+
+    NAME = "name"
+    CONNECT = "connect"
+    TLS = "tls"
+    GREETING = "greeting"
+    LOGIN = "login"
+    MAILBOX = "mailbox"
+    DELIVERY = "delivery"
+
+
+_FAILS_AT: dict[type[FetchError], Stage] = {
+    HostNotFound: Stage.NAME,
+    TargetForbidden: Stage.CONNECT,
+    ConnectFailed: Stage.CONNECT,
+    TlsFailed: Stage.TLS,
+    TlsUnavailable: Stage.TLS,
+    CertificateRejected: Stage.TLS,
+    CertificateChanged: Stage.TLS,
+}
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One stage: how long it took (seconds), and why it failed if it did."""
+
+    stage: Stage
+    seconds: float
+    error: FetchError | None = None
+
+
+@dataclass(slots=True)
+class Trial:
+    """All that was tried and learnt. `addresses` are what the name leads to; `plan` what a poll would do now."""
+
+    steps: list[Step] = field(default_factory=list)
+    addresses: list[str] = field(default_factory=list)
+    connection: Connection | None = None
+    plan: Plan | None = None
+    octets: int = 0
+    transcript: Transcript = field(default_factory=Transcript)
+
+    @property
+    def succeeded(self) -> bool:
+        """Whether every stage did."""
+        return all(step.error is None for step in self.steps)
+
+
+@dataclass(slots=True)
+class _Watch:
+    """A Trace that takes the time of what happens between two calls of ours: connected, protected, greeted."""
+
+    trial: Trial
+    since: float = field(default_factory=time.monotonic)
+
+    def __call__(self, speaker: Speaker, text: str) -> None:
+        self.trial.transcript(speaker, text)
+        reached = {step.stage for step in self.trial.steps}
+        if speaker is Speaker.NOTE:
+            self.reached(Stage.TLS if Stage.CONNECT in reached else Stage.CONNECT)
+        elif speaker is Speaker.SERVER and Stage.GREETING not in reached:
+            self.reached(Stage.GREETING)
+
+    def reached(self, stage: Stage, error: FetchError | None = None) -> None:
+        """Note the end of `stage`. One that is reached again (another attempt) counts once."""
+        now = time.monotonic()
+        self.trial.steps = [step for step in self.trial.steps if step.stage is not stage]
+        self.trial.steps.append(Step(stage, round(now - self.since, 3), error))
+        self.since = now
+
+
+def try_connection(
+    account: Account, source: SourceMailbox | None, terms: Terms, recipient: str, now: datetime
+) -> Trial:
+    """Go as far as it goes. `source` is None for a rule that was never saved: then every letter is new."""
+    trial = Trial()
+    watch = _Watch(trial)
+    try:
+        trial.addresses = [end.address for end in resolve(account.host, account.port, account.deadlines.connect)]
+        watch.reached(Stage.NAME)
+        _look_in(trial, watch, account, source, terms, now)
+        _check_delivery(watch, recipient)
+    except FetchError as error:
+        watch.reached(_stage_of(error, trial), error)
+    trial.steps.sort(key=lambda step: list(Stage).index(step.stage))
+    return trial
+
+
+def _look_in(
+    trial: Trial, watch: _Watch, account: Account, source: SourceMailbox | None, terms: Terms, now: datetime
+) -> None:
+    mailbox = open_mailbox(account, watch)
+    try:
+        trial.connection = mailbox.connection
+        if trial.connection.tls is TlsLevel.NONE:
+            trial.steps = [step for step in trial.steps if step.stage is not Stage.TLS]
+        watch.reached(Stage.LOGIN)
+        listing = mailbox.listing()
+        knowledge = ledger.knowledge(source, listing) if source else Knowledge()
+        trial.plan = plan(listing, knowledge, terms, now)
+        trial.octets = sum(letter.size for letter in listing.letters)
+        watch.reached(Stage.MAILBOX)
+        mailbox.quit()
+    finally:
+        mailbox.close()
+
+
+def _check_delivery(watch: _Watch, recipient: str) -> None:
+    destination = Destination(recipient)
+    try:
+        destination.check()
+    finally:
+        destination.close()
+    watch.reached(Stage.DELIVERY)
+
+
+def _stage_of(error: FetchError, trial: Trial) -> Stage:
+    """Where `error` belongs: by its kind, else the first stage that was not reached."""
+    reached = {step.stage for step in trial.steps}
+    skipped = {Stage.TLS} if Stage.GREETING in reached else set()
+    return _FAILS_AT.get(type(error)) or next(stage for stage in Stage if stage not in reached | skipped)

@@ -1,0 +1,88 @@
+"""Trying a connection: each failure at its stage, and nothing changed by it."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from django.utils import timezone
+from pytest_django import Settings
+
+from fetchrules.accounts import account_of
+from fetchrules.models import FetchRule, Letter, Run
+from fetchrules.poll.session import terms_of
+from fetchrules.poll.trial import Stage, Trial, try_connection
+from fetchrules.ruletext.spec import Encryption
+from tests.interop.dovecot import Dovecot
+from tests.interop.process import free_ports
+
+pytestmark = [pytest.mark.interop, pytest.mark.django_db]
+
+MakeRule = Callable[..., FetchRule]
+LETTERS = [b"Subject: 1\r\n\r\none\r\n", b"Subject: 2\r\n\r\ntwo\r\n"]
+
+
+@pytest.fixture(autouse=True)
+def mail(tmp_path: Path, settings: Settings) -> Path:
+    settings.UTM_MAIL_DELIVERY = f"maildir:{tmp_path}/mail/{{domain}}/{{local}}"
+    return tmp_path / "mail"
+
+
+def tried(rule: FetchRule) -> Trial:
+    return try_connection(account_of(rule, rule.source), rule.source, terms_of(rule), rule.recipient, timezone.now())
+
+
+def failure(trial: Trial) -> tuple[Stage, str]:
+    assert trial.steps[-1].error is not None
+    return trial.steps[-1].stage, trial.steps[-1].error.code
+
+
+def test_it_goes_all_the_way_and_changes_nothing(dovecot: Dovecot, make_rule: MakeRule, mail: Path) -> None:
+    dovecot.put("trial", LETTERS)
+    rule = make_rule(
+        server="127.0.0.1", port=dovecot.pop3, user="trial", encryption=Encryption.STARTTLS, sslcertck=False
+    )
+    trial = tried(rule)
+    assert [step.stage for step in trial.steps] == list(Stage)
+    assert trial.succeeded
+    assert trial.plan is not None
+    assert len(trial.plan.fetch) == 2
+    assert trial.connection is not None
+    assert trial.connection.certificate is not None
+    assert trial.connection.certificate.sha256 == dovecot.certificates.good.sha256
+    assert len(dovecot.letters("trial")) == 2
+    assert not Letter.objects.exists()
+    assert not Run.objects.exists()
+    assert not mail.exists()
+
+
+def test_it_has_no_stage_for_encryption_where_there_is_none(dovecot: Dovecot, make_rule: MakeRule) -> None:
+    rule = make_rule(server="127.0.0.1", port=dovecot.pop3, user="trial", encryption=Encryption.PLAINTEXT)
+    assert [step.stage for step in tried(rule).steps] == [stage for stage in Stage if stage is not Stage.TLS]
+
+
+def test_it_stops_at_a_name_without_an_address(make_rule: MakeRule) -> None:
+    assert failure(tried(make_rule(server="no-such-host.invalid"))) == (Stage.NAME, "host_not_found")
+
+
+def test_it_stops_at_a_port_where_nobody_listens(make_rule: MakeRule) -> None:
+    assert failure(tried(make_rule(server="127.0.0.1", port=free_ports(1)[0]))) == (Stage.CONNECT, "connect_failed")
+
+
+def test_it_stops_at_a_certificate_of_an_unknown_issuer(dovecot: Dovecot, make_rule: MakeRule) -> None:
+    rule = make_rule(server="127.0.0.1", port=dovecot.pop3s, user="trial", encryption=Encryption.SSL)
+    assert failure(tried(rule)) == (Stage.TLS, "certificate_rejected")
+
+
+def test_it_stops_at_a_wrong_password_and_never_shows_it(dovecot: Dovecot, make_rule: MakeRule) -> None:
+    rule = make_rule(
+        server="127.0.0.1", port=dovecot.pop3, user="trial", encryption=Encryption.PLAINTEXT, password="wrongpasswd"
+    )
+    trial = tried(rule)
+    assert failure(trial) == (Stage.LOGIN, "login_refused")
+    assert "wrongpasswd" not in repr(trial) + str([line.text for line in trial.transcript.head])
+
+
+def test_it_stops_at_a_local_mailbox_that_cannot_be(dovecot: Dovecot, make_rule: MakeRule, mail: Path) -> None:
+    mail.write_text("a file where a directory should be")
+    rule = make_rule(server="127.0.0.1", port=dovecot.pop3, user="trial", encryption=Encryption.PLAINTEXT)
+    assert failure(tried(rule)) == (Stage.DELIVERY, "mailbox_unwritable")
