@@ -4,7 +4,20 @@ from django.contrib.auth.views import LogoutView
 from django.urls import path
 from django.views.i18n import set_language
 
-from fetchrules.views import account, audit, help, journal, letters, rule, rule_actions, rules, service, settings, statistics, text
+from fetchrules.views import (
+    account,
+    audit,
+    help,
+    journal,
+    letters,
+    rule,
+    rule_actions,
+    rules,
+    service,
+    settings,
+    statistics,
+    text,
+)
 
 urlpatterns = [
     path("", rules.index, name="rules"),
@@ -27,6 +40,7 @@ urlpatterns = [
     path("journal/letters/act/", letters.act, name="letters_act"),
     path("journal/audit/", audit.index, name="audit"),
     path("statistics/", statistics.index, name="statistics"),
+    path("statistics/csv/", statistics.as_csv, name="statistics_csv"),
     path("settings/", settings.edit, name="settings"),
     path("service/", service.strip_fragment, name="strip"),
     path("service/start/", service.start, name="service_start"),

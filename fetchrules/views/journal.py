@@ -1,7 +1,7 @@
 """The journal: runs, one run with its letters, and stopping one."""
 
 from dataclasses import dataclass
-from datetime import date, datetime, timedelta
+from datetime import datetime, timedelta
 
 from django.contrib import messages
 from django.core.paginator import Paginator
@@ -9,7 +9,6 @@ from django.db.models import Q, QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.utils import timezone
-from django.utils.dateparse import parse_date
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_POST, require_safe
 
@@ -17,6 +16,7 @@ from fetchrules.ledger import runs as ledger
 from fetchrules.models import FetchRule, Run
 from fetchrules.views import access, audit
 from fetchrules.views.paths import back
+from fetchrules.views.period import Period
 from fetchrules.views.progress import Progress
 from fetchrules.wording import failures, runs, states
 from fetchrules.wording.failures import Failure
@@ -131,23 +131,11 @@ def _filtered(request: HttpRequest, found: QuerySet[Run], rule: FetchRule | None
         found = found.filter(cause=get["cause"])
     for word in get.get("q", "").split():
         found = found.filter(Q(source__user__icontains=word) | Q(source__host__icontains=word) | Q(recipient__icontains=word))
-    if day := _date(get.get("from", "")):
-        found = found.filter(claimed_at__gte=_midnight(day))
-    if day := _date(get.get("to", "")):
-        found = found.filter(claimed_at__lt=_midnight(day + timedelta(days=1)))
+    if get.get("from") or get.get("to"):
+        period = Period.of(get, timezone.now())
+        found = found.filter(claimed_at__gte=period.start, claimed_at__lt=period.end)
     return found
 
 
 def _number(text: str) -> int:
     return int(text) if text.isascii() and text.isdigit() else 0
-
-
-def _date(text: str) -> date | None:
-    try:
-        return parse_date(text)
-    except ValueError:
-        return None
-
-
-def _midnight(day: date) -> datetime:
-    return timezone.make_aware(datetime(day.year, day.month, day.day))  # noqa: DTZ001 -- made aware at once

@@ -1,9 +1,109 @@
-"""Statistics."""
+"""The statistics page: charts drawn on the server, the same figures as a table, and as CSV."""
+
+import csv
+from collections.abc import Callable, Iterable, Sequence
+from datetime import datetime
 
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
+from django.utils import timezone
+from django.utils.translation import gettext as _
+from django.views.decorators.http import require_safe
+
+from fetchrules.views import access, figures
+from fetchrules.views.charts import Bar, Chart, chart
+from fetchrules.views.figures import COUNTERS, Spread, Sums
+from fetchrules.views.period import Period
+from fetchrules.wording import amounts, failures, times
+
+GROUPS = {"server": ("server",), "rule": ("id", "user", "server")}
+_TOP = 20
 
 
+@require_safe
 def index(request: HttpRequest) -> HttpResponse:
     """The page."""
-    return render(request, "fetchrules/statistics.html")
+    rules = access.visible_rules(access.user_of(request))
+    if server := request.GET.get("server", ""):
+        rules = rules.filter(server=server)
+    period = Period.of(request.GET, timezone.now())
+    group = request.GET.get("by", "")
+    group = group if group in GROUPS else "server"
+    buckets = figures.by_bucket(rules, period)
+    labels = [_label(start, period) for start, _sums in buckets]
+    total = sum((sums for _start, sums in buckets), Sums())
+    context = {
+        "period": period,
+        "periods": [("today", _("Today")), ("week", _("Week")), ("month", _("Month"))],
+        "server": server,
+        "by": group,
+        "groups": [("server", _("By server")), ("rule", _("By rule"))],
+        "total": total,
+        "summary": _summary(total, figures.poll_times(rules, period), figures.delays(rules, period)),
+        "charts": _charts(labels, [sums for _start, sums in buckets]),
+        "lines": list(zip(labels, [sums for _start, sums in buckets], strict=True)),
+        "busiest": [(_name(key), key, sums) for key, sums in figures.by_group(rules, period, GROUPS[group], _TOP)],
+        "failures": [(failures.describe(code).title, number) for code, number in figures.failures_by_kind(rules, period)],
+    }
+    return render(request, "fetchrules/statistics.html", context)
+
+
+@require_safe
+def as_csv(request: HttpRequest) -> HttpResponse:
+    """The table of the page, by hour or day; names of columns are stable, numbers plain."""
+    rules = access.visible_rules(access.user_of(request))
+    if server := request.GET.get("server", ""):
+        rules = rules.filter(server=server)
+    period = Period.of(request.GET, timezone.now())
+    response = HttpResponse(content_type="text/csv; charset=utf-8")
+    response["Content-Disposition"] = f'attachment; filename="mail-{period.first}-{period.last}.csv"'
+    writer = csv.writer(response)
+    writer.writerow(["start", *COUNTERS])
+    for start, sums in figures.by_bucket(rules, period):
+        writer.writerow([timezone.localtime(start).isoformat(), *(getattr(sums, name) for name in COUNTERS)])
+    return response
+
+
+def _charts(labels: Sequence[str], sums: Sequence[Sums]) -> list[Chart]:
+    def bars(values: Iterable[int], say: Callable[[int], str]) -> list[Bar]:
+        return [Bar(value, label, f"{label}: {say(value)}") for label, value in zip(labels, values, strict=True)]
+
+    return [
+        chart(_("Letters"), bars((one.fetched for one in sums), amounts.letters), amounts.count),
+        chart(_("Size"), bars((one.octets for one in sums), amounts.octets), amounts.octets, unit=1024 * 1024),
+        chart(_("Failed polls"), bars((one.failed for one in sums), amounts.count), amounts.count, tone="bad"),
+    ]
+
+
+def _summary(total: Sums, polls: Spread | None, delay: Spread | None) -> list[str]:
+    said = [
+        _("Fetched: %(letters)s, %(size)s. Polls: %(runs)s, failed: %(failed)s.")
+        % {
+            "letters": amounts.letters(total.fetched),
+            "size": amounts.octets(total.octets),
+            "runs": amounts.count(total.runs),
+            "failed": amounts.count(total.failed),
+        }
+    ]
+    if polls:
+        said.append(_("A poll with mail takes %(middle)s, nineteen of twenty at most %(long)s.") % _words(polls))
+    if delay:
+        said.append(_("A letter is delivered %(middle)s after it arrived at the remote server, nineteen of twenty within %(long)s.") % _words(delay))
+    return said
+
+
+def _words(spread: Spread) -> dict[str, str]:
+    return {"middle": amounts.duration(spread.middle), "long": amounts.duration(spread.long)}
+
+
+def _label(start: datetime, period: Period) -> str:
+    local = timezone.localtime(start)
+    return f"{local:%H:%M}" if period.hourly else times.day(local.date())
+
+
+def _name(key: tuple[object, ...]) -> str:
+    match key:
+        case (_id, user, server):
+            return str(user) if "@" in str(user) else f"{user}@{server}"
+        case _:
+            return str(key[0])

@@ -59,6 +59,7 @@ _TEXTS: dict[Code, str] = {
         "a rule that is not in this text collects from the same remote mailbox; two may share one only if both say “keep”"
     ),
     Code.RECIPIENT_NOT_LOCAL: gettext_noop("the domain of the local mailbox is not one of the local domains"),
+    Code.TOO_MANY_RULES: gettext_noop("you may have at most %(maximum)s rules"),
     Code.RECIPIENT_NOT_YOURS: gettext_noop("your rules may only deliver into your own mailbox"),
     Code.FOREIGN_UNEXPECTED: gettext_noop("this was not expected here; a value with a blank in it goes in quotes"),
     Code.FOREIGN_VALUE_MISSING: gettext_noop("a value was expected behind “%(word)s”"),

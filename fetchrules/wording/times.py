@@ -1,6 +1,6 @@
 """Moments in words: «3 min ago», «at 12:05», «21 Aug 2026, 11:28»."""
 
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
 
 from django.utils import timezone
 from django.utils.translation import gettext as _
@@ -65,3 +65,8 @@ def on(moment: datetime, now: datetime) -> str:
         return _("yesterday at %(time)s") % clock
     day = {"day": local.day, "month": _MONTHS[local.month - 1], "year": local.year}
     return _("%(day)s %(month)s") % day if local.year == today.year else _("%(day)s %(month)s %(year)s") % day
+
+
+def day(moment: date) -> str:
+    """A day of this or the last months: without its year."""
+    return _("%(day)s %(month)s") % {"day": moment.day, "month": _MONTHS[moment.month - 1]}
