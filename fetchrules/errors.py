@@ -141,6 +141,12 @@ class DeliveryFailed(FetchError):
     retry, code = Retry.LATER, "delivery_failed"
 
 
+class DeliveryRefused(DeliveryFailed):
+    """The local mail server will not take this letter, and repeating it as it is would not help (a reply of 5xx)."""
+
+    code = "delivery_refused"
+
+
 class DiskFull(DeliveryFailed):
     """No room, or no quota, for the letter."""
 

@@ -5,6 +5,7 @@ The letter comes from anybody, so nothing is believed: no input raises, takes lo
 
 import binascii
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from email.utils import parsedate_to_datetime
@@ -39,15 +40,21 @@ class Letterhead:
 def read_letterhead(head: bytes) -> Letterhead:
     """The letterhead of a letter that begins with `head`, whatever that is. Of a repeated field the first counts."""
     fields: dict[bytes, bytes] = {}
-    for field in re.split(rb"\r?\n(?![ \t])", head):
-        name, _, value = field.partition(b":")
-        fields.setdefault(name.rstrip(b" \t").lower(), value[:MAX_FIELD])
+    for name, value in header_fields(head):
+        fields.setdefault(name, value[:MAX_FIELD])
     return Letterhead(
         sender=_shown(fields.get(b"from", b"")),
         subject=_shown(fields.get(b"subject", b"")),
         message_id=_shown(fields.get(b"message-id", b"")),
         date=_date(fields.get(b"date", b"")),
     )
+
+
+def header_fields(head: bytes) -> Iterator[tuple[bytes, bytes]]:
+    """The fields of a header: names in lower case, values as they stand, folded lines included (RFC 5322 §2.2)."""
+    for field in re.split(rb"\r?\n(?![ \t])", head):
+        name, _, value = field.partition(b":")
+        yield name.rstrip(b" \t").lower(), value
 
 
 def _shown(value: bytes) -> str:

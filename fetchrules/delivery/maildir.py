@@ -1,7 +1,7 @@
 """Delivery into a Maildir, exactly once: a letter is staged beside the mailbox, and renamed into new/ when it is safe.
 
-Letters wait in tmp/utm-mail/, a directory of ours, and not in tmp/ itself: Dovecot, Courier and others remove from there
-what is older than 36 hours, and a letter missed after a long outage would pass for one that was delivered.
+Letters wait in tmp/utm-mail/, a directory of ours, and not in tmp/ itself: Dovecot, Courier and others remove from
+there what is older than 36 hours, and a letter missed after a long outage would pass for one that was delivered.
 
 Everything is made 0700 and 0600: the worker runs as the user who owns the mailboxes.
 """
@@ -25,8 +25,8 @@ STAGING = "utm-mail"
 class Maildir:
     """The Maildir at `place`, or its Maildir++ folder `folder`. One poll's object, not for several threads.
 
-    `marker` is the id that this Maildir was known by at its last delivery, None before the first one: then it is made or
-    adopted, along with the directories, and the id to record is in `marker` when `prepare` returns.
+    `marker` is the id that this Maildir was known by at its last delivery, None before the first one: then it is made
+    or adopted, along with the directories, and the id to record is in `marker` when `prepare` returns.
     """
 
     exactly_once = True

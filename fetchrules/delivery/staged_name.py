@@ -23,25 +23,31 @@ class StagedName:
     key_hash: str
 
     @classmethod
-    def parse(cls, name: str) -> "StagedName | None":
-        """None for a name that is none of ours."""
+    def parse(cls, name: str) -> "StagedName":
+        """Raises LocalProtocolError for a name that is none of ours: a bug, which could reach any file."""
         found = _NAME.fullmatch(name)
-        return cls(int(found[1]), found[2], found[3]) if found else None
+        if found is None:
+            raise LocalProtocolError(f"not a staged letter's name: {name!r}")
+        return cls(int(found[1]), found[2], found[3])
 
 
 def staged_name(key: str, host: str, seconds: int) -> str:
     """`<secs>.Q<random>K<hash of the key>.<host>`.
 
-    In the host, `/`, `:` and what is no visible ASCII become octal escapes, as the convention has it; so does the comma,
-    which begins the fields that Dovecot and Courier add.
+    In the host, `/`, `:` and what is no visible ASCII become octal escapes, as the convention has it; so does the
+    comma, which begins the fields that Dovecot and Courier add.
     """
     digest = hashlib.sha256(key.encode("utf-8", "surrogatepass")).hexdigest()
     visible = _FORBIDDEN.sub(lambda c: "".join(f"\\{octet:03o}" for octet in c[0].encode()), host)
     return f"{seconds}.Q{secrets.token_hex(8)}K{digest[:16]}.{visible or 'localhost'}"[:MAX_NAME]
 
 
+def is_ours(name: str) -> bool:
+    """Whether the name has the form that we give."""
+    return _NAME.fullmatch(name) is not None
+
+
 def checked(name: str) -> str:
-    """`name`, if it is one of ours; another in its place would be a bug, and could reach any file."""
-    if StagedName.parse(name) is None:
-        raise LocalProtocolError(f"not a staged letter's name: {name!r}")
+    """`name`, if it is one of ours. Raises as `StagedName.parse`."""
+    StagedName.parse(name)
     return name

@@ -5,11 +5,12 @@ import time
 from collections.abc import Collection, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from io import FileIO
 
 from fetchrules.delivery.disk import Directory, open_place, translated
 from fetchrules.delivery.draft import StagedFile
 from fetchrules.delivery.marker import make_marker, read_marker
-from fetchrules.delivery.staged_name import StagedName, checked, staged_name
+from fetchrules.delivery.staged_name import checked, is_ours, staged_name
 from fetchrules.delivery.target import Place
 from fetchrules.errors import DeliveryFailed, DiskFull, LocalProtocolError, MaildirReplaced
 
@@ -18,6 +19,7 @@ ABANDONED_AFTER = 24 * 3600
 RESERVE = 64 * 1024 * 1024
 """Octets that a delivery leaves free for everybody else."""
 
+_READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC
 _SYNC_THREADS = 4
 """Measured: of 1, 4, 8 and 16 the first step saves a third of the time, the others next to nothing."""
 
@@ -96,6 +98,22 @@ class Staging:
             self.remove(names)
             raise
 
+    def read(self, name: str) -> FileIO | None:
+        """A staged letter, from its beginning; None if it is gone."""
+        with translated(name):
+            try:
+                fd = os.open(checked(name), _READ, dir_fd=self.directory.fd)
+            except FileNotFoundError:
+                return None
+        return FileIO(fd)
+
+    def holds(self, name: str) -> bool:
+        """Whether this letter is waiting."""
+        with translated(name), suppress(FileNotFoundError):
+            os.stat(checked(name), dir_fd=self.directory.fd, follow_symlinks=False)
+            return True
+        return False
+
     def remove(self, names: Sequence[str]) -> None:
         """Remove these letters. What the disk will not let go is swept away later."""
         for name in names:
@@ -108,7 +126,7 @@ class Staging:
         swept = 0
         with translated("sweep"), os.scandir(self.directory.fd) as entries:
             for entry in entries:
-                if entry.name in spared or StagedName.parse(entry.name) is None:
+                if entry.name in spared or not is_ours(entry.name):
                     continue
                 with suppress(FileNotFoundError):
                     if os.stat(entry.name, dir_fd=self.directory.fd, follow_symlinks=False).st_mtime < deadline:
@@ -117,7 +135,7 @@ class Staging:
         return swept
 
     def _sync_file(self, name: str) -> None:
-        fd = os.open(checked(name), os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC, dir_fd=self.directory.fd)
+        fd = os.open(checked(name), _READ, dir_fd=self.directory.fd)
         try:
             os.fsync(fd)
         finally:

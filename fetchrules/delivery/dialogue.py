@@ -1,0 +1,235 @@
+"""A session with a mail server, SMTP or LMTP: to ask whether a mailbox exists, and to hand over letters for it."""
+
+import re
+import smtplib
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager, suppress
+from time import monotonic
+
+from fetchrules.delivery.outgoing import Outgoing
+from fetchrules.errors import DeliveryFailed, DeliveryRefused, DiskFull, LocalProtocolError
+
+CONNECT_SECONDS = 20.0
+REPLY_SECONDS = 300.0
+"""RFC 5321 §4.5.3.2 names five minutes for nearly everything."""
+GOODBYE_SECONDS = 5.0
+MAX_REPLY_LINES = 100
+
+_ENHANCED = re.compile(rb"[245]\.(\d{1,3}\.\d{1,3})\b")
+"""RFC 3463."""
+_NO_ROOM = frozenset({b"2.2", b"3.1"})
+"""Mailbox full, mail system full."""
+
+
+class Unanswered(DeliveryFailed):
+    """The connection was lost between the end of a letter and the reply: it may have been delivered, or not."""
+
+
+class Unreachable(DeliveryFailed):
+    """No session could be opened."""
+
+
+class BoundedReplies(smtplib.SMTP):
+    """smtplib's client, which would follow an endless reply for ever, with bounds on it."""
+
+    def getreply(self) -> tuple[int, bytes]:
+        """One reply: its code (-1 for what is no reply) and its lines. Raises OSError, of which SMTPException is one."""
+        lines: list[bytes] = []
+        until = monotonic() + REPLY_SECONDS
+        if self.file is None and self.sock is not None:
+            self.file = self.sock.makefile("rb")
+        while len(lines) < MAX_REPLY_LINES and monotonic() < until:
+            line = self._line()
+            lines.append(line[4:].strip())
+            if not line[:3].isdigit():
+                return -1, line.strip()
+            if line[3:4] != b"-":
+                return int(line[:3]), b"\n".join(lines)
+        self.close()
+        raise smtplib.SMTPServerDisconnected("an endless reply")
+
+    def _line(self) -> bytes:
+        if self.file is None:
+            raise smtplib.SMTPServerDisconnected("not connected")
+        try:
+            line: bytes = self.file.readline(8192)
+        except OSError as error:
+            self.close()
+            raise smtplib.SMTPServerDisconnected(str(error)) from error
+        if not line.endswith(b"\n"):
+            self.close()
+            raise smtplib.SMTPServerDisconnected("the connection was closed" if len(line) < 8192 else "a line too long")
+        return line
+
+
+@contextmanager
+def opening(server: object) -> Iterator[ExitStack]:
+    """What goes wrong while a session is opened, a refusal too, is no letter's fault: Unreachable.
+
+    Only then is done what the block has put on the stack.
+    """
+    with ExitStack() as undo:
+        try:
+            yield undo
+        except smtplib.SMTPResponseException as error:
+            raise Unreachable(f"{server}: {_said(error.smtp_code, error.smtp_error)}") from error
+        except OSError as error:
+            raise Unreachable(f"{server}: {error}") from error
+        undo.pop_all()
+
+
+class Dialogue:
+    """An open session of `client`, in which everything is about `recipient`. Not for several threads."""
+
+    def __init__(self, client: smtplib.SMTP, recipient: str) -> None:
+        _set_timeout(client, REPLY_SECONDS)
+        self._client = client
+        self._recipient = recipient
+
+    @property
+    def is_open(self) -> bool:
+        """Whether the connection has not been seen to be lost."""
+        return self._client.sock is not None
+
+    def is_alive(self) -> bool:
+        """Whether the server still answers."""
+        with suppress(OSError):
+            return self._command("NOOP")[0] == 250
+        return False
+
+    def ask(self) -> None:
+        """Ask for the recipient's mailbox. Raises DeliveryRefused if there is none, DeliveryFailed."""
+        with _lost():
+            self._name("", [])
+            self._reset()
+
+    def hand_over(self, letter: Outgoing, pieces: Iterator[bytes]) -> None:
+        """Deliver a letter; `pieces` are the octets after DATA, the terminator in the last.
+
+        Raises DeliveryFailed (DeliveryRefused, DiskFull) if the server certainly did not take it, else Unanswered.
+        """
+        with _lost():
+            self._check_size(letter.octets)
+            self._begin(letter.sender, self._options(letter))
+            self._demand(self._command("DATA"), 354)
+            last = self._send_all_but_the_last(pieces)
+        try:
+            self._client.send(last)
+            code, text = self._client.getreply()
+        except OSError as error:
+            raise Unanswered(f"no reply to the end of the letter: {error}") from error
+        if 400 <= code <= 599:
+            raise self._refusal(code, text)
+        if not 200 <= code <= 299:
+            self._client.close()
+            raise Unanswered(_said(code, text))
+
+    def close(self) -> None:
+        """Say goodbye, but do not insist. Never raises; may be called twice."""
+        with suppress(OSError):
+            _set_timeout(self._client, GOODBYE_SECONDS)
+            self._client.quit()
+        self._client.close()
+
+    def _command(self, line: str) -> tuple[int, bytes]:
+        """The reply to a command. Raises OSError."""
+        if "\r" in line or "\n" in line:
+            raise LocalProtocolError(f"one command, not several: {line!r}")
+        self._client.send(f"{line}\r\n".encode())
+        return self._client.getreply()
+
+    def _begin(self, sender: str, options: list[str]) -> None:
+        """Name sender and recipient; the recipient alone if they are refused together, for only bounces need a sender."""
+        try:
+            self._name(sender, options)
+        except DeliveryRefused:
+            if not sender or not self.is_open:
+                raise
+            self._name("", options)
+
+    def _name(self, sender: str, options: list[str]) -> None:
+        """MAIL and RCPT. SMTPUTF8 (RFC 6531) only if the recipient needs it: further on, not every server will have it."""
+        recipient, utf8 = self._recipient, not self._recipient.isascii()
+        if utf8 and not self._client.has_extn("smtputf8"):
+            recipient, utf8 = _in_ascii(recipient), False
+        if utf8:
+            options = [*options, "SMTPUTF8"]
+        elif not sender.isascii():
+            sender = ""
+        self._demand(self._command(" ".join([f"MAIL FROM:<{sender}>", *options])), 250)
+        self._demand(self._command(f"RCPT TO:<{recipient}>"), 250, 251)
+
+    def _options(self, letter: Outgoing) -> list[str]:
+        """RFC 1870 and 6152. A letter of eight bits goes even to a server that does not know them: nothing here parses MIME."""
+        options = [f"SIZE={letter.octets}"] if self._client.has_extn("size") else []
+        if letter.eight_bit and self._client.has_extn("8bitmime"):
+            options.append("BODY=8BITMIME")
+        return options
+
+    def _check_size(self, octets: int) -> None:
+        limit = self._client.esmtp_features.get("size", "")
+        if limit.isdecimal() and 0 < int(limit) < octets:
+            raise DeliveryRefused(f"{octets} octets, and the server takes at most {limit}")
+
+    def _send_all_but_the_last(self, pieces: Iterator[bytes]) -> bytes:
+        """Once begun, a letter can be given up only together with the connection. Raises OSError."""
+        try:
+            last = next(pieces)
+            for piece in pieces:
+                self._client.send(last)
+                last = piece
+        except OSError:
+            self._client.close()
+            raise
+        return last
+
+    def _demand(self, reply: tuple[int, bytes], *codes: int) -> None:
+        """Raises DeliveryFailed, with the transaction taken back, if the reply's code is none of `codes`."""
+        if reply[0] in codes:
+            return
+        refusal = self._refusal(*reply)
+        if self.is_open:
+            self._reset()
+        raise refusal
+
+    def _refusal(self, code: int, text: bytes) -> DeliveryFailed:
+        """What a reply means that is not the one hoped for. After 421, and after nonsense, the connection is closed."""
+        enhanced = _ENHANCED.match(text)
+        if code == 421 or not 400 <= code <= 599:
+            self._client.close()
+        if code == 452 or (enhanced and enhanced[1] in _NO_ROOM):
+            return DiskFull(_said(code, text))
+        return DeliveryRefused(_said(code, text)) if 500 <= code <= 599 else DeliveryFailed(_said(code, text))
+
+    def _reset(self) -> None:
+        code, _ = self._command("RSET")
+        if code != 250:
+            self._client.close()
+
+
+@contextmanager
+def _lost() -> Iterator[None]:
+    """An error of the connection, before the end of a letter: it was certainly not delivered."""
+    try:
+        yield
+    except OSError as error:
+        raise DeliveryFailed(str(error)) from error
+
+
+def _set_timeout(client: smtplib.SMTP, seconds: float) -> None:
+    if client.sock is not None:
+        client.sock.settimeout(seconds)
+
+
+def _said(code: int, text: bytes | str) -> str:
+    words = " ".join((text if isinstance(text, str) else text.decode(errors="replace")).split())
+    return f"{code} {words}" if code >= 0 else words
+
+
+def _in_ascii(address: str) -> str:
+    """The address with its domain in A-labels. Raises DeliveryRefused where that is not enough."""
+    local, at, domain = address.partition("@")
+    try:
+        return local.encode("ascii").decode() + at + domain.encode("idna").decode()
+    except UnicodeError as error:
+        raise DeliveryRefused(f"the server takes no address such as {address}") from error

@@ -1,0 +1,93 @@
+"""A staged letter as it goes to a mail server: whose it is, what stands before it, and its octets on the wire.
+
+All of it follows from the file and its name, so that a letter which is sent again is sent with the same octets.
+"""
+
+import hashlib
+import re
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from email.utils import format_datetime
+from typing import BinaryIO
+
+from fetchrules.delivery.staged_name import StagedName
+from fetchrules.letterhead import header_fields
+
+COLLECTED = "X-Collected-Id"
+"""Our header: a hash of the letter's key and one of the recipient, the same however often the letter is sent."""
+MAX_HOPS = 50
+"""Received fields after which a letter is taken to go round in circles (Postfix's hopcount_limit)."""
+MAX_HEADER = 256 * 1024
+"""Octets of the header that are searched."""
+BLOCK = 64 * 1024
+
+_PATH = re.compile(rb"\s*<([^\s<>\x00-\x1f\x7f\"\\]{1,250}@[^\s<>\x00-\x1f\x7f\"\\@]{1,250})>\s*")
+
+
+@dataclass(frozen=True, slots=True)
+class Outgoing:
+    """What a mail server has to be told of a letter. `octets` is its size on the wire (RFC 1870), trace fields included."""
+
+    sender: str
+    """From Return-Path; empty where there is none (the null reverse-path, RFC 5321 §4.5.5)."""
+    trace: bytes
+    """The fields that we put before the letter, with CRLF."""
+    octets: int
+    eight_bit: bool
+    loop: str
+    """Why the letter seems to go round in circles, else empty."""
+
+
+def read_outgoing(file: BinaryIO, name: StagedName, recipient: str, host: str) -> Outgoing:
+    """What `file`, a staged letter, amounts to; its position is the beginning again afterwards. Raises OSError."""
+    head = file.read(MAX_HEADER)
+    fields = list(header_fields((b"\n" + head).partition(b"\n\n")[0]))
+    collected = f"{name.key_hash}.{hashlib.sha256(recipient.lower().encode()).hexdigest()[:16]}"
+    trace = (
+        f"Received: by {host} (utm-mail) id {name.unique};\r\n\t{format_datetime(datetime.fromtimestamp(name.seconds, UTC))}\r\n"
+        f"{COLLECTED}: {collected}\r\n"
+    ).encode()
+    octets, eight_bit = len(trace), False
+    file.seek(0)
+    while block := file.read(BLOCK):
+        octets += len(block) + block.count(b"\n") - block.count(b"\r")
+        eight_bit = eight_bit or not block.isascii()
+    file.seek(0)
+    return Outgoing(_sender(fields), trace, octets, eight_bit, _loop(fields, collected))
+
+
+def on_the_wire(trace: bytes, file: BinaryIO) -> Iterator[bytes]:
+    """What follows DATA: CRLF at the line ends and nowhere else (RFC 5321 §2.3.8), dots doubled, and the terminator.
+
+    The terminator comes with the last piece, and a small letter is one piece. Raises OSError.
+    """
+    piece, line_begins = trace, True
+    while block := file.read(BLOCK):
+        text = block.replace(b"\r", b"")
+        dotted = b"." + text if line_begins and text.startswith(b".") else text
+        line_begins = text.endswith(b"\n") if text else line_begins
+        piece += dotted.replace(b"\n.", b"\n..").replace(b"\n", b"\r\n")
+        if len(piece) > BLOCK:
+            yield piece
+            piece = b""
+    yield piece + (b".\r\n" if line_begins else b"\r\n.\r\n")
+
+
+def _sender(fields: list[tuple[bytes, bytes]]) -> str:
+    path = next((value for name, value in fields if name == b"return-path"), b"")
+    found = _PATH.fullmatch(path)
+    try:
+        return found[1].decode() if found else ""
+    except UnicodeDecodeError:
+        return ""
+
+
+def _loop(fields: list[tuple[bytes, bytes]], collected: str) -> str:
+    hops = sum(name == b"received" for name, _ in fields)
+    if hops >= MAX_HOPS:
+        return f"mail loop: {hops} hops"
+    recipient = collected.partition(".")[2].encode()
+    if any(name == COLLECTED.lower().encode() and value.strip().endswith(b"." + recipient) for name, value in fields):
+        return "mail loop: collected for this mailbox before"
+    return ""

@@ -1,0 +1,43 @@
+"""Opening a session with an SMTP server: STARTTLS and login as far as the administrator wants them."""
+
+import smtplib
+import ssl
+from contextlib import suppress
+from functools import cache
+
+from fetchrules.delivery.dialogue import CONNECT_SECONDS, BoundedReplies, opening
+from fetchrules.delivery.mailserver import MailServer, TlsUse
+
+
+def connect_smtp(server: MailServer, own_name: str) -> smtplib.SMTP:
+    """A session after EHLO, STARTTLS and AUTH. Raises Unreachable."""
+    with opening(server) as undo:
+        client = BoundedReplies(server.host, server.port, own_name, timeout=CONNECT_SECONDS)
+        undo.callback(client.close)
+        client.ehlo_or_helo_if_needed()
+        _start_tls(client, server.tls)
+        if server.user:
+            client.login(server.user, server.password)
+    return client
+
+
+def _start_tls(client: smtplib.SMTP, use: TlsUse) -> None:
+    match use:
+        case TlsUse.VERIFY:
+            client.starttls(context=_context(verified=True))
+        case TlsUse.MAY if client.has_extn("starttls"):
+            with suppress(smtplib.SMTPResponseException):  # 454: not now; the session goes on in plain text
+                client.starttls(context=_context(verified=False))
+        case _:
+            return
+    client.ehlo_or_helo_if_needed()
+
+
+@cache
+def _context(*, verified: bool) -> ssl.SSLContext:
+    """Making one takes 30 ms: all connections share it."""
+    context = ssl.create_default_context()
+    if not verified:
+        context.check_hostname = False
+        context.verify_mode = ssl.CERT_NONE
+    return context
