@@ -1,0 +1,160 @@
+"""Deliveries into real servers: Dovecot reads our Maildirs, takes our letters by LMTP, and Postfix passes them on to it."""
+
+import tempfile
+from collections.abc import Callable, Iterator
+from imaplib import IMAP4
+from pathlib import Path
+from threading import Event
+from time import monotonic
+
+import pytest
+
+from fetchrules.delivery import smtp
+from fetchrules.delivery.maildir import Maildir
+from fetchrules.delivery.mailserver import Handover, MailServer, TlsUse
+from fetchrules.delivery.spool import SpooledMailbox
+from fetchrules.delivery.target import PathTemplate, Place
+from fetchrules.errors import DeliveryRefused
+from tests.delivery.test_maildir import staged
+from tests.interop.dovecot import PASSWORD, Dovecot
+from tests.interop.postfix import Postfix, running_postfix
+
+pytestmark = pytest.mark.interop
+
+LETTERS = [
+    b"Return-Path: <ivan@example.net>\r\nSubject: dots\r\n\r\n.\r\n..\r\n.x\r\n",
+    b"Subject: eight bits\r\n\r\n" + "Привет\r\n".encode() + b"\xff\xfe\r\n",
+    b"Subject: large\r\n\r\n" + b"x" * 900 + b"\r\n" + b"y\r\n" * 200_000,
+    b"Subject: no end of line\r\n\r\nend",
+    b"Subject: no body\r\n\r\n",
+]
+POSTFIX_USERS = ("by.smtp@example.org", "by.smtps@example.org")
+
+
+def texts(letters: list[bytes]) -> set[bytes]:
+    """What has to be found of these letters, line ends as Maildirs have them."""
+    return {letter.replace(b"\r\n", b"\n").rstrip(b"\n") for letter in letters}
+
+
+def found(files: list[bytes]) -> set[bytes]:
+    """Letters without what servers put before them, which ends before the first line of ours."""
+    wanted = texts(LETTERS)
+    return {next((text for text in wanted if file.rstrip(b"\n").endswith(b"\n" + text)), file) for file in files}
+
+
+def place_in(dovecot: Dovecot, recipient: str) -> Place:
+    return PathTemplate(f"{dovecot.mail}/{{domain}}/{{local}}").place(recipient)
+
+
+def send(target: MailServer, recipient: str, spool: Place, letters: list[bytes]) -> None:
+    mailbox = SpooledMailbox(target, recipient, spool, reserve=0, host="mx.example.org")
+    try:
+        mailbox.prepare(0)
+        waiting = [staged(mailbox, letter, str(number)) for number, letter in enumerate(letters)]
+        mailbox.sync(waiting)
+        assert mailbox.commit([letter.name for letter in waiting]) == {}
+    finally:
+        mailbox.close()
+
+
+def wait_for(letters: Callable[[], list[bytes]], number: int) -> list[bytes]:
+    """The letters, when there are so many of them."""
+    deadline, pause = monotonic() + 30, Event()
+    while len(letters()) < number:
+        assert monotonic() < deadline, f"{len(letters())} letters of {number}"
+        pause.wait(0.05)
+    return letters()
+
+
+@pytest.fixture
+def spool(tmp_path: Path) -> Place:
+    """A directory for letters on their way."""
+    return Place(tmp_path, ("spool",))
+
+
+@pytest.fixture(scope="module")
+def postfix(dovecot: Dovecot) -> Iterator[Postfix]:
+    """A Postfix before the Dovecot."""
+    with (
+        tempfile.TemporaryDirectory(prefix="utm-", ignore_cleanup_errors=True) as directory,
+        running_postfix(Path(directory), dovecot.lmtp, POSTFIX_USERS) as server,
+    ):
+        yield server
+
+
+def test_it_delivers_into_maildirs_that_dovecot_reads(dovecot: Dovecot) -> None:
+    place = place_in(dovecot, "maildir@example.org")
+    maildir = Maildir(place, reserve=0)
+    maildir.prepare(0)
+    waiting = [staged(maildir, letter, str(number)) for number, letter in enumerate(LETTERS)]
+    maildir.sync(waiting)
+    assert maildir.commit([letter.name for letter in waiting]) == {}
+    maildir.close()
+    assert {letter.rstrip(b"\n") for letter in dovecot.letters("maildir@example.org")} == texts(LETTERS)
+    read = {letter.rstrip(b"\r\n") for letter in dovecot.read("maildir@example.org")}
+    assert read == {letter.rstrip(b"\r\n") for letter in LETTERS}
+
+
+def test_it_takes_spellings_for_one_mailbox_as_dovecot_does(dovecot: Dovecot) -> None:
+    maildir = Maildir(place_in(dovecot, "I.Petrov@Example.ORG"), reserve=0)
+    maildir.prepare(0)
+    maildir.commit([staged(maildir, LETTERS[0]).name])
+    maildir.close()
+    with dovecot.logged_in("i.petrov@example.org") as session:
+        session.logout()
+    with IMAP4("127.0.0.1", dovecot.imap, timeout=20) as session:
+        session.login("I.Petrov@Example.ORG", PASSWORD)
+        assert session.select("INBOX")[1] == [b"1"]
+
+
+def test_it_delivers_into_folders_that_dovecot_shows(dovecot: Dovecot) -> None:
+    maildir = Maildir(place_in(dovecot, "folders@example.org"), reserve=0, folder="Работа/Счета")
+    maildir.prepare(0)
+    maildir.commit([staged(maildir, LETTERS[0]).name])
+    maildir.close()
+    with dovecot.logged_in("folders@example.org") as session:
+        _, lines = session.list()
+        folders = {line.decode().rpartition(" ")[2] for line in lines if isinstance(line, bytes)}
+        _, answer = session.select('"&BCAEMAQxBD4EQgQw-.&BCEERwQ1BEIEMA-"')
+    assert answer == [b"1"]
+    assert folders >= {"INBOX", "&BCAEMAQxBD4EQgQw-.&BCEERwQ1BEIEMA-"}
+    assert not any("utm" in folder for folder in folders)
+
+
+def test_it_hands_letters_to_dovecot(dovecot: Dovecot, spool: Place) -> None:
+    send(MailServer(Handover.LMTP, "127.0.0.1", dovecot.lmtp), "by.lmtp@example.org", spool, LETTERS)
+    assert found(dovecot.letters("by.lmtp@example.org")) == texts(LETTERS)
+
+
+def test_it_names_the_sender_to_dovecot(dovecot: Dovecot, spool: Place) -> None:
+    send(MailServer(Handover.LMTP, "127.0.0.1", dovecot.lmtp), "sender@example.org", spool, LETTERS[:2])
+    letters = dovecot.letters("sender@example.org")
+    assert sorted(letter.partition(b"\n")[0] for letter in letters) == [
+        b"Return-Path: <>",
+        b"Return-Path: <ivan@example.net>",
+    ]
+
+
+def test_it_hands_letters_to_postfix(dovecot: Dovecot, postfix: Postfix, spool: Place) -> None:
+    target = MailServer(Handover.SMTP, "127.0.0.1", postfix.port, tls=TlsUse.MAY)
+    send(target, POSTFIX_USERS[0], spool, LETTERS)
+    arrived = wait_for(lambda: dovecot.letters(POSTFIX_USERS[0]), len(LETTERS))
+    assert found(arrived) == texts(LETTERS)
+
+
+def test_it_hands_letters_to_postfix_in_verified_tls(
+    dovecot: Dovecot, postfix: Postfix, spool: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("SSL_CERT_FILE", str(postfix.certificates.cafile))
+    smtp._context.cache_clear()
+    target = MailServer(Handover.SMTP, "127.0.0.1", postfix.port, tls=TlsUse.VERIFY)
+    send(target, POSTFIX_USERS[1], spool, LETTERS[:1])
+    smtp._context.cache_clear()
+    (letter,) = wait_for(lambda: dovecot.letters(POSTFIX_USERS[1]), 1)
+    assert b"using TLS" in letter or b"with ESMTPS" in letter
+
+
+def test_it_hears_from_postfix_that_there_is_no_such_mailbox(postfix: Postfix, spool: Place) -> None:
+    target = MailServer(Handover.SMTP, "127.0.0.1", postfix.port)
+    with pytest.raises(DeliveryRefused, match="User unknown"):
+        send(target, "nobody@example.org", spool, [])
