@@ -53,6 +53,16 @@ class Destination:
         self.mailbox.close()
 
 
+def same_mailbox(one: str, other: str) -> bool:
+    """Whether two recipients are one local mailbox. Raises RecipientInvalid."""
+    return _template().place(one) == _template().place(other)
+
+
+def forget_marker(recipient: str) -> bool:
+    """From now on the directory that stands in the recipient's place is the right one, whichever it is. Raises RecipientInvalid."""
+    return bool(LocalMarker.objects.filter(path=str(_template().place(recipient).path)).delete()[0])
+
+
 def check_delivery(value: str) -> None:
     """Whether letters can be delivered as `value` (UTM_MAIL_DELIVERY) says. Raises ValueError with the reason."""
     if value.startswith(MAILDIR):

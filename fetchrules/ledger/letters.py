@@ -65,9 +65,9 @@ def unfinished(source: SourceMailbox) -> list[Letter]:
     return list(Letter.objects.filter(source=source, state__in=IN_HAND))
 
 
-def files_in_hand() -> list[str]:
-    """The names of all staged files that some letter still needs, in whichever mailbox."""
-    return list(Letter.objects.filter(state__in=IN_HAND).values_list("file_name", flat=True))
+def all_unfinished() -> QuerySet[Letter]:
+    """The same, of all mailboxes: what staged files are still needed for."""
+    return Letter.objects.filter(state__in=IN_HAND)
 
 
 def record_ready(

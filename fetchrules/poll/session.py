@@ -109,7 +109,7 @@ def _fetch(session: Session, errands: Sequence[Errand], asked: list[Errand]) -> 
     destination = Destination(session.rule.recipient)
     try:
         destination.prepare(sum(errand.letter.size for errand in errands))
-        destination.sweep(ledger.files_in_hand())
+        destination.sweep(letter.file_name for letter in ledger.all_unfinished())
         intake = Intake(session.source, session.epoch, destination, progress, set(session.plan.believed))
         by_number = {errand.letter.number: errand for errand in errands}
         intake.take(session.mailbox.retrieve(_portion(errands, asked, progress)), by_number)
