@@ -1,0 +1,96 @@
+"""What a forked child can be asked to do: the real command, and what an administrator, a worker or time itself would do."""
+
+import io
+import json
+from collections.abc import Callable
+from contextlib import redirect_stdout, suppress
+from datetime import timedelta
+from functools import partial
+from typing import Any
+
+from django.core.management import call_command
+from django.utils import timezone
+
+from fetchrules import accounts
+from fetchrules.ledger import letters, runs
+from fetchrules.models import FetchRule, Letter, Run
+from fetchrules.remote.account import Deadlines
+from fetchrules.secrets import seal, target_of
+from fetchrules.sources import sources_of
+
+PASSWORD = "petrovpasswd"
+
+
+def migrate() -> None:
+    """Make the tables."""
+    call_command("migrate", interactive=False, verbosity=0)
+
+
+def make_rule(**columns: Any) -> int:
+    """A rule for the user petrov; its id."""
+    rule = FetchRule(
+        **{"user": "petrov", "protocol": "pop3", "encryption": "plaintext", "next_poll_at": None, **columns}
+    )
+    text = rule.as_rule(PASSWORD)
+    rule.password = seal(PASSWORD, target_of(text))
+    rule.source = sources_of(text)[0]
+    rule.save()
+    return rule.pk
+
+
+def edit_rule(rule: int, **columns: Any) -> None:
+    """Change a rule as a form would: with its revision."""
+    revision = FetchRule.objects.get(pk=rule).revision
+    FetchRule.objects.filter(pk=rule).update(revision=revision + 1, **columns)
+
+
+def delete_rule(rule: int) -> None:
+    """Remove a rule; its mailbox's ledger stays."""
+    FetchRule.objects.get(pk=rule).delete()
+
+
+def poll(rule: int, deadlines: dict[str, float] | None = None, *, alone: bool = False) -> Any:
+    """`manage.py poll --json ID`; what it prints.
+
+    `deadlines` replace the usual ones of the connection; `alone`: every claim is taken away first, whoever has it.
+    """
+    if alone:
+        abandon_all()
+    if deadlines:
+        vars(accounts)["Deadlines"] = partial(Deadlines, **deadlines)  # type: ignore[arg-type]
+    printed = io.StringIO()
+    with redirect_stdout(printed), suppress(SystemExit):  # the row says what failed
+        call_command("poll", str(rule), "--json")
+    return json.loads(printed.getvalue())
+
+
+def abandon_all() -> int:
+    """Take every claim away, as a worker does that knows itself alone; how many."""
+    return runs.abandon_all(timezone.now())
+
+
+def outlive_leases() -> int:
+    """Let the time pass after which a run that was not heard of is taken for dead, and take it off the board; how many."""
+    past = timezone.now() - timedelta(seconds=1)
+    expired = Run.objects.filter(finished_at__isnull=True).update(deadline=past)
+    runs.abandon_overdue(timezone.now())
+    Run.objects.filter(state=Run.State.QUEUED).delete()
+    return expired
+
+
+def unfinished() -> int:
+    """Letters between the record and the delivery."""
+    return Letter.objects.filter(state__in=letters.IN_HAND).count()
+
+
+def rows(rule: int) -> list[dict[str, Any]]:
+    """The ledger of the rule's mailbox."""
+    wanted = ("uid", "ord", "state", "fate", "size", "tries", "reason")
+    source = FetchRule.objects.get(pk=rule).source
+    return list(Letter.objects.filter(source=source).order_by("id").values(*wanted))
+
+
+ACTS: dict[str, Callable[..., Any]] = {
+    act.__name__: act
+    for act in (migrate, make_rule, edit_rule, delete_rule, poll, abandon_all, outlive_leases, unfinished, rows)
+}

@@ -1,0 +1,50 @@
+"""Engines to break, and the table of what the campaigns found."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import pytest
+from _pytest.terminal import TerminalReporter
+
+from tests.faults.campaign import Campaign, table
+from tests.faults.engine import Engine, running_engine
+from tests.interop.postgres import Postgres
+
+NewCampaign = Callable[[str], Campaign]
+
+
+@pytest.fixture(scope="session")
+def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
+    """An installation on SQLite, shared by the tests of one process; each world in it has its own rule."""
+    with running_engine(tmp_path_factory.mktemp("engine")) as engine:
+        yield engine
+
+
+@pytest.fixture(scope="session")
+def postgres_engine(tmp_path_factory: pytest.TempPathFactory, postgres: Postgres) -> Iterator[Engine]:
+    """The same on PostgreSQL."""
+    data: Path = tmp_path_factory.mktemp("postgres-engine")
+    with running_engine(data, {"UTM_MAIL_DATABASE_URL": postgres.new_database()}) as engine:
+        yield engine
+
+
+@pytest.fixture
+def campaign(request: pytest.FixtureRequest) -> Iterator[NewCampaign]:
+    """Opens a row of the table; it is printed however the test ends."""
+    opened: list[Campaign] = []
+
+    def open_campaign(name: str) -> Campaign:
+        opened.append(Campaign(name))
+        return opened[-1]
+
+    yield open_campaign
+    request.node.user_properties.extend(("campaign", row.to_json()) for row in opened)
+
+
+def pytest_terminal_summary(terminalreporter: TerminalReporter) -> None:
+    """The table, at the end of everything."""
+    reports = [report for outcome in ("passed", "failed") for report in terminalreporter.getreports(outcome)]
+    rows = [text for report in reports for name, text in report.user_properties if name == "campaign"]
+    if rows:
+        terminalreporter.write_sep("=", "campaigns")
+        terminalreporter.write_line("\n".join(table([Campaign.from_json(row) for row in rows])))

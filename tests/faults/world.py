@@ -1,0 +1,245 @@
+"""A small world to break things in: a server with letters, a local mailbox, a user who takes letters away, and an oracle.
+
+Every letter has a serial and is like no other. The oracle knows them all and counts copies: in the local mailbox, taken by the
+user, left on the server. Nothing else is evidence.
+"""
+
+import re
+from collections import Counter
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass, field
+from hashlib import sha256
+from pathlib import Path
+from random import Random
+from threading import Event, Lock, Thread
+from typing import Any
+
+from tests.faults.engine import Act, Ended, Engine, Stop
+from tests.servers.maildrop import Maildrop, StoredLetter
+from tests.servers.pop3 import PASSWORD, Behaviour, Mailbox, Pop3Server
+
+DOMAIN = "mydomain.ru"
+
+
+@dataclass(frozen=True, slots=True)
+class Tally:
+    """How many letters were sent, and what became of them. `left` are on the server, whether collected or not."""
+
+    letters: int = 0
+    collected: int = 0
+    left: int = 0
+    lost: int = 0
+    twice: int = 0
+    corrupt: int = 0
+
+    def __add__(self, other: "Tally") -> "Tally":
+        mine, theirs = self.as_tuple(), other.as_tuple()
+        return Tally(*(one + two for one, two in zip(mine, theirs, strict=True)))
+
+    def as_tuple(self) -> tuple[int, ...]:
+        """The counters in their order."""
+        return (self.letters, self.collected, self.left, self.lost, self.twice, self.corrupt)
+
+    @property
+    def sound(self) -> bool:
+        """Nothing lost, nothing twice, nothing corrupt."""
+        return not (self.lost or self.twice or self.corrupt)
+
+
+class Oracle:
+    """Knows every letter that was ever sent, by what a true copy of it looks like."""
+
+    def __init__(self) -> None:
+        self._serials: dict[bytes, int] = {}
+        self._copies: Counter[int] = Counter()
+        self._corrupt = 0
+
+    def sent(self, data: bytes) -> None:
+        """A letter is on its way."""
+        self._serials[_expected(data)] = len(self._serials)
+
+    def found(self, data: bytes) -> None:
+        """A local copy."""
+        serial = self._serials.get(sha256(data).digest())
+        if serial is None:
+            self._corrupt += 1
+        else:
+            self._copies[serial] += 1
+
+    def has_copy(self, data: bytes) -> bool:
+        """Whether a copy of this letter was found."""
+        return self._copies[self._serials[_expected(data)]] > 0
+
+    def tally(self, left: list[bytes]) -> Tally:
+        """The count, with what the server still has."""
+        there = {self._serials[_expected(data)] for data in left if _expected(data) in self._serials}
+        lost = sum(not self._copies[serial] and serial not in there for serial in self._serials.values())
+        twice = sum(count - 1 for count in self._copies.values() if count > 1)
+        collected = sum(count > 0 for count in self._copies.values())
+        return Tally(len(self._serials), collected, len(left), lost, twice, self._corrupt)
+
+
+def _expected(data: bytes) -> bytes:
+    """The digest of a true local copy: CRLF has become LF, and nothing else has changed."""
+    return sha256(data.replace(b"\r\n", b"\n")).digest()
+
+
+@dataclass
+class World:
+    """One remote mailbox, one rule, one local mailbox. Made by `new_world`."""
+
+    engine: Engine
+    name: str
+    random: Random
+    server: Pop3Server
+    maildrop: Maildrop
+    rule: int
+    oracle: Oracle = field(default_factory=Oracle)
+    deadlines: dict[str, float] | None = None
+    _serial: int = 0
+
+    @property
+    def maildir(self) -> Path:
+        """The local mailbox."""
+        return self.engine.data / "mail" / DOMAIN / self.name
+
+    def send(self, count: int = 1, octets: int = 0) -> list[str]:
+        """So many letters arrive on the server; their unique-ids."""
+        return [self._send(octets) for _ in range(count)]
+
+    def _send(self, octets: int) -> str:
+        self._serial += 1
+        data = make_letter(self.random, f"{self.name} {self._serial}", octets)
+        self.oracle.sent(data)
+        return self.maildrop.add(data)
+
+    def put(self, letter: StoredLetter) -> None:
+        """A letter with a name of the test's choice arrives."""
+        self.oracle.sent(letter.data)
+        self.maildrop.add(letter)
+
+    def begin_poll(
+        self,
+        *,
+        alone: bool = False,
+        change: str = "",
+        stop: tuple[Stop, ...] = (),
+        wait: bool = False,
+        kill_after: float | None = None,
+    ) -> Act:
+        """Start `manage.py poll` for the rule. `alone`: whoever polls already loses his claim."""
+        return self.engine.begin(
+            "poll",
+            change=change,
+            stop=stop,
+            wait=wait,
+            kill_after=kill_after,
+            rule=self.rule,
+            deadlines=self.deadlines,
+            alone=alone,
+        )
+
+    def poll(self, *, alone: bool = False, change: str = "", stop: tuple[Stop, ...] = ()) -> Ended:
+        """A whole poll; its `result` is the JSON of the command, None if it died."""
+        return self.begin_poll(alone=alone, change=change, stop=stop).wait()
+
+    def poll_until_quiet(self, most: int = 8) -> dict[str, Any]:
+        """Poll until a poll succeeds and does nothing; its row. What stood in the way is gone by now."""
+        self.engine.do("outlive_leases")
+        row: dict[str, Any] | None = None
+        for _ in range(most):
+            row = self.poll().result
+            if row and row["error"] is None and not row["fetched"] + row["deleted"]:
+                return row
+        raise AssertionError(f"{self.name} does not come to rest: {row}\n{self.engine.log[-3000:]}")
+
+    def somebody_deletes(self, share: float) -> None:
+        """Another program of the user's deletes letters on the server, but none that was not collected."""
+        self.count()
+        letters = [letter for letter in self.maildrop.letters if self.oracle.has_copy(letter.data)]
+        self.maildrop.commit([letter for letter in letters if self.random.random() < share])
+
+    def user_takes(self, share: float = 1.0) -> int:
+        """The user takes letters out of new/ and keeps them elsewhere; how many."""
+        return sum(self._take(path) for path in self._arrived() if self.random.random() < share)
+
+    @contextmanager
+    def restless_user(self) -> Iterator[None]:
+        """While the block lasts, the user moves every letter away as soon as he sees it."""
+        leaving, lock = Event(), Lock()
+
+        def moves() -> None:
+            while not leaving.wait(0.001):
+                with lock:
+                    self.user_takes()
+
+        thread = Thread(target=moves, name=f"user of {self.name}", daemon=True)
+        thread.start()
+        try:
+            yield
+        finally:
+            leaving.set()
+            thread.join()
+
+    def count(self) -> Tally:
+        """What became of every letter so far. Local copies are taken along, so that each is counted once."""
+        self.user_takes()
+        return self.oracle.tally([letter.data for letter in self.maildrop.letters])
+
+    def staged(self) -> list[str]:
+        """Files of ours that wait beside the mailbox."""
+        waiting = self.maildir / "tmp" / "utm-mail"
+        return [path.name for path in waiting.iterdir() if path.name != "marker"] if waiting.is_dir() else []
+
+    def _arrived(self) -> list[Path]:
+        new = self.maildir / "new"
+        return list(new.iterdir()) if new.is_dir() else []
+
+    def _take(self, path: Path) -> bool:
+        self.oracle.found(path.read_bytes())
+        path.unlink()
+        return True
+
+
+@contextmanager
+def new_world(
+    engine: Engine, name: str, seed: int, behaviour: Behaviour | None = None, **columns: Any
+) -> Iterator[World]:
+    """A world of its own in `engine`; `columns` are the rule's."""
+    maildrop = Maildrop()
+    with ExitStack() as stack:
+        server = stack.enter_context(Pop3Server({"petrov": Mailbox(PASSWORD, maildrop)}, behaviour))
+        place = {"server": "127.0.0.1", "port": server.port, "recipient": f"{name}@{DOMAIN}"}
+        rule = engine.do("make_rule", **{**place, **columns})
+        yield World(engine, name, Random(f"{seed}/{name}"), server, maildrop, rule)
+
+
+def make_letter(random: Random, name: str, octets: int = 0) -> bytes:
+    """A letter like no other, full of what is hard to carry: dots, bare line ends, octets of all kinds, lines without end."""
+    head = (
+        f"From: Sender <sender@example.org>\r\nTo: petrov@example.org\r\nSubject: {name}\r\n"
+        f"Message-ID: <{re.sub('[^a-z0-9]', '.', name)}.{random.getrandbits(64):x}@example.org>\r\n\r\n"
+    ).encode()
+    wanted = octets or random.choice((0, 200, 700, 3000))
+    body = bytearray()
+    while len(body) < wanted:
+        body += random.choice(_PIECES) * random.randint(1, 3) + random.randbytes(random.randint(0, 40))
+        body += b"\r\n" if random.random() < 0.7 else b""
+    return head + bytes(body) + b"\r\n"
+
+
+_PIECES = (
+    b".",
+    b"..",
+    b".\r\n",
+    b"\r\n.\r\n",
+    b"\n.\n",
+    b"\r",
+    b"\n",
+    b"\0",
+    b"From ",
+    b"+OK\r\n",
+    b"text " * 20,
+    b"x" * 500,
+)
