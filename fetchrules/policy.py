@@ -54,7 +54,10 @@ TABLE = (
 
 @dataclass(frozen=True, slots=True)
 class Terms:
-    """The part of a rule that decides over letters. `limit` is in octets, `fetchlimit` in letters, `keepdays` in days."""
+    """The part of a rule that decides over letters. `limit` is in octets, `fetchlimit` in letters, `keepdays` in days.
+
+    `may_expire`: days can be counted; otherwise no letter is deleted for its age.
+    """
 
     keep: bool = False
     flush: bool = False
@@ -63,6 +66,7 @@ class Terms:
     limit: int | None = None
     fetchlimit: int | None = None
     keepdays: int | None = None
+    may_expire: bool = True
 
     @property
     def leaves(self) -> bool:
@@ -287,7 +291,7 @@ def _of_seen(letter: Listed, row: Known | None, doubt: _Doubt, terms: Terms) -> 
 
 
 def _expired(row: Known, terms: Terms, now: datetime) -> bool:
-    if terms.keepdays is None or row.delivered_at is None:
+    if terms.keepdays is None or row.delivered_at is None or not terms.may_expire:
         return False
     return row.delivered_at + timedelta(days=terms.keepdays) <= now
 

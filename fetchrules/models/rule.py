@@ -25,6 +25,7 @@ class SourceMailbox(models.Model):
     folder = models.CharField(max_length=255, blank=True, default="")
     epoch = models.BigIntegerField(default=0)
     listed_at = models.DateTimeField(null=True, blank=True)
+    uneven_until = models.DateTimeField(null=True, blank=True)
 
     class Meta:
         verbose_name = _("source mailbox")

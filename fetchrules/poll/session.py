@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from django.utils import timezone
 
@@ -10,6 +10,7 @@ from fetchrules.accounts import account_of
 from fetchrules.destinations import Destination
 from fetchrules.errors import NoUniqueIds, RunOvertaken
 from fetchrules.ledger import letters as ledger
+from fetchrules.ledger.clock import runs_evenly
 from fetchrules.models import FetchRule, SourceMailbox
 from fetchrules.policy import Errand, Knowledge, Plan, Terms, missing, plan
 from fetchrules.poll.intake import BATCH_LETTERS, Intake
@@ -47,23 +48,20 @@ class Session:
 
 
 def look(rule: FetchRule, source: SourceMailbox, progress: Progress) -> Session:
-    """Open the mailbox and decide over its letters; nothing is changed anywhere. Raises FetchError; then nothing is open."""
+    """Open the mailbox and decide over its letters; no letter is touched. Raises FetchError; then nothing is open."""
     mailbox = open_mailbox(account_of(rule, source), progress.transcript)
     try:
         progress.connection = mailbox.connection
         progress.stage("login")
         listing = _listing(mailbox, rule)
         knowledge = ledger.knowledge(source, listing)
+        now = timezone.now()
+        terms = terms_of(rule)
+        if terms.keepdays is not None:
+            terms = replace(terms, may_expire=runs_evenly(source, now))
         progress.stage("listing")
-        return Session(
-            rule,
-            source,
-            mailbox,
-            progress,
-            listing,
-            knowledge,
-            plan(listing, knowledge, terms_of(rule), timezone.now()),
-        )
+        made = plan(listing, knowledge, terms, now)
+        return Session(rule, source, mailbox, progress, listing, knowledge, made)
     except BaseException:
         mailbox.close()
         raise
