@@ -1,9 +1,16 @@
-"""Logging in, and changing one's own password."""
+"""Logging in, changing one's own password, proving who one is."""
 
 from typing import Any
 
 from crispy_forms.helper import FormHelper
+from django import forms
 from django.contrib.auth.forms import AuthenticationForm, PasswordChangeForm
+from django.contrib.auth.models import User
+from django.core.exceptions import ValidationError
+from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
+
+from fetchrules.wording.formats import NAMES
 
 
 def _helper() -> FormHelper:
@@ -27,3 +34,26 @@ class PasswordForm(PasswordChangeForm):  # type: ignore[type-arg]  # generic in 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.helper = _helper()
+
+
+class ExportForm(forms.Form):
+    """What to export with its passwords; the one who asks proves who he is."""
+
+    format = forms.ChoiceField(label=_("Format"), choices=NAMES, widget=forms.Select(attrs={"class": "field"}))
+    password = forms.CharField(
+        label=_("Your own password"),
+        strip=False,
+        widget=forms.PasswordInput(attrs={"class": "field", "autocomplete": "current-password"}),
+    )
+
+    def __init__(self, *args: Any, user: User, **kwargs: Any) -> None:
+        self.user = user
+        super().__init__(*args, **kwargs)
+        self.helper = _helper()
+
+    def clean_password(self) -> str:
+        """His password, right now."""
+        password = str(self.cleaned_data["password"])
+        if not self.user.check_password(password):
+            raise ValidationError(gettext("This is not your password."))
+        return password

@@ -21,8 +21,8 @@ from fetchrules.ruletext.spec import (
     Protocol,
     Rule,
 )
+from fetchrules.ruletext.trust import keeps_password
 from fetchrules.ruletext.validate import problems_of
-from fetchrules.secrets import target_of
 from fetchrules.wording.providers import PROVIDERS, provider_named
 from fetchrules.wording.ruletext import explain
 
@@ -236,15 +236,8 @@ class RuleForm(forms.Form):
             return
         if self.is_new:
             self.add_error("password", gettext("Enter the password."))
-        elif target_of(wanted) != target_of(self.rule) or _is_weaker(wanted, self.rule):
+        elif not keeps_password(self.rule, wanted):
             self.add_error("password", gettext("Server, login or encryption were changed: enter the password again."))
-
-
-def _is_weaker(wanted: Rule, rule: Rule) -> bool:
-    """Whether the password would travel less protected than it does."""
-    strength = {Encryption.PLAINTEXT: 0, Encryption.AUTO: 1, Encryption.STARTTLS: 2, Encryption.SSL: 2}
-    unverified = not wanted.sslcertck and rule.sslcertck and not wanted.sslfingerprint
-    return strength[wanted.encryption] < strength[rule.encryption] or unverified or wanted.sslfingerprint != rule.sslfingerprint
 
 
 def _initial(rule: Rule) -> dict[str, object]:

@@ -53,7 +53,7 @@ def _everybody(_user: access.Reader) -> bool:
 
 _TABS = (
     ("rules", "/rules/", _("Rules"), _everybody),
-    ("text", "/text/", _("As text"), access.edits_all),
+    ("text", "/text/", _("As text"), access.edits_text),
     ("journal", "/journal/", _("Journal"), _everybody),
     ("statistics", "/statistics/", _("Statistics"), _everybody),
     ("settings", "/settings/", _("Settings"), access.edits_all),

@@ -10,6 +10,7 @@ from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 
 from fetchrules.models import FetchRule, Run
+from fetchrules.rulebook.scope import EVERYTHING, Scope
 
 Reader = AbstractBaseUser | AnonymousUser
 P = ParamSpec("P")
@@ -57,6 +58,16 @@ def editable_rules(user: User) -> QuerySet[FetchRule]:
     return FetchRule.objects.all() if edits_all(user) else FetchRule.objects.filter(owner=user)
 
 
+def edits_text(user: Reader) -> bool:
+    """May change rules as text: an administrator all of them, an owner his own."""
+    return edits_all(user) or not sees_all(user)
+
+
+def scope_of(user: User) -> Scope:
+    """The rules whose text `user` may change."""
+    return EVERYTHING if edits_all(user) else Scope(owner=user, recipient=user.email)
+
+
 def visible_runs(user: User) -> QuerySet[Run]:
     """The runs that `user` may watch."""
     return Run.objects.all() if sees_all(user) else Run.objects.filter(rule__owner=user)
@@ -70,6 +81,11 @@ def administrators_only(view: "View[P]") -> "View[P]":
 def operators_only(view: "View[P]") -> "View[P]":
     """Refuse those who may not run the service."""
     return _only(runs_service, view)
+
+
+def editors_only(view: "View[P]") -> "View[P]":
+    """Refuse those who may only watch and run."""
+    return _only(edits_text, view)
 
 
 def _only(allowed: Callable[[Reader], bool], view: "View[P]") -> "View[P]":

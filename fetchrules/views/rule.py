@@ -15,11 +15,13 @@ from fetchrules import tasks
 from fetchrules.forms.rule import BLANK, RuleForm
 from fetchrules.ledger import runs
 from fetchrules.models import FetchRule, ServiceSettings
-from fetchrules.ruletext.spec import MASK, Rule
-from fetchrules.views import access, audit, changes
+from fetchrules.rulebook.edits import SourceTaken, set_rule
+from fetchrules.ruletext.spec import MASK
+from fetchrules.views import access, audit
 from fetchrules.views.listing import with_state
 from fetchrules.views.preview import preview_of
 from fetchrules.views.rows import rows_of
+from fetchrules.views.trial import try_rule
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
@@ -55,20 +57,26 @@ def preview(request: HttpRequest) -> HttpResponse:
 
 
 def _page(request: HttpRequest, form: RuleForm, rule: FetchRule | None) -> HttpResponse:
+    trial = None
     if form.is_bound and form.is_valid():
-        try:
-            return _saved(request, changes.save(rule, form.draft(), access.user_of(request)), rule is None)
-        except changes.SourceTaken:
-            form.add_error("user", _("Another rule collects from this mailbox; two may share it only if both keep its mail."))
-    shown: Rule = form.masked_draft() if form.is_bound else form.rule
+        if "test" in request.POST:
+            trial = try_rule(rule, form.draft(), access.user_of(request))
+        else:
+            try:
+                return _saved(request, set_rule(rule, form.draft(), access.user_of(request)), rule is None)
+            except SourceTaken:
+                form.add_error("user", _("Another rule collects from this mailbox; two may share it only if both keep its mail."))
+    if "fragment" in request.POST:
+        return render(request, "fetchrules/_trial.html" if trial else "utm/errors.html", {"form": form, "trial": trial})
     context = {
         "form": form,
         "rule": rule,
-        "preview": preview_of(shown, _usual_interval()),
+        "trial": trial,
+        "preview": preview_of(form.masked_draft() if form.is_bound else form.rule, _usual_interval()),
         "row": _row(rule),
         "title": _("Rule: %(rule)s") % {"rule": f"{rule.user}@{rule.server}"} if rule else _("New rule"),
     }
-    return render(request, "fetchrules/rule.html", context, status=200)
+    return render(request, "fetchrules/rule.html", context)
 
 
 def _saved(request: HttpRequest, rule: FetchRule, is_new: bool) -> HttpResponse:

@@ -12,7 +12,9 @@ from django.views.decorators.http import require_http_methods, require_POST
 from fetchrules import tasks
 from fetchrules.ledger import runs
 from fetchrules.models import FetchRule, Letter, ServiceSettings
-from fetchrules.views import access, audit, changes
+from fetchrules.rulebook.edits import SourceTaken, delete_rules, switch_rules
+from fetchrules.rulebook.rows import line_of
+from fetchrules.views import access, audit
 from fetchrules.views.paths import back
 
 
@@ -77,6 +79,8 @@ def bulk(request: HttpRequest) -> HttpResponse:
             return _switch(request, editable, on=False)
         case "poll":
             return _poll(request, access.runnable_rules(user).filter(id__in=ids))
+        case "export":
+            return _export(_required(editable))
         case "delete" if "sure" in request.POST:
             return _delete(request, editable)
         case "delete":
@@ -89,8 +93,8 @@ def _switch(request: HttpRequest, rules: QuerySet[FetchRule], *, on: bool) -> Ht
     rules = _required(rules)
     _record(request, "rule_switched_on" if on else "rule_switched_off", rules.filter(enabled=not on))
     try:
-        changed = changes.switch(rules, on)
-    except changes.SourceTaken:
+        changed = switch_rules(rules, on=on)
+    except SourceTaken:
         messages.error(
             request, _("Nothing was switched on: another rule reads the same remote mailbox and takes its mail away.")
         )
@@ -117,11 +121,17 @@ def _poll(request: HttpRequest, rules: QuerySet[FetchRule]) -> HttpResponse:
 
 def _delete(request: HttpRequest, rules: QuerySet[FetchRule]) -> HttpResponse:
     _record(request, "rule_deleted", rules)
-    deleted = changes.delete(list(rules))
+    deleted = delete_rules(list(rules))
     messages.success(
         request, ngettext("%(count)s rule deleted.", "%(count)s rules deleted.", deleted) % {"count": deleted}
     )
     return redirect(back(request))
+
+
+def _export(rules: QuerySet[FetchRule]) -> HttpResponse:
+    lines = [f"{line_of(rule).text}\n" for rule in rules.order_by("position", "id")]
+    headers = {"Content-Disposition": 'attachment; filename="rules.txt"'}
+    return HttpResponse("".join(lines), content_type="text/plain; charset=utf-8", headers=headers)
 
 
 def _ask_to_delete(request: HttpRequest, rules: list[FetchRule]) -> HttpResponse:

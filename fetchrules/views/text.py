@@ -1,9 +1,186 @@
-"""The text of all rules."""
+"""The text of all rules: read, checked, previewed, applied; from a file, to a file; as one box or as a list of lines."""
 
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from django.contrib import messages
 from django.http import HttpRequest, HttpResponse
-from django.shortcuts import render
+from django.shortcuts import redirect, render
+from django.utils.translation import gettext as _
+from django.views.decorators.http import require_http_methods
+
+from fetchrules.rulebook.apply import Applied, TextChanged, TextRefused, apply
+from fetchrules.rulebook.preview import Preview, preview
+from fetchrules.rulebook.revisions import current_version
+from fetchrules.rulebook.scope import Scope
+from fetchrules.rulebook.text import load
+from fetchrules.ruletext.formats import Format, detect, read
+from fetchrules.ruletext.problem import Problem
+from fetchrules.views import access, audit, drafts
+from fetchrules.wording import changes
+from fetchrules.wording.ruletext import explain
+
+SHOWN = 200
+"""So many rules of each kind of change are listed, and so many problems."""
+MANY_LINES = 500
+"""Up to so many lines the text is also offered as a list of lines."""
 
 
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """A problem in words, and where it is in the text that is shown. `column` 0: the whole line."""
+
+    line: int
+    column: int
+    length: int
+    is_error: bool
+    words: str
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """A preview in words."""
+
+    seen: Preview
+    added: list[str]
+    changed: list[tuple[str, list[str]]]
+    missing: list[str]
+    findings: list[Finding]
+    more: int
+
+    @classmethod
+    def of(cls, seen: Preview, displayed: str) -> "Shown":
+        """Of what applying would do; `displayed` is the text as the reader sees it, some passwords masked."""
+        lines = displayed.splitlines()
+        return cls(
+            seen,
+            [changes.name_of(entry.rule) for entry in seen.added[:SHOWN]],
+            [(changes.name_of(entry.rule), [changes.describe(c) for c in entry.changes]) for entry in seen.changed[:SHOWN]],
+            [changes.name_of(stored.rule) for stored in seen.missing[:SHOWN]],
+            [_finding(problem, seen, lines) for problem in (*seen.errors, *seen.warnings)[:SHOWN]],
+            max(0, len(seen.problems) - SHOWN),
+        )
+
+
+def _finding(problem: Problem, seen: Preview, displayed: Sequence[str]) -> Finding:
+    """Where the line is shown as it was written, its column counts; where something is masked, only the line does."""
+    written = seen.document.lines[problem.line - 1].text if 0 < problem.line <= len(seen.document.lines) else ""
+    as_written = problem.line <= len(displayed) and displayed[problem.line - 1] == written
+    column, length = (problem.column, max(problem.length, 1)) if as_written else (0, 0)
+    return Finding(problem.line, column, length, problem.is_error, explain(problem))
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+@access.editors_only
 def edit(request: HttpRequest) -> HttpResponse:
-    """The page."""
-    return render(request, "fetchrules/text.html")
+    """The page. What was pasted is never sent back: its passwords stay in the session, sealed, until it is applied."""
+    if request.method != "POST":
+        drafts.forget(request)
+        return _page(request, load(_scope(request)), None)
+    text = _submitted(request)
+    match request.POST.get("do"):
+        case "apply":
+            return _apply(request, text)
+        case "add":
+            return _page(request, drafts.keep(request, text.rstrip("\n") + "\n\n"), None)
+        case "remove":
+            return _page(request, drafts.keep(request, text), None)
+        case _:
+            return _check(request, text)
+
+
+def _submitted(request: HttpRequest) -> str:
+    """The text of the box, of the list of lines, or of a file, its passwords put back."""
+    if upload := request.FILES.get("file"):
+        return _imported(request, upload.read().decode("utf-8", "replace"))
+    if "lines" in request.POST:
+        lines = request.POST.getlist("line")
+        removed = request.POST.get("remove", "")
+        if removed.isascii() and removed.isdigit():
+            del lines[int(removed) : int(removed) + 1]
+        text = "".join(f"{line}\n" for line in lines)
+    else:
+        text = request.POST.get("text", "").replace("\r\n", "\n")
+    return drafts.restore(request, text)
+
+
+def _imported(request: HttpRequest, content: str) -> str:
+    """A file of any format that is understood, as rule text."""
+    form = detect(content)
+    imported = read(content, form)
+    if form is not Format.TEXT:
+        messages.info(request, _("The file was read as %(format)s. Check the text, then apply it.") % {"format": form.value})
+        for problem in imported.problems[:SHOWN]:
+            place = _("line %(line)s: ") % {"line": problem.line} if problem.line else ""
+            messages.log(request, messages.ERROR if problem.is_error else messages.WARNING, place + explain(problem))
+    return imported.text
+
+
+def _check(request: HttpRequest, text: str) -> HttpResponse:
+    return _page(request, text, preview(text, _scope(request), delete_missing=_delete_missing(request)))
+
+
+def _apply(request: HttpRequest, text: str) -> HttpResponse:
+    version = request.POST.get("version", "")
+    user = access.user_of(request)
+    try:
+        done = apply(
+            text,
+            int(version) if version.isascii() and version.isdigit() else -1,
+            _scope(request),
+            delete_missing=_delete_missing(request),
+            author=user,
+        )
+    except TextChanged:
+        messages.error(request, _("Not applied: the rules were changed meanwhile. Look at what would change now, then apply again."))
+        return _check(request, text)
+    except TextRefused as refused:
+        return _page(request, text, refused.preview)
+    drafts.forget(request)
+    _tell(request, done)
+    return redirect("text")
+
+
+def _tell(request: HttpRequest, done: Applied) -> None:
+    if done.revision is None:
+        messages.info(request, _("Applied: there was nothing to change."))
+        return
+    audit.record(request, "text_applied", added=done.added, changed=done.changed, removed=done.removed)
+    words = _("Applied: added %(added)s, changed %(changed)s, deleted %(removed)s, unchanged %(unchanged)s. New and changed rules are being polled.")
+    counts = {"added": done.added, "changed": done.changed, "removed": done.removed, "unchanged": done.unchanged}
+    messages.success(request, words % counts)
+
+
+def _page(request: HttpRequest, text: str, seen: Preview | None) -> HttpResponse:
+    """The page; or with `fragment` only what a check found, for a page that keeps its own text."""
+    if "fragment" in request.POST and seen:
+        shown = Shown.of(seen, request.POST.get("text", ""))
+        context = {
+            "shown": shown,
+            "version": seen.version,
+            "outdated": request.POST.get("version") != str(seen.version),
+            "delete_missing": _delete_missing(request),
+        }
+        return render(request, "fetchrules/_text_check.html", context)
+    masked = drafts.keep(request, text) if request.method == "POST" else text
+    lines = masked.splitlines()
+    context = {
+        "text": masked,
+        "lines": lines,
+        "as_lines": request.GET.get("mode") == "lines" and len(lines) <= MANY_LINES,
+        "may_list": len(lines) <= MANY_LINES,
+        "rows": max(len(lines) + 1, 14),
+        "columns": max((len(line) for line in lines), default=0) + 2,
+        "shown": Shown.of(seen, masked) if seen else None,
+        "version": seen.version if seen else current_version(),
+        "delete_missing": _delete_missing(request),
+    }
+    return render(request, "fetchrules/text.html", context)
+
+
+def _scope(request: HttpRequest) -> Scope:
+    return access.scope_of(access.user_of(request))
+
+
+def _delete_missing(request: HttpRequest) -> bool:
+    return "delete_missing" in request.POST

@@ -45,4 +45,43 @@ form.addEventListener("input", (event) => {
   waiting = setTimeout(refresh, PAUSE);
 });
 
+const trial = document.querySelector("#trial");
+
+async function tryConnection(button) {
+  const data = new FormData(form);
+  data.set("test", "1");
+  data.set("fragment", "1");
+  const words = button.lastChild.textContent;
+  button.disabled = true;
+  button.lastChild.textContent = button.dataset.busy;
+  const answer = await fetch(form.action, { method: "POST", body: data }).catch(() => null);
+  button.disabled = false;
+  button.lastChild.textContent = words;
+  if (!answer?.ok || answer.redirected) return;
+  const page = new DOMParser().parseFromString(await answer.text(), "text/html");
+  trial.replaceChildren(...page.body.childNodes);
+  offerPins();
+  trial.scrollIntoView({ block: "nearest" });
+}
+
+function offerPins() {
+  for (const button of trial.querySelectorAll("[data-pin]")) button.hidden = false;
+}
+
+document.querySelector("button[name=test]").addEventListener("click", (event) => {
+  event.preventDefault();
+  tryConnection(event.currentTarget);
+});
+
+trial.addEventListener("click", (event) => {
+  const pin = event.target.closest("[data-pin]");
+  if (!pin) return;
+  const field = form.elements.sslfingerprint;
+  field.value = pin.dataset.pin;
+  field.closest("details").open = true;
+  field.dispatchEvent(new Event("input", { bubbles: true }));
+  field.focus();
+});
+
+offerPins();
 showUsualPort();

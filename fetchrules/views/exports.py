@@ -1,0 +1,59 @@
+"""The rules as a file, in each format; with passwords only for those who may, who enter their own once more."""
+
+from collections.abc import Iterator
+
+from django.core.exceptions import PermissionDenied
+from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
+from django.shortcuts import render
+from django.views.decorators.http import require_http_methods, require_safe
+
+from fetchrules.forms.account import ExportForm
+from fetchrules.rulebook import text
+from fetchrules.rulebook.scope import Scope
+from fetchrules.ruletext.spec import Spelling
+from fetchrules.views import access, audit
+from fetchrules.wording.formats import FILES, FileFormat
+
+
+@require_safe
+@access.editors_only
+def download(request: HttpRequest) -> StreamingHttpResponse | HttpResponse:
+    """The rules, passwords masked."""
+    asked = request.GET.get("format", "")
+    form = next((form for form in FileFormat if form.value == asked), FileFormat.TEXT)
+    return _file(form, access.scope_of(access.user_of(request)), with_passwords=False)
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+@access.editors_only
+def with_passwords(request: HttpRequest) -> StreamingHttpResponse | HttpResponse:
+    """Ask for the reader's own password, then the rules with theirs. It is noted in the audit."""
+    user = access.user_of(request)
+    if not access.sees_passwords(user):
+        raise PermissionDenied
+    form = ExportForm(request.POST or None, user=user)
+    if form.is_bound and form.is_valid():
+        chosen = FileFormat(form.cleaned_data["format"])
+        audit.record(request, "passwords_exported", format=chosen.value)
+        return _file(chosen, access.scope_of(user), with_passwords=True)
+    return render(request, "fetchrules/export.html", {"form": form})
+
+
+def _file(form: FileFormat, scope: Scope, *, with_passwords: bool) -> StreamingHttpResponse:
+    name, kind = FILES[form]
+    headers = {"Content-Disposition": f'attachment; filename="{name}"'}
+    return StreamingHttpResponse(_pieces(form, scope, with_passwords), content_type=f"{kind}; charset=utf-8", headers=headers)
+
+
+def _pieces(form: FileFormat, scope: Scope, with_passwords: bool) -> Iterator[str]:
+    match form:
+        case FileFormat.TEXT:
+            return text.text_of(scope, with_passwords=with_passwords)
+        case FileFormat.BLANKS:
+            return text.in_spelling(Spelling.BLANKS, scope, with_passwords=with_passwords)
+        case FileFormat.BARS:
+            return text.in_spelling(Spelling.BARS, scope, with_passwords=with_passwords)
+        case FileFormat.FETCHMAILRC:
+            return text.as_fetchmailrc(scope, with_passwords=with_passwords)
+        case FileFormat.JSON:
+            return text.as_json(scope, with_passwords=with_passwords)

@@ -1,0 +1,90 @@
+"""Testing the connection of a rule that may not be saved yet: every stage in words, and what a poll would do now."""
+
+from dataclasses import dataclass, replace
+
+from django.contrib.auth.models import User
+from django.utils import timezone
+from django.utils.translation import gettext as _
+
+from fetchrules.accounts import account_of
+from fetchrules.errors import FetchError
+from fetchrules.models import FetchRule, SourceMailbox
+from fetchrules.policy import Plan
+from fetchrules.poll.trial import try_connection
+from fetchrules.rulebook.rows import fill
+from fetchrules.ruletext.spec import Rule
+from fetchrules.sources import source_keys
+from fetchrules.wording import amounts, failures, runs
+from fetchrules.wording.behaviour import terms_of
+from fetchrules.wording.failures import Failure
+from fetchrules.wording.trial import Told, tell
+
+LISTED = 50
+
+
+@dataclass(frozen=True, slots=True)
+class Prospect:
+    """A letter on the server, and what a poll would do with it."""
+
+    name: str
+    size: str
+    action: str
+    tone: str
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """A trial as the page shows it. `failure` stands alone when nothing could be tried."""
+
+    steps: list[Told]
+    summary: str = ""
+    prospects: tuple[Prospect, ...] = ()
+    more: int = 0
+    failure: Failure | None = None
+
+
+def try_rule(row: FetchRule | None, wanted: Rule, user: User) -> Shown:
+    """Try `wanted`, with the password of `row` where it has none. Changes nothing, neither here nor there."""
+    now = timezone.now()
+    draft = row or FetchRule(owner=user)
+    key = source_keys(wanted)[0]
+    try:
+        fill(draft, replace(wanted, skip=False), now)
+        account = account_of(draft, SourceMailbox(**key._asdict()))
+    except FetchError as error:
+        return Shown([], failure=failures.describe(error.code, wanted.server))
+    source = SourceMailbox.objects.filter(**key._asdict()).first()
+    trial = try_connection(account, source, terms_of(wanted), wanted.recipient, now)
+    steps = tell(trial, wanted.server)
+    if trial.plan is None:
+        return Shown(steps)
+    prospects = tuple(_prospects(trial.plan))
+    return Shown(steps, _summary(trial.plan), prospects[:LISTED], max(0, len(prospects) - LISTED))
+
+
+def _summary(plan: Plan) -> str:
+    return _("A poll now would fetch %(fetch)s (%(size)s), delete %(delete)s before that, and leave %(left)s alone.") % {
+        "fetch": amounts.letters(len(plan.fetch)),
+        "size": amounts.octets(plan.octets),
+        "delete": amounts.count(len(plan.delete)),
+        "left": amounts.count(len(plan.left)),
+    }
+
+
+def _prospects(plan: Plan) -> list[Prospect]:
+    deleted = [Prospect(_name(d.letter.number, d.letter.uid), amounts.octets(d.letter.size), _("delete"), "bad") for d in plan.delete]
+    fetched = [
+        Prospect(
+            _name(e.letter.number, e.letter.uid),
+            amounts.octets(e.letter.size),
+            _("fetch, then delete") if e.delete_after else _("fetch"),
+            "good",
+        )
+        for e in plan.fetch
+    ]
+    left = [Prospect(_name(letter.number, letter.uid), amounts.octets(letter.size), runs.left(why.value), "idle") for letter, why in plan.left]
+    return deleted + fetched + left
+
+
+def _name(number: int, uid: str) -> str:
+    return f"{number} · {uid}" if uid else str(number)

@@ -1,0 +1,47 @@
+"""What a text would change, in words: a rule's name, a field before and after."""
+
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
+
+from fetchrules.rulebook.preview import Change
+from fetchrules.ruletext.spec import Rule
+from fetchrules.wording import amounts
+from fetchrules.wording.ruletext import field_name
+
+_ENCRYPTION = {
+    "auto": gettext_lazy("STARTTLS if offered"),
+    "ssl": "SSL/TLS",
+    "starttls": "STARTTLS",
+    "plaintext": gettext_lazy("none"),
+}
+
+
+def name_of(rule: Rule) -> str:
+    """Enough of the line to know the rule by."""
+    return f"{rule.server}:{rule.protocol} {rule.user} → {rule.recipient}"
+
+
+def describe(change: Change) -> str:
+    """One field, before and after; of a password only that it changes."""
+    if change.field == "password":
+        return _("new password")
+    if change.field == "skip":
+        return _("switched off") if change.new else _("switched on")
+    about = {"field": field_name(change.field), "old": _value(change.field, change.old), "new": _value(change.field, change.new)}
+    return _("%(field)s: %(old)s → %(new)s") % about
+
+
+def _value(field: str, value: object) -> str:
+    match value:
+        case bool():
+            return _("yes") if value else _("no")
+        case None | "" | ():
+            return "—"
+        case tuple():
+            return ", ".join(str(item) for item in value)
+        case int() if field == "limit":
+            return amounts.octets(value)
+        case _ if field == "encryption":
+            return str(_ENCRYPTION[str(value)])
+        case _:
+            return str(value)

@@ -1,0 +1,104 @@
+// The text box: line numbers, colours, and checks that leave what was typed where it is.
+
+const form = document.querySelector("#text-form");
+const check = document.querySelector("#check");
+const editor = form.querySelector(".editor");
+const area = editor?.querySelector("textarea");
+
+let findings = [];
+
+function readFindings() {
+  findings = [...check.querySelectorAll("[data-line]")].map((item) => ({
+    line: Number(item.dataset.line),
+    column: Number(item.dataset.column),
+    length: Number(item.dataset.length),
+    tone: item.classList.contains("bad") ? "wrong" : "doubtful",
+  }));
+}
+
+function span(text, tone) {
+  const element = document.createElement("span");
+  element.className = tone;
+  element.textContent = text;
+  return element;
+}
+
+function paintLine(text, number) {
+  const found = findings.find((finding) => finding.line === number);
+  if (!found) return [/^\s*#/.test(text) ? span(text, "comment") : text];
+  if (!found.column) return [span(text || " ", found.tone)];
+  const start = found.column - 1;
+  const end = start + found.length;
+  return [text.slice(0, start), span(text.slice(start, end) || " ", found.tone), text.slice(end)];
+}
+
+function paint() {
+  const lines = area.value.split("\n");
+  editor.querySelector(".gutter").textContent = lines.map((_, index) => index + 1).join("\n");
+  const pieces = lines.flatMap((line, index) => [...paintLine(line, index + 1), "\n"]);
+  editor.querySelector(".backdrop").replaceChildren(...pieces);
+  editor.classList.add("painted");
+  area.rows = Math.max(lines.length + 1, 14);
+  area.cols = Math.max(...lines.map((line) => line.length), 20) + 2;
+}
+
+function showLine(number) {
+  const lines = area.value.split("\n");
+  const start = lines.slice(0, number - 1).reduce((sum, line) => sum + line.length + 1, 0);
+  const found = findings.find((finding) => finding.line === number);
+  const from = found?.column ? start + found.column - 1 : start;
+  area.focus();
+  area.setSelectionRange(from, found?.column ? from + found.length : start + (lines[number - 1] ?? "").length);
+  const height = area.scrollHeight / area.rows;
+  editor.scrollTop = Math.max(0, (number - 6) * height);
+}
+
+async function askServer() {
+  const data = new FormData(form);
+  data.set("do", "check");
+  data.set("fragment", "1");
+  data.delete("file");
+  const answer = await fetch(form.action, { method: "POST", body: data }).catch(() => null);
+  if (!answer?.ok || answer.redirected) return false;
+  const page = new DOMParser().parseFromString(await answer.text(), "text/html");
+  check.replaceChildren(...page.body.childNodes);
+  readFindings();
+  paint();
+  return true;
+}
+
+if (area) {
+  readFindings();
+  paint();
+  area.addEventListener("input", () => {
+    findings = [];
+    paint();
+  });
+  check.addEventListener("click", (event) => {
+    const item = event.target.closest("[data-line]");
+    if (!item || !event.target.closest("a")) return;
+    event.preventDefault();
+    showLine(Number(item.dataset.line));
+  });
+  check.addEventListener("change", (event) => {
+    if (event.target.name === "delete_missing" && check.querySelector(".diff")) askServer();
+  });
+  form.querySelector("button[value=check]").addEventListener("click", (event) => {
+    event.preventDefault();
+    askServer();
+  });
+  const apply = form.querySelector("button[value=apply]");
+  let sure = false;
+  apply.addEventListener("click", async (event) => {
+    if (sure) return;
+    event.preventDefault();
+    const version = form.elements.version.value;
+    const answered = await askServer();
+    sure = !answered || (!check.querySelector(".findings .bad") && form.elements.version.value === version);
+    if (sure) form.requestSubmit(apply);
+  });
+  area.addEventListener("keydown", (event) => {
+    if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) askServer();
+  });
+  form.querySelector("input[type=file]").addEventListener("change", () => form.requestSubmit(form.querySelector("button[value=check]")));
+}
