@@ -8,7 +8,7 @@ import tempfile
 
 TEST_KEY = "test:" + "MDEyMzQ1Njc4OWFiY2RlZjAxMjM0NTY3ODlhYmNkZWY="
 
-for _name in [name for name in os.environ if name.startswith("UTM_MAIL_") and name != "UTM_MAIL_TEST_ALL"]:
+for _name in [name for name in os.environ if name.startswith("UTM_MAIL_") and not name.startswith("UTM_MAIL_TEST_")]:
     del os.environ[_name]
 
 _data = tempfile.TemporaryDirectory(prefix="utm-mail-tests-")

@@ -2,8 +2,10 @@
 
 from django.conf import settings
 
+from fetchrules.demo.letters import MAILBOXES
 from fetchrules.demo.post_office import PostOffice, password
-from fetchrules.models import FetchRule
+from fetchrules.models import FetchRule, ServiceSettings
+from fetchrules.rulebook.apply import apply
 
 ADDRESS = "127.0.0.1"
 
@@ -23,4 +25,10 @@ def open_post_office() -> PostOffice:
     """The mail server, where the rules look for it; at the first start, with rules for it. Raises OSError."""
     known = FetchRule.objects.filter(server=ADDRESS, port__isnull=False).values_list("port", flat=True).first()
     office = PostOffice(settings.DATA_DIR / "remote", known)
+    if not FetchRule.objects.exists():
+        apply(_text(office.port), ServiceSettings.current().text_version)
     return office
+
+
+def _text(port: int) -> str:
+    return TEXT.format(address=ADDRESS, port=port, **{user: password(user) for user in MAILBOXES})

@@ -61,7 +61,8 @@ def _mailboxes(request: HttpRequest) -> Iterator[LocalMailbox]:
         except (RecipientInvalid, ValueError):
             continue  # a rule that cannot be delivered says so in the list of rules
         files = sorted(_files(path), key=lambda file: file.name, reverse=True)
-        yield LocalMailbox(recipient, path, tuple(map(_read, files[:SHOWN])), max(0, len(files) - SHOWN))
+        letters = sorted(map(_read, files[:SHOWN]), key=lambda letter: letter.head.date or letter.at, reverse=True)
+        yield LocalMailbox(recipient, path, tuple(letters), max(0, len(files) - SHOWN))
 
 
 def _files(maildir: Path) -> Iterator[Path]:

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime
 
 from django import template
+from django.conf import settings
 from django.http import HttpRequest
 from django.templatetags.static import static
 from django.urls import reverse
@@ -51,12 +52,17 @@ def _everybody(_user: access.Reader) -> bool:
     return True
 
 
+def _in_demonstration(_user: access.Reader) -> bool:
+    return bool(settings.UTM_MAIL_DEMO)
+
+
 _TABS = (
     ("rules", "/rules/", _("Rules"), _everybody),
     ("text", "/text/", _("As text"), access.edits_text),
     ("journal", "/journal/", _("Journal"), _everybody),
     ("statistics", "/statistics/", _("Statistics"), _everybody),
     ("settings", "/settings/", _("Settings"), access.edits_all),
+    ("arrivals", "/demo/", _("What arrived"), _in_demonstration),
 )
 
 
