@@ -46,6 +46,11 @@ class LocalMailbox(Protocol):
 
     exactly_once: bool
 
+    @property
+    def marker(self) -> str | None:
+        """The id by which the staging directory is known again; to be recorded after the first `prepare`."""
+        ...
+
     def prepare(self, octets: int) -> None:
         """Make sure that about `octets` can be delivered now, into the mailbox known before. Raises DeliveryFailed.
 

@@ -1,27 +1,26 @@
 """Delivery by handing letters to a mail server. They wait in a spool directory; `commit` sends them.
 
-It cannot be exactly once: the reply to a letter's end may be lost. What bounds it: a file leaves the spool when the
-server has taken the letter, so only a letter whose reply was lost, or whose file outlived a crash just then, is sent
-again, and with the same octets and the same X-Collected-Id.
+It cannot be exactly once: the reply to a letter's end may be lost. What bounds it: a file leaves the spool when the server
+has taken the letter, so only a letter whose reply was lost, or whose file outlived a crash just then, is sent again, and
+with the same octets and the same X-Collected-Id.
 """
 
 import re
-import smtplib
 import socket
 from collections.abc import Collection, Sequence
-from typing import BinaryIO, assert_never
+from concurrent.futures import ThreadPoolExecutor
 
-from fetchrules.delivery.dialogue import Dialogue, Unanswered, Unreachable
-from fetchrules.delivery.disk import translated
-from fetchrules.delivery.lmtp import connect_lmtp
+from fetchrules.delivery.courier import Courier
 from fetchrules.delivery.local import Draft, Staged
-from fetchrules.delivery.mailserver import Handover, MailServer
-from fetchrules.delivery.outgoing import on_the_wire, read_outgoing
-from fetchrules.delivery.smtp import connect_smtp
-from fetchrules.delivery.staged_name import StagedName
+from fetchrules.delivery.mailserver import MailServer
 from fetchrules.delivery.staging import RESERVE, Staging
 from fetchrules.delivery.target import Place, Recipient
-from fetchrules.errors import DeliveryFailed, DeliveryRefused
+from fetchrules.errors import DeliveryFailed
+
+MAX_SESSIONS = 4
+LETTERS_A_SESSION = 16
+"""So many letters at once are worth another session: the server's fsync takes longest (measured with Dovecot: four
+sessions into one mailbox are 3 to 5 times as fast as one)."""
 
 _HOST = re.compile(r"[A-Za-z0-9.-]{1,255}")
 
@@ -29,8 +28,8 @@ _HOST = re.compile(r"[A-Za-z0-9.-]{1,255}")
 class SpooledMailbox:
     """The mailbox `recipient` (the address as given) on `server`. One poll's object, not for several threads.
 
-    `place` is a directory of this mailbox alone, `marker` the id by which it is known, as for a Maildir. The session is
-    opened at the first need and serves until `close`.
+    `place` is a directory of this mailbox alone, `marker` the id by which it is known, as for a Maildir. Sessions are opened
+    when they are needed, and kept until `close`.
     """
 
     exactly_once = False
@@ -47,12 +46,10 @@ class SpooledMailbox:
     ) -> None:
         """Touches nothing yet. Raises RecipientInvalid. `host`, this machine's name if empty, is how we introduce ourselves."""
         Recipient.parse(recipient)
-        self._recipient = recipient
-        self._server = server
         name = host or socket.gethostname()
-        self._host = name if _HOST.fullmatch(name) else "localhost"
-        self._staging = Staging(place, marker, host=self._host, reserve=reserve)
-        self._dialogue: Dialogue | None = None
+        own_name = name if _HOST.fullmatch(name) else "localhost"
+        self._staging = Staging(place, marker, host=own_name, reserve=reserve)
+        self._couriers = [Courier(self._staging, server, recipient, own_name) for _ in range(MAX_SESSIONS)]
         self._known = False
 
     @property
@@ -68,7 +65,7 @@ class SpooledMailbox:
         self._staging.open()
         self._staging.check_room(octets)
         if not self._known:
-            self._connected().ask()
+            self._couriers[0].ask()
             self._known = True
 
     def stage(self, key: str) -> Draft:
@@ -80,26 +77,20 @@ class SpooledMailbox:
         self._staging.sync([letter.name for letter in staged])
 
     def commit(self, names: Sequence[str]) -> dict[str, DeliveryFailed]:
-        """Send staged letters, in this order; the ones that were certainly not taken, with the reason.
+        """Send staged letters; the ones that were certainly not taken, with the reason.
 
-        A name that is gone was delivered before. Raises MaildirReplaced if the spool is not the known one, and
-        Unanswered when it is not known whether a letter was taken: nothing may then be concluded of any letter.
-        Committing again finds out, and sends that one a second time.
+        A name that is gone was delivered before. Raises MaildirReplaced if the spool is not the known one, and Unanswered
+        when it is not known whether a letter was taken: nothing may then be concluded of any letter. Committing again
+        finds out, and sends that one a second time.
         """
         self._staging.verify()
-        if self._dialogue is not None and not self._dialogue.is_alive():
-            self._hang_up()
-        failures: dict[str, DeliveryFailed] = {}
-        for position, name in enumerate(names):
-            try:
-                self._send(name)
-            except Unanswered:
-                raise
-            except Unreachable as error:
-                failures.update((waiting, error) for waiting in names[position:] if self._staging.holds(waiting))
-                break
-            except DeliveryFailed as error:
-                failures[name] = error
+        sessions = min(MAX_SESSIONS, 1 + len(names) // LETTERS_A_SESSION)
+        portions = [names[start::sessions] for start in range(sessions)]
+        with ThreadPoolExecutor(sessions) as pool:
+            outcomes = [
+                pool.submit(courier.carry, mine) for courier, mine in zip(self._couriers, portions, strict=False)
+            ]
+        failures = {name: error for outcome in outcomes for name, error in outcome.result().items()}
         self._staging.verify()
         return failures
 
@@ -112,41 +103,7 @@ class SpooledMailbox:
         return self._staging.sweep(spared)
 
     def close(self) -> None:
-        """End the session and let go of the spool; may be called twice."""
-        self._hang_up()
+        """End the sessions and let go of the spool; may be called twice."""
+        for courier in self._couriers:
+            courier.hang_up()
         self._staging.close()
-
-    def _send(self, name: str) -> None:
-        letter = self._staging.read(name)
-        if letter is None:
-            return
-        with letter:
-            self._hand_over(name, letter)
-        self._staging.remove([name])
-
-    def _hand_over(self, name: str, file: BinaryIO) -> None:
-        with translated(name):
-            letter = read_outgoing(file, StagedName.parse(name), self._recipient, self._host)
-        if letter.loop:
-            raise DeliveryRefused(letter.loop)
-        self._connected().hand_over(letter, on_the_wire(letter.trace, file))
-
-    def _connected(self) -> Dialogue:
-        """The session, a new one if need be. Raises Unreachable."""
-        if self._dialogue is None or not self._dialogue.is_open:
-            self._dialogue = Dialogue(self._connect(), self._recipient)
-        return self._dialogue
-
-    def _connect(self) -> smtplib.SMTP:
-        match self._server.handover:
-            case Handover.LMTP:
-                return connect_lmtp(self._server, self._host)
-            case Handover.SMTP:
-                return connect_smtp(self._server, self._host)
-            case never:
-                assert_never(never)
-
-    def _hang_up(self) -> None:
-        if self._dialogue is not None:
-            self._dialogue.close()
-            self._dialogue = None

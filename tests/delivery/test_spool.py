@@ -7,11 +7,11 @@ from pathlib import Path
 
 import pytest
 
-from fetchrules.delivery import dialogue
+from fetchrules.delivery import courier, dialogue
 from fetchrules.delivery.dialogue import Unanswered
 from fetchrules.delivery.lmtp import connect_lmtp
 from fetchrules.delivery.mailserver import Handover, MailServer
-from fetchrules.delivery.spool import SpooledMailbox
+from fetchrules.delivery.spool import MAX_SESSIONS, SpooledMailbox
 from fetchrules.delivery.target import Place
 from fetchrules.errors import (
     DeliveryFailed,
@@ -106,6 +106,30 @@ def test_it_keeps_one_session_for_everything(spool: SpooledMailbox, server: Loop
     spool.commit(stage_some(spool, LETTER, LETTER))
     spool.commit(stage_some(spool, LETTER))
     assert (len(sink.taken), server.connections) == (3, 1)
+
+
+def test_it_opens_more_sessions_for_many_letters(
+    spool: SpooledMailbox, server: LoopbackServer, sink: MailSink, place: Place
+) -> None:
+    letters = [LETTER + b"%d\r\n" % number for number in range(100)]
+    assert spool.commit(stage_some(spool, *letters[:50])) == {}
+    assert spool.commit(stage_some(spool, *letters[50:])) == {}
+    assert sorted(bodies(sink)) == sorted(letters)
+    assert server.connections == MAX_SESSIONS
+    assert waiting_in(place) == set()
+
+
+def test_it_finishes_the_other_sessions_when_one_is_in_doubt(
+    spool: SpooledMailbox, sink: MailSink, place: Place
+) -> None:
+    sink.faults = {(END, 30): Cut.AFTER}
+    names = stage_some(spool, *[LETTER] * 64)
+    with pytest.raises(Unanswered):
+        spool.commit(names)
+    left = waiting_in(place)
+    assert spool.commit(names) == {}
+    assert len(sink.taken) == 64 + 1
+    assert 1 <= len(left) <= 64 // MAX_SESSIONS
 
 
 def test_it_asks_for_the_mailbox_before_anything_is_fetched(spool: SpooledMailbox, sink: MailSink) -> None:
@@ -345,11 +369,24 @@ def test_it_fails_when_nobody_listens(place: Place) -> None:
 
 def test_it_does_not_wait_for_ever(spool: SpooledMailbox, sink: MailSink, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(dialogue, "REPLY_SECONDS", 0.2)
+    monkeypatch.setattr(dialogue, "END_SECONDS", 0.3)
     sink.faults = {("RCPT", 2): Cut.STALL, (END, 1): Cut.STALL}
     names = stage_some(spool, LETTER)
     assert list(spool.commit(names)) == names
     with pytest.raises(Unanswered):
         spool.commit(names)
+
+
+def test_it_begins_no_letter_when_its_time_is_over(
+    spool: SpooledMailbox, sink: MailSink, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    names = stage_some(spool, LETTER, LETTER)
+    spool.discard(names[:1])
+    with monkeypatch.context() as slow:
+        slow.setattr(courier, "CARRY_SECONDS", -1.0)
+        assert list(spool.commit(names)) == names[1:]
+    assert sink.taken == []
+    assert spool.commit(names) == {}
 
 
 def test_it_does_not_wait_long_for_a_goodbye(

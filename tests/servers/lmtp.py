@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from enum import Enum
 from functools import partial
 from pathlib import Path
-from threading import Event, Thread
+from threading import Event, Lock, Thread
 
 from tests.servers.loopback import Hangup, LoopbackServer, Peer
 
@@ -66,6 +66,7 @@ class MailSink:
     commands: list[str] = field(default_factory=list)
     sessions_in_tls: int = 0
     _reached: "Counter[str]" = field(default_factory=Counter)
+    _lock: Lock = field(default_factory=Lock)
 
     def serve(self, peer: Peer) -> None:
         """One session."""
@@ -87,8 +88,9 @@ class MailSink:
                 self._do(peer, END, partial(session.take, _dotted_text(peer)))
 
     def _do(self, peer: Peer, step: str, work: Callable[[], bytes]) -> None:
-        self._reached[step] += 1
-        fault = self.faults.get((step, self._reached[step]), self.faults.get((step, EVERY)))
+        with self._lock:
+            self._reached[step] += 1
+            fault = self.faults.get((step, self._reached[step]), self.faults.get((step, EVERY)))
         match fault:
             case bytes():
                 peer.send(fault)

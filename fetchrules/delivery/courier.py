@@ -1,0 +1,103 @@
+"""Who carries letters from a spool to the mail server, one after the other, in a session that is kept as long as it works."""
+
+import smtplib
+from collections.abc import Sequence
+from time import monotonic
+from typing import assert_never
+
+from fetchrules.delivery.dialogue import Dialogue, Unanswered, Unreachable
+from fetchrules.delivery.disk import translated
+from fetchrules.delivery.lmtp import connect_lmtp
+from fetchrules.delivery.mailserver import Handover, MailServer
+from fetchrules.delivery.outgoing import on_the_wire, read_outgoing
+from fetchrules.delivery.smtp import connect_smtp
+from fetchrules.delivery.staged_name import StagedName
+from fetchrules.delivery.staging import Staging
+from fetchrules.errors import DeliveryFailed, DeliveryRefused
+
+CARRY_SECONDS = 120.0
+"""No letter is begun later than this after the first: a poll has to show that it is alive more often than every six minutes,
+and with one that is thought dead another would send the same letters."""
+
+
+class Courier:
+    """Carries letters of `staging` for `recipient`. Not for several threads, but several couriers may share a spool."""
+
+    def __init__(self, staging: Staging, server: MailServer, recipient: str, own_name: str) -> None:
+        """Goes nowhere yet."""
+        self._staging = staging
+        self._server = server
+        self._recipient = recipient
+        self._own_name = own_name
+        self._dialogue: Dialogue | None = None
+
+    def ask(self) -> None:
+        """Whether the server has the recipient's mailbox. Raises DeliveryRefused if it has none, DeliveryFailed."""
+        self._connected().ask()
+
+    def carry(self, names: Sequence[str]) -> dict[str, DeliveryFailed]:
+        """Hand over these letters; the ones that were certainly not taken, with the reason. Raises Unanswered.
+
+        Letters that are taken leave the spool; a letter that is not in the spool was taken before.
+        """
+        failures: dict[str, DeliveryFailed] = {}
+        taken: list[str] = []
+        until = monotonic() + CARRY_SECONDS
+        if self._dialogue is not None and not self._dialogue.is_alive():
+            self.hang_up()
+        try:
+            for position, name in enumerate(names):
+                if monotonic() > until:
+                    failures |= self._waiting(names[position:], DeliveryFailed(f"{self._server} is too slow"))
+                    break
+                try:
+                    if self._hand_over(name):
+                        taken.append(self._staging.retire(name))
+                except Unanswered:
+                    raise
+                except Unreachable as error:
+                    failures |= self._waiting(names[position:], error)
+                    break
+                except DeliveryFailed as error:
+                    failures[name] = error
+        finally:
+            self._staging.remove(taken)
+        return failures
+
+    def hang_up(self) -> None:
+        """End the session, if there is one. Never raises."""
+        if self._dialogue is not None:
+            self._dialogue.close()
+            self._dialogue = None
+
+    def _waiting(self, names: Sequence[str], error: DeliveryFailed) -> dict[str, DeliveryFailed]:
+        """Those of the letters that were not taken before, each with `error`."""
+        return {name: error for name in names if self._staging.holds(name)}
+
+    def _hand_over(self, name: str) -> bool:
+        """False if the letter is gone."""
+        file = self._staging.read(name)
+        if file is None:
+            return False
+        with file:
+            with translated(name):
+                letter = read_outgoing(file, StagedName.parse(name), self._recipient, self._own_name)
+            if letter.loop:
+                raise DeliveryRefused(letter.loop)
+            self._connected().hand_over(letter, on_the_wire(letter.trace, file))
+        return True
+
+    def _connected(self) -> Dialogue:
+        """The session, a new one if need be. Raises Unreachable."""
+        if self._dialogue is None or not self._dialogue.is_open:
+            self._dialogue = Dialogue(self._connect(), self._recipient)
+        return self._dialogue
+
+    def _connect(self) -> smtplib.SMTP:
+        match self._server.handover:
+            case Handover.LMTP:
+                return connect_lmtp(self._server, self._own_name)
+            case Handover.SMTP:
+                return connect_smtp(self._server, self._own_name)
+            case never:
+                assert_never(never)
