@@ -57,7 +57,7 @@ _QUOTED = {quote: re.compile(rf"{quote}(?:[^{quote}\\]|\\.)*{quote}", re.DOTALL)
 _ODD_BLANK = re.compile(r"[^\S \t]")
 
 _BAR_FIELD = re.compile(r"(?:[^|\\]|\\[|\\]|\\)*")
-_BAR_OPTION = re.compile(r"(?:[^|\\#]|\\.|\\|(?<![| \t])#)*", re.DOTALL)
+_BAR_OPTION = re.compile(r"(?:[^|\\#]|\\.#*|\\|(?<![| \t])#)*", re.DOTALL)
 _TRIMMED = re.compile(r"([ \t]*)((?:[ \t]*(?:\\.|[^ \t\\]|\\\Z))*)([ \t]*)", re.DOTALL)
 _CHUNK = re.compile(r"(?:\\.|[^ \t\\]|\\)+", re.DOTALL)
 

@@ -42,25 +42,31 @@ class Line:
         """The first token of `kind`; a line with a rule has one of each leading field."""
         return next(token for token in self.tokens if token.kind is kind)
 
+    @property
+    def masked_text(self) -> str:
+        """The line without its ending, MASK for its password; of a broken line, any part of which may be one, nothing else."""
+        if self.rule is None:
+            return MASK if self.is_broken else self.text
+        return self.text_with_password(MASK)
+
     def masked(self) -> "Line":
-        """This line with MASK for its password. Of a broken line, where anything may be part of a password, nothing is left."""
-        if self.rule is not None:
-            return self.with_password(MASK)
-        return parse_line(MASK, self.number, self.ending) if self.is_broken else self
+        """The line of `masked_text`."""
+        return parse_line(self.masked_text, self.number, self.ending)
 
     def with_password(self, password: str) -> "Line":
-        """This line with another password, quoted as the one before was where it can be. Only for a line with a rule."""
+        """This line with another password. Only for a line with a rule."""
+        return parse_line(self.text_with_password(password), self.number, self.ending)
+
+    def text_with_password(self, password: str) -> str:
+        """The characters of `with_password`: those of this line, the password quoted as the one before was where it can be."""
         token = self.token(Kind.PASSWORD)
         if self.spelling is Spelling.BARS:
             written = bar_field(password)
         else:
             written = blank_field(password, token.text[0] if token.text[0] in QUOTES else "")
-        return self.with_texts({token.start: written})
-
-    def with_texts(self, texts: dict[int, str]) -> "Line":
-        """This line with other texts for the tokens that start at the keys."""
-        text = "".join(texts.get(token.start, token.text) for token in self.tokens)
-        return parse_line(text, self.number, self.ending)
+        end = token.start + len(token.text)
+        text = self.text
+        return text[: token.start] + written + text[end:]
 
 
 def parse_line(text: str, number: int = 1, ending: str = "") -> Line:

@@ -160,7 +160,7 @@ def _read_options(reading: _Reading) -> None:
     """Option words and their values; of a line whose fields are not in their places, none."""
     if "recipient" not in reading.values:
         return
-    tokens = [token for token in reading.lexed.tokens if token.kind in {Kind.WORD, Kind.VALUE}]
+    tokens = [token for token in reading.lexed.tokens if token.kind is Kind.WORD or token.kind is Kind.VALUE]
     before = len(reading.problems)
     for token, following in zip_longest(tokens, tokens[1:]):
         if token.kind is Kind.WORD and token.value is not None:

@@ -56,6 +56,7 @@ class Code(StrEnum):
     SOURCE_TAKEN_ELSEWHERE = "source_taken_elsewhere"
     RECIPIENT_NOT_LOCAL = "recipient_not_local"
     RECIPIENT_NOT_YOURS = "recipient_not_yours"
+    TOO_MANY_RULES = "too_many_rules"
 
     FOREIGN_UNEXPECTED = "foreign_unexpected"
     FOREIGN_VALUE_MISSING = "foreign_value_missing"

@@ -40,7 +40,7 @@ def sources_of(rule: Rule) -> Iterator[Source]:
         yield replace(account, folder=INBOX if folder.upper() == INBOX else folder)
 
 
-@functools.lru_cache(maxsize=4096)
+@functools.lru_cache(maxsize=2**15)
 def host_key(server: str) -> str:
     """What a server's names have in common: no case, IDN in ASCII, an address in its shortest form."""
     try:
@@ -61,11 +61,18 @@ class Claims(Generic[Who]):
 
     def claim(self, rule: Rule, who: Who) -> Who | None:
         """Note what `rule` reads; whoever reads it already, where the two may not share it (both have to keep the mail)."""
+        taken = self.conflict(rule)
+        if not rule.skip:
+            for source in sources_of(rule):
+                self._claims.setdefault(source, (who, rule.keep))
+        return taken
+
+    def conflict(self, rule: Rule) -> Who | None:
+        """Whoever reads already what `rule` would, where the two may not share it."""
         if rule.skip:
             return None
-        taken: Who | None = None
         for source in sources_of(rule):
-            earlier, keeps = self._claims.setdefault(source, (who, rule.keep))
-            if earlier != who and not (rule.keep and keeps):
-                taken = earlier
-        return taken
+            who, keeps = self._claims.get(source, (None, True))
+            if who is not None and not (rule.keep and keeps):
+                return who
+        return None

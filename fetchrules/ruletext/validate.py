@@ -17,6 +17,9 @@ from fetchrules.ruletext.spec import (
     Rule,
 )
 
+CACHED = 2**15
+"""Names of one big text that are checked once."""
+
 FORBIDDEN = re.compile("[\0\r\n\ud800-\udfff]")
 """Characters that no field may hold: they end a command on the wire, or have no octets."""
 
@@ -28,7 +31,7 @@ _LOCAL_PART = re.compile(r"[\w=&'~+](?:[\w=&'~+.!#$%*-]{0,62}[\w=&'~+!#$%*-])?")
 _FINGERPRINT = re.compile(r"[0-9a-f]{64}")
 
 
-@functools.lru_cache(maxsize=4096)
+@functools.lru_cache(maxsize=CACHED)
 def server_fault(server: str) -> Code | None:
     """A host name (IDN as written), an IPv4 address, or an IPv6 address without its brackets."""
     if not server:
@@ -40,7 +43,7 @@ def server_fault(server: str) -> Code | None:
     return Code.SERVER_INVALID
 
 
-@functools.lru_cache(maxsize=4096)
+@functools.lru_cache(maxsize=CACHED)
 def is_host_name(name: str) -> bool:
     """Whether `name` is a host name (RFC 1123, underscores let pass; RFC 3490 for other scripts) or an IPv4 address."""
     if not 0 < len(name) <= MAX_LENGTHS["server"]:
@@ -70,7 +73,7 @@ def folder_fault(folder: str) -> Code | None:
     return _text_fault("folders", folder)
 
 
-@functools.lru_cache(maxsize=4096)
+@functools.lru_cache(maxsize=CACHED)
 def recipient_fault(recipient: str) -> Code | None:
     """`local@domain`; the local part may become a directory's name: no slash, no dot at either end, one way to write it (NFC)."""
     if not recipient:

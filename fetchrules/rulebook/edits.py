@@ -1,0 +1,146 @@
+"""Changing rules one by one, as forms do: the text follows, each line changed as little as can be."""
+
+from collections.abc import Iterable
+from dataclasses import replace
+
+from django.contrib.auth.models import User
+from django.db import IntegrityError, transaction
+from django.db.models import Count, F, Q, QuerySet
+from django.utils import timezone
+
+from fetchrules import tasks
+from fetchrules.models import FetchRule, NextReason, Pause, ServiceSettings
+from fetchrules.rulebook.order import STEP
+from fetchrules.rulebook.rows import fill, line_of
+from fetchrules.ruletext.edit import edit
+from fetchrules.ruletext.line import Line, parse_line
+from fetchrules.ruletext.problem import Problem
+from fetchrules.ruletext.render import render_rule
+from fetchrules.ruletext.sources import Claims, sources_of
+from fetchrules.ruletext.spec import MASK, Rule, Spelling
+from fetchrules.ruletext.validate import problems_of
+from fetchrules.sources import sources_of as source_rows
+
+
+class SourceTaken(Exception):
+    """Another rule that is switched on reads the same remote mailbox, and one of the two takes mail away from the other."""
+
+
+class RuleInvalid(Exception):
+    """The rule cannot be written as a line."""
+
+    def __init__(self, problems: tuple[Problem, ...]) -> None:
+        super().__init__(", ".join(problem.code for problem in problems))
+        self.problems = problems
+
+
+def set_rule(row: FetchRule | None, wanted: Rule, owner: User | None = None) -> FetchRule:
+    """Make `row` say `wanted` (a masked password: the stored one) and poll it at once; None: a new rule, the last of the text.
+
+    Only the characters of what changed are changed in the rule's line. Raises RuleInvalid, SourceTaken, PasswordUnreadable.
+    """
+    errors = tuple(problem for problem in problems_of(wanted) if problem.is_error)
+    if errors:
+        raise RuleInvalid(errors)
+    try:
+        with transaction.atomic():
+            _count_a_change()
+            _check_source(row, wanted)
+            saved = row or _new_row(owner)
+            line = _line_for(row, wanted)
+            fill(saved, wanted, timezone.now())
+            saved.line = line.text
+            saved.source = source_rows(wanted)[0]
+            saved.revision = saved.revision + 1 if row else 1
+            saved.save()
+            tasks.wake()
+    except IntegrityError as error:
+        raise SourceTaken from error
+    return saved
+
+
+def switch_rules(rules: QuerySet[FetchRule], *, on: bool) -> int:
+    """Switch `rules` on (to be polled at once) or off; how many that changed. Raises SourceTaken."""
+    now = timezone.now()
+    changes: dict[str, object] = {"enabled": on, "revision": F("revision") + 1, "edited_at": now}
+    if on:
+        changes |= {"next_poll_at": now, "next_reason": NextReason.SAVED, "failures": 0}
+        changes |= {"pause": Pause.NONE, "paused_until": None}
+    try:
+        with transaction.atomic():
+            _count_a_change()
+            chosen = FetchRule.objects.filter(id__in=list(rules.values_list("id", flat=True)))
+            changed = chosen.filter(enabled=not on).update(**changes)
+            if on and _shared_and_emptied(chosen):
+                raise SourceTaken
+            tasks.wake()
+    except IntegrityError as error:
+        raise SourceTaken from error
+    return changed
+
+
+def delete_rules(rules: Iterable[FetchRule]) -> int:
+    """Delete `rules` with their lines; how many. Comments stay in the text, and so does the ledger of the mailboxes."""
+    doomed = {rule.id for rule in rules}
+    with transaction.atomic():
+        _count_a_change()
+        heirs: list[FetchRule] = []
+        orphaned = ""
+        for row in FetchRule.objects.order_by("position", "id").only("id", "before"):
+            if row.id in doomed:
+                orphaned += row.before
+            elif orphaned:
+                row.before = orphaned + row.before
+                heirs.append(row)
+                orphaned = ""
+        FetchRule.objects.bulk_update(heirs, ["before"], batch_size=200)
+        if orphaned:
+            settings = ServiceSettings.current()
+            ServiceSettings.objects.filter(id=1).update(text_tail=orphaned + settings.text_tail)
+        return FetchRule.objects.filter(id__in=doomed).delete()[1].get("fetchrules.FetchRule", 0)
+
+
+def _count_a_change() -> None:
+    """Every preview made before this is out of date."""
+    ServiceSettings.current()
+    ServiceSettings.objects.filter(id=1).update(text_version=F("text_version") + 1)
+
+
+def _check_source(row: FetchRule | None, wanted: Rule) -> None:
+    """Two rules may share a mailbox only if both keep its mail; the database itself only forbids two that do not."""
+    hosts = {source.host for source in sources_of(wanted)}
+    others = FetchRule.objects.filter(enabled=True, source__host__in=hosts)
+    claims: Claims[int] = Claims()
+    for other in others.exclude(id=row.id) if row else others:
+        claims.claim(other.as_rule(MASK), other.id)
+    if claims.conflict(wanted) is not None:
+        raise SourceTaken
+
+
+def _shared_and_emptied(rules: QuerySet[FetchRule]) -> bool:
+    """Whether one of `rules` shares its mailbox, and not all who read it keep its mail."""
+    readers = FetchRule.objects.filter(enabled=True, source__in=rules.filter(enabled=True).values("source"))
+    counted = readers.values("source").annotate(all=Count("id"), keeping=Count("id", filter=Q(keep=True)))
+    return counted.filter(all__gt=1, keeping__lt=F("all")).exists()
+
+
+def _line_for(row: FetchRule | None, wanted: Rule) -> Line:
+    """The line, masked, in the spelling that it has."""
+    masked = replace(wanted, password=MASK)
+    line = line_of(row) if row else None
+    return edit(line, masked) if line and line.rule else parse_line(render_rule(masked, Spelling.BLANKS))
+
+
+def _new_row(owner: User | None) -> FetchRule:
+    """A row below everything that the text has, comments included."""
+    settings = ServiceSettings.current()
+    last = FetchRule.objects.order_by("-position", "-id").first()
+    ending = last.line_end if last else "\n"
+    if last and not last.line_end and not settings.text_tail:
+        FetchRule.objects.filter(id=last.id).update(line_end="\n")
+    above = settings.text_tail
+    if above and not above.endswith(("\n", "\r")):
+        above, ending = above + "\n", ""
+    ServiceSettings.objects.filter(id=1).update(text_tail="")
+    position = last.position + STEP if last else STEP
+    return FetchRule(owner=owner, position=position, before=above, line_end=ending)

@@ -1,0 +1,195 @@
+"""What a text would change, before it does: rule by rule, field by field. Nothing is written here."""
+
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass, fields
+from enum import Enum
+
+from fetchrules.models import FetchRule, ServiceSettings
+from fetchrules.rulebook.passwords import Kept, StoredPasswords
+from fetchrules.rulebook.rows import has_password
+from fetchrules.rulebook.scope import EVERYTHING, Scope
+from fetchrules.rulebook.text import Stored, stored_rules
+from fetchrules.ruletext.document import Document, parse
+from fetchrules.ruletext.lexer import Kind
+from fetchrules.ruletext.line import Line
+from fetchrules.ruletext.matching import match
+from fetchrules.ruletext.problem import Code, Problem
+from fetchrules.ruletext.sources import Claims
+from fetchrules.ruletext.spec import MASK, Rule
+
+_FIELDS = tuple(item.name for item in fields(Rule))
+
+
+class Verdict(Enum):
+    """What applying the text does with a rule."""
+
+    ADDED = "added"
+    CHANGED = "changed"
+    UNCHANGED = "unchanged"
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """One field before and after. Passwords are MASK on both sides."""
+
+    field: str
+    old: object
+    new: object
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """One rule of the text. `stored` is the rule that it was so far; `kept` where its masked password comes from."""
+
+    line: Line
+    rule: Rule
+    stored: Stored | None
+    changes: tuple[Change, ...]
+    kept: Kept | None
+
+    @property
+    def verdict(self) -> Verdict:
+        """Added, changed or unchanged. Its place and spelling may have changed all the same."""
+        if self.stored is None:
+            return Verdict.ADDED
+        return Verdict.CHANGED if self.changes else Verdict.UNCHANGED
+
+
+@dataclass(frozen=True, slots=True)
+class Preview:
+    """What `text` would do to the rules that there were at `version`. With errors it would do nothing."""
+
+    version: int
+    document: Document
+    problems: tuple[Problem, ...]
+    entries: tuple[Entry, ...] = ()
+    missing: tuple[Stored, ...] = ()
+    stored: tuple[Stored, ...] = ()
+    start: str = ""
+    tail: str = ""
+
+    @property
+    def errors(self) -> tuple[Problem, ...]:
+        """Why the text cannot be applied."""
+        return tuple(problem for problem in self.problems if problem.is_error)
+
+    @property
+    def warnings(self) -> tuple[Problem, ...]:
+        """What deserves a look before it is applied."""
+        return tuple(problem for problem in self.problems if not problem.is_error)
+
+    def entries_that_are(self, verdict: Verdict) -> tuple[Entry, ...]:
+        """The entries with this verdict, in the order of the text."""
+        return tuple(entry for entry in self.entries if entry.verdict is verdict)
+
+    @property
+    def added(self) -> tuple[Entry, ...]:
+        """Rules that are new."""
+        return self.entries_that_are(Verdict.ADDED)
+
+    @property
+    def changed(self) -> tuple[Entry, ...]:
+        """Rules that say something else."""
+        return self.entries_that_are(Verdict.CHANGED)
+
+    @property
+    def unchanged(self) -> tuple[Entry, ...]:
+        """Rules that say what they said."""
+        return self.entries_that_are(Verdict.UNCHANGED)
+
+
+def preview(text: str, scope: Scope = EVERYTHING, *, delete_missing: bool = False) -> Preview:
+    """What applying `text` would do. One error of any kind, and there is nothing but problems."""
+    settings = ServiceSettings.current()
+    document = parse(text)
+    if document.errors:
+        return Preview(settings.text_version, document, document.problems)
+    stored = tuple(stored_rules(scope))
+    lines = [line for line in document.lines if line.rule is not None]
+    entries, missing = _compare(lines, stored)
+    problems = sorted(
+        [*document.problems, *_problems(entries, [] if delete_missing else missing, scope, settings)],
+        key=lambda problem: (problem.line, problem.column),
+    )
+    return Preview(
+        settings.text_version,
+        document,
+        tuple(problems),
+        tuple(entries),
+        tuple(missing),
+        stored,
+        settings.text_start,
+        settings.text_tail,
+    )
+
+
+def _compare(lines: Sequence[Line], stored: Sequence[Stored]) -> tuple[list[Entry], list[Stored]]:
+    rules = [line.rule for line in lines if line.rule is not None]
+    matches = match(rules, [item.rule for item in stored])
+    passwords = StoredPasswords(stored)
+    entries = []
+    for line, rule, found in zip(lines, rules, matches, strict=True):
+        own = stored[found.old] if found else None
+        sure = found is not None and found.sure
+        kept = passwords.find(rule, own, sure=sure) if rule.password == MASK else None
+        entries.append(Entry(line, rule, own, _changes(rule, own) if own else (), kept))
+    taken = {found.old for found in matches if found}
+    return entries, [item for index, item in enumerate(stored) if index not in taken]
+
+
+def _changes(rule: Rule, stored: Stored) -> tuple[Change, ...]:
+    old = stored.rule
+    changes = [
+        Change(name, getattr(old, name), getattr(rule, name))
+        for name in _FIELDS
+        if name != "password" and getattr(old, name) != getattr(rule, name)
+    ]
+    if rule.password != MASK and not has_password(stored.row, rule.password):
+        changes.append(Change("password", MASK, MASK))
+    return tuple(changes)
+
+
+def _problems(
+    entries: Sequence[Entry], remaining: Sequence[Stored], scope: Scope, settings: ServiceSettings
+) -> Iterator[Problem]:
+    """What only the stored rules and the settings can tell. `remaining`: rules that stay without being in the text."""
+    domains = frozenset(settings.local_domains.lower().split())
+    for entry in entries:
+        if entry.kept is not None and entry.kept.problem is not None:
+            yield _at(entry, entry.kept.problem, "password")
+        if entry.verdict is not Verdict.UNCHANGED:
+            yield from _recipient_problems(entry, scope, domains)
+    yield from _taken_elsewhere(entries, remaining, scope)
+    allowed = settings.owner_rules
+    if not scope.is_whole and len(entries) + len(remaining) > allowed:
+        yield from (
+            _at(entry, Code.TOO_MANY_RULES, "user", allowed) for entry in entries if entry.verdict is Verdict.ADDED
+        )
+
+
+def _recipient_problems(entry: Entry, scope: Scope, domains: frozenset[str]) -> Iterator[Problem]:
+    recipient = entry.rule.recipient
+    if scope.recipient and recipient != scope.recipient:
+        yield _at(entry, Code.RECIPIENT_NOT_YOURS, "recipient")
+    elif domains and recipient.rpartition("@")[2].lower() not in domains:
+        yield _at(entry, Code.RECIPIENT_NOT_LOCAL, "recipient")
+
+
+def _taken_elsewhere(entries: Sequence[Entry], remaining: Sequence[Stored], scope: Scope) -> Iterator[Problem]:
+    """Rules that are not in the text read mailboxes too: those missing from it, and those of others."""
+    claims: Claims[int] = Claims()
+    for stored in remaining:
+        claims.claim(stored.rule, stored.row.id)
+    if not scope.is_whole:
+        for row in FetchRule.objects.exclude(id__in=scope.rules.values("id")).filter(enabled=True).iterator():
+            claims.claim(row.as_rule(MASK), row.id)
+    yield from (
+        _at(entry, Code.SOURCE_TAKEN_ELSEWHERE, "user") for entry in entries if claims.conflict(entry.rule) is not None
+    )
+
+
+def _at(entry: Entry, code: Code, field: str, maximum: int | None = None) -> Problem:
+    token = entry.line.token(Kind(field))
+    return Problem(
+        code, line=entry.line.number, column=token.start + 1, length=len(token.text), field=field, maximum=maximum
+    )

@@ -1,0 +1,107 @@
+"""A rule as a row: its columns, its own line, its password, the source mailbox that it reads."""
+
+from collections.abc import Iterable
+from datetime import datetime
+
+from fetchrules.errors import PasswordUnreadable
+from fetchrules.models import FetchRule, NextReason, Pause, SourceMailbox
+from fetchrules.remote.mailbox import TlsLevel
+from fetchrules.ruletext.edit import edit
+from fetchrules.ruletext.line import Line, parse_line
+from fetchrules.ruletext.render import render_rule
+from fetchrules.ruletext.spec import MASK, Rule, Spelling
+from fetchrules.ruletext.validate import problems_of
+from fetchrules.secrets import seal, target_of, unseal
+from fetchrules.sources import SourceKey, source_keys
+
+COLUMNS = (
+    *(
+        "server",
+        "protocol",
+        "user",
+        "recipient",
+        "keep",
+        "flush",
+        "fetchall",
+        "encryption",
+        "sslcertck",
+        "sslfingerprint",
+    ),
+    *("port", "uidl", "limit", "fetchlimit", "interval", "timeout", "keepdays"),
+)
+"""The columns that are fields of `Rule` under the same name; `folders`, `enabled` and `password` differ."""
+
+PLACE = ("position", "before", "line", "line_end")
+"""The columns that say where and how the rule stands in the text."""
+
+CONTENT = (
+    *COLUMNS,
+    *("folders", "enabled", "password", "source", "revision", "edited_at"),
+    *("next_poll_at", "next_reason", "pause", "paused_until", "failures", "tls_seen"),
+)
+"""The columns that change with what a rule says."""
+
+_TLS_FIELDS = ("server", "protocol", "port", "user", "encryption", "sslcertck", "sslfingerprint")
+
+
+def line_of(row: FetchRule) -> Line:
+    """The row's line, its password masked. The columns are the truth: a line that they have left behind is brought up to date."""
+    wanted = row.as_rule(MASK)
+    line = parse_line(row.line, ending=row.line_end)
+    if line.rule == wanted:
+        return line
+    if line.rule is not None and not any(problem.is_error for problem in problems_of(wanted)):
+        return edit(line, wanted)
+    return parse_line(render_rule(wanted, Spelling.BLANKS), ending=row.line_end)
+
+
+def fill(row: FetchRule, rule: Rule, now: datetime) -> None:
+    """Make the columns say `rule` (a masked password leaves the stored one, sealed again if need be), to be polled at once."""
+    old = row.as_rule(MASK) if row.server else None
+    if rule.password != MASK:
+        row.password = seal(rule.password, target_of(rule))
+    elif old is not None and target_of(old) != target_of(rule):
+        row.password = seal(unseal(row.password, target_of(old)), target_of(rule))
+    if old is None or any(getattr(old, name) != getattr(rule, name) for name in _TLS_FIELDS):
+        row.tls_seen = TlsLevel.NONE
+    for name in COLUMNS:
+        setattr(row, name, getattr(rule, name))
+    row.folders = list(rule.folders)
+    row.enabled = not rule.skip
+    row.pause, row.paused_until, row.failures = Pause.NONE, None, 0
+    row.next_poll_at, row.next_reason, row.edited_at = now, NextReason.SAVED, now
+
+
+def password_of(row: FetchRule) -> str:
+    """The row's password. Raises PasswordUnreadable."""
+    return unseal(row.password, target_of(row.as_rule(MASK)))
+
+
+def has_password(row: FetchRule, password: str) -> bool:
+    """Whether this is the stored password; one that cannot be read is not."""
+    try:
+        return password_of(row) == password
+    except PasswordUnreadable:
+        return False
+
+
+def sources_for(rules: Iterable[Rule]) -> dict[SourceKey, SourceMailbox]:
+    """The source mailboxes that stand for `rules`, found or made in few queries."""
+    wanted = {source_keys(rule)[0] for rule in rules}
+    found = _known(wanted)
+    missing = [SourceMailbox(**key._asdict()) for key in wanted if key not in found]
+    if missing:
+        SourceMailbox.objects.bulk_create(missing, ignore_conflicts=True)
+        found = _known(wanted)
+    return found
+
+
+def _known(wanted: set[SourceKey]) -> dict[SourceKey, SourceMailbox]:
+    hosts = sorted({key.host for key in wanted})
+    found: dict[SourceKey, SourceMailbox] = {}
+    for start in range(0, len(hosts), 500):
+        for source in SourceMailbox.objects.filter(host__in=hosts[start : start + 500]):
+            key = SourceKey(source.protocol, source.host, source.port, source.user, source.folder)
+            if key in wanted:
+                found[key] = source
+    return found

@@ -1,0 +1,105 @@
+"""The rules as text: read from the rows, with or without passwords."""
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, replace
+
+from fetchrules.errors import PasswordUnreadable
+from fetchrules.models import FetchRule, ServiceSettings
+from fetchrules.rulebook.rows import line_of, password_of
+from fetchrules.rulebook.scope import EVERYTHING, Scope
+from fetchrules.ruletext.exchange import export_json
+from fetchrules.ruletext.fetchmailrc.exporter import export_fetchmailrc
+from fetchrules.ruletext.line import Line
+from fetchrules.ruletext.render import render_rule
+from fetchrules.ruletext.spec import MASK, Rule, Spelling
+
+_CHUNK = 1000
+
+
+@dataclass(frozen=True, slots=True)
+class Stored:
+    """A row with its line, masked; `line.rule` is what the row says unless somebody wrote nonsense into the columns."""
+
+    row: FetchRule
+    line: Line
+    rule: Rule
+
+    @property
+    def place(self) -> "Place":
+        """How it stands in the text, masked."""
+        return Place(self.row.before, self.line.text, self.line.ending)
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """How a rule stands in the text: what is above its line, its line, what ends it."""
+
+    before: str
+    line: str
+    ending: str
+
+
+def stored_rules(scope: Scope = EVERYTHING) -> Iterator[Stored]:
+    """The rules of `scope` in the order of the text."""
+    for row in scope.rules.iterator(chunk_size=_CHUNK):
+        yield Stored(row, line_of(row), row.as_rule(MASK))
+
+
+def load(scope: Scope = EVERYTHING, *, with_passwords: bool = False) -> str:
+    """The whole text."""
+    return "".join(text_of(scope, with_passwords=with_passwords))
+
+
+def text_of(scope: Scope = EVERYTHING, *, with_passwords: bool = False) -> Iterator[str]:
+    """The text as written, comments and all, rule by rule. A password that cannot be read stays masked."""
+    places = (_with_password(item) if with_passwords else item.place for item in stored_rules(scope))
+    if scope.is_whole:
+        settings = ServiceSettings.current()
+        return joined(settings.text_start, places, settings.text_tail)
+    return joined("", places, "")
+
+
+def joined(start: str, places: Iterable[Place], tail: str) -> Iterator[str]:
+    """The text in pieces. Only its very last line may go without an ending."""
+    yield start
+    unended = False
+    for place in places:
+        yield ("\n" if unended else "") + place.before + place.line + place.ending
+        unended = not place.ending
+    if tail:
+        yield ("\n" if unended else "") + tail
+
+
+def rules_of(scope: Scope = EVERYTHING, *, with_passwords: bool = False) -> Iterator[Rule]:
+    """The rules themselves; a password that cannot be read stays masked."""
+    for row in scope.rules.iterator(chunk_size=_CHUNK):
+        yield row.as_rule(_password(row) if with_passwords else MASK)
+
+
+def in_spelling(spelling: Spelling, scope: Scope = EVERYTHING, *, with_passwords: bool = False) -> Iterator[str]:
+    """The rules one in a line, all in one spelling, without comments."""
+    for rule in rules_of(scope, with_passwords=with_passwords):
+        yield render_rule(rule, spelling) + "\n"
+
+
+def as_fetchmailrc(scope: Scope = EVERYTHING, *, with_passwords: bool = False) -> Iterator[str]:
+    """A .fetchmailrc."""
+    return export_fetchmailrc(rules_of(scope, with_passwords=with_passwords))
+
+
+def as_json(scope: Scope = EVERYTHING, *, with_passwords: bool = False) -> Iterator[str]:
+    """The JSON of `ruletext.exchange`."""
+    return export_json(rules_of(scope, with_passwords=with_passwords))
+
+
+def _with_password(stored: Stored) -> Place:
+    if stored.line.rule is None:
+        return stored.place
+    return replace(stored.place, line=stored.line.text_with_password(_password(stored.row)))
+
+
+def _password(row: FetchRule) -> str:
+    try:
+        return password_of(row)
+    except PasswordUnreadable:
+        return MASK
