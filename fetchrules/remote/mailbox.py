@@ -113,8 +113,7 @@ class RemoteMailbox(Protocol):
     def retrieve(self, letters: Iterable[Listed]) -> Iterator[Retrieved]:
         """Fetch `letters` in this order, pipelined where the server can: Begun, Chunk…, Complete for each, or Refused.
 
-        `letters` are taken as they are
-        asked for, so that the caller can end it early. The consumer may take its time
+        `letters` is read as they are asked for, so that the caller can end it early. The consumer may take its time
         between two events: requests already sent keep the line busy.
         """
         ...

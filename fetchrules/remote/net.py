@@ -21,7 +21,6 @@ from fetchrules.errors import (
     ConnectFailed,
     ConnectionLost,
     FetchError,
-    LocalProtocolError,
     TimedOut,
     TlsFailed,
 )
@@ -69,6 +68,8 @@ class Stream:
         """The next octets, at least one. Raises ConnectionLost when the peer has closed."""
         self._spoken = True
         began = monotonic()
+        if began > self._session_by:  # a server that never stops talking never makes us wait
+            raise TimedOut("the session took too long")
         silent_until = began + self._deadlines.idle
         while True:
             waiting = len(self._outgoing)
@@ -79,10 +80,8 @@ class Stream:
             try:
                 with _translated(ConnectionLost):
                     data = self._socket.recv(_READ)
-            except _WANTS_READ:
-                self._wait(want | select.POLLIN, silent_until)
-            except ssl.SSLWantWriteError:
-                self._wait(want | select.POLLOUT, silent_until)
+            except _NOT_YET as reason:
+                self._wait(want | _awaited(reason, select.POLLIN), silent_until)
             else:
                 if not data:
                     raise ConnectionLost("the server closed the connection")
@@ -110,10 +109,8 @@ class Stream:
             try:
                 with _translated(ConnectionLost):
                     secure.do_handshake()
-            except ssl.SSLWantReadError:
-                self._wait(select.POLLIN, by)
-            except ssl.SSLWantWriteError:
-                self._wait(select.POLLOUT, by)
+            except _NOT_YET as reason:
+                self._wait(_awaited(reason, select.POLLIN), by)
             else:
                 return Handshake(secure.version() or "", secure.getpeercert(binary_form=True) or b"")
 
@@ -128,10 +125,8 @@ class Stream:
         while self._outgoing:
             try:
                 del self._outgoing[: self._socket.send(self._outgoing)]
-            except (BlockingIOError, ssl.SSLWantWriteError):
-                return select.POLLOUT
-            except ssl.SSLWantReadError:
-                return select.POLLIN
+            except _NOT_YET as reason:
+                return _awaited(reason, select.POLLOUT)
             except OSError:
                 # The peer has hung up. What it said before that (an -ERR with its reason) matters more than that we
                 # could not finish, so the reading side reports: first the words, then the loss.
@@ -139,8 +134,6 @@ class Stream:
         return 0
 
     def _wait(self, mask: int, by: float) -> None:
-        if self._socket.fileno() < 0:
-            raise LocalProtocolError("the stream is closed")
         left = min(by, self._session_by) - monotonic()
         self._poll.register(self._socket, mask)
         if left <= 0 or not self._poll.poll(math.ceil(left * 1000)):
@@ -157,7 +150,14 @@ class Stream:
                 raise TimedOut(f"{rate:.0f} octets a second")
 
 
-_WANTS_READ = (BlockingIOError, ssl.SSLWantReadError)
+_NOT_YET = (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError)
+
+
+def _awaited(reason: OSError, usual: int) -> int:
+    """The poll mask to wait for: TLS may have to write before it can read on, and the other way round."""
+    if isinstance(reason, BlockingIOError):
+        return usual
+    return select.POLLIN if isinstance(reason, ssl.SSLWantReadError) else select.POLLOUT
 
 
 def connect(host: str, port: int, deadlines: Deadlines, targets: TargetPolicy) -> Stream:
@@ -199,7 +199,7 @@ def _establish(sock: socket.socket, endpoint: Endpoint, by: float) -> None:
     sock.setblocking(False)
     sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
     code = sock.connect_ex(endpoint.sockaddr)
-    if code == EINPROGRESS:
+    if code in (0, EINPROGRESS):
         poll = select.poll()
         poll.register(sock, select.POLLOUT)
         if not poll.poll(max(0, math.ceil((by - monotonic()) * 1000))):
@@ -214,7 +214,7 @@ def _translated(otherwise: type[FetchError]) -> Iterator[None]:
     """OSError and ssl errors as ours; those that only ask to wait pass through."""
     try:
         yield
-    except (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError):
+    except _NOT_YET:
         raise
     except ssl.SSLCertVerificationError as error:
         raise CertificateRejected(error.verify_message) from error
@@ -222,7 +222,6 @@ def _translated(otherwise: type[FetchError]) -> Iterator[None]:
         raise ConnectionLost("the server closed the connection during TLS") from error
     except ssl.SSLError as error:
         raise TlsFailed(error.reason or str(error)) from error
-    except TimeoutError as error:
-        raise TimedOut(error.strerror or "") from error
     except OSError as error:
-        raise otherwise(error.strerror or str(error)) from error
+        kind = TimedOut if isinstance(error, TimeoutError) else otherwise
+        raise kind(error.strerror or str(error)) from error

@@ -2,6 +2,7 @@
 
 import socket
 import ssl
+import struct
 from collections.abc import Callable
 from contextlib import suppress
 from threading import Event, Lock, Thread
@@ -10,6 +11,9 @@ from typing import Self
 
 _PATIENCE = 60.0
 """Seconds until a connection that a test left behind ends by itself."""
+
+
+_SLICED = 512
 
 
 class Hangup(Exception):
@@ -24,7 +28,7 @@ class Peer:
         self._unread = b""
         self.stopping = stopping
         self.slice = 0
-        """Send in pieces of so many octets; 0: as they come."""
+        """Send in pieces of so many octets; 0: as they come. Of something long only the beginning is cut up."""
 
     @property
     def secure(self) -> bool:
@@ -43,21 +47,20 @@ class Peer:
 
     def read(self, size: int) -> bytes:
         """Exactly `size` octets; raises Hangup when the client is gone."""
-        while len(self._unread) < size:
-            data = self._socket.recv(65536)
+        taken, self._unread = bytearray(self._unread[:size]), self._unread[size:]
+        while len(taken) < size:
+            data = self._socket.recv(min(size - len(taken), 65536))
             if not data:
                 raise Hangup
-            self._unread += data
-        data, self._unread = self._unread[:size], self._unread[size:]
-        return data
+            taken += data
+        return bytes(taken)
 
     def send(self, data: bytes) -> None:
         """Send all of it."""
-        if not self.slice:
-            self._socket.sendall(data)
-            return
-        for start in range(0, len(data), self.slice):
-            self._socket.sendall(data[start : start + self.slice])
+        sliced = data[:_SLICED] if self.slice else b""
+        for start in range(0, len(sliced), self.slice or 1):
+            self._socket.sendall(sliced[start : start + self.slice])
+        self._socket.sendall(data[len(sliced) :])
 
     def drip(self, data: bytes, pause: float) -> None:
         """Send one octet at a time, `pause` seconds apart."""
@@ -76,6 +79,15 @@ class Peer:
         """Shake hands as a server. What the client sent before it is forgotten."""
         self._unread = b""
         self._socket = context.wrap_socket(self._socket, server_side=True)
+
+    def send_in_the_clear(self, data: bytes) -> None:
+        """Send past TLS."""
+        socket.socket.sendall(self._socket, data)
+
+    def reset(self) -> None:
+        """Drop the connection with a TCP reset."""
+        self._socket.setsockopt(socket.SOL_SOCKET, socket.SO_LINGER, struct.pack("ii", 1, 0))
+        self._socket.close()
 
     def close(self) -> None:
         """Drop the connection; a thread that waits on it wakes up."""

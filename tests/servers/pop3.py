@@ -238,6 +238,7 @@ class _Session:
                 self._peer.stall()
             case Flood(unit, first):
                 self._peer.send(first)
+                self._peer.slice = 0
                 while True:
                     self._peer.send(unit)
         return done

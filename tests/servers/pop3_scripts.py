@@ -248,7 +248,6 @@ def _kinds() -> Iterator[Script]:
     yield _failing("HTTP", Step.GREETING, Say(b"HTTP/1.1 400 Bad Request\r\n\r\n"), RemoteProtocolError)
     yield _failing("IMAP", Step.GREETING, Say(b"* OK IMAP4rev1\r\n"), RemoteProtocolError)
     yield _failing("SMTP", Step.GREETING, Say(b"220 ESMTP\r\n"), RemoteProtocolError)
-    yield _failing("two greetings", Step.GREETING, Say(b"+OK one\r\n+OK two\r\n"), RemoteProtocolError)
     yield _failing("an endless greeting", Step.GREETING, Flood(b"+OK and on ", b"+OK"), RemoteProtocolError)
     yield _failing("one octet at a time: UIDL", Step.UIDL, Drip(0.01), TimedOut)
 

@@ -17,7 +17,7 @@ from fetchrules.remote.mailbox import (
 )
 from fetchrules.remote.pop3.commands import QUIT, RSET, Command, Verb
 from fetchrules.remote.pop3.conversation import Conversation
-from fetchrules.remote.pop3.events import Greeting, LetterBegan, LetterData, LetterEnded, Reply
+from fetchrules.remote.pop3.events import LetterBegan, LetterData, LetterEnded, Reply
 from fetchrules.remote.pop3.grammar import Status
 from fetchrules.remote.pop3.login import log_in
 from fetchrules.remote.pop3.opening import reach
@@ -82,18 +82,17 @@ class Pop3Mailbox:
     def _retrieve(self, letters: Iterator[Listed]) -> Iterator[Retrieved]:
         asked = deque[Listed]()
         while self._ask_ahead(letters, asked):
-            letter = asked[0]
-            match self._conversation.hear():
+            event = self._conversation.hear()
+            match event:
                 case LetterBegan():
-                    yield Begun(letter)
+                    yield Begun(asked[0])
                 case LetterData(data):
                     yield Chunk(data)
                 case LetterEnded():
                     yield Complete(asked.popleft())
-                case Reply(line=line):
-                    yield Refused(asked.popleft(), self._conversation.masked(line.text))
-                case Greeting():
-                    raise AssertionError
+                case _:
+                    assert isinstance(event, Reply)
+                    yield Refused(asked.popleft(), self._conversation.masked(event.line.text))
 
     def _ask_ahead(self, letters: Iterator[Listed], asked: deque[Listed]) -> bool:
         """Ask for more once half of the window is free, early enough that the line never idles; whether any are due."""
@@ -146,21 +145,3 @@ class Pop3Mailbox:
     def _require_quiet(self) -> None:
         if self._conversation.protocol.unanswered:
             raise LocalProtocolError("a retrieval is under way")
-
-
-class _Lookahead:
-    """Letters to come, read no earlier than they are needed; the next one can be looked at."""
-
-    def __init__(self, letters: Iterator[Listed]) -> None:
-        self._letters = letters
-        self._next: Listed | None = None
-
-    def peek(self) -> Listed | None:
-        """The next letter, None at the end."""
-        if self._next is None:
-            self._next = next(self._letters, None)
-        return self._next
-
-    def take(self) -> None:
-        """Go past the next letter."""
-        self._next = None

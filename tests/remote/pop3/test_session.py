@@ -2,10 +2,11 @@
 
 import itertools
 from collections.abc import Iterator
+from itertools import accumulate
 
 import pytest
 
-from fetchrules.errors import FetchError, LocalProtocolError, LoginRefused
+from fetchrules.errors import FetchError, LocalProtocolError, LoginRefused, RemoteProtocolError
 from fetchrules.remote.account import Account, Deadlines
 from fetchrules.remote.mailbox import Begun, Chunk, Complete, Listed
 from fetchrules.remote.pop3 import session
@@ -85,6 +86,15 @@ def test_it_commits_nothing_when_closed(server: Pop3Server, maildrop: Maildrop) 
     assert len(maildrop.letters) == 3
 
 
+def test_it_is_no_longer_of_use_when_closed(server: Pop3Server) -> None:
+    mailbox = open_pop3(account(server))
+    mailbox.close()
+    with pytest.raises(LocalProtocolError):
+        mailbox.delete(mailbox.listing().letters)
+    with pytest.raises(LocalProtocolError):
+        list(mailbox.retrieve(mailbox.listing().letters))
+
+
 def test_it_says_which_letters_were_deleted(maildrop: Maildrop) -> None:
     refusing = Behaviour(faults=(Fault(Step.DELE, Say(b"-ERR\r\n"), nth=2),))
     with Pop3Server(maildrop, refusing) as server:
@@ -130,13 +140,13 @@ def test_it_keeps_a_window_of_requests_in_flight(monkeypatch: pytest.MonkeyPatch
     with Pop3Server(Maildrop([letter(str(number)) for number in range(50)])) as server:
         transcript = Transcript(head=1000)
         mailbox = open_pop3(account(server), trace=transcript)
-        list(mailbox.retrieve(mailbox.listing().letters))
+        letters = mailbox.listing().letters
+        list(mailbox.retrieve(letters))
+        assert len(mailbox.delete(letters)) == 50
         assert mailbox.quit()
-    flying = most = 0
-    for line in transcript.head:
-        flying += line.text.startswith("RETR") - line.text.startswith("+OK letter")
-        most = max(most, flying)
-    assert most == 8
+    for request, answer in (("RETR", "+OK letter"), ("DELE", "+OK marked")):
+        steps = [line.text.startswith(request) - line.text.startswith(answer) for line in transcript.head]
+        assert max(accumulate(steps)) == 8
 
 
 def test_it_asks_for_few_large_letters_at_a_time(server: Pop3Server, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -201,6 +211,12 @@ def test_it_asks_anew_what_a_server_can_do_after_it_broke_down(maildrop: Maildro
         transcript = Transcript()
         assert open_pop3(account(server), trace=transcript).quit()
     assert _turns(transcript) == 4
+
+
+def test_it_takes_nothing_said_unasked_for_an_answer() -> None:
+    talkative = Behaviour(faults=(Fault(Step.GREETING, Say(b"+OK one\r\n+OK two\r\n")),))
+    with Pop3Server(Maildrop(), talkative) as server, pytest.raises(RemoteProtocolError):
+        open_pop3(account(server))
 
 
 def test_it_shows_a_session_without_its_secrets(server: Pop3Server) -> None:
