@@ -14,9 +14,11 @@ from typing import Any
 from django.conf import settings
 from django.contrib.auth import get_user_model
 from django.core.management import BaseCommand, CommandError, call_command
+from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from fetchrules.demo.rules import open_post_office
+from fetchrules.ledger import runs
 from utm_mail.parts import Beat, Ending, Part, Web, Worker, run_together
 
 ADMINISTRATOR = "admin"
@@ -40,6 +42,7 @@ class Command(BaseCommand):
         with _alone_in_data_directory():
             web = _web(host, port)
             call_command("migrate", interactive=False, verbosity=0)
+            _take_over()
             self._make_administrator()
             parts: list[Part] = [web, Worker(), Beat()]
             if settings.UTM_MAIL_DEMO:
@@ -108,6 +111,12 @@ def _web(host: str, port: int) -> Web:
             _("Cannot listen on %(host)s, port %(port)d: %(reason)s")
             % {"host": host, "port": port, "reason": error.strerror}
         ) from error
+
+
+def _take_over() -> None:
+    """With the embedded queue this process is the only worker: what was running when the last one was killed runs no more."""
+    if not settings.UTM_MAIL_REDIS_URL:
+        runs.abandon_all(timezone.now())
 
 
 @contextmanager
