@@ -1,0 +1,87 @@
+"""The POP3 client alone, its letters thrown away: how near it is to what the line and the machine allow."""
+
+import tracemalloc
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from time import perf_counter, process_time
+
+import pytest
+
+from fetchrules.remote.account import Account
+from fetchrules.remote.mailbox import Complete
+from fetchrules.remote.pop3.commands import Command, Verb
+from fetchrules.remote.pop3.protocol import Pop3Protocol
+from fetchrules.remote.pop3.session import open_pop3
+from fetchrules.ruletext.spec import Encryption, Protocol
+from tests.benchmarks.delay import distant
+from tests.benchmarks.test_collecting import letters
+from tests.interop.dovecot import PASSWORD, Dovecot
+from tests.servers.maildrop import Maildrop
+from tests.servers.pop3 import Behaviour, Fault, Pop3Server, Say, Step, stuffed
+
+pytestmark = pytest.mark.benchmark
+
+MIB = 1024 * 1024
+
+
+@contextmanager
+def timed(what: str) -> Iterator[None]:
+    wall, processor = perf_counter(), process_time()
+    yield
+    print(f"\n  {what:50}{perf_counter() - wall:9.3f} s{process_time() - processor:9.3f} s of CPU", end="")
+
+
+def account(port: int, user: str) -> Account:
+    return Account(Protocol.POP3, "127.0.0.1", port, user, PASSWORD, encryption=Encryption.PLAINTEXT)
+
+
+@pytest.mark.parametrize("round_trip", [0, 20, 100])
+def test_it_retrieves_a_thousand_letters(dovecot: Dovecot, tmp_path: Path, round_trip: int) -> None:
+    user = f"client{round_trip}"
+    dovecot.put(user, letters())
+    with distant(dovecot.pop3, round_trip, tmp_path) as port:
+        open_pop3(account(port, user)).quit()  # Dovecot makes its index, and is known from now on
+        with timed(f"1,000 letters of 5 KB, round trip {round_trip} ms"):
+            mailbox = open_pop3(account(port, user))
+            whole = [event for event in mailbox.retrieve(mailbox.listing().letters) if isinstance(event, Complete)]
+            assert mailbox.quit()
+    assert len(whole) == 1000
+
+
+@pytest.mark.parametrize(
+    ("name", "line"), [("usual lines", b"x" * 76 + b"\r\n"), ("dots alone", b".\r\n"), ("one line", b"x" * 1024)]
+)
+def test_it_unstuffs(name: str, line: bytes) -> None:
+    body = stuffed(line * (64 * MIB // len(line)))
+    protocol = Pop3Protocol()
+    list(protocol.receive(b"+OK\r\n"))
+    protocol.send([Command(Verb.USER, "a")])
+    list(protocol.receive(b"+OK\r\n"))
+    protocol.send([Command(Verb.PASS, "a")])
+    list(protocol.receive(b"+OK\r\n"))
+    protocol.send([Command(Verb.RETR, "1")])
+    blocks = [body[start : start + 65536] for start in range(0, len(body), 65536)]
+    with timed(f"{len(body) // MIB} MiB of {name} through the machine"):
+        list(protocol.receive(b"+OK\r\n"))
+        for block in blocks:
+            for _ in protocol.receive(block):
+                pass
+    assert protocol.unanswered == 0
+
+
+def test_it_lists_a_hundred_thousand_letters() -> None:
+    numbers = range(1, 100_001)
+    uidl = b"+OK\r\n" + b"".join(b"%d %040d\r\n" % (number, number) for number in numbers) + b".\r\n"
+    sizes = b"+OK\r\n" + b"".join(b"%d 5000\r\n" % number for number in numbers) + b".\r\n"
+    said = {Step.STAT: b"+OK 100000 500000000\r\n", Step.UIDL: uidl, Step.LIST: sizes}
+    behaviour = Behaviour(faults=tuple(Fault(step, Say(octets)) for step, octets in said.items()))
+    with Pop3Server(Maildrop(), behaviour) as server:
+        with timed("a listing of 100,000 letters"):
+            mailbox = open_pop3(account(server.port, "petrov"))
+        assert mailbox.listing().complete
+        mailbox.close()
+        tracemalloc.start()  # takes its own time, so this one is not timed
+        open_pop3(account(server.port, "petrov")).close()
+        print(f"\n  at most {tracemalloc.get_traced_memory()[1] // MIB} MiB of it were held at a time", end="")
+        tracemalloc.stop()
