@@ -28,7 +28,7 @@ class LoginForm(AuthenticationForm):
         self.helper = _helper()
 
 
-class PasswordForm(PasswordChangeForm):  # type: ignore[type-arg]  # generic in the stubs only
+class PasswordForm(PasswordChangeForm):
     """Django's, in our clothes."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:

@@ -10,7 +10,7 @@ from django.utils.functional import Promise
 from django.utils.safestring import SafeString
 
 
-class Joined(LayoutObject):
+class Joined(LayoutObject):  # type: ignore[misc]  # crispy-forms has no types
     """Several short inputs on one row, under the label of the row; the others' labels are for screen readers."""
 
     def __init__(self, label: str | Promise, *fields: str, css_id: str, tail: str | Promise = "") -> None:
@@ -19,10 +19,12 @@ class Joined(LayoutObject):
     def render(self, form: BaseForm, context: Context, template_pack: str = "utm", **kwargs: Any) -> SafeString:  # noqa: ARG002 -- crispy's signature
         """The row."""
         form.rendered_fields.update(self.fields)  # type: ignore[attr-defined]  # set by FormHelper.render_layout
-        return render_to_string("utm/layout/joined.html", {"joined": self, "parts": [form[name] for name in self.fields]})
+        return render_to_string(
+            "utm/layout/joined.html", {"joined": self, "parts": [form[name] for name in self.fields]}
+        )
 
 
-class Advanced(LayoutObject):
+class Advanced(LayoutObject):  # type: ignore[misc]  # as above
     """Rows that open on demand; open from the start when one of them says something or has an error."""
 
     def __init__(self, title: str | Promise, *fields: Any, names: tuple[str, ...]) -> None:

@@ -3,13 +3,13 @@
 from dataclasses import replace
 from typing import Any
 
-from crispy_forms.helper import FormHelper
-from crispy_forms.layout import Field, Fieldset, Layout
 from django import forms
+from django.http import QueryDict
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
-from fetchrules.forms.layout import Advanced, Joined
+from fetchrules.forms.provider import ProviderSelect
+from fetchrules.forms.rule_layout import rule_layout
 from fetchrules.forms.treatment import CHOICES, WORDS, Treatment, treatment_of
 from fetchrules.ruletext.problem import Problem
 from fetchrules.ruletext.spec import (
@@ -32,22 +32,12 @@ _UNKNOWN = "…"
 """Stands in the preview for what has not been filled in yet."""
 
 
-class ProviderSelect(forms.Select):
-    """The mail services, each option with the servers that it fills in."""
-
-    def create_option(self, name: str, value: Any, *args: Any, **kwargs: Any) -> dict[str, Any]:
-        """As Select's, with data attributes."""
-        option = super().create_option(name, value, *args, **kwargs)
-        if provider := provider_named(str(value)):
-            option["attrs"] |= {f"data-{protocol}": host for protocol, host in provider.hosts.items()}
-            option["attrs"] |= {"data-encryption": provider.encryption.value, "data-hint": str(provider.login)}
-        return option
-
-
 def _number(name: str, label: Any, css: str = "short", **kwargs: Any) -> forms.IntegerField:
     minimum, maximum = BOUNDS[name]
     widget = forms.NumberInput(attrs={"class": f"field {css}"})
-    return forms.IntegerField(label=label, required=False, min_value=minimum, max_value=maximum, widget=widget, **kwargs)
+    return forms.IntegerField(
+        label=label, required=False, min_value=minimum, max_value=maximum, widget=widget, **kwargs
+    )
 
 
 class RuleForm(forms.Form):
@@ -68,7 +58,9 @@ class RuleForm(forms.Form):
         help_text=_("IP address or domain name. Example: mailserver.ru"),
     )
     protocol = forms.ChoiceField(
-        label=_("Protocol"), choices=[(p.value, p.value.upper()) for p in Protocol], widget=forms.Select(attrs={"class": "field short"})
+        label=_("Protocol"),
+        choices=[(p.value, p.value.upper()) for p in Protocol],
+        widget=forms.Select(attrs={"class": "field short"}),
     )
     encryption = forms.ChoiceField(
         label=_("Encryption"),
@@ -92,7 +84,9 @@ class RuleForm(forms.Form):
         label=_("Login"),
         max_length=MAX_LENGTHS["user"],
         strip=False,
-        widget=forms.TextInput(attrs={"class": "field", "autocomplete": "off", "autocapitalize": "none", "spellcheck": "false"}),
+        widget=forms.TextInput(
+            attrs={"class": "field", "autocomplete": "off", "autocapitalize": "none", "spellcheck": "false"}
+        ),
         help_text=_("As the remote server wants it: often the whole address. Example: petrov"),
     )
     password = forms.CharField(
@@ -114,7 +108,9 @@ class RuleForm(forms.Form):
     keep = forms.BooleanField(label="keep", required=False)
     flush = forms.BooleanField(label="flush", required=False)
     fetchall = forms.BooleanField(label="fetchall", required=False)
-    interval = _number("interval", _("Poll every"), help_text=_("5–15 minutes are recommended. Empty: as in the settings"))
+    interval = _number(
+        "interval", _("Poll every"), help_text=_("5–15 minutes are recommended. Empty: as in the settings")
+    )
     enabled = forms.BooleanField(label=_("The rule is on"), required=False)
     limit = forms.IntegerField(
         label=_("Do not fetch letters larger than"),
@@ -130,10 +126,14 @@ class RuleForm(forms.Form):
         choices=[("m", _("MB")), ("k", _("KB")), ("g", _("GB")), ("", _("octets"))],
         widget=forms.Select(attrs={"class": "field short"}),
     )
-    fetchlimit = _number("fetchlimit", _("Letters in one poll at most"), help_text=_("The next poll goes on with the rest"))
+    fetchlimit = _number(
+        "fetchlimit", _("Letters in one poll at most"), help_text=_("The next poll goes on with the rest")
+    )
     timeout = _number("timeout", _("Wait for the server"), help_text=_("Empty: 60 seconds"))
     uidl = forms.BooleanField(
-        label=_("Ignore the server's “read” marks"), required=False, help_text=_("IMAP: only what was collected here counts as old")
+        label=_("Ignore the server's “read” marks"),
+        required=False,
+        help_text=_("IMAP: only what was collected here counts as old"),
     )
     folders = forms.CharField(
         label=_("IMAP folders"),
@@ -142,18 +142,18 @@ class RuleForm(forms.Form):
         help_text=_("One in a line. Empty: INBOX"),
     )
 
-    def __init__(self, *args: Any, rule: Rule = BLANK, fixed_recipient: str = "", **kwargs: Any) -> None:
+    def __init__(self, data: QueryDict | None = None, *, rule: Rule = BLANK, fixed_recipient: str = "") -> None:
         """`rule` is what is being changed; `fixed_recipient` the one local mailbox that the user may deliver into."""
         self.rule = rule
         self.is_new = not rule.user
-        super().__init__(*args, initial=_initial(rule), **kwargs)
+        super().__init__(data, initial=_initial(rule))
         self.warnings: tuple[Problem, ...] = ()
         if self.stored_password:
             self.fields["password"].widget.attrs["placeholder"] = gettext("•••••••• (keep the stored one)")
         if fixed_recipient:
             self.fields["recipient"].disabled = True
             self.initial["recipient"] = fixed_recipient
-        self.helper = _helper()
+        self.helper = rule_layout()
 
     @property
     def stored_password(self) -> bool:
@@ -184,7 +184,13 @@ class RuleForm(forms.Form):
         provider = provider_named(data.get("provider", ""))
         if provider and not data.get("server"):
             protocol = Protocol(data["protocol"]) if Protocol(data["protocol"]) in provider.hosts else Protocol.IMAP
-            data |= {"server": provider.hosts[protocol], "protocol": protocol.value, "encryption": provider.encryption.value}
+            data |= {
+                "server": provider.hosts[protocol],
+                "protocol": protocol.value,
+                "encryption": provider.encryption.value,
+            }
+        if not data.get("server") and "server" not in self.errors:
+            self.add_error("server", self.fields["server"].error_messages["required"])
         if data.get("treatment") == Treatment.DAYS and not data.get("keepdays") and "keepdays" not in self.errors:
             self.add_error("keepdays", gettext("Say for how many days."))
         if self.errors:
@@ -272,33 +278,3 @@ def _in_unit(octets: int | None) -> tuple[int | None, str]:
     if octets is None:
         return None, "m"
     return next((octets // size, unit) for unit, size in reversed(OCTET_SUFFIXES.items()) if octets % size == 0)
-
-
-def _helper() -> FormHelper:
-    helper = FormHelper()
-    helper.form_tag = False
-    helper.disable_csrf = True
-    helper.layout = Layout(
-        Fieldset(
-            _("Remote server"),
-            "provider",
-            "server",
-            Joined(_("Protocol, encryption, port"), "protocol", "encryption", "port", css_id="connection"),
-            "sslcertck",
-        ),
-        Fieldset(_("Account"), "user", "password"),
-        Fieldset(_("Delivery"), "recipient"),
-        Fieldset(_("Treatment of letters"), Field("treatment", template="utm/treatment.html")),
-        Fieldset(_("Schedule"), Joined(_("Poll every"), "interval", css_id="interval", tail=_("min")), "enabled"),
-        Advanced(
-            _("Limits, folders, pinned certificate"),
-            Joined(_("Do not fetch letters larger than"), "limit", "limit_unit", css_id="limit"),
-            "fetchlimit",
-            Joined(_("Wait for the server"), "timeout", css_id="timeout", tail=_("s")),
-            "folders",
-            "uidl",
-            "sslfingerprint",
-            names=("limit", "fetchlimit", "timeout", "folders", "uidl", "sslfingerprint"),
-        ),
-    )
-    return helper

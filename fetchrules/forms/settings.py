@@ -42,7 +42,6 @@ class SettingsForm(forms.ModelForm):  # type: ignore[type-arg]  # generic in the
             "per_host": _("Connections to one server at a time"),
             "local_domains": _("Local mail domains"),
             "alert_addresses": _("Send alerts to"),
-            "alert_webhook": _("Alert webhook"),
             "alert_after_failures": _("Alert after failures in a row"),
             "alert_after_hours": _("Alert after hours without success"),
             "journal_days": _("Keep the journal for"),
@@ -53,8 +52,10 @@ class SettingsForm(forms.ModelForm):  # type: ignore[type-arg]  # generic in the
             "interval": _("5–15 minutes are recommended. A rule may have its own"),
             "local_domains": _("One in a line. Empty: any domain. Example: mydomain.ru"),
             "alert_addresses": _("One in a line. One letter when a failure begins, one when it ends"),
-            "alert_webhook": _("Receives the same as JSON. Example: https://example.org/hook"),
-            "owner_networks": _("Owners' rules connect to public addresses only; networks that are allowed besides, one in a line. Example: 192.168.10.0/24"),
+            "owner_networks": _(
+                "Owners' rules connect to public addresses only; networks that are allowed besides, one in a line. "
+                "Example: 192.168.10.0/24"
+            ),
         }
         widgets: ClassVar = {
             "interval": forms.NumberInput(attrs={**_SHORT, "min": 1}),
@@ -66,8 +67,15 @@ class SettingsForm(forms.ModelForm):  # type: ignore[type-arg]  # generic in the
             "local_domains": forms.Textarea(attrs=_LINES),
             "alert_addresses": forms.Textarea(attrs=_LINES),
             "owner_networks": forms.Textarea(attrs=_LINES),
-            "alert_webhook": forms.URLInput(attrs={"class": "field wide"}),
         }
+
+    alert_webhook = forms.URLField(
+        label=_("Alert webhook"),
+        required=False,
+        assume_scheme="https",
+        widget=forms.URLInput(attrs={"class": "field wide"}),
+        help_text=_("Receives the same as JSON. Example: https://example.org/hook"),
+    )
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)

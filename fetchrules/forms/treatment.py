@@ -38,7 +38,7 @@ def treatment_of(rule: Rule) -> Treatment:
     return next((t for t, three in WORDS.items() if three == words and t is not Treatment.DAYS), Treatment.OWN)
 
 
-def _labelled(text: str, words: str) -> str:
+def _labelled(text: str | Promise, words: str) -> str:
     return format_html('{} <span class="chip">{}</span>', text, words)
 
 

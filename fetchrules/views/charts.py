@@ -65,7 +65,13 @@ def _column(bar: Bar, x: float, step: float, top: float) -> Column:
     height = HEIGHT * bar.value / top
     if bar.value:
         height = max(height, 2.0)
-    return Column(round(x + step * _GAP / 2, 1), round(HEIGHT - height, 1), round(step * (1 - _GAP), 1), round(height, 1), bar.words)
+    return Column(
+        round(x + step * _GAP / 2, 1),
+        round(HEIGHT - height, 1),
+        round(step * (1 - _GAP), 1),
+        round(height, 1),
+        bar.words,
+    )
 
 
 def _ticks(words: Sequence[str]) -> tuple[str, ...]:

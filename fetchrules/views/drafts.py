@@ -52,7 +52,9 @@ class _Draft:
             return Line(self._shown[line.text].popleft().tokens, line.ending)
         if line.rule is None or line.rule.password != MASK:
             return line
-        passwords = {known.rule.password for known in self._rules if known.rule and keeps_password(known.rule, line.rule)}
+        passwords = {
+            known.rule.password for known in self._rules if known.rule and keeps_password(known.rule, line.rule)
+        }
         return line.with_password(passwords.pop()) if len(passwords) == 1 else line
 
 

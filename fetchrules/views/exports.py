@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 
 from django.core.exceptions import PermissionDenied
-from django.http import HttpRequest, HttpResponse, StreamingHttpResponse
+from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.views.decorators.http import require_http_methods, require_safe
 
@@ -17,7 +17,7 @@ from fetchrules.wording.formats import FILES, FileFormat
 
 @require_safe
 @access.editors_only
-def download(request: HttpRequest) -> StreamingHttpResponse | HttpResponse:
+def download(request: HttpRequest) -> HttpResponse:
     """The rules, passwords masked."""
     asked = request.GET.get("format", "")
     form = next((form for form in FileFormat if form.value == asked), FileFormat.TEXT)
@@ -26,7 +26,7 @@ def download(request: HttpRequest) -> StreamingHttpResponse | HttpResponse:
 
 @require_http_methods(["GET", "HEAD", "POST"])
 @access.editors_only
-def with_passwords(request: HttpRequest) -> StreamingHttpResponse | HttpResponse:
+def with_passwords(request: HttpRequest) -> HttpResponse:
     """Ask for the reader's own password, then the rules with theirs. It is noted in the audit."""
     user = access.user_of(request)
     if not access.sees_passwords(user):
@@ -39,10 +39,11 @@ def with_passwords(request: HttpRequest) -> StreamingHttpResponse | HttpResponse
     return render(request, "fetchrules/export.html", {"form": form})
 
 
-def _file(form: FileFormat, scope: Scope, *, with_passwords: bool) -> StreamingHttpResponse:
+def _file(form: FileFormat, scope: Scope, *, with_passwords: bool) -> HttpResponse:
     name, kind = FILES[form]
     headers = {"Content-Disposition": f'attachment; filename="{name}"'}
-    return StreamingHttpResponse(_pieces(form, scope, with_passwords), content_type=f"{kind}; charset=utf-8", headers=headers)
+    content = "".join(_pieces(form, scope, with_passwords))
+    return HttpResponse(content, content_type=f"{kind}; charset=utf-8", headers=headers)
 
 
 def _pieces(form: FileFormat, scope: Scope, with_passwords: bool) -> Iterator[str]:

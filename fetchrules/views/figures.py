@@ -53,10 +53,14 @@ def by_bucket(rules: QuerySet[FetchRule], period: Period) -> list[tuple[datetime
     """The sums of each hour or day of the period, empty ones too."""
     stats = HourlyStat.objects.filter(rule__in=rules, hour__gte=period.start, hour__lt=period.end)
     hours = {row["hour"]: _sums(row) for row in stats.values("hour").annotate(**_totals())}
-    return [(start, sum((s for hour, s in hours.items() if start <= hour < end), Sums())) for start, end in period.buckets()]
+    return [
+        (start, sum((s for hour, s in hours.items() if start <= hour < end), Sums())) for start, end in period.buckets()
+    ]
 
 
-def by_group(rules: QuerySet[FetchRule], period: Period, group: Sequence[str], limit: int) -> list[tuple[tuple[object, ...], Sums]]:
+def by_group(
+    rules: QuerySet[FetchRule], period: Period, group: Sequence[str], limit: int
+) -> list[tuple[tuple[object, ...], Sums]]:
     """The sums by these columns of the rule, the busiest first."""
     stats = HourlyStat.objects.filter(rule__in=rules, hour__gte=period.start, hour__lt=period.end)
     columns = [f"rule__{name}" for name in group]
@@ -66,20 +70,27 @@ def by_group(rules: QuerySet[FetchRule], period: Period, group: Sequence[str], l
 
 def failures_by_kind(rules: QuerySet[FetchRule], period: Period) -> list[tuple[str, int]]:
     """How often polls failed, by the error's code, the commonest first."""
-    failed = Run.objects.filter(rule__in=rules, finished_at__gte=period.start, finished_at__lt=period.end).exclude(error="")
+    failed = Run.objects.filter(rule__in=rules, finished_at__gte=period.start, finished_at__lt=period.end).exclude(
+        error=""
+    )
     return list(failed.order_by().values_list("error").annotate(number=Count("id")).order_by("-number", "error"))
 
 
 def poll_times(rules: QuerySet[FetchRule], period: Period) -> Spread | None:
     """How long the polls in the journal took."""
-    done = Run.objects.filter(rule__in=rules, finished_at__gte=period.start, finished_at__lt=period.end, started_at__isnull=False)
+    done = Run.objects.filter(
+        rule__in=rules, finished_at__gte=period.start, finished_at__lt=period.end, started_at__isnull=False
+    )
     return Spread.of(_spans(done.order_by("-id").values_list("started_at", "finished_at")[:SAMPLE]))
 
 
 def delays(rules: QuerySet[FetchRule], period: Period) -> Spread | None:
     """How long after their arrival at the remote server letters were delivered; only IMAP tells when they arrived."""
     letters = Letter.objects.filter(
-        run__rule__in=rules, delivered_at__gte=period.start, delivered_at__lt=period.end, received_at__lt=F("delivered_at")
+        run__rule__in=rules,
+        delivered_at__gte=period.start,
+        delivered_at__lt=period.end,
+        received_at__lt=F("delivered_at"),
     )
     return Spread.of(_spans(letters.order_by("-id").values_list("received_at", "delivered_at")[:SAMPLE]))
 

@@ -88,7 +88,9 @@ def index(request: HttpRequest) -> HttpResponse:
         ],
         "causes": runs.CAUSES.items(),
     }
-    return render(request, "fetchrules/_journal.html" if "fragment" in request.GET else "fetchrules/journal.html", context)
+    return render(
+        request, "fetchrules/_journal.html" if "fragment" in request.GET else "fetchrules/journal.html", context
+    )
 
 
 @require_safe
@@ -101,7 +103,9 @@ def run(request: HttpRequest, run_id: int) -> HttpResponse:
         "entry": Entry.of(found, timezone.now()),
         "run": found,
         "stages": [(runs.stage(name), timedelta(seconds=seconds)) for name, seconds in found.stages],
-        "letters": [(letter, *runs.LETTER_STATES[letter.state], runs.FATES[letter.fate]) for letter in letters[:LETTERS]],
+        "letters": [
+            (letter, *runs.LETTER_STATES[letter.state], runs.FATES[letter.fate]) for letter in letters[:LETTERS]
+        ],
         "more": max(0, letters.count() - LETTERS),
         "left": [(runs.left(reason), number) for reason, number in found.left.items()],
         "may_run": not access.sees_all(user) or access.runs_service(user),
@@ -130,7 +134,9 @@ def _filtered(request: HttpRequest, found: QuerySet[Run], rule: FetchRule | None
     if get.get("cause", "") in runs.CAUSES:
         found = found.filter(cause=get["cause"])
     for word in get.get("q", "").split():
-        found = found.filter(Q(source__user__icontains=word) | Q(source__host__icontains=word) | Q(recipient__icontains=word))
+        found = found.filter(
+            Q(source__user__icontains=word) | Q(source__host__icontains=word) | Q(recipient__icontains=word)
+        )
     if get.get("from") or get.get("to"):
         period = Period.of(get, timezone.now())
         found = found.filter(claimed_at__gte=period.start, claimed_at__lt=period.end)

@@ -24,7 +24,12 @@ PAGE = 50
 def index(request: HttpRequest) -> HttpResponse:
     """The problem letters of the rules that the reader may watch."""
     rules = access.visible_rules(access.user_of(request))
-    held = Letter.objects.filter(state=Letter.State.HELD, source__rules__in=rules).select_related("source").distinct().order_by("-tried_at", "-id")
+    held = (
+        Letter.objects.filter(state=Letter.State.HELD, source__rules__in=rules)
+        .select_related("source")
+        .distinct()
+        .order_by("-tried_at", "-id")
+    )
     paginator = Paginator(held, PAGE)
     page = paginator.get_page(request.GET.get("page"))
     context = {

@@ -1,7 +1,7 @@
 """Which rules a list shows, and in what order: state, search, filters and sorting, all in the database and all in the URL."""
 
 from dataclasses import dataclass
-from typing import cast
+from typing import Any, cast
 
 from django.db.models import Case, CharField, Count, OuterRef, Q, QuerySet, Subquery, Value, When
 from django.http import QueryDict
@@ -42,7 +42,7 @@ SORTS: dict[str, tuple[str, ...]] = {
 """What the list can be sorted by; the empty word puts problems first and keeps the order of the text."""
 
 
-def with_state(rules: QuerySet[FetchRule]) -> QuerySet[FetchRule]:
+def with_state(rules: QuerySet[FetchRule]) -> QuerySet[Any]:
     """`rules`, each with its `state` (a RuleState's value)."""
     open_run = Run.objects.filter(source=OuterRef("source"), finished_at__isnull=True).values("state")[:1]
     return rules.annotate(open_run=Subquery(open_run)).annotate(state=_STATE)
@@ -83,13 +83,13 @@ class Choice:
             rules = rules.filter(recipient__iexact=self.recipient)
         return rules
 
-    def listed(self, rules: QuerySet[FetchRule]) -> QuerySet[FetchRule]:
+    def listed(self, rules: QuerySet[FetchRule]) -> QuerySet[Any]:
         """`rules` narrowed and sorted."""
-        rules = with_state(self.searched(rules))
+        listed = with_state(self.searched(rules))
         if self.state:
-            rules = rules.filter(state=self.state)
+            listed = listed.filter(state=self.state)
         order = SORTS[self.sort] or (_URGENCY, "position")
-        return rules.order_by(*order, "id")
+        return listed.order_by(*order, "id")
 
     def counts(self, rules: QuerySet[FetchRule]) -> dict[RuleState, int]:
         """How many of the searched rules are in each state."""

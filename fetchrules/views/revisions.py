@@ -24,7 +24,11 @@ def index(request: HttpRequest) -> HttpResponse:
     """The revisions, newest first."""
     paginator = Paginator(Revision.objects.select_related("author").defer("text", "passwords"), PAGE)
     page = paginator.get_page(request.GET.get("page"))
-    return render(request, "fetchrules/revisions.html", {"page": page, "pages": list(paginator.get_elided_page_range(page.number))})
+    return render(
+        request,
+        "fetchrules/revisions.html",
+        {"page": page, "pages": list(paginator.get_elided_page_range(page.number))},
+    )
 
 
 @require_safe

@@ -25,6 +25,7 @@ from fetchrules.views.trial import try_rule
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
+@access.editors_only
 def new(request: HttpRequest) -> HttpResponse:
     """A new rule, or a copy of one."""
     user = access.user_of(request)
@@ -49,6 +50,7 @@ def edit(request: HttpRequest, rule_id: int) -> HttpResponse:
 
 
 @require_POST
+@access.editors_only
 def preview(request: HttpRequest) -> HttpResponse:
     """What stands beside the form, for what is being typed. Saves nothing."""
     form = RuleForm(request.POST)
@@ -60,12 +62,16 @@ def _page(request: HttpRequest, form: RuleForm, rule: FetchRule | None) -> HttpR
     trial = None
     if form.is_bound and form.is_valid():
         if "test" in request.POST:
-            trial = try_rule(rule, form.draft(), access.user_of(request))
+            trial = try_rule(rule, form.draft(), access.scope_of(access.user_of(request)).owner)
         else:
             try:
-                return _saved(request, set_rule(rule, form.draft(), access.user_of(request)), rule is None)
+                return _saved(
+                    request, set_rule(rule, form.draft(), access.scope_of(access.user_of(request)).owner), rule is None
+                )
             except SourceTaken:
-                form.add_error("user", _("Another rule collects from this mailbox; two may share it only if both keep its mail."))
+                form.add_error(
+                    "user", _("Another rule collects from this mailbox; two may share it only if both keep its mail.")
+                )
     if "fragment" in request.POST:
         return render(request, "fetchrules/_trial.html" if trial else "utm/errors.html", {"form": form, "trial": trial})
     context = {

@@ -43,7 +43,9 @@ def index(request: HttpRequest) -> HttpResponse:
         "charts": _charts(labels, [sums for _start, sums in buckets]),
         "lines": list(zip(labels, [sums for _start, sums in buckets], strict=True)),
         "busiest": [(_name(key), key, sums) for key, sums in figures.by_group(rules, period, GROUPS[group], _TOP)],
-        "failures": [(failures.describe(code).title, number) for code, number in figures.failures_by_kind(rules, period)],
+        "failures": [
+            (failures.describe(code).title, number) for code, number in figures.failures_by_kind(rules, period)
+        ],
     }
     return render(request, "fetchrules/statistics.html", context)
 
@@ -88,7 +90,12 @@ def _summary(total: Sums, polls: Spread | None, delay: Spread | None) -> list[st
     if polls:
         said.append(_("A poll with mail takes %(middle)s, nineteen of twenty at most %(long)s.") % _words(polls))
     if delay:
-        said.append(_("A letter is delivered %(middle)s after it arrived at the remote server, nineteen of twenty within %(long)s.") % _words(delay))
+        said.append(
+            _(
+                "A letter is delivered %(middle)s after it arrived at the remote server, nineteen of twenty within %(long)s."
+            )
+            % _words(delay)
+        )
     return said
 
 

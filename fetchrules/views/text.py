@@ -9,16 +9,17 @@ from django.shortcuts import redirect, render
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_http_methods
 
+from fetchrules.rulebook import imports
 from fetchrules.rulebook.apply import Applied, TextChanged, TextRefused, apply
 from fetchrules.rulebook.preview import Preview, preview
 from fetchrules.rulebook.revisions import current_version
 from fetchrules.rulebook.scope import Scope
 from fetchrules.rulebook.text import load
-from fetchrules.ruletext.formats import Format, detect, read
+from fetchrules.ruletext.formats import Format, decode
 from fetchrules.ruletext.problem import Problem
 from fetchrules.views import access, audit, drafts
 from fetchrules.wording import changes
-from fetchrules.wording.ruletext import explain
+from fetchrules.wording.ruletext import describe, explain
 
 SHOWN = 200
 """So many rules of each kind of change are listed, and so many problems."""
@@ -55,7 +56,10 @@ class Shown:
         return cls(
             seen,
             [changes.name_of(entry.rule) for entry in seen.added[:SHOWN]],
-            [(changes.name_of(entry.rule), [changes.describe(c) for c in entry.changes]) for entry in seen.changed[:SHOWN]],
+            [
+                (changes.name_of(entry.rule), [changes.describe(c.field, c.old, c.new) for c in entry.changes])
+                for entry in seen.changed[:SHOWN]
+            ],
             [changes.name_of(stored.rule) for stored in seen.missing[:SHOWN]],
             [_finding(problem, seen, lines) for problem in (*seen.errors, *seen.warnings)[:SHOWN]],
             max(0, len(seen.problems) - SHOWN),
@@ -92,7 +96,7 @@ def edit(request: HttpRequest) -> HttpResponse:
 def _submitted(request: HttpRequest) -> str:
     """The text of the box, of the list of lines, or of a file, its passwords put back."""
     if upload := request.FILES.get("file"):
-        return _imported(request, upload.read().decode("utf-8", "replace"))
+        return _imported(request, decode(upload.read()))
     if "lines" in request.POST:
         lines = request.POST.getlist("line")
         removed = request.POST.get("remove", "")
@@ -105,15 +109,14 @@ def _submitted(request: HttpRequest) -> str:
 
 
 def _imported(request: HttpRequest, content: str) -> str:
-    """A file of any format that is understood, as rule text."""
-    form = detect(content)
-    imported = read(content, form)
-    if form is not Format.TEXT:
-        messages.info(request, _("The file was read as %(format)s. Check the text, then apply it.") % {"format": form.value})
-        for problem in imported.problems[:SHOWN]:
-            place = _("line %(line)s: ") % {"line": problem.line} if problem.line else ""
-            messages.log(request, messages.ERROR if problem.is_error else messages.WARNING, place + explain(problem))
-    return imported.text
+    """A file of any format that is understood, as rule text: another program's rules are set into the present text."""
+    found = imports.read(content, scope=_scope(request))
+    if found.format is not Format.TEXT:
+        about = {"format": found.format.value}
+        messages.info(request, _("The file was read as %(format)s. Check the text, then apply it.") % about)
+        for problem in found.problems[:SHOWN]:
+            messages.add_message(request, messages.ERROR if problem.is_error else messages.WARNING, describe(problem))
+    return found.text
 
 
 def _check(request: HttpRequest, text: str) -> HttpResponse:
@@ -132,7 +135,10 @@ def _apply(request: HttpRequest, text: str) -> HttpResponse:
             author=user,
         )
     except TextChanged:
-        messages.error(request, _("Not applied: the rules were changed meanwhile. Look at what would change now, then apply again."))
+        messages.error(
+            request,
+            _("Not applied: the rules were changed meanwhile. Look at what would change now, then apply again."),
+        )
         return _check(request, text)
     except TextRefused as refused:
         return _page(request, text, refused.preview)
@@ -146,7 +152,10 @@ def _tell(request: HttpRequest, done: Applied) -> None:
         messages.info(request, _("Applied: there was nothing to change."))
         return
     audit.record(request, "text_applied", added=done.added, changed=done.changed, removed=done.removed)
-    words = _("Applied: added %(added)s, changed %(changed)s, deleted %(removed)s, unchanged %(unchanged)s. New and changed rules are being polled.")
+    words = _(
+        "Applied: added %(added)s, changed %(changed)s, deleted %(removed)s, unchanged %(unchanged)s. "
+        "New and changed rules are being polled."
+    )
     counts = {"added": done.added, "changed": done.changed, "removed": done.removed, "unchanged": done.unchanged}
     messages.success(request, words % counts)
 

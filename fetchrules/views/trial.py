@@ -43,10 +43,10 @@ class Shown:
     failure: Failure | None = None
 
 
-def try_rule(row: FetchRule | None, wanted: Rule, user: User) -> Shown:
-    """Try `wanted`, with the password of `row` where it has none. Changes nothing, neither here nor there."""
+def try_rule(row: FetchRule | None, wanted: Rule, owner: User | None) -> Shown:
+    """Try `wanted`, with the password of `row` where it has none, within the bounds of `owner`. Changes nothing, here or there."""
     now = timezone.now()
-    draft = row or FetchRule(owner=user)
+    draft = row or FetchRule(owner=owner)
     key = source_keys(wanted)[0]
     try:
         fill(draft, replace(wanted, skip=False), now)
@@ -63,7 +63,9 @@ def try_rule(row: FetchRule | None, wanted: Rule, user: User) -> Shown:
 
 
 def _summary(plan: Plan) -> str:
-    return _("A poll now would fetch %(fetch)s (%(size)s), delete %(delete)s before that, and leave %(left)s alone.") % {
+    return _(
+        "A poll now would fetch %(fetch)s (%(size)s), delete %(delete)s before that, and leave %(left)s alone."
+    ) % {
         "fetch": amounts.letters(len(plan.fetch)),
         "size": amounts.octets(plan.octets),
         "delete": amounts.count(len(plan.delete)),
@@ -72,7 +74,10 @@ def _summary(plan: Plan) -> str:
 
 
 def _prospects(plan: Plan) -> list[Prospect]:
-    deleted = [Prospect(_name(d.letter.number, d.letter.uid), amounts.octets(d.letter.size), _("delete"), "bad") for d in plan.delete]
+    deleted = [
+        Prospect(_name(d.letter.number, d.letter.uid), amounts.octets(d.letter.size), _("delete"), "bad")
+        for d in plan.delete
+    ]
     fetched = [
         Prospect(
             _name(e.letter.number, e.letter.uid),
@@ -82,7 +87,10 @@ def _prospects(plan: Plan) -> list[Prospect]:
         )
         for e in plan.fetch
     ]
-    left = [Prospect(_name(letter.number, letter.uid), amounts.octets(letter.size), runs.left(why.value), "idle") for letter, why in plan.left]
+    left = [
+        Prospect(_name(letter.number, letter.uid), amounts.octets(letter.size), runs.left(why.value), "idle")
+        for letter, why in plan.left
+    ]
     return deleted + fetched + left
 
 

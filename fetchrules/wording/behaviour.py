@@ -21,9 +21,14 @@ def _new(rule: Rule) -> str:
     where = {"mailbox": rule.recipient}
     if rule.keepdays is not None:
         days = amounts.minutes(rule.keepdays * 1440)
-        return _("New letters go to %(mailbox)s; %(days)s later they are deleted from the server.") % {**where, "days": days}
+        return _("New letters go to %(mailbox)s; %(days)s later they are deleted from the server.") % {
+            **where,
+            "days": days,
+        }
     if rule.keep and rule.flush and not rule.fetchall:
-        return _("New letters go to %(mailbox)s and stay on the server until the next poll, which deletes them.") % where
+        return (
+            _("New letters go to %(mailbox)s and stay on the server until the next poll, which deletes them.") % where
+        )
     if rule.keep:
         return _("New letters go to %(mailbox)s and stay on the server.") % where
     return _("New letters go to %(mailbox)s and are deleted from the server at once.") % where
@@ -38,7 +43,9 @@ def _old(rule: Rule) -> str:
         case Action.DELETE:
             return _("Letters collected before are deleted from the server, before anything is fetched.")
         case Action.FETCH_DELETE:
-            return _("Letters collected before are fetched once more and deleted: the remote mailbox is empty after each poll.")
+            return _(
+                "Letters collected before are fetched once more and deleted: the remote mailbox is empty after each poll."
+            )
         case Action.FETCH_LEAVE:
             return _("Letters collected before are fetched again at every poll: duplicates without end.")
 
@@ -55,4 +62,6 @@ def _limits(rule: Rule) -> list[str]:
 def _schedule(rule: Rule, usual_interval: int) -> str:
     if rule.skip:
         return _("The rule is off: nothing happens until it is switched on.")
-    return _("Polled every %(interval)s, for the first time at once.") % {"interval": amounts.minutes(rule.interval or usual_interval)}
+    return _("Polled every %(interval)s, for the first time at once.") % {
+        "interval": amounts.minutes(rule.interval or usual_interval)
+    }

@@ -3,7 +3,6 @@
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
-from fetchrules.rulebook.preview import Change
 from fetchrules.ruletext.spec import Rule
 from fetchrules.wording import amounts
 from fetchrules.wording.ruletext import field_name
@@ -21,13 +20,13 @@ def name_of(rule: Rule) -> str:
     return f"{rule.server}:{rule.protocol} {rule.user} → {rule.recipient}"
 
 
-def describe(change: Change) -> str:
+def describe(field: str, old: object, new: object) -> str:
     """One field, before and after; of a password only that it changes."""
-    if change.field == "password":
+    if field == "password":
         return _("new password")
-    if change.field == "skip":
-        return _("switched off") if change.new else _("switched on")
-    about = {"field": field_name(change.field), "old": _value(change.field, change.old), "new": _value(change.field, change.new)}
+    if field == "skip":
+        return _("switched off") if new else _("switched on")
+    about = {"field": field_name(field), "old": _value(field, old), "new": _value(field, new)}
     return _("%(field)s: %(old)s → %(new)s") % about
 
 

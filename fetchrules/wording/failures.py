@@ -41,7 +41,8 @@ FAILURES: dict[str, _Entry] = {
     "target_forbidden": _Entry(
         gettext_lazy("Connecting there is not allowed"),
         gettext_lazy(
-            "Rules of mailbox owners may use public mail servers on mail ports only; an administrator can allow a network."
+            "Rules of mailbox owners may use public mail servers on mail ports only; an administrator "
+            "can allow a network."
         ),
     ),
     "timed_out": _Entry(
@@ -63,25 +64,29 @@ FAILURES: dict[str, _Entry] = {
     "tls_unavailable": _Entry(
         gettext_lazy("The server offers no encryption"),
         gettext_lazy(
-            "Nothing was sent, since encryption was demanded or seen here before. Try SSL/TLS; if it is meant to be so, choose no encryption."
+            "Nothing was sent, since encryption was demanded or seen here before. "
+            "Try SSL/TLS; if it is meant to be so, choose no encryption."
         ),
     ),
     "certificate_rejected": _Entry(
         gettext_lazy("Certificate rejected"),
         gettext_lazy(
-            "It has expired, is another server's, or comes from an unknown issuer. Test the connection: you can pin the certificate there."
+            "It has expired, is another server's, or comes from an unknown issuer. "
+            "Test the connection: you can pin the certificate there."
         ),
     ),
     "certificate_changed": _Entry(
         gettext_lazy("Certificate changed"),
         gettext_lazy(
-            "It is not the pinned one, or no longer verifies. If the server's owner has renewed it, pin the new one; otherwise somebody may be listening."
+            "It is not the pinned one, or no longer verifies. "
+            "If the server's owner has renewed it, pin the new one; otherwise somebody may be listening."
         ),
     ),
     "login_refused": _Entry(
         gettext_lazy("Wrong login or password"),
         gettext_lazy(
-            "Enter the password again. Many mail services want an app password, and POP3 or IMAP allowed in their settings."
+            "Enter the password again. "
+            "Many mail services want an app password, and POP3 or IMAP allowed in their settings."
         ),
     ),
     "mailbox_busy": _Entry(
@@ -110,7 +115,8 @@ FAILURES: dict[str, _Entry] = {
     "no_unique_ids": _Entry(
         gettext_lazy("The server cannot tell letters apart"),
         gettext_lazy(
-            "Without UIDL, letters cannot be left on the server: they would arrive again at each poll. Switch keep off, or use IMAP."
+            "Without UIDL, letters cannot be left on the server: they would arrive again at each poll. "
+            "Switch keep off, or use IMAP."
         ),
     ),
     "password_unreadable": _Entry(
@@ -123,7 +129,9 @@ FAILURES: dict[str, _Entry] = {
     ),
     "delivery_refused": _Entry(
         gettext_lazy("The mail server refused the letter"),
-        gettext_lazy("It stays on the remote server, among the problem letters; what the mail server said stands there."),
+        gettext_lazy(
+            "It stays on the remote server, among the problem letters; what the mail server said stands there."
+        ),
     ),
     "disk_full": _Entry(
         gettext_lazy("No room left"),
@@ -136,7 +144,8 @@ FAILURES: dict[str, _Entry] = {
     "maildir_replaced": _Entry(
         gettext_lazy("The local mailbox is not the one known before"),
         gettext_lazy(
-            "Is its disk mounted? Nothing is delivered or deleted until it is back, or until you confirm that this is the right one."
+            "Is its disk mounted? Nothing is delivered or deleted until it is back, or until you "
+            "confirm that this is the right one."
         ),
     ),
     "recipient_invalid": _Entry(

@@ -61,7 +61,9 @@ def table(rows: Iterable[Row]) -> list[Line]:
     return [
         Line(
             _("collected before") if row.seen else _("new"),
-            *(_any(value) for value in (row.keep, row.flush, row.fetchall)),
+            _any(row.keep),
+            _any(row.flush),
+            _any(row.fetchall),
             _action(row),
         )
         for row in rows

@@ -1,0 +1,19 @@
+"""Choosing a mail service by name."""
+
+from typing import Any
+
+from django import forms
+
+from fetchrules.wording.providers import provider_named
+
+
+class ProviderSelect(forms.Select):
+    """The mail services, each option with the servers that it fills in."""
+
+    def create_option(self, name: str, value: Any, *args: Any, **kwargs: Any) -> dict[str, Any]:
+        """As Select's, with data attributes."""
+        option = super().create_option(name, value, *args, **kwargs)
+        if provider := provider_named(str(value)):
+            option["attrs"] |= {f"data-{protocol}": host for protocol, host in provider.hosts.items()}
+            option["attrs"] |= {"data-encryption": provider.encryption.value, "data-hint": str(provider.login)}
+        return option

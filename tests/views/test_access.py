@@ -1,0 +1,96 @@
+"""Alice administers, Bob operates, Charlie owns one mailbox: who may open what, and change what."""
+
+import pytest
+from django.test import Client
+from django.urls import reverse
+
+from fetchrules.models import FetchRule, ServiceSettings
+
+PAGES = (
+    "rules",
+    "rule_new",
+    "text",
+    "journal",
+    "letters",
+    "statistics",
+    "settings",
+    "audit",
+    "revisions",
+    "manual",
+    "strip",
+)
+FOR = {
+    "admin": set(PAGES),
+    "operator": {"rules", "journal", "letters", "statistics", "manual", "strip"},
+    "owner": {"rules", "rule_new", "text", "journal", "letters", "statistics", "manual", "strip"},
+}
+CHANGES = ("rule_on", "rule_off", "rule_poll", "rule_pause", "rule_resume")
+
+
+@pytest.mark.parametrize("page", PAGES)
+@pytest.mark.parametrize("who", FOR)
+def test_it_opens_pages_to_those_whom_they_are_for(who: str, page: str, request: pytest.FixtureRequest) -> None:
+    client: Client = request.getfixturevalue(who)
+    expected = 200 if page in FOR[who] else 403
+    assert client.get(reverse(page)).status_code == expected
+
+
+@pytest.mark.parametrize("page", [*PAGES, "rules_rows"])
+@pytest.mark.django_db
+def test_it_shows_nothing_to_strangers(page: str, client: Client) -> None:
+    response = client.get(reverse(page))
+    assert response.status_code == 302
+    assert response["Location"].startswith(reverse("login"))
+
+
+@pytest.mark.parametrize("change", [*CHANGES, "rule_delete", "rule"])
+def test_it_hides_the_rules_of_others_from_an_owner(change: str, owner: Client, rule: FetchRule) -> None:
+    assert owner.post(reverse(change, args=[rule.id])).status_code == 404
+    assert FetchRule.objects.filter(id=rule.id, enabled=True, revision=rule.revision).exists()
+
+
+@pytest.mark.parametrize("change", CHANGES)
+def test_it_lets_an_owner_run_his_own_rules(change: str, owner: Client, charlies_rule: FetchRule) -> None:
+    assert owner.post(reverse(change, args=[charlies_rule.id])).status_code == 302
+
+
+@pytest.mark.parametrize("change", ["rule_on", "rule_off", "rule_delete", "rule"])
+def test_it_lets_an_operator_change_no_rule(change: str, operator: Client, rule: FetchRule) -> None:
+    assert operator.post(reverse(change, args=[rule.id])).status_code == 404
+
+
+@pytest.mark.parametrize("change", ["rule_poll", "rule_pause", "rule_resume"])
+def test_it_lets_an_operator_run_every_rule(change: str, operator: Client, rule: FetchRule) -> None:
+    assert operator.post(reverse(change, args=[rule.id])).status_code == 302
+
+
+@pytest.mark.parametrize("change", CHANGES)
+def test_it_changes_nothing_by_a_link(change: str, admin: Client, rule: FetchRule) -> None:
+    assert admin.get(reverse(change, args=[rule.id])).status_code == 405
+
+
+@pytest.mark.parametrize("change", ["rules_bulk", "letters_act", "service_stop", "service_start", "theme", "logout"])
+def test_it_changes_nothing_by_a_link_to_a_page_of_actions(change: str, admin: Client) -> None:
+    assert admin.get(reverse(change)).status_code == 405
+
+
+def test_it_wants_a_token_with_every_change(alice: object, rule: FetchRule) -> None:
+    strict = Client(enforce_csrf_checks=True)
+    strict.force_login(alice)  # type: ignore[arg-type]
+    assert strict.post(reverse("rule_off", args=[rule.id])).status_code == 403
+
+
+def test_it_lists_only_his_own_rules_to_an_owner(owner: Client, rule: FetchRule, charlies_rule: FetchRule) -> None:
+    page = owner.get(reverse("rules")).content.decode()
+    assert charlies_rule.user in page
+    assert f"rule-{rule.id}" not in page
+
+
+def test_it_refuses_passwords_to_those_without_the_permission(owner: Client) -> None:
+    assert owner.get(reverse("text_passwords")).status_code == 403
+
+
+def test_it_keeps_the_service_switch_from_owners(owner: Client) -> None:
+    ServiceSettings.current()
+    assert owner.post(reverse("service_stop")).status_code == 403
+    assert ServiceSettings.current().running

@@ -1,0 +1,185 @@
+"""The form of a rule: what it takes, what it refuses, and that a password goes in and never comes out."""
+
+from typing import Any
+
+import pytest
+from django.test import Client
+from django.urls import reverse
+
+from fetchrules.models import AuditEntry, FetchRule
+from fetchrules.rulebook.rows import password_of
+from tests.conftest import MakeRule
+
+PLAIN = {
+    "server": "mailserver.ru",
+    "protocol": "pop3",
+    "encryption": "ssl",
+    "sslcertck": "on",
+    "user": "petrov",
+    "password": "petrovpasswd",
+    "recipient": "i.petrov@mydomain.ru",
+    "treatment": "take",
+    "limit_unit": "m",
+    "enabled": "on",
+}
+
+
+def filled(**changes: Any) -> dict[str, Any]:
+    return {name: value for name, value in {**PLAIN, **changes}.items() if value is not None}
+
+
+def test_it_saves_a_new_rule_to_be_polled_at_once(admin: Client) -> None:
+    response = admin.post(reverse("rule_new"), filled())
+    rule = FetchRule.objects.get()
+    assert response["Location"] == f"/#rule-{rule.id}"
+    assert (rule.line, password_of(rule)) == (
+        "mailserver.ru:pop3 petrov ******** i.petrov@mydomain.ru ssl",
+        "petrovpasswd",
+    )
+    assert rule.next_poll_at is not None
+    assert AuditEntry.objects.get().what == "rule_added"
+
+
+@pytest.mark.parametrize(
+    ("treatment", "columns"),
+    [
+        ({"treatment": "take"}, (False, False, False, None)),
+        ({"treatment": "leave"}, (True, False, False, None)),
+        ({"treatment": "until_next"}, (True, True, False, None)),
+        ({"treatment": "empty"}, (False, False, True, None)),
+        ({"treatment": "days", "keepdays": "14"}, (False, False, False, 14)),
+        ({"treatment": "own", "keep": "on", "fetchall": "on"}, (True, False, True, None)),
+        ({"treatment": "take", "keep": "on", "keepdays": "14"}, (False, False, False, None)),
+    ],
+)
+def test_it_knows_the_usual_treatments(treatment: dict[str, str], columns: tuple[object, ...], admin: Client) -> None:
+    admin.post(reverse("rule_new"), filled(**treatment))
+    assert FetchRule.objects.values_list("keep", "flush", "fetchall", "keepdays").get() == columns
+
+
+@pytest.mark.parametrize(
+    ("changes", "complaint"),
+    [
+        ({"server": ""}, "This field is required"),
+        ({"server": "no such host"}, "expected a host name"),
+        ({"recipient": "nobody"}, "expected a local mailbox"),
+        ({"user": None}, "This field is required"),
+        ({"password": None}, "Enter the password."),
+        ({"treatment": "days"}, "Say for how many days."),
+        ({"port": "70000"}, "less than or equal to 65535"),
+        ({"folders": "Orders"}, "has no option"),
+        ({"sslfingerprint": "abc"}, "SHA-256"),
+        ({"user": "petrov\nDELE 1"}, "line breaks and null characters"),
+    ],
+)
+def test_it_says_what_is_wrong_at_its_field(changes: dict[str, Any], complaint: str, admin: Client) -> None:
+    page = admin.post(reverse("rule_new"), filled(**changes)).content.decode()
+    assert complaint in page
+    assert 'role="alert"' in page
+    assert not FetchRule.objects.exists()
+
+
+def test_it_binds_errors_to_their_inputs(admin: Client) -> None:
+    page = admin.post(reverse("rule_new"), filled(recipient="nobody")).content.decode()
+    assert 'aria-invalid="true"' in page
+    assert 'id="id_recipient_error"' in page
+    assert "id_recipient_error" in page.split('name="recipient"')[1].split(">")[0]
+
+
+def test_it_never_shows_a_password(admin: Client, make_rule: MakeRule) -> None:
+    rule = make_rule(password="secret-of-petrov")
+    shown = admin.get(reverse("rule", args=[rule.id])).content.decode()
+    refused = admin.post(reverse("rule", args=[rule.id]), filled(password="typed-and-wrong", recipient="nobody"))
+    assert "secret-of-petrov" not in shown
+    assert "typed-and-wrong" not in refused.content.decode()
+
+
+def test_it_keeps_the_stored_password(admin: Client, make_rule: MakeRule) -> None:
+    rule = make_rule(user="petrov", password="stored", encryption="ssl")
+    admin.post(reverse("rule", args=[rule.id]), filled(password=None, recipient="other@mydomain.ru"))
+    rule.refresh_from_db()
+    assert (rule.recipient, password_of(rule)) == ("other@mydomain.ru", "stored")
+
+
+@pytest.mark.parametrize(
+    "changes",
+    [
+        {"server": "evil.example"},
+        {"user": "other"},
+        {"port": "9995"},
+        {"protocol": "imap"},
+        {"encryption": "plaintext"},
+        {"sslcertck": None},
+    ],
+)
+def test_it_asks_for_the_password_again_when_it_would_go_elsewhere(
+    changes: dict[str, Any], admin: Client, make_rule: MakeRule
+) -> None:
+    rule = make_rule(user="petrov", encryption="ssl")
+    page = admin.post(reverse("rule", args=[rule.id]), filled(password=None, **changes)).content.decode()
+    assert "enter the password again" in page
+    rule.refresh_from_db()
+    assert rule.revision == 1
+
+
+def test_it_changes_only_what_was_changed_in_the_line(admin: Client, make_rule: MakeRule) -> None:
+    line = "mailserver.ru:pop3   petrov ********\ti.petrov@mydomain.ru  SSL  # the old office"
+    rule = make_rule(user="petrov", encryption="ssl", line=line)
+    admin.post(reverse("rule", args=[rule.id]), filled(password=None, treatment="leave"))
+    rule.refresh_from_db()
+    assert rule.line == "mailserver.ru:pop3   petrov ********\ti.petrov@mydomain.ru  SSL keep  # the old office"
+
+
+def test_it_fills_in_a_known_mail_service_without_javascript(admin: Client) -> None:
+    admin.post(reverse("rule_new"), filled(provider="yandex", server="", encryption="plaintext"))
+    assert FetchRule.objects.values_list("server", "encryption").get() == ("pop.yandex.ru", "ssl")
+
+
+def test_it_refuses_a_second_rule_that_empties_the_same_mailbox(admin: Client, make_rule: MakeRule) -> None:
+    make_rule(user="petrov")
+    page = admin.post(reverse("rule_new"), filled()).content.decode()
+    assert "Another rule collects from this mailbox" in page
+
+
+def test_it_lets_an_owner_deliver_into_his_own_mailbox_only(owner: Client) -> None:
+    owner.post(reverse("rule_new"), filled(recipient="director@mydomain.ru"))
+    assert FetchRule.objects.values_list("recipient", "owner__username").get() == ("charlie@mydomain.ru", "charlie")
+
+
+def test_it_leaves_rules_of_administrators_without_an_owner(admin: Client) -> None:
+    admin.post(reverse("rule_new"), filled())
+    assert FetchRule.objects.get().owner is None
+
+
+def test_it_copies_everything_but_the_account(admin: Client, make_rule: MakeRule) -> None:
+    rule = make_rule(user="petrov", password="stored", keep=True, interval=30)
+    page = admin.get(reverse("rule_new"), {"copy": rule.id}).content.decode()
+    assert 'value="30"' in page
+    assert 'value="petrov"' not in page
+
+
+def test_it_previews_what_is_being_typed_and_saves_nothing(admin: Client) -> None:
+    data = filled(treatment="own", keep="on", fetchall="on", password=None)
+    page = admin.post(reverse("rule_preview"), data).content.decode()
+    assert "mailserver.ru:pop3 petrov ******** i.petrov@mydomain.ru keep fetchall ssl" in page
+    assert "duplicates without end" in page
+    assert "fetched again" in page
+    assert not FetchRule.objects.exists()
+
+
+def test_it_previews_an_empty_form(admin: Client) -> None:
+    assert "…:pop3 … ******** …" in admin.post(reverse("rule_preview"), {}).content.decode()
+
+
+def test_it_tests_a_connection_and_says_where_it_failed(admin: Client) -> None:
+    page = admin.post(reverse("rule_new"), filled(server="127.0.0.1", port="1", test="1")).content.decode()
+    assert "Connection test" in page
+    assert "Cannot connect" in page
+    assert not FetchRule.objects.exists()
+
+
+def test_it_tests_a_saved_rule_without_changing_it(admin: Client, make_rule: MakeRule) -> None:
+    rule = make_rule(server="127.0.0.1", port=1, user="petrov", encryption="ssl")
+    data = filled(server="127.0.0.1", port="1", password=None, treatment="leave", test="1", fragment="1")
+    assert "Cannot connect" in admin.post(reverse("rule", args=[rule.id]), data).content.decode()
+    assert FetchRule.objects.filter(id=rule.id, revision=1, keep=False, last_polled_at=None).exists()

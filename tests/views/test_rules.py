@@ -1,0 +1,203 @@
+"""The list: what it says of each rule, what it finds, how much it asks of the database."""
+
+from datetime import timedelta
+
+import pytest
+from django.test import Client
+from django.urls import reverse
+from django.utils import timezone
+from pytest_django import DjangoAssertNumQueries
+
+from fetchrules.models import FetchRule, HourlyStat, Pause, Run
+from fetchrules.views.listing import with_state
+from fetchrules.wording.states import RuleState
+from tests.conftest import MakeRule
+
+POLLED = {"last_polled_at": timezone.now(), "last_success_at": timezone.now()}
+
+
+def open_run(rule: FetchRule, state: Run.State, **columns: object) -> Run:
+    now = timezone.now()
+    return Run.objects.create(
+        rule=rule,
+        source=rule.source,
+        recipient=rule.recipient,
+        revision=1,
+        state=state,
+        claimed_at=now,
+        deadline=now,
+        **columns,
+    )
+
+
+@pytest.mark.parametrize(
+    ("columns", "run", "state"),
+    [
+        ({}, None, RuleState.NEVER),
+        (POLLED, None, RuleState.ON),
+        ({**POLLED, "enabled": False}, None, RuleState.OFF),
+        ({**POLLED, "pause": Pause.BY_HAND}, None, RuleState.PAUSED),
+        ({**POLLED, "pause": Pause.FAILURE, "last_error": "login_refused"}, None, RuleState.FAILED),
+        ({**POLLED, "last_error": "connect_failed", "failures": 1}, None, RuleState.FAILED),
+        ({**POLLED, "last_error": "mailbox_busy", "failures": 1}, None, RuleState.WAITING),
+        ({**POLLED, "last_error": "mailbox_busy", "failures": 3}, None, RuleState.FAILED),
+        ({**POLLED, "last_error": "connect_failed", "enabled": False}, None, RuleState.OFF),
+        (POLLED, Run.State.QUEUED, RuleState.QUEUED),
+        ({**POLLED, "last_error": "connect_failed"}, Run.State.RUNNING, RuleState.RUNNING),
+    ],
+)
+def test_it_tells_the_state_of_a_rule(
+    columns: dict[str, object], run: Run.State | None, state: RuleState, make_rule: MakeRule
+) -> None:
+    rule = make_rule(**columns)
+    if run:
+        open_run(rule, run)
+    assert with_state(FetchRule.objects.filter(id=rule.id)).get().state == state
+
+
+def test_it_says_what_is_wrong_and_what_to_do(admin: Client, make_rule: MakeRule) -> None:
+    make_rule(
+        server="imap.yandex.ru",
+        last_error="login_refused",
+        last_detail="Invalid credentials",
+        pause=Pause.FAILURE,
+        **POLLED,
+    )
+    page = admin.get(reverse("rules")).content.decode()
+    assert "Wrong login or password" in page
+    assert "Yandex accepts an app password only" in page
+    assert "https://id.yandex.ru/security/app-passwords" in page
+    assert "Invalid credentials" in page
+
+
+def test_it_escapes_what_a_server_said(admin: Client, make_rule: MakeRule) -> None:
+    make_rule(last_error="server_refused", last_detail="<script>alert(1)</script>", **POLLED)
+    assert "<script>alert" not in admin.get(reverse("rules")).content.decode()
+
+
+def test_it_shows_the_first_line_to_write_when_there_is_no_rule(admin: Client) -> None:
+    page = admin.get(reverse("rules")).content.decode()
+    assert "mailserver.ru:pop3 petrov petrovpasswd i.petrov@mydomain.ru" in page
+    assert reverse("text") in page
+
+
+def test_it_puts_problems_first(admin: Client, make_rule: MakeRule) -> None:
+    make_rule(user="fine", **POLLED)
+    make_rule(user="troubled", last_error="connect_failed", failures=9, **POLLED)
+    page = admin.get(reverse("rules")).content.decode()
+    assert page.index("troubled@") < page.index("fine@")
+
+
+@pytest.mark.parametrize(
+    ("query", "found"),
+    [
+        ("q=buh", {"buh"}),
+        ("q=mail.ru", {"sales"}),
+        ("q=archive@", {"old"}),
+        ("q=mailserver+old", {"old"}),
+        ("state=off", {"old"}),
+        ("state=never", {"buh", "sales"}),
+        ("server=pop.mail.ru", {"sales"}),
+        ("recipient=archive@mydomain.ru", {"old"}),
+        ("q=nobody", set()),
+        ("state=nonsense&sort=nonsense&page=nonsense&per=nonsense", {"buh", "sales", "old"}),
+    ],
+)
+def test_it_finds_rules(query: str, found: set[str], admin: Client, make_rule: MakeRule) -> None:
+    make_rule(user="buh")
+    make_rule(user="sales", server="pop.mail.ru")
+    make_rule(user="old", recipient="archive@mydomain.ru", enabled=False)
+    page = admin.get(f"{reverse('rules')}?{query}").content.decode()
+    assert {user for user in ("buh", "sales", "old") if f"{user}@" in page} == found
+
+
+@pytest.mark.parametrize(
+    ("sort", "first"), [("source", "aaa"), ("-source", "zzz"), ("recipient", "zzz"), ("-last", "zzz")]
+)
+def test_it_sorts(sort: str, first: str, admin: Client, make_rule: MakeRule) -> None:
+    make_rule(user="aaa", recipient="z@mydomain.ru", last_polled_at=timezone.now() - timedelta(hours=1))
+    make_rule(user="zzz", recipient="a@mydomain.ru", last_polled_at=timezone.now())
+    page = admin.get(f"{reverse('rules')}?sort={sort}").content.decode()
+    assert min(("aaa", "zzz"), key=lambda user: page.index(f"{user}@")) == first
+
+
+def test_it_turns_pages_and_keeps_the_search(admin: Client, make_rule: MakeRule) -> None:
+    for _ in range(51):
+        make_rule()
+    first = admin.get(f"{reverse('rules')}?q=petrov").content.decode()
+    assert "q=petrov&amp;page=2" in first
+    assert admin.get(f"{reverse('rules')}?q=petrov&page=2").content.decode().count("<tr id=") == 1
+
+
+def test_it_asks_the_database_no_more_for_more_rules(
+    admin: Client, make_rule: MakeRule, django_assert_num_queries: DjangoAssertNumQueries
+) -> None:
+    def make(number: int) -> None:
+        for _ in range(number):
+            rule = make_rule(**POLLED)
+            open_run(rule, Run.State.RUNNING)
+            HourlyStat.objects.create(rule=rule, hour=timezone.now(), runs=1, fetched=3)
+
+    make(2)
+    admin.get(reverse("rules"))
+    with django_assert_num_queries(11):
+        admin.get(reverse("rules"))
+    make(40)
+    with django_assert_num_queries(11):
+        admin.get(reverse("rules"))
+
+
+def test_it_gives_single_rows_as_they_are_now(admin: Client, make_rule: MakeRule) -> None:
+    one, other = make_rule(), make_rule()
+    run = open_run(one, Run.State.RUNNING, found=300, to_fetch=300, fetched=186, octets=40, octets_to_fetch=100)
+    run.started_at = timezone.now() - timedelta(seconds=10)
+    run.save()
+    page = admin.get(reverse("rules_rows"), {"ids": f"{one.id},x,{10**6}"}).content.decode()
+    assert 'value="40"' in page
+    assert "186 of 300 letters" in page
+    assert "data-live" in page
+    assert f"rule-{other.id}" not in page
+
+
+@pytest.mark.parametrize(("action", "enabled"), [("on", True), ("off", False)])
+def test_it_switches_many_at_once(action: str, enabled: bool, admin: Client, make_rule: MakeRule) -> None:
+    rules = [make_rule(enabled=not enabled) for _ in range(3)]
+    admin.post(reverse("rules_bulk"), {"do": action, "rule": [rule.id for rule in rules[:2]]})
+    assert FetchRule.objects.filter(enabled=enabled).count() == 2
+
+
+def test_it_asks_before_it_deletes(admin: Client, rule: FetchRule) -> None:
+    page = admin.post(reverse("rules_bulk"), {"do": "delete", "rule": [rule.id]})
+    assert FetchRule.objects.filter(id=rule.id).exists()
+    assert "What is kept" in page.content.decode()
+    admin.post(reverse("rules_bulk"), {"do": "delete", "sure": "1", "rule": [rule.id]})
+    assert not FetchRule.objects.filter(id=rule.id).exists()
+
+
+def test_it_refuses_to_switch_on_a_second_rule_that_empties_a_mailbox(admin: Client, make_rule: MakeRule) -> None:
+    make_rule(user="shared")
+    other = make_rule(user="shared", enabled=False)
+    page = admin.post(reverse("rule_on", args=[other.id]), follow=True).content.decode()
+    assert "another rule reads the same remote mailbox" in page
+    assert not FetchRule.objects.get(id=other.id).enabled
+
+
+def test_it_exports_the_selected_rules_without_their_passwords(admin: Client, make_rule: MakeRule) -> None:
+    one, _other = make_rule(user="one", password="secret-of-one"), make_rule(user="other")
+    lines = admin.post(reverse("rules_bulk"), {"do": "export", "rule": [one.id]}).content.decode()
+    assert lines == "mailserver.ru:pop3 one ******** i.petrov@mydomain.ru\n"
+
+
+def test_it_makes_a_rule_due_when_asked_to_poll(admin: Client, make_rule: MakeRule) -> None:
+    rule = make_rule(pause=Pause.FAILURE, failures=3, next_poll_at=None)
+    admin.post(reverse("rule_poll", args=[rule.id]))
+    rule.refresh_from_db()
+    assert rule.pause == Pause.NONE
+    assert rule.next_poll_at is not None
+
+
+def test_it_goes_back_to_the_page_it_came_from_and_nowhere_else(admin: Client, rule: FetchRule) -> None:
+    here = admin.post(reverse("rule_off", args=[rule.id]), {"next": "/?q=petrov"})
+    assert here["Location"] == "/?q=petrov"
+    elsewhere = admin.post(reverse("rule_on", args=[rule.id]), {"next": "https://evil.example/"})
+    assert elsewhere["Location"] == reverse("rules")

@@ -1,0 +1,87 @@
+"""The strip: what it says when all is well, when somebody stopped the service, and when something is missing."""
+
+from datetime import timedelta
+
+import pytest
+from django.test import Client
+from django.urls import reverse
+from django.utils import timezone
+from pytest_django import Settings
+
+from fetchrules.models import AuditEntry, Heartbeat, ServiceSettings
+from fetchrules.views import broker
+from tests.conftest import MakeRule
+
+
+def beat(part: str, seconds_ago: float = 0) -> None:
+    Heartbeat.objects.create(part=part, host=f"{part}:1", seen_at=timezone.now() - timedelta(seconds=seconds_ago))
+
+
+def strip(client: Client) -> str:
+    return client.get(reverse("strip")).content.decode()
+
+
+def test_it_says_that_the_service_runs(admin: Client, make_rule: MakeRule) -> None:
+    beat("worker")
+    beat("beat")
+    make_rule(next_poll_at=timezone.now() - timedelta(seconds=1))
+    page = strip(admin)
+    assert "The service is running" in page
+    assert "workers: 1" in page
+    assert "next poll now" in page
+
+
+@pytest.mark.parametrize(
+    ("parts", "said"),
+    [
+        ({"beat": 0}, "No worker is running (last heard from: never)"),
+        ({"beat": 0, "worker": 41}, "No worker is running (last heard from: 41 s ago)"),
+        ({"worker": 0}, "The scheduler is not running (last heard from: never)"),
+        ({"worker": 0, "beat": 120}, "The scheduler is not running (last heard from: 2 min ago)"),
+    ],
+)
+def test_it_says_what_is_missing_since_when_and_how_to_start_it(
+    parts: dict[str, float], said: str, admin: Client
+) -> None:
+    for part, seconds_ago in parts.items():
+        beat(part, seconds_ago)
+    page = strip(admin)
+    assert said in page
+    assert "alarm" in page
+    assert "python manage.py up" in page
+
+
+def test_it_says_when_the_broker_does_not_answer(
+    admin: Client, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings.UTM_MAIL_REDIS_URL = "redis://127.0.0.1:1/0"
+    monkeypatch.setattr(broker, "_last", broker._Answer())
+    beat("worker")
+    beat("beat")
+    assert "Redis does not answer" in strip(admin)
+
+
+def test_it_names_the_commands_of_the_large_installation(
+    admin: Client, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    settings.UTM_MAIL_REDIS_URL = "redis://127.0.0.1:1/0"
+    monkeypatch.setattr(broker, "_last", broker._Answer())
+    assert "celery -A utm_mail worker -P threads" in strip(admin)
+
+
+def test_it_stops_and_starts_and_says_who_did(operator: Client) -> None:
+    beat("worker")
+    beat("beat")
+    ServiceSettings.current()
+    operator.post(reverse("service_stop"))
+    assert not ServiceSettings.current().running
+    page = strip(operator)
+    assert "The service is stopped" in page
+    assert "bob" in page
+    operator.post(reverse("service_start"))
+    assert ServiceSettings.current().running
+    assert list(AuditEntry.objects.values_list("what", flat=True)) == ["service_started", "service_stopped"]
+
+
+def test_it_offers_the_switch_to_those_who_may(owner: Client) -> None:
+    assert reverse("service_stop") not in strip(owner)

@@ -1,0 +1,218 @@
+"""The text of all rules: from a paste to rules, and nothing of it lost or shown on the way."""
+
+import json
+
+import pytest
+from django.contrib.auth.models import Permission, User
+from django.core.files.uploadedfile import SimpleUploadedFile
+from django.test import Client
+from django.urls import reverse
+
+from fetchrules.models import AuditEntry, FetchRule, Revision, ServiceSettings
+from fetchrules.rulebook.rows import password_of
+from fetchrules.rulebook.text import load
+from tests.conftest import PASSWORD, MakeRule
+
+LINE = "mailserver.ru:pop3 petrov petrovpasswd i.petrov@mydomain.ru"
+BROKEN = "mailserver.ru:pop3 sidorov sidorovpasswd sidorov@mydomain.ru kep"
+
+
+def version() -> int:
+    return ServiceSettings.current().text_version
+
+
+def post(client: Client, text: str, do: str = "apply", **more: object) -> str:
+    data = {"text": text, "do": do, "version": version(), **more}
+    return client.post(reverse("text"), data, follow=True).content.decode()
+
+
+def test_it_applies_what_is_pasted(admin: Client) -> None:
+    page = post(admin, f"# the office\n{LINE}\n")
+    assert "added 1, changed 0, deleted 0" in page
+    assert password_of(FetchRule.objects.get()) == "petrovpasswd"
+    assert load() == "# the office\nmailserver.ru:pop3 petrov ******** i.petrov@mydomain.ru\n"
+    assert AuditEntry.objects.get().what == "text_applied"
+
+
+@pytest.mark.parametrize("do", ["check", "apply"])
+def test_it_names_every_mistake_with_its_place_and_applies_nothing(do: str, admin: Client) -> None:
+    page = post(admin, f"{LINE}\n{BROKEN}\nmailserver.ru\n", do)
+    assert 'data-line="2"' in page
+    assert "perhaps “keep”" in page
+    assert 'data-line="3"' in page
+    assert not FetchRule.objects.exists()
+
+
+def test_it_shows_what_would_change(admin: Client, make_rule: MakeRule) -> None:
+    make_rule(user="kept", recipient="kept@mydomain.ru")
+    make_rule(user="gone", recipient="gone@mydomain.ru")
+    page = post(admin, f"mailserver.ru:pop3 kept ******** kept@mydomain.ru keep interval 5\n{LINE}\n", "check")
+    assert "mailserver.ru:pop3 petrov → i.petrov@mydomain.ru" in page
+    assert "keep: no → yes" in page
+    assert "interval: — → 5" in page
+    assert "missing from the text: stays" in page
+    assert FetchRule.objects.count() == 2
+
+
+@pytest.mark.parametrize("do", ["check", "apply"])
+def test_it_never_sends_a_pasted_password_back(do: str, admin: Client) -> None:
+    page = post(admin, f"{LINE}\n{BROKEN}\n", do)
+    assert "petrovpasswd" not in page
+    assert "sidorovpasswd" not in page
+
+
+def test_it_remembers_the_passwords_of_what_it_showed_masked(admin: Client) -> None:
+    page = post(admin, f"{LINE}\n{BROKEN}\n", "check")
+    assert "mailserver.ru:pop3 petrov ******** i.petrov@mydomain.ru" in page
+    corrected = "mailserver.ru:pop3 petrov ******** i.petrov@mydomain.ru keep\nmailserver.ru:pop3 sidorov new sidorov@mydomain.ru\n"
+    post(admin, corrected)
+    assert {password_of(rule) for rule in FetchRule.objects.all()} == {"petrovpasswd", "new"}
+
+
+def test_it_gives_a_remembered_password_to_its_own_account_only(admin: Client) -> None:
+    post(admin, f"{LINE}\n", "check")
+    page = post(admin, "evil.example:pop3 petrov ******** i.petrov@mydomain.ru\n")
+    assert "the password is needed" in page
+    assert not FetchRule.objects.exists()
+
+
+def test_it_forgets_the_draft_when_the_page_is_opened_anew(admin: Client) -> None:
+    post(admin, f"{LINE}\n", "check")
+    admin.get(reverse("text"))
+    assert "text_draft" not in admin.session
+
+
+def test_it_keeps_the_draft_sealed(admin: Client) -> None:
+    post(admin, f"{LINE}\n", "check")
+    assert "petrovpasswd" not in str(dict(admin.session))
+
+
+def test_it_refuses_a_text_that_was_previewed_for_other_rules(admin: Client, make_rule: MakeRule) -> None:
+    old = version()
+    post(admin, f"{LINE}\n")
+    page = admin.post(
+        reverse("text"), {"text": "", "do": "apply", "version": old, "delete_missing": "on"}
+    ).content.decode()
+    assert "the rules were changed meanwhile" in page
+    assert FetchRule.objects.count() == 1
+
+
+def test_it_deletes_missing_rules_only_when_told_to(admin: Client, make_rule: MakeRule) -> None:
+    make_rule()
+    post(admin, "# nothing\n")
+    assert FetchRule.objects.count() == 1
+    post(admin, "# nothing\n", delete_missing="on")
+    assert not FetchRule.objects.exists()
+
+
+def test_it_answers_a_check_with_findings_alone(admin: Client) -> None:
+    page = admin.post(
+        reverse("text"), {"text": BROKEN, "do": "check", "fragment": "1", "version": version()}
+    ).content.decode()
+    assert 'data-line="1" data-column="62"' in page
+    assert "<html" not in page
+    assert "sidorovpasswd" not in page
+
+
+@pytest.mark.parametrize(
+    ("name", "content"),
+    [
+        ("rules.txt", LINE),
+        (
+            "fetchmailrc",
+            'poll mailserver.ru proto pop3 user "petrov" pass "petrovpasswd" is i.petrov@mydomain.ru here\n',
+        ),
+    ],
+)
+def test_it_reads_files(name: str, content: str, admin: Client) -> None:
+    upload = SimpleUploadedFile(name, content.encode())
+    page = admin.post(reverse("text"), {"file": upload, "do": "check", "version": version()}).content.decode()
+    assert "mailserver.ru:pop3 petrov ******** i.petrov@mydomain.ru" in page
+    assert "petrovpasswd" not in page
+    post(admin, "mailserver.ru:pop3 petrov ******** i.petrov@mydomain.ru")
+    assert password_of(FetchRule.objects.get()) == "petrovpasswd"
+
+
+def test_it_offers_a_line_for_each_rule(admin: Client, make_rule: MakeRule) -> None:
+    make_rule(user="one", recipient="one@mydomain.ru")
+    make_rule(user="two", recipient="two@mydomain.ru")
+    address = reverse("text") + "?mode=lines"
+    page = admin.get(address).content.decode()
+    assert page.count('name="line"') == 2
+    lines = [line for line in load().splitlines() if line]
+    fewer = admin.post(address, {"lines": "1", "line": lines, "remove": "0", "version": version()}).content.decode()
+    assert fewer.count('name="line"') == 1
+    more = admin.post(address, {"lines": "1", "line": lines, "do": "add", "version": version()}).content.decode()
+    assert more.count('name="line"') == 3
+    admin.post(address, {"lines": "1", "line": [*lines, LINE], "do": "apply", "version": version()})
+    assert FetchRule.objects.count() == 3
+
+
+@pytest.mark.parametrize(
+    ("asked", "expected"),
+    [
+        ("text", "# the office\nmailserver.ru:pop3 petrov ******** i.petrov@mydomain.ru keep\n"),
+        ("utm-blanks", "mailserver.ru:pop3 petrov ******** i.petrov@mydomain.ru keep\n"),
+        ("utm-bars", "mailserver.ru:pop3|petrov|********|i.petrov@mydomain.ru|keep\n"),
+        ("nonsense", "# the office\nmailserver.ru:pop3 petrov ******** i.petrov@mydomain.ru keep\n"),
+    ],
+)
+def test_it_hands_out_the_rules_masked(asked: str, expected: str, admin: Client) -> None:
+    post(admin, f"# the office\n{LINE} keep\n")
+    response = admin.get(reverse("text_download"), {"format": asked})
+    assert response.content.decode() == expected
+    assert "attachment" in response["Content-Disposition"]
+
+
+def test_it_hands_out_json(admin: Client) -> None:
+    post(admin, f"{LINE}\n")
+    rules = json.loads(admin.get(reverse("text_download"), {"format": "json"}).content)["rules"]
+    assert [rule["user"] for rule in rules] == ["petrov"]
+
+
+def test_it_hands_out_passwords_to_those_who_prove_who_they_are(admin: Client) -> None:
+    post(admin, f"{LINE}\n")
+    wrong = admin.post(reverse("text_passwords"), {"format": "text", "password": "guess"}).content.decode()
+    assert "petrovpasswd" not in wrong
+    assert "This is not your password." in wrong
+    right = admin.post(reverse("text_passwords"), {"format": "text", "password": PASSWORD}).content.decode()
+    assert right == f"{LINE}\n"
+    assert AuditEntry.objects.filter(what="passwords_exported").count() == 1
+
+
+def test_it_hands_an_owner_his_own_rules_only(
+    owner: Client, charlie: User, rule: FetchRule, charlies_rule: FetchRule
+) -> None:
+    charlie.user_permissions.add(Permission.objects.get(codename="see_passwords"))
+    page = owner.post(reverse("text_passwords"), {"format": "text", "password": PASSWORD}).content.decode()
+    assert "charlie" in page
+    assert "petrov" not in page.replace("petrovpasswd", "")
+
+
+def test_it_keeps_an_owner_to_his_mailbox(owner: Client, rule: FetchRule) -> None:
+    page = post(owner, "mailserver.ru:pop3 x y director@mydomain.ru\n")
+    assert "your rules may only deliver into your own mailbox" in page
+    post(owner, "mailserver.ru:pop3 x y charlie@mydomain.ru\n", delete_missing="on")
+    assert set(FetchRule.objects.values_list("user", flat=True)) == {"petrov", "x"}
+
+
+def test_it_goes_back_to_an_earlier_text(admin: Client) -> None:
+    post(admin, f"{LINE}\n")
+    first = Revision.objects.latest("id")
+    post(admin, "mailserver.ru:pop3 petrov other i.petrov@mydomain.ru keep\n")
+    shown = admin.get(reverse("revision", args=[first.id])).content.decode()
+    assert "keep" in shown
+    assert "petrovpasswd" not in shown
+    admin.post(reverse("revision_undo", args=[first.id]), {"version": version()})
+    rule = FetchRule.objects.get()
+    assert (rule.keep, password_of(rule)) == (False, "petrovpasswd")
+    assert AuditEntry.objects.filter(what="text_undone").exists()
+
+
+def test_it_goes_nowhere_back_when_the_rules_changed_meanwhile(admin: Client) -> None:
+    post(admin, f"{LINE}\n")
+    first = Revision.objects.latest("id")
+    page = admin.post(
+        reverse("revision_undo", args=[first.id]), {"version": version() - 1}, follow=True
+    ).content.decode()
+    assert "the rules were changed meanwhile" in page
