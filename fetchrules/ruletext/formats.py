@@ -1,15 +1,15 @@
-"""Which format a text is in, and the rule text that it stands for."""
+"""Which format a file is in, and what it holds."""
 
+import codecs
 import re
-from dataclasses import dataclass
 from enum import StrEnum
 
-from fetchrules.ruletext.document import parse
+from fetchrules.ruletext.document import MAX_OCTETS
 from fetchrules.ruletext.exchange import import_json
 from fetchrules.ruletext.fetchmailrc.importer import import_fetchmailrc
 from fetchrules.ruletext.foreign import Imported
 from fetchrules.ruletext.postfixadmin import import_postfixadmin, looks_like_postfixadmin
-from fetchrules.ruletext.problem import Problem
+from fetchrules.ruletext.problem import Code, Problem
 
 
 class Format(StrEnum):
@@ -21,21 +21,21 @@ class Format(StrEnum):
     POSTFIXADMIN = "postfixadmin"
 
 
-@dataclass(frozen=True, slots=True)
-class Import:
-    """A file as rule text. `problems` have the places of the file; with errors among them `text` may lack rules."""
-
-    format: Format
-    text: str
-    problems: tuple[Problem, ...]
-
-    @property
-    def errors(self) -> tuple[Problem, ...]:
-        """The problems that stop the file from being applied."""
-        return tuple(problem for problem in self.problems if problem.is_error)
-
-
 _FETCHMAILRC = re.compile(r"(?:\s|#[^\n]*(?:\n|\Z))*(?:poll|skip|server|defaults|set)\s")
+_UTF16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
+
+
+def decode(octets: bytes) -> str:
+    """The text of a file: UTF-8, UTF-16 with a mark, or else Windows-1251, in which old files of Russian servers are.
+
+    A mark before UTF-8 stays part of the text. Octets that Windows-1251 does not know become U+FFFD.
+    """
+    if octets.startswith(_UTF16):
+        return octets.decode("utf-16", "replace")
+    try:
+        return octets.decode("utf-8")
+    except UnicodeDecodeError:
+        return octets.decode("cp1251", "replace")
 
 
 def detect(text: str) -> Format:
@@ -48,18 +48,16 @@ def detect(text: str) -> Format:
     return Format.FETCHMAILRC if _FETCHMAILRC.match(body) else Format.TEXT
 
 
-def read(text: str, form: Format, domain: str = "") -> Import:
-    """`text`, which is in the format `form`, as rule text. `domain` completes a .fetchmailrc's local names that have none."""
+def import_foreign(text: str, form: Format, domain: str = "") -> Imported:
+    """The rules of a file that is no rule text. `domain` completes a .fetchmailrc's local names that have none."""
+    if len(text) > MAX_OCTETS:
+        return Imported(problems=(Problem(Code.TEXT_TOO_LONG, line=1, column=1, maximum=MAX_OCTETS),))
     match form:
-        case Format.TEXT:
-            return Import(form, text, parse(text).problems)
         case Format.FETCHMAILRC:
-            return _foreign(form, import_fetchmailrc(text, domain))
+            return import_fetchmailrc(text, domain)
         case Format.JSON:
-            return _foreign(form, import_json(text))
+            return import_json(text)
         case Format.POSTFIXADMIN:
-            return _foreign(form, import_postfixadmin(text))
-
-
-def _foreign(form: Format, imported: Imported) -> Import:
-    return Import(form, imported.text(), imported.problems)
+            return import_postfixadmin(text)
+        case Format.TEXT:
+            raise ValueError("the rule text is parsed, not imported")

@@ -48,6 +48,8 @@ class Entry:
     name: str = ""
     settings: list[Setting] = field(default_factory=list)
     users: list[User] = field(default_factory=list)
+    is_broken: bool = False
+    """A mistake ended it early; its settings are not all there."""
 
     @property
     def verb(self) -> str:
@@ -150,9 +152,10 @@ class _Reader:
             self.take()
             file.settings.append(self._setting(GLOBAL_WORDS))
         elif self.next_is("poll", "skip", "defaults"):
-            entry = Entry(self.take())
+            entry = Entry(self.take(), is_broken=True)
             file.entries.append(entry)
             self._read_entry(entry)
+            entry.is_broken = False
         else:
             raise _SyntaxError(self.ahead, "")
 

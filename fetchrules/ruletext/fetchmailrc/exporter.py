@@ -6,7 +6,7 @@ from dataclasses import dataclass
 
 from fetchrules.ruletext.spec import MASK, Encryption, Rule
 
-HEADER = "# For fetchmail 6.4 and later. This file holds passwords: chmod 0600.\n"
+HEADER = "# For fetchmail 6.4 and later; it wants mode 0600."
 
 _UNSAFE = re.compile(r'["\\\x00-\x1f\x7f]')
 _INEXPRESSIBLE = ("sslfingerprint", "interval", "keepdays")
@@ -22,7 +22,7 @@ class Lost:
 
 def export_fetchmailrc(rules: Iterable[Rule]) -> Iterator[str]:
     """The file in pieces: one entry a rule. A rule whose password is masked goes without one, and fetchmail asks for it."""
-    yield HEADER
+    yield HEADER + "\n"
     for rule in rules:
         yield "\n"
         yield from (f"# {field} {getattr(rule, field)}: not in fetchmail\n" for field in _lost_fields(rule))

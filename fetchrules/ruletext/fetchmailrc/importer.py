@@ -4,6 +4,7 @@ from collections.abc import Iterator
 from dataclasses import dataclass, field
 
 from fetchrules.ruletext.fetchmailrc.entries import Entry, File, Setting, User, read_file
+from fetchrules.ruletext.fetchmailrc.exporter import HEADER
 from fetchrules.ruletext.fetchmailrc.tokens import Comment, Token
 from fetchrules.ruletext.fetchmailrc.words import GLOBAL_WORDS, SERVER_WORDS, USER_WORDS
 from fetchrules.ruletext.foreign import Found, Imported, Reason, imported
@@ -45,17 +46,17 @@ class _Import:
 
     def rules(self) -> list[Found]:
         """Every rule, in the order of the file."""
-        self.comments = list(self.file.comments)
-        self._say_unmapped([setting for setting in self.file.settings if setting.word != "daemon"])
-        self._say_unmapped([setting for setting in self.file.settings if setting.word == "daemon"])
-        defaults = next((entry for entry in self.file.entries if entry.verb == "defaults"), None)
+        self.comments = [comment for comment in self.file.comments if comment.text != HEADER]
+        self._say_unmapped(self.file.settings)
+        entries = self.file.entries
+        defaults = entries[0] if entries and entries[0].verb == "defaults" else None
         found: list[Found] = []
-        for entry in self.file.entries:
+        for entry in entries:
             self._say_unmapped(entry.settings + [setting for user in entry.users for setting in user.settings])
-            if entry.verb != "defaults":
-                found += self._rules_of(entry, defaults)
-            elif entry is not self.file.entries[0]:
+            if entry.verb == "defaults" and entry is not defaults:
                 self.problems.append(_at(entry.token, Code.FOREIGN_DEFAULTS_LATE))
+            if entry.verb != "defaults" and not entry.is_broken:
+                found += self._rules_of(entry, defaults)
         return found
 
     def _rules_of(self, entry: Entry, defaults: Entry | None) -> Iterator[Found]:

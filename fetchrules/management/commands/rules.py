@@ -1,0 +1,281 @@
+"""`manage.py rules`: the rule text from the command line: import, export, check, list."""
+
+import json
+import os
+import secrets
+import sys
+from argparse import ArgumentParser
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from django.core.management.base import BaseCommand, CommandError
+from django.utils.translation import gettext as _
+
+from fetchrules.models import AuditEntry, FetchRule
+from fetchrules.rulebook import imports, text
+from fetchrules.rulebook.apply import TextChanged, apply
+from fetchrules.rulebook.preview import Change, Entry, Preview, preview
+from fetchrules.ruletext.document import parse
+from fetchrules.ruletext.exchange import as_json
+from fetchrules.ruletext.fetchmailrc.exporter import lost_in_fetchmail
+from fetchrules.ruletext.formats import Format, decode, detect, import_foreign
+from fetchrules.ruletext.problem import Problem
+from fetchrules.ruletext.render import option_text, options_of, render_rule
+from fetchrules.ruletext.spec import MASK, Rule, Spelling
+from fetchrules.wording.ruletext import explain
+
+AUTO = "auto"
+WHO = "manage.py"
+"""Whose doing it is, in the audit."""
+EXPORTS = ("text", "utm-blanks", "utm-bars", "fetchmailrc", "json")
+
+
+class Command(BaseCommand):
+    """Exit status: 0 fine, 1 it could not be done, 2 wrong usage or a file with errors."""
+
+    help = "Import, export, check and list the collection rules."
+
+    def add_arguments(self, parser: ArgumentParser) -> None:
+        """Four verbs."""
+        verbs = parser.add_subparsers(dest="verb", required=True)
+        _add_import(verbs.add_parser("import", help="make the rules say what a file says"))
+        _add_export(verbs.add_parser("export", help="write the rules out"))
+        _add_check(verbs.add_parser("check", help="say what is wrong with a file"))
+        verbs.add_parser("list", help="the rules, one in a line").add_argument(
+            "--json", action="store_true", help="one JSON object a rule"
+        )
+
+    def handle(self, *_args: object, **options: Any) -> None:
+        """Do what the verb says."""
+        match options["verb"]:
+            case "import":
+                self._import(options)
+            case "export":
+                self._export(options)
+            case "check":
+                self._check(options)
+            case "list":
+                self._list(options)
+
+    def _import(self, options: dict[str, Any]) -> None:
+        """Preview; unless it is a dry run or there are errors, apply."""
+        form = None if options["format"] == AUTO else Format(options["format"])
+        delete = options["delete_missing"]
+        file = imports.read(_content(options["file"]), form, domain=options["domain"], replace_all=delete)
+        seen = preview(file.text, delete_missing=delete)
+        problems = [*file.problems, *(file.at_origin(problem) for problem in seen.problems if not file.errors)]
+        refused = any(problem.is_error for problem in problems)
+        applied = not refused and not options["dry_run"]
+        if applied:
+            note = "" if options["file"] == "-" else Path(options["file"]).name[:200]
+            try:
+                apply(file.text, seen.version, delete_missing=delete, note=note)
+            except TextChanged as error:
+                raise CommandError(_("the rules were changed at the same moment; nothing was done")) from error
+            AuditEntry.objects.create(who=WHO, what="text_applied", about=note, detail=_counts(seen, delete=delete))
+        self._say_import(options, file.format, seen, problems, applied=applied)
+        if refused:
+            raise SystemExit(2)
+
+    def _say_import(
+        self, options: dict[str, Any], form: Format, seen: Preview, problems: list[Problem], *, applied: bool
+    ) -> None:
+        counts = _counts(seen, delete=options["delete_missing"])
+        if options["json"]:
+            rules = [_entry_row(entry) for entry in (*seen.added, *seen.changed)]
+            missing = [_row(stored.row, stored.rule) for stored in seen.missing]
+            said = [_problem_row(problem) for problem in problems]
+            result = {
+                "format": form,
+                "applied": applied,
+                **counts,
+                "rules": rules,
+                "missing": missing,
+                "problems": said,
+            }
+            self.stdout.write(json.dumps(result, ensure_ascii=False))
+            return
+        self._say_problems(problems)
+        for entry in seen.added:
+            self.stdout.write(f"+ {entry.line.masked_text}")
+        for entry in seen.changed:
+            self.stdout.write(f"~ {entry.line.masked_text}  ({', '.join(_change(change) for change in entry.changes)})")
+        for stored in seen.missing:
+            self.stdout.write(f"- {stored.line.text}")
+        self.stdout.write(
+            _("added %(added)s, changed %(changed)s, removed %(removed)s, unchanged %(unchanged)s") % counts
+        )
+        if not applied:
+            self.stdout.write(_("Nothing was changed."))
+
+    def _export(self, options: dict[str, Any]) -> None:
+        """Stream the rules to a file that only its owner can read, or to the standard output."""
+        with_passwords = options["with_passwords"]
+        pieces = _export_of("json" if options["json"] else options["format"], with_passwords=with_passwords)
+        if with_passwords:
+            AuditEntry.objects.create(who=WHO, what="passwords_exported", about=options["output"] or "-")
+        with _output(options["output"], partial(self.stdout.write, ending="")) as write:
+            for piece in pieces:
+                write(piece)
+        if options["format"] == "fetchmailrc":
+            for lost in lost_in_fetchmail(text.rules_of()):
+                self.stderr.write(
+                    _("rule %(rule)s: fetchmail has no “%(field)s”") % {"rule": lost.rule, "field": lost.field}
+                )
+
+    def _check(self, options: dict[str, Any]) -> None:
+        """All errors and warnings of a file, without a look at the stored rules."""
+        content = _content(options["file"])
+        form = detect(content) if options["format"] == AUTO else Format(options["format"])
+        if form is Format.TEXT:
+            document = parse(content)
+            problems = document.problems
+            rules = sum(line.rule is not None for line in document.lines)
+        else:
+            imported = import_foreign(content, form, options["domain"])
+            problems = imported.problems
+            rules = len(imported.found)
+        if options["json"]:
+            said = [_problem_row(problem) for problem in problems]
+            self.stdout.write(json.dumps({"format": form, "rules": rules, "problems": said}, ensure_ascii=False))
+        else:
+            self._say_problems(problems)
+        if any(problem.is_error for problem in problems):
+            raise SystemExit(2)
+
+    def _list(self, options: dict[str, Any]) -> None:
+        for row in FetchRule.objects.order_by("position", "id").iterator(chunk_size=1000):
+            rule = row.as_rule(MASK)
+            if options["json"]:
+                self.stdout.write(json.dumps(_row(row, rule), ensure_ascii=False))
+            else:
+                words = " ".join(option_text(word, value, Spelling.BLANKS) for word, value in options_of(rule))
+                self.stdout.write(
+                    f"{row.id}\t{rule.user}@{rule.server}\t{rule.recipient}\t{rule.protocol} {words}".rstrip()
+                )
+
+    def _say_problems(self, problems: Iterable[Problem]) -> None:
+        for problem in problems:
+            kind = "" if problem.is_error else _("warning: ")
+            place = f"{problem.line}:{problem.column}: " if problem.line else ""
+            self.stderr.write(f"{place}{kind}{explain(problem)}")
+
+
+def _add_import(parser: ArgumentParser) -> None:
+    _add_file(parser)
+    parser.add_argument("--delete-missing", action="store_true", help="delete the rules that the file does not have")
+    parser.add_argument("--dry-run", action="store_true", help="only say what would be changed")
+
+
+def _add_check(parser: ArgumentParser) -> None:
+    _add_file(parser)
+
+
+def _add_file(parser: ArgumentParser) -> None:
+    parser.add_argument("file", metavar="FILE", help="the file, or - for the standard input")
+    parser.add_argument(
+        "--format", choices=[AUTO, *Format], default=AUTO, help="its format; auto (the default) finds out"
+    )
+    parser.add_argument("--domain", default="", help="for a fetchmailrc: the domain of local names that have none")
+    parser.add_argument("--json", action="store_true", help="one JSON object")
+
+
+def _add_export(parser: ArgumentParser) -> None:
+    parser.add_argument(
+        "--format", choices=EXPORTS, default="text", help="text (the default) is as written, comments and all"
+    )
+    parser.add_argument("--with-passwords", action="store_true", help="passwords in plain text, not ********")
+    parser.add_argument("-o", "--output", metavar="FILE", default="", help="write to FILE, readable by its owner only")
+    parser.add_argument("--json", action="store_true", help="the same as --format json")
+
+
+def _content(name: str) -> str:
+    try:
+        return decode(sys.stdin.buffer.read() if name == "-" else Path(name).read_bytes())
+    except OSError as error:
+        raise CommandError(f"{name}: {error.strerror}", returncode=2) from error
+
+
+def _export_of(form: str, *, with_passwords: bool) -> Iterator[str]:
+    match form:
+        case "utm-blanks":
+            return text.in_spelling(Spelling.BLANKS, with_passwords=with_passwords)
+        case "utm-bars":
+            return text.in_spelling(Spelling.BARS, with_passwords=with_passwords)
+        case "fetchmailrc":
+            return text.as_fetchmailrc(with_passwords=with_passwords)
+        case "json":
+            return text.as_json(with_passwords=with_passwords)
+        case _:
+            return text.text_of(with_passwords=with_passwords)
+
+
+@contextmanager
+def _output(name: str, standard: Callable[[str], object]) -> Iterator[Callable[[str], object]]:
+    """Where to write: `standard`, or a file that is there only when it is whole, and only its owner's."""
+    if not name:
+        yield standard
+        return
+    path = Path(name)
+    staged = path.with_name(f".{path.name}.{secrets.token_hex(4)}")
+    try:
+        descriptor = os.open(staged, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW, 0o600)
+        try:
+            with os.fdopen(descriptor, "w", encoding="utf-8", newline="") as file:
+                yield file.write
+            staged.replace(path)
+        finally:
+            staged.unlink(missing_ok=True)
+    except OSError as error:
+        raise CommandError(f"{name}: {error.strerror}") from error
+
+
+def _counts(seen: Preview, *, delete: bool) -> dict[str, int]:
+    return {
+        "added": len(seen.added),
+        "changed": len(seen.changed),
+        "removed": len(seen.missing) if delete else 0,
+        "unchanged": len(seen.unchanged),
+    }
+
+
+def _entry_row(entry: Entry) -> dict[str, object]:
+    changes = [
+        {"field": change.field, "old": _plain(change.old), "new": _plain(change.new)} for change in entry.changes
+    ]
+    return {
+        "verdict": entry.verdict.value,
+        "line": entry.line.number,
+        "text": entry.line.masked_text,
+        "changes": changes,
+    }
+
+
+def _change(change: Change) -> str:
+    return (
+        change.field if change.field == "password" else f"{change.field}: {_plain(change.old)} → {_plain(change.new)}"
+    )
+
+
+def _plain(value: object) -> object:
+    return list(value) if isinstance(value, tuple) else value
+
+
+def _row(row: FetchRule, rule: Rule) -> dict[str, object]:
+    return {"rule": row.id, **as_json(rule), "text": render_rule(rule, Spelling.BLANKS)}
+
+
+def _problem_row(problem: Problem) -> dict[str, object]:
+    return {
+        "line": problem.line,
+        "column": problem.column,
+        "length": problem.length,
+        "severity": problem.severity.value,
+        "code": problem.code.value,
+        "field": problem.field,
+        "suggestion": problem.suggestion,
+        "message": explain(problem),
+    }

@@ -1,0 +1,111 @@
+"""Files of any format as a text to be previewed and applied."""
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field, replace
+
+from fetchrules.models import ServiceSettings
+from fetchrules.rulebook.scope import EVERYTHING, Scope
+from fetchrules.rulebook.text import Place, Stored, joined, stored_rules
+from fetchrules.ruletext.edit import edit
+from fetchrules.ruletext.foreign import Found, Imported
+from fetchrules.ruletext.formats import Format, detect, import_foreign
+from fetchrules.ruletext.matching import match
+from fetchrules.ruletext.problem import Problem
+from fetchrules.ruletext.render import render_rule
+from fetchrules.ruletext.spec import Spelling
+
+
+@dataclass(frozen=True, slots=True)
+class Import:
+    """What a file comes to. `text` is the whole rule text with the file's rules in it; `problems` are those of the file itself.
+
+    `origins`: which line of the file a line of `text` comes from, where the two differ.
+    """
+
+    format: Format
+    text: str
+    problems: tuple[Problem, ...] = ()
+    origins: Mapping[int, int] = field(default_factory=dict)
+
+    @property
+    def errors(self) -> tuple[Problem, ...]:
+        """What stops the file from being applied."""
+        return tuple(problem for problem in self.problems if problem.is_error)
+
+    def at_origin(self, problem: Problem) -> Problem:
+        """A problem of `text` at the line of the file that it comes from."""
+        if self.format is Format.TEXT:
+            return problem
+        return replace(problem, line=self.origins.get(problem.line, 0), column=1, length=0)
+
+
+def read(
+    content: str,
+    form: Format | None = None,
+    scope: Scope = EVERYTHING,
+    *,
+    domain: str = "",
+    replace_all: bool = False,
+) -> Import:
+    """What the file `content` comes to; `form` None: in whichever format it is.
+
+    A rule text is taken as it is. The rules of another file are set into the present text: those that are there change as little as
+    can be, new ones come last; with `replace_all` those that are not in the file go. `domain` completes local names without one.
+    """
+    form = form or detect(content)
+    if form is Format.TEXT:
+        return Import(form, content)
+    imported = import_foreign(content, form, domain)
+    text, origins = _set_into(imported, scope, replace_all=replace_all)
+    return Import(form, text, imported.problems, origins)
+
+
+def _set_into(imported: Imported, scope: Scope, *, replace_all: bool) -> tuple[str, dict[int, int]]:
+    """The present text with the imported rules in it, and which line of the file each of theirs comes from."""
+    stored = list(stored_rules(scope))
+    matches = match([found.rule for found in imported.found], [item.rule for item in stored])
+    known = {item.old: found for item, found in zip(matches, imported.found, strict=True) if item}
+    places: list[tuple[Place, Found | None]] = []
+    above = ""
+    for number, item in enumerate(stored):
+        found = known.get(number)
+        if found is None and replace_all:
+            above += item.row.before
+        else:
+            places.append((_edited(item, found, above), found))
+            above = ""
+    settings = ServiceSettings.current()
+    start, tail = (settings.text_start, settings.text_tail) if scope.is_whole else ("", "")
+    above += tail
+    for match_of_new, new in zip(matches, imported.found, strict=True):
+        if match_of_new is None:
+            places.append((_new(new, above), new))
+            above = ""
+    below = above + "".join(f"{comment}\n" for comment in imported.comments)
+    return "".join(joined(start, (place for place, _ in places), below)), _origins(places)
+
+
+def _edited(stored: Stored, found: Found | None, above: str) -> Place:
+    """The place of a rule that is there already, saying what was found."""
+    place = replace(stored.place, before=above + stored.place.before)
+    if found is None or stored.line.rule is None:
+        return place
+    return replace(place, line=edit(stored.line, found.rule).text)
+
+
+def _new(found: Found, above: str) -> Place:
+    ended = above if not above or above.endswith(("\n", "\r")) else above + "\n"
+    comments = "".join(f"{comment}\n" for comment in found.comments)
+    return Place(ended + comments, render_rule(found.rule, Spelling.BLANKS), "\n")
+
+
+def _origins(places: Sequence[tuple[Place, Found | None]]) -> dict[int, int]:
+    """Lines of the text to lines of the file."""
+    origins: dict[int, int] = {}
+    line = 1
+    for place, found in places:
+        line += len(place.before.replace("\r\n", "\n").replace("\r", "\n").split("\n")) - 1
+        if found:
+            origins[line] = found.line
+        line += 1
+    return origins
