@@ -35,6 +35,11 @@ class Destination:
                 raise MaildirReplaced(f"{self._path}: another directory was recorded here meanwhile")
             self._recorded = True
 
+    def confirm(self) -> None:
+        """Make sure, as far as it can be known, that what was delivered before is still there. Raises DeliveryFailed."""
+        if self.mailbox.exactly_once:
+            self.prepare(0)
+
     def check(self) -> None:
         """Whether a letter could be delivered, without making a mailbox for it. Raises DeliveryFailed."""
         if not self.mailbox.exactly_once or self._recorded:

@@ -11,8 +11,6 @@ from fetchrules.remote.mailbox import Listed, Listing
 MAX_TRIES = 5
 """A letter that failed so often is held: tried again once a day, or when asked by hand."""
 HELD_PAUSE = timedelta(days=1)
-MAX_NAME = 128
-"""Characters of a unique-id that the ledger can hold."""
 
 
 class Action(Enum):
@@ -55,9 +53,7 @@ TABLE = (
 @dataclass(frozen=True, slots=True)
 class Terms:
     """The part of a rule that decides over letters. `limit` is in octets, `fetchlimit` in letters, `keepdays` in days.
-
-    `may_expire`: days can be counted; otherwise no letter is deleted for its age.
-    """
+    `may_expire`: days can be counted; otherwise no letter is deleted for its age."""
 
     keep: bool = False
     flush: bool = False
@@ -72,6 +68,12 @@ class Terms:
     def leaves(self) -> bool:
         """Whether a letter stays on the server after it was delivered."""
         return self.keep or self.keepdays is not None
+
+    def expire(self, delivered_at: datetime | None, now: datetime) -> bool:
+        """Whether a letter delivered then is too old to stay."""
+        if self.keepdays is None or delivered_at is None or not self.may_expire:
+            return False
+        return delivered_at + timedelta(days=self.keepdays) <= now
 
 
 def decide(seen: bool, terms: Terms) -> Action:
@@ -104,7 +106,8 @@ class Fate(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Known:
-    """What the ledger holds of one letter. `gone`: it was missing from a complete listing, or its deletion was confirmed."""
+    """What the ledger holds of one letter. `gone`: it was missing from a complete listing, or its deletion was confirmed.
+    `tries`: how often it could not be fetched or delivered, at last for `reason`, an error's code."""
 
     id: int
     uid: str
@@ -115,7 +118,16 @@ class Known:
     gone: bool = False
     tries: int = 0
     tried_at: datetime | None = None
+    reason: str = ""
     delivered_at: datetime | None = None
+
+    def may_be_of_another(self, letter: Listed) -> bool:
+        """Whether the name may have been given to another letter meanwhile."""
+        return self.gone or self.size != letter.size
+
+    def is_given_up(self, now: datetime) -> bool:
+        """Whether it is left alone for a day."""
+        return self.tries >= MAX_TRIES and self.tried_at is not None and now - self.tried_at < HELD_PAUSE
 
 
 @dataclass(frozen=True, slots=True)
@@ -149,6 +161,7 @@ class Errand:
 
     `delete_after`: delete it once it is delivered. `compare`: its name proves nothing, so its fingerprint decides whether it is
     one that we have; if so it is not delivered again, and deleted only if it was to be. `ord` makes the new row's key unique.
+    `named`: the server's name for the letter is its own; otherwise the ledger calls it by its fingerprint.
     """
 
     letter: Listed
@@ -157,7 +170,6 @@ class Errand:
     ord: int = 0
     row: Known | None = None
     named: bool = True
-    """Whether the server's name for the letter is its own; otherwise the ledger calls it by its fingerprint."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,29 +200,30 @@ class Plan:
 
 
 def plan(listing: Listing, knowledge: Knowledge, terms: Terms, now: datetime) -> Plan:
-    """Decide over every letter of `listing`.
+    """Decide over every letter of `listing`. New ones come first, what made trouble before last: it is in nobody's way.
 
     A doubt ends in keeping and comparing, never in deleting, never in a blind second delivery.
     """
     doubt = _Doubt.of(listing, knowledge)
     delete: list[Doomed] = []
-    fetch: list[Errand] = []
+    errands: list[Errand] = []
     left: list[tuple[Listed, Why]] = []
-    believed = {row.id for uid, row in knowledge.rows.items() if uid not in doubt.ambiguous}
     for letter in listing.letters:
         match _verdict(letter, doubt, knowledge, terms, now):
             case Doomed() as doomed:
                 delete.append(doomed)
             case Errand() as errand:
-                if errand.compare and errand.row:
-                    believed.discard(errand.row.id)
-                why = _not_now(errand, terms, len(fetch))
-                if why is None:
-                    fetch.append(errand)
-                else:
-                    left.append((letter, why))
+                errands.append(errand)
             case why:
                 left.append((letter, why))
+    fetch: list[Errand] = []
+    for errand in sorted(errands, key=_urgency):
+        if why_not := _not_now(errand, terms, len(fetch)):
+            left.append((errand.letter, why_not))
+        else:
+            fetch.append(errand)
+    believed = {row.id for uid, row in knowledge.rows.items() if uid not in doubt.ambiguous}
+    believed -= {errand.row.id for errand in errands if errand.compare and errand.row}
     return Plan(tuple(delete), tuple(fetch), tuple(left), frozenset(believed), doubt.whole)
 
 
@@ -235,7 +248,7 @@ class _Doubt:
     @classmethod
     def of(cls, listing: Listing, knowledge: Knowledge) -> "_Doubt":
         counts = Counter(letter.uid for letter in listing.letters)
-        ambiguous = frozenset(uid for uid, count in counts.items() if count > 1 or not is_name(uid))
+        ambiguous = frozenset(one.uid for one in listing.letters if counts[one.uid] > 1 or not one.has_name)
         known = [letter for letter in listing.letters if letter.uid in knowledge.rows]
         final = listing.epoch is not None
         renamed = bool(knowledge.unlisted) and not final
@@ -249,18 +262,19 @@ def _verdict(letter: Listed, doubt: _Doubt, knowledge: Knowledge, terms: Terms, 
     row = None if letter.uid in doubt.ambiguous else knowledge.rows.get(letter.uid)
     if row is None or row.state is State.HELD:
         return _of_unknown(letter, row, doubt, terms, now)
-    if row.state is State.PASSED:
-        return Why.PASSED
-    if row.state is not State.DELIVERED:
+    if row.state in (State.READY, State.SENDING):
         return Why.IN_HAND
     unsettled = row.fate in (Fate.WANTED, Fate.SENT)
     doubtful = unsettled and (doubt.whole or (row.fate is Fate.SENT and not doubt.final))
     # A name that may have been given to another letter meanwhile proves nothing: look at the letter itself.
-    if doubtful or row.gone or row.size != letter.size:
-        return Errand(letter, delete_after=not terms.leaves, compare=True, ord=row.ord + 1, row=row)
+    if doubtful or row.may_be_of_another(letter):
+        errand = Errand(letter, delete_after=not terms.leaves, compare=True, ord=row.ord + 1, row=row)
+        return Why.HELD if row.is_given_up(now) else errand
+    if row.state is State.PASSED:
+        return Why.PASSED
     if unsettled and not terms.leaves:
         return Doomed(letter, row)
-    if _expired(row, terms, now):
+    if terms.expire(row.delivered_at, now):
         return Why.DOUBT if doubt.whole else Doomed(letter, row)
     return _of_seen(letter, row, doubt, terms)
 
@@ -268,7 +282,7 @@ def _verdict(letter: Listed, doubt: _Doubt, knowledge: Knowledge, terms: Terms, 
 def _of_unknown(letter: Listed, row: Known | None, doubt: _Doubt, terms: Terms, now: datetime) -> Doomed | Errand | Why:
     if letter.seen and not terms.uidl and row is None:
         return _of_seen(letter, None, doubt, terms)
-    if row and row.tries >= MAX_TRIES and row.tried_at and now - row.tried_at < HELD_PAUSE:
+    if row and row.is_given_up(now) and not row.may_be_of_another(letter):
         return Why.HELD
     return Errand(
         letter,
@@ -290,10 +304,9 @@ def _of_seen(letter: Listed, row: Known | None, doubt: _Doubt, terms: Terms) -> 
             return Errand(letter, delete_after=not terms.leaves, ord=row.ord + 1 if row else 0, row=row)
 
 
-def _expired(row: Known, terms: Terms, now: datetime) -> bool:
-    if terms.keepdays is None or row.delivered_at is None or not terms.may_expire:
-        return False
-    return row.delivered_at + timedelta(days=terms.keepdays) <= now
+def _urgency(errand: Errand) -> tuple[int, bool]:
+    row = errand.row
+    return (row.tries, row.state is not State.HELD) if row else (0, False)
 
 
 def _not_now(errand: Errand, terms: Terms, fetched: int) -> Why | None:
@@ -302,8 +315,3 @@ def _not_now(errand: Errand, terms: Terms, fetched: int) -> Why | None:
     if terms.fetchlimit is not None and fetched >= terms.fetchlimit:
         return Why.FETCHLIMIT
     return None
-
-
-def is_name(uid: str) -> bool:
-    """Whether the server's word can name a letter (RFC 1939 §7: 1 to 70 characters, 0x21 to 0x7E; a little longer is forgiven)."""
-    return 0 < len(uid) <= MAX_NAME and uid.isascii() and uid.isprintable()

@@ -18,6 +18,8 @@ FORGET_AFTER = timedelta(hours=24)
 """A letter has to be missing from two complete listings so far apart before it is forgotten."""
 REMEMBER = timedelta(days=180)
 """How long the fingerprint of a forgotten letter is kept."""
+STUCK_AFTER = timedelta(minutes=10)
+"""A letter that is in hand for so long is stuck: no poll takes it that long to get from the record into the mailbox."""
 IN_HAND = (Letter.State.READY, Letter.State.SENDING)
 _CHUNK = 500
 _T = TypeVar("_T")
@@ -25,12 +27,13 @@ _T = TypeVar("_T")
 
 @dataclass(frozen=True, slots=True)
 class Arrival:
-    """A letter that is staged, durably, and not delivered yet. `octets` as received."""
+    """A letter that is staged, durably, and not delivered yet. `octets` as received; `directory` is the staging one's marker."""
 
     errand: Errand
     file_name: str
     octets: int
     fingerprint: str
+    directory: str = ""
     sender: str = ""
     subject: str = ""
     message_id: str = ""
@@ -68,6 +71,11 @@ def unfinished(source: SourceMailbox) -> list[Letter]:
 def all_unfinished() -> QuerySet[Letter]:
     """The same, of all mailboxes: what staged files are still needed for."""
     return Letter.objects.filter(state__in=IN_HAND)
+
+
+def stuck(now: datetime) -> QuerySet[Letter]:
+    """Letters that are unfinished for longer than any poll needs: somebody has to look what holds them up."""
+    return all_unfinished().filter(first_seen_at__lte=now - STUCK_AFTER)
 
 
 def record_ready(
@@ -121,7 +129,13 @@ def known_twins(source: SourceMailbox, fingerprints: Collection[str], taken: Col
 def rebind(run: Run, epoch: int, errand: Errand, row: Known, now: datetime) -> None:
     """The letter that `errand` fetched is the one that `row` remembers: from now on by its present name. Raises RunOvertaken."""
     fate = Fate.WANTED if errand.delete_after and row.fate is not Fate.KEPT else Fate.KEPT
-    changes: dict[str, object] = {"missing_since": None, "forgotten_at": None, "deleted_at": None, "fate": fate}
+    changes: dict[str, object] = {
+        "missing_since": None,
+        "forgotten_at": None,
+        "deleted_at": None,
+        "fate": fate,
+        "tries": 0,
+    }
     if errand.named:
         changes |= {"size": errand.letter.size, "epoch": epoch, "uid": errand.letter.uid}
         if row.uid != errand.letter.uid or not errand.row or row.id != errand.row.id:
@@ -129,7 +143,9 @@ def rebind(run: Run, epoch: int, errand: Errand, row: Known, now: datetime) -> N
     with transaction.atomic():
         _require_claim(run, now)
         if errand.row and errand.row.id != row.id:
-            Letter.objects.filter(id=errand.row.id).update(forgotten_at=now)
+            former = Letter.objects.filter(id=errand.row.id)
+            former.filter(state=State.HELD).delete()  # it holds the name that the row is going to have
+            former.update(forgotten_at=now)
         Letter.objects.filter(id=row.id).update(**changes)
 
 
@@ -154,26 +170,28 @@ def record_undeleted(ids: Collection[int]) -> None:
 
 
 def hold(run: Run, source: SourceMailbox, epoch: int, errand: Errand, error: FetchError, now: datetime) -> None:
-    """Note that this letter could not be fetched or delivered. It stays new on the server and is tried again."""
+    """Note that this letter could not be fetched or delivered. It stays on the server and is tried again, after the others."""
     tries = errand.row.tries + 1 if errand.row else 1
-    note = {"run": run, "tries": tries, "tried_at": now, "reason": error.code, "detail": error.detail}
-    if not errand.named or (errand.row and errand.row.state is not State.HELD):
-        return  # it has no name of its own, or a row that says more; the run's page counts it
-    Letter.objects.update_or_create(
-        source=source,
-        epoch=epoch,
-        uid=errand.letter.uid,
-        ord=errand.ord,
-        defaults=note,
-        create_defaults={
-            **note,
-            "recipient": run.recipient,
-            "state": State.HELD,
-            "size": errand.letter.size,
-            "first_seen_at": now,
-            "received_at": errand.letter.received,
-        },
-    )
+    note = {"tries": tries, "tried_at": now, "reason": error.code, "detail": error.detail}
+    if errand.row and errand.row.state is not State.HELD:
+        Letter.objects.filter(id=errand.row.id).update(**note)  # what the row says of an earlier delivery stays true
+    elif errand.named:
+        Letter.objects.update_or_create(
+            source=source,
+            epoch=epoch,
+            uid=errand.letter.uid,
+            ord=errand.ord,
+            defaults={**note, "run": run, "size": errand.letter.size, "missing_since": None, "forgotten_at": None},
+            create_defaults={
+                **note,
+                "run": run,
+                "recipient": run.recipient,
+                "state": State.HELD,
+                "size": errand.letter.size,
+                "first_seen_at": now,
+                "received_at": errand.letter.received,
+            },
+        )
 
 
 def hold_back(row_id: int, error: FetchError, tries: int, now: datetime) -> None:
@@ -195,7 +213,7 @@ def retry_held(letters: QuerySet[Letter]) -> int:
 
 def pass_over(letters: QuerySet[Letter]) -> int:
     """Leave these held letters on the server for good, by the administrator's own word; how many."""
-    return letters.filter(state=State.HELD).update(state=State.PASSED)
+    return letters.filter(state=State.HELD).update(state=State.PASSED, tries=0)
 
 
 def record_missing(ids: Collection[int], now: datetime) -> None:
@@ -214,37 +232,12 @@ def purge(now: datetime) -> int:
 
 def _known(letters: QuerySet[Letter]) -> Iterator[tuple[int, bool, Known]]:
     """(epoch, in hand, row) for each letter, in the order of `ord`, so that of one uid the newest comes last."""
-    columns = (
-        "id",
-        "epoch",
-        "uid",
-        "ord",
-        "size",
-        "state",
-        "fate",
-        "missing_since",
-        "forgotten_at",
-        "tries",
-        "tried_at",
-    )
-    rows = letters.order_by("ord").values_list(*columns, "delivered_at").iterator(chunk_size=2000)
-    for (
-        row_id,
-        epoch,
-        uid,
-        order,
-        size,
-        state,
-        fate,
-        missing_since,
-        forgotten_at,
-        tries,
-        tried_at,
-        delivered_at,
-    ) in rows:
+    place = ("epoch", "missing_since", "forgotten_at", "id", "uid", "ord", "size", "state", "fate")
+    trouble = ("tries", "tried_at", "reason", "delivered_at")
+    rows = letters.order_by("ord").values_list(*place, *trouble).iterator(chunk_size=2000)
+    for epoch, missing_since, forgotten_at, row_id, uid, order, size, state, fate, *rest in rows:
         gone = missing_since is not None or forgotten_at is not None
-        known = Known(row_id, uid, order, size, State(state), Fate(fate), gone, tries, tried_at, delivered_at)
-        yield epoch, state in IN_HAND, known
+        yield epoch, state in IN_HAND, Known(row_id, uid, order, size, State(state), Fate(fate), gone, *rest)
 
 
 def _require_claim(run: Run, now: datetime) -> None:
@@ -277,6 +270,7 @@ def _rows(
             octets=arrival.octets,
             fingerprint=arrival.fingerprint,
             file_name=arrival.file_name,
+            directory=arrival.directory,
             first_seen_at=now,
             received_at=arrival.errand.letter.received,
             sender=arrival.sender,

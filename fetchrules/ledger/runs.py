@@ -78,8 +78,8 @@ def renew(run: Run, now: datetime, counts: Counts | None = None) -> None:
 
 
 def announce(run: Run, found: int, to_fetch: int, octets: int) -> None:
-    """Note what the run is going to do, for the progress bar."""
-    Run.objects.filter(id=run.id).update(found=found, to_fetch=to_fetch, octets_to_fetch=octets)
+    """Note what the run is going to do, for the progress bar. What a server says of sizes may be beyond any number."""
+    Run.objects.filter(id=run.id).update(found=found, to_fetch=to_fetch, octets_to_fetch=min(octets, 2**63 - 1))
 
 
 def is_unchanged(run: Run) -> bool:
@@ -103,8 +103,7 @@ def close(run: Run, ending: Ending, after: NextPoll, now: datetime) -> bool:
         )
         if not closed:
             return False
-        if run.rule_id is not None:
-            _note_result(run, run.rule_id, ending, after, now)
+        if run.rule_id is not None and _note_result(run, run.rule_id, ending, after, now):
             _count(run, run.rule_id, ending, now)
         if _is_idle(run, ending):
             Run.objects.filter(id=run.id).delete()
@@ -244,7 +243,8 @@ def _is_idle(run: Run, ending: Ending) -> bool:
     )
 
 
-def _note_result(run: Run, rule_id: int, ending: Ending, after: NextPoll, now: datetime) -> None:
+def _note_result(run: Run, rule_id: int, ending: Ending, after: NextPoll, now: datetime) -> bool:
+    """False when the rule was deleted meanwhile."""
     counts, error = ending.counts, ending.error
     rule = FetchRule.objects.filter(id=rule_id)
     result: dict[str, object] = {
@@ -262,7 +262,8 @@ def _note_result(run: Run, rule_id: int, ending: Ending, after: NextPoll, now: d
     }
     if error is None:
         result["last_success_at"] = now
-    rule.update(**result)
+    if not rule.update(**result):
+        return False
     if ending.tls is not None:
         raised = [level.value for level in TlsLevel][: list(TlsLevel).index(ending.tls)]
         same_rule = rule.filter(revision=run.revision)
@@ -274,6 +275,7 @@ def _note_result(run: Run, rule_id: int, ending: Ending, after: NextPoll, now: d
         waiting.update(pause=Pause.FAILURE)
     else:
         waiting.update(next_poll_at=after.at, next_reason=after.reason.value)
+    return True
 
 
 def _count(run: Run, rule_id: int, ending: Ending, now: datetime) -> None:

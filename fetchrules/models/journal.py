@@ -90,7 +90,10 @@ class Run(models.Model):
 
 
 class Letter(models.Model):
-    """The ledger: one remote letter that we have taken charge of, under the name that the server gives it."""
+    """The ledger: one remote letter that we have taken charge of, under the name that the server gives it.
+
+    `file_name` and `directory` (its marker) say where it was staged.
+    """
 
     class State(models.TextChoices):
         READY = "ready", _("being delivered")
@@ -108,7 +111,7 @@ class Letter(models.Model):
     source = models.ForeignKey(SourceMailbox, models.CASCADE, related_name="letters")
     epoch = models.BigIntegerField()
     uid = models.CharField(max_length=128)
-    ord = models.PositiveSmallIntegerField(default=0)
+    ord = models.PositiveIntegerField(default=0)
     run = models.ForeignKey(Run, models.SET_NULL, null=True, blank=True, related_name="letters")
     recipient = models.CharField(max_length=320)
 
@@ -118,6 +121,7 @@ class Letter(models.Model):
     octets = models.BigIntegerField(default=0)
     fingerprint = models.CharField(max_length=64, blank=True, default="")
     file_name = models.CharField(max_length=120, blank=True, default="")
+    directory = models.CharField(max_length=64, blank=True, default="")
     maybe_twice = models.BooleanField(default=False)
     tries = models.PositiveSmallIntegerField(default=0)
     reason = models.CharField(max_length=32, blank=True, default="")

@@ -1,6 +1,6 @@
 """Letters on their way in: staged as they arrive, then batch by batch made durable, recorded, and delivered."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 
 from django.utils import timezone
@@ -46,82 +46,103 @@ class Intake:
     _committed: list[int] = field(default_factory=list)
     _draft: Draft | None = None
     _failure: DeliveryFailed | None = None
+    _answered: int = 0
+    _unlooked: int = 0
 
-    def take(self, events: Iterator[Retrieved], errands: Mapping[int, Errand]) -> None:
-        """Receive what `events` bring, by `errands` (by the letter's number), until they end.
+    def take(self, events: Iterator[Retrieved], asked: Sequence[Errand]) -> None:
+        """Receive what `events` bring, until they end; `asked` grows meanwhile and has their letters in their order.
 
         A session that breaks off keeps the letters that were whole by then. Raises FetchError.
         """
         try:
             for event in events:
-                self._receive(event, errands)
-        except DeliveryFailed:
-            self._drop()
-            raise
-        except RunOvertaken:
-            self._drop()
-            raise
-        except FetchError:
-            self._discard_draft()
+                self._receive(event, asked[self._answered])
             self._settle()
-            self._record()
+        except (DeliveryFailed, RunOvertaken):
+            self._drop()
             raise
-        self._settle()
-        self._record()
+        except FetchError as error:
+            self._discard_draft()
+            if self._answered < len(asked):
+                self.hold(asked[self._answered], error)  # perhaps it is the letter's fault: next time it comes last
+            self._settle()
+            raise
+        finally:
+            self._record()
 
-    def _receive(self, event: Retrieved, errands: Mapping[int, Errand]) -> None:
+    def hold(self, errand: Errand, error: FetchError) -> None:
+        """Note that this letter could not be fetched or delivered."""
+        ledger.hold(self.progress.run, self.source, self.epoch, errand, error, timezone.now())
+        self.progress.hold(self.source, errand.letter)
+
+    def _receive(self, event: Retrieved, errand: Errand) -> None:
+        try:
+            self._stage(event, errand)
+        except DeliveryFailed as error:
+            self._discard_draft()
+            self.destination.prepare(0)  # if this raises, it is the mailbox's fault, and no letter's
+            self.hold(errand, error)
+            self._settle()
+            raise
+        if len(self._batch) >= BATCH_LETTERS or sum(staged.size for _, staged in self._batch) >= BATCH_OCTETS:
+            self._settle()
+
+    def _stage(self, event: Retrieved, errand: Errand) -> None:
         match event:
-            case Begun(letter):
-                self._draft = self.destination.mailbox.stage(self._key(errands[letter.number]))
+            case Begun():
+                self._draft = self.destination.mailbox.stage(self._key(errand))
             case Chunk(data):
                 self._open_draft().write(data)
                 self.progress.received(len(data))
-            case Complete(letter):
-                staged = self._open_draft().finish()
+                self._keep_room(len(data))
+            case Complete():
+                self._batch.append((errand, self._open_draft().finish()))
                 self._draft = None
-                self._batch.append((errands[letter.number], staged))
-                if len(self._batch) >= BATCH_LETTERS or sum(staged.size for _, staged in self._batch) >= BATCH_OCTETS:
-                    self._settle()
-            case Refused(letter, reason):
+                self._answered += 1
+            case Refused(_, reason):
                 self._discard_draft()
-                self._hold(errands[letter.number], ServerRefused(reason))
+                self.hold(errand, ServerRefused(reason))
+                self._answered += 1
+
+    def _keep_room(self, octets: int) -> None:
+        """A letter without end must not fill the disk: now and then the room is looked at. Raises DeliveryFailed."""
+        self._unlooked += octets
+        if self._unlooked >= BATCH_OCTETS:
+            self._unlooked = 0
+            self.destination.prepare(0)
 
     def _settle(self) -> None:
         """Durable files, then durable rows, then the rename: the order on which everything rests."""
         batch, self._batch = self._batch, []
         if not batch:
             return
-        local = self.destination.mailbox
-        self.destination.prepare(0)
-        local.sync([staged for _, staged in batch])
-        try:
-            fresh = self._without_known(batch)
-            arrivals = [_arrival(errand, staged) for errand, staged in fresh]
-            state = State.READY if local.exactly_once else State.SENDING
-            now = timezone.now()
-            won = ledger.record_ready(self.progress.run, self.source, self.epoch, arrivals, state, self._committed, now)
-        except RunOvertaken:
-            local.discard([staged.name for _, staged in batch])
-            raise
+        arrivals, won = self._record_ready(batch)
         self._committed = []
         self.taken.update(won.values())
-        local.discard([arrival.file_name for arrival in arrivals if arrival.file_name not in won])
-        failures = self._commit(list(won))
+        self.destination.mailbox.discard([arrival.file_name for arrival in arrivals if arrival.file_name not in won])
+        failures = self.destination.mailbox.commit(list(won))
         self._delivered([arrival for arrival in arrivals if arrival.file_name in won], won, failures)
         self.progress.renew()
         if self._failure is not None:
             raise self._failure
 
-    def _commit(self, names: list[str]) -> dict[str, DeliveryFailed]:
-        """Deliver; where letters are sent one after the other, the claim is renewed in between."""
-        local = self.destination.mailbox
-        if local.exactly_once:
-            return local.commit(names)
-        failures: dict[str, DeliveryFailed] = {}
-        for name in names:
-            failures |= local.commit([name])
-            self.progress.received(0)
-        return failures
+    def _record_ready(self, batch: list[tuple[Errand, Staged]]) -> tuple[list[Arrival], dict[str, int]]:
+        """The batch's new letters, durable and recorded; the rows of those that are ours to deliver, by file name.
+
+        Where that certainly failed, the files are gone. An error of the database leaves them: nobody knows what it recorded.
+        """
+        local, run = self.destination.mailbox, self.progress.run
+        try:
+            self.destination.prepare(0)
+            local.sync([staged for _, staged in batch])
+            arrivals = [self._arrival(errand, staged) for errand, staged in self._without_known(batch)]
+            state = State.READY if local.exactly_once else State.SENDING
+            now = timezone.now()
+            won = ledger.record_ready(run, self.source, self.epoch, arrivals, state, self._committed, now)
+        except (DeliveryFailed, RunOvertaken):
+            local.discard([staged.name for _, staged in batch])
+            raise
+        return arrivals, won
 
     def _delivered(
         self, arrivals: list[Arrival], won: Mapping[str, int], failures: Mapping[str, DeliveryFailed]
@@ -147,23 +168,27 @@ class Intake:
         if isinstance(failure, DeliveryRefused):
             tries = arrival.errand.row.tries + 1 if arrival.errand.row else 1
             ledger.hold_back(row_id, failure, tries, timezone.now())
-            self.progress.held += 1
+            self.progress.hold(self.source, arrival.errand.letter)
         else:
             ledger.take_back(row_id)
             self._failure = failure
 
     def _without_known(self, batch: list[tuple[Errand, Staged]]) -> list[tuple[Errand, Staged]]:
-        """The batch without the letters that the ledger knows by another name; those are called by their present one."""
-        prints = {staged.fingerprint for errand, staged in batch if errand.compare}
-        twins = ledger.known_twins(self.source, prints, self.taken) if prints else {}
+        """The batch without the letters that the ledger knows by another name; those are called by their present one.
+
+        Even where nothing is suspect a letter may be one that had vanished, and not by our doing. Only the copy of a letter
+        whose deletion was confirmed is then a new one.
+        """
+        twins = ledger.known_twins(self.source, {staged.fingerprint for _, staged in batch}, self.taken)
         fresh: list[tuple[Errand, Staged]] = []
         for errand, staged in batch:
-            candidates = twins.get(staged.fingerprint) if errand.compare else None
+            known = twins.get(staged.fingerprint, [])
+            candidates = [twin for twin in known if errand.compare or twin.fate is not Fate.DELETED]
             if not candidates:
                 fresh.append((errand, staged))
                 continue
             row = next((twin for twin in candidates if twin.uid == errand.letter.uid), candidates[0])
-            candidates.remove(row)
+            known.remove(row)
             self.taken.add(row.id)
             ledger.rebind(self.progress.run, self.epoch, errand, row, timezone.now())
             self.destination.mailbox.discard([staged.name])
@@ -177,9 +202,10 @@ class Intake:
             ledger.record_delivered(self._committed, timezone.now())
             self._committed = []
 
-    def _hold(self, errand: Errand, error: FetchError) -> None:
-        ledger.hold(self.progress.run, self.source, self.epoch, errand, error, timezone.now())
-        self.progress.held += 1
+    def _arrival(self, errand: Errand, staged: Staged) -> Arrival:
+        head, directory = read_letterhead(staged.head), self.destination.mailbox.marker or ""
+        told = (head.sender, head.subject, head.message_id)
+        return Arrival(errand, staged.name, staged.size, staged.fingerprint, directory, *told)
 
     def _key(self, errand: Errand) -> str:
         return f"{self.source.pk}/{self.epoch}/{errand.letter.uid}/{errand.ord}"
@@ -198,30 +224,3 @@ class Intake:
         self._discard_draft()
         self.destination.mailbox.discard([staged.name for _, staged in self._batch])
         self._batch = []
-        self._record()
-
-
-def recover(source: SourceMailbox) -> int:
-    """Finish what a crash left between the record and the delivery; how many letters. Raises DeliveryFailed."""
-    unfinished = ledger.unfinished(source)
-    for recipient in sorted({letter.recipient for letter in unfinished}):
-        rows = {letter.file_name: letter.id for letter in unfinished if letter.recipient == recipient}
-        destination = Destination(recipient)
-        try:
-            destination.prepare(0)
-            if not destination.mailbox.exactly_once:
-                ledger.record_twice(rows.values())
-            failures = destination.mailbox.commit(list(rows))
-        finally:
-            destination.close()
-        ledger.record_delivered([rows[name] for name in rows if name not in failures], timezone.now())
-        for name, failure in failures.items():
-            if not isinstance(failure, DeliveryRefused):
-                raise failure
-            ledger.hold_back(rows[name], failure, 1, timezone.now())
-    return len(unfinished)
-
-
-def _arrival(errand: Errand, staged: Staged) -> Arrival:
-    head = read_letterhead(staged.head)
-    return Arrival(errand, staged.name, staged.size, staged.fingerprint, head.sender, head.subject, head.message_id)

@@ -8,10 +8,10 @@ from django.utils import timezone
 
 from fetchrules.errors import FetchError
 from fetchrules.ledger import runs
-from fetchrules.models import Run
+from fetchrules.models import Run, SourceMailbox
 from fetchrules.policy import Plan, Why
 from fetchrules.poll import STOPPING
-from fetchrules.remote.mailbox import Connection
+from fetchrules.remote.mailbox import Connection, Listed
 from fetchrules.remote.transcript import Line, Transcript
 
 _RENEW_EVERY = 2.0
@@ -26,6 +26,8 @@ class Progress:
     fetched: int = 0
     deleted: int = 0
     held: int = 0
+    troubled: set[tuple[int, str]] = field(default_factory=set)
+    """Letters that were tried in vain in this poll: source mailbox and unique-id."""
     octets: int = 0
     left: Counter[Why] = field(default_factory=Counter)
     stages: list[tuple[str, float]] = field(default_factory=list)
@@ -38,12 +40,23 @@ class Progress:
         """Note that `name` has been reached."""
         self.stages.append((name, round(time.monotonic() - self._began, 3)))
 
-    def listed(self, plan: Plan, *, first: bool) -> None:
-        """Count a plan's letters; those of a later session of the same poll were counted in the first."""
-        if first:
-            self.found += len(plan.delete) + len(plan.fetch) + len(plan.left)
-            self.left.update(why for _, why in plan.left)
-            runs.announce(self.run, self.found, len(plan.fetch), plan.octets)
+    def listed(self, plan: Plan, counted: set[str]) -> None:
+        """Count a plan's letters, but those that an earlier session of the same poll has `counted` (unique-ids)."""
+        letters = [
+            *(one.letter for one in plan.delete),
+            *(one.letter for one in plan.fetch),
+            *(one for one, _ in plan.left),
+        ]
+        if not counted:
+            runs.announce(self.run, self.found + len(letters), len(plan.fetch), plan.octets)
+        self.found += sum(letter.uid not in counted for letter in letters)
+        self.left.update(why for letter, why in plan.left if letter.uid not in counted)
+        counted.update(letter.uid for letter in letters)
+
+    def hold(self, source: SourceMailbox, letter: Listed) -> None:
+        """Count a letter that could not be fetched or delivered; this poll does not try it again."""
+        self.held += 1
+        self.troubled.add((source.pk, letter.uid))
 
     def received(self, octets: int) -> None:
         """Count octets on their way, and renew the claim now and then. Raises RunOvertaken."""

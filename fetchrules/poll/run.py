@@ -11,8 +11,8 @@ from fetchrules.errors import FetchError, InternalError, RunOvertaken
 from fetchrules.ledger import runs
 from fetchrules.models import FetchRule, Run, ServiceSettings, SourceMailbox
 from fetchrules.policy import Plan
-from fetchrules.poll.intake import recover
 from fetchrules.poll.progress import Progress
+from fetchrules.poll.recovery import recover
 from fetchrules.poll.session import collect, look
 from fetchrules.ruletext.spec import MASK
 from fetchrules.schedule import NextPoll, next_poll
@@ -62,8 +62,10 @@ def _attempt(run: Run, progress: Progress) -> FetchError | None:
         return RunOvertaken("the rule was deleted")
     try:
         for source in sources_of(run.rule.as_rule(MASK)):
-            recover(source)
+            unrecovered = recover(source)
             _collect_all(run.rule, source, progress)
+            if unrecovered is not None:
+                return unrecovered
     except FetchError as error:
         return error
     except Exception as error:
@@ -74,13 +76,12 @@ def _attempt(run: Run, progress: Progress) -> FetchError | None:
 
 def _collect_all(rule: FetchRule, source: SourceMailbox, progress: Progress) -> None:
     """As many sessions as it takes."""
-    first = more = True
+    counted: set[str] = set()
+    more = True
     while more:
         session = look(rule, source, progress)
-        progress.listed(session.plan, first=first)
-        left_to_fetch = None if rule.fetchlimit is None else max(rule.fetchlimit - progress.fetched, 0)
-        more = collect(session, left_to_fetch)
-        first = False
+        progress.listed(session.plan, counted)
+        more = collect(session)
 
 
 def _next(run: Run, error: FetchError | None) -> NextPoll:

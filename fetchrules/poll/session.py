@@ -1,19 +1,20 @@
 """One session with the remote mailbox: list, plan, flush, retrieve and deliver, delete, say goodbye."""
 
+import math
 import time
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 from django.utils import timezone
 
 from fetchrules.accounts import account_of
 from fetchrules.destinations import Destination
-from fetchrules.errors import NoUniqueIds, RunOvertaken
+from fetchrules.errors import DeliveryRefused, DiskFull, NoUniqueIds, RunOvertaken, ServerRefused
 from fetchrules.ledger import letters as ledger
 from fetchrules.ledger.clock import runs_evenly
 from fetchrules.models import FetchRule, SourceMailbox
 from fetchrules.policy import Errand, Knowledge, Plan, Terms, missing, plan
-from fetchrules.poll.intake import BATCH_LETTERS, Intake
+from fetchrules.poll.intake import BATCH_LETTERS, BATCH_OCTETS, Intake
 from fetchrules.poll.progress import Progress
 from fetchrules.remote.mailbox import Listed, Listing, RemoteMailbox
 from fetchrules.remote.opening import open_mailbox
@@ -22,6 +23,8 @@ CHECKPOINT_LETTERS = 1000
 """After so many letters that are to be deleted, or so many seconds, the deletions are committed and a new session begins:
 this bounds what a cut session leaves in doubt."""
 CHECKPOINT_SECONDS = 300.0
+DELETE_AT_ONCE = 500
+"""Between two portions of deletions the claim is renewed and the rule read again."""
 
 
 def terms_of(rule: FetchRule) -> Terms:
@@ -40,11 +43,22 @@ class Session:
     listing: Listing
     knowledge: Knowledge
     plan: Plan
+    asked: list[Errand] = field(default_factory=list)
+    until: float = field(default_factory=lambda: time.monotonic() + CHECKPOINT_SECONDS)
+    cut_short: bool = False
 
     @property
     def epoch(self) -> int:
         """Under which the ledger files this listing's letters."""
         return ledger.epoch_of(self.source, self.listing)
+
+    @property
+    def errands(self) -> Sequence[Errand]:
+        """The letters to fetch that this poll has not tried in vain, as many of them as it still may."""
+        troubled = self.progress.troubled
+        untried = [one for one in self.plan.fetch if not one.named or (self.source.pk, one.letter.uid) not in troubled]
+        limit = self.rule.fetchlimit
+        return untried if limit is None else untried[: max(limit - self.progress.fetched, 0)]
 
 
 def look(rule: FetchRule, source: SourceMailbox, progress: Progress) -> Session:
@@ -75,68 +89,111 @@ def _listing(mailbox: RemoteMailbox, rule: FetchRule) -> Listing:
     return listing
 
 
-def collect(session: Session, fetchlimit: int | None) -> bool:
-    """Do what the session's plan says; True when letters were left for another session. Raises FetchError.
-
-    `fetchlimit`: how many letters may still be fetched in this poll.
-    """
+def collect(session: Session) -> bool:
+    """Do what the session's plan says; True when there is more to do for another session. Raises FetchError."""
     try:
-        return _collect(session, session.plan.fetch[:fetchlimit])
+        return _collect(session)
     finally:
         session.mailbox.close()
 
 
-def _collect(session: Session, errands: Sequence[Errand]) -> bool:
+def _collect(session: Session) -> bool:
+    progress, fetched = session.progress, session.progress.fetched
     ledger.record_missing(missing(session.listing, session.knowledge), timezone.now())
-    flushed = _delete(
-        session, [(doomed.letter, doomed.row.id if doomed.row else None) for doomed in session.plan.delete]
-    )
-    asked: list[Errand] = []
-    delivered: dict[int, Listed] = {}
-    if errands:
-        session.progress.stage("fetching")
-        delivered = _fetch(session, errands, asked)
-    deleted = _delete(session, [(letter, row_id) for row_id, letter in delivered.items()])
-    _say_goodbye(session, flushed | deleted)
-    return len(asked) < len(errands) and session.progress.may_go_on()
+    gone = _work(session) if session.plan.delete or session.plan.fetch else frozenset()
+    confirmed = _say_goodbye(session, gone)
+    # A server that takes back what it confirms would be visited for ever: go on only after a session that got somewhere.
+    got_somewhere = confirmed and (progress.fetched > fetched or bool(session.plan.delete))
+    return session.cut_short and got_somewhere and progress.may_go_on()
 
 
-def _fetch(session: Session, errands: Sequence[Errand], asked: list[Errand]) -> dict[int, Listed]:
-    """Fetch and deliver as many of `errands` as a session may; the letters to delete now, by their rows."""
-    progress = session.progress
+def _work(session: Session) -> frozenset[int]:
+    """Flush, fetch and deliver, delete; the rows whose deletion the server accepted."""
     destination = Destination(session.rule.recipient)
     try:
-        destination.prepare(sum(errand.letter.size for errand in errands))
-        destination.sweep(letter.file_name for letter in ledger.all_unfinished())
-        intake = Intake(session.source, session.epoch, destination, progress, set(session.plan.believed))
-        by_number = {errand.letter.number: errand for errand in errands}
-        intake.take(session.mailbox.retrieve(_portion(errands, asked, progress)), by_number)
+        flushed = _flush(session, destination)
+        delivered = _fetch(session, destination)
     finally:
         destination.close()
+    return flushed | _delete(session, [(letter, row_id) for row_id, letter in delivered.items()])
+
+
+def _flush(session: Session, destination: Destination) -> frozenset[int]:
+    """Delete what the plan names, if the letters that were delivered earlier are still where they were put."""
+    doomed = [(doomed.letter, doomed.row.id if doomed.row else None) for doomed in session.plan.delete]
+    if doomed:
+        destination.confirm()
+    return _delete(session, doomed, session.until)
+
+
+def _fetch(session: Session, destination: Destination) -> dict[int, Listed]:
+    """Fetch and deliver as many letters as a session may; those to delete now, by their rows."""
+    errands = session.errands
+    if not errands:
+        return {}
+    session.progress.stage("fetching")
+    destination.prepare(0)
+    destination.sweep(letter.file_name for letter in ledger.all_unfinished())
+    intake = Intake(session.source, session.epoch, destination, session.progress, set(session.plan.believed))
+    intake.take(session.mailbox.retrieve(_portion(session, errands, intake)), session.asked)
     session.mailbox.mark_seen(intake.to_mark)
-    progress.stage("delivered")
+    session.progress.stage("delivered")
     return intake.to_delete
 
 
-def _portion(errands: Sequence[Errand], asked: list[Errand], progress: Progress) -> Iterator[Listed]:
+def _portion(session: Session, errands: Sequence[Errand], intake: Intake) -> Iterator[Listed]:
     """The letters to ask for, one by one, until the session has had its share or the poll is to stop."""
-    until = time.monotonic() + CHECKPOINT_SECONDS
     for errand in errands:
-        if len(asked) % BATCH_LETTERS == 0 and (time.monotonic() > until or not progress.may_go_on()):
+        if _ends_before(errand, session):
+            session.cut_short = True
             return
-        if len(asked) >= CHECKPOINT_LETTERS and errand.delete_after:
-            return
-        asked.append(errand)
+        if not _fits(errand, intake):
+            continue
+        session.asked.append(errand)
         yield errand.letter
 
 
-def _delete(session: Session, letters: Sequence[tuple[Listed, int | None]]) -> frozenset[int]:
-    """Ask for the deletion of letters that are safe here; rows of those that the server accepted.
+def _fits(errand: Errand, intake: Intake) -> bool:
+    """Whether there is room for the letter; else it is held. The reserve has room for a batch of small ones."""
+    if errand.letter.size <= BATCH_OCTETS:
+        return True
+    try:
+        intake.destination.prepare(errand.letter.size)
+    except DiskFull as error:
+        intake.hold(errand, error)
+        return False
+    return True
 
-    The rule is read once more in the transaction before: one that was changed meanwhile deletes nothing.
-    """
-    if not letters:
-        return frozenset()
+
+def _ends_before(errand: Errand, session: Session) -> bool:
+    asked, progress = session.asked, session.progress
+    if len(asked) % BATCH_LETTERS == 0 and (time.monotonic() > session.until or not progress.may_go_on()):
+        return True
+    if len(asked) >= CHECKPOINT_LETTERS and errand.delete_after:
+        return True
+    # It broke a session before: if it does so again, nothing else shall hang on that session.
+    pending = session.plan.delete or any(one.delete_after and not _is_risky(one) for one in asked)
+    return _is_risky(errand) and bool(pending)
+
+
+def _is_risky(errand: Errand) -> bool:
+    row = errand.row
+    return row is not None and row.tries > 0 and row.reason not in (ServerRefused.code, DeliveryRefused.code)
+
+
+def _delete(session: Session, letters: Sequence[tuple[Listed, int | None]], until: float = math.inf) -> frozenset[int]:
+    """Ask for the deletion of letters that are safe here; rows of those that the server accepted. `until`: no longer than that."""
+    accepted: frozenset[int] = frozenset()
+    for start in range(0, len(letters), DELETE_AT_ONCE):
+        if time.monotonic() > until:
+            session.cut_short = True
+            break
+        accepted |= _delete_some(session, letters[start : start + DELETE_AT_ONCE])
+    return accepted
+
+
+def _delete_some(session: Session, letters: Sequence[tuple[Listed, int | None]]) -> frozenset[int]:
+    """The rule is read once more in the transaction before: one that was changed meanwhile deletes nothing."""
     rows = {letter.number: row_id for letter, row_id in letters if row_id is not None}
     try:
         ledger.record_deleting(session.progress.run, rows.values(), timezone.now())
@@ -149,8 +206,10 @@ def _delete(session: Session, letters: Sequence[tuple[Listed, int | None]]) -> f
     return frozenset(row_id for number, row_id in rows.items() if number in accepted)
 
 
-def _say_goodbye(session: Session, rows: frozenset[int]) -> None:
+def _say_goodbye(session: Session, rows: frozenset[int]) -> bool:
     """End the session. Only a confirmed goodbye proves that the deletions happened; otherwise the rows keep their doubt."""
-    if session.mailbox.quit():
+    confirmed = session.mailbox.quit()
+    if confirmed:
         ledger.record_deleted(rows, timezone.now())
     session.progress.stage("quit")
+    return confirmed

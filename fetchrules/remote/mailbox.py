@@ -6,6 +6,9 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Protocol
 
+MAX_UID = 128
+"""Characters of a unique-id that is kept as it is."""
+
 
 class TlsLevel(StrEnum):
     """How well a connection was protected; ordered from least to most."""
@@ -52,6 +55,11 @@ class Listed:
     size: int
     seen: bool = False
     received: datetime | None = None
+
+    @property
+    def has_name(self) -> bool:
+        """Whether `uid` can name a letter (RFC 1939 §7: 1 to 70 characters, 0x21 to 0x7E; a little longer is forgiven)."""
+        return 0 < len(self.uid) <= MAX_UID and self.uid.isascii() and self.uid.isprintable()
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,0 +1,47 @@
+"""What a crash left between the record and the delivery is finished before anything else."""
+
+from collections.abc import Mapping
+from itertools import groupby
+
+from django.utils import timezone
+
+from fetchrules.destinations import Destination
+from fetchrules.errors import DeliveryFailed, DeliveryRefused, MaildirReplaced
+from fetchrules.ledger import letters as ledger
+from fetchrules.models import Letter, SourceMailbox
+
+
+def recover(source: SourceMailbox) -> DeliveryFailed | None:
+    """Finish the delivery of every recorded letter; why some could not be, if so: they stay in hand, and in nobody's way."""
+    failure: DeliveryFailed | None = None
+    for (recipient, directory), letters in groupby(sorted(ledger.unfinished(source), key=_place), _place):
+        try:
+            _finish(recipient, directory, {letter.file_name: letter.id for letter in letters})
+        except DeliveryFailed as error:
+            failure = error
+    return failure
+
+
+def _place(letter: Letter) -> tuple[str, str]:
+    return letter.recipient, letter.directory
+
+
+def _finish(recipient: str, directory: str, rows: Mapping[str, int]) -> None:
+    """Deliver what still waits in the staging directory; there, and only there, what is missing was delivered."""
+    destination = Destination(recipient)
+    try:
+        destination.prepare(0)
+        if destination.mailbox.marker != directory:
+            raise MaildirReplaced(
+                f"{recipient}: letters wait in another directory, where they were delivered to before"
+            )
+        if not destination.mailbox.exactly_once:
+            ledger.record_twice(rows.values())
+        failures = destination.mailbox.commit(list(rows))
+    finally:
+        destination.close()
+    ledger.record_delivered([rows[name] for name in rows if name not in failures], timezone.now())
+    for name, failure in failures.items():
+        if not isinstance(failure, DeliveryRefused):
+            raise failure
+        ledger.hold_back(rows[name], failure, 1, timezone.now())

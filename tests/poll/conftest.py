@@ -1,0 +1,102 @@
+"""A remote mailbox on a scriptable server, a rule for it, and the local mailbox that the rule fills."""
+
+from collections.abc import Callable, Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.utils import timezone
+from pytest_django import Settings
+
+from fetchrules.ledger import runs
+from fetchrules.models import FetchRule, Letter, Run
+from fetchrules.poll.run import Result, poll
+from tests.servers.maildrop import Maildrop, StoredLetter
+from tests.servers.pop3 import Behaviour, Mailbox, Pop3Server
+
+MakeRule = Callable[..., FetchRule]
+NewScene = Callable[..., "Scene"]
+
+
+def letter(name: str, filling: str = "text", size: int = 0) -> StoredLetter:
+    """A letter whose unique-id and subject are `name`; `size` in octets, if it is to have a certain one."""
+    head = (
+        f"From: sender@example.org\r\nMessage-ID: <{name}@example.org>\r\nSubject: {name}\r\n\r\n{filling}\r\n".encode()
+    )
+    return StoredLetter(name, head + b"x" * (size - len(head) - 2) + b"\r\n" if size else head)
+
+
+@dataclass
+class Scene:
+    """Everything that one poll touches. `behaviour` can be changed between polls."""
+
+    server: Pop3Server
+    maildrop: Maildrop
+    rule: FetchRule
+    mailbox: Path
+
+    def arrive(self, *letters: StoredLetter | str) -> None:
+        """Letters arrive on the server."""
+        for one in letters:
+            self.maildrop.add(letter(one) if isinstance(one, str) else one)
+
+    def poll(self, **columns: Any) -> Result:
+        """Edit the rule, if `columns` say so, and poll it."""
+        FetchRule.objects.filter(pk=self.rule.pk).update(**columns)
+        self.rule.refresh_from_db()
+        (run_id,) = runs.claim([self.rule], timezone.now(), Run.Cause.COMMAND)
+        result = poll(run_id)
+        assert result is not None
+        return result
+
+    def poll_fine(self, **columns: Any) -> runs.Counts:
+        """A poll that must not fail; what it counted."""
+        result = self.poll(**columns)
+        assert result.error is None
+        return result.counts
+
+    def behave(self, behaviour: Behaviour | None = None) -> None:
+        """Let the server be another from now on, by default a good one."""
+        self.server.behaviour = behaviour or Behaviour()
+
+    def replace(self, *letters: StoredLetter) -> None:
+        """From now on the server has these letters, whatever it had."""
+        self.maildrop.commit(self.maildrop.letters)
+        self.arrive(*letters)
+
+    @property
+    def delivered(self) -> list[str]:
+        """The subjects of what lies in new/, sorted."""
+        texts = [path.read_bytes() for path in (self.mailbox / "new").glob("*")]
+        return sorted(text.split(b"Subject: ")[1].split(b"\n")[0].decode() for text in texts)
+
+    @property
+    def states(self) -> dict[str, str]:
+        """State by unique-id, of what the ledger holds."""
+        return dict(Letter.objects.values_list("uid", "state"))
+
+
+@pytest.fixture
+def new_scene(make_rule: MakeRule, tmp_path: Path, settings: Settings) -> Iterator[NewScene]:
+    """Make a scene; the columns are the rule's, which is in a hurry by default."""
+    settings.UTM_MAIL_DELIVERY = f"maildir:{tmp_path}/mail/{{domain}}/{{local}}"
+    stack = ExitStack()
+
+    def make(behaviour: Behaviour | None = None, **columns: Any) -> Scene:
+        maildrop = Maildrop()
+        server = stack.enter_context(Pop3Server({"petrov": Mailbox("petrovpasswd", maildrop)}, behaviour))
+        place = {"server": "127.0.0.1", "port": server.port, "user": "petrov", "encryption": "plaintext", "timeout": 1}
+        rule = make_rule(**{**place, **columns})
+        local, _, domain = rule.recipient.partition("@")
+        return Scene(server, maildrop, rule, tmp_path / "mail" / domain / local)
+
+    with stack:
+        yield make
+
+
+@pytest.fixture
+def scene(new_scene: NewScene) -> Scene:
+    """The plainest of rules, on a server without fault."""
+    return new_scene()

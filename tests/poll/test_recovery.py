@@ -1,0 +1,122 @@
+"""What a crash leaves between the record and the delivery: finished where it waits, concluded from nowhere else."""
+
+from collections.abc import Callable
+from pathlib import Path
+
+import pytest
+from pytest_django import Settings
+
+from fetchrules.delivery.maildir import Maildir
+from fetchrules.errors import DeliveryFailed, MaildirReplaced
+from fetchrules.ledger import runs
+from fetchrules.models import FetchRule, Letter
+from tests.poll.conftest import NewScene, Scene
+
+
+class Crash(BaseException):
+    """The end of the process, as far as the code under test can tell."""
+
+
+def crash_at(name: str, scene: Scene, monkeypatch: pytest.MonkeyPatch, *, after: bool = False) -> None:
+    """Poll, and die before (or after) the Maildir does `name`."""
+    original: Callable[..., object] = getattr(Maildir, name)
+
+    def dying(self: Maildir, *args: object) -> object:
+        if after:
+            original(self, *args)
+        raise Crash
+
+    with monkeypatch.context() as dead:
+        dead.setattr(Maildir, name, dying)
+        with pytest.raises(Crash):
+            scene.poll()
+    for run in scene.rule.runs.filter(finished_at=None):
+        assert runs.abandon(run, run.deadline)
+
+
+@pytest.mark.parametrize("after", [False, True])
+def test_it_finishes_what_it_had_recorded(after: bool, scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+    scene.arrive("a", "b")
+    crash_at("commit", scene, monkeypatch, after=after)
+    assert set(scene.states.values()) == {"ready"}
+    counts = scene.poll_fine()
+    assert (counts.fetched, counts.deleted) == (0, 2)
+    assert (scene.delivered, scene.maildrop.uids) == (["a", "b"], [])
+
+
+def test_it_delivers_to_whom_it_was_for_when_the_crash_came(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+    scene.arrive("a")
+    crash_at("commit", scene, monkeypatch)
+    scene.arrive("b")
+    scene.poll_fine(recipient="sidorov@mydomain.ru")
+    assert scene.delivered == ["a"]
+    other = scene.mailbox.parent / "sidorov" / "new"
+    assert [b"Subject: b" in path.read_bytes() for path in other.iterdir()] == [True]
+
+
+def test_it_concludes_nothing_from_another_place(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch, settings: Settings, tmp_path: Path
+) -> None:
+    scene.arrive("a")
+    crash_at("commit", scene, monkeypatch)
+    scene.arrive("b")
+    settings.UTM_MAIL_DELIVERY = f"maildir:{tmp_path}/elsewhere/{{local}}"
+    assert isinstance(scene.poll().error, MaildirReplaced)
+    assert scene.states["a"] == "ready"
+    assert scene.maildrop.uids == ["a"], "it holds up no other letter"
+
+
+def test_it_follows_a_maildir_that_was_moved(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch, settings: Settings, tmp_path: Path
+) -> None:
+    scene.arrive("a")
+    crash_at("commit", scene, monkeypatch)
+    (tmp_path / "elsewhere").mkdir()
+    settings.UTM_MAIL_DELIVERY = f"maildir:{tmp_path}/elsewhere/{{local}}"
+    scene.mailbox = scene.mailbox.rename(tmp_path / "elsewhere" / "i.petrov")
+    scene.poll_fine()
+    assert (scene.delivered, scene.maildrop.uids) == (["a"], [])
+
+
+def test_it_concludes_nothing_while_the_maildir_is_away(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+    scene.arrive("a")
+    crash_at("commit", scene, monkeypatch)
+    away = scene.mailbox.rename(scene.mailbox.with_name("unmounted"))
+    assert isinstance(scene.poll().error, MaildirReplaced)
+    assert (scene.states, scene.maildrop.uids) == ({"a": "ready"}, ["a"])
+    away.rename(scene.mailbox)
+    scene.poll_fine()
+    assert (scene.delivered, scene.maildrop.uids) == (["a"], [])
+
+
+def test_it_leaves_in_hand_what_cannot_be_moved(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+    scene.arrive("a", "b")
+    move = Maildir._move
+    failed: list[str] = []
+
+    def failing(self: Maildir, names: list[str]) -> dict[str, DeliveryFailed]:
+        failed[:] = names[:1]
+        return {names[0]: DeliveryFailed("EIO"), **move(self, names[1:])} if names else {}
+
+    with monkeypatch.context() as broken:
+        broken.setattr(Maildir, "_move", failing)
+        for _ in range(2):
+            assert isinstance(scene.poll().error, DeliveryFailed)
+            assert set(Letter.objects.filter(state="ready").values_list("file_name", flat=True)) == set(failed)
+    scene.poll_fine()
+    assert (scene.delivered, scene.maildrop.uids) == (["a", "b"], [])
+
+
+@pytest.mark.parametrize("keep", [True, False])
+def test_it_deletes_nothing_while_the_maildir_is_away(keep: bool, new_scene: NewScene) -> None:
+    scene = new_scene(keep=True)
+    scene.arrive("a", "b")
+    scene.poll_fine()
+    if not keep:
+        Letter.objects.update(fate="wanted")
+    away = scene.mailbox.rename(scene.mailbox.with_name("unmounted"))
+    assert isinstance(scene.poll(keep=keep, flush=keep).error, MaildirReplaced)
+    assert scene.maildrop.uids == ["a", "b"]
+    away.rename(scene.mailbox)
+    FetchRule.objects.update(pause="")
+    assert scene.poll_fine().deleted == 2

@@ -1,0 +1,128 @@
+"""A poll of several sessions: what is delivered is deleted for good now and then, and no server is visited for ever."""
+
+from collections.abc import Callable
+
+import pytest
+
+from fetchrules.errors import RunOvertaken
+from fetchrules.ledger import letters as ledger
+from fetchrules.models import FetchRule, Letter, Run
+from tests.poll.conftest import NewScene, Scene
+from tests.servers.pop3 import Alter, Behaviour, Fault, Say, Step
+
+NAMES = [f"letter-{number}" for number in range(10)]
+
+
+@pytest.fixture(autouse=True)
+def short_sessions(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("fetchrules.poll.session.CHECKPOINT_LETTERS", 3)
+    monkeypatch.setattr("fetchrules.poll.session.DELETE_AT_ONCE", 2)
+
+
+def test_it_deletes_now_and_then_on_its_way_through_a_large_mailbox(scene: Scene) -> None:
+    scene.arrive(*NAMES)
+    counts = scene.poll_fine()
+    assert (counts.found, counts.fetched, counts.deleted, counts.skipped) == (10, 10, 10, 0)
+    assert scene.server.connections == 4
+    assert scene.maildrop.uids == []
+    assert set(Letter.objects.values_list("state", "fate")) == {("delivered", "deleted")}
+
+
+def test_it_needs_one_session_where_nothing_is_deleted(new_scene: NewScene) -> None:
+    scene = new_scene(keep=True)
+    scene.arrive(*NAMES)
+    assert scene.poll_fine().fetched == 10
+    assert scene.server.connections == 1
+
+
+def test_it_fetches_no_more_than_its_limit_in_all_sessions_together(new_scene: NewScene) -> None:
+    scene = new_scene(fetchlimit=5)
+    scene.arrive(*NAMES)
+    counts = scene.poll_fine()
+    assert (counts.found, counts.fetched, counts.left) == (10, 5, {"fetchlimit": 5})
+
+
+STUBBORN = {
+    "says no": Fault(Step.QUIT, Say(b"-ERR [SYS/TEMP] not now\r\n"), nth=0),
+    "says yes and means no": Fault(Step.QUIT, Say(b"+OK\r\n"), nth=0),
+}
+
+
+@pytest.mark.parametrize("fault", STUBBORN.values(), ids=STUBBORN)
+def test_it_does_not_visit_a_server_for_ever_that_deletes_nothing(fault: Fault, new_scene: NewScene) -> None:
+    scene = new_scene(Behaviour(faults=(fault,)))
+    scene.arrive(*NAMES)
+    for _ in range(6):
+        before = scene.server.connections
+        scene.poll_fine()
+        assert scene.server.connections - before <= len(NAMES)
+    assert scene.delivered == NAMES, "what cannot be deleted holds up nothing that is new"
+    scene.behave()
+    for _ in range(4):
+        scene.poll_fine()
+    assert (scene.delivered, scene.maildrop.uids) == (NAMES, [])
+
+
+def test_it_counts_what_arrives_while_it_is_at_work(new_scene: NewScene) -> None:
+    def busy(answer: bytes) -> bytes:
+        if len(scene.maildrop.letters) < 12:
+            scene.arrive(f"more-{len(scene.maildrop.letters)}")
+        return answer
+
+    scene = new_scene(Behaviour(faults=(Fault(Step.QUIT, Alter(busy), nth=0),)))
+    scene.arrive(*NAMES)
+    counts = scene.poll_fine()
+    assert counts.found == counts.fetched > 10
+
+
+def test_it_tries_a_refused_letter_once_in_a_poll(new_scene: NewScene) -> None:
+    scene = new_scene(Behaviour(faults=(Fault(Step.RETR, Say(b"-ERR no\r\n")),)))
+    scene.arrive(*NAMES)
+    counts = scene.poll_fine()
+    assert counts.found == counts.fetched + counts.held
+    assert set(Letter.objects.filter(state="held").values_list("tries", flat=True)) == {1}
+
+
+def test_it_ends_after_the_batch_in_hand_when_it_is_asked_to(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("fetchrules.poll.intake.BATCH_LETTERS", 2)
+    monkeypatch.setattr("fetchrules.poll.session.BATCH_LETTERS", 2)
+    scene.behave(Behaviour().without("PIPELINING"))
+    scene.arrive(*NAMES)
+    original = ledger.record_ready
+
+    def recording(*args: object, **kwargs: object) -> object:
+        Run.objects.update(stop_asked=True)
+        return original(*args, **kwargs)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(ledger, "record_ready", recording)
+    counts = scene.poll_fine()
+    assert 0 < counts.fetched < 5
+    assert len(scene.maildrop.uids) == 10 - counts.fetched, "what was delivered is deleted"
+
+
+EDITS: dict[str, Callable[[FetchRule], object]] = {
+    "edited": lambda rule: FetchRule.objects.filter(pk=rule.pk).update(revision=9),
+    "switched to keep": lambda rule: FetchRule.objects.filter(pk=rule.pk).update(revision=9, keep=True),
+    "deleted": lambda rule: FetchRule.objects.filter(pk=rule.pk).delete(),
+    "abandoned": lambda rule: Run.objects.filter(rule=rule).update(state="abandoned", finished_at=rule.created_at),
+}
+
+
+@pytest.mark.parametrize("record", ["record_ready", "record_deleting"])
+@pytest.mark.parametrize("edit", EDITS.values(), ids=EDITS)
+def test_it_deletes_nothing_once_the_rule_is_another(
+    edit: Callable[[FetchRule], object], record: str, scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scene.arrive("a", "b", "c")
+    original = getattr(ledger, record)
+
+    def recording(*args: object, **kwargs: object) -> object:
+        edit(scene.rule)
+        return original(*args, **kwargs)
+
+    monkeypatch.setattr(ledger, record, recording)
+    assert isinstance(scene.poll().error, RunOvertaken)
+    assert scene.maildrop.uids == ["a", "b", "c"]
+    assert scene.delivered == ([] if record == "record_ready" else ["a", "b", "c"])
+    waiting = scene.mailbox / "tmp" / "utm-mail"
+    assert [path.name for path in waiting.iterdir()] == ["marker"]

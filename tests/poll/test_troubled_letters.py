@@ -1,0 +1,215 @@
+"""A letter that cannot be fetched or delivered is in nobody's way: it comes last, it is held, it is shown with its reason."""
+
+import errno
+import os
+from collections.abc import Callable
+from datetime import timedelta
+
+import pytest
+from django.utils import timezone
+
+from fetchrules.delivery.draft import StagedFile
+from fetchrules.errors import ConnectionLost, DeliveryFailed, DiskFull, RemoteProtocolError, TimedOut
+from fetchrules.ledger import letters
+from fetchrules.models import Letter
+from fetchrules.policy import HELD_PAUSE, MAX_TRIES
+from tests.poll.conftest import NewScene, Scene, letter
+from tests.servers.loopback import Hangup
+from tests.servers.pop3 import Alter, Behaviour, Fault, Say, Step
+
+NAMES = ("a", "b", "poison", "c", "d")
+
+
+def at_poison(answer: Callable[[bytes], bytes]) -> Behaviour:
+    """A server that answers a RETR of the letter `poison` with something else."""
+
+    def change(octets: bytes) -> bytes:
+        return answer(octets) if b"Subject: poison" in octets else octets
+
+    return Behaviour(faults=(Fault(Step.RETR, Alter(change), nth=0),))
+
+
+def hangs_up(_octets: bytes) -> bytes:
+    raise Hangup
+
+
+def later(days: float) -> None:
+    """Let `days` pass for the letters that are held."""
+    for row in Letter.objects.exclude(tried_at=None):
+        assert row.tried_at is not None
+        Letter.objects.filter(id=row.id).update(tried_at=row.tried_at - timedelta(days=days))
+
+
+POISONS = {
+    "the server hangs up": (at_poison(hangs_up), ConnectionLost),
+    "the server talks nonsense": (at_poison(lambda _: b"what?\r\n"), RemoteProtocolError),
+    "hangs up, no pipelining": (at_poison(hangs_up).without("PIPELINING"), ConnectionLost),
+    "falls silent in its middle": (at_poison(lambda octets: octets[:60]).without("PIPELINING"), TimedOut),
+}
+
+
+@pytest.mark.parametrize(("behaviour", "error"), POISONS.values(), ids=POISONS)
+def test_it_gets_past_a_letter_that_breaks_the_session(
+    behaviour: Behaviour, error: type[Exception], new_scene: NewScene
+) -> None:
+    scene = new_scene(behaviour)
+    scene.arrive(*NAMES)
+    assert isinstance(scene.poll().error, error)
+    assert scene.delivered == ["a", "b"]
+    scene.poll()
+    assert scene.delivered == ["a", "b", "c", "d"]
+    scene.poll()
+    assert scene.maildrop.uids == ["poison"], "what was delivered is deleted, whatever the poison does"
+
+
+def test_it_leaves_a_letter_alone_for_a_day_after_five_tries(new_scene: NewScene) -> None:
+    scene = new_scene(at_poison(hangs_up))
+    scene.arrive("poison")
+    for _ in range(MAX_TRIES):
+        assert isinstance(scene.poll().error, ConnectionLost)
+    scene.arrive("new")
+    counts = scene.poll_fine()
+    assert (counts.fetched, counts.left) == (1, {"held": 1})
+    row = Letter.objects.get(uid="poison")
+    assert (row.state, row.tries, row.reason) == ("held", MAX_TRIES, "connection_lost")
+    scene.behave()
+    later(HELD_PAUSE / timedelta(days=1))
+    assert scene.poll_fine().fetched == 1
+    assert scene.delivered == ["new", "poison"]
+
+
+def test_it_tries_a_held_letter_again_when_asked_and_passes_it_over_when_told(new_scene: NewScene) -> None:
+    scene = new_scene(Behaviour(faults=(Fault(Step.RETR, Say(b"-ERR no\r\n"), nth=0),)), keep=True)
+    scene.arrive("a", "b")
+    for _ in range(MAX_TRIES):
+        assert scene.poll_fine().held == 2
+    assert scene.poll_fine().left == {"held": 2}
+    letters.retry_held(Letter.objects.filter(uid="a"))
+    letters.pass_over(Letter.objects.filter(uid="b"))
+    scene.behave()
+    counts = scene.poll_fine()
+    assert (counts.fetched, counts.left) == (1, {"passed": 1})
+    assert scene.delivered == ["a"]
+
+
+def test_it_holds_a_letter_that_has_no_room_and_fetches_the_others(scene: Scene) -> None:
+    lie = Alter(lambda answer: answer.replace(b"2 %d" % len(letter("b").data), b"2 9999999999999999999"))
+    scene.behave(Behaviour(faults=(Fault(Step.LIST, lie),)))
+    scene.arrive("a", "b", "c")
+    counts = scene.poll_fine()
+    assert (counts.fetched, counts.held) == (2, 1)
+    assert scene.delivered == ["a", "c"]
+    assert Letter.objects.get(uid="b").reason == "disk_full"
+    scene.behave()
+    assert scene.poll_fine().fetched == 1
+
+
+def fails_for(name: bytes, monkeypatch: pytest.MonkeyPatch, number: int = errno.EDQUOT) -> None:
+    """Writing the letter `name` fails: the user's quota has no room for one so large."""
+    write = StagedFile.write
+
+    def writing(draft: StagedFile, data: bytes) -> None:
+        if b"Subject: " + name in data:
+            raise DiskFull(os.strerror(number))
+        write(draft, data)
+
+    monkeypatch.setattr(StagedFile, "write", writing)
+
+
+def test_it_delivers_the_others_when_one_letter_cannot_be_written(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scene.arrive(*NAMES)
+    with monkeypatch.context() as broken:
+        fails_for(b"poison", broken)
+        assert isinstance(scene.poll().error, DiskFull)
+        assert scene.delivered == ["a", "b"]
+        scene.poll()
+        assert scene.delivered == ["a", "b", "c", "d"]
+    assert scene.poll_fine().fetched == 1
+    assert scene.maildrop.uids == []
+
+
+def test_it_blames_no_letter_for_a_disk_that_is_full(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+    scene.arrive(*NAMES)
+
+    def full(*_: object) -> None:
+        raise DiskFull("no room at all")
+
+    scene.poll_fine()
+    scene.arrive("e")
+    with monkeypatch.context() as broken:
+        fails_for(b"e", broken)
+        broken.setattr("fetchrules.delivery.staging.Staging.check_room", full)
+        assert isinstance(scene.poll().error, DiskFull)
+    assert not Letter.objects.filter(state="held").exists()
+
+
+def test_it_keeps_the_reserve_while_a_letter_without_end_comes_in(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    looked: list[int] = []
+
+    def full(_self: object, octets: int) -> None:
+        looked.append(octets)
+        if len(looked) > 3:
+            raise DiskFull("no room any more")
+
+    monkeypatch.setattr("fetchrules.delivery.staging.Staging.check_room", full)
+    monkeypatch.setattr("fetchrules.poll.intake.BATCH_OCTETS", 10_000)
+    scene.arrive(letter("long", size=5_000_000))
+    assert isinstance(scene.poll().error, DiskFull)
+    assert scene.delivered == []
+    assert len(looked) < 10
+
+
+def test_it_leaves_nothing_behind_when_a_batch_cannot_be_made_durable(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scene.arrive("a", "b")
+
+    def failing(*_: object) -> None:
+        raise DeliveryFailed("fsync")
+
+    with monkeypatch.context() as broken:
+        broken.setattr("fetchrules.delivery.staging.Staging._sync_file", failing)
+        assert isinstance(scene.poll().error, DeliveryFailed)
+    assert [path.name for path in (scene.mailbox / "tmp" / "utm-mail").iterdir()] == ["marker"]
+    assert scene.poll_fine().fetched == 2
+
+
+def test_it_says_which_letters_are_between_two_worlds_for_too_long(scene: Scene) -> None:
+    scene.arrive("a", "b")
+    scene.poll_fine()
+    now = timezone.now()
+    Letter.objects.filter(uid="a").update(state="ready")
+    assert list(letters.stuck(now)) == []
+    assert [row.uid for row in letters.stuck(now + letters.STUCK_AFTER)] == ["a"]
+
+
+COUNTED: dict[str, Callable[[Scene], None]] = {
+    "new ones": lambda scene: scene.arrive(*(f"{len(scene.maildrop.letters)}-{number}" for number in range(3))),
+    "some refused": lambda scene: scene.behave(Behaviour(faults=(Fault(Step.RETR, Say(b"-ERR\r\n"), nth=2),))),
+    "none": lambda scene: scene.arrive(),
+}
+
+
+@pytest.mark.parametrize("more", COUNTED.values(), ids=COUNTED)
+@pytest.mark.parametrize(
+    "columns",
+    [{}, {"keep": True}, {"keep": True, "flush": True}, {"fetchlimit": 2}, {"limit": 300}, {"fetchall": True}],
+    ids=str,
+)
+def test_it_accounts_for_every_letter_that_it_found(
+    more: Callable[[Scene], None], columns: dict[str, object], new_scene: NewScene
+) -> None:
+    scene = new_scene(**columns)
+    scene.arrive("d", "e", letter("f", size=1000), "g")
+    for _ in range(3):
+        more(scene)
+        there = len(scene.maildrop.letters)
+        counts = scene.poll_fine()
+        scene.behave()
+        assert counts.found == there
+        flushed = counts.deleted if columns.get("flush") else 0
+        assert counts.found == counts.fetched + counts.held + counts.skipped + flushed, counts
