@@ -61,6 +61,11 @@ def claim(rules: Iterable[FetchRule], now: datetime, cause: Run.Cause) -> list[i
     return _claim(rules, now, cause)
 
 
+def waiting(rule: FetchRule) -> list[int]:
+    """The rule's runs that were claimed and nobody has begun: they are anybody's to `start`."""
+    return list(Run.objects.filter(rule=rule, state=Run.State.QUEUED).values_list("id", flat=True))
+
+
 def start(run_id: int, now: datetime) -> Run | None:
     """Begin a claimed run; None when it was begun, abandoned or deleted before: a queue may deliver a message twice."""
     begun = Run.objects.filter(id=run_id, state=Run.State.QUEUED).update(

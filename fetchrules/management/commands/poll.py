@@ -42,6 +42,7 @@ class Command(BaseCommand):
         """Poll, print a line for each rule as it ends, exit."""
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, lambda *_: STOPPING.set())
+        runs.abandon_overdue(timezone.now())  # where this command is all that runs, nobody else does it
         rules = _rules(options["ids"], due=not options["all"])
         failed = False
         for row in _each(rules, _planned if options["dry_run"] else _polled):
@@ -64,7 +65,8 @@ def _rules(ids: Sequence[int], *, due: bool) -> list[FetchRule]:
 
 
 def _polled(rule: FetchRule) -> Row:
-    results = [poll(run_id) for run_id in runs.claim([rule], timezone.now(), Run.Cause.COMMAND)]
+    claimed = runs.claim([rule], timezone.now(), Run.Cause.COMMAND) or runs.waiting(rule)
+    results = [poll(run_id) for run_id in claimed]
     busy = Result(runs.Counts(), 0.0, MailboxBusy("another poll of this mailbox is running"))
     return _row(rule, results[0] if results and results[0] else busy)
 
