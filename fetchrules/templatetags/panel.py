@@ -1,5 +1,6 @@
 """What the panel's templates need beside Django's own tags: icons, tabs, moments and amounts in words."""
 
+import re
 from dataclasses import dataclass
 from datetime import datetime
 
@@ -9,7 +10,7 @@ from django.http import HttpRequest
 from django.templatetags.static import static
 from django.urls import reverse
 from django.utils import timezone
-from django.utils.html import format_html
+from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy as _
 
@@ -29,6 +30,12 @@ register.filter("duration", amounts.duration)
 def ago(moment: datetime) -> str:
     """How long ago, seen from now."""
     return times.ago(moment, timezone.now())
+
+
+@register.filter
+def breakable(address: str) -> SafeString:
+    """`address` with places where a line may end: behind the at sign and the dots, before a letter is cut off."""
+    return format_html_join("", "{}<wbr>", ((piece,) for piece in re.findall(r"[^@.]*[@.]?", address)))
 
 
 @register.simple_tag

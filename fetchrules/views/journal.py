@@ -20,6 +20,7 @@ from fetchrules.views.period import Period
 from fetchrules.views.progress import Progress
 from fetchrules.wording import failures, runs, states
 from fetchrules.wording.failures import Failure
+from fetchrules.wording.names import source_name
 from fetchrules.wording.states import RUN_SIGNS, Saying, Sign
 
 PAGE = 50
@@ -46,7 +47,7 @@ class Entry:
         return cls(
             run=run,
             sign=RUN_SIGNS[Run.State(run.state)],
-            source=run.source.user if "@" in run.source.user else f"{run.source.user}@{run.source.host}",
+            source=source_name(run.source.user, run.source.host),
             cause=str(runs.CAUSES[run.cause]),
             took=took,
             result=states.result(run.fetched, run.octets, run.deleted, run.found, run.left),

@@ -13,6 +13,7 @@ from fetchrules.ruletext.spec import MASK
 from fetchrules.views.progress import Progress
 from fetchrules.wording import amounts, failures, states
 from fetchrules.wording.failures import Failure
+from fetchrules.wording.names import source_name
 from fetchrules.wording.states import RULE_SIGNS, RuleState, Saying, Sign
 
 HOURS = 24
@@ -86,7 +87,7 @@ def _row(rule: FetchRule, run: Run | None, hours: dict[int, HourlyStat], usual: 
     return Row(
         rule=rule,
         sign=RULE_SIGNS[state],
-        source=rule.user if "@" in rule.user else f"{rule.user}@{rule.server}",
+        source=source_name(rule.user, rule.server),
         connection=" · ".join(_connection(rule)),
         chips=chips_of(rule),
         result=_result(rule),

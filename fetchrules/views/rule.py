@@ -22,6 +22,7 @@ from fetchrules.views.listing import with_state
 from fetchrules.views.preview import preview_of
 from fetchrules.views.rows import rows_of
 from fetchrules.views.trial import try_rule
+from fetchrules.wording.names import source_name
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
@@ -80,7 +81,7 @@ def _page(request: HttpRequest, form: RuleForm, rule: FetchRule | None) -> HttpR
         "trial": trial,
         "preview": preview_of(form.masked_draft() if form.is_bound else form.rule, _usual_interval()),
         "row": _row(rule),
-        "title": _("Rule: %(rule)s") % {"rule": f"{rule.user}@{rule.server}"} if rule else _("New rule"),
+        "title": _("Rule: %(rule)s") % {"rule": source_name(rule.user, rule.server)} if rule else _("New rule"),
     }
     return render(request, "fetchrules/rule.html", context)
 

@@ -15,6 +15,7 @@ from fetchrules.views.charts import Bar, Chart, chart
 from fetchrules.views.figures import COUNTERS, Spread, Sums
 from fetchrules.views.period import Period
 from fetchrules.wording import amounts, failures, times
+from fetchrules.wording.names import source_name
 
 GROUPS = {"server": ("server",), "rule": ("id", "user", "server")}
 _TOP = 20
@@ -111,6 +112,6 @@ def _label(start: datetime, period: Period) -> str:
 def _name(key: tuple[object, ...]) -> str:
     match key:
         case (_id, user, server):
-            return str(user) if "@" in str(user) else f"{user}@{server}"
+            return source_name(str(user), str(server))
         case _:
             return str(key[0])

@@ -45,6 +45,7 @@ _TEXTS: dict[Code, str] = {
     Code.FINGERPRINT_MD5: gettext_noop(
         "this is an MD5 fingerprint; expected the certificate's SHA-256: 64 hexadecimal digits"
     ),
+    Code.TOO_MANY_OPTIONS: gettext_noop("too many options"),
     Code.TOO_MANY_FOLDERS: gettext_noop("too many folders: at most %(maximum)s"),
     Code.SOURCE_TAKEN: gettext_noop(
         "the rule in line %(other)s collects from the same remote mailbox; two rules may share one only if both say “keep”"

@@ -1,0 +1,250 @@
+"""Django's admin, for those who live there: rules through the rule book, everything that happened to be looked at only."""
+
+from typing import Any, ClassVar
+
+from django.contrib import admin, messages
+from django.db.models import Model, QuerySet
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect
+from django.utils import timezone
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy, ngettext
+
+from fetchrules import tasks
+from fetchrules.forms.admin import RuleAdminForm
+from fetchrules.ledger import runs
+from fetchrules.models import (
+    AuditEntry,
+    FetchRule,
+    Heartbeat,
+    HourlyStat,
+    Incident,
+    Letter,
+    LocalMarker,
+    Revision,
+    Run,
+    ServiceSettings,
+    SourceMailbox,
+)
+from fetchrules.rulebook.edits import SourceTaken, delete_rules, set_rule, switch_rules
+
+admin.site.site_header = gettext_lazy("Mail collection from remote servers")
+admin.site.site_title = gettext_lazy("Mail collection")
+
+
+class LookedAtOnly(admin.ModelAdmin):  # type: ignore[type-arg]  # generic in the stubs only
+    """What the program writes: nobody adds, changes or deletes it by hand."""
+
+    def has_add_permission(self, request: HttpRequest) -> bool:  # noqa: ARG002 -- Django's signature
+        """Never."""
+        return False
+
+    def has_change_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:  # noqa: ARG002
+        """Never."""
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:  # noqa: ARG002
+        """Never."""
+        return False
+
+
+@admin.register(FetchRule)
+class FetchRuleAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
+    """Rules: changed through the rule book, so that their lines follow and they are polled at once."""
+
+    form = RuleAdminForm
+    list_display = (
+        "__str__",
+        "protocol",
+        "encryption",
+        "enabled",
+        "pause",
+        "last_error",
+        "last_polled_at",
+        "next_poll_at",
+    )
+    list_filter = ("enabled", "pause", "last_error", "protocol", "encryption", "tls_seen")
+    search_fields = ("server", "user", "recipient")
+    list_select_related = ("source",)
+    actions = ("poll_now", "switch_on", "switch_off")
+    fieldsets = (
+        (
+            gettext_lazy("Remote server"),
+            {"fields": (("server", "protocol"), ("encryption", "port"), ("sslcertck", "sslfingerprint"))},
+        ),
+        (gettext_lazy("Account"), {"fields": ("user", "new_password")}),
+        (gettext_lazy("Delivery"), {"fields": ("recipient", "owner")}),
+        (
+            gettext_lazy("Treatment of letters"),
+            {"fields": (("keep", "flush", "fetchall"), "keepdays", "uidl", "folders")},
+        ),
+        (gettext_lazy("Schedule"), {"fields": ("enabled", "interval", "timeout", "limit", "fetchlimit")}),
+    )
+
+    def changeform_view(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+        """As usual; what only the rule book can refuse is said instead of saved."""
+        try:
+            return super().changeform_view(request, *args, **kwargs)
+        except SourceTaken:
+            message = _(
+                "Not saved: another rule reads the same remote mailbox, and one of the two takes its mail away."
+            )
+            self.message_user(request, message, messages.ERROR)
+            return redirect(request.get_full_path())
+
+    def save_model(self, request: HttpRequest, obj: FetchRule, form: Any, change: Any) -> None:
+        """Through the rule book; `obj` itself, already changed by the form, is only told its number."""
+        row = FetchRule.objects.get(pk=obj.pk) if change else None
+        saved = set_rule(row, form.wanted(), obj.owner)
+        FetchRule.objects.filter(pk=saved.pk).update(owner=obj.owner)
+        obj.pk = saved.pk
+        AuditEntry.objects.create(
+            who=request.user.get_username(), what="rule_changed" if change else "rule_added", about=str(saved)[:400]
+        )
+
+    def delete_model(self, request: HttpRequest, obj: FetchRule) -> None:
+        """With its line."""
+        self._delete(request, [obj])
+
+    def delete_queryset(self, request: HttpRequest, queryset: QuerySet[FetchRule]) -> None:
+        """With their lines."""
+        self._delete(request, list(queryset))
+
+    @admin.action(description=gettext_lazy("Poll now"), permissions=["change"])
+    def poll_now(self, request: HttpRequest, queryset: QuerySet[FetchRule]) -> None:
+        """Make them due."""
+        asked = runs.ask_for_poll(queryset, timezone.now())
+        tasks.wake()
+        words = ngettext("%(count)s rule is being polled.", "%(count)s rules are being polled.", asked)
+        self.message_user(request, words % {"count": asked})
+
+    @admin.action(description=gettext_lazy("Switch on"), permissions=["change"])
+    def switch_on(self, request: HttpRequest, queryset: QuerySet[FetchRule]) -> None:
+        """Switch them on."""
+        try:
+            switch_rules(queryset, on=True)
+        except SourceTaken:
+            message = _("Nothing was switched on: another rule reads the same remote mailbox and takes its mail away.")
+            self.message_user(request, message, messages.ERROR)
+
+    @admin.action(description=gettext_lazy("Switch off"), permissions=["change"])
+    def switch_off(self, request: HttpRequest, queryset: QuerySet[FetchRule]) -> None:  # noqa: ARG002
+        """Switch them off."""
+        switch_rules(queryset, on=False)
+
+    def _delete(self, request: HttpRequest, rules: list[FetchRule]) -> None:
+        for rule in rules:
+            AuditEntry.objects.create(who=request.user.get_username(), what="rule_deleted", about=str(rule)[:400])
+        delete_rules(rules)
+
+
+@admin.register(Run)
+class RunAdmin(LookedAtOnly):
+    """The journal."""
+
+    list_display = (
+        "claimed_at",
+        "source",
+        "recipient",
+        "cause",
+        "state",
+        "found",
+        "fetched",
+        "deleted",
+        "octets",
+        "error",
+    )
+    list_filter = ("state", "cause", "error")
+    search_fields = ("source__user", "source__host", "recipient")
+    list_select_related = ("source",)
+    date_hierarchy = "claimed_at"
+    exclude = ("token",)
+
+
+@admin.register(Letter)
+class LetterAdmin(LookedAtOnly):
+    """The ledger."""
+
+    list_display = ("__str__", "sender", "source", "state", "fate", "size", "delivered_at")
+    list_filter = ("state", "fate", "maybe_twice")
+    search_fields = ("subject", "sender", "uid", "message_id", "source__user", "source__host")
+    list_select_related = ("source",)
+    show_full_result_count = False
+
+
+@admin.register(SourceMailbox)
+class SourceMailboxAdmin(LookedAtOnly):
+    """Whose letters the ledger knows."""
+
+    list_display = ("__str__", "protocol", "port", "folder", "listed_at")
+    list_filter = ("protocol",)
+    search_fields = ("host", "user")
+
+
+@admin.register(HourlyStat)
+class HourlyStatAdmin(LookedAtOnly):
+    """The counters."""
+
+    list_display = ("hour", "rule", "runs", "failed", "fetched", "deleted", "octets", "milliseconds")
+    list_select_related = ("rule",)
+    date_hierarchy = "hour"
+
+
+@admin.register(Revision)
+class RevisionAdmin(LookedAtOnly):
+    """The history of the text; the sealed passwords beside it stay out of sight."""
+
+    list_display = ("created_at", "author", "version", "added", "changed", "removed", "note")
+    exclude = ("passwords",)
+
+
+@admin.register(AuditEntry)
+class AuditEntryAdmin(LookedAtOnly):
+    """Who changed what."""
+
+    list_display = ("at", "who", "what", "about")
+    list_filter = ("what",)
+    search_fields = ("who", "about")
+    date_hierarchy = "at"
+
+
+@admin.register(Incident)
+class IncidentAdmin(LookedAtOnly):
+    """What somebody was told of."""
+
+    list_display = ("__str__",)
+
+
+@admin.register(Heartbeat)
+class HeartbeatAdmin(LookedAtOnly):
+    """Who is alive."""
+
+    list_display = ("part", "host", "started_at", "seen_at")
+
+
+@admin.register(LocalMarker)
+class LocalMarkerAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
+    """The Maildirs that are known. Deleting one lets the next delivery accept whatever stands in its place."""
+
+    list_display = ("path", "created_at")
+    search_fields = ("path",)
+    readonly_fields: ClassVar[Any] = ("path", "marker", "created_at")
+
+    def has_add_permission(self, request: HttpRequest) -> bool:  # noqa: ARG002 -- Django's signature
+        """Made by the first delivery only."""
+        return False
+
+
+@admin.register(ServiceSettings)
+class ServiceSettingsAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
+    """The one row; what belongs to the text and the switch is changed elsewhere."""
+
+    exclude = ("text_start", "text_tail", "text_version", "running", "stopped_by", "stopped_at")
+
+    def has_add_permission(self, request: HttpRequest) -> bool:  # noqa: ARG002 -- Django's signature
+        """There is one."""
+        return False
+
+    def has_delete_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:  # noqa: ARG002
+        """There is one."""
+        return False

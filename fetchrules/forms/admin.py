@@ -1,0 +1,78 @@
+"""The form of a rule in Django's admin: its columns one by one, the password only ever written."""
+
+from typing import Any, ClassVar
+
+from django import forms
+from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
+
+from fetchrules.models import FetchRule
+from fetchrules.ruletext.spec import MASK, MAX_LENGTHS, Rule
+from fetchrules.ruletext.trust import keeps_password
+from fetchrules.ruletext.validate import problems_of
+from fetchrules.wording.ruletext import explain
+
+_COLUMNS = (
+    *("server", "protocol", "encryption", "port", "sslcertck", "sslfingerprint", "user", "recipient"),
+    *(
+        "keep",
+        "flush",
+        "fetchall",
+        "keepdays",
+        "interval",
+        "limit",
+        "fetchlimit",
+        "timeout",
+        "uidl",
+        "folders",
+        "enabled",
+    ),
+)
+
+
+class RuleAdminForm(forms.ModelForm):  # type: ignore[type-arg]  # generic in the stubs only
+    """Checked as a rule line is; saved through the rule book, so that the text follows."""
+
+    new_password = forms.CharField(
+        label=_("Password"),
+        required=False,
+        strip=False,
+        max_length=MAX_LENGTHS["password"],
+        widget=forms.PasswordInput(attrs={"autocomplete": "new-password"}),
+        help_text=_("Empty: the stored one stays. It is never shown"),
+    )
+
+    class Meta:
+        model = FetchRule
+        fields = (*_COLUMNS, "owner")
+        widgets: ClassVar = {"folders": forms.Textarea(attrs={"rows": 2})}
+
+    def __init__(self, *args: Any, **kwargs: Any) -> None:
+        super().__init__(*args, **kwargs)
+        self.before: Rule | None = self.instance.as_rule(MASK) if self.instance.pk else None
+
+    def clean_folders(self) -> list[str]:
+        """A list of names."""
+        folders = self.cleaned_data["folders"] or []
+        if not isinstance(folders, list) or not all(isinstance(name, str) for name in folders):
+            raise forms.ValidationError(gettext('Expected a list of names, such as ["INBOX"].'))
+        return folders
+
+    def clean(self) -> dict[str, Any]:
+        """By the same checks as everywhere."""
+        data = super().clean() or self.cleaned_data
+        if self.errors:
+            return data
+        wanted = self.wanted()
+        for problem in problems_of(wanted):
+            if problem.is_error and problem.field != "password":
+                self.add_error(problem.field if problem.field in self.fields else None, explain(problem))
+        if wanted.password == MASK and (self.before is None or not keeps_password(self.before, wanted)):
+            self.add_error("new_password", gettext("Enter the password."))
+        return data
+
+    def wanted(self) -> Rule:
+        """The rule that the fields say, with MASK for a password that stays."""
+        data = self.cleaned_data
+        row = FetchRule(**{name: data[name] for name in _COLUMNS})
+        return row.as_rule(data.get("new_password") or MASK)

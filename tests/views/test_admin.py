@@ -1,0 +1,107 @@
+"""Django's admin: rules by the rule book, the rest to be looked at, passwords in and never out."""
+
+import pytest
+from django.apps import apps
+from django.contrib import admin as django_admin
+from django.test import Client
+from django.urls import reverse
+
+from fetchrules.models import FetchRule
+from fetchrules.rulebook.rows import password_of
+from tests.conftest import MakeRule
+
+MODELS = sorted(model._meta.model_name or "" for model in apps.get_app_config("fetchrules").get_models())
+CHANGEABLE = {"fetchrule", "servicesettings", "localmarker"}
+FILLED = {
+    "server": "mailserver.ru",
+    "protocol": "pop3",
+    "encryption": "ssl",
+    "sslcertck": "on",
+    "user": "petrov",
+    "new_password": "petrovpasswd",
+    "recipient": "i.petrov@mydomain.ru",
+    "folders": "[]",
+    "enabled": "on",
+}
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_it_shows_every_model(model: str, admin: Client, rule: FetchRule) -> None:
+    assert admin.get(reverse(f"admin:fetchrules_{model}_changelist")).status_code == 200
+
+
+@pytest.mark.parametrize("model", sorted(set(MODELS) - CHANGEABLE))
+def test_it_lets_nobody_write_what_happened(model: str, admin: Client) -> None:
+    assert admin.get(reverse(f"admin:fetchrules_{model}_add")).status_code == 403
+
+
+def test_it_saves_through_the_rule_book(admin: Client) -> None:
+    admin.post(reverse("admin:fetchrules_fetchrule_add"), FILLED)
+    rule = FetchRule.objects.get()
+    assert rule.line == "mailserver.ru:pop3 petrov ******** i.petrov@mydomain.ru ssl"
+    assert password_of(rule) == "petrovpasswd"
+    admin.post(
+        reverse("admin:fetchrules_fetchrule_change", args=[rule.id]), {**FILLED, "new_password": "", "keep": "on"}
+    )
+    rule.refresh_from_db()
+    assert (rule.keep, rule.line.split()[-2:], password_of(rule)) == (True, ["ssl", "keep"], "petrovpasswd")
+
+
+@pytest.mark.parametrize(
+    ("changes", "complaint"),
+    [
+        ({"recipient": "nobody"}, "expected a local mailbox"),
+        ({"new_password": ""}, "Enter the password."),
+        ({"folders": '["Orders"]'}, "has no option"),
+        ({"folders": '{"a": 1}'}, "Expected a list of names"),
+    ],
+)
+def test_it_checks_as_everywhere(changes: dict[str, str], complaint: str, admin: Client) -> None:
+    page = admin.post(reverse("admin:fetchrules_fetchrule_add"), {**FILLED, **changes}).content.decode()
+    assert complaint in page
+    assert not FetchRule.objects.exists()
+
+
+def test_it_asks_for_the_password_when_it_would_go_elsewhere(admin: Client, make_rule: MakeRule) -> None:
+    rule = make_rule(user="petrov", encryption="ssl")
+    changed = {**FILLED, "new_password": "", "server": "evil.example"}
+    assert (
+        "Enter the password."
+        in admin.post(reverse("admin:fetchrules_fetchrule_change", args=[rule.id]), changed).content.decode()
+    )
+
+
+def test_it_says_when_the_mailbox_is_taken(admin: Client, make_rule: MakeRule) -> None:
+    make_rule(user="petrov")
+    page = admin.post(reverse("admin:fetchrules_fetchrule_add"), FILLED, follow=True).content.decode()
+    assert "another rule reads the same remote mailbox" in page
+    assert FetchRule.objects.count() == 1
+
+
+def test_it_never_shows_a_password(admin: Client, make_rule: MakeRule) -> None:
+    rule = make_rule(password="secret-of-petrov")
+    page = admin.get(reverse("admin:fetchrules_fetchrule_change", args=[rule.id])).content.decode()
+    assert "secret-of-petrov" not in page
+    assert rule.password not in page
+
+
+def test_it_deletes_with_the_line(admin: Client, make_rule: MakeRule) -> None:
+    one, other = make_rule(before="# one\n"), make_rule(before="# other\n")
+    admin.post(reverse("admin:fetchrules_fetchrule_delete", args=[one.id]), {"post": "yes"})
+    other.refresh_from_db()
+    assert other.before == "# one\n# other\n"
+
+
+@pytest.mark.parametrize(("action", "enabled"), [("switch_off", False), ("switch_on", True), ("poll_now", True)])
+def test_it_knows_the_actions_of_the_list(action: str, enabled: bool, admin: Client, make_rule: MakeRule) -> None:
+    rule = make_rule(enabled=action != "switch_on")
+    admin.post(reverse("admin:fetchrules_fetchrule_changelist"), {"action": action, "_selected_action": [rule.id]})
+    rule.refresh_from_db()
+    assert rule.enabled is enabled
+
+
+def test_it_registers_every_model() -> None:
+    registered = {
+        model._meta.model_name for model in django_admin.site._registry if model._meta.app_label == "fetchrules"
+    }
+    assert registered == set(MODELS)
