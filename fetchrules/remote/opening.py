@@ -1,11 +1,21 @@
 """Opening a remote mailbox, whichever protocol it speaks."""
 
+from typing import assert_never
+
 from fetchrules.remote.account import Account
+from fetchrules.remote.imap.session import open_imap
 from fetchrules.remote.mailbox import RemoteMailbox
 from fetchrules.remote.pop3.session import open_pop3
 from fetchrules.remote.transcript import Trace
+from fetchrules.ruletext.spec import Protocol
 
 
 def open_mailbox(account: Account, trace: Trace) -> RemoteMailbox:
     """A session, connected and logged in. Raises FetchError; then nothing is left open."""
-    return open_pop3(account, trace=trace)
+    match account.protocol:
+        case Protocol.POP3:
+            return open_pop3(account, trace=trace)
+        case Protocol.IMAP:
+            return open_imap(account, trace=trace)
+        case _ as unreachable:
+            assert_never(unreachable)

@@ -1,0 +1,199 @@
+"""imaplib on our stream, its dangers fenced: every wait has a deadline, every line, literal and answer a limit.
+
+imaplib reads what the server announces into memory, line and literal, and raises whatever comes to its mind. It documents `open`,
+`read`, `readline`, `send` and `shutdown` as the methods to override, and that is all we touch; its words are translated
+in `run`.
+"""
+
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from imaplib import IMAP4
+from typing import Any
+
+from fetchrules.errors import ConnectionLost, FetchError, LocalProtocolError, RemoteProtocolError, ServerRefused
+from fetchrules.remote.imap.refusals import refusal
+from fetchrules.remote.imap.syntax import quoted
+from fetchrules.remote.net import Stream
+from fetchrules.remote.transcript import Speaker, Trace
+
+ANSWER_MAX = 1024 * 1024
+"""Octets in the answer to a command that is not expected to say much."""
+
+_LINE_MAX = 256 * 1024
+_DIGITS_MAX = 18
+_LITERAL = re.compile(rb"\{([0-9]+)\+?\}\r\n\Z")
+_WORTH_SHOWING = re.compile(
+    rb"\* (?:OK|NO|BAD|BYE|PREAUTH|CAPABILITY)\b|[A-Z]{1,8}[0-9]+ (?:OK|NO|BAD)\b|\* [0-9]+ EXISTS|\+"
+)
+MASKED = "********"
+
+
+@dataclass(frozen=True, slots=True)
+class Answer:
+    """How the server answered a command. `data` is imaplib's; `words` what stands in the last line."""
+
+    ok: bool
+    data: list[Any]
+    words: str
+
+
+class FencedImap(IMAP4):
+    """An IMAP connection. Its construction waits for the greeting and asks for the capabilities. Raises FetchError."""
+
+    def __init__(self, stream: Stream, secrets: Sequence[str], trace: Trace | None) -> None:
+        self._stream = stream
+        self._secrets = [secret for secret in secrets if secret]
+        self._trace = trace
+        self._unread = b""
+        self._position = 0
+        self._allowance = ANSWER_MAX
+        self.closed = False
+        try:
+            super().__init__()
+        except IMAP4.error as error:
+            raise self._translated(error, ServerRefused) from error
+        if self.state != "NONAUTH":
+            # Nobody has logged in; and before TLS, such a greeting is how an attacker keeps us from starting it.
+            raise RemoteProtocolError("the server greets with PREAUTH")
+        self.is_readonly = True  # means: do not raise when the mailbox turns out to be; its NO to a STORE will do
+
+    def run(self, command: Callable[[], tuple[str, list[Any]]], octets: int = ANSWER_MAX) -> Answer:
+        """Let imaplib run one command whose answer has at most so many octets. NO is an answer, BAD and BYE raise."""
+        if self.closed:
+            raise LocalProtocolError("the session is over")
+        self._allowance = octets
+        try:
+            status, data = command()
+        except IMAP4.error as error:
+            self.shutdown()
+            raise self._translated(error, ConnectionLost) from error
+        except FetchError:
+            self.shutdown()
+            raise
+        self._stream.reply_ended()
+        last = data[-1] if data else None
+        words = self.masked(last.decode("utf-8", "replace")) if isinstance(last, bytes) else ""
+        return Answer(status == "OK", data, words)
+
+    def announced(self) -> frozenset[str]:
+        """The capabilities that the server told since it was asked, unasked; empty if it did not."""
+        _, data = self.response("CAPABILITY")
+        last = data[-1] if data else None
+        return frozenset(last.decode("ascii", "replace").upper().split()) if isinstance(last, bytes) else frozenset()
+
+    def ask_capabilities(self) -> frozenset[str]:
+        """CAPABILITY."""
+        answer = self.run(lambda: self.xatom("CAPABILITY"))
+        if not answer.ok:
+            raise ServerRefused(answer.words)
+        return self.announced()
+
+    def log_in(self, user: str, password: str) -> Answer:
+        """LOGIN. imaplib's own quotes only the password."""
+        words: Any = [quoted(word).encode() for word in (user, password)]  # octets: a str would have to be ASCII
+        answer = self.run(lambda: self.xatom("LOGIN", *words))
+        if answer.ok:
+            self.state = "AUTH"
+        return answer
+
+    def authenticate_plain(self, credentials: bytes) -> Answer:
+        """AUTHENTICATE PLAIN."""
+
+        def authenticate() -> tuple[str, list[Any]]:
+            try:
+                self.authenticate("PLAIN", lambda _: credentials)
+            except IMAP4.abort:
+                raise
+            except IMAP4.error as error:  # imaplib's way to say NO, in this command alone
+                return "NO", [str(error).encode()]
+            return "OK", []
+
+        return self.run(authenticate)
+
+    def select_folder(self, name: str) -> Answer:
+        """SELECT. imaplib's own raises where the folder may only be read."""
+        self.untagged_responses.clear()
+        answer = self.run(lambda: self.xatom("SELECT", quoted(name)))
+        if answer.ok:
+            self.state = "SELECTED"
+        return answer
+
+    def number(self, response: str) -> int | None:
+        """What the server said last in an untagged response or code like EXISTS or UIDVALIDITY, if it did."""
+        _, data = self.response(response)
+        last = data[-1] if data else None
+        return int(last) if isinstance(last, bytes) and last.isdigit() and len(last) <= _DIGITS_MAX else None
+
+    def begin_tls(self) -> None:
+        """Call between the answer to STARTTLS and the handshake: what was said in the clear is void (RFC 3501 section 6.2.1)."""
+        if self._position < len(self._unread):
+            raise RemoteProtocolError("the server went on in the clear behind its answer to STARTTLS")
+        self.untagged_responses.clear()
+
+    def masked(self, text: str) -> str:
+        """`text` without the account's secrets."""
+        for secret in self._secrets:
+            text = text.replace(secret, MASKED)
+        return text
+
+    # What imaplib documents as its ways to the network.
+
+    def open(self, host: str = "", port: int = 143, timeout: float | None = None) -> None:
+        """The stream is connected already."""
+
+    def read(self, size: int) -> bytes:
+        """A literal; `readline` has seen its size and allowed it."""
+        blocks = [self._unread[self._position : self._position + size]]
+        self._position += len(blocks[0])
+        missing = size - len(blocks[0])
+        while missing:
+            block = self._stream.read()
+            blocks.append(block[:missing])
+            self._unread, self._position = block, len(blocks[-1])
+            missing -= len(blocks[-1])
+        return b"".join(blocks)
+
+    def readline(self) -> bytes:
+        """The next line with its CRLF."""
+        end = self._unread.find(b"\n", self._position)
+        while end < 0:
+            searched = len(self._unread) - self._position
+            if searched > _LINE_MAX:
+                raise RemoteProtocolError(f"a line of more than {_LINE_MAX} octets")
+            self._unread, self._position = self._unread[self._position :] + self._stream.read(), 0
+            end = self._unread.find(b"\n", searched)
+        line = self._unread[self._position : end + 1]
+        self._position = end + 1
+        self._spend(line)
+        if self._trace is not None and _WORTH_SHOWING.match(line):
+            self._trace(Speaker.SERVER, self.masked(line.decode("utf-8", "replace").rstrip()))
+        return line
+
+    def send(self, data: Any) -> None:
+        """Send; nothing waits here."""
+        self._stream.write(bytes(data))
+        if self._trace is not None and (text := bytes(data).decode("utf-8", "replace").rstrip()):
+            self._trace(Speaker.CLIENT, self.masked(text))
+
+    def shutdown(self) -> None:
+        """Drop the connection. Never raises; may be called twice."""
+        self.closed = True
+        self._stream.close()
+
+    def _spend(self, line: bytes) -> None:
+        """Count the line, and the literal that it announces, against what the answer may have."""
+        announced = _LITERAL.search(line)
+        digits = announced[1] if announced else b""
+        if len(digits) > _DIGITS_MAX:
+            raise RemoteProtocolError("a literal of more octets than there are")
+        self._allowance -= len(line) + int(digits or 0)
+        if self._allowance < 0:
+            raise RemoteProtocolError("an answer of more octets than were asked for")
+
+    def _translated(self, error: IMAP4.error, parting: type[FetchError]) -> FetchError:
+        """imaplib's error as ours; a BYE, which it raises too, as what its code says, else as `parting`."""
+        farewell = self.untagged_responses.get("BYE", [])
+        if farewell and isinstance(farewell[-1], bytes):
+            return refusal(self.masked(farewell[-1].decode("utf-8", "replace")), parting)
+        return RemoteProtocolError(self.masked(str(error)))

@@ -1,0 +1,101 @@
+"""How letters are fetched: small ones many at a time, large ones piece by piece, so that little is in memory at once."""
+
+from collections.abc import Iterable, Iterator, Sequence
+
+from fetchrules.errors import RemoteProtocolError, ServerRefused
+from fetchrules.remote.imap.client import Answer, FencedImap
+from fetchrules.remote.imap.fetched import fetched
+from fetchrules.remote.imap.refusals import refusal
+from fetchrules.remote.imap.syntax import uid_set
+from fetchrules.remote.mailbox import Begun, Chunk, Complete, Listed, Refused, Retrieved
+
+PIECE = 1024 * 1024
+"""Octets asked for at a time; about what a session holds in memory."""
+
+LETTERS_AT_ONCE = 250
+
+ANSWER_MAX = 16 * PIECE
+"""Octets in an answer. Some servers only guess at the sizes of their letters."""
+
+
+def retrieve(client: FencedImap, letters: Iterable[Listed]) -> Iterator[Retrieved]:
+    """The events for `letters`, in their order. BODY.PEEK: fetching marks nothing as read."""
+    for batch in _batches(letters):
+        if batch[0].size > PIECE:
+            yield from _in_pieces(client, batch[0])
+        else:
+            yield from _together(client, batch)
+
+
+def _batches(letters: Iterable[Listed]) -> Iterator[list[Listed]]:
+    """Runs of letters for one command; a large one is alone."""
+    batch: list[Listed] = []
+    octets = 0
+    for letter in letters:
+        if batch and (octets + letter.size > PIECE or len(batch) == LETTERS_AT_ONCE):
+            yield batch
+            batch, octets = [], 0
+        batch.append(letter)
+        octets += letter.size
+    if batch:
+        yield batch
+
+
+def _together(client: FencedImap, batch: Sequence[Listed]) -> Iterator[Retrieved]:
+    answer = _fetch(client, batch, "(UID BODY.PEEK[])")
+    if not answer.ok and len(batch) > 1:
+        # One letter that cannot be had shall not keep back its neighbours.
+        for letter in batch:
+            yield from _together(client, [letter])
+        return
+    bodies = {one.uid: one.items.get(b"BODY[]") for one in fetched(answer.data)} if answer.ok else {}
+    for letter in batch:
+        body = bodies.pop(letter.number, None)
+        if isinstance(body, bytes):
+            yield Begun(letter)
+            if body:
+                yield Chunk(body)
+            yield Complete(letter)
+        else:
+            yield Refused(letter, "" if answer.ok else answer.words)
+
+
+def _in_pieces(client: FencedImap, letter: Listed) -> Iterator[Retrieved]:
+    """RFC 3501 section 6.4.5: what lies beyond the end is cut off, so a piece shorter than asked for is the last."""
+    offset = 0
+    while True:
+        answer = _fetch(client, [letter], f"(UID BODY.PEEK[]<{offset}.{PIECE}>)")
+        piece = _piece(answer, letter, offset)
+        if piece is None and offset:
+            raise refusal(answer.words, ServerRefused)
+        if piece is None:
+            yield Refused(letter, "" if answer.ok else answer.words)
+            return
+        if not offset:
+            yield Begun(letter)
+        if piece:
+            yield Chunk(piece)
+        if len(piece) < PIECE:
+            yield Complete(letter)
+            return
+        offset += PIECE
+
+
+def _piece(answer: Answer, letter: Listed, offset: int) -> bytes | None:
+    """The piece that was asked for; None if the letter has gone, or cannot be had. Raises RemoteProtocolError."""
+    name = b"BODY[]<%d>" % offset
+    for one in fetched(answer.data) if answer.ok else ():
+        if one.uid == letter.number and name in one.items:
+            piece = one.items[name]
+            if isinstance(piece, bytes):
+                if len(piece) > PIECE:
+                    raise RemoteProtocolError("a piece of more octets than were asked for")
+                return piece
+            return b"" if offset else None  # NIL: nothing there (any more)
+    return None
+
+
+def _fetch(client: FencedImap, letters: Sequence[Listed], items: str) -> Answer:
+    client.response("FETCH")  # what was left behind by a command that failed
+    uids = uid_set(letter.number for letter in letters)
+    return client.run(lambda: client.uid("FETCH", uids, items), ANSWER_MAX)

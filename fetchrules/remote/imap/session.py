@@ -1,0 +1,195 @@
+"""An IMAP folder that is open: what `poll` works with. Letters are named by their UIDs alone; message numbers shift."""
+
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+
+from fetchrules.errors import FetchError, ServerRefused
+from fetchrules.remote.account import Account
+from fetchrules.remote.imap.client import FencedImap
+from fetchrules.remote.imap.fetched import Fetched, fetched
+from fetchrules.remote.imap.folders import encode_folder, folders
+from fetchrules.remote.imap.opening import log_in, reach
+from fetchrules.remote.imap.refusals import refusal
+from fetchrules.remote.imap.retrieval import retrieve
+from fetchrules.remote.imap.syntax import uid_set
+from fetchrules.remote.mailbox import Connection, Listed, Listing, Retrieved
+from fetchrules.remote.tls import Demand, Trust, protected
+from fetchrules.remote.transcript import Trace
+
+INBOX = "INBOX"
+SYSTEM_TRUST = Trust()
+
+LISTING_MAX = 64 * 1024 * 1024
+"""Octets in the answer that lists a folder."""
+
+UIDS_AT_ONCE = 500
+"""In a command that names them one by one: servers take lines of 8,000 octets and more."""
+
+
+def open_imap(account: Account, *, trust: Trust = SYSTEM_TRUST, trace: Trace | None = None) -> "ImapMailbox":
+    """Connect, log in, select the account's folder. Raises FetchError; then nothing is left open."""
+
+    def attempt(demand: Demand) -> ImapMailbox:
+        reached = reach(account, demand, trust, trace)
+        try:
+            reached = log_in(reached, account)
+            return ImapMailbox(reached.client, reached.connection(), _select(reached.client, account.folder or INBOX))
+        except BaseException:
+            reached.client.shutdown()
+            raise
+
+    return protected(account, attempt)
+
+
+def list_folders(account: Account, *, trust: Trust = SYSTEM_TRUST, trace: Trace | None = None) -> tuple[str, ...]:
+    """The folders that can be selected, as people write their names. Raises FetchError."""
+
+    def attempt(demand: Demand) -> tuple[str, ...]:
+        reached = reach(account, demand, trust, trace)
+        client = reached.client
+        try:
+            log_in(reached, account)
+            answer = client.run(lambda: client.list('""', '"*"'), LISTING_MAX)
+            client.run(client.logout)
+        finally:
+            client.shutdown()
+        if not answer.ok:
+            raise refusal(answer.words, ServerRefused)
+        return folders(answer.data)
+
+    return protected(account, attempt)
+
+
+def probe_imap(account: Account, *, trust: Trust = SYSTEM_TRUST, trace: Trace | None = None) -> Connection:
+    """How `account`'s server would be reached: all that comes before a login. Raises FetchError."""
+
+    def attempt(demand: Demand) -> Connection:
+        reached = reach(account, demand, trust, trace)
+        reached.client.shutdown()
+        return reached.connection()
+
+    return protected(account, attempt)
+
+
+@dataclass(frozen=True, slots=True)
+class Selected:
+    """What SELECT told of a folder. `epoch` is its UIDVALIDITY; None: a server whose UIDs do not last."""
+
+    exists: int
+    epoch: int | None
+
+
+def _select(client: FencedImap, folder: str) -> Selected:
+    """Raises ServerRefused, also where there is no such folder."""
+    answer = client.select_folder(encode_folder(folder))
+    if not answer.ok:
+        raise refusal(answer.words, ServerRefused)
+    return Selected(client.number("EXISTS") or 0, client.number("UIDVALIDITY"))
+
+
+class ImapMailbox:
+    """An open IMAP folder (a RemoteMailbox). The methods' contracts are those of RemoteMailbox."""
+
+    def __init__(self, client: FencedImap, connection: Connection, selected: Selected) -> None:
+        self.connection = connection
+        self._client = client
+        self._selected = selected
+        self._uidplus = "UIDPLUS" in connection.capabilities
+        self._flagged: set[int] = set()
+
+    def listing(self) -> Listing:
+        """The folder's letters but those that somebody has flagged \\Deleted: they are on their way out.
+
+        Such a letter counts as listed, so that the list is complete; should its flag be taken back, it is compared with
+        what the ledger knows of its UID, not taken for new.
+        """
+        with self._closing_on_error():
+            found = self._list() if self._selected.exists else []
+        letters = tuple(sorted((one.listed() for one in found if b"\\deleted" not in one.flags), key=_number))
+        return Listing(
+            letters=letters,
+            epoch=self._selected.epoch,
+            complete=len({one.uid for one in found}) == self._selected.exists,
+            has_uids=self._selected.epoch is not None,
+            octets=sum(letter.size for letter in letters),
+        )
+
+    def _list(self) -> list[Fetched]:
+        client = self._client
+        items = "(UID FLAGS INTERNALDATE RFC822.SIZE)"
+        answer = client.run(lambda: client.uid("FETCH", "1:*", items), LISTING_MAX)
+        if not answer.ok:
+            raise refusal(answer.words, ServerRefused)
+        # By UID: a change of flags meanwhile is told in a line of its own, which has no size.
+        return list({one.uid: one for one in fetched(answer.data) if b"RFC822.SIZE" in one.items}.values())
+
+    def retrieve(self, letters: Iterable[Listed]) -> Iterator[Retrieved]:
+        """Fetch `letters`, many small ones in one command; nothing is marked as read by it."""
+        with self._closing_on_error():
+            yield from retrieve(self._client, letters)
+
+    def delete(self, letters: Sequence[Listed]) -> frozenset[int]:
+        """Flag and expunge `letters`, and no letter that somebody else has flagged. It takes effect at once."""
+        with self._closing_on_error():
+            chunks = [letters[start : start + UIDS_AT_ONCE] for start in range(0, len(letters), UIDS_AT_ONCE)]
+            return frozenset().union(*(self._delete(chunk) for chunk in chunks))
+
+    def _delete(self, letters: Sequence[Listed]) -> frozenset[int]:
+        uids = frozenset(letter.number for letter in letters)
+        if not self._flag(uids, "(\\Deleted)"):
+            return frozenset()
+        self._flagged |= uids
+        return uids if self._expunge(uids) else frozenset()
+
+    def _expunge(self, uids: frozenset[int]) -> bool:
+        """Whether the server has done it, or it is left undone on purpose."""
+        client = self._client
+        if self._uidplus:  # RFC 4315
+            return client.run(lambda: client.uid("EXPUNGE", uid_set(uids))).ok
+        answer = client.run(lambda: client.uid("SEARCH", "DELETED"))
+        if not answer.ok:
+            return False
+        doomed = {int(uid) for line in answer.data if line for uid in line.split() if uid.isdigit()}
+        if doomed <= self._flagged:
+            return client.run(client.expunge).ok
+        # EXPUNGE would take others' letters with ours. Ours are flagged, and whoever expunges next takes them.
+        return True
+
+    def mark_seen(self, letters: Sequence[Listed]) -> None:
+        """\\Seen. A server that refuses (a folder that may only be read) changes nothing: the ledger knows."""
+        with self._closing_on_error():
+            for start in range(0, len(letters), UIDS_AT_ONCE):
+                self._flag(frozenset(letter.number for letter in letters[start : start + UIDS_AT_ONCE]), "(\\Seen)")
+
+    def _flag(self, uids: frozenset[int], flags: str) -> bool:
+        client = self._client
+        return client.run(lambda: client.uid("STORE", uid_set(uids), "+FLAGS.SILENT", flags)).ok
+
+    def reset(self) -> None:
+        """Nothing: deletions took effect at once."""
+
+    def quit(self) -> bool:
+        """LOGOUT. True if all went well up to here: what was deleted was confirmed when it was."""
+        if self._client.closed:
+            return False
+        with suppress(FetchError):
+            self._client.run(self._client.logout)
+        self.close()
+        return True
+
+    def close(self) -> None:
+        """Drop the connection."""
+        self._client.shutdown()
+
+    @contextmanager
+    def _closing_on_error(self) -> Iterator[None]:
+        try:
+            yield
+        except FetchError:
+            self.close()
+            raise
+
+
+def _number(letter: Listed) -> int:
+    return letter.number
