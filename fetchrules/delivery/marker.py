@@ -42,11 +42,10 @@ def make_marker(directory: Directory, draft_name: str) -> str:
     """
     if read_marker(directory) is None:
         fd = os.open(draft_name, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600, dir_fd=directory.fd)
-        try:
-            os.write(fd, f"{secrets.token_hex(16)}\n".encode())
+        with os.fdopen(fd, "wb") as draft:  # a single os.write may write less than it was given
+            draft.write(f"{secrets.token_hex(16)}\n".encode())
+            draft.flush()
             os.fsync(fd)
-        finally:
-            os.close(fd)
         with suppress(FileExistsError):
             os.link(draft_name, FILE_NAME, src_dir_fd=directory.fd, dst_dir_fd=directory.fd)
         os.unlink(draft_name, dir_fd=directory.fd)

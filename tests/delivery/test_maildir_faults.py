@@ -276,3 +276,14 @@ def test_it_never_raises_from_discarding(maildir: Maildir, monkeypatch: pytest.M
         break_call(broken, "close", errno.EIO, fails=is_file)
         maildir.discard([name])
         draft.discard()
+
+
+def test_it_writes_the_whole_marker_however_little_is_written_at_a_time(
+    place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write = os.write
+    monkeypatch.setattr(os, "write", lambda fd, data: write(fd, bytes(data)[:1]))
+    maildir = Maildir(place, reserve=0)
+    maildir.prepare(0)
+    deliver(maildir, LETTER)
+    maildir.close()

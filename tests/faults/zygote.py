@@ -10,6 +10,7 @@ The child is what `manage.py poll` would be: real settings, a real database, and
 returns it leaves in the file `results/<id>` of the data directory.
 """
 
+import importlib
 import json
 import os
 import select
@@ -152,16 +153,25 @@ def main() -> None:
     from django.core.management import get_commands
     from django.utils import translation
 
-    import tests.faults.acts
-    import tests.faults.mutants
-    import tests.faults.steps  # noqa: F401
-
+    for module in _NEEDED:
+        importlib.import_module(module)
     get_commands()
     translation.gettext("default")
     data: Path = settings.DATA_DIR
     (data / "results").mkdir(exist_ok=True)
     _say(ready=True)
     Zygote(data).serve()
+
+
+_NEEDED = (
+    "django.db.models.sql.compiler",
+    "encodings.idna",
+    "fetchrules.management.commands.poll",
+    "tests.faults.acts",
+    "tests.faults.mutants",
+    "tests.faults.steps",
+)
+"""What a poll would load by itself, each child anew."""
 
 
 if __name__ == "__main__":
