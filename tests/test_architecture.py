@@ -26,7 +26,8 @@ LAYERS: tuple[frozenset[str], ...] = (
     frozenset({"tasks", "wording.trial"}),
     frozenset({"rulebook"}),
     frozenset({"forms"}),
-    frozenset({"views", "demo"}),
+    frozenset({"views"}),
+    frozenset({"demo"}),
     frozenset({"admin", "checks", "templatetags", "management", "urls"}),
     frozenset({"apps"}),
 )

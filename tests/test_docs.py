@@ -7,6 +7,7 @@ import pytest
 
 from fetchrules.policy import TABLE
 from fetchrules.ruletext.spec import OPTIONS
+from tests.test_architecture import LAYERS
 
 ROOT = Path(__file__).resolve().parent.parent
 OPERATIONS = (ROOT / "docs" / "operations.md").read_text(encoding="utf-8")
@@ -40,6 +41,12 @@ def test_it_documents_every_command(command: str) -> None:
 @pytest.mark.parametrize("word", sorted(OPTIONS))
 def test_it_documents_every_option_word(word: str) -> None:
     assert f"`{word}" in EVERYTHING
+
+
+def test_it_draws_every_room() -> None:
+    picture = (ROOT / "docs" / "architecture.md").read_text(encoding="utf-8").partition("## The way of a letter")[0]
+    rooms = {room.partition(".")[0] if room.startswith("wording.") else room for layer in LAYERS for room in layer}
+    assert {room for room in rooms if not re.search(rf"^    .*\b{re.escape(room)}\b", picture, re.MULTILINE)} == set()
 
 
 def test_it_prints_the_table_that_the_policy_obeys() -> None:

@@ -75,11 +75,13 @@ class Worker:
     def run(self) -> None:
         """Take tasks from the queue and run them. A failure is logged by Celery; then this returns unasked."""
         self._controller.start()
+        self._controller.stop()
 
     def stop(self) -> None:
         """A warm shutdown, as on SIGTERM: tasks that run come to their end, those that wait are dropped."""
         signals.worker_shutting_down.send(sender=self._controller.hostname, sig="SIGTERM", how="Warm", exitcode=0)
-        state.should_stop = 0
+        state.should_stop = 0  # is looked at where it waits for a broker
+        self._controller.signal_consumer_close()  # and this where it waits for tasks
 
 
 class Beat:

@@ -68,6 +68,10 @@ class Installation:
         assert done.returncode == expect, f"{arguments}: {done.returncode}\n{done.stdout}\n{done.stderr}"
         return done
 
+    def paste(self, text: str) -> None:
+        """Make these lines rules, as the text box does."""
+        self.manage("rules", "import", "-", text=text)
+
     def poll(self, *arguments: str, expect: int = 0) -> list[dict[str, Any]]:
         """What `manage.py poll --json` says, by rule."""
         return [

@@ -12,6 +12,9 @@ from tests.interop.installed import program
 
 WIDTHS = {"wide": 1280, "narrow": 390}
 
+PATIENCE = 30_000.0
+"""Milliseconds until something that happens elsewhere has to be seen."""
+
 SHOTS = os.environ.get("UTM_MAIL_TEST_SHOTS", "")
 """A directory for screenshots of each test's last page; empty: they go to pytest's own."""
 

@@ -6,12 +6,9 @@ import pytest
 from playwright.sync_api import Page, expect
 
 from tests.interop.installation import Installation, Panel
-from tests.pages.conftest import fits, sign_in
+from tests.pages.conftest import PATIENCE, fits, sign_in
 
 pytestmark = pytest.mark.browser
-
-SECONDS = 30_000.0
-"""Milliseconds, that is, as Playwright counts."""
 
 
 @pytest.fixture(scope="module")
@@ -29,12 +26,12 @@ def test_it_shows_letters_that_arrived(page: Page, demo: Panel) -> None:
         ("sales@mydomain.ru", "Заявка с сайта"),
     ):
         mailbox = page.get_by_role("table", name=recipient)
-        expect(mailbox.get_by_text(subject).first).to_be_visible(timeout=SECONDS)
+        expect(mailbox.get_by_text(subject).first).to_be_visible(timeout=PATIENCE)
     assert fits(page)
 
 
 def test_it_shows_why_a_rule_fails(page: Page, demo: Panel) -> None:
     sign_in(page, demo)
     failed = page.get_by_role("row").filter(has_text="director@127.0.0.1")
-    expect(failed.get_by_text("Неверный логин или пароль")).to_be_visible(timeout=SECONDS)
+    expect(failed.get_by_text("Неверный логин или пароль")).to_be_visible(timeout=PATIENCE)
     assert fits(page)
