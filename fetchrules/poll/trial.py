@@ -1,7 +1,7 @@
 """Trying a rule without polling: how far the connection comes, stage by stage, and what is found there. Changes nothing."""
 
 import time
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
 
@@ -21,7 +21,7 @@ from fetchrules.models import SourceMailbox
 from fetchrules.policy import Knowledge, Plan, Terms, plan
 from fetchrules.remote.account import Account
 from fetchrules.remote.mailbox import Connection, TlsLevel
-from fetchrules.remote.opening import open_mailbox
+from fetchrules.remote.opening import open_mailbox, probe
 from fetchrules.remote.resolver import resolve
 from fetchrules.remote.transcript import Speaker, Transcript
 
@@ -111,6 +111,8 @@ def try_connection(
         _check_delivery(watch, recipient)
     except FetchError as error:
         watch.reached(_stage_of(error, trial), error)
+        if isinstance(error, CertificateRejected | CertificateChanged):
+            trial.connection = _look_at_certificate(trial, account)
     trial.steps.sort(key=lambda step: list(Stage).index(step.stage))
     return trial
 
@@ -132,6 +134,15 @@ def _look_in(
         mailbox.quit()
     finally:
         mailbox.close()
+
+
+def _look_at_certificate(trial: Trial, account: Account) -> Connection | None:
+    """The server's side with a certificate that was not accepted, so that it can be shown, and pinned. Says no secret."""
+    trusting = replace(account, verify=False, fingerprint="")
+    try:
+        return probe(trusting, trial.transcript)
+    except FetchError:
+        return None
 
 
 def _check_delivery(watch: _Watch, recipient: str) -> None:

@@ -3,9 +3,9 @@
 from typing import assert_never
 
 from fetchrules.remote.account import Account
-from fetchrules.remote.imap.session import open_imap
-from fetchrules.remote.mailbox import RemoteMailbox
-from fetchrules.remote.pop3.session import open_pop3
+from fetchrules.remote.imap.session import open_imap, probe_imap
+from fetchrules.remote.mailbox import Connection, RemoteMailbox
+from fetchrules.remote.pop3.session import open_pop3, probe_pop3
 from fetchrules.remote.transcript import Trace
 from fetchrules.ruletext.spec import Protocol
 
@@ -17,5 +17,16 @@ def open_mailbox(account: Account, trace: Trace) -> RemoteMailbox:
             return open_pop3(account, trace=trace)
         case Protocol.IMAP:
             return open_imap(account, trace=trace)
+        case _ as unreachable:
+            assert_never(unreachable)
+
+
+def probe(account: Account, trace: Trace) -> Connection:
+    """How the server would be reached, its certificate above all: all that comes before a login. Raises FetchError."""
+    match account.protocol:
+        case Protocol.POP3:
+            return probe_pop3(account, trace=trace)
+        case Protocol.IMAP:
+            return probe_imap(account, trace=trace)
         case _ as unreachable:
             assert_never(unreachable)

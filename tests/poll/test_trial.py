@@ -73,6 +73,24 @@ def test_it_stops_at_a_certificate_of_an_unknown_issuer(dovecot: Dovecot, make_r
     assert failure(tried(rule)) == (Stage.TLS, "certificate_rejected")
 
 
+@pytest.mark.parametrize("protocol", ["pop3s", "imaps"])
+def test_it_shows_the_certificate_that_was_not_accepted_so_that_it_can_be_pinned(
+    dovecot: Dovecot, make_rule: MakeRule, protocol: str
+) -> None:
+    rule = make_rule(
+        server="127.0.0.1",
+        protocol=protocol.removesuffix("s"),
+        port=getattr(dovecot, protocol),
+        user="trial",
+        encryption=Encryption.SSL,
+    )
+    trial = tried(rule)
+    assert failure(trial) == (Stage.TLS, "certificate_rejected")
+    assert trial.connection is not None
+    assert trial.connection.certificate is not None
+    assert trial.connection.certificate.sha256 == dovecot.certificates.good.sha256
+
+
 def test_it_stops_at_a_wrong_password_and_never_shows_it(dovecot: Dovecot, make_rule: MakeRule) -> None:
     rule = make_rule(
         server="127.0.0.1", port=dovecot.pop3, user="trial", encryption=Encryption.PLAINTEXT, password="wrongpasswd"
