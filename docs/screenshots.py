@@ -22,7 +22,7 @@ def main() -> None:
         browser = playwright.chromium.launch(
             executable_path=program("chromium", "chromium"), args=["--no-sandbox", "--disable-gpu"]
         )
-        page = browser.new_page(viewport={"width": 1280, "height": 600}, locale="ru-RU")
+        page = browser.new_page(viewport={"width": 1280, "height": 780}, locale="ru-RU")
         sign_in(page, panel)
         _wait_for_polls(page)
         page.screenshot(path=IMAGES / "rules.png")
