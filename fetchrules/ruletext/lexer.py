@@ -46,6 +46,9 @@ class Lexed(NamedTuple):
     problems: tuple[Problem, ...]
 
 
+MAX_TOKENS = 1000
+"""Tokens of a line that are looked at."""
+
 LEADING = (Kind.SERVER, Kind.USER, Kind.PASSWORD, Kind.RECIPIENT)
 """The fields that every rule has, in their order."""
 
@@ -92,6 +95,14 @@ class _Cutter:
             self.tokens.append(Token(kind, text, self.at, value))
             self.at += len(text)
 
+    def is_overfull(self) -> bool:
+        """Whether the line has more than any rule can say; what follows is not looked into."""
+        if len(self.tokens) < MAX_TOKENS or self.at == len(self.text):
+            return False
+        self.complain(Code.TOO_MANY_OPTIONS, self.at, len(self.text) - self.at)
+        self.take(Kind.STRAY, self.text[self.at :])
+        return True
+
     def complain(self, code: Code, start: int, length: int, word: str = "") -> None:
         """Note a problem of form at `start` (from 0)."""
         self.problems.append(Problem(code, column=start + 1, length=length, word=word))
@@ -118,7 +129,7 @@ class _BlankCutter(_Cutter):
     def cut(self) -> None:
         """Fields one after the other; what an option word takes is the field behind it."""
         kinds = self._kinds()
-        while self.at < len(self.text):
+        while self.at < len(self.text) and not self.is_overfull():
             if blank := _BLANKS.match(self.text, self.at):
                 self.take(Kind.BLANK, blank[0])
             elif self.text[self.at] == "#":
@@ -185,7 +196,7 @@ class _BarCutter(_Cutter):
                 break
         else:
             self._option()
-            while self._bar():
+            while not self.is_overfull() and self._bar():
                 self._option()
         self.take(Kind.COMMENT, self.text[self.at :])
 

@@ -48,6 +48,7 @@ class Code(StrEnum):
     NUMBER_OUT_OF_RANGE = "number_out_of_range"
     FINGERPRINT_INVALID = "fingerprint_invalid"
     FINGERPRINT_MD5 = "fingerprint_md5"
+    TOO_MANY_OPTIONS = "too_many_options"
     TOO_MANY_FOLDERS = "too_many_folders"
     SOURCE_TAKEN = "source_taken"
 

@@ -38,17 +38,20 @@ def number(field: str) -> SearchStrategy[int | None]:
     return st.none() | st.integers(*BOUNDS[field])
 
 
+ANY_FIELD = fields(20)
+
+
 @st.composite
-def rules(draw: st.DrawFn) -> Rule:
-    """Any valid rule, contradictions with fetchmail's taste included."""
+def rules(draw: st.DrawFn, texts: SearchStrategy[str] = ANY_FIELD) -> Rule:
+    """Any valid rule, unwise ones included. `texts`: what logins, passwords and folders are made of."""
     protocol = draw(st.sampled_from(Protocol))
-    folders = st.lists(fields(12), max_size=3, unique=True).map(tuple) if protocol is Protocol.IMAP else st.just(())
+    folders = st.lists(texts, max_size=3, unique=True).map(tuple) if protocol is Protocol.IMAP else st.just(())
     flag = st.booleans()
     return Rule(
         server=draw(servers),
         protocol=protocol,
-        user=draw(fields(20)),
-        password=draw(fields(20) | st.just(MASK)),
+        user=draw(texts),
+        password=draw(texts | st.just(MASK)),
         recipient=draw(recipients),
         keep=draw(flag),
         flush=draw(flag),

@@ -83,7 +83,7 @@ def test_it_takes_the_password_out_and_puts_another_in(line: Line, password: str
 def test_it_never_repeats_a_password_in_a_problem(text: str) -> None:
     for line in parse(text).lines:
         passwords = {token.value for token in line.tokens if token.kind is Kind.PASSWORD}
-        elsewhere = {token.text.lower() for token in line.tokens if token.kind is not Kind.PASSWORD}
+        elsewhere = {(token.value or "").lower() for token in line.tokens if token.kind is not Kind.PASSWORD}
         for problem in line.problems:
             assert problem.word not in passwords - elsewhere
 

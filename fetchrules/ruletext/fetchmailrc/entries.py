@@ -30,13 +30,21 @@ class Setting:
     token: Token
 
 
+@dataclass(frozen=True, slots=True)
+class LocalName:
+    """A name behind `is` or `to`. One that is not `plain` is mapped to another or the wildcard: letters go to several mailboxes."""
+
+    name: str
+    plain: bool = True
+
+
 @dataclass(slots=True)
 class User:
-    """One user description. `name` is the remote login, `locals` the local names; a mapped name keeps its `=`."""
+    """One user description. `name` is the remote login, `locals` the local names."""
 
     token: Token
     name: str = ""
-    locals: list[str] = field(default_factory=list)
+    locals: list[LocalName] = field(default_factory=list)
     settings: list[Setting] = field(default_factory=list)
 
 
@@ -185,7 +193,7 @@ class _Reader:
                 self.take()
             if len(names) > 1:
                 raise _SyntaxError(self.tokens[self.at - 1], "")
-            user.name = names[0]
+            user.name = names[0].name
         return user
 
     def read_user_option(self, user: User) -> None:
@@ -196,20 +204,21 @@ class _Reader:
         names = self._names(self.take().value)
         if self.next_is("there"):
             self.take()
-            user.name = names[0]
+            user.name = names[0].name
         else:
             if self.next_is("here"):
                 self.take()
             user.locals += names
 
-    def _names(self, word: str) -> list[str]:
-        names: list[str] = []
+    def _names(self, word: str) -> list[LocalName]:
+        names: list[LocalName] = []
         while self.ahead_is(Kind.STRING, Kind.WILDCARD, Kind.NUMBER):
-            name = self.take().value
-            if self.ahead_is(Kind.MAP):
+            token = self.take()
+            mapped = self.ahead_is(Kind.MAP)
+            if mapped:
                 self.take()
-                name += "=" + self._string(word)
-            names.append(name)
+                self._string(word)
+            names.append(LocalName(token.value, plain=not mapped and token.kind is not Kind.WILDCARD))
         if not names:
             raise _SyntaxError(self.ahead, word)
         return names

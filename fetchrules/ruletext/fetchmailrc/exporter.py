@@ -9,6 +9,7 @@ from fetchrules.ruletext.spec import MASK, Encryption, Rule
 HEADER = "# For fetchmail 6.4 and later; it wants mode 0600."
 
 _UNSAFE = re.compile(r'["\\\x00-\x1f\x7f]')
+_GREATEST_NUMBER = 2**31 - 1
 _INEXPRESSIBLE = ("sslfingerprint", "interval", "keepdays")
 
 
@@ -36,8 +37,9 @@ def lost_in_fetchmail(rules: Iterable[Rule]) -> Iterator[Lost]:
 
 
 def _lost_fields(rule: Rule) -> list[str]:
-    """A pin is MD5 there; its interval counts poll cycles; it knows no days."""
-    return [field for field in _INEXPRESSIBLE if getattr(rule, field) not in {None, ""}]
+    """A pin is MD5 there; its interval counts poll cycles; it knows no days; its numbers have 32 bits."""
+    lost = [field for field in _INEXPRESSIBLE if getattr(rule, field) not in {None, ""}]
+    return [*lost, "limit"] if rule.limit and rule.limit > _GREATEST_NUMBER else lost
 
 
 def _entry(rule: Rule) -> str:
@@ -70,7 +72,10 @@ def _user(rule: Rule) -> Iterator[str]:
             pass
     if not rule.sslcertck:
         yield "no sslcertck"
-    yield from (f"{word} {value}" for word in ("limit", "fetchlimit") if (value := getattr(rule, word)) is not None)
+    if rule.limit is not None and rule.limit <= _GREATEST_NUMBER:
+        yield f"limit {rule.limit}"
+    if rule.fetchlimit is not None:
+        yield f"fetchlimit {rule.fetchlimit}"
 
 
 def quoted(text: str) -> str:

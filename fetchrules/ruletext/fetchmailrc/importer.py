@@ -3,7 +3,7 @@
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 
-from fetchrules.ruletext.fetchmailrc.entries import Entry, File, Setting, User, read_file
+from fetchrules.ruletext.fetchmailrc.entries import Entry, File, LocalName, Setting, User, read_file
 from fetchrules.ruletext.fetchmailrc.exporter import HEADER
 from fetchrules.ruletext.fetchmailrc.tokens import Comment, Token
 from fetchrules.ruletext.fetchmailrc.words import GLOBAL_WORDS, SERVER_WORDS, USER_WORDS
@@ -103,14 +103,13 @@ class _Import:
         names = user.locals or settings.locals
         if not names:
             raise _LeftOut(Reason.NO_LOCAL_MAILBOX)
-        if len(names) > 1 or "=" in names[0] or names[0] == "*":
+        if len(names) > 1 or not names[0].plain:
             raise _LeftOut(Reason.SEVERAL_LOCAL_MAILBOXES)
-        if "@" in names[0]:
-            return names[0]
+        name = names[0].name
         domain = settings.text("smtpaddress") or self.domain
-        if not domain:
+        if "@" not in name and not domain:
             raise _LeftOut(Reason.NO_LOCAL_DOMAIN)
-        return f"{names[0]}@{domain}"
+        return name if "@" in name else f"{name}@{domain}"
 
     def _encryption(self, settings: "_Settings") -> Encryption:
         versions = settings.get("sslproto")
@@ -179,7 +178,7 @@ class _Settings:
 
     def __init__(self, entry: Entry, user: User, defaults: Entry | None) -> None:
         self.by_word: dict[str, Setting] = {}
-        self.locals: list[str] = []
+        self.locals: list[LocalName] = []
         if defaults:
             self._add(defaults.settings)
             for default in defaults.users[:1]:

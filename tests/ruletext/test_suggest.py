@@ -1,0 +1,45 @@
+"""Did you mean: near words are found, far ones are not."""
+
+import pytest
+
+from fetchrules.ruletext.spec import OPTIONS
+from fetchrules.ruletext.suggest import suggest_option, suggest_protocol
+
+
+@pytest.mark.parametrize(
+    ("word", "meant"),
+    [
+        *(
+            ("kep", "keep"),
+            ("KEPP", "keep"),
+            ("keeep", "keep"),
+            ("flsh", "flush"),
+            ("fetchal", "fetchall"),
+            ("no-keep", "nokeep"),
+        ),
+        *(
+            ("startls", "starttls"),
+            ("starttsl", "starttls"),
+            ("intervall", "interval"),
+            ("tiemout", "timeout"),
+            ("sl", "ssl"),
+        ),
+        *(("all", "fetchall"), ("tls", "starttls"), ("off", "skip"), ("limit=5m", "limit 5m"), ("PORT=", "port")),
+        *(("rewrite", ""), ("x", ""), ("", ""), ("keeping_all_of_it", ""), ("b=5", "")),
+    ],
+)
+def test_it_finds_the_option_that_was_meant(word: str, meant: str) -> None:
+    assert suggest_option(word) == meant
+
+
+@pytest.mark.parametrize("word", OPTIONS)
+def test_it_finds_every_word_with_one_letter_missing(word: str) -> None:
+    assert suggest_option(word[:1] + word[2:]) in OPTIONS
+
+
+@pytest.mark.parametrize(
+    ("word", "meant"),
+    [("pop", "pop3"), ("pop33", "pop3"), ("imap4", "imap"), ("imsp", "imap"), ("POP2", "pop3"), ("http", "")],
+)
+def test_it_finds_the_protocol_that_was_meant(word: str, meant: str) -> None:
+    assert suggest_protocol(word) == meant
