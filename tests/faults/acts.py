@@ -8,6 +8,7 @@ from datetime import timedelta
 from functools import partial
 from typing import Any
 
+from django.core.checks import run_checks
 from django.core.management import call_command
 from django.utils import timezone
 
@@ -83,6 +84,11 @@ def unfinished() -> int:
     return Letter.objects.filter(state__in=letters.IN_HAND).count()
 
 
+def check() -> list[str]:
+    """The system checks' ids of what is wrong with the database."""
+    return [message.id for message in run_checks(databases=["default"], tags=["database"]) if message.id]
+
+
 def rows(rule: int) -> list[dict[str, Any]]:
     """The ledger of the rule's mailbox."""
     wanted = ("uid", "ord", "state", "fate", "size", "tries", "reason")
@@ -92,5 +98,5 @@ def rows(rule: int) -> list[dict[str, Any]]:
 
 ACTS: dict[str, Callable[..., Any]] = {
     act.__name__: act
-    for act in (migrate, make_rule, edit_rule, delete_rule, poll, abandon_all, outlive_leases, unfinished, rows)
+    for act in (migrate, make_rule, edit_rule, delete_rule, poll, abandon_all, outlive_leases, unfinished, check, rows)
 }

@@ -6,6 +6,7 @@ from pathlib import Path
 import pytest
 from _pytest.terminal import TerminalReporter
 
+from tests.certificates import Certificates, make_certificates
 from tests.faults.campaign import Campaign, table
 from tests.faults.engine import Engine, running_engine
 from tests.interop.postgres import Postgres
@@ -14,9 +15,15 @@ NewCampaign = Callable[[str], Campaign]
 
 
 @pytest.fixture(scope="session")
-def engine(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Engine]:
+def certificates(tmp_path_factory: pytest.TempPathFactory) -> Certificates:
+    """An authority, and what it signed."""
+    return make_certificates(tmp_path_factory.mktemp("certificates"))
+
+
+@pytest.fixture(scope="session")
+def engine(tmp_path_factory: pytest.TempPathFactory, certificates: Certificates) -> Iterator[Engine]:
     """An installation on SQLite, shared by the tests of one process; each world in it has its own rule."""
-    with running_engine(tmp_path_factory.mktemp("engine")) as engine:
+    with running_engine(tmp_path_factory.mktemp("engine"), {"SSL_CERT_FILE": str(certificates.cafile)}) as engine:
         yield engine
 
 

@@ -1,30 +1,198 @@
 """Changes of the engine by name, made in a forked child and nowhere else.
 
 Most are deliberately broken variants: each breaks one rule of the order on which everything rests, and each has to be caught by
-some campaign; that is how the campaigns are tested.
+some scenario; that is how the scenarios are tested.
 """
 
 import os
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import Any
+
+from django.utils import timezone
+
+from fetchrules.delivery import disk, draft, maildir, staging
+from fetchrules.destinations import Destination
+from fetchrules.ledger import letters, runs
+from fetchrules.models import Letter
+from fetchrules.poll import intake, recovery, session
+from fetchrules.remote.mailbox import Listed, Retrieved
+from fetchrules.remote.pop3.protocol import Pop3Protocol
+from fetchrules.remote.pop3.session import Pop3Mailbox
+
+MUTANTS: dict[str, Callable[[], None]] = {}
 
 
-@dataclass(frozen=True, slots=True)
-class Mutant:
-    """`apply` changes this process only. `breaks` says which rule, in words; a harmless one breaks none."""
-
-    apply: Callable[[], None]
-    breaks: str = ""
+def mutant(change: Callable[[], None]) -> Callable[[], None]:
+    """Put it into the table under its name in words."""
+    MUTANTS[change.__name__.strip("_").replace("_", " ")] = change
+    return change
 
 
-def _write_half() -> None:
-    """The system may always write less than it was given."""
+def put(owner: Any, **replacements: Any) -> None:
+    """Replace attributes of a module or a class."""
+    for name, replacement in replacements.items():
+        setattr(owner, name, replacement)
+
+
+@mutant
+def _short_writes() -> None:
+    """Not broken: the system may always write less than it was given."""
     write = os.write
-
-    def half(fd: int, data: bytes | memoryview) -> int:
-        return write(fd, memoryview(data)[: max(1, len(data) // 2)])
-
-    vars(os)["write"] = half
+    put(os, write=lambda fd, data: write(fd, memoryview(data)[: max(1, len(data) // 2)]))
 
 
-MUTANTS: dict[str, Mutant] = {"short writes": Mutant(_write_half)}
+@mutant
+def _row_after_rename() -> None:
+    """Deliver first, record afterwards."""
+    record = intake.Intake._record_ready
+
+    def moving(self: intake.Intake, batch: list[Any]) -> Any:
+        self.destination.prepare(0)
+        self.destination.mailbox.sync([staged for _, staged in batch])
+        self.destination.mailbox.commit([staged.name for _, staged in batch])
+        put(self.destination.mailbox.__class__, sync=lambda *_: None)
+        return record(self, batch)
+
+    put(intake.Intake, _record_ready=moving)
+
+
+@mutant
+def _no_fsync_of_letters() -> None:
+    """The files are left to the system."""
+    put(staging.Staging, _sync_file=lambda *_: None)
+
+
+@mutant
+def _no_fsync_of_directories() -> None:
+    """The names are left to the system."""
+    put(disk.Directory, sync=lambda _: None)
+
+
+@mutant
+def _delete_early() -> None:
+    """DELE and QUIT as soon as the letters are here, before they are recorded."""
+    retrieve, delete, leave = Pop3Mailbox.retrieve, Pop3Mailbox.delete, Pop3Mailbox.quit
+
+    def hasty(self: Pop3Mailbox, wanted: Iterable[Listed]) -> Iterator[Retrieved]:
+        asked: list[Listed] = []
+        yield from retrieve(self, (asked.append(letter) or letter for letter in wanted))  # type: ignore[func-returns-value]
+        delete(self, asked)
+        leave(self)
+
+    put(
+        Pop3Mailbox,
+        retrieve=hasty,
+        delete=lambda _, asked: frozenset(letter.number for letter in asked),
+        quit=lambda _: True,
+    )
+
+
+@mutant
+def _recover_by_looking_into_new() -> None:
+    """What is not in new/ was not delivered, is it?"""
+
+    def finish(recipient: str, _directory: str, rows: Mapping[str, int]) -> None:
+        destination = Destination(recipient)
+        destination.prepare(0)
+        assert isinstance(destination.mailbox, maildir.Maildir)
+        for name, row in rows.items():
+            if (destination.mailbox._place.path / "new" / name).exists():
+                letters.record_delivered([row], timezone.now())
+            else:
+                letters.take_back(row)
+        destination.close()
+
+    put(recovery, _finish=finish)
+
+
+@mutant
+def _forget_at_quit() -> None:
+    """What was to be deleted will be deleted, will it not?"""
+    goodbye = session._say_goodbye
+
+    def forgetting(of: session.Session, rows: frozenset[int]) -> bool:
+        Letter.objects.filter(id__in=rows).delete()
+        return goodbye(of, rows)
+
+    put(session, _say_goodbye=forgetting)
+
+
+@mutant
+def _no_marker_check() -> None:
+    """A Maildir is a Maildir."""
+    put(staging.Staging, verify=lambda _: None)
+    put(maildir.Maildir, _verify=lambda _: None)
+
+
+@mutant
+def _buffer_kept_over_starttls() -> None:
+    """What came in the clear counts as said in confidence."""
+
+    def begin_tls(self: Pop3Protocol) -> None:
+        kept, self._buffer = self._buffer, b""
+        begin(self)
+        self._buffer = kept
+
+    def sending(self: Pop3Protocol, commands: Any) -> bytes:
+        kept, self._buffer = self._buffer, b""
+        octets = send(self, commands)
+        self._buffer = kept
+        return octets
+
+    begin, send = Pop3Protocol.begin_tls, Pop3Protocol.send
+    put(Pop3Protocol, begin_tls=begin_tls, send=sending)
+
+
+@mutant
+def _sqlite_synchronous_normal() -> None:
+    """Faster, and the last seconds are lost in a power cut."""
+    from django.db import connections
+
+    options = connections.settings["default"]["OPTIONS"]
+    options["init_command"] = options["init_command"].replace("synchronous=FULL", "synchronous=NORMAL")
+
+
+@mutant
+def _half_a_letter_is_a_letter() -> None:
+    """What came before the line broke is delivered."""
+    discard = intake.Intake._discard_draft
+
+    def keeping(self: intake.Intake) -> None:
+        if isinstance(self._draft, draft.StagedFile) and self._draft._size:
+            self._batch.append((self._asked[self._answered], self._draft.finish()))  # type: ignore[attr-defined]
+            self._draft = None
+            self._answered += 1
+        discard(self)
+
+    take = intake.Intake.take
+
+    def taking(self: intake.Intake, events: Iterator[Retrieved], asked: Sequence[Any]) -> None:
+        _ASKED[:] = [asked]
+        take(self, events, asked)
+
+    put(intake.Intake, _discard_draft=keeping, take=taking, _asked=property(lambda _: _ASKED[0]))
+
+
+_ASKED: list[Any] = []
+
+
+@mutant
+def _names_believed() -> None:
+    """No letter is compared: what has a new name is new."""
+    put(letters, known_twins=lambda *_: {})
+
+
+@mutant
+def _claim_not_looked_at() -> None:
+    """A poll that lost its claim, or whose rule is another by now, goes on."""
+    put(letters, _require_claim=lambda *_: None)
+    put(runs, renew=lambda *_: None)
+
+
+@mutant
+def _neither_claim_nor_key() -> None:
+    """Besides, the ledger has another key each time, so that two polls at once both win. The claim alone would prevent it."""
+    _claim_not_looked_at()
+    names = letters._names
+    order = int.from_bytes(os.urandom(3), "big")
+    put(letters, _names=lambda *args: [(uid, order) for uid, _ in names(*args)])

@@ -14,6 +14,7 @@ import pytest
 from tests.faults.campaign import SEED, size
 from tests.faults.conftest import NewCampaign
 from tests.faults.engine import ROOT, Engine
+from tests.faults.scenarios import come_to_rest
 from tests.faults.steps import KILL, STEPS
 from tests.faults.world import World, new_world
 
@@ -68,21 +69,10 @@ def kill_again_and_again(world: World, setting: Setting, kills: int) -> int:
         if setting.claims and world.random.random() < 0.7:
             world.engine.do("outlive_leases")
         if rounds % REST_AFTER == 0:
-            come_to_rest(world, setting)
-    come_to_rest(world, setting)
+            come_to_rest(world)
+            world.somebody_deletes(0.3)
+    come_to_rest(world)
     return killed
-
-
-def come_to_rest(world: World, setting: Setting) -> None:
-    """Poll undisturbed, and see that every letter was collected once."""
-    row = world.poll_until_quiet()
-    tally = world.count()
-    assert tally.sound, tally
-    assert tally.collected == tally.letters, (tally, row)
-    if not setting.keep:
-        assert tally.left == 0, (tally, row)
-        assert world.engine.do("unfinished") == 0
-    world.somebody_deletes(0.3)
 
 
 @pytest.mark.parametrize("setting", SETTINGS, ids=lambda setting: setting.name)
@@ -101,7 +91,7 @@ def test_it_survives_a_kill_before_and_after(step: str, engine: Engine, campaign
             world.send(5)
             assert world.poll(alone=True, stop=((step, when, 1, KILL),)).killed, f"no poll came to {step}"
             world.user_takes(0.5)
-        come_to_rest(world, Setting(step))
+        come_to_rest(world)
         row.add(2, world.count())
 
 
@@ -124,7 +114,7 @@ def kill_the_command(world: World, kills: int) -> int:
                 process.wait()
                 killed += 1
                 span *= 1.1
-    come_to_rest(world, Setting("command"))
+    come_to_rest(world)
     return killed
 
 

@@ -7,7 +7,7 @@ import pytest
 from tests.faults.campaign import FULL, SEED
 from tests.faults.conftest import NewCampaign
 from tests.faults.engine import Engine
-from tests.faults.test_kills import Setting, come_to_rest
+from tests.faults.scenarios import come_to_rest
 from tests.faults.tracing import ALL_CALLS, Injection, count_calls, poll_traced, was_injected
 from tests.faults.world import World, new_world
 
@@ -65,7 +65,7 @@ def inject(world: World, faults: Iterator[Injection]) -> int:
 def rest(world: World, since: list[Injection]) -> None:
     """Count; should a letter be missing, say after which faults."""
     try:
-        come_to_rest(world, Setting("system calls"))
+        come_to_rest(world)
     except AssertionError as error:
         raise AssertionError(f"after {', '.join(map(str, since))}: {error}") from error
 
@@ -88,7 +88,7 @@ def test_it_survives_short_writes(engine: Engine, campaign: NewCampaign) -> None
         for _ in range(3):
             world.send(5)
             assert world.poll(change="short writes").status == 0
-        come_to_rest(world, Setting("short writes"))
+        come_to_rest(world)
         row.add(3, world.count())
 
 

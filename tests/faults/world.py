@@ -5,6 +5,7 @@ user, left on the server. Nothing else is evidence.
 """
 
 import re
+import ssl
 from collections import Counter
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
@@ -96,6 +97,9 @@ class World:
     maildrop: Maildrop
     rule: int
     oracle: Oracle = field(default_factory=Oracle)
+    keep: bool = False
+    change: str = ""
+    """The variant of the engine that polls; the usual one if empty."""
     deadlines: dict[str, float] | None = None
     _serial: int = 0
 
@@ -131,7 +135,7 @@ class World:
         """Start `manage.py poll` for the rule. `alone`: whoever polls already loses his claim."""
         return self.engine.begin(
             "poll",
-            change=change,
+            change=change or self.change,
             stop=stop,
             wait=wait,
             kill_after=kill_after,
@@ -145,7 +149,8 @@ class World:
         return self.begin_poll(alone=alone, change=change, stop=stop).wait()
 
     def poll_until_quiet(self, most: int = 8) -> dict[str, Any]:
-        """Poll until a poll succeeds and does nothing; its row. What stood in the way is gone by now."""
+        """Let the sound engine poll until a poll succeeds and does nothing; its row. What stood in the way is gone by now."""
+        self.change = ""
         self.engine.do("outlive_leases")
         row: dict[str, Any] | None = None
         for _ in range(most):
@@ -159,6 +164,13 @@ class World:
         self.count()
         letters = [letter for letter in self.maildrop.letters if self.oracle.has_copy(letter.data)]
         self.maildrop.commit([letter for letter in letters if self.random.random() < share])
+
+    def rename_all(self) -> None:
+        """Every letter on the server gets another unique-id."""
+        letters = self.maildrop.letters
+        self.maildrop.commit(letters)
+        for letter in letters:
+            self.maildrop.add(StoredLetter(f"{letter.uid}-{self.random.getrandbits(32):x}", letter.data))
 
     def user_takes(self, share: float = 1.0) -> int:
         """The user takes letters out of new/ and keeps them elsewhere; how many."""
@@ -204,15 +216,25 @@ class World:
 
 @contextmanager
 def new_world(
-    engine: Engine, name: str, seed: int, behaviour: Behaviour | None = None, **columns: Any
+    engine: Engine,
+    name: str,
+    seed: int,
+    behaviour: Behaviour | None = None,
+    *,
+    tls: ssl.SSLContext | None = None,
+    implicit: bool = False,
+    **columns: Any,
 ) -> Iterator[World]:
     """A world of its own in `engine`; `columns` are the rule's."""
     maildrop = Maildrop()
     with ExitStack() as stack:
-        server = stack.enter_context(Pop3Server({"petrov": Mailbox(PASSWORD, maildrop)}, behaviour))
+        server = stack.enter_context(
+            Pop3Server({"petrov": Mailbox(PASSWORD, maildrop)}, behaviour, tls=tls, implicit=implicit)
+        )
         place = {"server": "127.0.0.1", "port": server.port, "recipient": f"{name}@{DOMAIN}"}
         rule = engine.do("make_rule", **{**place, **columns})
-        yield World(engine, name, Random(f"{seed}/{name}"), server, maildrop, rule)
+        keep = bool(columns.get("keep"))
+        yield World(engine, name, Random(f"{seed}/{name}"), server, maildrop, rule, keep=keep)
 
 
 def make_letter(random: Random, name: str, octets: int = 0) -> bytes:

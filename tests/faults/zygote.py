@@ -127,7 +127,7 @@ def _perform(request: Request, result: Path) -> int:
     if request.get("wait"):
         os.kill(os.getpid(), signal.SIGSTOP)
     if request.get("change"):
-        MUTANTS[request["change"]].apply()
+        MUTANTS[request["change"]]()
     for stop in request.get("stop", ()):
         stop_at(*stop)
     code = 0
