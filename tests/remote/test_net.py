@@ -176,10 +176,10 @@ def test_it_lets_a_slow_reply_go_on_that_is_fast_enough() -> None:
 
 def test_it_measures_each_reply_on_its_own() -> None:
     def thinking(peer: Peer) -> None:
-        peer.drip(b"x" * 40, 0.01)
+        peer.drip(b"x" * 100, 0.01)
 
-    with connected(thinking, Deadlines(connect=10, idle=0.2, session=20, slowest=1000)) as stream:
-        for _ in range(40):
+    with connected(thinking, Deadlines(connect=10, idle=0.7, session=20, slowest=1000)) as stream:
+        for _ in range(95):
             read(stream, 1)
             stream.reply_ended()
 

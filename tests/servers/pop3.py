@@ -5,13 +5,20 @@ A fault is data: at this step, when a session comes to it for the nth time, do t
 
 import ssl
 from base64 import b64decode
-from collections import Counter
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, replace
 from enum import StrEnum
 from types import TracebackType
 from typing import ClassVar, Self
 
+from tests.servers.faults import Alter as Alter
+from tests.servers.faults import Cut as Cut
+from tests.servers.faults import Drip as Drip
+from tests.servers.faults import Fault as Fault
+from tests.servers.faults import Faults, obeys, perform
+from tests.servers.faults import Flood as Flood
+from tests.servers.faults import Say as Say
+from tests.servers.faults import Stall as Stall
 from tests.servers.loopback import Hangup, LoopbackServer, Peer
 from tests.servers.maildrop import Maildrop, StoredLetter
 
@@ -33,63 +40,6 @@ class Step(StrEnum):
     DELE = "DELE"
     RSET = "RSET"
     QUIT = "QUIT"
-
-
-@dataclass(frozen=True, slots=True)
-class Say:
-    """Answer with exactly these octets instead; the command does nothing."""
-
-    octets: bytes
-
-
-@dataclass(frozen=True, slots=True)
-class Alter:
-    """Do what the command says, but answer with the changed octets."""
-
-    change: Callable[[bytes], bytes]
-
-
-@dataclass(frozen=True, slots=True)
-class Cut:
-    """Hang up after so many octets of the answer (None: after all of it); `done`: having done what the command says."""
-
-    octets: int | None = 0
-    done: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Stall:
-    """Never answer; `done`: having done what the command says. `octets` of the answer come before the silence."""
-
-    done: bool = False
-    octets: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class Drip:
-    """Answer one octet at a time."""
-
-    pause: float
-
-
-@dataclass(frozen=True, slots=True)
-class Flood:
-    """Begin with `first`, then say `unit` until the client goes away."""
-
-    unit: bytes
-    first: bytes = b""
-
-
-Action = Say | Alter | Cut | Stall | Drip | Flood
-
-
-@dataclass(frozen=True, slots=True)
-class Fault:
-    """At the `nth` time that a session comes to `step` (0: every time), do `action`."""
-
-    step: Step
-    action: Action
-    nth: int = 1
 
 
 CAPABILITIES = ("TOP", "UIDL", "RESP-CODES", "AUTH-RESP-CODE", "PIPELINING", "USER", "SASL PLAIN")
@@ -183,7 +133,7 @@ class _Session:
         self._server = server
         self._behaviour = server.behaviour
         self._peer = peer
-        self._steps: Counter[Step] = Counter()
+        self._faults = Faults(server.behaviour.faults)
         self._argument = ""
         self._user = ""
         self._mailbox: Mailbox | None = None
@@ -216,38 +166,11 @@ class _Session:
 
     def _answer(self, step: Step, answer: Callable[[], bytes]) -> bool:
         """Answer as the faults will have it; whether the command was obeyed."""
-        self._steps[step] += 1
-        action = self._fault(step)
-        done = not isinstance(action, Say | Flood | Cut | Stall) or (isinstance(action, Cut | Stall) and action.done)
-        if step is Step.QUIT and done:
+        action = self._faults.due(step)
+        if step is Step.QUIT and obeys(action):
             self._commit()
-        match action:
-            case None:
-                self._peer.send(answer())
-            case Say(octets):
-                self._peer.send(octets)
-            case Alter(change):
-                self._peer.send(change(answer()))
-            case Drip(pause):
-                self._peer.drip(answer(), pause)
-            case Cut(octets):
-                self._peer.send(answer()[:octets])
-                raise Hangup
-            case Stall(octets=octets):
-                self._peer.send(answer()[:octets])
-                self._peer.stall()
-            case Flood(unit, first):
-                self._peer.send(first)
-                self._peer.slice = 0
-                while True:
-                    self._peer.send(unit)
-        return done
-
-    def _fault(self, step: Step) -> Action | None:
-        for fault in self._behaviour.faults:
-            if fault.step is step and fault.nth in (0, self._steps[step]):
-                return fault.action
-        return None
+        perform(action, self._peer, answer)
+        return obeys(action)
 
     def _commit(self) -> None:
         if self._mailbox is not None:

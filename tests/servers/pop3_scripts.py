@@ -20,8 +20,9 @@ from fetchrules.errors import (
     ServerTemporary,
     TimedOut,
 )
+from tests.servers.faults import Action, Alter, Cut, Drip, Fault, Flood, Say, Stall
 from tests.servers.maildrop import letter
-from tests.servers.pop3 import Action, Alter, Behaviour, Cut, Drip, Fault, Flood, Say, Stall, Step, stuffed
+from tests.servers.pop3 import Behaviour, Step, stuffed
 
 LETTERS = (letter("one", 700), letter("two", 3000), letter("three"))
 
