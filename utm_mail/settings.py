@@ -12,6 +12,7 @@ from utm_mail.mail import mail_server
 
 BASE_DIR = Path(__file__).resolve().parent.parent
 ENV = environment()
+ENV.data.mkdir(parents=True, exist_ok=True, mode=0o700)
 
 
 SECRET_KEY = ENV.secret_key or read_or_make(ENV.data / "secret_key", lambda: secrets.token_urlsafe(50))

@@ -233,9 +233,18 @@ class RuleForm(forms.Form):
             skip=not data.get("enabled"),
         )
 
-    def masked_draft(self) -> Rule:
-        """The draft without its password."""
-        return replace(self.draft(), password=MASK)
+    def shown(self) -> Rule:
+        """What the page is about: the rule as it is, or the draft; never with a password."""
+        if self.is_bound:
+            return replace(self.draft(), password=MASK)
+        rule = self.rule
+        return replace(
+            rule,
+            server=rule.server or _UNKNOWN,
+            user=rule.user or _UNKNOWN,
+            recipient=self.initial["recipient"] or _UNKNOWN,
+            password=MASK,
+        )
 
     def _require_password(self, wanted: Rule) -> None:
         if wanted.password != MASK:

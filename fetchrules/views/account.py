@@ -8,21 +8,33 @@ from django.contrib.auth.decorators import login_not_required
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.urls import reverse_lazy
+from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_POST
 
 from fetchrules.forms.account import LoginForm, PasswordForm
-from fetchrules.views import audit
+from fetchrules.views import attempts, audit
 from fetchrules.views.paths import back
 
 _YEAR = 365 * 24 * 3600
 
 
 class Login(views.LoginView):
-    """The way in."""
+    """The way in; closed for a while to whoever guesses."""
 
     authentication_form = LoginForm
-    redirect_authenticated_user = True
+
+    def post(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
+        """Look at name and password, unless too many were wrong."""
+        now, name = timezone.now(), request.POST.get("username", "")
+        if attempts.too_many(request, name, now):
+            form = self.get_form_class()(request)
+            context = self.get_context_data(form=form, closed=True)
+            return self.render_to_response(context, status=429)
+        response = super().post(request, *args, **kwargs)
+        if not request.user.is_authenticated:
+            attempts.note(request, name, now)
+        return response
 
 
 class PasswordChange(views.PasswordChangeView):

@@ -56,7 +56,7 @@ def preview(request: HttpRequest) -> HttpResponse:
     """What stands beside the form, for what is being typed. Saves nothing."""
     form = RuleForm(request.POST)
     form.is_valid()
-    return render(request, "fetchrules/_preview.html", {"preview": preview_of(form.masked_draft(), _usual_interval())})
+    return render(request, "fetchrules/_preview.html", {"preview": preview_of(form.shown(), _usual_interval())})
 
 
 def _page(request: HttpRequest, form: RuleForm, rule: FetchRule | None) -> HttpResponse:
@@ -79,7 +79,7 @@ def _page(request: HttpRequest, form: RuleForm, rule: FetchRule | None) -> HttpR
         "form": form,
         "rule": rule,
         "trial": trial,
-        "preview": preview_of(form.masked_draft() if form.is_bound else form.rule, _usual_interval()),
+        "preview": preview_of(form.shown(), _usual_interval()),
         "row": _row(rule),
         "title": _("Rule: %(rule)s") % {"rule": source_name(rule.user, rule.server)} if rule else _("New rule"),
     }

@@ -16,6 +16,7 @@ from fetchrules.rulebook.edits import SourceTaken, delete_rules, switch_rules
 from fetchrules.rulebook.rows import line_of
 from fetchrules.views import access, audit
 from fetchrules.views.paths import back
+from fetchrules.views.pauses import end_of
 
 
 @require_POST
@@ -38,21 +39,14 @@ def poll(request: HttpRequest, rule_id: int) -> HttpResponse:
 
 @require_POST
 def pause(request: HttpRequest, rule_id: int) -> HttpResponse:
-    """Poll a rule no more until it is resumed."""
-    rules = _required(access.runnable_rules(access.user_of(request)).filter(id=rule_id))
-    runs.pause(rules, None)
-    _record(request, "rule_paused", rules)
-    return redirect(back(request))
+    """Poll a rule no more until then, or until it is resumed."""
+    return _pause(request, access.runnable_rules(access.user_of(request)).filter(id=rule_id))
 
 
 @require_POST
 def resume(request: HttpRequest, rule_id: int) -> HttpResponse:
     """End a rule's pause."""
-    rules = _required(access.runnable_rules(access.user_of(request)).filter(id=rule_id))
-    runs.resume(rules, timezone.now())
-    tasks.wake()
-    _record(request, "rule_resumed", rules)
-    return redirect(back(request))
+    return _resume(request, access.runnable_rules(access.user_of(request)).filter(id=rule_id))
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
@@ -79,6 +73,10 @@ def bulk(request: HttpRequest) -> HttpResponse:
             return _switch(request, editable, on=False)
         case "poll":
             return _poll(request, access.runnable_rules(user).filter(id__in=ids))
+        case "pause":
+            return _pause(request, access.runnable_rules(user).filter(id__in=ids))
+        case "resume":
+            return _resume(request, access.runnable_rules(user).filter(id__in=ids))
         case "export":
             return _export(_required(editable))
         case "delete" if "sure" in request.POST:
@@ -116,6 +114,23 @@ def _poll(request: HttpRequest, rules: QuerySet[FetchRule]) -> HttpResponse:
     _record(request, "rule_poll_asked", rules)
     words = ngettext("%(count)s rule is being polled.", "%(count)s rules are being polled.", asked)
     messages.success(request, words % {"count": asked})
+    return redirect(back(request))
+
+
+def _pause(request: HttpRequest, rules: QuerySet[FetchRule]) -> HttpResponse:
+    paused = runs.pause(_required(rules), end_of(request.POST.get("until", ""), timezone.now()))
+    _record(request, "rule_paused", rules)
+    messages.success(request, ngettext("%(count)s rule paused.", "%(count)s rules paused.", paused) % {"count": paused})
+    return redirect(back(request))
+
+
+def _resume(request: HttpRequest, rules: QuerySet[FetchRule]) -> HttpResponse:
+    _record(request, "rule_resumed", _required(rules))
+    resumed = runs.resume(rules, timezone.now())
+    tasks.wake()
+    messages.success(
+        request, ngettext("%(count)s rule resumed.", "%(count)s rules resumed.", resumed) % {"count": resumed}
+    )
     return redirect(back(request))
 
 

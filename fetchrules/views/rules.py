@@ -9,6 +9,7 @@ from django.views.decorators.http import require_safe
 
 from fetchrules.views import access
 from fetchrules.views.listing import Choice, with_state
+from fetchrules.views.pauses import PAUSES
 from fetchrules.views.rows import rows_of
 from fetchrules.wording.states import RULE_SIGNS, RuleState
 
@@ -60,10 +61,10 @@ def rows(request: HttpRequest) -> HttpResponse:
     return render(request, "fetchrules/_rows.html", context | _may(user))
 
 
-def _may(user: User) -> dict[str, bool]:
+def _may(user: User) -> dict[str, object]:
     """What the reader may do with the rules that he sees: an owner sees his own only."""
     owns = not access.sees_all(user)
-    return {"may_edit": owns or access.edits_all(user), "may_run": owns or access.runs_service(user)}
+    return {"pauses": PAUSES, "may_edit": owns or access.edits_all(user), "may_run": owns or access.runs_service(user)}
 
 
 def _page_size(request: HttpRequest) -> int:

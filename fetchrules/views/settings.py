@@ -5,11 +5,14 @@ from django.contrib import messages
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.utils.translation import gettext as _
-from django.views.decorators.http import require_http_methods
+from django.views.decorators.http import require_http_methods, require_POST
 
+from fetchrules.destinations import Destination
+from fetchrules.errors import DeliveryFailed
 from fetchrules.forms.settings import SettingsForm
 from fetchrules.models import ServiceSettings
 from fetchrules.views import access, audit
+from fetchrules.wording import failures
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
@@ -24,3 +27,23 @@ def edit(request: HttpRequest) -> HttpResponse:
         messages.success(request, _("Saved. Changes take effect at once."))
         return redirect("settings")
     return render(request, "fetchrules/settings.html", {"form": form, "delivery": settings.UTM_MAIL_DELIVERY})
+
+
+@require_POST
+@access.administrators_only
+def check_delivery(request: HttpRequest) -> HttpResponse:
+    """Whether a local mailbox would take a letter now. Nothing is delivered."""
+    recipient = request.POST.get("recipient", "").strip()
+    try:
+        destination = Destination(recipient)
+        try:
+            destination.check()
+        finally:
+            destination.close()
+    except DeliveryFailed as error:
+        failure = failures.describe(error.code)
+        about = {"mailbox": recipient, "title": failure.title, "remedy": failure.remedy, "detail": error.detail}
+        messages.error(request, _("%(mailbox)s: %(title)s. %(remedy)s (%(detail)s)") % about)
+    else:
+        messages.success(request, _("%(mailbox)s takes letters.") % {"mailbox": recipient})
+    return redirect("settings")

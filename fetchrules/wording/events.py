@@ -22,6 +22,7 @@ EVENTS = {
     "settings_changed": _("settings changed"),
     "service_started": _("service started"),
     "service_stopped": _("service stopped"),
+    "login_refused": _("login refused"),
     "password_changed": _("own password changed"),
 }
 

@@ -1,6 +1,6 @@
 """The list: what it says of each rule, what it finds, how much it asks of the database."""
 
-from datetime import timedelta
+from datetime import UTC, datetime, timedelta
 
 import pytest
 from django.test import Client
@@ -10,6 +10,7 @@ from pytest_django import DjangoAssertNumQueries
 
 from fetchrules.models import FetchRule, HourlyStat, Pause, Run
 from fetchrules.views.listing import with_state
+from fetchrules.views.pauses import end_of
 from fetchrules.wording.states import RuleState
 from tests.conftest import MakeRule
 
@@ -201,3 +202,18 @@ def test_it_goes_back_to_the_page_it_came_from_and_nowhere_else(admin: Client, r
     assert here["Location"] == "/?q=petrov"
     elsewhere = admin.post(reverse("rule_on", args=[rule.id]), {"next": "https://evil.example/"})
     assert elsewhere["Location"] == reverse("rules")
+
+
+@pytest.mark.parametrize(("until", "ends"), [("", False), ("hour", True), ("morning", True), ("nonsense", False)])
+def test_it_pauses_and_resumes(until: str, ends: bool, operator: Client, rule: FetchRule) -> None:
+    operator.post(reverse("rules_bulk"), {"do": "pause", "until": until, "rule": [rule.id]})
+    rule.refresh_from_db()
+    assert (rule.pause, rule.paused_until is not None) == (Pause.BY_HAND, ends)
+    operator.post(reverse("rules_bulk"), {"do": "resume", "rule": [rule.id]})
+    rule.refresh_from_db()
+    assert (rule.pause, rule.paused_until) == (Pause.NONE, None)
+
+
+def test_it_pauses_until_nine_of_the_next_morning() -> None:
+    late = datetime(2026, 11, 22, 20, 30, tzinfo=UTC)
+    assert end_of("morning", late) == datetime(2026, 11, 23, 6, tzinfo=UTC)

@@ -52,3 +52,11 @@ def test_it_refuses_what_makes_no_sense(field: str, value: str, admin: Client) -
     page = admin.post(reverse("settings"), {**FILLED, field: value}).content.decode()
     assert f"id_{field}_error" in page
     assert ServiceSettings.objects.filter(id=1, **{field: getattr(before, field)}).exists()
+
+
+@pytest.mark.parametrize(
+    ("recipient", "said"),
+    [("i.petrov@mydomain.ru", "i.petrov@mydomain.ru takes letters."), ("../etc", "No such local mailbox")],
+)
+def test_it_checks_whether_a_local_mailbox_takes_letters(recipient: str, said: str, admin: Client) -> None:
+    assert said in admin.post(reverse("check_delivery"), {"recipient": recipient}, follow=True).content.decode()

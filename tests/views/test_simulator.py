@@ -25,7 +25,7 @@ TERMS: list[tuple[Terms, dict[Kind, list[list[Event]]]]] = [
         {Kind.OLD: [[L], [L], [D], []], Kind.NEW: [[F], [L], [D], []], Kind.LATER: [[], [F], [L], [D]]},
     ),
     (Terms(limit=1000), {Kind.NEW: [[F, D], [], [], []], Kind.LARGE: [[T], [T], [T], [T]]}),
-    (Terms(keep=True, fetchall=True, fetchlimit=1), {Kind.OLD: [[A], [A], [A], [A]], Kind.NEW: [[N], [N], [N], [N]]}),
+    (Terms(fetchall=True, fetchlimit=1), {Kind.NEW: [[F, D], [], [], []], Kind.OLD: [[N], [N], [A, D], []]}),
 ]
 
 
