@@ -1,6 +1,7 @@
 """One mailbox of 1,000 letters of 5 KB, collected and emptied by each collector over three networks. `make bench` prints the table.
 
-The times are told, never judged: machines differ, and so do their moods. What is judged is that every letter arrived.
+The times are told, never judged: machines differ, and so do their moods. What is judged is that every
+letter of ours arrived; how many of a peer's did is told beside its time.
 """
 
 import subprocess
@@ -35,9 +36,9 @@ def letters() -> Iterator[bytes]:
         )
 
 
-@pytest.fixture(scope="module")
-def product(tmp_path_factory: pytest.TempPathFactory) -> Product:
-    return Product(tmp_path_factory.mktemp("product"))
+@pytest.fixture
+def product(tmp_path: Path) -> Product:
+    return Product(tmp_path / "product")
 
 
 @pytest.mark.parametrize("round_trip", ROUND_TRIPS)
@@ -52,7 +53,7 @@ def test_it_collects_a_mailbox(
         dovecot.put(user, letters())
         product.add([f"127.0.0.1:{protocol} {user} {PASSWORD} {user}@mydomain.ru port {near} plaintext"])
         before = perf_counter()
-        (row,) = [row for row in product.poll() if row["recipient"] == f"{user}@mydomain.ru"]
+        (row,) = product.poll()
         rows.append(("this product, command", perf_counter() - before))
         rows.append(("this product, engine", float(str(row["seconds"]))))
         assert len(list((product.mail / "mydomain.ru" / user / "new").iterdir())) == LETTERS
@@ -62,12 +63,18 @@ def test_it_collects_a_mailbox(
             program(name, package)
             user = f"{name}{protocol}{round_trip}"
             dovecot.put(user, letters())
-            job = Job(user, near, tmp_path / user, f"{user}@local.example", dovecot.lmtp, tmp_path, protocol)
+            job = Job(
+                user, near, dovecot.mail / user / "copy", f"{user}@local.example", dovecot.lmtp, dovecot.mail, protocol
+            )
             before = perf_counter()
-            subprocess.run(command_of(job), check=False, capture_output=True, timeout=LIMIT_SECONDS)
-            rows.append((name, perf_counter() - before))
-            place = dovecot.maildir(job.recipient) if name == "fetchmail" else job.maildir
-            assert len(list((place / "new").iterdir())) == LETTERS, name
+            try:
+                subprocess.run(command_of(job), check=False, capture_output=True, timeout=LIMIT_SECONDS)
+            except subprocess.TimeoutExpired:
+                name += ", given up"
+            seconds = perf_counter() - before
+            place = dovecot.maildir(job.recipient) if command_of is fetchmail else job.maildir
+            arrived = len(list((place / "new").iterdir()))
+            rows.append((name if arrived == LETTERS else f"{name}, {arrived} letters", seconds))
     print(f"\n{LETTERS} letters, {protocol.upper()}, round trip {round_trip} ms")
     for name, seconds in rows:
         print(f"  {name:24}{seconds:9.2f} s{seconds / rows[1][1]:9.1f} ×")
