@@ -52,8 +52,9 @@ MAX_TOKENS = 1000
 LEADING = (Kind.SERVER, Kind.USER, Kind.PASSWORD, Kind.RECIPIENT)
 """The fields that every rule has, in their order."""
 
-_EMPTY = re.compile(r"(\s*)(#.*)?", re.DOTALL)
-_BARS = re.compile(r"[ \t]*[^ \t|]*[ \t]*\|")
+_MARKS = re.compile("\ufeff*")
+_EMPTY = re.compile(r"([\s\ufeff]*)(#.*)?", re.DOTALL)
+_BARS = re.compile(r"[ \t\ufeff]*[^ \t|]*[ \t]*\|")
 _BLANKS = re.compile(r"[ \t]+")
 _RAW = re.compile(r"[^ \t]+")
 _QUOTED = {quote: re.compile(rf"{quote}(?:[^{quote}\\]|\\.)*{quote}", re.DOTALL) for quote in QUOTES}
@@ -74,6 +75,7 @@ def lex(text: str) -> Lexed:
             tokens.append(Token(Kind.COMMENT, comment, len(blank)))
         return Lexed(None, tuple(tokens), ())
     cutter: _BarCutter | _BlankCutter = _BarCutter(text) if _BARS.match(text) else _BlankCutter(text)
+    cutter.take(Kind.BLANK, _match(_MARKS, text, 0))  # files that were joined keep their marks
     cutter.cut()
     return Lexed(cutter.spelling, tuple(cutter.tokens), tuple(cutter.problems))
 

@@ -17,7 +17,7 @@ from tests.ruletext.strategies import fields as field_texts
 from tests.ruletext.strategies import rules, spellings, texts, written_lines
 
 law = settings(
-    max_examples=int(os.environ.get("LAWS", "200")),
+    max_examples=int(os.environ.get("LAWS", "100")),
     deadline=None,
     suppress_health_check=[HealthCheck.too_slow, HealthCheck.filter_too_much],
     database=None,

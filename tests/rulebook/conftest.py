@@ -1,0 +1,40 @@
+"""A rule book with something in it."""
+
+from collections.abc import Callable
+
+import pytest
+
+from fetchrules.rulebook.apply import Applied, apply
+from fetchrules.rulebook.revisions import current_version
+from fetchrules.rulebook.scope import EVERYTHING, Scope
+
+TEXT = (
+    "\ufeff# Accounts\r\n"
+    "mailserver.ru:pop3 petrov petrovpasswd i.petrov@mydomain.ru keep ssl   # the boss\r\n"
+    "\r\n"
+    "mailserver.ru:pop3|ivanov|iv\\|an|i.ivanov@mydomain.ru|limit 5m\n"
+    "# Sales\n"
+    "[2001:db8::1]:imaps 'sales team' \"s@les\" sales@mydomain.ru folder 'Sent Items'\n"
+    "# end"
+)
+"""Every kind of thing that a text may have: a mark, comments, blank lines, endings, both spellings, quotes."""
+
+Applier = Callable[..., Applied]
+"""Apply a text to the rules as they are now."""
+
+
+@pytest.fixture
+def write(db: None) -> Applier:
+    """An Applier."""
+
+    def write(text: str, scope: Scope = EVERYTHING, *, delete_missing: bool = False) -> Applied:
+        return apply(text, current_version(), scope, delete_missing=delete_missing)
+
+    return write
+
+
+@pytest.fixture
+def book(write: Applier) -> str:
+    """The rules of TEXT; the text."""
+    write(TEXT)
+    return TEXT

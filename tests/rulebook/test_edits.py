@@ -1,0 +1,138 @@
+"""Changing rules one by one: the text follows by as little as can be."""
+
+from dataclasses import replace
+
+import pytest
+from django.contrib.auth.models import User
+
+from fetchrules.errors import PasswordUnreadable
+from fetchrules.models import FetchRule
+from fetchrules.remote.mailbox import TlsLevel
+from fetchrules.rulebook.edits import RuleInvalid, SourceTaken, delete_rules, set_rule, switch_rules
+from fetchrules.rulebook.revisions import current_version
+from fetchrules.rulebook.rows import password_of
+from fetchrules.rulebook.text import load
+from fetchrules.ruletext.problem import Code
+from fetchrules.ruletext.spec import MASK, Encryption, Protocol, Rule
+from tests.conftest import MakeRule
+from tests.rulebook.conftest import Applier
+
+NEW = Rule("new.ru", Protocol.IMAP, "new", "two words", "new@mydomain.ru", keep=True)
+
+
+def rule(user: str) -> FetchRule:
+    return FetchRule.objects.get(user=user)
+
+
+def wanted(user: str, **changes: object) -> Rule:
+    return replace(rule(user).as_rule(MASK), **changes)  # type: ignore[arg-type]
+
+
+def test_it_changes_only_the_word_that_changed(book: str) -> None:
+    set_rule(rule("petrov"), wanted("petrov", keep=False, interval=5))
+    set_rule(rule("ivanov"), wanted("ivanov", limit=7))
+    assert load(with_passwords=True) == book.replace("keep ssl  ", "ssl interval 5  ").replace("limit 5m", "limit 7")
+
+
+def test_it_keeps_the_stored_password_or_takes_another(book: str) -> None:
+    set_rule(rule("petrov"), wanted("petrov", encryption=Encryption.STARTTLS))
+    assert password_of(rule("petrov")) == "petrovpasswd"
+    set_rule(rule("petrov"), wanted("petrov", password="with blank"))
+    assert password_of(rule("petrov")) == "with blank"
+    expected = book.replace("ssl  ", "starttls  ").replace("petrovpasswd", '"with blank"')
+    assert load(with_passwords=True) == expected
+
+
+@pytest.mark.usefixtures("book")
+def test_it_does_not_lose_a_password_that_cannot_be_read() -> None:
+    FetchRule.objects.filter(user="petrov").update(password="v1:gone:AAAA")
+    set_rule(rule("petrov"), wanted("petrov", keep=False))
+    assert rule("petrov").password == "v1:gone:AAAA"
+    with pytest.raises(PasswordUnreadable):
+        set_rule(rule("petrov"), wanted("petrov", encryption=Encryption.STARTTLS))
+
+
+def test_it_puts_a_new_rule_at_the_end(book: str, charlie: User) -> None:
+    row = set_rule(None, NEW, charlie)
+    assert (row.owner, row.revision, row.source.folder) == (charlie, 1, "INBOX")
+    assert load(with_passwords=True) == book + '\nnew.ru:imap new "two words" new@mydomain.ru keep'
+
+
+def test_it_puts_a_new_rule_below_a_line_without_an_ending(write: Applier) -> None:
+    write("a.ru:pop3 a p a@mydomain.ru")
+    set_rule(None, replace(NEW, password="p"))
+    assert load(with_passwords=True) == "a.ru:pop3 a p a@mydomain.ru\nnew.ru:imap new p new@mydomain.ru keep"
+
+
+@pytest.mark.django_db
+def test_it_begins_a_text() -> None:
+    set_rule(None, NEW)
+    assert load(with_passwords=True) == 'new.ru:imap new "two words" new@mydomain.ru keep\n'
+
+
+def test_it_counts_every_change_of_the_text(book: str, write: Applier) -> None:
+    version = current_version()
+    set_rule(rule("petrov"), wanted("petrov", keep=False))
+    switch_rules(FetchRule.objects.filter(user="ivanov"), on=False)
+    delete_rules([rule("sales team")])
+    assert current_version() == version + 3
+
+
+def test_it_forgets_what_tls_it_saw_only_when_the_connection_is_another(book: str) -> None:
+    FetchRule.objects.update(tls_seen=TlsLevel.VERIFIED)
+    set_rule(rule("petrov"), wanted("petrov", recipient="p@mydomain.ru"))
+    set_rule(rule("ivanov"), wanted("ivanov", encryption=Encryption.SSL))
+    assert (rule("petrov").tls_seen, rule("ivanov").tls_seen) == (TlsLevel.VERIFIED, TlsLevel.NONE)
+
+
+@pytest.mark.usefixtures("book")
+def test_it_refuses_a_rule_that_no_line_can_say() -> None:
+    with pytest.raises(RuleInvalid) as refused:
+        set_rule(rule("petrov"), wanted("petrov", server="a..b", port=0))
+    assert [problem.code for problem in refused.value.problems] == [Code.SERVER_INVALID, Code.NUMBER_OUT_OF_RANGE]
+
+
+@pytest.mark.parametrize("keeps", [(False, False), (True, False), (False, True)])
+def test_it_refuses_a_second_rule_for_a_mailbox_unless_both_keep(make_rule: MakeRule, keeps: tuple[bool, bool]) -> None:
+    make_rule(user="shared", keep=keeps[0])
+    again = Rule(
+        "MAILSERVER.ru", Protocol.POP3, "shared", "p", "two@mydomain.ru", keep=keeps[1], encryption=Encryption.SSL
+    )
+    with pytest.raises(SourceTaken):
+        set_rule(None, again)
+    assert set_rule(None, replace(again, skip=True)).enabled is False
+
+
+def test_it_lets_two_rules_share_a_mailbox_if_both_keep(make_rule: MakeRule) -> None:
+    make_rule(user="shared", keep=True)
+    set_rule(None, Rule("mailserver.ru", Protocol.POP3, "shared", "p", "two@mydomain.ru", keep=True))
+    assert FetchRule.objects.filter(user="shared", enabled=True).count() == 2
+
+
+def test_it_switches_rules(book: str) -> None:
+    assert switch_rules(FetchRule.objects.exclude(user="petrov"), on=False) == 2
+    assert switch_rules(FetchRule.objects.exclude(user="petrov"), on=False) == 0
+    assert load(with_passwords=True) == book.replace("limit 5m", "limit 5m|skip").replace("Items'", "Items' skip")
+    assert switch_rules(FetchRule.objects.all(), on=True) == 2
+    assert load(with_passwords=True) == book
+
+
+@pytest.mark.parametrize("keeps", [(False, False), (True, False)])
+def test_it_refuses_to_switch_on_what_cannot_share(make_rule: MakeRule, keeps: tuple[bool, bool]) -> None:
+    rows = [make_rule(user="shared", keep=keep, enabled=not number) for number, keep in enumerate(keeps)]
+    with pytest.raises(SourceTaken):
+        switch_rules(FetchRule.objects.filter(id=rows[1].id), on=True)
+    assert not FetchRule.objects.get(id=rows[1].id).enabled
+
+
+def test_it_deletes_a_line_and_leaves_the_comments(book: str) -> None:
+    assert delete_rules([rule("petrov"), rule("sales team")]) == 2
+    assert load(with_passwords=True) == (
+        "\ufeff# Accounts\r\n\r\nmailserver.ru:pop3|ivanov|iv\\|an|i.ivanov@mydomain.ru|limit 5m\n# Sales\n# end"
+    )
+
+
+@pytest.mark.usefixtures("book")
+def test_it_deletes_everything_but_the_comments() -> None:
+    assert delete_rules(FetchRule.objects.all()) == 3
+    assert load() == "\ufeff# Accounts\r\n\r\n# Sales\n# end"
