@@ -10,9 +10,10 @@ from tests.servers.loopback import Hangup, Peer
 
 @dataclass(frozen=True, slots=True)
 class Say:
-    """Answer with exactly these octets instead; the command does nothing."""
+    """Answer with exactly these octets instead, and then hang up or not; the command does nothing."""
 
     octets: bytes
+    hang_up: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -95,17 +96,19 @@ def perform(action: Action | None, peer: Peer, answer: Callable[[], bytes]) -> N
     match action:
         case None:
             peer.send(answer())
-        case Say(octets):
+        case Say(octets, hang_up):
             peer.send(octets)
+            if hang_up:
+                raise Hangup
         case Alter(change):
             peer.send(change(answer()))
         case Drip(pause):
             peer.drip(answer(), pause)
-        case Cut(octets):
-            peer.send(answer()[:octets])
+        case Cut(octets, done):
+            peer.send(answer()[:octets] if done or octets != 0 else b"")
             raise Hangup
-        case Stall(octets=octets):
-            peer.send(answer()[:octets])
+        case Stall(done, octets):
+            peer.send(answer()[:octets] if done or octets else b"")
             peer.stall()
         case Flood(unit, first):
             peer.send(first)

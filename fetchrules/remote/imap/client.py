@@ -17,8 +17,8 @@ from fetchrules.remote.imap.syntax import quoted
 from fetchrules.remote.net import Stream
 from fetchrules.remote.transcript import Speaker, Trace
 
-ANSWER_MAX = 1024 * 1024
-"""Octets in the answer to a command that is not expected to say much."""
+OCTETS_MAX, LINES_MAX = 1024 * 1024, 1000
+"""How long the answer to a command may be that is not expected to say much. imaplib takes its time over each line."""
 
 _LINE_MAX = 256 * 1024
 _DIGITS_MAX = 18
@@ -47,30 +47,29 @@ class FencedImap(IMAP4):
         self._trace = trace
         self._unread = b""
         self._position = 0
-        self._allowance = ANSWER_MAX
+        self._octets, self._lines = OCTETS_MAX, LINES_MAX
         self.closed = False
         try:
             super().__init__()
-        except IMAP4.error as error:
+        except (IMAP4.error, FetchError) as error:
             raise self._translated(error, ServerRefused) from error
         if self.state != "NONAUTH":
             # Nobody has logged in; and before TLS, such a greeting is how an attacker keeps us from starting it.
             raise RemoteProtocolError("the server greets with PREAUTH")
         self.is_readonly = True  # means: do not raise when the mailbox turns out to be; its NO to a STORE will do
 
-    def run(self, command: Callable[[], tuple[str, list[Any]]], octets: int = ANSWER_MAX) -> Answer:
-        """Let imaplib run one command whose answer has at most so many octets. NO is an answer, BAD and BYE raise."""
+    def run(
+        self, command: Callable[[], tuple[str, list[Any]]], octets: int = OCTETS_MAX, lines: int = LINES_MAX
+    ) -> Answer:
+        """Let imaplib run one command whose answer has at most so many octets and lines. NO is an answer, BAD and BYE raise."""
         if self.closed:
             raise LocalProtocolError("the session is over")
-        self._allowance = octets
+        self._octets, self._lines = octets, lines
         try:
             status, data = command()
-        except IMAP4.error as error:
+        except (IMAP4.error, FetchError) as error:
             self.shutdown()
             raise self._translated(error, ConnectionLost) from error
-        except FetchError:
-            self.shutdown()
-            raise
         self._stream.reply_ended()
         last = data[-1] if data else None
         words = self.masked(last.decode("utf-8", "replace")) if isinstance(last, bytes) else ""
@@ -187,13 +186,14 @@ class FencedImap(IMAP4):
         digits = announced[1] if announced else b""
         if len(digits) > _DIGITS_MAX:
             raise RemoteProtocolError("a literal of more octets than there are")
-        self._allowance -= len(line) + int(digits or 0)
-        if self._allowance < 0:
-            raise RemoteProtocolError("an answer of more octets than were asked for")
+        self._octets -= len(line) + int(digits or 0)
+        self._lines -= 1
+        if self._octets < 0 or self._lines < 0:
+            raise RemoteProtocolError("a longer answer than was asked for")
 
-    def _translated(self, error: IMAP4.error, parting: type[FetchError]) -> FetchError:
-        """imaplib's error as ours; a BYE, which it raises too, as what its code says, else as `parting`."""
+    def _translated(self, error: IMAP4.error | FetchError, parting: type[FetchError]) -> FetchError:
+        """imaplib's error as ours. Behind a BYE every error means what the BYE's code says, else `parting`."""
         farewell = self.untagged_responses.get("BYE", [])
         if farewell and isinstance(farewell[-1], bytes):
             return refusal(self.masked(farewell[-1].decode("utf-8", "replace")), parting)
-        return RemoteProtocolError(self.masked(str(error)))
+        return error if isinstance(error, FetchError) else RemoteProtocolError(self.masked(str(error)))

@@ -17,6 +17,9 @@ LETTERS_AT_ONCE = 250
 ANSWER_MAX = 16 * PIECE
 """Octets in an answer. Some servers only guess at the sizes of their letters."""
 
+LINES_MAX = 20 * LETTERS_AT_ONCE
+"""Lines in an answer, those of the letters not counted."""
+
 
 def retrieve(client: FencedImap, letters: Iterable[Listed]) -> Iterator[Retrieved]:
     """The events for `letters`, in their order. BODY.PEEK: fetching marks nothing as read."""
@@ -48,9 +51,10 @@ def _together(client: FencedImap, batch: Sequence[Listed]) -> Iterator[Retrieved
         for letter in batch:
             yield from _together(client, [letter])
         return
-    bodies = {one.uid: one.items.get(b"BODY[]") for one in fetched(answer.data)} if answer.ok else {}
+    found = fetched(answer.data) if answer.ok else ()
+    bodies = {one.uid: one.items[b"BODY[]"] for one in found if b"BODY[]" in one.items}
     for letter in batch:
-        body = bodies.pop(letter.number, None)
+        body = bodies.get(letter.number)
         if isinstance(body, bytes):
             yield Begun(letter)
             if body:
@@ -98,4 +102,4 @@ def _piece(answer: Answer, letter: Listed, offset: int) -> bytes | None:
 def _fetch(client: FencedImap, letters: Sequence[Listed], items: str) -> Answer:
     client.response("FETCH")  # what was left behind by a command that failed
     uids = uid_set(letter.number for letter in letters)
-    return client.run(lambda: client.uid("FETCH", uids, items), ANSWER_MAX)
+    return client.run(lambda: client.uid("FETCH", uids, items), ANSWER_MAX, LINES_MAX)

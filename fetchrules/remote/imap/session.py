@@ -4,7 +4,7 @@ from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 
-from fetchrules.errors import FetchError, ServerRefused
+from fetchrules.errors import FetchError, RemoteProtocolError, ServerRefused
 from fetchrules.remote.account import Account
 from fetchrules.remote.imap.client import FencedImap
 from fetchrules.remote.imap.fetched import Fetched, fetched
@@ -20,8 +20,13 @@ from fetchrules.remote.transcript import Trace
 INBOX = "INBOX"
 SYSTEM_TRUST = Trust()
 
-LISTING_MAX = 64 * 1024 * 1024
-"""Octets in the answer that lists a folder."""
+LETTERS_MAX = 200_000
+"""Letters of a folder that are listed. A larger one is collected in several goes: its listing is never complete."""
+
+LINE_OF_LISTING_MAX = 512
+"""Octets that the listing may have for each letter, its keywords included."""
+
+FOLDERS_MAX = 10_000
 
 UIDS_AT_ONCE = 500
 """In a command that names them one by one: servers take lines of 8,000 octets and more."""
@@ -50,7 +55,7 @@ def list_folders(account: Account, *, trust: Trust = SYSTEM_TRUST, trace: Trace 
         client = reached.client
         try:
             log_in(reached, account)
-            answer = client.run(lambda: client.list('""', '"*"'), LISTING_MAX)
+            answer = client.run(lambda: client.list('""', '"*"'), lines=FOLDERS_MAX)
             client.run(client.logout)
         finally:
             client.shutdown()
@@ -85,7 +90,10 @@ def _select(client: FencedImap, folder: str) -> Selected:
     answer = client.select_folder(encode_folder(folder))
     if not answer.ok:
         raise refusal(answer.words, ServerRefused)
-    return Selected(client.number("EXISTS") or 0, client.number("UIDVALIDITY"))
+    exists = client.number("EXISTS")
+    if exists is None:  # taken for none, it would be a complete list of nothing
+        raise RemoteProtocolError("SELECT does not say how many letters there are")
+    return Selected(exists, client.number("UIDVALIDITY"))
 
 
 class ImapMailbox:
@@ -116,9 +124,12 @@ class ImapMailbox:
         )
 
     def _list(self) -> list[Fetched]:
-        client = self._client
+        # By message numbers, this once: a server may not renumber during FETCH, and letters that arrive now stay out.
+        client, count = self._client, min(self._selected.exists, LETTERS_MAX)
         items = "(UID FLAGS INTERNALDATE RFC822.SIZE)"
-        answer = client.run(lambda: client.uid("FETCH", "1:*", items), LISTING_MAX)
+        answer = client.run(
+            lambda: client.fetch(f"1:{count}", items), LINE_OF_LISTING_MAX * (count + 1000), 2 * count + 1000
+        )
         if not answer.ok:
             raise refusal(answer.words, ServerRefused)
         # By UID: a change of flags meanwhile is told in a line of its own, which has no size.
