@@ -1,0 +1,265 @@
+"""`manage.py rules`, as scripts see it: what is printed where, and the exit status."""
+
+import io
+import json
+import stat
+from pathlib import Path
+from typing import Any
+
+import pytest
+from django.core.management import CommandError, call_command
+
+from fetchrules.models import AuditEntry, FetchRule, Revision
+from fetchrules.rulebook.text import load
+from fetchrules.ruletext.problem import Code, Problem
+from fetchrules.wording.ruletext import explain
+from tests.rulebook.conftest import TEXT
+
+pytestmark = pytest.mark.django_db
+
+
+class Said(io.StringIO):
+    """What was printed, by lines or as JSON."""
+
+    @property
+    def lines(self) -> list[str]:
+        return self.getvalue().splitlines()
+
+    @property
+    def json(self) -> Any:
+        return json.loads(self.getvalue())
+
+
+@pytest.fixture
+def out() -> Said:
+    return Said()
+
+
+@pytest.fixture
+def err() -> Said:
+    return Said()
+
+
+@pytest.fixture
+def file(tmp_path: Path) -> Path:
+    path = tmp_path / "rules.txt"
+    path.write_bytes(TEXT.encode())
+    return path
+
+
+def broken(file: Path) -> Path:
+    file.write_bytes(TEXT.replace("keep ssl", "kep ssl").replace("limit 5m", "limit lots").encode())
+    return file
+
+
+def test_it_imports_and_exports_the_same_octets(file: Path, tmp_path: Path) -> None:
+    call_command("rules", "import", str(file), stdout=io.StringIO())
+    call_command("rules", "export", "--with-passwords", "-o", str(tmp_path / "out"))
+    assert (tmp_path / "out").read_bytes() == file.read_bytes()
+
+
+def test_it_writes_files_for_their_owner_only(file: Path, tmp_path: Path) -> None:
+    target = tmp_path / "out"
+    target.write_text("old")
+    target.chmod(0o644)
+    call_command("rules", "export", "-o", str(target))
+    assert stat.S_IMODE(target.stat().st_mode) == 0o600
+    assert {path.name for path in tmp_path.iterdir()} == {"out", "rules.txt"}
+
+
+def test_it_says_what_it_imported(file: Path, out: Said, err: Said) -> None:
+    call_command("rules", "import", str(file), stdout=out, stderr=err)
+    assert out.lines == [
+        "+ mailserver.ru:pop3 petrov ******** i.petrov@mydomain.ru keep ssl   # the boss",
+        "+ mailserver.ru:pop3|ivanov|********|i.ivanov@mydomain.ru|limit 5m",
+        "+ [2001:db8::1]:imaps 'sales team' \"********\" sales@mydomain.ru folder 'Sent Items'",
+        "добавлено 3, изменено 0, удалено 0, без изменений 0",
+    ]
+    assert err.lines == []
+    assert Revision.objects.first().note == "rules.txt"  # type: ignore[union-attr]  # there is one
+
+
+def test_it_says_what_it_imported_as_json(file: Path, out: Said) -> None:
+    call_command("rules", "import", str(file), stdout=Said())
+    file.write_bytes(TEXT.replace("keep ssl", "nokeep ssl").replace("# Sales\n", "#").encode())
+    call_command("rules", "import", str(file), "--json", stdout=out)
+    assert out.json == {
+        "format": "text",
+        "applied": True,
+        "added": 0,
+        "changed": 1,
+        "removed": 0,
+        "unchanged": 1,
+        "rules": [
+            {
+                "verdict": "changed",
+                "line": 2,
+                "text": "mailserver.ru:pop3 petrov ******** i.petrov@mydomain.ru nokeep ssl   # the boss",
+                "changes": [{"field": "keep", "old": True, "new": False}],
+            }
+        ],
+        "missing": [
+            {
+                "rule": FetchRule.objects.get(user="sales team").id,
+                "server": "2001:db8::1",
+                "protocol": "imap",
+                "user": "sales team",
+                "password": "********",
+                "recipient": "sales@mydomain.ru",
+                "encryption": "ssl",
+                "folders": ["Sent Items"],
+                "text": '[2001:db8::1]:imap "sales team" ******** sales@mydomain.ru ssl folder "Sent Items"',
+            }
+        ],
+        "problems": [
+            {
+                "line": 5,
+                "column": 1,
+                "length": 79,
+                "severity": "warning",
+                "code": "password_in_comment",
+                "field": "",
+                "suggestion": "",
+                "message": explain(Problem(Code.PASSWORD_IN_COMMENT)),
+            }
+        ],
+    }
+
+
+def test_it_changes_nothing_in_a_dry_run(file: Path, out: Said) -> None:
+    call_command("rules", "import", str(file), "--dry-run", stdout=out)
+    assert (FetchRule.objects.count(), len(out.lines)) == (0, 5)
+
+
+def test_it_deletes_what_is_missing_only_when_asked(file: Path, out: Said) -> None:
+    call_command("rules", "import", str(file), stdout=Said())
+    file.write_text("")
+    call_command("rules", "import", str(file), stdout=Said())
+    assert FetchRule.objects.count() == 3
+    call_command("rules", "import", str(file), "--delete-missing", stdout=out)
+    assert FetchRule.objects.count() == 0
+    assert [line[0] for line in out.lines[:3]] == ["-"] * 3
+
+
+@pytest.mark.parametrize("verb", ["import", "check"])
+def test_it_says_all_errors_with_their_places_and_exits_with_2(file: Path, err: Said, verb: str) -> None:
+    with pytest.raises(SystemExit) as left:
+        call_command("rules", verb, str(broken(file)), stdout=Said(), stderr=err)
+    assert left.value.code == 2
+    assert [line.split(" ")[0] for line in err.lines] == ["2:61:", "4:61:"]
+    assert "kep" in err.lines[0]
+    assert FetchRule.objects.count() == 0
+
+
+def test_it_checks_a_file_without_touching_the_rules(file: Path, out: Said) -> None:
+    call_command("rules", "check", str(file), "--json", stdout=out)
+    assert out.json == {"format": "text", "rules": 3, "problems": []}
+    assert FetchRule.objects.count() == 0
+
+
+def test_it_warns_and_goes_on(file: Path, err: Said) -> None:
+    file.write_text("a.ru:pop3 u p r@mydomain.ru keep fetchall\n")
+    call_command("rules", "import", str(file), stdout=Said(), stderr=err)
+    assert err.lines[0].startswith("1:34: ")
+    assert FetchRule.objects.count() == 1
+
+
+def test_it_reads_from_the_standard_input(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.stdin", io.TextIOWrapper(io.BytesIO(TEXT.encode())))
+    call_command("rules", "import", "-", stdout=Said())
+    assert load(with_passwords=True) == TEXT
+
+
+def test_it_imports_a_fetchmailrc(tmp_path: Path, out: Said, err: Said) -> None:
+    path = tmp_path / ".fetchmailrc"
+    path.write_text('poll a.ru proto pop3 user u pass p is ivan here mda "procmail"\npoll b.ru proto etrn user u\n')
+    call_command("rules", "import", str(path), "--domain", "mydomain.ru", stdout=out, stderr=err)
+    assert FetchRule.objects.get().recipient == "ivan@mydomain.ru"
+    assert [line.split(" ")[0] for line in err.lines] == ["1:49:", "2:22:"]
+
+
+def test_it_says_where_in_a_foreign_file_a_password_is_missing(tmp_path: Path, err: Said) -> None:
+    path = tmp_path / "fetchmailrc"
+    path.write_text("\n\npoll a.ru proto pop3\n user u is u@mydomain.ru\n")
+    with pytest.raises(SystemExit) as left:
+        call_command("rules", "import", str(path), stdout=Said(), stderr=err)
+    assert left.value.code == 2
+    assert err.lines[0].startswith("4:1: ")
+
+
+@pytest.mark.parametrize("form", ["text", "utm-blanks", "utm-bars", "fetchmailrc", "json"])
+def test_it_masks_passwords_unless_told_otherwise(file: Path, form: str) -> None:
+    call_command("rules", "import", str(file), stdout=Said())
+    masked, plain = Said(), Said()
+    call_command("rules", "export", "--format", form, stdout=masked)
+    call_command("rules", "export", "--format", form, "--with-passwords", stdout=plain)
+    assert "petrovpasswd" not in masked.getvalue()
+    assert "petrovpasswd" in plain.getvalue()
+    assert AuditEntry.objects.filter(what="passwords_exported").count() == 1
+
+
+@pytest.mark.parametrize("form", ["text", "utm-blanks", "utm-bars", "fetchmailrc", "json"])
+def test_it_changes_no_row_with_an_export_of_its_own(file: Path, tmp_path: Path, form: str) -> None:
+    call_command("rules", "import", str(file), stdout=Said())
+    columns = ["server", "protocol", "user", "password", "keep", "limit", "folders", "revision", "next_poll_at"]
+    before = list(FetchRule.objects.order_by("id").values(*columns))
+    for options in ([], ["--with-passwords"]):
+        target = tmp_path / "export"
+        call_command("rules", "export", "--format", form, "-o", str(target), *options, stderr=Said())
+        call_command("rules", "import", str(target), "--delete-missing", stdout=Said(), stderr=Said())
+        assert list(FetchRule.objects.order_by("id").values(*columns)) == before
+
+
+def test_it_exports_json_in_two_ways(file: Path, out: Said) -> None:
+    call_command("rules", "import", str(file), stdout=Said())
+    call_command("rules", "export", "--json", stdout=out)
+    assert [rule["user"] for rule in out.json["rules"]] == ["petrov", "ivanov", "sales team"]
+
+
+def test_it_says_what_fetchmail_cannot(tmp_path: Path, err: Said) -> None:
+    path = tmp_path / "rules.txt"
+    path.write_text("a.ru:pop3 u p r@mydomain.ru interval 5\n")
+    call_command("rules", "import", str(path), stdout=Said())
+    call_command("rules", "export", "--format", "fetchmailrc", stdout=Said(), stderr=err)
+    assert len(err.lines) == 1
+    assert "interval" in err.lines[0]
+
+
+def test_it_lists_rules(file: Path, out: Said) -> None:
+    call_command("rules", "import", str(file), stdout=Said())
+    call_command("rules", "list", stdout=out)
+    ids = list(FetchRule.objects.order_by("position").values_list("id", flat=True))
+    assert out.lines == [
+        f"{ids[0]}\tpetrov@mailserver.ru\ti.petrov@mydomain.ru\tpop3 keep ssl",
+        f"{ids[1]}\tivanov@mailserver.ru\ti.ivanov@mydomain.ru\tpop3 limit 5242880",
+        f'{ids[2]}\tsales team@2001:db8::1\tsales@mydomain.ru\timap ssl folder "Sent Items"',
+    ]
+
+
+def test_it_lists_rules_as_json(file: Path, out: Said) -> None:
+    call_command("rules", "import", str(file), stdout=Said())
+    call_command("rules", "list", "--json", stdout=out)
+    rows = [json.loads(line) for line in out.lines]
+    assert [(row["user"], row["password"]) for row in rows] == [
+        ("petrov", "********"),
+        ("ivanov", "********"),
+        ("sales team", "********"),
+    ]
+
+
+def test_it_exits_with_2_where_there_is_no_file(tmp_path: Path) -> None:
+    with pytest.raises(CommandError) as refused:
+        call_command("rules", "import", str(tmp_path / "nowhere"))
+    assert refused.value.returncode == 2
+
+
+def test_it_exits_with_1_where_it_cannot_write(tmp_path: Path) -> None:
+    with pytest.raises(CommandError) as refused:
+        call_command("rules", "export", "-o", str(tmp_path / "no" / "where"))
+    assert refused.value.returncode == 1
+
+
+@pytest.mark.parametrize("arguments", [[], ["bogus"], ["import"], ["export", "--format", "xml"]])
+def test_it_refuses_wrong_usage(arguments: list[str]) -> None:
+    with pytest.raises(CommandError):
+        call_command("rules", *arguments)
