@@ -2,7 +2,7 @@
 
 PYTHON ?= python3
 BIN := .venv/bin
-PIP := $(BIN)/python -m pip --quiet --disable-pip-version-check
+PIP := $(BIN)/python -m pip -qq --disable-pip-version-check
 
 # ARGS goes on to the command: make run ARGS="--port 9000"
 ARGS ?=
@@ -44,11 +44,11 @@ faults: .venv/dev.stamp  ## The long campaigns of faults
 	@$(PYTHON) -m venv .venv || { rm -rf .venv; exit 1; }
 
 .venv/runtime.stamp: pyproject.toml | .venv/bin/python
-	@echo "Installing into .venv"
+	@echo "Installing into .venv; this takes up to a minute"
 	@$(PIP) install --editable .
 	@touch $@
 
 .venv/dev.stamp: pyproject.toml | .venv/bin/python
-	@echo "Installing into .venv, with what development needs"
+	@echo "Installing into .venv, with what development needs; this takes a minute or two"
 	@$(PIP) install --editable '.[dev]'
 	@touch .venv/runtime.stamp $@

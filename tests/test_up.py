@@ -11,6 +11,7 @@ from urllib.request import urlopen
 import pytest
 
 from tests.interop.installation import Installation, Panel
+from tests.servers.loopback import LoopbackServer, Peer
 from tests.waiting import until
 from utm_mail.parts import Ending, run_together
 
@@ -62,6 +63,24 @@ def test_it_ends_in_good_order_and_begins_again(tmp_path: Path) -> None:
     with installation.up() as second:
         assert second.password is None
         assert second.stop(signal.SIGTERM) == 0
+
+
+def test_it_ends_at_once_on_a_second_signal(tmp_path: Path) -> None:
+    reached = Event()
+
+    def fall_silent(peer: Peer) -> None:
+        reached.set()
+        peer.stall()
+
+    installation = Installation(tmp_path)
+    installation.manage("migrate", "-v0")
+    with LoopbackServer(fall_silent) as silent:
+        installation.paste(f"127.0.0.1:pop3 petrov petrovpasswd i.petrov@mydomain.ru port {silent.port}\n")
+        with installation.up() as panel:
+            assert reached.wait(30)
+            panel.process.send_signal(signal.SIGTERM)
+            until(lambda: "Завершение" in panel.log.read_text())
+            assert panel.stop(signal.SIGTERM) == -signal.SIGTERM
 
 
 @dataclass
