@@ -104,7 +104,7 @@ class RuleForm(forms.Form):
         help_text=_("Where letters go. Example: i.petrov@mydomain.ru"),
     )
     treatment = forms.ChoiceField(label=_("What to do with letters"), choices=CHOICES, widget=forms.RadioSelect)
-    keepdays = _number("keepdays", _("Days"))
+    keepdays = _number("keepdays", _("Days on the server"))
     keep = forms.BooleanField(label="keep", required=False)
     flush = forms.BooleanField(label="flush", required=False)
     fetchall = forms.BooleanField(label="fetchall", required=False)
@@ -153,6 +153,7 @@ class RuleForm(forms.Form):
         if fixed_recipient:
             self.fields["recipient"].disabled = True
             self.initial["recipient"] = fixed_recipient
+        self.fields["keepdays"].widget.attrs["aria-label"] = self.fields["keepdays"].label
         self.helper = rule_layout()
 
     @property

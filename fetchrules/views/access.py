@@ -6,10 +6,10 @@ from typing import Concatenate, ParamSpec
 
 from django.contrib.auth.models import AbstractBaseUser, AnonymousUser, User
 from django.core.exceptions import PermissionDenied
-from django.db.models import QuerySet
+from django.db.models import Q, QuerySet
 from django.http import HttpRequest, HttpResponse
 
-from fetchrules.models import FetchRule, Run
+from fetchrules.models import FetchRule, Letter, Run
 from fetchrules.rulebook.scope import EVERYTHING, Scope
 
 Reader = AbstractBaseUser | AnonymousUser
@@ -71,6 +71,21 @@ def scope_of(user: User) -> Scope:
 def visible_runs(user: User) -> QuerySet[Run]:
     """The runs that `user` may watch."""
     return Run.objects.all() if sees_all(user) else Run.objects.filter(rule__owner=user)
+
+
+def visible_letters(user: User) -> QuerySet[Letter]:
+    """The letters that `user` may watch."""
+    return Letter.objects.all() if sees_all(user) else _letters_of(user)
+
+
+def runnable_letters(user: User) -> QuerySet[Letter]:
+    """The letters that `user` may have tried again or passed over."""
+    return Letter.objects.all() if runs_service(user) else _letters_of(user)
+
+
+def _letters_of(user: User) -> QuerySet[Letter]:
+    """A rule that names folders reads several source mailboxes: its letters are also those of its runs."""
+    return Letter.objects.filter(Q(source__rules__owner=user) | Q(run__rule__owner=user)).distinct()
 
 
 def administrators_only(view: "View[P]") -> "View[P]":

@@ -2,7 +2,7 @@
 
 from django.contrib import messages
 from django.core.paginator import Paginator
-from django.db.models import QuerySet
+from django.db.models import Q, QuerySet
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
 from django.utils import timezone
@@ -23,13 +23,8 @@ PAGE = 50
 @require_safe
 def index(request: HttpRequest) -> HttpResponse:
     """The problem letters of the rules that the reader may watch."""
-    rules = access.visible_rules(access.user_of(request))
-    held = (
-        Letter.objects.filter(state=Letter.State.HELD, source__rules__in=rules)
-        .select_related("source")
-        .distinct()
-        .order_by("-tried_at", "-id")
-    )
+    visible = access.visible_letters(access.user_of(request))
+    held = visible.filter(state=Letter.State.HELD).select_related("source").order_by("-tried_at", "-id")
     paginator = Paginator(held, PAGE)
     page = paginator.get_page(request.GET.get("page"))
     context = {
@@ -43,17 +38,18 @@ def index(request: HttpRequest) -> HttpResponse:
 @require_POST
 def act(request: HttpRequest) -> HttpResponse:
     """Try the selected letters again now, or leave them on the server for good."""
-    rules = access.runnable_rules(access.user_of(request))
+    user = access.user_of(request)
     ids = [int(number) for number in request.POST.getlist("letter") if number.isascii() and number.isdigit()]
-    chosen = Letter.objects.filter(id__in=ids, state=Letter.State.HELD, source__rules__in=rules)
+    held = access.runnable_letters(user).filter(id__in=ids, state=Letter.State.HELD)
+    chosen = Letter.objects.filter(id__in=list(held.values_list("id", flat=True)))
     if not ids:
         messages.warning(request, _("Select the letters first."))
         return redirect(back(request, "letters"))
     match request.POST.get("do"):
         case "retry":
-            _retry(request, chosen, rules)
+            _retry(request, chosen, access.runnable_rules(user))
         case "pass":
-            number = letters.pass_over(Letter.objects.filter(id__in=list(chosen.values_list("id", flat=True))))
+            number = letters.pass_over(chosen)
             audit.record(request, "letters_passed_over", number)
             words = ngettext("%(count)s letter stays on the server.", "%(count)s letters stay on the server.", number)
             messages.success(request, words % {"count": number})
@@ -63,9 +59,9 @@ def act(request: HttpRequest) -> HttpResponse:
 
 
 def _retry(request: HttpRequest, chosen: QuerySet[Letter], rules: QuerySet[FetchRule]) -> None:
-    sources = list(chosen.values_list("source", flat=True))
-    number = letters.retry_held(Letter.objects.filter(id__in=list(chosen.values_list("id", flat=True))))
-    runs.ask_for_poll(rules.filter(source__in=sources), timezone.now())
+    number = letters.retry_held(chosen)
+    theirs = rules.filter(Q(source__letters__in=chosen) | Q(runs__letters__in=chosen)).values_list("id", flat=True)
+    runs.ask_for_poll(rules.filter(id__in=list(theirs)), timezone.now())
     tasks.wake()
     audit.record(request, "letters_retried", number)
     words = ngettext("%(count)s letter is being tried again.", "%(count)s letters are being tried again.", number)

@@ -14,7 +14,7 @@ from fetchrules.rulebook.apply import Applied, TextChanged, TextRefused, apply
 from fetchrules.rulebook.preview import Preview, preview
 from fetchrules.rulebook.revisions import current_version
 from fetchrules.rulebook.scope import Scope
-from fetchrules.rulebook.text import load
+from fetchrules.rulebook.text import from_text_box, load
 from fetchrules.ruletext.formats import Format, decode
 from fetchrules.ruletext.problem import Problem
 from fetchrules.views import access, audit, drafts
@@ -36,6 +36,7 @@ class Finding:
     length: int
     is_error: bool
     words: str
+    suggestion: str
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,7 +72,8 @@ def _finding(problem: Problem, seen: Preview, displayed: Sequence[str]) -> Findi
     written = seen.document.lines[problem.line - 1].text if 0 < problem.line <= len(seen.document.lines) else ""
     as_written = problem.line <= len(displayed) and displayed[problem.line - 1] == written
     column, length = (problem.column, max(problem.length, 1)) if as_written else (0, 0)
-    return Finding(problem.line, column, length, problem.is_error, explain(problem))
+    suggestion = problem.suggestion if as_written else ""
+    return Finding(problem.line, column, length, problem.is_error, explain(problem), suggestion)
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
@@ -104,7 +106,7 @@ def _submitted(request: HttpRequest) -> str:
             del lines[int(removed) : int(removed) + 1]
         text = "".join(f"{line}\n" for line in lines)
     else:
-        text = request.POST.get("text", "").replace("\r\n", "\n")
+        text = from_text_box(request.POST.get("text", ""), _scope(request))
     return drafts.restore(request, text)
 
 

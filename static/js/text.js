@@ -8,6 +8,7 @@ const area = editor?.querySelector("textarea");
 let findings = [];
 
 function readFindings() {
+  for (const fix of check.querySelectorAll("[data-fix]")) fix.hidden = false;
   findings = [...check.querySelectorAll("[data-line]")].map((item) => ({
     line: Number(item.dataset.line),
     column: Number(item.dataset.column),
@@ -76,6 +77,14 @@ if (area) {
   });
   check.addEventListener("click", (event) => {
     const item = event.target.closest("[data-line]");
+    const fix = event.target.closest("[data-fix]");
+    if (item && fix) {
+      showLine(Number(item.dataset.line));
+      area.setRangeText(fix.dataset.fix, area.selectionStart, area.selectionEnd, "end");
+      paint();
+      askServer();
+      return;
+    }
     if (!item || !event.target.closest("a")) return;
     event.preventDefault();
     showLine(Number(item.dataset.line));
