@@ -171,6 +171,11 @@ class Errand:
     row: Known | None = None
     named: bool = True
 
+    @property
+    def again(self) -> bool:
+        """Whether the rule itself wants a letter once more that it certainly had (fetchall)."""
+        return self.row is not None and self.row.state is State.DELIVERED and not self.compare
+
 
 @dataclass(frozen=True, slots=True)
 class Doomed:

@@ -182,7 +182,7 @@ class Intake:
         twins = ledger.known_twins(self.source, {staged.fingerprint for _, staged in batch}, self.taken)
         fresh: list[tuple[Errand, Staged]] = []
         for errand, staged in batch:
-            known = twins.get(staged.fingerprint, [])
+            known = [] if errand.again else twins.get(staged.fingerprint, [])
             candidates = [twin for twin in known if errand.compare or twin.fate is not Fate.DELETED]
             if not candidates:
                 fresh.append((errand, staged))
