@@ -3,10 +3,13 @@
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 
+from django.db.models import Q
+
 from fetchrules.errors import PasswordUnreadable
 from fetchrules.models import FetchRule, ServiceSettings
 from fetchrules.rulebook.rows import line_of, password_of
 from fetchrules.rulebook.scope import EVERYTHING, Scope
+from fetchrules.ruletext.document import with_endings_of
 from fetchrules.ruletext.exchange import export_json
 from fetchrules.ruletext.fetchmailrc.exporter import export_fetchmailrc
 from fetchrules.ruletext.line import Line
@@ -48,6 +51,14 @@ def stored_rules(scope: Scope = EVERYTHING) -> Iterator[Stored]:
 def load(scope: Scope = EVERYTHING, *, with_passwords: bool = False) -> str:
     """The whole text."""
     return "".join(text_of(scope, with_passwords=with_passwords))
+
+
+def from_text_box(text: str, scope: Scope = EVERYTHING) -> str:
+    """`text` as a browser sent it: there all line ends are alike, here each line gets back its own."""
+    own = scope.rules.filter(Q(line_end__contains="\r") | Q(before__contains="\r")).exists()
+    if own or (scope.is_whole and "\r" in ServiceSettings.current().text_tail):
+        return with_endings_of(text, load(scope))
+    return text.replace("\r\n", "\n").replace("\r", "\n")
 
 
 def text_of(scope: Scope = EVERYTHING, *, with_passwords: bool = False) -> Iterator[str]:

@@ -1,6 +1,7 @@
 """The text of many lines. Every blank, comment and line break has an owner: rendering is concatenation."""
 
 import re
+from collections import Counter, defaultdict, deque
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
@@ -56,6 +57,21 @@ def parse(text: str) -> Document:
 def render(document: Document) -> str:
     """The text of a document, character for character."""
     return document.start + "".join(f"{line.text}{line.ending}" for line in document.lines)
+
+
+def with_endings_of(text: str, present: str) -> str:
+    """`text` as an HTML text box returns it, where all line ends are alike, with the line ends of `present`.
+
+    A line that is in both has the end that it has there; another one has the end that is usual there.
+    """
+    endings: dict[str, deque[str]] = defaultdict(deque)
+    usual: Counter[str] = Counter()
+    for found in _LINE.finditer(present):
+        endings[found[1]].append(found[2])
+        usual[found[2]] += bool(found[2])
+    common = usual.most_common(1)[0][0] if usual.total() else "\n"
+    *lines, last = text.replace("\r\n", "\n").replace("\r", "\n").split("\n")
+    return "".join(line + ((endings[line] and endings[line].popleft()) or common) for line in lines) + last
 
 
 def _too_much(body: str) -> Problem | None:

@@ -6,7 +6,7 @@ import pytest
 
 from fetchrules.models import FetchRule, ServiceSettings
 from fetchrules.rulebook.scope import Scope
-from fetchrules.rulebook.text import as_fetchmailrc, as_json, in_spelling, load, text_of
+from fetchrules.rulebook.text import as_fetchmailrc, as_json, from_text_box, in_spelling, load, text_of
 from fetchrules.ruletext.spec import MASK, Encryption, Spelling
 from tests.conftest import MakeRule
 
@@ -27,6 +27,17 @@ def test_it_gives_the_text_back(book: str) -> None:
 
 def test_it_masks_every_password(book: str) -> None:
     assert load() == MASKED
+
+
+@pytest.mark.usefixtures("book")
+def test_it_gives_the_lines_of_a_text_box_their_ends_back() -> None:
+    box = load().replace("\r\n", "\n").replace("keep ssl", "nokeep ssl").replace("\n", "\r\n")
+    assert from_text_box(box) == load().replace("keep ssl", "nokeep ssl")
+
+
+def test_it_takes_plain_line_ends_from_a_text_box(make_rule: MakeRule) -> None:
+    make_rule()
+    assert from_text_box("a\r\nb\rc\n") == "a\nb\nc\n"
 
 
 @pytest.mark.usefixtures("book")

@@ -4,7 +4,7 @@ import time
 
 import pytest
 
-from fetchrules.ruletext.document import MAX_LINES, MAX_OCTETS, Document, parse, render
+from fetchrules.ruletext.document import MAX_LINES, MAX_OCTETS, Document, parse, render, with_endings_of
 from fetchrules.ruletext.problem import Code, Severity
 
 RULE = "mailserver.ru:pop3 petrov{} petrovpasswd i.petrov@mydomain.ru keep ssl limit 5m # a note"
@@ -43,6 +43,22 @@ def test_it_tells_warnings_from_errors() -> None:
 def test_it_says_all_errors_at_once() -> None:
     document = parse("a.ru:pop3 u p r@a.ru kep limit x\nb.ru\n\nc.ru:pop3 u p r@a.ru port 0\n")
     assert [problem.line for problem in document.errors] == [1, 1, 2, 2, 4]
+
+
+@pytest.mark.parametrize(
+    ("box", "present", "text"),
+    [
+        ("a\r\nb\r\n", "a\nb\n", "a\nb\n"),
+        ("a\r\nb", "a\nb", "a\nb"),
+        ("a\r\nx\r\nb\r\n", "a\r\nb\r\n", "a\r\nx\r\nb\r\n"),
+        ("b\nx\na\n", "a\rb\r\nc\r\n", "b\r\nx\r\na\r"),
+        ("\r\n\r\na", "", "\n\na"),
+        ("a\nb\n", "a\r\nb", "a\r\nb\r\n"),
+        ("", "a\r\n", ""),
+    ],
+)
+def test_it_gives_lines_from_a_browser_their_endings_back(box: str, present: str, text: str) -> None:
+    assert with_endings_of(box, present) == text
 
 
 def test_it_masks_every_line() -> None:

@@ -1,12 +1,13 @@
 """The laws of the rule text. LAWS=100000 in the environment tries them that many times over."""
 
 import os
+import re
 from dataclasses import fields, replace
 
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from fetchrules.ruletext.document import parse, render
+from fetchrules.ruletext.document import parse, render, with_endings_of
 from fetchrules.ruletext.edit import edit
 from fetchrules.ruletext.lexer import Kind, Token
 from fetchrules.ruletext.line import Line, parse_line
@@ -28,6 +29,18 @@ law = settings(
 @given(texts)
 def test_it_renders_any_text_as_it_was(text: str) -> None:
     assert render(parse(text)) == text
+
+
+@law
+@given(
+    st.lists(st.tuples(st.text(st.characters(exclude_characters="\r\n")), st.sampled_from(["\n", "\r\n", "\r"]))),
+    st.text("ab"),
+)
+def test_it_gives_an_unchanged_text_from_a_browser_its_line_ends_back(lines: list[tuple[str, str]], last: str) -> None:
+    text = "".join(line + ending for line, ending in lines) + last
+    box = re.sub("\r\n|\r|\n", "\r\n", text)
+    if len({line for line, _ in lines}) == len(lines):  # of equal lines with unlike ends, no one knows which is which
+        assert with_endings_of(box, text) == text
 
 
 @law
