@@ -23,6 +23,11 @@ class Source:
     user: str
     folder: str
 
+    @property
+    def account(self) -> "Source":
+        """The account, whatever the folder."""
+        return replace(self, folder="")
+
 
 def account_of(rule: Rule) -> Source:
     """The account that `rule` logs in to, whatever its folders."""
@@ -43,14 +48,15 @@ def sources_of(rule: Rule) -> Iterator[Source]:
 @functools.lru_cache(maxsize=2**15)
 def host_key(server: str) -> str:
     """What a server's names have in common: no case, IDN in ASCII, an address in its shortest form."""
+    name = server.removeprefix("[").removesuffix("]").removesuffix(".")
     try:
-        return ip_address(server).compressed
+        return ip_address(name).compressed
     except ValueError:
         pass
     try:
-        return server.encode("idna").decode("ascii").lower()
+        return name.encode("idna").decode("ascii").lower()
     except UnicodeError:
-        return server.lower()
+        return name.lower()
 
 
 @dataclass(slots=True)

@@ -23,6 +23,10 @@ CACHED = 2**15
 FORBIDDEN = re.compile("[\0\r\n\ud800-\udfff]")
 """Characters that no field may hold: they end a command on the wire, or have no octets."""
 
+MAX_LOCAL_OCTETS = 64
+MAX_DOMAIN_OCTETS = 255
+"""RFC 5321, 4.5.3.1."""
+
 _LABEL = r"[A-Za-z0-9_](?:[A-Za-z0-9_-]{0,61}[A-Za-z0-9_])?"
 _NAME = re.compile(rf"(?:{_LABEL}\.)*{_LABEL}")
 _ALL_DIGITS = re.compile(r"(?:.*\.)?[0-9]+")
@@ -83,6 +87,8 @@ def recipient_fault(recipient: str) -> Code | None:
     local, _, domain = recipient.rpartition("@")
     proper = (
         _LOCAL_PART.fullmatch(local)
+        and len(local.lower().encode()) <= MAX_LOCAL_OCTETS
+        and len(domain.encode()) <= MAX_DOMAIN_OCTETS
         and ".." not in local
         and unicodedata.is_normalized("NFC", recipient)
         and is_host_name(domain)

@@ -1,9 +1,14 @@
 """Which format a file is in, and in which encoding."""
 
+from dataclasses import fields
+from pathlib import Path
+
 import pytest
 
+from fetchrules.ruletext.fetchmailrc.words import SERVER_WORDS, USER_WORDS
 from fetchrules.ruletext.formats import Format, decode, detect, import_foreign
 from fetchrules.ruletext.problem import Code
+from fetchrules.ruletext.spec import Rule
 
 
 @pytest.mark.parametrize(
@@ -46,3 +51,23 @@ def test_it_refuses_a_file_that_is_too_long(form: Format) -> None:
 def test_it_does_not_import_what_needs_no_import() -> None:
     with pytest.raises(ValueError, match="parsed"):
         import_foreign("", Format.TEXT)
+
+
+DOCUMENTED = (Path(__file__).parents[2] / "docs" / "formats.md").read_text(encoding="utf-8")
+
+
+@pytest.mark.parametrize("field", [field.name for field in fields(Rule)])
+def test_it_documents_every_key_of_json(field: str) -> None:
+    assert f"`{field}`" in DOCUMENTED.partition("## JSON")[2].partition("## PostfixAdmin")[0]
+
+
+@pytest.mark.parametrize(
+    "word", [word for word, option in (SERVER_WORDS | USER_WORDS).items() if option.reason is None]
+)
+def test_it_documents_every_word_of_fetchmail_that_has_a_counterpart(word: str) -> None:
+    assert f"`{word}" in DOCUMENTED.partition("## fetchmailrc")[2].partition("## JSON")[0]
+
+
+@pytest.mark.parametrize("form", Format)
+def test_it_documents_every_format(form: Format) -> None:
+    assert f"`{form}`" in DOCUMENTED.partition("##")[0]

@@ -3,10 +3,14 @@
 from dataclasses import replace
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
+from fetchrules.delivery.target import Recipient
 from fetchrules.ruletext.problem import Code, Problem
 from fetchrules.ruletext.spec import BOUNDS, MAX_LENGTHS, Encryption, Protocol, Rule
 from fetchrules.ruletext.validate import fingerprint_fault, password_fault, problems_of, recipient_fault, server_fault
+from tests.ruletext.test_laws import law
 
 RULE = Rule("mailserver.ru", Protocol.POP3, "petrov", "petrovpasswd", "i.petrov@mydomain.ru")
 
@@ -93,11 +97,19 @@ def test_it_takes_a_local_mailbox(recipient: str) -> None:
             "x" * 65 + "@a.ru",
             "r@a.ru\n",
             "e\u0301@a.ru",
+            "я" * 33 + "@a.ru",
         ),
     ],
 )
 def test_it_refuses_what_cannot_become_a_mailbox(recipient: str) -> None:
     assert recipient_fault(recipient) is Code.RECIPIENT_INVALID
+
+
+@law
+@given(st.text(max_size=70).map("{}@a.ru".format) | st.text("azйéß.+_'&~=İ-", max_size=70).map("{}@Пример.рф".format))
+def test_it_takes_only_what_can_be_delivered_to(recipient: str) -> None:
+    if recipient_fault(recipient) is None:
+        Recipient.parse(recipient)
 
 
 @pytest.mark.parametrize("text", ["a\nb", "a\rb", "a\0b", "a\ud800b"])
