@@ -11,7 +11,8 @@ from django.utils.translation import gettext_lazy as _
 from fetchrules.forms.provider import ProviderSelect
 from fetchrules.forms.rule_layout import rule_layout
 from fetchrules.forms.treatment import CHOICES, WORDS, Treatment, treatment_of
-from fetchrules.ruletext.problem import Problem
+from fetchrules.models import ServiceSettings
+from fetchrules.ruletext.problem import Code, Problem
 from fetchrules.ruletext.spec import (
     BOUNDS,
     MASK,
@@ -147,7 +148,6 @@ class RuleForm(forms.Form):
         self.rule = rule
         self.is_new = not rule.user
         super().__init__(data, initial=_initial(rule))
-        self.warnings: tuple[Problem, ...] = ()
         if self.stored_password:
             self.fields["password"].widget.attrs["placeholder"] = gettext("•••••••• (keep the stored one)")
         if fixed_recipient:
@@ -197,11 +197,11 @@ class RuleForm(forms.Form):
         if self.errors:
             return data
         wanted = self.draft()
-        problems = problems_of(wanted)
-        for problem in problems:
+        for problem in problems_of(wanted):
             if problem.is_error and problem.field != "password":
                 self.add_error(problem.field or None, explain(problem))
-        self.warnings = tuple(problem for problem in problems if not problem.is_error)
+        if wanted.recipient != self.rule.recipient and not _is_local(wanted.recipient):
+            self.add_error("recipient", explain(Problem(Code.RECIPIENT_NOT_LOCAL, field="recipient")))
         self._require_password(wanted)
         return data
 
@@ -254,6 +254,12 @@ class RuleForm(forms.Form):
             self.add_error("password", gettext("Enter the password."))
         elif not keeps_password(self.rule, wanted):
             self.add_error("password", gettext("Server, login or encryption were changed: enter the password again."))
+
+
+def _is_local(recipient: str) -> bool:
+    """Whether the local mailbox is in one of the local domains, if any are set."""
+    domains = ServiceSettings.current().local_domains.lower().split()
+    return not domains or recipient.rpartition("@")[2].lower() in domains
 
 
 def _initial(rule: Rule) -> dict[str, object]:

@@ -65,7 +65,7 @@ def _in_demonstration(_user: access.Reader) -> bool:
 
 _TABS = (
     ("rules", "/rules/", _("Rules"), _everybody),
-    ("text", "/text/", _("As text"), access.edits_text),
+    ("text", "/text/", _("As text"), access.edits_rules),
     ("journal", "/journal/", _("Journal"), _everybody),
     ("statistics", "/statistics/", _("Statistics"), _everybody),
     ("settings", "/settings/", _("Settings"), access.edits_all),

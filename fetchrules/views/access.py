@@ -58,9 +58,9 @@ def editable_rules(user: User) -> QuerySet[FetchRule]:
     return FetchRule.objects.all() if edits_all(user) else FetchRule.objects.filter(owner=user)
 
 
-def edits_text(user: Reader) -> bool:
-    """May change rules as text: an administrator all of them, an owner his own."""
-    return edits_all(user) or not sees_all(user)
+def edits_rules(user: Reader) -> bool:
+    """May add and change rules: an administrator all of them; an owner his own, if it is known which mailbox is his."""
+    return edits_all(user) or (isinstance(user, User) and not sees_all(user) and bool(user.email))
 
 
 def scope_of(user: User) -> Scope:
@@ -100,7 +100,7 @@ def operators_only(view: "View[P]") -> "View[P]":
 
 def editors_only(view: "View[P]") -> "View[P]":
     """Refuse those who may only watch and run."""
-    return _only(edits_text, view)
+    return _only(edits_rules, view)
 
 
 def _only(allowed: Callable[[Reader], bool], view: "View[P]") -> "View[P]":

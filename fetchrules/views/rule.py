@@ -4,6 +4,7 @@ from dataclasses import replace
 
 from django.contrib import messages
 from django.contrib.auth.models import User
+from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
@@ -46,6 +47,8 @@ def edit(request: HttpRequest, rule_id: int) -> HttpResponse:
     """Change a rule."""
     user = access.user_of(request)
     rule = get_object_or_404(access.editable_rules(user), id=rule_id)
+    if not access.edits_rules(user):
+        raise PermissionDenied
     form = RuleForm(request.POST or None, rule=rule.as_rule(MASK), fixed_recipient=_fixed_recipient(user))
     return _page(request, form, rule)
 

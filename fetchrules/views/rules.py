@@ -64,7 +64,12 @@ def rows(request: HttpRequest) -> HttpResponse:
 def _may(user: User) -> dict[str, object]:
     """What the reader may do with the rules that he sees: an owner sees his own only."""
     owns = not access.sees_all(user)
-    return {"pauses": PAUSES, "may_edit": owns or access.edits_all(user), "may_run": owns or access.runs_service(user)}
+    return {
+        "pauses": PAUSES,
+        "may_edit": access.edits_rules(user),
+        "may_run": owns or access.runs_service(user),
+        "needs_address": owns and not user.email,
+    }
 
 
 def _page_size(request: HttpRequest) -> int:

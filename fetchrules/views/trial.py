@@ -1,6 +1,6 @@
 """Testing the connection of a rule that may not be saved yet: every stage in words, and what a poll would do now."""
 
-from dataclasses import dataclass, replace
+from dataclasses import asdict, dataclass, replace
 
 from django.contrib.auth.models import User
 from django.utils import timezone
@@ -12,8 +12,8 @@ from fetchrules.models import FetchRule, SourceMailbox
 from fetchrules.policy import Plan
 from fetchrules.poll.trial import try_connection
 from fetchrules.rulebook.rows import fill
+from fetchrules.ruletext.sources import sources_of
 from fetchrules.ruletext.spec import Rule
-from fetchrules.sources import source_keys
 from fetchrules.wording import amounts, failures, runs
 from fetchrules.wording.behaviour import terms_of
 from fetchrules.wording.failures import Failure
@@ -47,13 +47,13 @@ def try_rule(row: FetchRule | None, wanted: Rule, owner: User | None) -> Shown:
     """Try `wanted`, with the password of `row` where it has none, within the bounds of `owner`. Changes nothing, here or there."""
     now = timezone.now()
     draft = row or FetchRule(owner=owner)
-    key = source_keys(wanted)[0]
+    key = asdict(next(sources_of(wanted))) | {"branch": row.source.branch if row else 0}
     try:
         fill(draft, replace(wanted, skip=False), now)
-        account = account_of(draft, SourceMailbox(**key._asdict()))
+        account = account_of(draft, SourceMailbox(**key))
     except FetchError as error:
         return Shown([], failure=failures.describe(error.code, wanted.server))
-    source = SourceMailbox.objects.filter(**key._asdict()).first()
+    source = SourceMailbox.objects.filter(**key).first()
     trial = try_connection(account, source, terms_of(wanted), wanted.recipient, now)
     steps = tell(trial, wanted.server)
     if trial.plan is None:

@@ -1,6 +1,7 @@
 """Alice administers, Bob operates, Charlie owns one mailbox: who may open what, and change what."""
 
 import pytest
+from django.contrib.auth.models import User
 from django.test import Client
 from django.urls import reverse
 
@@ -94,3 +95,20 @@ def test_it_keeps_the_service_switch_from_owners(owner: Client) -> None:
     ServiceSettings.current()
     assert owner.post(reverse("service_stop")).status_code == 403
     assert ServiceSettings.current().running
+
+
+def test_it_lets_an_owner_without_a_known_mailbox_deliver_nowhere(
+    owner: Client, charlie: User, charlies_rule: FetchRule
+) -> None:
+    charlie.email = ""
+    charlie.save()
+    assert owner.get(reverse("rule_new")).status_code == 403
+    assert owner.get(reverse("text")).status_code == 403
+    assert owner.get(reverse("rule", args=[charlies_rule.id])).status_code == 403
+    assert "have an administrator enter your e-mail address" in owner.get(reverse("rules")).content.decode()
+
+
+def test_it_changes_the_language_for_strangers_too(client: Client, db: None) -> None:
+    response = client.post(reverse("set_language"), {"language": "ru", "next": reverse("login")})
+    assert response["Location"] == reverse("login")
+    assert "Войти" in client.get(reverse("login")).content.decode()

@@ -6,7 +6,7 @@ import pytest
 from django.test import Client
 from django.urls import reverse
 
-from fetchrules.models import AuditEntry, FetchRule
+from fetchrules.models import AuditEntry, FetchRule, ServiceSettings
 from fetchrules.rulebook.rows import password_of
 from tests.conftest import MakeRule
 
@@ -183,3 +183,12 @@ def test_it_tests_a_saved_rule_without_changing_it(admin: Client, make_rule: Mak
     data = filled(server="127.0.0.1", port="1", password=None, treatment="leave", test="1", fragment="1")
     assert "Cannot connect" in admin.post(reverse("rule", args=[rule.id]), data).content.decode()
     assert FetchRule.objects.filter(id=rule.id, revision=1, keep=False, last_polled_at=None).exists()
+
+
+def test_it_delivers_into_local_domains_only(admin: Client) -> None:
+    ServiceSettings.current()
+    ServiceSettings.objects.update(local_domains="mydomain.ru\nother.ru")
+    page = admin.post(reverse("rule_new"), filled(recipient="i.petrov@elsewhere.ru")).content.decode()
+    assert "not one of the local domains" in page
+    admin.post(reverse("rule_new"), filled(recipient="i.petrov@OTHER.ru"))
+    assert FetchRule.objects.count() == 1

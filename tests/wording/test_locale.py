@@ -89,7 +89,7 @@ def test_it_holds_every_string_of_the_code(tmp_path: Path) -> None:
         "pgettext:1c,2",
         "pgettext_lazy:1c,2",
     ]
-    command = [xgettext, "--language=Python", "--from-code=UTF-8", "-o", str(tmp_path / "found.pot"), "--no-wrap"]
+    command = [str(xgettext), "--language=Python", "--from-code=UTF-8", "-o", str(tmp_path / "found.pot"), "--no-wrap"]
     subprocess.run([*command, *(f"--keyword={word}" for word in keywords), *sources], check=True, capture_output=True)
     found = set(re.findall(r'^msgid "(.+)"$', (tmp_path / "found.pot").read_text(encoding="utf-8"), re.MULTILINE))
     assert sorted(found - {entry["msgid"] for entry in entries()}) == []
