@@ -1,54 +1,87 @@
-"""Which source mailboxes a rule reads, found or made."""
+"""Source mailboxes as rows: which of them a rule reads, found or made.
 
-import ipaddress
-from typing import NamedTuple
+Two rules that keep the mail of one account for two recipients are two readers of it, each with a ledger of its own: the `branch`
+tells their rows apart.
+"""
 
-from fetchrules.models import SourceMailbox
-from fetchrules.ruletext.spec import DEFAULT_PORTS, Protocol, Rule
+from collections import defaultdict
+from collections.abc import Collection, Iterable
+from dataclasses import asdict, dataclass, field
 
-INBOX = "INBOX"
+from fetchrules.models import FetchRule, SourceMailbox
+from fetchrules.ruletext import sources as named
+from fetchrules.ruletext.sources import Source
+from fetchrules.ruletext.spec import Protocol, Rule
 
-
-class SourceKey(NamedTuple):
-    """The columns that name a source mailbox."""
-
-    protocol: str
-    host: str
-    port: int
-    user: str
-    folder: str
+_CHUNK = 500
 
 
-def source_key(rule: Rule, folder: str = "") -> SourceKey:
-    """The mailbox of one folder. Both standard ports of a protocol lead to the same letters and are written as 0."""
-    standard = {DEFAULT_PORTS[rule.protocol, True], DEFAULT_PORTS[rule.protocol, False]}
-    return SourceKey(
-        protocol=rule.protocol.value,
-        host=_host(rule.server),
-        port=0 if rule.effective_port in standard else rule.effective_port,
-        user=rule.user,
-        folder=folder if rule.protocol is Protocol.IMAP else "",
+def sources_of(rule: Rule, branch: int = 0) -> list[SourceMailbox]:
+    """The rows for all folders that `rule` reads; the first stands for the rule. Made where they are missing."""
+    return [
+        SourceMailbox.objects.get_or_create(**asdict(source), branch=branch)[0] for source in named.sources_of(rule)
+    ]
+
+
+def found_or_made(wanted: Collection[tuple[Source, int]]) -> dict[tuple[Source, int], SourceMailbox]:
+    """The rows of these mailboxes and branches, in few queries."""
+    found = _found(wanted)
+    missing = [
+        SourceMailbox(**asdict(source), branch=branch) for source, branch in wanted if (source, branch) not in found
+    ]
+    if missing:
+        SourceMailbox.objects.bulk_create(missing, ignore_conflicts=True)
+        found = _found(wanted)
+    return found
+
+
+def source_of(row: SourceMailbox) -> Source:
+    """The mailbox that `row` stands for."""
+    return Source(Protocol(row.protocol), row.host, row.port, row.user, row.folder)
+
+
+@dataclass(slots=True)
+class Branches:
+    """Who reads which branch of which account."""
+
+    _recipients: dict[Source, dict[int, set[str]]] = field(
+        default_factory=lambda: defaultdict(lambda: defaultdict(set))
     )
 
+    @classmethod
+    def of_others(cls, rules: Iterable[Rule], besides: Collection[int]) -> "Branches":
+        """As it is for the accounts of `rules`, the rules with the ids `besides` not counted."""
+        branches = cls()
+        hosts = sorted({named.account_of(rule).host for rule in rules})
+        for start in range(0, len(hosts), _CHUNK):
+            rows = FetchRule.objects.filter(source__host__in=hosts[start : start + _CHUNK]).select_related("source")
+            for row in rows.only("recipient", "source"):
+                if row.id not in besides:
+                    branches.seat(source_of(row.source).account, row.source.branch, row.recipient)
+        return branches
 
-def source_keys(rule: Rule) -> list[SourceKey]:
-    """One key for each folder that the rule names; the first stands for the rule."""
-    folders = (rule.folders or (INBOX,)) if rule.protocol is Protocol.IMAP else ("",)
-    return [source_key(rule, folder) for folder in folders]
+    def seat(self, account: Source, branch: int, recipient: str) -> None:
+        """Note a reader."""
+        self._recipients[account][branch].add(recipient.lower())
+
+    def choose(self, rule: Rule, present: SourceMailbox | None) -> int:
+        """The branch for a rule that reads `present` so far: the same if it can be, else its recipient's, else a free one."""
+        account, recipient = named.account_of(rule), rule.recipient.lower()
+        taken = self._recipients[account]
+        wanted = [present.branch] if present and source_of(present).account == account else []
+        wanted += [branch for branch, readers in taken.items() if readers == {recipient}]
+        free = next(number for number in range(len(taken) + 1) if not taken.get(number))
+        branch = next((one for one in wanted if taken.get(one, {recipient}) <= {recipient}), free)
+        self.seat(account, branch, recipient)
+        return branch
 
 
-def sources_of(rule: Rule) -> list[SourceMailbox]:
-    """The rows for all folders of the rule, made where they are missing."""
-    return [SourceMailbox.objects.get_or_create(**key._asdict())[0] for key in source_keys(rule)]
-
-
-def _host(server: str) -> str:
-    """Host names compare without case, IDN by their ASCII form; addresses by their shortest spelling."""
-    try:
-        return ipaddress.ip_address(server.strip("[]")).compressed
-    except ValueError:
-        pass
-    try:
-        return server.rstrip(".").encode("idna").decode("ascii").lower()
-    except UnicodeError:
-        return server.rstrip(".").lower()
+def _found(wanted: Collection[tuple[Source, int]]) -> dict[tuple[Source, int], SourceMailbox]:
+    hosts = sorted({source.host for source, _ in wanted})
+    found: dict[tuple[Source, int], SourceMailbox] = {}
+    for start in range(0, len(hosts), _CHUNK):
+        for row in SourceMailbox.objects.filter(host__in=hosts[start : start + _CHUNK]):
+            key = (source_of(row), row.branch)
+            if key in wanted:
+                found[key] = row
+    return found

@@ -3,10 +3,12 @@
 from dataclasses import replace
 
 import pytest
+from pytest_django import DjangoAssertNumQueries
 
 from fetchrules.models import SourceMailbox
+from fetchrules.ruletext.sources import account_of
 from fetchrules.ruletext.spec import Encryption, Protocol, Rule
-from fetchrules.sources import source_key, source_keys, sources_of
+from fetchrules.sources import Branches, found_or_made, source_of, sources_of
 
 RULE = Rule("mailserver.ru", Protocol.POP3, "petrov", "petrovpasswd", "i.petrov@mydomain.ru")
 
@@ -21,7 +23,7 @@ RULE = Rule("mailserver.ru", Protocol.POP3, "petrov", "petrovpasswd", "i.petrov@
     ],
 )
 def test_it_keeps_the_ledger_of_a_mailbox_that_is_reached_in_another_way(other: Rule) -> None:
-    assert source_key(other) == source_key(RULE)
+    assert account_of(other) == account_of(RULE)
 
 
 @pytest.mark.parametrize(
@@ -34,7 +36,7 @@ def test_it_keeps_the_ledger_of_a_mailbox_that_is_reached_in_another_way(other: 
     ],
 )
 def test_it_begins_another_ledger_for_another_mailbox(other: Rule) -> None:
-    assert source_key(other) != source_key(RULE)
+    assert account_of(other) != account_of(RULE)
 
 
 @pytest.mark.parametrize(
@@ -42,18 +44,64 @@ def test_it_begins_another_ledger_for_another_mailbox(other: Rule) -> None:
     [("почта.рф", "xn--80a1acny.xn--p1ai"), ("2001:db8::0:1", "[2001:DB8::1]"), ("127.0.0.1", "127.0.0.1")],
 )
 def test_it_knows_one_host_in_several_spellings(one: str, other: str) -> None:
-    assert source_key(replace(RULE, server=one)) == source_key(replace(RULE, server=other))
+    assert account_of(replace(RULE, server=one)) == account_of(replace(RULE, server=other))
 
 
 def test_it_takes_what_is_no_host_name_as_it_is() -> None:
-    assert source_key(replace(RULE, server="x" * 80 + ".Ы")).host.startswith("xxx")
+    assert account_of(replace(RULE, server="x" * 80 + ".Ы")).host.startswith("xxx")
 
 
 @pytest.mark.django_db
 def test_it_reads_each_folder_of_an_imap_rule_as_a_mailbox_of_its_own() -> None:
     rule = replace(RULE, protocol=Protocol.IMAP, folders=("INBOX", "Заказы"))
-    assert [key.folder for key in source_keys(rule)] == ["INBOX", "Заказы"]
     assert [source.folder for source in sources_of(rule)] == ["INBOX", "Заказы"]
     assert sources_of(rule) == sources_of(rule)
     assert SourceMailbox.objects.count() == 2
-    assert [key.folder for key in source_keys(replace(rule, folders=()))] == ["INBOX"]
+    assert [source.folder for source in sources_of(replace(rule, folders=()))] == ["INBOX"]
+
+
+@pytest.mark.django_db
+def test_it_finds_and_makes_many_rows_in_few_queries(django_assert_max_num_queries: DjangoAssertNumQueries) -> None:
+    wanted = {(account_of(replace(RULE, user=f"petrov{number}")), number % 2) for number in range(50)}
+    with django_assert_max_num_queries(3):
+        made = found_or_made(wanted)
+    assert {(source_of(row), row.branch) for row in made.values()} == wanted
+    assert found_or_made(wanted) == made
+
+
+SIDOROV = replace(RULE, recipient="sidorov@mydomain.ru")
+ACCOUNT = account_of(RULE)
+
+
+def seated(*readers: tuple[int, str]) -> Branches:
+    branches = Branches()
+    for branch, recipient in readers:
+        branches.seat(ACCOUNT, branch, recipient)
+    return branches
+
+
+def row(branch: int, **columns: object) -> SourceMailbox:
+    return SourceMailbox(protocol="pop3", host="mailserver.ru", user="petrov", branch=branch, **columns)
+
+
+@pytest.mark.parametrize(
+    ("readers", "present", "branch"),
+    [
+        ([], None, 0),
+        ([(0, RULE.recipient)], None, 1),
+        ([(1, RULE.recipient)], None, 0),
+        ([(0, "I.Petrov@mydomain.ru"), (1, "SIDOROV@mydomain.ru")], None, 1),
+        ([(0, RULE.recipient)], row(1), 1),
+        ([], row(3), 3),
+        ([(3, RULE.recipient)], row(3), 0),
+        ([(0, RULE.recipient)], SourceMailbox(protocol="pop3", host="elsewhere.ru", user="petrov", branch=0), 1),
+    ],
+    ids=[
+        "alone", "a second reader", "a free place", "one who shares the recipient", "one who stays", "one who stays alone",
+        "one whom another recipient has joined", "one who comes from elsewhere",
+    ],
+)  # fmt: skip
+def test_it_gives_each_recipient_a_ledger_of_his_own(
+    readers: list[tuple[int, str]], present: SourceMailbox | None, branch: int
+) -> None:
+    assert seated(*readers).choose(SIDOROV, present) == branch

@@ -180,7 +180,9 @@ def _end_pauses(now: datetime) -> None:
 
 
 def _claimable() -> QuerySet[FetchRule]:
-    polled = Run.objects.filter(source=OuterRef("source"), finished_at__isnull=True)
+    # Not only this mailbox: an account is visited by one session at a time, for many servers lock it.
+    account = {f"source__{column}": OuterRef(f"source__{column}") for column in ("protocol", "host", "port", "user")}
+    polled = Run.objects.filter(**account, finished_at__isnull=True)
     return FetchRule.objects.filter(~Exists(polled), enabled=True).select_related("source")
 
 
@@ -189,12 +191,14 @@ def _choose(due: QuerySet[FetchRule], per_host: int, limit: int) -> list[FetchRu
     open_runs = Run.objects.filter(finished_at__isnull=True).values_list("source__host").annotate(Count("id"))
     load = Counter(dict(open_runs))
     chosen: dict[int, FetchRule] = {}
+    visited: set[tuple[object, ...]] = set()
     while len(chosen) < limit:
         full = [host for host, count in load.items() if count >= per_host]
         rules = due.exclude(source__host__in=full).exclude(id__in=chosen)[: limit - len(chosen)]
         before = len(chosen)
         for rule in rules:
-            if load[rule.source.host] < per_host:
+            if load[rule.source.host] < per_host and rule.source.account not in visited:
+                visited.add(rule.source.account)
                 load[rule.source.host] += 1
                 chosen[rule.id] = rule
         if len(chosen) == before:

@@ -15,7 +15,8 @@ from fetchrules.ruletext.spec import Encryption, Protocol, Rule
 class SourceMailbox(models.Model):
     """A remote mailbox whose letters the ledger knows. Not the rule: a rule may change its recipient and keep its ledger.
 
-    `port` is 0 for the protocol's two standard ports, so that switching TLS on does not start another ledger.
+    `port` is 0 for the protocol's two standard ports, so that switching TLS on does not start another ledger. `branch` tells
+    rules apart that keep the mail of one account for several recipients: each has a ledger of its own.
     """
 
     protocol = models.CharField(max_length=4, choices=[(p.value, p.value.upper()) for p in Protocol])
@@ -23,6 +24,7 @@ class SourceMailbox(models.Model):
     port = models.PositiveIntegerField(default=0)
     user = models.CharField(max_length=255)
     folder = models.CharField(max_length=255, blank=True, default="")
+    branch = models.PositiveSmallIntegerField(default=0)
     epoch = models.BigIntegerField(default=0)
     listed_at = models.DateTimeField(null=True, blank=True)
     uneven_until = models.DateTimeField(null=True, blank=True)
@@ -31,11 +33,18 @@ class SourceMailbox(models.Model):
         verbose_name = _("source mailbox")
         verbose_name_plural = _("source mailboxes")
         constraints: ClassVar = [
-            models.UniqueConstraint(fields=["protocol", "host", "port", "user", "folder"], name="one_row_per_source"),
+            models.UniqueConstraint(
+                fields=["protocol", "host", "port", "user", "folder", "branch"], name="one_row_per_source"
+            ),
         ]
 
     def __str__(self) -> str:
         return f"{self.user}@{self.host}" + (f"/{self.folder}" if self.folder else "")
+
+    @property
+    def account(self) -> tuple[str, str, int, str]:
+        """What is logged in to, whatever the folder and the reader."""
+        return (self.protocol, self.host, self.port, self.user)
 
 
 class Pause(models.TextChoices):

@@ -49,7 +49,7 @@ def poll(run_id: int) -> Result | None:
 def dry_run(rule: FetchRule) -> list[Plan]:
     """What a poll of `rule` would do now, a plan for each folder; nothing is changed anywhere. Raises FetchError."""
     plans = []
-    for source in sources_of(rule.as_rule(MASK)):
+    for source in sources_of(rule.as_rule(MASK), rule.source.branch):
         session = look(rule, source, Progress(Run(rule=rule, source=source)))
         session.mailbox.quit()
         plans.append(session.plan)
@@ -61,7 +61,7 @@ def _attempt(run: Run, progress: Progress) -> FetchError | None:
     if run.rule is None:
         return RunOvertaken("the rule was deleted")
     try:
-        for source in sources_of(run.rule.as_rule(MASK)):
+        for source in sources_of(run.rule.as_rule(MASK), run.source.branch):
             unrecovered = recover(source)
             _collect_all(run.rule, source, progress)
             if unrecovered is not None:

@@ -1,6 +1,6 @@
 """Applying a text: all of it or nothing, in one transaction, and only to the rules that its preview was made for."""
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from django.contrib.auth.models import User
@@ -8,15 +8,17 @@ from django.db import transaction
 from django.utils import timezone
 
 from fetchrules import tasks
-from fetchrules.models import FetchRule, Revision, ServiceSettings
+from fetchrules.models import FetchRule, Revision, ServiceSettings, SourceMailbox
 from fetchrules.rulebook import revisions
 from fetchrules.rulebook.layout import Key, Layout, lay_out, text_of_layout
 from fetchrules.rulebook.preview import Entry, Preview, Verdict, preview
 from fetchrules.rulebook.revisions import Snapshot
-from fetchrules.rulebook.rows import CONTENT, PLACE, fill, password_of, sources_for
+from fetchrules.rulebook.rows import CONTENT, PLACE, fill, password_of
 from fetchrules.rulebook.scope import EVERYTHING, Scope
 from fetchrules.rulebook.text import Stored
-from fetchrules.sources import source_keys
+from fetchrules.ruletext.sources import account_of, sources_of
+from fetchrules.ruletext.spec import Rule
+from fetchrules.sources import Branches, found_or_made, source_of
 
 
 class TextChanged(Exception):
@@ -100,13 +102,13 @@ def _write(seen: Preview, layout: Layout, moved: Sequence[FetchRule], scope: Sco
     """Write everything; the rows by their keys."""
     rows = {stored.row.id: stored.row for stored in seen.stored if stored.row.id not in layout.removed}
     written = {key: entry for key, entry in layout.entries.items() if entry.verdict is not Verdict.UNCHANGED}
-    sources = sources_for(entry.rule for entry in written.values())
+    sources = _sources({key: entry.rule for key, entry in written.items()}, rows, layout.removed)
     rules = {key: replace(entry.rule, password=_password(entry)) for key, entry in written.items()}
     now = timezone.now()
     for key, rule in rules.items():
         row = rows.setdefault(key, FetchRule(owner=scope.owner, revision=0)) if key < 0 else rows[key]
         fill(row, rule, now)
-        row.source, row.revision = sources[source_keys(rule)[0]], row.revision + 1
+        row.source, row.revision = sources[key], row.revision + 1
     for key, row in rows.items():
         row.position = layout.positions[key]
         if place := layout.places.get(key):
@@ -120,6 +122,21 @@ def _write(seen: Preview, layout: Layout, moved: Sequence[FetchRule], scope: Sco
     FetchRule.objects.bulk_create([rows[key] for key in written if key < 0])
     _write_frame(layout, rows, scope)
     return rows
+
+
+def _sources(
+    rules: Mapping[Key, Rule], rows: Mapping[Key, FetchRule], removed: Collection[int]
+) -> dict[Key, SourceMailbox]:
+    """The source mailbox of each rule; those that stay with their account choose before those that come to it."""
+    branches = Branches.of_others(rules.values(), {key for key in rules if key > 0} | set(removed))
+    present = {key: rows[key].source if key in rows else None for key in rules}
+    stays = {key: row is not None and source_of(row).account == account_of(rules[key]) for key, row in present.items()}
+    chosen = {
+        key: (next(sources_of(rules[key])), branches.choose(rules[key], present[key]))
+        for key in sorted(rules, key=lambda key: not stays[key])
+    }
+    found = found_or_made(set(chosen.values()))
+    return {key: found[wanted] for key, wanted in chosen.items()}
 
 
 def _write_frame(layout: Layout, rows: Mapping[Key, FetchRule], scope: Scope) -> None:

@@ -11,7 +11,7 @@ from django.utils import timezone
 from fetchrules import tasks
 from fetchrules.models import FetchRule, NextReason, Pause, ServiceSettings
 from fetchrules.rulebook.order import STEP
-from fetchrules.rulebook.rows import fill, line_of
+from fetchrules.rulebook.rows import CONTENT, PLACE, fill, line_of
 from fetchrules.ruletext.edit import edit
 from fetchrules.ruletext.line import Line, parse_line
 from fetchrules.ruletext.problem import Problem
@@ -19,6 +19,7 @@ from fetchrules.ruletext.render import render_rule
 from fetchrules.ruletext.sources import Claims, sources_of
 from fetchrules.ruletext.spec import MASK, Rule, Spelling
 from fetchrules.ruletext.validate import problems_of
+from fetchrules.sources import Branches
 from fetchrules.sources import sources_of as source_rows
 
 
@@ -37,7 +38,8 @@ class RuleInvalid(Exception):
 def set_rule(row: FetchRule | None, wanted: Rule, owner: User | None = None) -> FetchRule:
     """Make `row` say `wanted` (a masked password: the stored one) and poll it at once; None: a new rule, the last of the text.
 
-    Only the characters of what changed are changed in the rule's line. Raises RuleInvalid, SourceTaken, PasswordUnreadable.
+    Only the characters of what changed are changed in the rule's line. Raises RuleInvalid, SourceTaken, PasswordUnreadable,
+    FetchRule.DoesNotExist.
     """
     errors = tuple(problem for problem in problems_of(wanted) if problem.is_error)
     if errors:
@@ -46,13 +48,15 @@ def set_rule(row: FetchRule | None, wanted: Rule, owner: User | None = None) -> 
         with transaction.atomic():
             _count_a_change()
             _check_source(row, wanted)
-            saved = row or _new_row(owner)
-            line = _line_for(row, wanted)
+            # As the row is now: a poll may have written its result since the caller read it.
+            known = FetchRule.objects.select_related("source").get(id=row.id) if row else None
+            saved = known or _new_row(owner)
+            saved.line = _line_for(known, wanted).text
             fill(saved, wanted, timezone.now())
-            saved.line = line.text
-            saved.source = source_rows(wanted)[0]
-            saved.revision = saved.revision + 1 if row else 1
-            saved.save()
+            branches = Branches.of_others([wanted], {known.id} if known else set())
+            saved.source = source_rows(wanted, branches.choose(wanted, known.source if known else None))[0]
+            saved.revision = known.revision + 1 if known else 1
+            saved.save(update_fields=[*CONTENT, *PLACE] if known else None)
             tasks.wake()
     except IntegrityError as error:
         raise SourceTaken from error
@@ -119,9 +123,11 @@ def _check_source(row: FetchRule | None, wanted: Rule) -> None:
 
 def _shared_and_emptied(rules: QuerySet[FetchRule]) -> bool:
     """Whether one of `rules` shares its mailbox, and not all who read it keep its mail."""
-    readers = FetchRule.objects.filter(enabled=True, source__in=rules.filter(enabled=True).values("source"))
-    counted = readers.values("source").annotate(all=Count("id"), keeping=Count("id", filter=Q(keep=True)))
-    return counted.filter(all__gt=1, keeping__lt=F("all")).exists()
+    hosts = rules.filter(enabled=True).values("source__host")
+    readers = FetchRule.objects.filter(enabled=True, source__host__in=hosts)
+    mailbox = [f"source__{column}" for column in ("protocol", "host", "port", "user", "folder")]
+    counted = readers.values(*mailbox).annotate(all=Count("id"), keeping=Count("id", filter=Q(keep=True)))
+    return bool(counted.filter(all__gt=1, keeping__lt=F("all")).exists())
 
 
 def _line_for(row: FetchRule | None, wanted: Rule) -> Line:

@@ -1,10 +1,9 @@
-"""A rule as a row: its columns, its own line, its password, the source mailbox that it reads."""
+"""A rule as a row: its columns, its own line, its password."""
 
-from collections.abc import Iterable
 from datetime import datetime
 
 from fetchrules.errors import PasswordUnreadable
-from fetchrules.models import FetchRule, NextReason, Pause, SourceMailbox
+from fetchrules.models import FetchRule, NextReason, Pause
 from fetchrules.remote.mailbox import TlsLevel
 from fetchrules.ruletext.edit import edit
 from fetchrules.ruletext.line import Line, parse_line
@@ -12,7 +11,6 @@ from fetchrules.ruletext.render import render_rule
 from fetchrules.ruletext.spec import MASK, Rule, Spelling
 from fetchrules.ruletext.validate import problems_of
 from fetchrules.secrets import seal, target_of, unseal
-from fetchrules.sources import SourceKey, source_keys
 
 COLUMNS = (
     *(
@@ -83,25 +81,3 @@ def has_password(row: FetchRule, password: str) -> bool:
         return password_of(row) == password
     except PasswordUnreadable:
         return False
-
-
-def sources_for(rules: Iterable[Rule]) -> dict[SourceKey, SourceMailbox]:
-    """The source mailboxes that stand for `rules`, found or made in few queries."""
-    wanted = {source_keys(rule)[0] for rule in rules}
-    found = _known(wanted)
-    missing = [SourceMailbox(**key._asdict()) for key in wanted if key not in found]
-    if missing:
-        SourceMailbox.objects.bulk_create(missing, ignore_conflicts=True)
-        found = _known(wanted)
-    return found
-
-
-def _known(wanted: set[SourceKey]) -> dict[SourceKey, SourceMailbox]:
-    hosts = sorted({key.host for key in wanted})
-    found: dict[SourceKey, SourceMailbox] = {}
-    for start in range(0, len(hosts), 500):
-        for source in SourceMailbox.objects.filter(host__in=hosts[start : start + 500]):
-            key = SourceKey(source.protocol, source.host, source.port, source.user, source.folder)
-            if key in wanted:
-                found[key] = source
-    return found

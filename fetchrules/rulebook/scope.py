@@ -22,7 +22,7 @@ class Scope:
     @property
     def rules(self) -> QuerySet[FetchRule]:
         """The rules, in the order of the text."""
-        rules = FetchRule.objects.order_by("position", "id")
+        rules = FetchRule.objects.select_related("source").order_by("position", "id")
         return rules if self.owner is None else rules.filter(owner=self.owner)
 
     @property

@@ -1,0 +1,25 @@
+"""What to do with each letter of a remote mailbox: the table of keep, flush and fetchall, and the plan of one poll. Pure."""
+
+from fetchrules.policy.known import HELD_PAUSE, MAX_TRIES, Fate, Knowledge, Known, State
+from fetchrules.policy.planning import Doomed, Errand, Plan, Why, missing, plan
+from fetchrules.policy.table import TABLE, Action, Row, Terms, decide
+
+__all__ = [
+    "HELD_PAUSE",
+    "MAX_TRIES",
+    "TABLE",
+    "Action",
+    "Doomed",
+    "Errand",
+    "Fate",
+    "Knowledge",
+    "Known",
+    "Plan",
+    "Row",
+    "State",
+    "Terms",
+    "Why",
+    "decide",
+    "missing",
+    "plan",
+]

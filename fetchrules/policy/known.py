@@ -1,0 +1,73 @@
+"""What the ledger knows of letters, as the plan needs it."""
+
+from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import datetime, timedelta
+from enum import StrEnum
+
+from fetchrules.remote.mailbox import Listed
+
+MAX_TRIES = 5
+"""A letter that failed so often is held: tried again once a day, or when asked by hand."""
+
+HELD_PAUSE = timedelta(days=1)
+
+
+class State(StrEnum):
+    """How far we have come with a letter."""
+
+    READY = "ready"
+    SENDING = "sending"
+    DELIVERED = "delivered"
+    HELD = "held"
+    PASSED = "passed"
+
+
+class Fate(StrEnum):
+    """What is to become of the letter on the server, and how far that has come."""
+
+    KEPT = "kept"
+    WANTED = "wanted"
+    """To be deleted; not asked of the server yet, as far as we know."""
+    SENT = "sent"
+    """The deletion was asked for and never confirmed: it may have happened."""
+    DELETED = "deleted"
+
+
+@dataclass(frozen=True, slots=True)
+class Known:
+    """What the ledger holds of one letter. `gone`: it was missing from a complete listing, or its deletion was confirmed.
+    `tries`: how often it could not be fetched or delivered, at last for `reason`, an error's code."""
+
+    id: int
+    uid: str
+    ord: int
+    size: int
+    state: State
+    fate: Fate = Fate.KEPT
+    gone: bool = False
+    tries: int = 0
+    tried_at: datetime | None = None
+    reason: str = ""
+    delivered_at: datetime | None = None
+
+    def may_be_of_another(self, letter: Listed) -> bool:
+        """Whether the name may have been given to another letter meanwhile."""
+        return self.gone or self.size != letter.size
+
+    def is_given_up(self, now: datetime) -> bool:
+        """Whether it is left alone for a day."""
+        return self.tries >= MAX_TRIES and self.tried_at is not None and now - self.tried_at < HELD_PAUSE
+
+
+@dataclass(frozen=True, slots=True)
+class Knowledge:
+    """The ledger's view of a mailbox, fitted to one listing.
+
+    `rows`: the newest row for each uid of the listing, in the listing's epoch. `unlisted`: ids of the rows whose letters should
+    be on the server but are not in the listing under their uid and epoch. `renumbered`: some of them are of another epoch.
+    """
+
+    rows: Mapping[str, Known] = field(default_factory=dict)
+    unlisted: frozenset[int] = frozenset()
+    renumbered: bool = False

@@ -1,0 +1,75 @@
+"""The table of keep, flush and fetchall: what to do with a letter that was, or was not, collected before."""
+
+from dataclasses import dataclass
+from datetime import datetime, timedelta
+from enum import Enum
+
+
+class Action(Enum):
+    """What the table says of one letter."""
+
+    FETCH_DELETE = "fetch, then delete"
+    FETCH_LEAVE = "fetch, mark read, leave"
+    LEAVE = "leave alone"
+    DELETE = "delete, before fetching anything"
+
+
+@dataclass(frozen=True, slots=True)
+class Row:
+    """One row of the table; None stands for "any"."""
+
+    seen: bool
+    keep: bool | None
+    flush: bool | None
+    fetchall: bool | None
+    action: Action
+
+    def covers(self, seen: bool, terms: "Terms") -> bool:
+        """Whether this row speaks of such a letter under such a rule."""
+        wanted = (self.seen, self.keep, self.flush, self.fetchall)
+        given = (seen, terms.keep, terms.flush, terms.fetchall)
+        return all(want in (None, have) for want, have in zip(wanted, given, strict=True))
+
+
+TABLE = (
+    Row(False, False, None, None, Action.FETCH_DELETE),
+    Row(False, True, None, None, Action.FETCH_LEAVE),
+    Row(True, None, False, False, Action.LEAVE),
+    Row(True, None, True, False, Action.DELETE),
+    Row(True, False, None, True, Action.FETCH_DELETE),
+    Row(True, True, None, True, Action.FETCH_LEAVE),
+)
+"""fetchmail's semantics (measured), with flush as a real first phase. Shown in the help and the docs from here."""
+
+
+@dataclass(frozen=True, slots=True)
+class Terms:
+    """The part of a rule that decides over letters. `limit` is in octets, `fetchlimit` in letters, `keepdays` in days.
+    `may_expire`: days can be counted; otherwise no letter is deleted for its age."""
+
+    keep: bool = False
+    flush: bool = False
+    fetchall: bool = False
+    uidl: bool = False
+    limit: int | None = None
+    fetchlimit: int | None = None
+    keepdays: int | None = None
+    may_expire: bool = True
+
+    @property
+    def leaves(self) -> bool:
+        """Whether a letter stays on the server after it was delivered."""
+        return self.keep or self.keepdays is not None
+
+    def expire(self, delivered_at: datetime | None, now: datetime) -> bool:
+        """Whether a letter delivered then is too old to stay."""
+        if self.keepdays is None or delivered_at is None or not self.may_expire:
+            return False
+        return delivered_at + timedelta(days=self.keepdays) <= now
+
+
+def decide(seen: bool, terms: Terms) -> Action:
+    """The table's word on a letter that was (`seen`) or was not collected before."""
+    if terms.keepdays is not None:
+        return Action.LEAVE if seen else Action.FETCH_LEAVE
+    return next(row.action for row in TABLE if row.covers(seen, terms))
