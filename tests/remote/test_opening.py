@@ -1,14 +1,37 @@
+"""One door for both protocols."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+
+import pytest
+
 from fetchrules.remote.account import Account
-from fetchrules.remote.opening import open_mailbox
+from fetchrules.remote.opening import open_mailbox, probe
 from fetchrules.remote.transcript import Transcript
 from fetchrules.ruletext.spec import Encryption, Protocol
+from tests.servers.imap import Folder, ImapServer
 from tests.servers.maildrop import Maildrop, letter
 from tests.servers.pop3 import PASSWORD, USER, Pop3Server
 
 
-def test_it_opens_a_pop3_mailbox() -> None:
-    with Pop3Server(Maildrop([letter("one")])) as server:
-        account = Account(Protocol.POP3, server.host, server.port, USER, PASSWORD, Encryption.PLAINTEXT)
+@contextmanager
+def serving(protocol: Protocol) -> Iterator[Account]:
+    """An account with one letter."""
+    letters = [letter("one")]
+    server = Pop3Server(Maildrop(letters)) if protocol is Protocol.POP3 else ImapServer(Folder(letters))
+    with server:
+        yield Account(protocol, server.host, server.port, USER, PASSWORD, encryption=Encryption.PLAINTEXT)
+
+
+@pytest.mark.parametrize("protocol", Protocol)
+def test_it_opens_a_mailbox(protocol: Protocol) -> None:
+    with serving(protocol) as account:
         mailbox = open_mailbox(account, Transcript())
         assert len(mailbox.listing().letters) == 1
         assert mailbox.quit()
+
+
+@pytest.mark.parametrize("protocol", Protocol)
+def test_it_looks_at_a_server(protocol: Protocol) -> None:
+    with serving(protocol) as account:
+        assert probe(account, Transcript()).capabilities

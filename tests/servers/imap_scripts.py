@@ -260,6 +260,8 @@ def _kinds() -> Iterator[Script]:
     yield _script("NO: AUTHENTICATE", refused, behaviour=sasl, error=LoginRefused, got=0, left=ALL)
     bye = Fault(Step.AUTHENTICATE, Say(b"* BYE [UNAVAILABLE] no\r\n", hang_up=True))
     yield _script("BYE: AUTHENTICATE", bye, behaviour=sasl, error=ServerTemporary, got=0, left=ALL)
+    nonsense = Fault(Step.AUTHENTICATE, Say(b"what?\r\n"))
+    yield _script("nonsense: AUTHENTICATE", nonsense, behaviour=sasl, error=RemoteProtocolError, got=0, left=ALL)
     yield _script("keeps its capabilities to itself", behaviour=replace(Behaviour(), tells_capabilities=False))
     silent = replace(Behaviour(), tells_capabilities=False)
     again = Fault(Step.CAPABILITY, Say(b"{tag} NO no\r\n"), nth=2)

@@ -1,9 +1,10 @@
 """What a server tells of its letters: the answers to FETCH."""
 
 import re
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta, timezone
+from functools import lru_cache
 
 from fetchrules.errors import RemoteProtocolError
 from fetchrules.remote.imap.syntax import Part, Value, responses, values
@@ -18,20 +19,11 @@ _DATE = re.compile(rb" ?(\d{1,2})-([A-Za-z]{3})-(\d{4}) (\d\d):(\d\d):(\d\d) ([+
 
 @dataclass(frozen=True, slots=True)
 class Fetched:
-    """One letter's data items, by their names in upper case."""
+    """One letter's data items, by their names in upper case. `flags` are in lower case."""
 
     uid: int
-    items: dict[bytes, Value]
-
-    @property
-    def flags(self) -> frozenset[bytes]:
-        """Its flags in lower case."""
-        flags = self.items.get(b"FLAGS")
-        return (
-            frozenset(flag.lower() for flag in flags if isinstance(flag, bytes))
-            if isinstance(flags, list)
-            else frozenset()
-        )
+    items: Mapping[bytes, Value]
+    flags: frozenset[bytes]
 
     def listed(self) -> Listed:
         """It as a line of a listing. An absent or odd size is 0: sizes are hints."""
@@ -48,23 +40,48 @@ class Fetched:
 def fetched(data: Iterable[Part | None]) -> Iterator[Fetched]:
     """Read imaplib's list. Answers that name no letter by its uid (others' changes of flags) are passed over."""
     for parts in responses(data):
-        letter = _fetched(values(parts))
-        if letter is not None:
-            yield letter
+        items = data_items(parts)
+        uid, flags = items.get(b"UID"), items.get(b"FLAGS")
+        if not isinstance(uid, bytes):
+            continue
+        if not uid.isdigit() or len(uid) > 10:
+            raise RemoteProtocolError("a uid that is no number")
+        known = (flag.lower() for flag in flags if isinstance(flag, bytes)) if isinstance(flags, list) else ()
+        yield Fetched(int(uid), items, frozenset(known))
 
 
-def _fetched(answer: list[Value]) -> Fetched | None:
-    """From number and list, as RFC 3501 section 7.4.2 has them. Raises RemoteProtocolError."""
-    if len(answer) != 2 or not isinstance(answer[1], list) or len(answer[1]) % 2:
-        raise RemoteProtocolError("not an answer to FETCH")
-    pairs = iter(answer[1])
-    items = {name.upper(): value for name, value in zip(pairs, pairs, strict=True) if isinstance(name, bytes)}
-    uid = items.get(b"UID")
-    if not isinstance(uid, bytes):
+def data_items(parts: Sequence[Part]) -> dict[bytes, Value]:
+    """Number and list, as RFC 3501 section 7.4.2 has them; the list's pairs. Raises RemoteProtocolError."""
+    if len(parts) == 1 and isinstance(parts[0], bytes) and (items := _plain_items(parts[0])) is not None:
+        return items
+    match values(parts):
+        case [bytes(), list(pairs)] if len(pairs) % 2 == 0:
+            each = iter(pairs)
+            return {name.upper(): value for name, value in zip(each, each, strict=True) if isinstance(name, bytes)}
+        case _:
+            raise RemoteProtocolError("not an answer to FETCH")
+
+
+_PLAIN = re.compile(rb"[0-9]+ \((.*)\)")
+_PAIR = re.compile(rb'([^ ()"{}]+) (\([^()"{}]*\)|"[^"\\]*"|[^ ()"{}]+)(?: |\Z)')
+
+
+def _plain_items(line: bytes) -> dict[bytes, Value] | None:
+    """The same for a line as listings are full of, five times as fast; None for any other."""
+    found = _PLAIN.fullmatch(line)
+    pairs = _PAIR.findall(found[1]) if found else []
+    if found is None or sum(len(name) + len(value) + 2 for name, value in pairs) != len(found[1]) + 1:
         return None
-    if not uid.isdigit() or len(uid) > 10:
-        raise RemoteProtocolError("a uid that is no number")
-    return Fetched(int(uid), items)
+    return {name.upper(): _plain_value(value) for name, value in pairs}
+
+
+def _plain_value(value: bytes) -> Value:
+    first = value[:1]
+    if first == b"(":
+        return [None if flag.upper() == b"NIL" else flag for flag in value[1:-1].split(b" ") if flag]
+    if first == b'"':
+        return value[1:-1]
+    return None if value.upper() == b"NIL" else value
 
 
 def internal_date(value: Value) -> datetime | None:
@@ -73,10 +90,13 @@ def internal_date(value: Value) -> datetime | None:
     if found is None:
         return None
     day, month, year, hour, minute, second, sign, hours, minutes = found.groups()
-    offset = timedelta(hours=int(hours), minutes=int(minutes)) * (-1 if sign == b"-" else 1)
     try:
-        zone = timezone(offset)
-        number = _MONTHS[month.lower()]
+        zone, number = _zone(sign, hours, minutes), _MONTHS[month.lower()]
         return datetime(int(year), number, int(day), int(hour), int(minute), int(second), tzinfo=zone).astimezone(UTC)
     except (KeyError, ValueError, OverflowError):
         return None
+
+
+@lru_cache(maxsize=64)
+def _zone(sign: bytes, hours: bytes, minutes: bytes) -> timezone:
+    return timezone(timedelta(hours=int(hours), minutes=int(minutes)) * (-1 if sign == b"-" else 1))

@@ -7,12 +7,12 @@ from dataclasses import dataclass
 from fetchrules.errors import FetchError, RemoteProtocolError, ServerRefused
 from fetchrules.remote.account import Account
 from fetchrules.remote.imap.client import FencedImap
-from fetchrules.remote.imap.fetched import Fetched, fetched
+from fetchrules.remote.imap.fetched import fetched
 from fetchrules.remote.imap.folders import encode_folder, folders
 from fetchrules.remote.imap.opening import log_in, reach
 from fetchrules.remote.imap.refusals import refusal
 from fetchrules.remote.imap.retrieval import retrieve
-from fetchrules.remote.imap.syntax import uid_set
+from fetchrules.remote.imap.syntax import quoted, uid_set
 from fetchrules.remote.mailbox import Connection, Listed, Listing, Retrieved
 from fetchrules.remote.tls import Demand, Trust, protected
 from fetchrules.remote.transcript import Trace
@@ -87,6 +87,7 @@ class Selected:
 
 def _select(client: FencedImap, folder: str) -> Selected:
     """Raises ServerRefused, also where there is no such folder."""
+    quoted(folder)  # modified UTF-7 would carry CR and LF unharmed, but nobody calls a folder so
     answer = client.select_folder(encode_folder(folder))
     if not answer.ok:
         raise refusal(answer.words, ServerRefused)
@@ -113,27 +114,33 @@ class ImapMailbox:
         what the ledger knows of its UID, not taken for new.
         """
         with self._closing_on_error():
-            found = self._list() if self._selected.exists else []
-        letters = tuple(sorted((one.listed() for one in found if b"\\deleted" not in one.flags), key=_number))
+            found = self._list() if self._selected.exists else {}
+        letters = tuple(letter for _, letter in sorted(found.items()) if letter is not None)
         return Listing(
             letters=letters,
             epoch=self._selected.epoch,
-            complete=len({one.uid for one in found}) == self._selected.exists,
+            complete=len(found) == self._selected.exists,
             has_uids=self._selected.epoch is not None,
             octets=sum(letter.size for letter in letters),
         )
 
-    def _list(self) -> list[Fetched]:
+    def _list(self) -> dict[int, Listed | None]:
+        """By UID, every letter; None for one that is flagged \\Deleted."""
         # By message numbers, this once: a server may not renumber during FETCH, and letters that arrive now stay out.
         client, count = self._client, min(self._selected.exists, LETTERS_MAX)
-        items = "(UID FLAGS INTERNALDATE RFC822.SIZE)"
         answer = client.run(
-            lambda: client.fetch(f"1:{count}", items), LINE_OF_LISTING_MAX * (count + 1000), 2 * count + 1000
+            lambda: client.fetch(f"1:{count}", "(UID FLAGS INTERNALDATE RFC822.SIZE)"),
+            octets=LINE_OF_LISTING_MAX * (count + 1000),
+            lines=2 * count + 1000,
         )
         if not answer.ok:
             raise refusal(answer.words, ServerRefused)
-        # By UID: a change of flags meanwhile is told in a line of its own, which has no size.
-        return list({one.uid: one for one in fetched(answer.data) if b"RFC822.SIZE" in one.items}.values())
+        # A change of flags meanwhile is told in a line of its own, which has no size.
+        return {
+            one.uid: None if b"\\deleted" in one.flags else one.listed()
+            for one in fetched(answer.data)
+            if b"RFC822.SIZE" in one.items
+        }
 
     def retrieve(self, letters: Iterable[Listed]) -> Iterator[Retrieved]:
         """Fetch `letters`, many small ones in one command; nothing is marked as read by it."""
@@ -200,7 +207,3 @@ class ImapMailbox:
         except FetchError:
             self.close()
             raise
-
-
-def _number(letter: Listed) -> int:
-    return letter.number
