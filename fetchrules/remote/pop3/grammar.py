@@ -10,6 +10,7 @@ from enum import Enum
 from hashlib import sha256
 
 from fetchrules.errors import RemoteProtocolError
+from fetchrules.remote.mailbox import MAX_UID
 
 LINE_MAX = 2048
 """Octets in a response line, CRLF included. RFC 2449 section 4 allows 512; some servers are wordier."""
@@ -22,9 +23,6 @@ LETTERS_MAX = 200_000
 
 A larger mailbox is collected in several goes: its listing is never complete.
 """
-
-UNIQUE_ID_MAX = 128
-"""Octets of a unique-id that is kept as it is."""
 
 _SIZE_MAX = 2**62
 
@@ -114,7 +112,7 @@ def scan_listings(body: bytes) -> dict[int, int]:
 
 # RFC 1939 section 7, UIDL: unique-id-listing = message-number SP unique-id
 #                           unique-id: "one to 70 characters in the range 0x21 to 0x7E"
-# Longer ones and 8-bit ones exist; they name a letter just as well and are taken octet for octet.
+# Longer ones and 8-bit ones exist; they name a letter just as well.
 _UNIQUE_ID_LISTING = re.compile(rb"[ \t]*([0-9]{1,9})[ \t]+([\x21-\x7e\x80-\xff]{1,1024})[ \t]*\r\n")
 
 
@@ -124,8 +122,9 @@ def unique_id_listings(body: bytes) -> dict[int, str]:
 
 
 def _unique_id(octets: bytes) -> str:
-    """An endless unique-id is represented by its hash: as lasting, as distinct, and it fits a column."""
-    return octets.decode("latin-1") if len(octets) <= UNIQUE_ID_MAX else sha256(octets).hexdigest()
+    """One that is endless or not ASCII is represented by its hash: as lasting, as distinct, and it fits a column."""
+    plain = len(octets) <= MAX_UID and octets.isascii()
+    return octets.decode("ascii") if plain else sha256(octets).hexdigest()
 
 
 def _rows(form: re.Pattern[bytes], body: bytes) -> Iterator[tuple[bytes, bytes]]:

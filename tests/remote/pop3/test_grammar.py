@@ -1,6 +1,7 @@
 import pytest
 
 from fetchrules.errors import RemoteProtocolError
+from fetchrules.remote.mailbox import Listed
 from fetchrules.remote.pop3 import grammar
 from fetchrules.remote.pop3.grammar import (
     Status,
@@ -107,14 +108,20 @@ def test_it_refuses_what_is_no_scan_listing(body: bytes) -> None:
 
 
 def test_it_reads_unique_id_listings() -> None:
-    body = b"1 whqtswO00WBw418f9t5JxYwZ\r\n2 QhdPYR:00WBw1Ph7x7 \r\n3 \xe9\r\n"
-    assert unique_id_listings(body) == {1: "whqtswO00WBw418f9t5JxYwZ", 2: "QhdPYR:00WBw1Ph7x7", 3: "é"}
+    body = b"1 whqtswO00WBw418f9t5JxYwZ\r\n2 QhdPYR:00WBw1Ph7x7 \r\n"
+    assert unique_id_listings(body) == {1: "whqtswO00WBw418f9t5JxYwZ", 2: "QhdPYR:00WBw1Ph7x7"}
+
+
+def test_it_gives_a_printable_name_for_one_that_is_none() -> None:
+    uids = unique_id_listings(b"1 \xe9\r\n2 \xe8\r\n")
+    assert uids[1] != uids[2]
+    assert all(Listed(1, uid, 1).has_name for uid in uids.values())
 
 
 def test_it_shortens_an_endless_unique_id_and_tells_two_apart() -> None:
     uids = unique_id_listings(b"1 " + b"a" * 1000 + b"\r\n2 " + b"a" * 999 + b"\r\n")
     assert uids[1] != uids[2]
-    assert all(len(uid) <= grammar.UNIQUE_ID_MAX for uid in uids.values())
+    assert all(Listed(1, uid, 1).has_name for uid in uids.values())
     assert uids == unique_id_listings(b"1 " + b"a" * 1000 + b"\r\n2 " + b"a" * 999 + b"\r\n")
 
 
