@@ -1,5 +1,6 @@
 """Testing the connection of a rule that may not be saved yet: every stage in words, and what a poll would do now."""
 
+from copy import copy
 from dataclasses import asdict, dataclass, replace
 
 from django.contrib.auth.models import User
@@ -46,7 +47,7 @@ class Shown:
 def try_rule(row: FetchRule | None, wanted: Rule, owner: User | None) -> Shown:
     """Try `wanted`, with the password of `row` where it has none, within the bounds of `owner`. Changes nothing, here or there."""
     now = timezone.now()
-    draft = row or FetchRule(owner=owner)
+    draft = copy(row) if row else FetchRule(owner=owner)
     key = asdict(next(sources_of(wanted))) | {"branch": row.source.branch if row else 0}
     try:
         fill(draft, replace(wanted, skip=False), now)
