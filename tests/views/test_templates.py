@@ -9,12 +9,13 @@ from django.test import Client
 from django.urls import reverse
 
 from fetchrules.models import FetchRule
+from fetchrules.ruletext.spec import OPTIONS
 
 TEMPLATES = Path(__file__).resolve().parents[2] / "templates"
 FILES = sorted(TEMPLATES.rglob("*.html"))
 _INLINE = re.compile(r"""\sstyle=|<style|\son[a-z]+=["']|<script(?![^>]*\ssrc=)|javascript:""")
 _TAGS = re.compile(r"{%.*?%}|{{.*?}}|{#.*?#}|<!--.*?-->|<code.*?</code>|<pre.*?</pre>|<[^>]*>", re.DOTALL)
-_OWN_NAMES = {"Русский", "English", "CSV", "JSON", "fetchmailrc", "keep, flush, fetchall", "keepdays"}
+_OWN_NAMES = {"Русский", "English", "CSV", "JSON", "fetchmailrc", "keep, flush, fetchall", "keepdays"} | set(OPTIONS)
 
 
 @pytest.mark.parametrize("path", FILES, ids=lambda path: str(path.relative_to(TEMPLATES)))
