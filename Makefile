@@ -18,7 +18,7 @@ demo: .venv/runtime.stamp  ## The same with a mail server full of letters to col
 install: .venv/runtime.stamp  ## Only the virtual environment, with what the product needs to run
 
 test: .venv/dev.stamp  ## All tests; those of servers that are not installed are skipped and say what to install
-	$(BIN)/python -m pytest -n auto --dist loadgroup $(ARGS)
+	$(BIN)/python -m pytest -n auto --dist worksteal $(ARGS)
 
 lint: .venv/dev.stamp  ## Style, formatting, types
 	$(BIN)/ruff check .
@@ -33,7 +33,7 @@ bench: .venv/dev.stamp  ## Measure
 	$(BIN)/python -m pytest tests/benchmarks -s -m benchmark $(ARGS)
 
 faults: .venv/dev.stamp  ## The long campaigns of faults
-	$(BIN)/python -m pytest -n auto -m faults $(ARGS)
+	$(BIN)/python -m pytest -n auto --dist worksteal -m faults $(ARGS)
 
 .venv/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \

@@ -20,7 +20,9 @@ ALIVE = "from fetchrules.models import Heartbeat as H; print(*sorted(H.objects.v
 
 @pytest.fixture(scope="module")
 def installation(tmp_path_factory: pytest.TempPathFactory) -> Installation:
-    return Installation(tmp_path_factory.mktemp("up"))
+    installation = Installation(tmp_path_factory.mktemp("up"))
+    installation.prepare()
+    return installation
 
 
 @pytest.fixture(scope="module")
@@ -53,18 +55,6 @@ def test_it_says_that_the_port_is_in_use(panel: Panel, tmp_path: Path) -> None:
     assert port in Installation(tmp_path).manage("up", "--port", port, expect=1).stderr
 
 
-def test_it_ends_in_good_order_and_begins_again(tmp_path: Path) -> None:
-    installation = Installation(tmp_path)
-    with installation.up() as first:
-        assert first.password
-        assert first.stop(signal.SIGINT) == 0
-        assert "Traceback" not in first.log.read_text()
-    assert installation.manage("shell", "-v0", "-c", ALIVE).stdout == "\n"
-    with installation.up() as second:
-        assert second.password is None
-        assert second.stop(signal.SIGTERM) == 0
-
-
 def test_it_ends_at_once_on_a_second_signal(tmp_path: Path) -> None:
     reached = Event()
 
@@ -73,7 +63,7 @@ def test_it_ends_at_once_on_a_second_signal(tmp_path: Path) -> None:
         peer.stall()
 
     installation = Installation(tmp_path)
-    installation.manage("migrate", "-v0")
+    installation.prepare()
     with LoopbackServer(fall_silent) as silent:
         installation.paste(f"127.0.0.1:pop3 petrov petrovpasswd i.petrov@mydomain.ru port {silent.port}\n")
         with installation.up() as panel:

@@ -1,19 +1,23 @@
 """An installation of the product as its users run it: commands and processes on a data directory of their own."""
 
+import atexit
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
+import tempfile
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
 from tests.interop.dovecot import Dovecot
-from tests.interop.process import end, free_ports
+from tests.interop.process import free_ports
 from tests.waiting import until
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -53,6 +57,13 @@ class Installation:
         delivery = f"maildir:{dovecot.mail}/{{domain}}/{{local}}"
         trust = str(dovecot.certificates.cafile)
         return cls(data, {"UTM_MAIL_DELIVERY": delivery, "SSL_CERT_FILE": trust, **(env or {})})
+
+    def prepare(self) -> None:
+        """Give it a database with all its tables: a copy of one that was made before, which is faster than migrations."""
+        if "UTM_MAIL_DATABASE_URL" in self.env:
+            self.manage("migrate", "-v0")
+        else:
+            shutil.copy(_migrated(), self.data)
 
     def manage(self, *arguments: str, text: str = "", expect: int = 0) -> subprocess.CompletedProcess[str]:
         """Run `manage.py` with `text` at its standard input."""
@@ -111,4 +122,15 @@ class Installation:
         try:
             yield process, log
         finally:
-            end(process)
+            # Whoever wants to see it end in good order has done so by now.
+            process.kill()
+            process.wait()
+
+
+@cache
+def _migrated() -> Path:
+    """A SQLite database in which nothing has happened yet."""
+    made = Installation(Path(tempfile.mkdtemp(prefix="utm-mail-migrated-")))
+    atexit.register(shutil.rmtree, made.data)
+    made.manage("migrate", "-v0")
+    return made.data / "utm_mail.sqlite3"

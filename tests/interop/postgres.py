@@ -3,6 +3,7 @@
 import os
 import pwd
 import shutil
+import signal
 import subprocess
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -56,7 +57,7 @@ def running_postgres(directory: Path) -> Iterator[Postgres]:
         options = ["-c", "listen_addresses=127.0.0.1", "-c", f"unix_socket_directories={sockets}"]
         command: list[str | Path] = [*as_user, programs / "postgres", "-D", data, "-p", str(port), *options]
         try:
-            with running(command, ports=[port], log=directory / "postgres.log"):
+            with running(command, ports=[port], log=directory / "postgres.log", ends_on=signal.SIGINT):
                 _wait_until_ready(port)
                 yield Postgres(port)
                 return

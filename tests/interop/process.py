@@ -30,7 +30,12 @@ def free_ports(count: int) -> tuple[int, ...]:
 
 @contextmanager
 def running(
-    command: Sequence[str | Path], *, ports: Sequence[int], log: Path, env: Mapping[str, str] | None = None
+    command: Sequence[str | Path],
+    *,
+    ports: Sequence[int],
+    log: Path,
+    env: Mapping[str, str] | None = None,
+    ends_on: int = signal.SIGTERM,
 ) -> Iterator[subprocess.Popen[bytes]]:
     """Run `command` until the block ends. The block begins when all `ports` accept connections. Raises DidNotStart."""
     with log.open("ab") as output:
@@ -48,13 +53,13 @@ def running(
             _wait_for(port, process, deadline, log)
         yield process
     finally:
-        end(process)
+        end(process, ends_on)
 
 
-def end(process: "subprocess.Popen[Any]") -> int:
+def end(process: "subprocess.Popen[Any]", ends_on: int = signal.SIGTERM) -> int:
     """Ask the process to end; after END_SECONDS, end it and its children. Its exit code."""
     if process.poll() is None:
-        process.terminate()
+        process.send_signal(ends_on)
         try:
             return process.wait(END_SECONDS)
         except subprocess.TimeoutExpired:

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
+from itertools import count
 from pathlib import Path
 
 from tests.interop.installed import program
@@ -15,10 +16,12 @@ class Redis:
 
     port: int
 
-    @property
-    def url(self) -> str:
-        """As UTM_MAIL_REDIS_URL takes it."""
-        return f"redis://127.0.0.1:{self.port}/0"
+    def new_url(self) -> str:
+        """A database that nobody has used, as UTM_MAIL_REDIS_URL takes it; there are sixteen."""
+        return f"redis://127.0.0.1:{self.port}/{next(_databases)}"
+
+
+_databases = count()
 
 
 @contextmanager

@@ -25,7 +25,7 @@ def talk_nonsense(peer: Peer) -> None:
 @pytest.fixture(scope="module")
 def installation(dovecot: Dovecot, tmp_path_factory: pytest.TempPathFactory) -> Installation:
     installation = Installation.beside(dovecot, tmp_path_factory.mktemp("bad"))
-    installation.manage("migrate", "-v0")
+    installation.prepare()
     return installation
 
 

@@ -1,8 +1,7 @@
 """The main job from outside: a rule is pasted, the letters of a real Dovecot's mailbox lie in the Maildir, once each."""
 
 import json
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from dataclasses import dataclass
 from itertools import count
 from pathlib import Path
 
@@ -52,7 +51,7 @@ def new_user() -> str:
 @pytest.fixture
 def installation(dovecot: Dovecot, tmp_path: Path) -> Installation:
     installation = Installation.beside(dovecot, tmp_path)
-    installation.manage("migrate", "-v0")
+    installation.prepare()
     return installation
 
 
@@ -112,62 +111,70 @@ def test_it_ends_as_the_table_says(dovecot: Dovecot, installation: Installation)
         assert found == {words: polls[number] for words, polls in TABLE.items()}
 
 
-@contextmanager
-def processes(installation: Installation) -> Iterator[None]:
-    """A worker and a scheduler, as on several machines."""
-    with installation.celery("worker", "-P", "threads", "--loglevel", "INFO"), installation.celery("beat"):
-        yield
+@dataclass(frozen=True)
+class Outcome:
+    """What was delivered, and what the panel says of each rule."""
+
+    letters: list[list[bytes]]
+    results: list[dict[str, object]]
 
 
-def mailboxes_of(dovecot: Dovecot) -> tuple[list[str], str]:
-    """Recipients, and rules that bring them letters: one mailbox to empty, one to keep, one that cannot be opened."""
-    users = [new_user() for _ in range(3)]
-    for user, number in zip(users, (40, 30, 5), strict=True):
-        dovecot.put(user, some_letters(number))
-    lines = [
-        f"localhost:pop3 {users[0]} {PASSWORD} {users[0]}@mydomain.ru port {dovecot.pop3}",
-        f"localhost:pop3s {users[1]} {PASSWORD} {users[1]}@mydomain.ru keep port {dovecot.pop3s}",
-        f"localhost:pop3 {users[2]} wrong {users[2]}@mydomain.ru port {dovecot.pop3}",
-    ]
-    return [f"{user}@mydomain.ru" for user in users], "\n".join(lines) + "\n"
+class Three:
+    """An installation with three mailboxes: one to empty, one to keep, one that cannot be opened."""
+
+    def __init__(self, dovecot: Dovecot, installation: Installation) -> None:
+        self._dovecot = dovecot
+        self._installation = installation
+        users = [new_user() for _ in range(3)]
+        self._recipients = [f"{user}@mydomain.ru" for user in users]
+        for user, number in zip(users, (40, 30, 5), strict=True):
+            dovecot.put(user, some_letters(number))
+        installation.prepare()
+        installation.paste(
+            f"localhost:pop3 {users[0]} {PASSWORD} {users[0]}@mydomain.ru port {dovecot.pop3}\n"
+            f"localhost:pop3s {users[1]} {PASSWORD} {users[1]}@mydomain.ru keep port {dovecot.pop3s}\n"
+            f"localhost:pop3 {users[2]} wrong {users[2]}@mydomain.ru port {dovecot.pop3}\n"
+        )
+
+    def letters(self) -> list[list[bytes]]:
+        return [sorted(self._dovecot.letters(recipient)) for recipient in self._recipients]
+
+    def results(self) -> list[dict[str, object]]:
+        rows: list[dict[str, object]] = json.loads(self._installation.manage("shell", "-v0", "-c", LAST_RESULTS).stdout)
+        return rows
+
+    def are_done(self) -> bool:
+        return all(row["last_found"] or row["last_error"] for row in self.results())
 
 
-@pytest.fixture(params=["sqlite", "postgres"])
-def database_url(request: pytest.FixtureRequest) -> Callable[[], str]:
-    def url() -> str:
-        if request.param == "sqlite":
-            return ""
-        server: Postgres = request.getfixturevalue("postgres")
-        return server.new_database()
-
-    return url
+@pytest.fixture(scope="module")
+def by_command(dovecot: Dovecot, tmp_path_factory: pytest.TempPathFactory) -> Outcome:
+    """What `manage.py poll --all` does with the three."""
+    installation = Installation.beside(dovecot, tmp_path_factory.mktemp("command"))
+    three = Three(dovecot, installation)
+    installation.poll("--all", expect=1)
+    return Outcome(three.letters(), three.results())
 
 
-def test_it_does_the_same_through_celery_as_from_the_command_line(
-    dovecot: Dovecot, redis_server: Redis, database_url: Callable[[], str], tmp_path: Path
+@pytest.mark.parametrize("database", ["sqlite", "postgres"])
+def test_it_does_the_same_through_celery(
+    dovecot: Dovecot,
+    redis_server: Redis,
+    by_command: Outcome,
+    database: str,
+    request: pytest.FixtureRequest,
+    tmp_path: Path,
 ) -> None:
-    results = []
-    for way in ("command", "celery"):
-        (tmp_path / way).mkdir()
-        env = {"UTM_MAIL_REDIS_URL": redis_server.url, "UTM_MAIL_DATABASE_URL": database_url()}
-        installation = Installation.beside(dovecot, tmp_path / way, env)
-        installation.manage("migrate", "-v0")
-        recipients, text = mailboxes_of(dovecot)
+    env = {"UTM_MAIL_REDIS_URL": redis_server.new_url()}
+    if database == "postgres":
+        server: Postgres = request.getfixturevalue("postgres")
+        env["UTM_MAIL_DATABASE_URL"] = server.new_database()
+    installation = Installation.beside(dovecot, tmp_path, env)
+    three = Three(dovecot, installation)
 
-        def arrived(recipients: list[str] = recipients) -> list[list[bytes]]:
-            return [sorted(dovecot.letters(recipient)) for recipient in recipients]
+    with installation.celery("worker", "-P", "threads"), installation.celery("beat"):
+        until(lambda: [len(letters) for letters in three.letters()] == [40, 30, 0], 60)
+        until(three.are_done)
 
-        def results_of(installation: Installation = installation) -> list[dict[str, object]]:
-            rows: list[dict[str, object]] = json.loads(installation.manage("shell", "-v0", "-c", LAST_RESULTS).stdout)
-            return rows
-
-        installation.paste(text)
-        if way == "command":
-            installation.poll("--all", expect=1)
-        else:
-            with processes(installation):
-                until(lambda: all(row["last_found"] or row["last_error"] for row in results_of()), 60)
-        assert [len(letters) for letters in arrived()] == [40, 30, 0]
-        results.append((arrived(), results_of()))
-
-    assert results[0] == results[1]
+    assert Outcome(three.letters(), three.results()) == by_command
+    assert [len(letters) for letters in by_command.letters] == [40, 30, 0]

@@ -18,7 +18,7 @@ def test_it_reads_from_dovecot_what_was_put_there(dovecot: Dovecot) -> None:
 
 
 def test_it_speaks_to_redis(redis_server: Redis) -> None:
-    with redis.Redis.from_url(redis_server.url) as client:
+    with redis.Redis.from_url(redis_server.new_url()) as client:
         assert client.ping() is True
 
 

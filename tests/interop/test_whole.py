@@ -1,6 +1,7 @@
 """`manage.py up` from its first start over a pasted rule to a restart, as a browser without JavaScript sees it."""
 
 import re
+import signal
 from collections.abc import Mapping
 from http.cookiejar import CookieJar
 from pathlib import Path
@@ -14,6 +15,9 @@ from tests.interop.installation import Installation, Panel
 from tests.waiting import until
 
 pytestmark = pytest.mark.interop
+
+
+ALIVE = "from fetchrules.models import Heartbeat as H; print(*H.objects.values_list('part', flat=True))"
 
 
 class Browser:
@@ -48,15 +52,18 @@ def test_it_collects_after_a_paste_and_keeps_everything_over_a_restart(dovecot: 
         browser.submit("text/", {"text": f"# ours\n{line}\n", "do": "apply"})
         until(lambda: sorted(dovecot.letters("whole@mydomain.ru")) == sorted(letters))
         until(lambda: "whole@localhost" in browser.get("journal/"))
-        assert panel.stop() == 0
         password = panel.password
+        assert panel.stop(signal.SIGINT) == 0
+        assert "Traceback" not in panel.log.read_text()
 
+    assert installation.manage("shell", "-v0", "-c", ALIVE).stdout == "\n"
     with installation.up() as panel:
         browser = Browser(panel)
         browser.submit("login/", {"username": "admin", "password": password})
         assert line.replace(PASSWORD, "********") in browser.get("text/")
         assert "whole@localhost" in browser.get("journal/")
-        assert panel.stop() == 0
+        assert panel.password is None
+        assert panel.stop(signal.SIGTERM) == 0
 
     (row,) = installation.poll("--all")
     assert (row["found"], row["fetched"], row["error"]) == (20, 0, None)
