@@ -11,7 +11,7 @@ from pathlib import Path
 from tests.interop.dovecot import PASSWORD
 
 ROOT = Path(__file__).resolve().parents[2]
-LIMIT_SECONDS = 120
+LIMIT_SECONDS = 240
 
 
 @dataclass(frozen=True)
