@@ -10,6 +10,7 @@ from typing import Any
 
 from django.core.checks import run_checks
 from django.core.management import call_command
+from django.db.models import QuerySet
 from django.utils import timezone
 
 from fetchrules import accounts
@@ -53,10 +54,10 @@ def delete_rule(rule: int) -> None:
 def poll(rule: int, deadlines: dict[str, float] | None = None, *, alone: bool = False) -> Any:
     """`manage.py poll --json ID`; what it prints.
 
-    `deadlines` replace the usual ones of the connection; `alone`: every claim is taken away first, whoever has it.
+    `deadlines` replace the usual ones of the connection; `alone`: claims on the mailbox are taken away first.
     """
     if alone:
-        abandon_all()
+        take_claims(rule)
     if deadlines:
         vars(accounts)["Deadlines"] = partial(Deadlines, **deadlines)  # type: ignore[arg-type]
     printed = io.StringIO()
@@ -65,23 +66,25 @@ def poll(rule: int, deadlines: dict[str, float] | None = None, *, alone: bool = 
     return json.loads(printed.getvalue())
 
 
-def abandon_all() -> int:
-    """Take every claim away, as a worker does that knows itself alone; how many."""
-    return runs.abandon_all(timezone.now())
+def take_claims(rule: int) -> int:
+    """Take every claim on the rule's mailbox away, as a worker does that knows itself alone; how many."""
+    return sum(runs.abandon(run, timezone.now()) for run in _open_runs(rule))
 
 
-def outlive_leases() -> int:
-    """Let the time pass after which a run that was not heard of is taken for dead, and take it off the board; how many."""
-    past = timezone.now() - timedelta(seconds=1)
-    expired = Run.objects.filter(finished_at__isnull=True).update(deadline=past)
+def outlive_leases(rule: int) -> int:
+    """Let the time pass after which a poll that was not heard of is taken for dead, and take it off the board; how many."""
+    expired = _open_runs(rule).update(deadline=timezone.now() - timedelta(seconds=1))
     runs.abandon_overdue(timezone.now())
-    Run.objects.filter(state=Run.State.QUEUED).delete()
     return expired
 
 
-def unfinished() -> int:
+def unfinished(rule: int) -> int:
     """Letters between the record and the delivery."""
-    return Letter.objects.filter(state__in=letters.IN_HAND).count()
+    return len(letters.unfinished(FetchRule.objects.get(pk=rule).source))
+
+
+def _open_runs(rule: int) -> QuerySet[Run]:
+    return Run.objects.filter(source__rules=rule, finished_at__isnull=True)
 
 
 def check() -> list[str]:
@@ -98,5 +101,5 @@ def rows(rule: int) -> list[dict[str, Any]]:
 
 ACTS: dict[str, Callable[..., Any]] = {
     act.__name__: act
-    for act in (migrate, make_rule, edit_rule, delete_rule, poll, abandon_all, outlive_leases, unfinished, check, rows)
+    for act in (migrate, make_rule, edit_rule, delete_rule, poll, take_claims, outlive_leases, unfinished, check, rows)
 }

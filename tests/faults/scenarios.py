@@ -24,7 +24,7 @@ def come_to_rest(world: World) -> None:
     assert tally.collected == tally.letters, (tally, row)
     if not world.keep:
         assert tally.left == 0, (tally, row)
-        assert world.engine.do("unfinished") == 0
+        assert world.engine.do("unfinished", rule=world.rule) == 0
 
 
 def killed(step: str, when: str) -> Scenario:
@@ -34,7 +34,7 @@ def killed(step: str, when: str) -> Scenario:
         world.send(3)
         world.poll(stop=((step, when, 1, KILL),))
         world.user_takes()
-        world.engine.do("outlive_leases")
+        world.engine.do("outlive_leases", rule=world.rule)
         world.poll()
         come_to_rest(world)
 
@@ -49,7 +49,7 @@ def overtaken(step: str, when: str) -> Scenario:
         asleep = world.begin_poll(stop=((step, when, 1, STOP),))
         assert asleep.stopped_or_ended(), f"no poll comes to {step}"
         world.user_takes()
-        world.engine.do("outlive_leases")
+        world.engine.do("outlive_leases", rule=world.rule)
         world.send(2)
         world.poll()
         world.user_takes()
@@ -97,7 +97,7 @@ def maildir_replaced(world: World) -> None:
     for part in ("new", "cur", "tmp/utm-mail"):
         (world.maildir / part).mkdir(parents=True)
     for _ in range(2):
-        world.engine.do("outlive_leases")
+        world.engine.do("outlive_leases", rule=world.rule)
         world.poll()
         world.user_takes()
     shutil.rmtree(world.maildir)

@@ -67,7 +67,7 @@ def kill_again_and_again(world: World, setting: Setting, kills: int) -> int:
         else:
             span *= 1.02
         if setting.claims and world.random.random() < 0.7:
-            world.engine.do("outlive_leases")
+            world.engine.do("outlive_leases", rule=world.rule)
         if rounds % REST_AFTER == 0:
             come_to_rest(world)
             world.somebody_deletes(0.3)
@@ -102,7 +102,7 @@ def kill_the_command(world: World, kills: int) -> int:
     log = world.engine.data / "command.log"
     while killed < kills:
         world.send(random.randint(1, 40))
-        world.engine.do("abandon_all")
+        world.engine.do("take_claims", rule=world.rule)
         began = monotonic()
         with log.open("ab") as output, world.restless_user():
             process = subprocess.Popen(command, env=world.engine.env, cwd=ROOT, stdout=output, stderr=output)
