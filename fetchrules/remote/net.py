@@ -16,14 +16,7 @@ from errno import EINPROGRESS
 from os import strerror
 from time import monotonic
 
-from fetchrules.errors import (
-    CertificateRejected,
-    ConnectFailed,
-    ConnectionLost,
-    FetchError,
-    TimedOut,
-    TlsFailed,
-)
+from fetchrules.errors import CertificateRejected, ConnectFailed, ConnectionLost, FetchError, TimedOut, TlsFailed
 from fetchrules.remote.account import Deadlines, TargetPolicy
 from fetchrules.remote.resolver import Endpoint, resolve
 from fetchrules.remote.targets import check_address, check_port
@@ -186,7 +179,8 @@ def connect(host: str, port: int, deadlines: Deadlines, targets: TargetPolicy) -
 
 
 def _dial(endpoint: Endpoint, by: float) -> socket.socket:
-    sock = socket.socket(endpoint.family, socket.SOCK_STREAM)
+    with _translated(ConnectFailed):  # a kernel without IPv6, no descriptors left
+        sock = socket.socket(endpoint.family, socket.SOCK_STREAM)
     try:
         _establish(sock, endpoint, by)
     except BaseException:

@@ -30,9 +30,7 @@ def check_address(address: str, policy: TargetPolicy) -> None:
 
 
 def embedded(address: IPv4Address | IPv6Address) -> tuple[IPv4Address | IPv6Address, ...]:
-    """The addresses that a packet to `address` may end up at: those inside mapped, 6to4, NAT64 and Teredo forms,
-    else itself.
-    """
+    """Where a packet to `address` may end up: the addresses inside a mapped, 6to4, NAT64 or Teredo one, else itself."""
     if isinstance(address, IPv4Address):
         return (address,)
     if address.ipv4_mapped is not None:

@@ -136,9 +136,7 @@ def describe(der: bytes) -> Certificate:
 
 @lru_cache(maxsize=16)
 def _context(verify: bool, trust: Trust) -> ssl.SSLContext:
-    """One context per policy, shared by all connections: loading the authorities takes ten times as long as a whole
-    poll.
-    """
+    """One context for all connections: loading the authorities takes ten times as long as a whole poll."""
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
     if verify:

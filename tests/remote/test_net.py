@@ -250,6 +250,15 @@ def test_it_tries_each_address_of_a_name(monkeypatch: pytest.MonkeyPatch) -> Non
         stream.close()
 
 
+def test_it_goes_on_where_the_kernel_does_not_know_a_kind_of_address(monkeypatch: pytest.MonkeyPatch) -> None:
+    with LoopbackServer(lambda peer: peer.send(b"here")) as server:
+        found = [(family, socket.SOCK_STREAM, 6, "", ("127.0.0.1", server.port)) for family in (999, socket.AF_INET)]
+        monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: found)
+        stream = connect("mailserver.ru", server.port, PATIENT, ANYWHERE)
+        assert stream.read() == b"here"
+        stream.close()
+
+
 def test_it_says_that_a_name_is_unknown() -> None:
     with pytest.raises(HostNotFound):
         connect("no-such-host.invalid", 110, PATIENT, ANYWHERE)

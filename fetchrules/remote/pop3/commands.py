@@ -48,7 +48,7 @@ class Command:
 def encode(command: Command) -> bytes:
     """The octets of a command line, CRLF included.
 
-    Text is UTF-8 (RFC 6856 section 2.1). CR, LF or NUL in an argument would begin another command: LocalProtocolError.
+    Text is UTF-8 (RFC 6856 section 2). CR, LF or NUL in an argument would begin another command: LocalProtocolError.
     """
     if not _FORBIDDEN.isdisjoint(command.argument):
         raise LocalProtocolError(f"CR, LF or NUL in the argument of {command.verb}")

@@ -15,9 +15,7 @@ class Greeting:
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """The whole answer to `command`: its line, and of a listing what stands below it, dot-unstuffed, lines ended by
-    CRLF.
-    """
+    """The whole answer to `command`: its line, and of a listing the lines below it, dot-unstuffed, with their CRLF."""
 
     command: Command
     line: StatusLine

@@ -54,15 +54,15 @@ def _exchange(reached: Reached, commands: Sequence[Command]) -> dict[Verb, Reply
         if verb in (Verb.USER, Verb.PASS) and refused:
             raise _refused(reached.conversation, reply, LoginRefused)
         if verb is Verb.CAPA and not refused:
-            MEMORY.remember(reached.key, capabilities(reply.body))
+            announced = capabilities(reply.body)
+            MEMORY.remember(reached.key, announced)
+            reached.conversation.protocol.pipelining = announced.has("PIPELINING")
         answers[verb] = reply
     return answers
 
 
 def _needs_sasl(account: Account, announced: Capabilities) -> bool:
-    """Whether USER and PASS will not do: they are not announced, or RFC 1939 has no way to say this name or
-    password.
-    """
+    """Whether USER and PASS will not do: not announced, or unable to say this name or password."""
     if not announced.has("SASL", "PLAIN"):
         return False
     sayable = account.user.isascii() and " " not in account.user and account.password.isascii()

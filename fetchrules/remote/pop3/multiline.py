@@ -1,14 +1,12 @@
 """The body of a multi-line response: dots unstuffed, its end found, block by block.
 
-RFC 1939 section 3: "Each line is terminated by a CRLF pair. […] a final line is sent, consisting of a termination
-octet (decimal code 046, ".") and a CRLF pair. If any line of the multi-line response begins with the termination
-octet, the line is "byte-stuffed" […] When examining a multi-line response, the client checks to see if the line
-begins with the termination octet. If so and if octets other than CRLF follow, the first octet of the line (the
-termination octet) is stripped away. If so and if CRLF immediately follows […], then the response from the POP
-server is ended".
+RFC 1939 section 3: "When examining a multi-line response, the client checks to see if the line begins with the
+termination octet. If so and if octets other than CRLF follow, the first octet of the line (the termination octet) is
+stripped away. If so and if CRLF immediately follows the termination character, then the response from the POP server
+is ended and the line containing ".CRLF" is not considered part of the multi-line response."
 
-So a line begins after CRLF and nowhere else: a bare LF or CR is data. Two searches in C do the work, whatever the
-lines are like.
+Lines are "each terminated by a CRLF pair", so one begins behind CRLF and nowhere else: a bare LF or CR is data. Two
+searches in C do the work, whatever the lines are like.
 """
 
 _LINE_END = b"\r\n"

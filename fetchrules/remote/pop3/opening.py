@@ -1,6 +1,4 @@
-"""From nothing to the AUTHORIZATION state: connect, protect the connection as the rule demands, learn the
-capabilities.
-"""
+"""From nothing to the AUTHORIZATION state: connected, protected as the rule demands, the capabilities known."""
 
 from collections.abc import Callable
 from dataclasses import dataclass

@@ -62,8 +62,9 @@ to no one.
 
 
 class Pop3Protocol:
-    """One session's state. `pipelining` says whether several commands may be unanswered at a time (RFC 2449 section
-    6.6).
+    """One session's state.
+
+    `pipelining`: several commands may be unanswered at a time (RFC 2449 section 6.6).
     """
 
     def __init__(self) -> None:
@@ -115,8 +116,7 @@ class Pop3Protocol:
                 return
 
     def begin_tls(self) -> None:
-        """Call between the answer to STLS and the handshake; behind it we are in the AUTHORIZATION state (RFC 2595
-        section 4).
+        """Call between the answer to STLS and the handshake (RFC 2595 section 4): the AUTHORIZATION state begins anew.
 
         Raises RemoteProtocolError if octets came in the clear behind the answer: kept, they would be taken for
         protected ones.

@@ -1,6 +1,6 @@
 """Every hostile IMAP server: the session ends in time, with the right error, and nothing goes that did not come."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from time import monotonic
 
 import pytest
@@ -97,6 +97,20 @@ def test_it_survives(script: Script) -> None:
     folder = Folder(script.letters)
     with ImapServer(folder, script.behaviour) as server:
         check(script, collect(account(server, script, Encryption.PLAINTEXT), Trust()), folder)
+
+
+@pytest.mark.faults
+@pytest.mark.parametrize("encryption", [Encryption.SSL, Encryption.STARTTLS, Encryption.AUTO])
+@pytest.mark.parametrize("size", [0, 3])
+@pytest.mark.parametrize("script", SCRIPTS, ids=lambda script: script.name)
+def test_it_survives_them_cut_up_and_encrypted(
+    script: Script, size: int, encryption: Encryption, certificates: Certificates
+) -> None:
+    folder = Folder(script.letters)
+    behaviour = replace(script.behaviour, slice=size)
+    tls, trust = certificates.good.context(), Trust(str(certificates.cafile))
+    with ImapServer(folder, behaviour, tls=tls, implicit=encryption is Encryption.SSL) as server:
+        check(script, collect(account(server, script, encryption), trust), folder)
 
 
 def test_it_knows_many_hostile_servers() -> None:

@@ -242,13 +242,13 @@ def test_it_says_what_it_is_connected_to(server: ImapServer) -> None:
     assert "UIDPLUS" in connection.capabilities
 
 
-def test_it_lists_a_hundred_thousand_letters() -> None:
+def test_it_lists_ten_thousand_letters() -> None:
     form = b'* %d FETCH (UID %d FLAGS (\\Seen) INTERNALDATE "17-Jul-1996 02:44:25 -0700" RFC822.SIZE 5000)\r\n'
-    told = b"".join(form % (number, number + 7) for number in range(1, 100_001)) + b"{tag} OK done\r\n"
-    select = b"* 100000 EXISTS\r\n* OK [UIDVALIDITY 5] .\r\n{tag} OK done\r\n"
+    told = b"".join(form % (number, number + 7) for number in range(1, 10_001)) + b"{tag} OK done\r\n"
+    select = b"* 10000 EXISTS\r\n* OK [UIDVALIDITY 5] .\r\n{tag} OK done\r\n"
     faults = (Fault(Step.SELECT, Say(select)), Fault(Step.LISTING, Say(told)))
     with ImapServer(Folder(), Behaviour(faults=faults)) as server:
         listing = open_imap(account(server)).listing()
     assert listing.complete
-    assert len(listing.letters) == 100_000
-    assert listing.letters[-1].uid == "100007"
+    assert len(listing.letters) == 10_000
+    assert listing.letters[-1].uid == "10007"
