@@ -14,6 +14,7 @@ EVENTS = {
     "rule_paused": _("rule paused"),
     "rule_resumed": _("rule resumed"),
     "run_stop_asked": _("asked to stop a poll"),
+    "mailbox_adopted": _("replaced local mailbox accepted"),
     "text_applied": _("rule text applied"),
     "text_undone": _("change of the text undone"),
     "passwords_exported": _("passwords exported"),
