@@ -145,10 +145,12 @@ class _Positions:
         self.text = text
         self.line = 1
         self.start = 0
+        self.seen = 0
 
     def of(self, offset: int) -> tuple[int, int]:
         """Line and column of `offset`, which is not before the one asked for last."""
-        while (newline := self.text.find("\n", self.start, offset)) >= 0:
+        while (newline := self.text.find("\n", self.seen, offset)) >= 0:
             self.line += 1
-            self.start = newline + 1
+            self.start = self.seen = newline + 1
+        self.seen = offset
         return self.line, offset - self.start + 1
