@@ -44,6 +44,22 @@ def test_it_keeps_the_stored_password_or_takes_another(book: str) -> None:
 
 
 @pytest.mark.usefixtures("book")
+def test_it_leaves_alone_what_a_poll_has_written_meanwhile() -> None:
+    seen = rule("petrov")
+    FetchRule.objects.filter(user="petrov").update(last_fetched=7, revision=5)
+    saved = set_rule(seen, wanted("petrov", keep=False))
+    assert (rule("petrov").last_fetched, rule("petrov").keep, saved.revision) == (7, False, 6)
+
+
+@pytest.mark.usefixtures("book")
+def test_it_says_when_the_rule_is_gone() -> None:
+    gone = rule("petrov")
+    delete_rules([rule("petrov")])
+    with pytest.raises(FetchRule.DoesNotExist):
+        set_rule(gone, gone.as_rule(MASK))
+
+
+@pytest.mark.usefixtures("book")
 def test_it_does_not_lose_a_password_that_cannot_be_read() -> None:
     FetchRule.objects.filter(user="petrov").update(password="v1:gone:AAAA")
     set_rule(rule("petrov"), wanted("petrov", keep=False))
