@@ -175,16 +175,18 @@ def _page(request: HttpRequest, text: str, seen: Preview | None) -> HttpResponse
         return render(request, "fetchrules/_text_check.html", context)
     masked = drafts.keep(request, text) if request.method == "POST" else text
     lines = masked.splitlines()
+    as_lines = request.GET.get("mode") == "lines" and len(lines) <= MANY_LINES
     context = {
         "text": masked,
         "lines": lines,
-        "as_lines": request.GET.get("mode") == "lines" and len(lines) <= MANY_LINES,
+        "as_lines": as_lines,
         "may_list": len(lines) <= MANY_LINES,
         "rows": max(len(lines) + 1, 14),
         "columns": max((len(line) for line in lines), default=0) + 2,
         "shown": Shown.of(seen, masked) if seen else None,
         "version": seen.version if seen else current_version(),
-        "delete_missing": _delete_missing(request),
+        # A line of the list that is thrown away takes its rule with it, as long as nobody says otherwise.
+        "delete_missing": _delete_missing(request) if request.method == "POST" else as_lines,
     }
     return render(request, "fetchrules/text.html", context)
 

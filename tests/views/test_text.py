@@ -138,6 +138,7 @@ def test_it_offers_a_line_for_each_rule(admin: Client, make_rule: MakeRule) -> N
     make_rule(user="two", recipient="two@mydomain.ru")
     address = reverse("text") + "?mode=lines"
     page = admin.get(address).content.decode()
+    assert 'name="delete_missing" form="text-form" checked' in page
     assert page.count('name="line"') == 2
     lines = [line for line in load().splitlines() if line]
     fewer = admin.post(address, {"lines": "1", "line": lines, "remove": "0", "version": version()}).content.decode()
