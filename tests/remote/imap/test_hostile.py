@@ -11,6 +11,7 @@ from fetchrules.remote.imap.session import ImapMailbox, open_imap
 from fetchrules.remote.mailbox import Begun, Chunk, Complete, Listing, Refused
 from fetchrules.remote.tls import Trust
 from fetchrules.ruletext.spec import Encryption, Protocol
+from tests.certificates import Certificates
 from tests.servers.imap import PASSWORD, USER, Folder, ImapServer
 from tests.servers.imap_scripts import BY_NAME, SCRIPTS, Script
 
