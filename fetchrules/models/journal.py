@@ -163,6 +163,10 @@ class LocalMarker(models.Model):
     marker = models.CharField(max_length=64)
     created_at = models.DateTimeField(default=timezone.now)
 
+    class Meta:
+        verbose_name = _("marker of a local mailbox")
+        verbose_name_plural = _("markers of local mailboxes")
+
     def __str__(self) -> str:
         return self.path
 
@@ -180,6 +184,8 @@ class HourlyStat(models.Model):
     milliseconds = models.BigIntegerField(default=0)
 
     class Meta:
+        verbose_name = _("counters of an hour")
+        verbose_name_plural = _("counters by the hour")
         constraints: ClassVar = [models.UniqueConstraint(fields=["rule", "hour"], name="one_row_per_rule_and_hour")]
         indexes: ClassVar = [models.Index(fields=["hour"], name="stats_by_hour")]
 

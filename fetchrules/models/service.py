@@ -87,6 +87,8 @@ class Heartbeat(models.Model):
     seen_at = models.DateTimeField(default=timezone.now)
 
     class Meta:
+        verbose_name = _("sign of life")
+        verbose_name_plural = _("signs of life")
         constraints: ClassVar = [
             models.UniqueConstraint(fields=["part", "host"], name="one_heartbeat_per_part_and_host")
         ]
