@@ -11,9 +11,9 @@ from fetchrules.models import FetchRule
 from fetchrules.ruletext.spec import Encryption, Protocol
 from fetchrules.secrets import seal, target_of
 from fetchrules.sources import sources_of
-from tests.interop.fixtures import dovecot, postgres, redis_server
+from tests.interop.fixtures import dovecot, postfix, postgres, redis_server
 
-__all__ = ["dovecot", "postgres", "redis_server"]
+__all__ = ["dovecot", "postfix", "postgres", "redis_server"]
 
 PASSWORD = "correct horse battery staple"
 """Alice's, Bob's and Charlie's."""

@@ -7,6 +7,7 @@ from pathlib import Path
 import pytest
 
 from tests.interop.dovecot import Dovecot, running_dovecot
+from tests.interop.postfix import RECIPIENTS, Postfix, running_postfix
 from tests.interop.postgres import Postgres, running_postgres
 from tests.interop.redis_server import Redis, running_redis
 
@@ -15,6 +16,13 @@ from tests.interop.redis_server import Redis, running_redis
 def dovecot() -> Iterator[Dovecot]:
     """A running Dovecot."""
     with _short_path() as directory, running_dovecot(Path(directory)) as server:
+        yield server
+
+
+@pytest.fixture(scope="session")
+def postfix(dovecot: Dovecot) -> Iterator[Postfix]:
+    """A running Postfix before the Dovecot."""
+    with _short_path() as directory, running_postfix(Path(directory), dovecot.lmtp, RECIPIENTS) as server:
         yield server
 
 

@@ -12,6 +12,9 @@ from tests.certificates import Certificates, make_certificates
 from tests.interop.installed import absent, program
 from tests.interop.process import DidNotStart, free_ports, running
 
+RECIPIENTS = ("by.smtp@example.org", "by.smtps@example.org", "many@example.org")
+"""Whom the fixture knows."""
+
 _DAEMONS = Path("/usr/lib/postfix/sbin")
 
 _MAIN = """

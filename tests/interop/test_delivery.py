@@ -1,7 +1,6 @@
 """Deliveries into real servers: Dovecot reads our Maildirs, takes our letters by LMTP, and Postfix passes them on to it."""
 
-import tempfile
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from imaplib import IMAP4
 from pathlib import Path
 from threading import Event
@@ -17,7 +16,7 @@ from fetchrules.delivery.target import PathTemplate, Place
 from fetchrules.errors import DeliveryRefused
 from tests.delivery.test_maildir import staged
 from tests.interop.dovecot import PASSWORD, Dovecot
-from tests.interop.postfix import Postfix, running_postfix
+from tests.interop.postfix import RECIPIENTS, Postfix
 
 pytestmark = pytest.mark.interop
 
@@ -28,7 +27,6 @@ LETTERS = [
     b"Subject: no end of line\r\n\r\nend",
     b"Subject: no body\r\n\r\n",
 ]
-POSTFIX_USERS = ("by.smtp@example.org", "by.smtps@example.org")
 
 
 def texts(letters: list[bytes]) -> set[bytes]:
@@ -70,16 +68,6 @@ def wait_for(letters: Callable[[], list[bytes]], number: int) -> list[bytes]:
 def spool(tmp_path: Path) -> Place:
     """A directory for letters on their way."""
     return Place(tmp_path, ("spool",))
-
-
-@pytest.fixture(scope="module")
-def postfix(dovecot: Dovecot) -> Iterator[Postfix]:
-    """A Postfix before the Dovecot."""
-    with (
-        tempfile.TemporaryDirectory(prefix="utm-", ignore_cleanup_errors=True) as directory,
-        running_postfix(Path(directory), dovecot.lmtp, POSTFIX_USERS) as server,
-    ):
-        yield server
 
 
 def test_it_delivers_into_maildirs_that_dovecot_reads(dovecot: Dovecot) -> None:
@@ -137,8 +125,8 @@ def test_it_names_the_sender_to_dovecot(dovecot: Dovecot, spool: Place) -> None:
 
 def test_it_hands_letters_to_postfix(dovecot: Dovecot, postfix: Postfix, spool: Place) -> None:
     target = MailServer(Handover.SMTP, "127.0.0.1", postfix.port, tls=TlsUse.MAY)
-    send(target, POSTFIX_USERS[0], spool, LETTERS)
-    arrived = wait_for(lambda: dovecot.letters(POSTFIX_USERS[0]), len(LETTERS))
+    send(target, RECIPIENTS[0], spool, LETTERS)
+    arrived = wait_for(lambda: dovecot.letters(RECIPIENTS[0]), len(LETTERS))
     assert found(arrived) == texts(LETTERS)
 
 
@@ -148,9 +136,9 @@ def test_it_hands_letters_to_postfix_in_verified_tls(
     monkeypatch.setenv("SSL_CERT_FILE", str(postfix.certificates.cafile))
     smtp._context.cache_clear()
     target = MailServer(Handover.SMTP, "127.0.0.1", postfix.port, tls=TlsUse.VERIFY)
-    send(target, POSTFIX_USERS[1], spool, LETTERS[:1])
+    send(target, RECIPIENTS[1], spool, LETTERS[:1])
     smtp._context.cache_clear()
-    (letter,) = wait_for(lambda: dovecot.letters(POSTFIX_USERS[1]), 1)
+    (letter,) = wait_for(lambda: dovecot.letters(RECIPIENTS[1]), 1)
     assert b"using TLS" in letter or b"with ESMTPS" in letter
 
 
