@@ -8,7 +8,7 @@ from tests.interop.installation import Installation
 from tests.interop.postgres import Postgres
 from tests.rulebook.conftest import TEXT
 
-pytestmark = pytest.mark.interop
+pytestmark = [pytest.mark.interop, pytest.mark.xdist_group("postgres")]
 
 
 SWAPPED = (
