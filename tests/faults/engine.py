@@ -110,7 +110,8 @@ class Engine:
     ) -> Act:
         """Start an act in a child of its own.
 
-        `change` names a mutant; `stop` where it gets signals; `wait`: it sleeps before it begins; `kill_after`: seconds.
+        `change` names circumstances or mutants, parted by ", "; `stop` says where it gets signals; `wait`: it sleeps before
+        it begins; `kill_after` is in seconds.
         """
         with self._lock:
             self._begun += 1

@@ -1,7 +1,6 @@
-"""Changes of the engine by name, made in a forked child and nowhere else.
+"""Deliberately broken variants of the engine, by name, made in a forked child and nowhere else.
 
-Most are deliberately broken variants: each breaks one rule of the order on which everything rests, and each has to be caught by
-some scenario; that is how the scenarios are tested.
+Each breaks one rule of the order on which everything rests, and has to be caught by some scenario: so the scenarios are tested.
 """
 
 import os
@@ -32,13 +31,6 @@ def put(owner: Any, **replacements: Any) -> None:
     """Replace attributes of a module or a class."""
     for name, replacement in replacements.items():
         setattr(owner, name, replacement)
-
-
-@mutant
-def _short_writes() -> None:
-    """Not broken: the system may always write less than it was given."""
-    write = os.write
-    put(os, write=lambda fd, data: write(fd, memoryview(data)[: max(1, len(data) // 2)]))
 
 
 @mutant

@@ -121,13 +121,14 @@ def _perform(request: Request, result: Path) -> int:
     from django.db import connections
 
     from tests.faults.acts import ACTS
+    from tests.faults.circumstances import CIRCUMSTANCES
     from tests.faults.mutants import MUTANTS
     from tests.faults.steps import stop_at
 
     if request.get("wait"):
         os.kill(os.getpid(), signal.SIGSTOP)
-    if request.get("change"):
-        MUTANTS[request["change"]]()
+    for change in filter(None, request.get("change", "").split(", ")):
+        (CIRCUMSTANCES | MUTANTS)[change]()
     for stop in request.get("stop", ()):
         stop_at(*stop)
     code = 0
@@ -168,6 +169,7 @@ _NEEDED = (
     "encodings.idna",
     "fetchrules.management.commands.poll",
     "tests.faults.acts",
+    "tests.faults.circumstances",
     "tests.faults.mutants",
     "tests.faults.steps",
 )
