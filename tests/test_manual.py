@@ -1,0 +1,114 @@
+"""Both manuals say all that there is to say, in the panel's own words, and their links lead somewhere."""
+
+import re
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+from django.utils import translation
+
+from fetchrules.policy import TABLE
+from fetchrules.ruletext.spec import BOUNDS, OPTIONS, Takes
+from fetchrules.wording import guide
+from fetchrules.wording.failures import FAILURES
+from fetchrules.wording.providers import PROVIDERS
+from fetchrules.wording.states import RULE_SIGNS
+
+DOCS = Path(__file__).resolve().parent.parent / "docs"
+LANGUAGES = ("ru", "en")
+_HEADING = re.compile(r"^#+ (.+)$", re.MULTILINE)
+_LINK = re.compile(r"\]\(([^)#:\s]*)(?:#([^)\s]+))?\)")
+
+
+@pytest.fixture(params=LANGUAGES)
+def manual(request: pytest.FixtureRequest) -> Iterator[str]:
+    """A manual, while the panel speaks its language."""
+    with translation.override(request.param):
+        yield manual_in(request.param)
+
+
+def manual_in(language: str) -> str:
+    return (DOCS / f"manual.{language}.md").read_text(encoding="utf-8")
+
+
+def cells(line: str) -> list[str]:
+    return [cell.strip() for cell in line.strip().strip("|").split("|")]
+
+
+def table_below(manual: str, first: str) -> list[list[str]]:
+    """The rows of the table whose head begins with `first`, without head and rule."""
+    lines = manual.splitlines()
+    start = next(number for number, line in enumerate(lines) if line.startswith("|") and cells(line)[0] == first)
+    rows = lines[start + 2 :]
+    end = next(number for number, line in enumerate(rows) if not line.startswith("|"))
+    return [cells(row) for row in rows[:end]]
+
+
+def anchors(page: str) -> set[str]:
+    """What GitHub makes of the headings: lower case, no punctuation, hyphens for blanks."""
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in _HEADING.findall(page)}
+
+
+def test_it_prints_the_table_that_the_policy_obeys(manual: str) -> None:
+    told = [[line.seen, line.keep, line.flush, line.fetchall, line.action] for line in guide.table(TABLE)]
+    assert table_below(manual, {"ru": "Письмо", "en": "The letter is"}[translation.get_language()]) == told
+
+
+def test_it_explains_every_option_word_with_an_example(manual: str) -> None:
+    rows = table_below(manual, {"ru": "Параметр", "en": "Option"}[translation.get_language()])
+    assert {word.strip("`") for word, _, _ in rows} == set(OPTIONS)
+    for word, _, example in rows:
+        takes_value = OPTIONS[word.strip("`")].takes is not Takes.NOTHING
+        assert re.search(rf"\b{word.strip('`')}{' [^ `]' if takes_value else '(?= |`)'}", example), word
+
+
+@pytest.mark.parametrize("field", ["interval", "timeout", "keepdays", "port"])
+def test_it_states_the_bounds_that_are_checked(manual: str, field: str) -> None:
+    rows = table_below(manual, {"ru": "Параметр", "en": "Option"}[translation.get_language()])
+    meaning = next(row[1] for row in rows if row[0] == f"`{field}`")
+    assert str(BOUNDS[field][1]) in meaning
+
+
+def test_it_says_what_to_do_about_every_error(manual: str) -> None:
+    rows = table_below(manual, {"ru": "Панель говорит", "en": "The panel says"}[translation.get_language()])
+    assert sorted(row[0] for row in rows) == sorted(str(entry.title) for entry in FAILURES.values())
+    assert [row for row in rows if len(row) != 3 or not all(row)] == []
+
+
+def test_it_explains_every_state(manual: str) -> None:
+    rows = table_below(manual, {"ru": "Состояние", "en": "State"}[translation.get_language()])
+    named = [word for row in rows for word in row[0].split(", ")]
+    assert sorted(named) == sorted(str(sign.word) for sign in RULE_SIGNS.values())
+
+
+def test_it_knows_every_mail_service(manual: str) -> None:
+    for provider in PROVIDERS:
+        assert f"| {provider.name} |" in manual
+        assert [host for host in provider.hosts.values() if f"`{host}`" not in manual] == []
+
+
+def test_it_has_the_same_sections_and_pictures_in_both_languages() -> None:
+    russian, english = (
+        [line for line in manual_in(language).splitlines() if re.match(r"#+ |!\[|\|", line)] for language in LANGUAGES
+    )
+    assert [line.count("|") or line[0] for line in russian] == [line.count("|") or line[0] for line in english]
+
+
+@pytest.mark.parametrize("language", LANGUAGES)
+def test_it_lists_every_section_in_its_contents(language: str) -> None:
+    page = manual_in(language)
+    listed = re.findall(r"^\* \[(.+)\]\(#", page, re.MULTILINE)
+    assert listed == [heading[3:] for heading in page.splitlines() if heading.startswith("## ")]
+
+
+@pytest.mark.parametrize("page", sorted(DOCS.rglob("*.md")), ids=lambda path: path.name)
+def test_its_links_lead_somewhere(page: Path) -> None:
+    for name, anchor in _LINK.findall(page.read_text(encoding="utf-8")):
+        target = (page.parent / name) if name else page
+        assert target.exists(), name
+        assert not anchor or anchor in anchors(target.read_text(encoding="utf-8")), anchor
+
+
+def test_it_shows_no_picture_that_nobody_sees() -> None:
+    shown = set(re.findall(r"images/(\w[\w-]*\.png)", "".join(manual_in(language) for language in LANGUAGES)))
+    assert {path.name for path in (DOCS / "images").glob("*.png")} == shown
