@@ -8,6 +8,7 @@ COPY utm_mail utm_mail
 COPY fetchrules fetchrules
 COPY templates templates
 COPY static static
+COPY docs docs
 RUN pip install --no-cache-dir --editable '.[postgres,server]'
 
 ENV UTM_MAIL_DATA=/data PYTHONUNBUFFERED=1

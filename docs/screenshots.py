@@ -30,9 +30,10 @@ def main() -> None:
         _shoot_rule(page)
         _shoot_text(page)
         _shoot_journal(page)
-        for name in ("statistics", "settings"):
-            page.goto(f"/{name}/")
-            _shoot(page, name)
+        page.goto("/statistics/")
+        _shoot(page, "statistics")
+        page.goto("/settings/")
+        page.locator(".split > div").screenshot(path=IMAGES / "settings.png")
         browser.close()
 
 

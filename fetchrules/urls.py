@@ -57,6 +57,7 @@ urlpatterns = [
     path("service/start/", service.start, name="service_start"),
     path("service/stop/", service.stop, name="service_stop"),
     path("help/", manual.index, name="manual"),
+    path("help/manual/", manual.whole, name="manual_whole"),
     path("login/", account.Login.as_view(), name="login"),
     path("logout/", LogoutView.as_view(), name="logout"),
     path("password/", account.PasswordChange.as_view(), name="password_change"),
