@@ -73,6 +73,10 @@ class LocalMailbox(Protocol):
         """
         ...
 
+    def in_doubt(self, names: Sequence[str]) -> Sequence[str]:
+        """Those of `names`, committed before, that committing again could deliver twice: none where it is exactly once."""
+        ...
+
     def discard(self, names: Sequence[str]) -> None:
         """Remove staged letters that will not be delivered. Never raises."""
         ...

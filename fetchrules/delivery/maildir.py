@@ -78,6 +78,10 @@ class Maildir:
             self._opened_new.sync()
         return failures
 
+    def in_doubt(self, _names: Sequence[str]) -> Sequence[str]:
+        """None: what was delivered is gone from staging."""
+        return ()
+
     def discard(self, names: Sequence[str]) -> None:
         """Remove staged letters that will not be delivered. Never raises."""
         self._staging.remove(names)

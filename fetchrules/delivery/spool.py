@@ -94,6 +94,10 @@ class SpooledMailbox:
         self._staging.verify()
         return failures
 
+    def in_doubt(self, names: Sequence[str]) -> Sequence[str]:
+        """What still waits. A letter that the server has certainly taken left the spool. Raises DeliveryFailed."""
+        return [name for name in names if self._staging.holds(name)]
+
     def discard(self, names: Sequence[str]) -> None:
         """Remove staged letters that will not be delivered. Never raises."""
         self._staging.remove(names)

@@ -35,8 +35,7 @@ def _finish(recipient: str, directory: str, rows: Mapping[str, int]) -> None:
             raise MaildirReplaced(
                 f"{recipient}: letters wait in another directory, where they were delivered to before"
             )
-        if not destination.mailbox.exactly_once:
-            ledger.record_twice(rows.values())
+        ledger.record_twice([rows[name] for name in destination.mailbox.in_doubt(list(rows))])
         failures = destination.mailbox.commit(list(rows))
     finally:
         destination.close()
