@@ -33,7 +33,8 @@ def main() -> None:
         page.goto("/statistics/")
         _shoot(page, "statistics")
         page.goto("/settings/")
-        page.locator(".split > div").screenshot(path=IMAGES / "settings.png")
+        page.set_viewport_size({"width": WIDTH, "height": 1330})
+        page.screenshot(path=IMAGES / "settings.png", clip={"x": 0, "y": 0, "width": 828, "height": 1330})
         browser.close()
 
 

@@ -1,14 +1,20 @@
 """Both manuals say all that there is to say, in the panel's own words, and their links lead somewhere."""
 
 import re
+import shlex
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
+from django.core.management import load_command_class
 from django.utils import translation
 
+from fetchrules.destinations import check_delivery
+from fetchrules.forms.settings import SettingsForm
+from fetchrules.models import ServiceSettings
 from fetchrules.policy import TABLE
-from fetchrules.ruletext.spec import BOUNDS, OPTIONS, Takes
+from fetchrules.ruletext.document import parse
+from fetchrules.ruletext.spec import BOUNDS, OPTIONS, Protocol, Takes
 from fetchrules.wording import guide
 from fetchrules.wording.failures import FAILURES
 from fetchrules.wording.providers import PROVIDERS
@@ -67,6 +73,42 @@ def test_it_states_the_bounds_that_are_checked(manual: str, field: str) -> None:
     rows = table_below(manual, {"ru": "Параметр", "en": "Option"}[translation.get_language()])
     meaning = next(row[1] for row in rows if row[0] == f"`{field}`")
     assert str(BOUNDS[field][1]) in meaning
+
+
+def test_it_gives_examples_that_are_rules(manual: str) -> None:
+    written = re.findall(r"^ {4,}(\S+:(?:pop3|imap)s?[ |].+)$", manual, re.MULTILINE)
+    written += re.findall(r"`(\S+:(?:pop3|imap)s? .+?)`", manual)
+    for word, _, example in table_below(manual, {"ru": "Параметр", "en": "Option"}[translation.get_language()]):
+        protocol = OPTIONS[word.strip("`")].only or Protocol.POP3
+        options = example.strip("`… ").removeprefix("i.petrov@mydomain.ru")
+        written.append(f"mailserver.ru:{protocol} petrov petrovpasswd i.petrov@mydomain.ru {options}")
+    assert len(written) > len(OPTIONS) + 4
+    assert [line for line in written if any(problem.is_error for problem in parse(line).problems)] == []
+
+
+def test_it_gives_commands_that_can_be_given(manual: str) -> None:
+    lines = re.findall(r"^ {4}manage\.py (\w+) (.*)$", manual, re.MULTILINE)
+    assert len(lines) >= 10
+    for command, arguments in lines:
+        parser = load_command_class("fetchrules", command).create_parser("manage.py", command)
+        parser.parse_args(shlex.split(arguments, comments=True))
+
+
+def test_it_gives_deliveries_that_are_understood(manual: str) -> None:
+    values = re.findall(r"^ {4}UTM_MAIL_DELIVERY=(\S+)", manual, re.MULTILINE)
+    assert len(values) >= 4
+    for value in values:
+        check_delivery(value)
+
+
+def test_it_explains_every_setting_with_its_default(manual: str) -> None:
+    rows = table_below(manual, {"ru": "Настройка", "en": "Setting"}[translation.get_language()])
+    labels = [str(SettingsForm.base_fields[name].label) for name in SettingsForm.base_fields]
+    assert sorted(row[0] for row in rows) == sorted(labels)
+    for name, field in SettingsForm.base_fields.items():
+        default = getattr(ServiceSettings(), name)
+        told = next(row[1] for row in rows if row[0] == str(field.label))
+        assert not default or str(default) in told.split(), name
 
 
 def test_it_says_what_to_do_about_every_error(manual: str) -> None:
