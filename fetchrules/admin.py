@@ -1,5 +1,6 @@
 """Django's admin, for those who live there: rules through the rule book, everything that happened to be looked at only."""
 
+from collections.abc import Iterator
 from typing import Any, ClassVar
 
 from django.contrib import admin, messages
@@ -48,6 +49,15 @@ class LookedAtOnly(admin.ModelAdmin):  # type: ignore[type-arg]  # generic in th
         return False
 
 
+class Values(admin.AllValuesFieldListFilter):
+    """The values that occur; the empty one, whose link would have no words, is called none."""
+
+    def choices(self, changelist: Any) -> Iterator[Any]:
+        """As Django wants them: with the words to show as `display`."""
+        for choice in super().choices(changelist):
+            yield {**choice, "display": choice["display"] or _("none")}
+
+
 @admin.register(FetchRule)
 class FetchRuleAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
     """Rules: changed through the rule book, so that their lines follow and they are polled at once."""
@@ -63,7 +73,7 @@ class FetchRuleAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
         "last_polled_at",
         "next_poll_at",
     )
-    list_filter = ("enabled", "pause", "last_error", "protocol", "encryption", "tls_seen")
+    list_filter = ("enabled", "pause", ("last_error", Values), "protocol", "encryption", "tls_seen")
     search_fields = ("server", "user", "recipient")
     list_select_related = ("source",)
     actions = ("poll_now", "switch_on", "switch_off")
@@ -154,7 +164,7 @@ class RunAdmin(LookedAtOnly):
         "octets",
         "error",
     )
-    list_filter = ("state", "cause", "error")
+    list_filter = ("state", "cause", ("error", Values))
     search_fields = ("source__user", "source__host", "recipient")
     list_select_related = ("source",)
     date_hierarchy = "claimed_at"

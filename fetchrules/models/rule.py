@@ -109,16 +109,16 @@ class FetchRule(models.Model):
     edited_at = models.DateTimeField(default=timezone.now, editable=False)
 
     # When it is polled next, and why then.
-    next_poll_at = models.DateTimeField(null=True, blank=True, default=timezone.now)
+    next_poll_at = models.DateTimeField(_("next poll"), null=True, blank=True, default=timezone.now)
     next_reason = models.CharField(max_length=12, choices=NextReason.choices, default=NextReason.SAVED)
-    pause = models.CharField(max_length=8, choices=Pause.choices, blank=True, default=Pause.NONE)
+    pause = models.CharField(_("pause"), max_length=8, choices=Pause.choices, blank=True, default=Pause.NONE)
     paused_until = models.DateTimeField(null=True, blank=True)
 
     # The last result, so that the list is one query.
     last_run = models.ForeignKey("Run", models.SET_NULL, null=True, blank=True, related_name="+")
-    last_polled_at = models.DateTimeField(null=True, blank=True)
+    last_polled_at = models.DateTimeField(_("last poll"), null=True, blank=True)
     last_success_at = models.DateTimeField(null=True, blank=True)
-    last_error = models.CharField(max_length=32, blank=True, default="")
+    last_error = models.CharField(_("failure"), max_length=32, blank=True, default="")
     last_detail = models.CharField(max_length=200, blank=True, default="")
     last_found = models.PositiveIntegerField(default=0)
     last_fetched = models.PositiveIntegerField(default=0)
@@ -127,7 +127,9 @@ class FetchRule(models.Model):
     last_octets = models.BigIntegerField(default=0)
     last_left = models.JSONField(default=dict, blank=True)
     failures = models.PositiveIntegerField(default=0)
-    tls_seen = models.CharField(max_length=10, choices=[(t.value, t.value) for t in TlsLevel], default=TlsLevel.NONE)
+    tls_seen = models.CharField(
+        _("encryption seen"), max_length=10, choices=[(t.value, t.value) for t in TlsLevel], default=TlsLevel.NONE
+    )
     tls_version = models.CharField(max_length=16, blank=True, default="")
 
     class Meta:
