@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, ConsoleMessage, Error, Page, sync_playwright
 
-from tests.interop.installation import Panel
+from tests.interop.installation import Installation, Panel
 from tests.interop.installed import program
 
 WIDTHS = {"wide": 1280, "narrow": 390}
@@ -29,6 +29,13 @@ def browser() -> Iterator[Browser]:
         )
         yield browser
         browser.close()
+
+
+@pytest.fixture(scope="module")
+def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Panel]:
+    """The demonstration, for one module: rules, polls and letters without anything to set up."""
+    with Installation(tmp_path_factory.mktemp("demo")).up("--demo") as panel:
+        yield panel
 
 
 @pytest.fixture(params=WIDTHS)

@@ -1,20 +1,12 @@
 """The demonstration, as a newcomer sees it: letters arrive within seconds, and one rule says why it cannot work."""
 
-from collections.abc import Iterator
-
 import pytest
 from playwright.sync_api import Page, expect
 
-from tests.interop.installation import Installation, Panel
+from tests.interop.installation import Panel
 from tests.pages.conftest import PATIENCE, fits, sign_in
 
 pytestmark = pytest.mark.browser
-
-
-@pytest.fixture(scope="module")
-def demo(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Panel]:
-    with Installation(tmp_path_factory.mktemp("demo")).up("--demo") as panel:
-        yield panel
 
 
 def test_it_shows_letters_that_arrived(page: Page, demo: Panel) -> None:
