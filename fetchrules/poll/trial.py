@@ -12,6 +12,7 @@ from fetchrules.errors import (
     ConnectFailed,
     FetchError,
     HostNotFound,
+    ServerRefused,
     TargetForbidden,
     TlsFailed,
     TlsUnavailable,
@@ -21,9 +22,10 @@ from fetchrules.models import SourceMailbox
 from fetchrules.policy import Knowledge, Plan, Terms, plan
 from fetchrules.remote.account import Account
 from fetchrules.remote.mailbox import Connection, TlsLevel
-from fetchrules.remote.opening import open_mailbox, probe
+from fetchrules.remote.opening import folders, open_mailbox, probe
 from fetchrules.remote.resolver import resolve
 from fetchrules.remote.transcript import Speaker, Transcript
+from fetchrules.ruletext.sources import INBOX
 
 
 class Stage(StrEnum):
@@ -60,13 +62,17 @@ class Step:
 
 @dataclass(slots=True)
 class Trial:
-    """All that was tried and learnt. `addresses` are what the name leads to; `plan` what a poll would do now."""
+    """All that was tried and learnt. `addresses` are what the name leads to; `plan` what a poll would do now.
+
+    `folders` are those of an IMAP account whose login went well, INBOX first.
+    """
 
     steps: list[Step] = field(default_factory=list)
     addresses: list[str] = field(default_factory=list)
     connection: Connection | None = None
     plan: Plan | None = None
     octets: int = 0
+    folders: tuple[str, ...] = ()
     transcript: Transcript = field(default_factory=Transcript)
 
     @property
@@ -110,6 +116,8 @@ def try_connection(
         _look_in(trial, watch, account, source, terms, now)
         _check_delivery(watch, recipient)
     except FetchError as error:
+        if isinstance(error, ServerRefused) and trial.connection is None:
+            _ask_which_folder(trial, watch, account)
         watch.reached(_stage_of(error, trial), error)
         if isinstance(error, CertificateRejected | CertificateChanged):
             trial.connection = _look_at_certificate(trial, account)
@@ -134,6 +142,24 @@ def _look_in(
         mailbox.quit()
     finally:
         mailbox.close()
+    trial.folders = _list_folders(account, trial.transcript)
+    watch.since = time.monotonic()
+
+
+def _ask_which_folder(trial: Trial, watch: _Watch, account: Account) -> None:
+    """A server that lists folders for this login has refused the folder, not the login."""
+    trial.folders = _list_folders(account, trial.transcript)
+    if trial.folders:
+        watch.reached(Stage.LOGIN)
+
+
+def _list_folders(account: Account, transcript: Transcript) -> tuple[str, ...]:
+    """None where they cannot be listed: a rule can do without. Names that no form could take are left out."""
+    try:
+        names = {name for name in folders(account, transcript) if name.isprintable() and name == name.strip()}
+    except FetchError:
+        return ()
+    return tuple(sorted(names, key=lambda name: (name.upper() != INBOX, name.casefold())))
 
 
 def _look_at_certificate(trial: Trial, account: Account) -> Connection | None:

@@ -3,7 +3,7 @@
 from typing import assert_never
 
 from fetchrules.remote.account import Account
-from fetchrules.remote.imap.session import open_imap, probe_imap
+from fetchrules.remote.imap.session import list_folders, open_imap, probe_imap
 from fetchrules.remote.mailbox import Connection, RemoteMailbox
 from fetchrules.remote.pop3.session import open_pop3, probe_pop3
 from fetchrules.remote.transcript import Trace
@@ -17,6 +17,17 @@ def open_mailbox(account: Account, trace: Trace) -> RemoteMailbox:
             return open_pop3(account, trace=trace)
         case Protocol.IMAP:
             return open_imap(account, trace=trace)
+        case _ as unreachable:
+            assert_never(unreachable)
+
+
+def folders(account: Account, trace: Trace) -> tuple[str, ...]:
+    """The folders of the account that can be named in a rule, in a session of its own; POP3 has none. Raises FetchError."""
+    match account.protocol:
+        case Protocol.POP3:
+            return ()
+        case Protocol.IMAP:
+            return list_folders(account, trace=trace)
         case _ as unreachable:
             assert_never(unreachable)
 

@@ -21,6 +21,7 @@ from fetchrules.wording.failures import Failure
 from fetchrules.wording.trial import Told, tell
 
 LISTED = 50
+FOLDERS_LISTED = 500
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,6 +43,8 @@ class Shown:
     prospects: tuple[Prospect, ...] = ()
     more: int = 0
     failure: Failure | None = None
+    folders: tuple[str, ...] = ()
+    more_folders: int = 0
 
 
 def try_rule(row: FetchRule | None, wanted: Rule, owner: User | None) -> Shown:
@@ -57,10 +60,18 @@ def try_rule(row: FetchRule | None, wanted: Rule, owner: User | None) -> Shown:
     source = SourceMailbox.objects.filter(**key).first()
     trial = try_connection(account, source, terms_of(wanted), wanted.recipient, now)
     steps = tell(trial, wanted.server)
+    shown = Shown(
+        steps, folders=trial.folders[:FOLDERS_LISTED], more_folders=max(0, len(trial.folders) - FOLDERS_LISTED)
+    )
     if trial.plan is None:
-        return Shown(steps)
+        return shown
     prospects = tuple(_prospects(trial.plan))
-    return Shown(steps, _summary(trial.plan), prospects[:LISTED], max(0, len(prospects) - LISTED))
+    return replace(
+        shown,
+        summary=_summary(trial.plan),
+        prospects=prospects[:LISTED],
+        more=max(0, len(prospects) - LISTED),
+    )
 
 
 def _summary(plan: Plan) -> str:

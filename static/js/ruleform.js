@@ -60,12 +60,30 @@ async function tryConnection(button) {
   if (!answer?.ok || answer.redirected) return;
   const page = new DOMParser().parseFromString(await answer.text(), "text/html");
   trial.replaceChildren(...page.body.childNodes);
-  offerPins();
+  offerChoices();
   trial.scrollIntoView({ block: "nearest" });
 }
 
-function offerPins() {
-  for (const button of trial.querySelectorAll("[data-pin]")) button.hidden = false;
+function offerChoices() {
+  for (const button of trial.querySelectorAll("[data-pin], [data-folder]")) button.hidden = false;
+}
+
+function fillIn(field, value) {
+  field.value = value;
+  field.closest("details").open = true;
+  field.dispatchEvent(new Event("input", { bubbles: true }));
+}
+
+function pin(button) {
+  fillIn(form.elements.sslfingerprint, button.dataset.pin);
+  form.elements.sslfingerprint.focus();
+}
+
+function addFolder(button) {
+  const field = form.elements.folders;
+  const named = field.value.split("\n").map((line) => line.trim()).filter(Boolean);
+  if (!named.includes(button.dataset.folder)) fillIn(field, [...named, button.dataset.folder].join("\n"));
+  button.disabled = true;
 }
 
 document.querySelector("button[name=test]").addEventListener("click", (event) => {
@@ -74,14 +92,10 @@ document.querySelector("button[name=test]").addEventListener("click", (event) =>
 });
 
 trial.addEventListener("click", (event) => {
-  const pin = event.target.closest("[data-pin]");
-  if (!pin) return;
-  const field = form.elements.sslfingerprint;
-  field.value = pin.dataset.pin;
-  field.closest("details").open = true;
-  field.dispatchEvent(new Event("input", { bubbles: true }));
-  field.focus();
+  const button = event.target.closest("[data-pin], [data-folder]");
+  if (button?.dataset.pin) pin(button);
+  if (button?.dataset.folder) addFolder(button);
 });
 
-offerPins();
+offerChoices();
 showUsualPort();

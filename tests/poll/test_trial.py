@@ -14,6 +14,7 @@ from fetchrules.poll.trial import Stage, Trial, try_connection
 from fetchrules.ruletext.spec import Encryption
 from tests.interop.dovecot import Dovecot
 from tests.interop.process import free_ports
+from tests.servers.imap import Folder, ImapServer
 
 pytestmark = [pytest.mark.interop, pytest.mark.django_db]
 
@@ -104,3 +105,35 @@ def test_it_stops_at_a_local_mailbox_that_cannot_be(dovecot: Dovecot, make_rule:
     mail.write_text("a file where a directory should be")
     rule = make_rule(server="127.0.0.1", port=dovecot.pop3, user="trial", encryption=Encryption.PLAINTEXT)
     assert failure(tried(rule)) == (Stage.DELIVERY, "mailbox_unwritable")
+
+
+def with_folders(dovecot: Dovecot, user: str) -> None:
+    dovecot.put(user, LETTERS)
+    with dovecot.logged_in(user) as session:
+        for name in ("Sent", "&BBcEMAQ6BDAENwRL-"):
+            assert session.create(f'"{name}"')[0] == "OK"
+
+
+def test_it_names_the_folders_of_an_imap_account(dovecot: Dovecot, make_rule: MakeRule) -> None:
+    with_folders(dovecot, "folders.trial")
+    place = {"server": "127.0.0.1", "user": "folders.trial", "encryption": Encryption.PLAINTEXT}
+    trial = tried(make_rule(**place, protocol="imap", port=dovecot.imap))
+    assert (trial.succeeded, trial.folders) == (True, ("INBOX", "Sent", "Заказы"))
+    assert tried(make_rule(**place, port=dovecot.pop3)).folders == ()
+
+
+def test_it_says_which_folders_there_are_when_the_wanted_one_is_not(dovecot: Dovecot, make_rule: MakeRule) -> None:
+    with_folders(dovecot, "another.trial")
+    place = {"server": "127.0.0.1", "user": "another.trial", "encryption": Encryption.PLAINTEXT}
+    trial = tried(make_rule(**place, protocol="imap", port=dovecot.imap, folders=["Заказ"]))
+    assert failure(trial) == (Stage.MAILBOX, "server_refused")
+    assert [step.stage for step in trial.steps if step.error is None][-1] is Stage.LOGIN
+    assert trial.folders == ("INBOX", "Sent", "Заказы")
+
+
+def test_it_tries_a_wrong_password_once(make_rule: MakeRule) -> None:
+    with ImapServer(Folder(), password="another") as server:
+        trial = tried(make_rule(server="127.0.0.1", user="petrov", protocol="imap", port=server.port))
+        assert failure(trial) == (Stage.LOGIN, "login_refused")
+        assert trial.folders == ()
+        assert [line.split()[0] for line in server.said].count("LOGIN") == 1

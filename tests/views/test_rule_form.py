@@ -9,6 +9,9 @@ from django.urls import reverse
 from fetchrules.models import AuditEntry, FetchRule, ServiceSettings
 from fetchrules.rulebook.rows import password_of
 from tests.conftest import MakeRule
+from tests.servers.imap import Folder, ImapServer
+from tests.servers.maildrop import Maildrop
+from tests.servers.pop3 import Mailbox, Pop3Server
 
 PLAIN = {
     "server": "mailserver.ru",
@@ -192,3 +195,21 @@ def test_it_delivers_into_local_domains_only(admin: Client) -> None:
     assert "not one of the local domains" in page
     admin.post(reverse("rule_new"), filled(recipient="i.petrov@OTHER.ru"))
     assert FetchRule.objects.count() == 1
+
+
+def test_it_offers_the_folders_that_a_test_of_the_connection_found(admin: Client) -> None:
+    folders = {"INBOX": Folder([b"Subject: 1\r\n\r\n"]), "&BBcEMAQ6BDAENwRL-": Folder()}
+    with ImapServer(folders) as server:
+        data = filled(server="127.0.0.1", port=str(server.port), protocol="imap", encryption="plaintext", test="1")
+        page = admin.post(reverse("rule_new"), data).content.decode()
+    assert 'data-folder="Заказы"' in page
+    assert ">Заказы</span>" in page
+    assert "[Gmail]" not in page
+
+
+def test_it_speaks_of_no_folders_with_pop3(admin: Client) -> None:
+    with Pop3Server({"petrov": Mailbox("petrovpasswd", Maildrop())}) as server:
+        data = filled(server="127.0.0.1", port=str(server.port), encryption="plaintext", test="1")
+        page = admin.post(reverse("rule_new"), data).content.decode()
+    assert "Remote mailbox" in page
+    assert "data-folder" not in page

@@ -57,6 +57,7 @@ def _as_json(rule: FetchRule, trial: Trial) -> str:
         "certificate": certificate.sha256 if certificate else None,
         "letters": len(trial.plan.fetch) + len(trial.plan.left) + len(trial.plan.delete) if trial.plan else None,
         "new": len(trial.plan.fetch) if trial.plan else None,
+        "folders": list(trial.folders),
     }
     return json.dumps(facts, ensure_ascii=False)
 
@@ -66,4 +67,6 @@ def _as_text(rule: FetchRule, trial: Trial) -> str:
     for told in tell(trial, rule.server):
         said = f"{told.failure.title} ({told.detail}). {told.failure.remedy}" if told.failure else told.found
         lines.append(f"{'✗' if told.failure else '✓'} {told.name}: {said} [{told.took}]")
+    if trial.folders:
+        lines.append(_("Folders: %s") % ", ".join(trial.folders))
     return "\n".join(lines)
