@@ -17,7 +17,7 @@ from fetchrules.secrets import key_ring
 @register
 def check_delivery(**_: Any) -> list[CheckMessage]:
     """utm_mail.E001: letters have to have somewhere to go."""
-    hint = "Write maildir:/path/{domain}/{local}, lmtp:/path/to/socket, lmtp://host:port or smtp://host:port."
+    hint = "Write maildir:/path/{domain}/{local} with or without ?folder=NAME, lmtp:/path/to/socket, lmtp://host:port or smtp://host:port."
     try:
         destinations.check_delivery(settings.UTM_MAIL_DELIVERY)
     except ValueError as error:

@@ -5,6 +5,7 @@ from collections.abc import Iterable
 
 from django.conf import settings
 
+from fetchrules.delivery.layout import SCHEME, MaildirLayout
 from fetchrules.delivery.maildir import Maildir
 from fetchrules.delivery.mailserver import MailServer
 from fetchrules.delivery.spool import SpooledMailbox
@@ -12,19 +13,18 @@ from fetchrules.delivery.target import PathTemplate, Place
 from fetchrules.errors import MailboxUnwritable, MaildirReplaced
 from fetchrules.models import LocalMarker
 
-MAILDIR = "maildir:"
-
 
 class Destination:
     """One recipient's mailbox, together with the marker by which the database knows its directory."""
 
     def __init__(self, recipient: str) -> None:
         """Touches nothing yet. Raises RecipientInvalid."""
-        self._place = _template().place(recipient)
-        self._path = str(self._place.path)
+        layout = _layout()
+        self._place = layout.template.place(recipient)
+        self._path = str(layout.directory(self._place))
         known = LocalMarker.objects.filter(path=self._path).first()
         self._recorded = known is not None
-        self.mailbox = _mailbox(recipient, self._place, known.marker if known else None)
+        self.mailbox = _mailbox(recipient, layout, self._place, known.marker if known else None)
 
     def prepare(self, octets: int) -> None:
         """As LocalMailbox.prepare; a new marker is recorded before the first letter is. Raises DeliveryFailed."""
@@ -60,31 +60,34 @@ class Destination:
 
 def same_mailbox(one: str, other: str) -> bool:
     """Whether two recipients are one local mailbox. Raises RecipientInvalid."""
-    return _template().place(one) == _template().place(other)
+    template = _layout().template
+    return template.place(one) == template.place(other)
 
 
 def forget_marker(recipient: str) -> bool:
     """From now on the directory that stands in the recipient's place is the right one, whichever it is. Raises RecipientInvalid."""
-    return bool(LocalMarker.objects.filter(path=str(_template().place(recipient).path)).delete()[0])
+    layout = _layout()
+    path = str(layout.directory(layout.template.place(recipient)))
+    return bool(LocalMarker.objects.filter(path=path).delete()[0])
 
 
 def check_delivery(value: str) -> None:
     """Whether letters can be delivered as `value` (UTM_MAIL_DELIVERY) says. Raises ValueError with the reason."""
-    if value.startswith(MAILDIR):
-        PathTemplate(value.removeprefix(MAILDIR))
+    if value.startswith(SCHEME):
+        MaildirLayout.parse(value)
     else:
         MailServer.parse(value)
 
 
-def _template() -> PathTemplate:
+def _layout() -> MaildirLayout:
     """Where Maildirs are, or the directories in which letters wait to be sent."""
     value: str = settings.UTM_MAIL_DELIVERY
-    if value.startswith(MAILDIR):
-        return PathTemplate(value.removeprefix(MAILDIR))
-    return PathTemplate(f"{settings.DATA_DIR}/spool/{{domain}}/{{local}}")
+    if value.startswith(SCHEME):
+        return MaildirLayout.parse(value)
+    return MaildirLayout(PathTemplate(f"{settings.DATA_DIR}/spool/{{domain}}/{{local}}"))
 
 
-def _mailbox(recipient: str, place: Place, marker: str | None) -> Maildir | SpooledMailbox:
-    if settings.UTM_MAIL_DELIVERY.startswith(MAILDIR):
-        return Maildir(place, marker)
+def _mailbox(recipient: str, layout: MaildirLayout, place: Place, marker: str | None) -> Maildir | SpooledMailbox:
+    if settings.UTM_MAIL_DELIVERY.startswith(SCHEME):
+        return layout.mailbox(place, marker)
     return SpooledMailbox(MailServer.parse(settings.UTM_MAIL_DELIVERY), recipient, place, marker)

@@ -23,7 +23,17 @@ def test_it_has_nothing_to_say_of_good_settings() -> None:
     assert found() == set()
 
 
-@pytest.mark.parametrize("delivery", ["", "mbox:/var/mail", "maildir:relative/{local}", "maildir:/var/mail/{domain}"])
+@pytest.mark.parametrize(
+    "delivery",
+    [
+        "",
+        "mbox:/var/mail",
+        "maildir:relative/{local}",
+        "maildir:/var/mail/{domain}",
+        "maildir:/var/mail/{local}?folder=",
+        "maildir:/var/mail/{local}?file=Collected",
+    ],
+)
 def test_it_refuses_a_delivery_that_leads_nowhere(delivery: str, settings: Settings) -> None:
     settings.UTM_MAIL_DELIVERY = delivery
     assert "utm_mail.E001" in found()
