@@ -24,7 +24,6 @@ from fetchrules.wording.names import source_name
 from fetchrules.wording.states import RUN_SIGNS, Saying, Sign
 
 PAGE = 50
-LETTERS = 200
 
 
 @dataclass(frozen=True, slots=True)
@@ -99,15 +98,15 @@ def run(request: HttpRequest, run_id: int) -> HttpResponse:
     """One run: its stages, its letters, what was left alone and why, the transcript."""
     user = access.user_of(request)
     found = get_object_or_404(access.visible_runs(user).select_related("source", "rule"), id=run_id)
-    letters = found.letters.order_by("id")
+    paginator = Paginator(found.letters.order_by("id"), PAGE)
+    page = paginator.get_page(request.GET.get("page"))
     context = {
         "entry": Entry.of(found, timezone.now()),
         "run": found,
         "stages": [(runs.stage(name), timedelta(seconds=seconds)) for name, seconds in found.stages],
-        "letters": [
-            (letter, *runs.LETTER_STATES[letter.state], runs.FATES[letter.fate]) for letter in letters[:LETTERS]
-        ],
-        "more": max(0, letters.count() - LETTERS),
+        "page": page,
+        "pages": list(paginator.get_elided_page_range(page.number)),
+        "letters": [(letter, *runs.LETTER_STATES[letter.state], runs.FATES[letter.fate]) for letter in page],
         "left": [(runs.left(reason), number) for reason, number in found.left.items()],
         "may_run": not access.sees_all(user) or access.runs_service(user),
     }

@@ -22,12 +22,14 @@ PAGE = 50
 
 @require_safe
 def index(request: HttpRequest) -> HttpResponse:
-    """The problem letters of the rules that the reader may watch."""
+    """The problem letters of the rules that the reader may watch, and those that are stuck in delivery."""
     visible = access.visible_letters(access.user_of(request))
     held = visible.filter(state=Letter.State.HELD).select_related("source").order_by("-tried_at", "-id")
     paginator = Paginator(held, PAGE)
     page = paginator.get_page(request.GET.get("page"))
+    stuck = visible.filter(id__in=letters.stuck(timezone.now()).values("id"))
     context = {
+        "stuck": stuck.select_related("source").order_by("first_seen_at")[:PAGE],
         "page": page,
         "pages": list(paginator.get_elided_page_range(page.number)),
         "lines": [(letter, failures.describe(letter.reason, letter.source.host)) for letter in page],

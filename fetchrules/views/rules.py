@@ -8,6 +8,7 @@ from django.utils import timezone
 from django.views.decorators.http import require_safe
 
 from fetchrules.views import access
+from fetchrules.views.attention import Attention
 from fetchrules.views.listing import Choice, with_state
 from fetchrules.views.pauses import PAUSES
 from fetchrules.views.rows import rows_of
@@ -28,15 +29,16 @@ FILTERS = (
 @require_safe
 def index(request: HttpRequest) -> HttpResponse:
     """The list."""
-    user = access.user_of(request)
+    user, now = access.user_of(request), timezone.now()
     rules = access.visible_rules(user)
     choice = Choice.of(request.GET)
     counts = choice.counts(rules)
     paginator = Paginator(choice.listed(rules), _page_size(request))
     paginator.count = counts.get(choice.state, 0) if choice.state else sum(counts.values())
     page = paginator.get_page(request.GET.get("page"))
-    rows = rows_of(list(page), timezone.now())
+    rows = rows_of(list(page), now)
     context = {
+        "attention": Attention.read(now) if access.sees_all(user) else None,
         "choice": choice,
         "filters": [
             (state, RULE_SIGNS[state], counts.get(state, 0))

@@ -7,6 +7,7 @@ from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
 
+from fetchrules.ledger.letters import STUCK_AFTER
 from fetchrules.models import AuditEntry, FetchRule, Letter, Run
 from tests.conftest import MakeRule
 
@@ -152,3 +153,24 @@ def test_it_lists_the_audit(admin: Client) -> None:
     assert "added: 3" in page
     assert "a_word_of_a_later_version" in page
     assert "bob" not in admin.get(reverse("audit"), {"q": "alice"}).content.decode()
+
+
+def test_it_lists_letters_that_are_stuck_in_delivery(admin: Client, owner: Client, rule: FetchRule) -> None:
+    long_ago = timezone.now() - STUCK_AFTER
+    a_letter(a_run(rule), "1", state=Letter.State.READY, first_seen_at=long_ago, subject="Stuck one")
+    a_letter(a_run(rule), "2", state=Letter.State.READY, subject="Young one")
+    page = admin.get(reverse("letters")).content.decode()
+    assert "Stuck one" in page
+    assert "Young one" not in page
+    assert "Stuck one" not in owner.get(reverse("letters")).content.decode()
+
+
+def test_it_turns_the_pages_of_a_run_with_many_letters(admin: Client, rule: FetchRule) -> None:
+    run = a_run(rule)
+    for number in range(51):
+        a_letter(run, str(number), subject=f"Letter number {number}.")
+    address = reverse("run", args=[run.id])
+    assert "Letter number 50." not in admin.get(address).content.decode()
+    second = admin.get(address, {"page": 2, "fragment": 1}).content.decode()
+    assert "Letter number 50." in second
+    assert "fragment" not in second

@@ -8,11 +8,13 @@ from django.urls import reverse
 from django.utils import timezone
 from pytest_django import DjangoAssertNumQueries
 
-from fetchrules.models import FetchRule, HourlyStat, Pause, Run
+from fetchrules.ledger.letters import STUCK_AFTER
+from fetchrules.models import FetchRule, HourlyStat, Incident, Letter, Pause, Run
 from fetchrules.views.listing import with_state
 from fetchrules.views.pauses import end_of
 from fetchrules.wording.states import RuleState
 from tests.conftest import MakeRule
+from tests.views.test_journal import a_letter, a_run
 
 POLLED = {"last_polled_at": timezone.now(), "last_success_at": timezone.now()}
 
@@ -141,10 +143,10 @@ def test_it_asks_the_database_no_more_for_more_rules(
 
     make(2)
     admin.get(reverse("rules"))
-    with django_assert_num_queries(11):
+    with django_assert_num_queries(13):
         admin.get(reverse("rules"))
     make(40)
-    with django_assert_num_queries(11):
+    with django_assert_num_queries(13):
         admin.get(reverse("rules"))
 
 
@@ -217,3 +219,16 @@ def test_it_pauses_and_resumes(until: str, ends: bool, operator: Client, rule: F
 def test_it_pauses_until_nine_of_the_next_morning() -> None:
     late = datetime(2026, 11, 22, 20, 30, tzinfo=UTC)
     assert end_of("morning", late) == datetime(2026, 11, 23, 6, tzinfo=UTC)
+
+
+def test_it_tells_those_who_see_all_of_incidents_and_stuck_letters(
+    admin: Client, owner: Client, rule: FetchRule
+) -> None:
+    assert "attention" not in admin.get(reverse("rules")).content.decode()
+    Incident.objects.create(rule=rule, kind=Incident.Kind.FAILING, opened_at=timezone.now())
+    long_ago = timezone.now() - STUCK_AFTER
+    a_letter(a_run(rule), "1", state=Letter.State.READY, first_seen_at=long_ago)
+    page = admin.get(reverse("rules")).content.decode()
+    assert "1 mailbox is not being collected" in page
+    assert "1 letter is stuck in delivery" in page
+    assert "attention" not in owner.get(reverse("rules")).content.decode()
