@@ -162,7 +162,7 @@ class MailboxUnwritable(DeliveryFailed):
 class MaildirReplaced(DeliveryFailed):
     """The Maildir is not the one delivered to before (unmounted, restored, swapped): nothing may be concluded from it."""
 
-    retry, code = Retry.AFTER_EDIT, "maildir_replaced"
+    code = "maildir_replaced"
 
 
 class RecipientInvalid(DeliveryFailed):

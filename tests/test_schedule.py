@@ -45,7 +45,11 @@ def test_it_pauses_after_three_refused_logins_and_not_before() -> None:
     assert [after(errors.LoginRefused(), n).at is None for n in (1, 2, REFUSALS)] == [False, False, True]
 
 
-@pytest.mark.parametrize("error", [errors.CertificateChanged(), errors.MaildirReplaced(), errors.NoUniqueIds()])
+def test_it_looks_again_whether_a_disk_was_mounted_meanwhile() -> None:
+    assert after(errors.MaildirReplaced()).at is not None
+
+
+@pytest.mark.parametrize("error", [errors.CertificateChanged(), errors.RecipientInvalid(), errors.NoUniqueIds()])
 def test_it_pauses_at_once_where_repeating_cannot_help(error: FetchError) -> None:
     assert after(error).at is None
 

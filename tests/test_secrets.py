@@ -112,7 +112,7 @@ def test_it_rotates_every_password_to_a_fresh_key(key_file: Path, make_rule: Cal
     assert result["sealed"] == 1
     assert rule.password.split(":")[1] == result["key"] == key_ring().keys[0].id
     assert unseal(rule.password, target_of(rule.as_rule(MASK))) == "petrovpasswd"
-    assert AuditEntry.objects.get().what == "keys.rotated"
+    assert AuditEntry.objects.get().what == "keys_rotated"
 
 
 @pytest.mark.django_db

@@ -25,6 +25,7 @@ EVENTS = {
     "service_stopped": _("service stopped"),
     "login_refused": _("login refused"),
     "password_changed": _("own password changed"),
+    "keys_rotated": _("password keys rotated"),
 }
 
 

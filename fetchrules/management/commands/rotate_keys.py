@@ -38,7 +38,7 @@ class Command(BaseCommand):
                 unreadable.append(rule.id)
                 continue
             sealed += FetchRule.objects.filter(id=rule.id, password=rule.password).update(password=fresh)
-        AuditEntry.objects.create(what="keys.rotated", detail={"sealed": sealed, "unreadable": unreadable})
+        AuditEntry.objects.create(what="keys_rotated", detail={"sealed": sealed, "unreadable": unreadable})
         result = {"key": ring.keys[0].id, "sealed": sealed, "unreadable": unreadable}
         self.stdout.write(json.dumps(result) if options["json"] else f"{result['key']}: {sealed}")
         if unreadable:

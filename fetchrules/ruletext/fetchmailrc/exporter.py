@@ -60,7 +60,10 @@ def _user(rule: Rule) -> Iterator[str]:
     yield f"is {quoted(rule.recipient)} here"
     if rule.folders:
         yield "folder " + ", ".join(quoted(folder) for folder in rule.folders)
-    yield from (word for word in ("keep", "flush", "fetchall") if getattr(rule, word))
+    # fetchmail knows no keepdays: without `keep` it would delete at once what is to stay for days.
+    yield from (
+        word for word in ("keep", "flush", "fetchall") if getattr(rule, word) or (word == "keep" and rule.keepdays)
+    )
     match rule.encryption:
         case Encryption.SSL:
             yield "ssl"

@@ -53,7 +53,7 @@ def said_by_rule(rule: Rule) -> Said:
         "remote": rule.user,
         "password": None if rule.password == MASK else rule.password,
         "localnames": [rule.recipient],
-        "keep": rule.keep,
+        "keep": rule.keep or rule.keepdays is not None,
         "flush": rule.flush,
         "fetchall": rule.fetchall,
         "limit": rule.limit if rule.limit and rule.limit < 2**31 else 0,
