@@ -11,7 +11,7 @@ from django.shortcuts import render
 from django.utils import timezone
 from django.views.decorators.http import require_safe
 
-from fetchrules.delivery.target import PathTemplate
+from fetchrules.delivery.layout import MaildirLayout
 from fetchrules.errors import RecipientInvalid
 from fetchrules.letterhead import Letterhead, read_letterhead
 from fetchrules.views import access
@@ -57,7 +57,8 @@ def _mailboxes(request: HttpRequest) -> Iterator[LocalMailbox]:
     rules = access.visible_rules(access.user_of(request)).order_by("position").values_list("recipient", flat=True)
     for recipient in dict.fromkeys(rules):
         try:
-            path = PathTemplate(settings.UTM_MAIL_DELIVERY.removeprefix("maildir:")).place(recipient).path
+            layout = MaildirLayout.parse(settings.UTM_MAIL_DELIVERY)
+            path = layout.directory(layout.template.place(recipient))
         except (RecipientInvalid, ValueError):
             continue  # a rule that cannot be delivered says so in the list of rules
         files = sorted(_files(path), key=lambda file: file.name, reverse=True)
