@@ -3,7 +3,7 @@
 import uuid
 from collections import Counter
 from collections.abc import Iterable
-from dataclasses import dataclass, field
+from dataclasses import asdict, dataclass, field
 from datetime import datetime, timedelta
 
 from django.db import IntegrityError, transaction
@@ -23,7 +23,7 @@ minutes that a mail server may take for one reply."""
 
 @dataclass(frozen=True, slots=True)
 class Counts:
-    """What a poll did, in letters; `octets` as received. `left`: letters left alone by the reason why."""
+    """What a poll did, in letters; `octets` as received. `left`: letters left alone by the reason why. Columns of Run, too."""
 
     found: int = 0
     fetched: int = 0
@@ -67,16 +67,25 @@ def waiting(rule: FetchRule) -> list[int]:
 
 
 def start(run_id: int, now: datetime) -> Run | None:
-    """Begin a claimed run; None when it was begun, abandoned or deleted before: a queue may deliver a message twice."""
+    """Begin a claimed run; None when it was begun, abandoned or deleted before: a queue may deliver a message twice.
+
+    What was changed in the rule since the claim holds for this run, unless it reads another mailbox now: that was not claimed.
+    """
     begun = Run.objects.filter(id=run_id, state=Run.State.QUEUED).update(
         state=Run.State.RUNNING, started_at=now, deadline=now + RUN_LEASE
     )
-    return Run.objects.select_related("rule__owner", "source").get(id=run_id) if begun else None
+    if not begun:
+        return None
+    run = Run.objects.select_related("rule__owner", "source").get(id=run_id)
+    if run.rule is not None and run.rule.source_id == run.source_id:
+        run.revision, run.recipient = run.rule.revision, run.rule.recipient
+        Run.objects.filter(id=run_id).update(revision=run.revision, recipient=run.recipient)
+    return run
 
 
 def renew(run: Run, now: datetime, counts: Counts | None = None) -> None:
     """Say that the run is alive and how far it is. Raises RunOvertaken when it is no longer ours."""
-    progress = {} if counts is None else _columns(counts)
+    progress = {} if counts is None else asdict(counts)
     alive = Run.objects.filter(id=run.id, state=Run.State.RUNNING)
     if not alive.update(deadline=now + RUN_LEASE, **progress):
         raise RunOvertaken("the run was abandoned")
@@ -87,10 +96,16 @@ def announce(run: Run, found: int, to_fetch: int, octets: int) -> None:
     Run.objects.filter(id=run.id).update(found=found, to_fetch=to_fetch, octets_to_fetch=min(octets, 2**63 - 1))
 
 
-def is_unchanged(run: Run) -> bool:
-    """Whether the rule is still the one that the run was claimed for, the run is ours, and nobody asked it to stop."""
-    alive = Run.objects.filter(id=run.id, state=Run.State.RUNNING, stop_asked=False)
-    return alive.filter(rule__revision=run.revision, rule__enabled=True).exists()
+def may_go_on(run: Run) -> bool:
+    """False when somebody asked it to stop, or switched the rule off.
+
+    Raises RunOvertaken when the run is no longer ours, or the rule another than the one that it began with.
+    """
+    alive = Run.objects.filter(id=run.id, state=Run.State.RUNNING, rule__revision=run.revision)
+    now = alive.values_list("stop_asked", "rule__enabled").first()
+    if now is None:
+        raise RunOvertaken("the rule was changed or deleted, or the run was abandoned")
+    return now == (False, True)
 
 
 def close(run: Run, ending: Ending, after: NextPoll, now: datetime) -> bool:
@@ -104,7 +119,7 @@ def close(run: Run, ending: Ending, after: NextPoll, now: datetime) -> bool:
             detail=ending.error.detail if ending.error else "",
             stages=[list(stage) for stage in ending.stages],
             transcript=ending.transcript,
-            **_columns(ending.counts),
+            **asdict(ending.counts),
         )
         if not closed:
             return False
@@ -231,18 +246,6 @@ def _claim(rules: Iterable[FetchRule], now: datetime, cause: Run.Cause | None = 
 
 
 _CAUSES = {NextReason.BY_HAND.value: Run.Cause.BY_HAND, NextReason.SAVED.value: Run.Cause.SAVED}
-
-
-def _columns(counts: Counts) -> dict[str, object]:
-    return {
-        "found": counts.found,
-        "fetched": counts.fetched,
-        "deleted": counts.deleted,
-        "skipped": counts.skipped,
-        "held": counts.held,
-        "octets": counts.octets,
-        "left": counts.left,
-    }
 
 
 def _is_idle(run: Run, ending: Ending) -> bool:

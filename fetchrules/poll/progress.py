@@ -70,8 +70,8 @@ class Progress:
         runs.renew(self.run, timezone.now(), self.counts())
 
     def may_go_on(self) -> bool:
-        """Whether another batch may be begun: nobody asked this run, or the process, to stop."""
-        return not STOPPING.is_set() and runs.is_unchanged(self.run)
+        """Whether another batch may be begun: nobody asked this run, or the process, to stop. Raises RunOvertaken."""
+        return not STOPPING.is_set() and runs.may_go_on(self.run)
 
     def ending(self, error: FetchError | None) -> runs.Ending:
         """All that the journal is told."""

@@ -177,14 +177,40 @@ def test_it_keeps_a_run_without_news_that_somebody_asked_for(rule: FetchRule) ->
     assert Run.objects.get().state == Run.State.DONE
 
 
-def test_it_knows_when_the_rule_was_changed_or_stopped_under_it(rule: FetchRule) -> None:
+@pytest.mark.parametrize("change", [{"revision": 9}, {"revision": 9, "enabled": False}])
+def test_it_does_not_go_on_with_a_rule_that_was_changed(change: dict[str, object], rule: FetchRule) -> None:
     run = begun(rule)
-    assert runs.is_unchanged(run)
+    assert runs.may_go_on(run)
+    FetchRule.objects.update(**change)
+    with pytest.raises(RunOvertaken):
+        runs.may_go_on(run)
+
+
+def test_it_stops_when_it_is_asked_to_or_the_rule_is_switched_off(rule: FetchRule) -> None:
+    run = begun(rule)
+    FetchRule.objects.update(enabled=False)
+    assert not runs.may_go_on(run)
+    FetchRule.objects.update(enabled=True)
     runs.ask_to_stop(run.id)
-    assert not runs.is_unchanged(run)
-    Run.objects.update(stop_asked=False)
-    FetchRule.objects.update(revision=2)
-    assert not runs.is_unchanged(run)
+    assert not runs.may_go_on(run)
+
+
+def test_it_polls_the_rule_as_it_is_when_the_poll_begins(rule: FetchRule) -> None:
+    (run_id,) = runs.claim([rule], NOW, Run.Cause.SAVED)
+    FetchRule.objects.update(revision=9, recipient="sidorov@mydomain.ru")
+    run = runs.start(run_id, NOW)
+    assert run is not None
+    assert (run.revision, run.recipient) == (9, "sidorov@mydomain.ru")
+    assert runs.may_go_on(run)
+
+
+def test_it_does_not_poll_another_mailbox_than_the_claimed_one(rule: FetchRule, make_rule: MakeRule) -> None:
+    (run_id,) = runs.claim([rule], NOW, Run.Cause.SAVED)
+    FetchRule.objects.filter(id=rule.id).update(revision=9, source=make_rule(enabled=False).source)
+    run = runs.start(run_id, NOW)
+    assert run is not None
+    with pytest.raises(RunOvertaken):
+        runs.may_go_on(run)
 
 
 def test_it_ends_a_pause_when_its_time_is_over(rule: FetchRule) -> None:

@@ -52,7 +52,9 @@ def check(scene: Scene, script: Script, sent: "Counter[bytes]") -> None:
     ("script", "columns"),
     [pytest.param(script, RULES[number % len(RULES)], id=script.name) for number, script in enumerate(SCRIPTS)],
 )
-def test_it_survives(script: Script, columns: dict[str, Any], new_scene: NewScene) -> None:
+def test_it_survives(
+    script: Script, columns: dict[str, Any], new_scene: NewScene, monkeypatch: pytest.MonkeyPatch
+) -> None:
     scene = new_scene(script.behaviour, timeout=None, **columns)
     for data in script.letters:
         scene.maildrop.add(data)
@@ -63,6 +65,7 @@ def test_it_survives(script: Script, columns: dict[str, Any], new_scene: NewScen
     assert not isinstance(error, InternalError)
     check(scene, script, sent)
     scene.behave(replace(script.behaviour, faults=(), uidl=True))
+    monkeypatch.setattr("fetchrules.accounts.Deadlines", Deadlines)
     while (counts := scene.poll_fine()).fetched or counts.deleted:
         check(scene, script, sent)
     if script.faithful:
