@@ -10,10 +10,10 @@ from typing import Any
 
 from django.core.checks import run_checks
 from django.core.management import call_command
-from django.db.models import QuerySet
+from django.db.models import F, QuerySet
 from django.utils import timezone
 
-from fetchrules import accounts
+from fetchrules import accounts, housekeeping
 from fetchrules.ledger import letters, runs
 from fetchrules.models import FetchRule, Letter, Run
 from fetchrules.remote.account import Deadlines
@@ -87,6 +87,19 @@ def _open_runs(rule: int) -> QuerySet[Run]:
     return Run.objects.filter(source__rules=rule, finished_at__isnull=True)
 
 
+def days_pass(rule: int, days: float) -> None:
+    """Let everything that is known of the rule's mailbox be so much older."""
+    past = timedelta(days=days)
+    source = FetchRule.objects.get(pk=rule).source
+    for column in ("missing_since", "forgotten_at", "delivered_at", "deleted_at", "tried_at"):
+        Letter.objects.filter(source=source).exclude(**{column: None}).update(**{column: F(column) - past})
+
+
+def tidy() -> None:
+    """Housekeeping."""
+    housekeeping.tidy(timezone.now())
+
+
 def check() -> list[str]:
     """The system checks' ids of what is wrong with the database."""
     return [message.id for message in run_checks(databases=["default"], tags=["database"]) if message.id]
@@ -101,5 +114,18 @@ def rows(rule: int) -> list[dict[str, Any]]:
 
 ACTS: dict[str, Callable[..., Any]] = {
     act.__name__: act
-    for act in (migrate, make_rule, edit_rule, delete_rule, poll, take_claims, outlive_leases, unfinished, check, rows)
+    for act in (
+        migrate,
+        make_rule,
+        edit_rule,
+        delete_rule,
+        poll,
+        take_claims,
+        outlive_leases,
+        unfinished,
+        days_pass,
+        tidy,
+        check,
+        rows,
+    )
 }

@@ -7,7 +7,7 @@ evidence.
 import re
 import ssl
 from collections import Counter
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from hashlib import sha256
@@ -107,7 +107,10 @@ class World:
     change: str = ""
     """The variant of the engine that polls; the usual one if empty."""
     deadlines: dict[str, float] = field(default_factory=lambda: dict(DEADLINES))
+    reused_names: list[str] = field(default_factory=list)
+    """Unique-ids that the next letters get although other letters had them once."""
     _serial: int = 0
+    _sizes: set[int] = field(default_factory=set)
 
     @property
     def maildir(self) -> Path:
@@ -121,7 +124,13 @@ class World:
     def _send(self, octets: int) -> str:
         self._serial += 1
         data = make_letter(self.random, f"{self.name} {self._serial}", octets)
+        while len(data) in self._sizes:
+            data = data[:-2] + b"x\r\n"
+        self._sizes.add(len(data))
         self.oracle.sent(data)
+        # Letters are like no other in size too: one that got the name of another of its size could be told by nobody.
+        if self.reused_names:
+            return self.maildrop.add(StoredLetter(self.reused_names.pop(), data))
         return self.maildrop.add(data)
 
     def put(self, letter: StoredLetter) -> None:
@@ -165,18 +174,24 @@ class World:
                 return row
         raise AssertionError(f"{self.name} does not come to rest: {row}\n{self.engine.log[-3000:]}")
 
-    def somebody_deletes(self, share: float) -> None:
-        """Another program of the user's deletes letters on the server, but none that was not collected."""
+    def somebody_deletes(self, share: float) -> list[str]:
+        """Another program of the user's deletes letters on the server, but none that was not collected; their unique-ids."""
         self.count()
         letters = [letter for letter in self.maildrop.letters if self.oracle.has_copy(letter.data)]
-        self.maildrop.commit([letter for letter in letters if self.random.random() < share])
+        gone = [letter for letter in letters if self.random.random() < share]
+        self.maildrop.commit(gone)
+        return [letter.uid for letter in gone]
 
     def rename_all(self) -> None:
         """Every letter on the server gets another unique-id."""
+        self.rename([f"{uid}-{self.random.getrandbits(32):x}" for uid in self.maildrop.uids])
+
+    def rename(self, uids: Sequence[str]) -> None:
+        """The letters on the server get these unique-ids, in their order."""
         letters = self.maildrop.letters
         self.maildrop.commit(letters)
-        for letter in letters:
-            self.maildrop.add(StoredLetter(f"{letter.uid}-{self.random.getrandbits(32):x}", letter.data))
+        for uid, letter in zip(uids, letters, strict=True):
+            self.maildrop.add(StoredLetter(uid, letter.data))
 
     def user_takes(self, share: float = 1.0) -> int:
         """The user takes letters out of new/ and keeps them elsewhere; how many."""
