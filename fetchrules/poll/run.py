@@ -7,7 +7,7 @@ from datetime import timedelta
 
 from django.utils import timezone
 
-from fetchrules.errors import FetchError, InternalError, RunOvertaken
+from fetchrules.errors import FetchError, InternalError, RunOvertaken, ServerRefused
 from fetchrules.ledger import runs
 from fetchrules.models import FetchRule, Run, ServiceSettings, SourceMailbox
 from fetchrules.policy import Plan
@@ -60,10 +60,14 @@ def _attempt(run: Run, progress: Progress) -> FetchError | None:
     """The poll itself: whatever goes wrong in it ends here, as an error that says what happens next."""
     if run.rule is None:
         return RunOvertaken("the rule was deleted")
+    refused: ServerRefused | None = None
     try:
         for source in sources_of(run.rule.as_rule(MASK), run.source.branch):
             unrecovered = recover(source)
-            _collect_all(run.rule, source, progress)
+            try:
+                _collect_all(run.rule, source, progress)
+            except ServerRefused as error:  # a folder that is not there, it may be: the others are read all the same
+                refused = refused or error
             if unrecovered is not None:
                 return unrecovered
     except FetchError as error:
@@ -71,7 +75,7 @@ def _attempt(run: Run, progress: Progress) -> FetchError | None:
     except Exception as error:
         log.exception("poll of %s broke", run.source)
         return InternalError(type(error).__name__)
-    return None
+    return refused
 
 
 def _collect_all(rule: FetchRule, source: SourceMailbox, progress: Progress) -> None:

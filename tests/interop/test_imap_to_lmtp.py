@@ -12,7 +12,7 @@ from pytest_django import Settings
 
 from fetchrules.ledger import runs
 from fetchrules.models import FetchRule, Letter, Run
-from fetchrules.poll.run import poll
+from fetchrules.poll.run import Result, poll
 from fetchrules.remote.imap.folders import encode_folder
 from tests.conftest import MakeRule
 from tests.interop.dovecot import Dovecot
@@ -69,12 +69,17 @@ def new_rule(dovecot: Dovecot, make_rule: MakeRule) -> MakeRule:
     return make
 
 
-def poll_fine(rule: FetchRule) -> runs.Counts:
-    """A poll that must not fail; what it counted."""
+def poll_once(rule: FetchRule) -> Result:
     rule.refresh_from_db()
     (run_id,) = runs.claim([rule], timezone.now(), Run.Cause.COMMAND)
     result = poll(run_id)
     assert result is not None
+    return result
+
+
+def poll_fine(rule: FetchRule) -> runs.Counts:
+    """A poll that must not fail; what it counted."""
+    result = poll_once(rule)
     assert result.error is None
     return result.counts
 
@@ -185,6 +190,19 @@ def test_it_reads_several_folders(dovecot: Dovecot, new_rule: MakeRule) -> None:
             assert session.select(f'"{encode_folder(folder)}"')[1] == [b"0"]
     arrived = Counter(map(without_trace, dovecot.letters("folders@mydomain.ru")))
     assert arrived == Counter(letter for letters in put.values() for letter in letters)
+
+
+def test_it_reads_the_other_folders_when_one_is_not_there(dovecot: Dovecot, new_rule: MakeRule) -> None:
+    put = some_letters(2)
+    dovecot.put("nofolder", put)
+    rule = new_rule("nofolder", folders=["Нет такой", "INBOX"])
+
+    result = poll_once(rule)
+
+    assert result.error is not None
+    assert result.error.code == "server_refused"
+    assert result.counts.fetched == 2
+    assert sorted(map(without_trace, dovecot.letters("nofolder@mydomain.ru"))) == put
 
 
 @pytest.mark.parametrize("protocol", ["pop3", "imap"])
