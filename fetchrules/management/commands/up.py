@@ -38,7 +38,7 @@ class Command(BaseCommand):
         )
 
     def handle(self, *, host: str, port: int, **_options: Any) -> None:
-        """Run until SIGINT or SIGTERM. Raises CommandError where it cannot start or a part of it has failed."""
+        """Run until SIGINT or SIGTERM. Raises CommandError where it cannot start, SystemExit where a part of it has fallen."""
         with _alone_in_data_directory():
             web = _web(host, port)
             call_command("migrate", interactive=False, verbosity=0)
@@ -82,7 +82,7 @@ class Command(BaseCommand):
         self.stdout.flush()
 
     def _take_leave(self, ending: Ending) -> None:
-        """Raises CommandError if a part fell; ends the process at once if threads that did not end would hold it up."""
+        """Raises SystemExit if a part fell; ends the process at once if threads that did not end would hold it up."""
         if ending.stuck:
             self.stderr.write(
                 _("Polls were still running. They are taken up again at the next start; nothing is lost.")
