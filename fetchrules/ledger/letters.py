@@ -47,7 +47,7 @@ def epoch_of(source: SourceMailbox, listing: Listing) -> int:
 def knowledge(source: SourceMailbox, listing: Listing) -> Knowledge:
     """What the ledger knows of the letters in `listing`, and which letters of its own it misses there."""
     epoch = epoch_of(source, listing)
-    listed = {letter.uid for letter in listing.letters}
+    listed = {letter.uid for letter in (*listing.letters, *listing.flagged)}
     rows: dict[str, Known] = {}
     unlisted: set[int] = set()
     renumbered = False

@@ -88,6 +88,7 @@ def plan(listing: Listing, knowledge: Knowledge, terms: Terms, now: datetime) ->
                 errands.append(errand)
             case why:
                 left.append((letter, why))
+    delete += _half_deleted(listing, knowledge, terms, doubt)
     fetch: list[Errand] = []
     for errand in sorted(errands, key=_urgency):
         if why_not := _not_now(errand, terms, len(fetch)):
@@ -128,6 +129,18 @@ class _Doubt:
         nameless = not listing.has_uids or bool(ambiguous)
         whole = not listing.complete or nameless or knowledge.renumbered or resized or (renamed and not known)
         return cls(whole, renamed or nameless or knowledge.renumbered, ambiguous, final)
+
+
+def _half_deleted(listing: Listing, knowledge: Knowledge, terms: Terms, doubt: "_Doubt") -> list[Doomed]:
+    """Letters that a poll flagged for deletion and died before it expunged them; what only others have flagged is theirs."""
+    if terms.leaves or doubt.whole:
+        return []
+    rows = ((letter, knowledge.rows.get(letter.uid)) for letter in listing.flagged)
+    return [
+        Doomed(letter, row)
+        for letter, row in rows
+        if row and row.state is State.DELIVERED and row.fate is Fate.SENT and not row.may_be_of_another(letter)
+    ]
 
 
 def _verdict(letter: Listed, doubt: _Doubt, knowledge: Knowledge, terms: Terms, now: datetime) -> Doomed | Errand | Why:

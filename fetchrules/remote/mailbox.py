@@ -67,7 +67,8 @@ class Listing:
     """All letters of the mailbox at one moment.
 
     `epoch` is IMAP's UIDVALIDITY, None for POP3. `complete`: the list was terminated and its length is what the
-    server had announced; from any other list nothing may be concluded about letters that it lacks.
+    server had announced; from any other list nothing may be concluded about letters that it lacks. `flagged` are IMAP's letters
+    on their way out (\\Deleted), ours or another client's; they are not among `letters`.
     """
 
     letters: tuple[Listed, ...] = field(default=())
@@ -75,6 +76,7 @@ class Listing:
     complete: bool = False
     has_uids: bool = True
     octets: int = 0
+    flagged: tuple[Listed, ...] = ()
 
 
 @dataclass(frozen=True, slots=True)

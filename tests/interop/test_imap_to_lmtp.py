@@ -129,6 +129,21 @@ def test_it_leaves_alone_what_another_client_has_flagged(dovecot: Dovecot, new_r
     assert sorted(map(without_trace, dovecot.letters("flagged@mydomain.ru"))) == put
 
 
+def test_it_expunges_what_a_poll_had_flagged_before_it_died(dovecot: Dovecot, new_rule: MakeRule) -> None:
+    put = some_letters(3)
+    dovecot.put("halfway", put)
+    rule = new_rule("halfway", keep=True)
+    poll_fine(rule)
+    Letter.objects.filter(source=rule.source, subject="letter 0").update(fate=Letter.Fate.SENT)
+    FetchRule.objects.filter(pk=rule.pk).update(keep=False)
+    with dovecot.logged_in("halfway") as dying:
+        dying.store("1:2", "+FLAGS", "(\\Deleted)")
+
+        poll_fine(rule)
+
+    assert dovecot.letters("halfway") == put[1:]
+
+
 def validity(dovecot: Dovecot, user: str) -> bytes:
     with dovecot.logged_in(user) as session:
         (told,) = session.response("UIDVALIDITY")[1]

@@ -115,17 +115,18 @@ class ImapMailbox:
         """
         with self._closing_on_error():
             found = self._list() if self._selected.exists else {}
-        letters = tuple(letter for _, letter in sorted(found.items()) if letter is not None)
+        letters = tuple(letter for _, (letter, flagged) in sorted(found.items()) if not flagged)
         return Listing(
             letters=letters,
             epoch=self._selected.epoch,
             complete=len(found) == self._selected.exists,
             has_uids=self._selected.epoch is not None,
             octets=sum(letter.size for letter in letters),
+            flagged=tuple(letter for _, (letter, flagged) in sorted(found.items()) if flagged),
         )
 
-    def _list(self) -> dict[int, Listed | None]:
-        """By UID, every letter; None for one that is flagged \\Deleted."""
+    def _list(self) -> dict[int, tuple[Listed, bool]]:
+        """By UID, every letter, and whether it is flagged \\Deleted."""
         # By message numbers, this once: a server may not renumber during FETCH, and letters that arrive now stay out.
         client, count = self._client, min(self._selected.exists, LETTERS_MAX)
         answer = client.run(
@@ -137,7 +138,7 @@ class ImapMailbox:
             raise refusal(answer.words, ServerRefused)
         # A change of flags meanwhile is told in a line of its own, which has no size.
         return {
-            one.uid: None if b"\\deleted" in one.flags else one.listed()
+            one.uid: (one.listed(), b"\\deleted" in one.flags)
             for one in fetched(answer.data)
             if b"RFC822.SIZE" in one.items
         }
