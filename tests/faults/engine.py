@@ -66,6 +66,11 @@ class Act:
         """Wait until it sleeps (True) or is over (False)."""
         return "status" not in self._await("stopped", seconds)
 
+    def doze(self, seconds: float) -> None:
+        """Let it work for so long, or until it is over."""
+        with self._changed:
+            self._changed.wait_for(lambda: "status" in self._told, seconds)
+
     def signal(self, number: int) -> None:
         """Send it a signal; nothing happens when it is over."""
         with self._changed:
@@ -90,6 +95,7 @@ class Engine:
 
     def __init__(self, data: Path, process: "subprocess.Popen[bytes]", env: Mapping[str, str]) -> None:
         self.data = data
+        self.mail = Path(env["UTM_MAIL_DELIVERY"].removeprefix("maildir:").partition("/{")[0])
         self.env = dict(env)
         self._process = process
         self._acts: dict[int, Act] = {}
@@ -166,6 +172,7 @@ def running_engine(data: Path, env: Mapping[str, str] | None = None) -> Iterator
     own = {
         "DJANGO_SETTINGS_MODULE": "utm_mail.settings",
         "UTM_MAIL_DATA": str(data),
+        "UTM_MAIL_DELIVERY": f"maildir:{data}/mail/{{domain}}/{{local}}",
         "UTM_MAIL_KEYS": KEY,
         "UTM_MAIL_SECRET_KEY": "only-for-tests",
         "PYTHONDONTWRITEBYTECODE": "1",

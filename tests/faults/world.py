@@ -4,6 +4,7 @@ The oracle knows every letter and counts copies: in the local mailbox, taken by 
 evidence.
 """
 
+import os
 import re
 import ssl
 from collections import Counter
@@ -106,6 +107,8 @@ class World:
     keep: bool = False
     change: str = ""
     """The variant of the engine that polls; the usual one if empty."""
+    rest_change: str = ""
+    """The same for the polls that bring it to rest."""
     deadlines: dict[str, float] = field(default_factory=lambda: dict(DEADLINES))
     reused_names: list[str] = field(default_factory=list)
     """Unique-ids that the next letters get although other letters had them once."""
@@ -115,7 +118,7 @@ class World:
     @property
     def maildir(self) -> Path:
         """The local mailbox."""
-        return self.engine.data / "mail" / DOMAIN / self.name
+        return self.engine.mail / DOMAIN / self.name
 
     def send(self, count: int = 1, octets: int = 0) -> list[str]:
         """So many letters arrive on the server; their unique-ids."""
@@ -165,7 +168,7 @@ class World:
 
     def poll_until_quiet(self, most: int = 8) -> dict[str, Any]:
         """Let the sound engine poll until a poll succeeds and does nothing; its row. What stood in the way is gone by now."""
-        self.change = ""
+        self.change = self.rest_change
         self.engine.do("outlive_leases", rule=self.rule)
         row: dict[str, Any] | None = None
         for _ in range(most):
@@ -195,7 +198,12 @@ class World:
 
     def user_takes(self, share: float = 1.0) -> int:
         """The user takes letters out of new/ and keeps them elsewhere; how many."""
-        return sum(self._take(path) for path in self._arrived() if self.random.random() < share)
+        taken = sum(self._take(path) for path in self._arrived() if self.random.random() < share)
+        if taken:  # for good: what a power cut would give back would be counted twice
+            new = os.open(self.maildir / "new", os.O_RDONLY)
+            os.fsync(new)
+            os.close(new)
+        return taken
 
     @contextmanager
     def restless_user(self) -> Iterator[None]:
