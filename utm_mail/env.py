@@ -61,7 +61,7 @@ def environment() -> Environment:
         insecure_http=_boolean("UTM_MAIL_INSECURE_HTTP"),
         behind_proxy=_boolean("UTM_MAIL_BEHIND_PROXY"),
         alert_smtp=read("UTM_MAIL_ALERT_SMTP", "smtp://localhost:25"),
-        alert_from=read("UTM_MAIL_ALERT_FROM", f"utm-mail@{socket.getfqdn()}"),
+        alert_from=read("UTM_MAIL_ALERT_FROM", f"utm-mail@{socket.gethostname()}"),
         time_zone=read("UTM_MAIL_TIME_ZONE", "Europe/Moscow"),
         demo=demo,
     )
