@@ -13,7 +13,7 @@ from django.core.management import call_command
 from django.db.models import F, QuerySet
 from django.utils import timezone
 
-from fetchrules import accounts, housekeeping
+from fetchrules import accounts, housekeeping, tasks
 from fetchrules.ledger import letters, runs
 from fetchrules.models import FetchRule, Letter, Run
 from fetchrules.remote.account import Deadlines
@@ -100,6 +100,28 @@ def tidy() -> None:
     housekeeping.tidy(timezone.now())
 
 
+def ask_for_poll(rule: int) -> int:
+    """What the button does: the rule is due now."""
+    return runs.ask_for_poll(FetchRule.objects.filter(pk=rule), timezone.now())
+
+
+def dispatch() -> list[int]:
+    """One tick of beat, with nobody to take its messages; the runs in them."""
+    sent: list[int] = []
+    vars(tasks)["_enqueue"] = sent.extend
+    tasks.dispatch()
+    return sent
+
+
+def message(arguments: list[Any]) -> str:
+    """A message arrives at the worker; the error's name if it does not like it."""
+    try:
+        tasks.poll_run(*arguments)
+    except (TypeError, ValueError, OverflowError) as error:
+        return type(error).__name__
+    return ""
+
+
 def check() -> list[str]:
     """The system checks' ids of what is wrong with the database."""
     return [message.id for message in run_checks(databases=["default"], tags=["database"]) if message.id]
@@ -125,6 +147,9 @@ ACTS: dict[str, Callable[..., Any]] = {
         unfinished,
         days_pass,
         tidy,
+        ask_for_poll,
+        dispatch,
+        message,
         check,
         rows,
     )
