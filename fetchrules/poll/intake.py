@@ -12,6 +12,7 @@ from fetchrules.errors import (
     DeliveryRefused,
     FetchError,
     LocalProtocolError,
+    RemoteProtocolError,
     RunOvertaken,
     ServerRefused,
 )
@@ -25,6 +26,8 @@ from fetchrules.remote.mailbox import Begun, Chunk, Complete, Listed, Refused, R
 
 BATCH_LETTERS = 64
 BATCH_OCTETS = 16 * 1024 * 1024
+SPARE_OCTETS = 256 * 1024 * 1024
+"""So much longer than twice its listed size a letter may turn out to be; then it has no end. Servers are wrong about sizes."""
 
 
 @dataclass(slots=True)
@@ -47,6 +50,7 @@ class Intake:
     _draft: Draft | None = None
     _failure: DeliveryFailed | None = None
     _answered: int = 0
+    _drafted: int = 0
     _unlooked: int = 0
 
     def take(self, events: Iterator[Retrieved], asked: Sequence[Errand]) -> None:
@@ -91,9 +95,11 @@ class Intake:
         match event:
             case Begun():
                 self._draft = self.destination.mailbox.stage(self._key(errand))
+                self._drafted = 0
             case Chunk(data):
                 self._open_draft().write(data)
                 self.progress.received(len(data))
+                self._expect_an_end(len(data), errand.letter)
                 self._keep_room(len(data))
             case Complete():
                 self._batch.append((errand, self._open_draft().finish()))
@@ -104,8 +110,14 @@ class Intake:
                 self.hold(errand, ServerRefused(reason))
                 self._answered += 1
 
+    def _expect_an_end(self, octets: int, letter: Listed) -> None:
+        """Raises RemoteProtocolError when so much came of a letter that it is none."""
+        self._drafted += octets
+        if self._drafted > 2 * letter.size + SPARE_OCTETS:
+            raise RemoteProtocolError(f"a letter of {letter.size} octets did not end after {self._drafted}")
+
     def _keep_room(self, octets: int) -> None:
-        """A letter without end must not fill the disk: now and then the room is looked at. Raises DeliveryFailed."""
+        """Many long letters must not fill the disk: now and then the room is looked at. Raises DeliveryFailed."""
         self._unlooked += octets
         if self._unlooked >= BATCH_OCTETS:
             self._unlooked = 0

@@ -15,7 +15,7 @@ from fetchrules.models import Letter
 from fetchrules.policy import HELD_PAUSE, MAX_TRIES
 from tests.poll.conftest import NewScene, Scene, letter
 from tests.servers.loopback import Hangup
-from tests.servers.pop3 import Alter, Behaviour, Fault, Say, Step
+from tests.servers.pop3 import Alter, Behaviour, Fault, Flood, Say, Step
 
 NAMES = ("a", "b", "poison", "c", "d")
 
@@ -161,6 +161,19 @@ def test_it_keeps_the_reserve_while_a_letter_without_end_comes_in(
     assert isinstance(scene.poll().error, DiskFull)
     assert scene.delivered == []
     assert len(looked) < 10
+
+
+def test_it_breaks_off_a_letter_that_goes_on_long_after_its_size(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("fetchrules.poll.intake.SPARE_OCTETS", 1_000_000)
+    scene.arrive("a", "b", "c")
+    scene.behave(Behaviour(faults=(Fault(Step.RETR, Flood(b"on and on\r\n" * 400, b"+OK\r\n"), nth=2),)))
+    result = scene.poll()
+    assert isinstance(result.error, RemoteProtocolError)
+    assert result.counts.octets < 2_000_000
+    assert scene.delivered == ["a"]
+    scene.behave()
+    assert scene.poll_fine().fetched == 2
+    assert scene.delivered == ["a", "b", "c"]
 
 
 def test_it_leaves_nothing_behind_when_a_batch_cannot_be_made_durable(
