@@ -4,6 +4,8 @@ from collections.abc import Callable
 from typing import Any
 
 import pytest
+from _pytest.reports import TestReport
+from _pytest.terminal import TerminalReporter
 from django.contrib.auth import get_user_model
 from django.contrib.auth.models import Permission, User
 
@@ -11,6 +13,7 @@ from fetchrules.models import FetchRule
 from fetchrules.ruletext.spec import Encryption, Protocol
 from fetchrules.secrets import seal, target_of
 from fetchrules.sources import sources_of
+from tests.faults.campaign import Campaign, table
 from tests.interop.fixtures import dovecot, postfix, postgres, redis_server
 
 __all__ = ["dovecot", "postfix", "postgres", "redis_server"]
@@ -67,3 +70,15 @@ def make_rule(db: None) -> MakeRule:
         return rule
 
     return make
+
+
+def pytest_terminal_summary(terminalreporter: TerminalReporter) -> None:
+    """The table of what the fault campaigns found, at the end of everything."""
+    told = [
+        report for reports in terminalreporter.stats.values() for report in reports if isinstance(report, TestReport)
+    ]
+    torn_down = [report for report in told if report.when == "teardown"]
+    rows = [str(text) for report in torn_down for name, text in report.user_properties if name == "campaign"]
+    if rows:
+        terminalreporter.write_sep("=", "campaigns")
+        terminalreporter.write_line("\n".join(table([Campaign.from_json(row) for row in rows])))

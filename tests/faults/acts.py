@@ -105,6 +105,12 @@ def ask_for_poll(rule: int) -> int:
     return runs.ask_for_poll(FetchRule.objects.filter(pk=rule), timezone.now())
 
 
+def everything_is_due() -> int:
+    """All rules are due now, if they were not before."""
+    now = timezone.now()
+    return runs.ask_for_poll(FetchRule.objects.exclude(next_poll_at__lte=now, pause=""), now)
+
+
 def dispatch() -> list[int]:
     """One tick of beat, with nobody to take its messages; the runs in them."""
     sent: list[int] = []
@@ -148,6 +154,7 @@ ACTS: dict[str, Callable[..., Any]] = {
         days_pass,
         tidy,
         ask_for_poll,
+        everything_is_due,
         dispatch,
         message,
         check,

@@ -8,6 +8,8 @@ from tests.faults.world import Tally
 
 FULL = os.environ.get("FAULTS", "quick") == "full"
 """The sizes that docs/reliability.md speaks of; without it, a tenth of them."""
+SOAK = float(os.environ.get("SOAK", "3600" if FULL else "60"))
+"""Seconds that a process is watched for growth."""
 SEED = int(os.environ.get("SEED", "1"))
 
 
@@ -49,15 +51,15 @@ def table(campaigns: list[Campaign]) -> list[str]:
         row = rows.setdefault(part.name, Campaign(part.name, part.seed))
         row.faults += part.faults
         row.tally += part.tally
-    lines = [f"{'campaign':<64}{'letters':>9}{'faults':>8}{'lost':>6}{'twice':>7}{'corrupt':>9}{'seed':>6}"]
-    lines += [_line(row) + f"{row.seed:>6}" for _, row in sorted(rows.items())]
+    width = max(map(len, rows))
+    head = f"{'campaign':<{width}}{'letters':>9}{'faults':>8}{'lost':>6}{'twice':>7}{'corrupt':>9}{'seed':>6}"
     total = Campaign("all")
     for row in rows.values():
         total.faults += row.faults
         total.tally += row.tally
-    return [*lines, _line(total)]
+    return [head, *(_line(row, width) + f"{row.seed:>6}" for _, row in sorted(rows.items())), _line(total, width)]
 
 
-def _line(row: Campaign) -> str:
+def _line(row: Campaign, width: int) -> str:
     tally = row.tally
-    return f"{row.name:<64}{tally.letters:>9,}{row.faults:>8,}{tally.lost:>6}{tally.twice:>7}{tally.corrupt:>9}"
+    return f"{row.name:<{width}}{tally.letters:>9,}{row.faults:>8,}{tally.lost:>6}{tally.twice:>7}{tally.corrupt:>9}"

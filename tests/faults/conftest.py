@@ -1,13 +1,12 @@
-"""Engines to break, and the table of what the campaigns found."""
+"""Engines to break, and rows of the table of what was found."""
 
 from collections.abc import Callable, Iterator
 from pathlib import Path
 
 import pytest
-from _pytest.terminal import TerminalReporter
 
 from tests.certificates import Certificates, make_certificates
-from tests.faults.campaign import Campaign, table
+from tests.faults.campaign import Campaign
 from tests.faults.engine import Engine, running_engine
 from tests.interop.postgres import Postgres
 
@@ -37,7 +36,7 @@ def postgres_engine(tmp_path_factory: pytest.TempPathFactory, postgres: Postgres
 
 @pytest.fixture
 def campaign(request: pytest.FixtureRequest) -> Iterator[NewCampaign]:
-    """Opens a row of the table; it is printed however the test ends."""
+    """Opens a row of the table; it is printed (by tests/conftest.py) however the test ends."""
     opened: list[Campaign] = []
 
     def open_campaign(name: str) -> Campaign:
@@ -46,12 +45,3 @@ def campaign(request: pytest.FixtureRequest) -> Iterator[NewCampaign]:
 
     yield open_campaign
     request.node.user_properties.extend(("campaign", row.to_json()) for row in opened)
-
-
-def pytest_terminal_summary(terminalreporter: TerminalReporter) -> None:
-    """The table, at the end of everything."""
-    reports = [report for outcome in ("passed", "failed") for report in terminalreporter.getreports(outcome)]
-    rows = [text for report in reports for name, text in report.user_properties if name == "campaign"]
-    if rows:
-        terminalreporter.write_sep("=", "campaigns")
-        terminalreporter.write_line("\n".join(table([Campaign.from_json(row) for row in rows])))
