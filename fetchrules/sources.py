@@ -8,6 +8,8 @@ from collections import defaultdict
 from collections.abc import Collection, Iterable
 from dataclasses import asdict, dataclass, field
 
+from django.db.models import QuerySet
+
 from fetchrules.models import FetchRule, SourceMailbox
 from fetchrules.ruletext import sources as named
 from fetchrules.ruletext.sources import Source
@@ -33,6 +35,20 @@ def found_or_made(wanted: Collection[tuple[Source, int]]) -> dict[tuple[Source, 
         SourceMailbox.objects.bulk_create(missing, ignore_conflicts=True)
         found = _found(wanted)
     return found
+
+
+def pass_present(readers: Iterable[tuple[Rule, int]]) -> None:
+    """What lies in the mailboxes of these rules (each with its branch) at the next poll counts as collected."""
+    wanted = {(source, branch) for rule, branch in readers for source in named.sources_of(rule)}
+    ids = [row.pk for row in found_or_made(wanted).values()]
+    for start in range(0, len(ids), _CHUNK):
+        SourceMailbox.objects.filter(id__in=ids[start : start + _CHUNK]).update(pass_present=True)
+
+
+def folders_of(row: SourceMailbox) -> QuerySet[SourceMailbox]:
+    """Every mailbox of the account that `row` belongs to, for the same reader."""
+    protocol, host, port, user = row.account
+    return SourceMailbox.objects.filter(protocol=protocol, host=host, port=port, user=user, branch=row.branch)
 
 
 def source_of(row: SourceMailbox) -> Source:

@@ -105,6 +105,11 @@ class RuleForm(forms.Form):
         help_text=_("Where letters go. Example: i.petrov@mydomain.ru"),
     )
     treatment = forms.ChoiceField(label=_("What to do with letters"), choices=CHOICES, widget=forms.RadioSelect)
+    pass_present = forms.BooleanField(
+        label=_("What already lies on the server counts as collected"),
+        required=False,
+        help_text=_("Once, at the next poll: it is not fetched and stays there. For a move from UTM with keep"),
+    )
     keepdays = _number("keepdays", _("Days on the server"))
     keep = forms.BooleanField(label="keep", required=False)
     flush = forms.BooleanField(label="flush", required=False)

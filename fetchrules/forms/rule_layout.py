@@ -22,7 +22,7 @@ def rule_layout() -> FormHelper:
         ),
         Fieldset(_("Account"), "user", "password"),
         Fieldset(_("Delivery"), "recipient"),
-        Fieldset(_("Treatment of letters"), Field("treatment", template="utm/treatment.html")),
+        Fieldset(_("Treatment of letters"), Field("treatment", template="utm/treatment.html"), "pass_present"),
         Fieldset(_("Schedule"), Joined(_("Poll every"), "interval", css_id="interval", tail=_("min")), "enabled"),
         Advanced(
             _("Limits, folders, pinned certificate"),

@@ -12,7 +12,7 @@ from fetchrules.errors import FetchError, RunOvertaken
 from fetchrules.ledger import runs
 from fetchrules.models import FetchRule, Letter, Run, SourceMailbox
 from fetchrules.policy import Errand, Fate, Knowledge, Known, State
-from fetchrules.remote.mailbox import Listing
+from fetchrules.remote.mailbox import Listed, Listing
 
 FORGET_AFTER = timedelta(hours=24)
 """A letter has to be missing from two complete listings so far apart before it is forgotten."""
@@ -206,14 +206,30 @@ def take_back(row_id: int) -> None:
     Letter.objects.filter(id=row_id, state__in=IN_HAND).delete()
 
 
-def retry_held(letters: QuerySet[Letter]) -> int:
-    """Try these held letters again at the next poll, as if for the first time; how many."""
-    return letters.filter(state=State.HELD).update(tries=0, tried_at=None)
+def record_present(run: Run, source: SourceMailbox, epoch: int, letters: Sequence[Listed], now: datetime) -> None:
+    """These letters lay there before we came: they count as collected, and no later one does. Raises RunOvertaken.
 
-
-def pass_over(letters: QuerySet[Letter]) -> int:
-    """Leave these held letters on the server for good, by the administrator's own word; how many."""
-    return letters.filter(state=State.HELD).update(state=State.PASSED, tries=0)
+    That was asked for once, and may have been taken back meanwhile.
+    """
+    rows = [
+        Letter(
+            source=source,
+            epoch=epoch,
+            uid=letter.uid,
+            run=run,
+            recipient=run.recipient,
+            state=State.PASSED,
+            size=letter.size,
+            first_seen_at=now,
+            received_at=letter.received,
+        )
+        for letter in letters
+    ]
+    with transaction.atomic():
+        _require_claim(run, now)
+        if not SourceMailbox.objects.filter(id=source.pk, pass_present=True).update(pass_present=False):
+            raise RunOvertaken("the letters are to be fetched after all")
+        Letter.objects.bulk_create(rows, ignore_conflicts=True)
 
 
 def record_missing(ids: Collection[int], now: datetime) -> None:

@@ -16,7 +16,8 @@ class SourceMailbox(models.Model):
     """A remote mailbox whose letters the ledger knows. Not the rule: a rule may change its recipient and keep its ledger.
 
     `port` is 0 for the protocol's two standard ports, so that switching TLS on does not start another ledger. `branch` tells
-    rules apart that keep the mail of one account for several recipients: each has a ledger of its own.
+    rules apart that keep the mail of one account for several recipients: each has a ledger of its own. `pass_present`: at its next
+    poll, what lies there counts as collected.
     """
 
     protocol = models.CharField(max_length=4, choices=[(p.value, p.value.upper()) for p in Protocol])
@@ -28,6 +29,7 @@ class SourceMailbox(models.Model):
     epoch = models.BigIntegerField(default=0)
     listed_at = models.DateTimeField(null=True, blank=True)
     uneven_until = models.DateTimeField(null=True, blank=True)
+    pass_present = models.BooleanField(default=False)
 
     class Meta:
         verbose_name = _("source mailbox")

@@ -14,6 +14,7 @@ class Why(StrEnum):
     """Why a letter is left alone in this poll."""
 
     SEEN = "seen"
+    PRESENT = "present"
     TOO_LARGE = "too_large"
     FETCHLIMIT = "fetchlimit"
     HELD = "held"
@@ -64,6 +65,11 @@ class Plan:
     left: tuple[tuple[Listed, Why], ...] = ()
     believed: frozenset[int] = frozenset()
     distrusted: bool = False
+
+    @property
+    def present(self) -> tuple[Listed, ...]:
+        """The letters that count as collected from now on, without being fetched."""
+        return tuple(letter for letter, why in self.left if why is Why.PRESENT)
 
     @property
     def octets(self) -> int:
@@ -165,6 +171,8 @@ def _verdict(letter: Listed, doubt: _Doubt, knowledge: Knowledge, terms: Terms, 
 
 
 def _of_unknown(letter: Listed, row: Known | None, doubt: _Doubt, terms: Terms, now: datetime) -> Doomed | Errand | Why:
+    if terms.pass_present and row is None and letter.uid not in doubt.ambiguous:
+        return Why.PRESENT
     if letter.seen and not terms.uidl and row is None:
         return _of_seen(letter, None, doubt, terms)
     if row and row.is_given_up(now) and not row.may_be_of_another(letter):

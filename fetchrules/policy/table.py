@@ -45,7 +45,8 @@ TABLE = (
 @dataclass(frozen=True, slots=True)
 class Terms:
     """The part of a rule that decides over letters. `limit` is in octets, `fetchlimit` in letters, `keepdays` in days.
-    `may_expire`: days can be counted; otherwise no letter is deleted for its age."""
+    `may_expire`: days can be counted; otherwise no letter is deleted for its age. `pass_present`: this once, what is unknown
+    counts as collected."""
 
     keep: bool = False
     flush: bool = False
@@ -55,6 +56,7 @@ class Terms:
     fetchlimit: int | None = None
     keepdays: int | None = None
     may_expire: bool = True
+    pass_present: bool = False
 
     @property
     def leaves(self) -> bool:

@@ -9,7 +9,7 @@ from django.utils import timezone
 
 from fetchrules.accounts import account_of
 from fetchrules.destinations import Destination
-from fetchrules.errors import DeliveryRefused, DiskFull, NoUniqueIds, RunOvertaken, ServerRefused
+from fetchrules.errors import DeliveryRefused, DiskFull, NoUniqueIds, RemoteProtocolError, RunOvertaken, ServerRefused
 from fetchrules.ledger import letters as ledger
 from fetchrules.ledger.clock import runs_evenly
 from fetchrules.models import FetchRule, SourceMailbox
@@ -27,9 +27,10 @@ DELETE_AT_ONCE = 500
 """Between two portions of deletions the claim is renewed and the rule read again."""
 
 
-def terms_of(rule: FetchRule) -> Terms:
-    """The part of the rule that decides over letters."""
-    return Terms(rule.keep, rule.flush, rule.fetchall, rule.uidl, rule.limit, rule.fetchlimit, rule.keepdays)
+def terms_of(rule: FetchRule, source: SourceMailbox) -> Terms:
+    """The part of the rule, and of what was said of its mailbox, that decides over letters."""
+    said = (rule.keep, rule.flush, rule.fetchall, rule.uidl, rule.limit, rule.fetchlimit, rule.keepdays)
+    return Terms(*said, pass_present=source.pass_present)
 
 
 @dataclass(slots=True)
@@ -67,10 +68,10 @@ def look(rule: FetchRule, source: SourceMailbox, progress: Progress) -> Session:
     try:
         progress.connection = mailbox.connection
         progress.stage("login")
-        listing = _listing(mailbox, rule)
+        terms = terms_of(rule, source)
+        listing = _listing(mailbox, terms)
         knowledge = ledger.knowledge(source, listing)
         now = timezone.now()
-        terms = terms_of(rule)
         if terms.keepdays is not None:
             terms = replace(terms, may_expire=runs_evenly(source, now))
         progress.stage("listing")
@@ -81,10 +82,10 @@ def look(rule: FetchRule, source: SourceMailbox, progress: Progress) -> Session:
         raise
 
 
-def _listing(mailbox: RemoteMailbox, rule: FetchRule) -> Listing:
+def _listing(mailbox: RemoteMailbox, terms: Terms) -> Listing:
     """Raises NoUniqueIds where letters that stay could not be told from new ones."""
     listing = mailbox.listing()
-    if terms_of(rule).leaves and not listing.has_uids and listing.letters:
+    if (terms.leaves or terms.pass_present) and not listing.has_uids and listing.letters:
         raise NoUniqueIds
     return listing
 
@@ -100,11 +101,21 @@ def collect(session: Session) -> bool:
 def _collect(session: Session) -> bool:
     progress, fetched = session.progress, session.progress.fetched
     ledger.record_missing(missing(session.listing, session.knowledge), timezone.now())
+    if session.source.pass_present:
+        _pass_present(session)
     gone = _work(session) if session.plan.delete or session.plan.fetch else frozenset()
     confirmed = _say_goodbye(session, gone)
     # A server that takes back what it confirms would be visited for ever: go on only after a session that got somewhere.
     got_somewhere = confirmed and (progress.fetched > fetched or bool(session.plan.delete))
     return session.cut_short and got_somewhere and progress.may_go_on()
+
+
+def _pass_present(session: Session) -> None:
+    """What lies there counts as collected, once: of a list that is not whole, nobody could say later what came after it."""
+    if not session.listing.complete:
+        raise RemoteProtocolError("the list of letters is not whole")
+    ledger.record_present(session.progress.run, session.source, session.epoch, session.plan.present, timezone.now())
+    session.source.pass_present = False
 
 
 def _work(session: Session) -> frozenset[int]:

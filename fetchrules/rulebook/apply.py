@@ -19,6 +19,7 @@ from fetchrules.rulebook.text import Stored
 from fetchrules.ruletext.sources import account_of, sources_of
 from fetchrules.ruletext.spec import Rule
 from fetchrules.sources import Branches, found_or_made, source_of
+from fetchrules.sources import pass_present as pass_over_present
 
 
 class TextChanged(Exception):
@@ -51,10 +52,13 @@ def apply(
     scope: Scope = EVERYTHING,
     *,
     delete_missing: bool = False,
+    pass_present: bool = False,
     author: User | None = None,
     note: str = "",
 ) -> Applied:
     """Make the rules of `scope` say `text`. New and changed rules are polled at once.
+
+    `pass_present`: what lies on the servers of new rules by then counts as collected.
 
     Raises TextChanged when the rules are not those of `version` any more, TextRefused when the text has errors.
     """
@@ -77,6 +81,9 @@ def apply(
         if not ServiceSettings.advance_text(version):
             raise TextChanged
         rows = _write(seen, layout, moved, scope)
+        if pass_present:
+            new = [key for key in layout.entries if key < 0]
+            pass_over_present((layout.entries[key].rule, rows[key].source.branch) for key in new)
         snapshot = _became(seen, layout, rows) if scope.is_whole else Snapshot.now()
         revision = revisions.record(version + 1, snapshot, author, note, **counts)
         tasks.wake()

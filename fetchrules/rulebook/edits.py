@@ -20,6 +20,7 @@ from fetchrules.ruletext.sources import Claims, sources_of
 from fetchrules.ruletext.spec import MASK, Rule, Spelling
 from fetchrules.ruletext.validate import problems_of
 from fetchrules.sources import Branches
+from fetchrules.sources import pass_present as pass_over_present
 from fetchrules.sources import sources_of as source_rows
 
 
@@ -35,10 +36,13 @@ class RuleInvalid(Exception):
         self.problems = problems
 
 
-def set_rule(row: FetchRule | None, wanted: Rule, owner: User | None = None) -> FetchRule:
+def set_rule(
+    row: FetchRule | None, wanted: Rule, owner: User | None = None, *, pass_present: bool = False
+) -> FetchRule:
     """Make `row` say `wanted` (a masked password: the stored one) and poll it at once; None: a new rule, the last of the text.
 
-    Only the characters of what changed are changed in the rule's line. Raises RuleInvalid, SourceTaken, PasswordUnreadable,
+    Only the characters of what changed are changed in the rule's line. `pass_present`: what lies on the server by then counts as
+    collected. Raises RuleInvalid, SourceTaken, PasswordUnreadable,
     FetchRule.DoesNotExist.
     """
     errors = tuple(problem for problem in problems_of(wanted) if problem.is_error)
@@ -57,6 +61,8 @@ def set_rule(row: FetchRule | None, wanted: Rule, owner: User | None = None) -> 
             saved.source = source_rows(wanted, branches.choose(wanted, known.source if known else None))[0]
             saved.revision = known.revision + 1 if known else 1
             saved.save(update_fields=[*CONTENT, *PLACE] if known else None)
+            if pass_present:
+                pass_over_present([(wanted, saved.source.branch)])
             tasks.wake()
     except IntegrityError as error:
         raise SourceTaken from error

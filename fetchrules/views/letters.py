@@ -4,15 +4,16 @@ from django.contrib import messages
 from django.core.paginator import Paginator
 from django.db.models import Q, QuerySet
 from django.http import Http404, HttpRequest, HttpResponse
-from django.shortcuts import redirect, render
+from django.shortcuts import get_object_or_404, redirect, render
 from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 from django.views.decorators.http import require_POST, require_safe
 
 from fetchrules import tasks
-from fetchrules.ledger import letters, runs
+from fetchrules.ledger import by_hand, letters, runs
 from fetchrules.models import FetchRule, Letter
+from fetchrules.sources import folders_of
 from fetchrules.views import access, audit
 from fetchrules.views.paths import back
 from fetchrules.wording import failures
@@ -51,7 +52,7 @@ def act(request: HttpRequest) -> HttpResponse:
         case "retry":
             _retry(request, chosen, access.runnable_rules(user))
         case "pass":
-            number = letters.pass_over(chosen)
+            number = by_hand.pass_over(chosen)
             audit.record(request, "letters_passed_over", number)
             words = ngettext("%(count)s letter stays on the server.", "%(count)s letters stay on the server.", number)
             messages.success(request, words % {"count": number})
@@ -60,8 +61,22 @@ def act(request: HttpRequest) -> HttpResponse:
     return redirect(back(request, "letters"))
 
 
+@require_POST
+def take_up(request: HttpRequest, rule_id: int) -> HttpResponse:
+    """Take the letters of a rule after all that were passed over, or were about to be."""
+    rule = get_object_or_404(access.editable_rules(access.user_of(request)), id=rule_id)
+    folders_of(rule.source).update(pass_present=False)
+    number = by_hand.take_up(by_hand.passed(folders_of(rule.source)))
+    runs.ask_for_poll(FetchRule.objects.filter(id=rule.id), timezone.now())
+    tasks.wake()
+    audit.record(request, "letters_taken_up", rule, count=number)
+    words = ngettext("%(count)s letter is new again.", "%(count)s letters are new again.", number)
+    messages.success(request, words % {"count": number})
+    return redirect("rule", rule_id)
+
+
 def _retry(request: HttpRequest, chosen: QuerySet[Letter], rules: QuerySet[FetchRule]) -> None:
-    number = letters.retry_held(chosen)
+    number = by_hand.retry_held(chosen)
     theirs = rules.filter(Q(source__letters__in=chosen) | Q(runs__letters__in=chosen)).values_list("id", flat=True)
     runs.ask_for_poll(rules.filter(id__in=list(theirs)), timezone.now())
     tasks.wake()

@@ -14,10 +14,11 @@ from django.views.decorators.http import require_http_methods, require_POST
 
 from fetchrules import tasks
 from fetchrules.forms.rule import BLANK, RuleForm
-from fetchrules.ledger import runs
+from fetchrules.ledger import by_hand, runs
 from fetchrules.models import FetchRule, ServiceSettings
 from fetchrules.rulebook.edits import SourceTaken, set_rule
 from fetchrules.ruletext.spec import MASK
+from fetchrules.sources import folders_of
 from fetchrules.views import access, audit
 from fetchrules.views.listing import with_state
 from fetchrules.views.preview import preview_of
@@ -65,13 +66,13 @@ def preview(request: HttpRequest) -> HttpResponse:
 def _page(request: HttpRequest, form: RuleForm, rule: FetchRule | None) -> HttpResponse:
     trial = None
     if form.is_bound and form.is_valid():
+        owner = access.scope_of(access.user_of(request)).owner
+        pass_present = form.cleaned_data["pass_present"]
         if "test" in request.POST:
-            trial = try_rule(rule, form.draft(), access.scope_of(access.user_of(request)).owner)
+            trial = try_rule(rule, form.draft(), owner, pass_present=pass_present)
         else:
             try:
-                return _saved(
-                    request, set_rule(rule, form.draft(), access.scope_of(access.user_of(request)).owner), rule is None
-                )
+                return _saved(request, set_rule(rule, form.draft(), owner, pass_present=pass_present), rule is None)
             except SourceTaken:
                 form.add_error(
                     "user", _("Another rule collects from this mailbox; two may share it only if both keep its mail.")
@@ -84,6 +85,8 @@ def _page(request: HttpRequest, form: RuleForm, rule: FetchRule | None) -> HttpR
         "trial": trial,
         "preview": preview_of(form.shown(), _usual_interval()),
         "row": _row(rule),
+        "passing": rule is not None and folders_of(rule.source).filter(pass_present=True).exists(),
+        "passed": by_hand.passed(folders_of(rule.source)).count() if rule else 0,
         "title": _("Rule: %(rule)s") % {"rule": source_name(rule.user, rule.server)} if rule else _("New rule"),
     }
     return render(request, "fetchrules/rule.html", context)

@@ -134,6 +134,7 @@ def _apply(request: HttpRequest, text: str) -> HttpResponse:
             int(version) if version.isascii() and version.isdigit() else -1,
             _scope(request),
             delete_missing=_delete_missing(request),
+            pass_present="pass_present" in request.POST,
             author=user,
         )
     except TextChanged:
@@ -171,6 +172,7 @@ def _page(request: HttpRequest, text: str, seen: Preview | None) -> HttpResponse
             "version": seen.version,
             "outdated": request.POST.get("version") != str(seen.version),
             "delete_missing": _delete_missing(request),
+            "pass_present": "pass_present" in request.POST,
         }
         return render(request, "fetchrules/_text_check.html", context)
     masked = drafts.keep(request, text) if request.method == "POST" else text
@@ -187,6 +189,7 @@ def _page(request: HttpRequest, text: str, seen: Preview | None) -> HttpResponse
         "version": seen.version if seen else current_version(),
         # A line of the list that is thrown away takes its rule with it, as long as nobody says otherwise.
         "delete_missing": _delete_missing(request) if request.method == "POST" else as_lines,
+        "pass_present": "pass_present" in request.POST,
     }
     return render(request, "fetchrules/text.html", context)
 

@@ -47,8 +47,11 @@ class Shown:
     more_folders: int = 0
 
 
-def try_rule(row: FetchRule | None, wanted: Rule, owner: User | None) -> Shown:
-    """Try `wanted`, with the password of `row` where it has none, within the bounds of `owner`. Changes nothing, here or there."""
+def try_rule(row: FetchRule | None, wanted: Rule, owner: User | None, *, pass_present: bool = False) -> Shown:
+    """Try `wanted`, with the password of `row` where it has none, within the bounds of `owner`. Changes nothing, here or there.
+
+    `pass_present`: as if what lies there counted as collected.
+    """
     now = timezone.now()
     draft = copy(row) if row else FetchRule(owner=owner)
     key = asdict(next(sources_of(wanted))) | {"branch": row.source.branch if row else 0}
@@ -58,7 +61,9 @@ def try_rule(row: FetchRule | None, wanted: Rule, owner: User | None) -> Shown:
     except FetchError as error:
         return Shown([], failure=failures.describe(error.code, wanted.server))
     source = SourceMailbox.objects.filter(**key).first()
-    trial = try_connection(account, source, terms_of(wanted), wanted.recipient, now)
+    pass_present |= source is not None and source.pass_present
+    terms = replace(terms_of(wanted), pass_present=pass_present)
+    trial = try_connection(account, source, terms, wanted.recipient, now)
     steps = tell(trial, wanted.server)
     shown = Shown(
         steps, folders=trial.folders[:FOLDERS_LISTED], more_folders=max(0, len(trial.folders) - FOLDERS_LISTED)

@@ -20,6 +20,7 @@ EVENTS = {
     "passwords_exported": _("passwords exported"),
     "letters_retried": _("letters to be tried again"),
     "letters_passed_over": _("letters passed over"),
+    "letters_taken_up": _("letters taken after all"),
     "settings_changed": _("settings changed"),
     "service_started": _("service started"),
     "service_stopped": _("service stopped"),

@@ -22,6 +22,7 @@ STAGES = {
 
 LEFT = {
     "seen": _("collected before"),
+    "present": _("lay there before; counts as collected"),
     "too_large": _("larger than the limit"),
     "fetchlimit": _("put off to the next poll by fetchlimit"),
     "held": _("cannot be collected; tried once a day"),

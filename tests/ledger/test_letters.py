@@ -7,7 +7,7 @@ import pytest
 from django.utils import timezone
 
 from fetchrules.errors import RunOvertaken, ServerRefused
-from fetchrules.ledger import letters, runs
+from fetchrules.ledger import by_hand, letters, runs
 from fetchrules.ledger.letters import Arrival
 from fetchrules.models import FetchRule, Letter, Run, SourceMailbox
 from fetchrules.policy import Errand, Fate, Known, State, Terms, missing, plan
@@ -194,10 +194,10 @@ def test_it_delivers_a_held_letter_in_the_end(run: Run) -> None:
 
 def test_it_retries_and_passes_over_held_letters_by_hand(run: Run) -> None:
     letters.hold(run, run.source, 0, Errand(listed("a"), delete_after=True), ServerRefused(), NOW)
-    assert letters.retry_held(Letter.objects.all()) == 1
+    assert by_hand.retry_held(Letter.objects.all()) == 1
     assert Letter.objects.get().tries == 0
-    assert letters.pass_over(Letter.objects.all()) == 1
-    assert letters.pass_over(Letter.objects.all()) == 0
+    assert by_hand.pass_over(Letter.objects.all()) == 1
+    assert by_hand.pass_over(Letter.objects.all()) == 0
 
 
 def test_it_puts_an_older_copy_aside_when_everything_is_fetched_again(run: Run) -> None:

@@ -263,3 +263,8 @@ def test_it_exits_with_1_where_it_cannot_write(tmp_path: Path) -> None:
 def test_it_refuses_wrong_usage(arguments: list[str]) -> None:
     with pytest.raises(CommandError):
         call_command("rules", *arguments)
+
+
+def test_it_counts_what_lies_on_the_servers_as_collected_when_told(file: Path) -> None:
+    call_command("rules", "import", str(file), "--pass-present", stdout=Said())
+    assert set(FetchRule.objects.values_list("source__pass_present", flat=True)) == {True}

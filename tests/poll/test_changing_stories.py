@@ -5,6 +5,7 @@ from datetime import timedelta
 import pytest
 
 from fetchrules.errors import NoUniqueIds
+from fetchrules.ledger import by_hand
 from fetchrules.ledger import letters as ledger
 from fetchrules.models import Letter
 from tests.poll.conftest import NewScene, Scene, letter
@@ -71,7 +72,7 @@ def test_it_fetches_another_letter_under_the_name_of_one_that_was_given_up(state
     for _ in range(5):
         scene.poll_fine()
     if state == "passed":
-        ledger.pass_over(Letter.objects.all())
+        by_hand.pass_over(Letter.objects.all())
     scene.behave()
     assert scene.poll_fine().left == {state: 1}
     scene.replace(named("a", letter("b", size=SIZE + 1)))

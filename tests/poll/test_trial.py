@@ -29,7 +29,9 @@ def mail(tmp_path: Path, settings: Settings) -> Path:
 
 
 def tried(rule: FetchRule) -> Trial:
-    return try_connection(account_of(rule, rule.source), rule.source, terms_of(rule), rule.recipient, timezone.now())
+    return try_connection(
+        account_of(rule, rule.source), rule.source, terms_of(rule, rule.source), rule.recipient, timezone.now()
+    )
 
 
 def failure(trial: Trial) -> tuple[Stage, str]:

@@ -10,7 +10,7 @@ from django.utils import timezone
 
 from fetchrules.delivery.draft import StagedFile
 from fetchrules.errors import ConnectionLost, DeliveryFailed, DiskFull, RemoteProtocolError, TimedOut
-from fetchrules.ledger import letters
+from fetchrules.ledger import by_hand, letters
 from fetchrules.models import Letter
 from fetchrules.policy import HELD_PAUSE, MAX_TRIES
 from tests.poll.conftest import NewScene, Scene, letter
@@ -84,8 +84,8 @@ def test_it_tries_a_held_letter_again_when_asked_and_passes_it_over_when_told(ne
     for _ in range(MAX_TRIES):
         assert scene.poll_fine().held == 2
     assert scene.poll_fine().left == {"held": 2}
-    letters.retry_held(Letter.objects.filter(uid="a"))
-    letters.pass_over(Letter.objects.filter(uid="b"))
+    by_hand.retry_held(Letter.objects.filter(uid="a"))
+    by_hand.pass_over(Letter.objects.filter(uid="b"))
     scene.behave()
     counts = scene.poll_fine()
     assert (counts.fetched, counts.left) == (1, {"passed": 1})

@@ -5,8 +5,9 @@ from typing import Any
 import pytest
 from django.test import Client
 from django.urls import reverse
+from django.utils import timezone
 
-from fetchrules.models import AuditEntry, FetchRule, ServiceSettings
+from fetchrules.models import AuditEntry, FetchRule, Letter, ServiceSettings, SourceMailbox
 from fetchrules.rulebook.rows import password_of
 from tests.conftest import MakeRule
 from tests.servers.imap import Folder, ImapServer
@@ -213,3 +214,40 @@ def test_it_speaks_of_no_folders_with_pop3(admin: Client) -> None:
         page = admin.post(reverse("rule_new"), data).content.decode()
     assert "Remote mailbox" in page
     assert "data-folder" not in page
+
+
+def test_it_counts_what_lies_on_the_server_as_collected_when_told(admin: Client) -> None:
+    folders = {"protocol": "imap", "folders": "INBOX\nOrders"}
+    admin.post(reverse("rule_new"), filled(**folders, treatment="leave", pass_present="on"))
+    assert set(SourceMailbox.objects.values_list("folder", "pass_present")) == {("INBOX", True), ("Orders", True)}
+    page = admin.get(reverse("rule", args=[FetchRule.objects.get().id])).content.decode()
+    assert "what lies on the server counts as collected" in page
+
+
+def test_it_fetches_letters_that_were_passed_over_after_all(admin: Client, rule: FetchRule) -> None:
+    for uid, state in (("a", "passed"), ("b", "passed"), ("c", "delivered")):
+        make_letter(rule, uid, state)
+    page = admin.get(reverse("rule", args=[rule.id])).content.decode()
+    assert "2 letters were passed over and stay on the server" in page
+    admin.post(reverse("rule_take_up", args=[rule.id]))
+    assert list(Letter.objects.values_list("uid", flat=True)) == ["c"]
+    assert AuditEntry.objects.get().what == "letters_taken_up"
+
+
+def test_it_lets_nobody_take_up_the_letters_of_others(owner: Client, operator: Client, rule: FetchRule) -> None:
+    make_letter(rule, "a", "passed")
+    for stranger in (owner, operator):
+        assert stranger.post(reverse("rule_take_up", args=[rule.id])).status_code in (403, 404)
+    assert Letter.objects.exists()
+
+
+def make_letter(rule: FetchRule, uid: str, state: str) -> None:
+    Letter.objects.create(
+        source=rule.source,
+        epoch=0,
+        uid=uid,
+        recipient=rule.recipient,
+        state=state,
+        size=100,
+        first_seen_at=timezone.now(),
+    )

@@ -217,3 +217,13 @@ def test_it_goes_nowhere_back_when_the_rules_changed_meanwhile(admin: Client) ->
         reverse("revision_undo", args=[first.id]), {"version": version() - 1}, follow=True
     ).content.decode()
     assert "the rules were changed meanwhile" in page
+
+
+def test_it_counts_what_lies_on_the_servers_of_new_rules_as_collected_when_told(
+    admin: Client, make_rule: MakeRule
+) -> None:
+    make_rule(user="old", recipient="old@mydomain.ru", keep=True)
+    text = f"mailserver.ru:pop3 old ******** old@mydomain.ru flush keep\n{LINE} keep\n"
+    assert 'name="pass_present"' in post(admin, text, "check")
+    post(admin, text, pass_present="on")
+    assert dict(FetchRule.objects.values_list("user", "source__pass_present")) == {"old": False, "petrov": True}

@@ -72,7 +72,7 @@ class Command(BaseCommand):
         if applied:
             note = "" if options["file"] == "-" else Path(options["file"]).name[:200]
             try:
-                apply(file.text, seen.version, delete_missing=delete, note=note)
+                apply(file.text, seen.version, delete_missing=delete, pass_present=options["pass_present"], note=note)
             except TextChanged as error:
                 raise CommandError(_("the rules were changed at the same moment; nothing was done")) from error
             AuditEntry.objects.create(who=WHO, what="text_applied", about=note, detail=_counts(seen, delete=delete))
@@ -167,6 +167,9 @@ class Command(BaseCommand):
 def _add_import(parser: ArgumentParser) -> None:
     _add_file(parser)
     parser.add_argument("--delete-missing", action="store_true", help="delete the rules that the file does not have")
+    parser.add_argument(
+        "--pass-present", action="store_true", help="what already lies on the servers of new rules counts as collected"
+    )
     parser.add_argument("--dry-run", action="store_true", help="only say what would be changed")
 
 

@@ -36,7 +36,7 @@ class Command(BaseCommand):
             account = account_of(rule, rule.source)
         except FetchError as error:
             raise CommandError(str(describe(error.code, rule.server).title), returncode=1) from error
-        trial = try_connection(account, rule.source, terms_of(rule), rule.recipient, timezone.now())
+        trial = try_connection(account, rule.source, terms_of(rule, rule.source), rule.recipient, timezone.now())
         self.stdout.write(_as_json(rule, trial) if options["json"] else _as_text(rule, trial))
         if not trial.succeeded:
             raise SystemExit(1)
