@@ -53,7 +53,7 @@ def kill_again_and_again(world: World, setting: Setting, kills: int) -> int:
     span, killed, rounds = 0.1, 0, 0
     while killed < kills:
         rounds += 1
-        world.send(world.random.randint(0, 20))
+        world.send(world.random.randint(0, 25))
         with world.restless_user():
             began = monotonic()
             acts = [

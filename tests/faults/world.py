@@ -211,7 +211,7 @@ class World:
         leaving, lock = Event(), Lock()
 
         def moves() -> None:
-            while not leaving.wait(0.001):
+            while not leaving.wait(0.005):
                 with lock:
                     self.user_takes()
 
