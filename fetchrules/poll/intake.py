@@ -176,7 +176,7 @@ class Intake:
         if self.destination.mailbox.exactly_once:
             self._failure = failure  # the row stays READY: whether the letter moved is found out at the next poll
             return
-        self.destination.mailbox.discard([arrival.file_name])
+        # The row before the file: a letter on record whose file is gone passes for one that was taken.
         if isinstance(failure, DeliveryRefused):
             tries = arrival.errand.row.tries + 1 if arrival.errand.row else 1
             ledger.hold_back(row_id, failure, tries, timezone.now())
@@ -184,6 +184,7 @@ class Intake:
         else:
             ledger.take_back(row_id)
             self._failure = failure
+        self.destination.mailbox.discard([arrival.file_name])
 
     def _without_known(self, batch: list[tuple[Errand, Staged]]) -> list[tuple[Errand, Staged]]:
         """The batch without the letters that the ledger knows by another name; those are called by their present one.
