@@ -236,9 +236,15 @@ def record_missing(ids: Collection[int], now: datetime) -> None:
     """These letters were not in a complete listing. The second time, a day later, they are forgotten."""
     for chunk in _chunks(sorted(ids)):
         rows = Letter.objects.filter(id__in=chunk)
-        rows.filter(fate=Fate.SENT).update(fate=Fate.DELETED, deleted_at=now, forgotten_at=now)
         rows.filter(missing_since=None).update(missing_since=now)
         rows.filter(missing_since__lte=now - FORGET_AFTER).update(forgotten_at=now)
+
+
+def record_gone(ids: Collection[int], now: datetime) -> None:
+    """No letter of a complete listing is one of these, by another name either: where deletion was asked for, it happened."""
+    for chunk in _chunks(sorted(ids)):
+        asked_for = Letter.objects.filter(id__in=chunk, fate=Fate.SENT, missing_since__isnull=False)
+        asked_for.update(fate=Fate.DELETED, deleted_at=now, forgotten_at=now)
 
 
 def purge(now: datetime) -> int:

@@ -23,6 +23,10 @@ class Why(StrEnum):
     DOUBT = "doubt"
 
 
+_UNMET = frozenset({Why.PRESENT, Why.TOO_LARGE, Why.FETCHLIMIT, Why.HELD})
+"""Of a letter that is left for such a reason nothing is known but its name."""
+
+
 @dataclass(frozen=True, slots=True)
 class Errand:
     """A letter to fetch. `row` is the ledger's row of its uid, if any.
@@ -58,6 +62,7 @@ class Plan:
     """What one poll is going to do, in this order: `delete`, then `fetch`; the rest is `left`.
 
     `believed`: ids of the ledger's rows whose letters are here under their own names, so that no other letter can be theirs.
+    `unsettled`: letters are left that may be some of the ledger's by other names.
     """
 
     delete: tuple[Doomed, ...] = ()
@@ -65,6 +70,7 @@ class Plan:
     left: tuple[tuple[Listed, Why], ...] = ()
     believed: frozenset[int] = frozenset()
     distrusted: bool = False
+    unsettled: bool = False
 
     @property
     def present(self) -> tuple[Listed, ...]:
@@ -103,7 +109,8 @@ def plan(listing: Listing, knowledge: Knowledge, terms: Terms, now: datetime) ->
             fetch.append(errand)
     believed = {row.id for uid, row in knowledge.rows.items() if uid not in doubt.ambiguous}
     believed -= {errand.row.id for errand in errands if errand.compare and errand.row}
-    return Plan(tuple(delete), tuple(fetch), tuple(left), frozenset(believed), doubt.whole)
+    unsettled = doubt.strangers and any(why in _UNMET for _, why in left)
+    return Plan(tuple(delete), tuple(fetch), tuple(left), frozenset(believed), doubt.whole, unsettled)
 
 
 def missing(listing: Listing, knowledge: Knowledge) -> frozenset[int]:

@@ -54,6 +54,11 @@ class Session:
         return ledger.epoch_of(self.source, self.listing)
 
     @property
+    def met_all(self) -> bool:
+        """Whether every letter that may be one of the ledger's by another name was asked for."""
+        return not self.plan.unsettled and len(self.asked) == len(self.plan.fetch)
+
+    @property
     def errands(self) -> Sequence[Errand]:
         """The letters to fetch that this poll has not tried in vain, as many of them as it still may."""
         troubled = self.progress.troubled
@@ -99,11 +104,14 @@ def collect(session: Session) -> bool:
 
 
 def _collect(session: Session) -> bool:
-    progress, fetched = session.progress, session.progress.fetched
-    ledger.record_missing(missing(session.listing, session.knowledge), timezone.now())
+    progress, fetched, held = session.progress, session.progress.fetched, session.progress.held
+    absent = missing(session.listing, session.knowledge)
+    ledger.record_missing(absent, timezone.now())
     if session.source.pass_present:
         _pass_present(session)
     gone = _work(session) if session.plan.delete or session.plan.fetch else frozenset()
+    if session.met_all and progress.held == held:
+        ledger.record_gone(absent, timezone.now())
     confirmed = _say_goodbye(session, gone)
     # A server that takes back what it confirms would be visited for ever: go on only after a session that got somewhere.
     got_somewhere = confirmed and (progress.fetched > fetched or bool(session.plan.delete))

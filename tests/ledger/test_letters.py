@@ -131,7 +131,20 @@ def test_it_takes_the_absence_of_a_letter_for_the_missing_confirmation(run: Run)
     ids = delivered(run, arrival("a"))
     letters.record_deleting(run, ids, NOW)
     letters.record_missing(ids, NOW)
+    assert Letter.objects.get().fate == Fate.SENT, "it may be there by another name"
+    letters.record_gone(ids, NOW)
     assert Letter.objects.get().fate == Fate.DELETED
+
+
+def test_it_knows_a_letter_that_was_met_by_another_name_not_to_be_gone(run: Run) -> None:
+    (row_id,) = delivered(run, arrival("a"))
+    letters.record_deleting(run, [row_id], NOW)
+    letters.record_missing([row_id], NOW)
+    (row,) = letters.known_twins(run.source, ["print-a"], ())["print-a"]
+    letters.rebind(run, 0, Errand(listed("b"), delete_after=True, compare=True), row, NOW)
+    letters.record_deleting(run, [row_id], NOW)
+    letters.record_gone([row_id], NOW)
+    assert Letter.objects.get().fate == Fate.SENT
 
 
 def test_it_takes_back_only_deletions_that_were_not_confirmed(run: Run) -> None:

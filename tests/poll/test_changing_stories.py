@@ -250,3 +250,26 @@ def test_it_remembers_a_letter_that_went_and_came_back_after_half_a_year_less_a_
     scene.replace(named("new", A), B)
     scene.poll_fine()
     assert scene.delivered == ["a", "b"]
+
+
+@pytest.mark.parametrize("partly", ["a few at a time", "cut", "in two sessions"])
+def test_it_delivers_nothing_twice_when_deletions_in_doubt_come_back_under_new_names(
+    partly: str, new_scene: NewScene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scene = new_scene(Behaviour(faults=(Fault(Step.QUIT, Cut()),)))
+    scene.arrive(A, B, C)
+    scene.poll_fine()
+    scene.behave()
+    scene.replace(named("1", A), named("2", B), named("3", C), named("4", D))
+    match partly:
+        case "a few at a time":
+            scene.poll_fine(fetchlimit=1)
+        case "cut":
+            scene.behave(Behaviour(faults=(Fault(Step.RETR, Cut()),)))
+            scene.poll()
+            scene.behave()
+        case _:
+            monkeypatch.setattr("fetchrules.poll.session.CHECKPOINT_LETTERS", 2)
+    for _ in range(5):
+        scene.poll_fine()
+    assert (scene.delivered, scene.maildrop.uids) == (["a", "b", "c", "d"], [])
