@@ -171,6 +171,7 @@ class Intake:
                 self.to_delete[row_id] = letter
             else:
                 self.to_mark.append(letter)
+                self.progress.finished.add((self.source.pk, letter.uid))
 
     def _not_delivered(self, arrival: Arrival, row_id: int, failure: DeliveryFailed) -> None:
         if self.destination.mailbox.exactly_once:

@@ -26,8 +26,8 @@ class Progress:
     fetched: int = 0
     deleted: int = 0
     held: int = 0
-    troubled: set[tuple[int, str]] = field(default_factory=set)
-    """Letters that were tried in vain in this poll: source mailbox and unique-id."""
+    finished: set[tuple[int, str]] = field(default_factory=set)
+    """Letters that this poll asks for no more, collected and left there or tried in vain: source mailbox and unique-id."""
     octets: int = 0
     left: Counter[Why] = field(default_factory=Counter)
     stages: list[tuple[str, float]] = field(default_factory=list)
@@ -56,7 +56,7 @@ class Progress:
     def hold(self, source: SourceMailbox, letter: Listed) -> None:
         """Count a letter that could not be fetched or delivered; this poll does not try it again."""
         self.held += 1
-        self.troubled.add((source.pk, letter.uid))
+        self.finished.add((source.pk, letter.uid))
 
     def received(self, octets: int) -> None:
         """Count octets on their way, and renew the claim now and then. Raises RunOvertaken."""

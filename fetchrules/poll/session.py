@@ -60,9 +60,9 @@ class Session:
 
     @property
     def errands(self) -> Sequence[Errand]:
-        """The letters to fetch that this poll has not tried in vain, as many of them as it still may."""
-        troubled = self.progress.troubled
-        untried = [one for one in self.plan.fetch if not one.named or (self.source.pk, one.letter.uid) not in troubled]
+        """The letters to fetch that this poll has not finished with, as many of them as it still may."""
+        finished = self.progress.finished
+        untried = [one for one in self.plan.fetch if not one.named or (self.source.pk, one.letter.uid) not in finished]
         limit = self.rule.fetchlimit
         return untried if limit is None else untried[: max(limit - self.progress.fetched, 0)]
 

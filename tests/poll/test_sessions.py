@@ -1,6 +1,7 @@
 """A poll of several sessions: what is delivered is deleted for good now and then, and no server is visited for ever."""
 
 from collections.abc import Callable
+from types import SimpleNamespace
 
 import pytest
 
@@ -126,3 +127,26 @@ def test_it_deletes_nothing_once_the_rule_is_another(
     assert scene.delivered == ([] if record == "record_ready" else ["a", "b", "c"])
     waiting = scene.mailbox / "tmp" / "utm-mail"
     assert [path.name for path in waiting.iterdir()] == ["marker"]
+
+
+def test_it_fetches_all_once_in_a_poll_however_long_it_takes(
+    new_scene: NewScene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = [0.0]
+
+    def recording(*args: object, **kwargs: object) -> object:
+        now[0] += 1000
+        assert now[0] < 100_000, "it never ends"
+        return original(*args, **kwargs)  # type: ignore[arg-type]
+
+    original = ledger.record_ready
+    monkeypatch.setattr(ledger, "record_ready", recording)
+    monkeypatch.setattr("fetchrules.poll.session.time", SimpleNamespace(monotonic=lambda: now[0]))
+    monkeypatch.setattr("fetchrules.poll.intake.BATCH_LETTERS", 2)
+    monkeypatch.setattr("fetchrules.poll.session.BATCH_LETTERS", 2)
+    scene = new_scene(Behaviour().without("PIPELINING"), keep=True, fetchall=True)
+    scene.arrive(*NAMES)
+    for times in (1, 2):
+        counts = scene.poll_fine()
+        assert (counts.found, counts.fetched) == (10, 10)
+        assert scene.delivered == sorted(NAMES * times)
