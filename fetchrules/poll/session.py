@@ -190,9 +190,10 @@ def _ends_before(errand: Errand, session: Session) -> bool:
         return True
     if len(asked) >= CHECKPOINT_LETTERS and errand.delete_after:
         return True
+    if not _is_risky(errand):
+        return False
     # It broke a session before: if it does so again, nothing else shall hang on that session.
-    pending = session.plan.delete or any(one.delete_after and not _is_risky(one) for one in asked)
-    return _is_risky(errand) and bool(pending)
+    return bool(session.plan.delete) or any(one.delete_after and not _is_risky(one) for one in asked)
 
 
 def _is_risky(errand: Errand) -> bool:

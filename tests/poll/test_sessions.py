@@ -1,13 +1,16 @@
 """A poll of several sessions: what is delivered is deleted for good now and then, and no server is visited for ever."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from types import SimpleNamespace
 
 import pytest
 
 from fetchrules.errors import RunOvertaken
 from fetchrules.ledger import letters as ledger
-from fetchrules.models import FetchRule, Letter, Run
+from fetchrules.models import FetchRule, Letter, Run, SourceMailbox
+from fetchrules.policy import Errand
+from fetchrules.poll.progress import Progress
+from fetchrules.poll.session import Session, look
 from tests.poll.conftest import NewScene, Scene
 from tests.servers.pop3 import Alter, Behaviour, Fault, Say, Step
 
@@ -150,3 +153,25 @@ def test_it_fetches_all_once_in_a_poll_however_long_it_takes(
         counts = scene.poll_fine()
         assert (counts.found, counts.fetched) == (10, 10)
         assert scene.delivered == sorted(NAMES * times)
+
+
+def test_it_does_not_look_back_at_all_letters_for_each_that_it_asks_for(
+    new_scene: NewScene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    class Asked(list[Errand]):
+        looks = 0
+
+        def __iter__(self) -> Iterator[Errand]:
+            Asked.looks += 1
+            return super().__iter__()
+
+    def looking(rule: FetchRule, source: SourceMailbox, progress: Progress) -> Session:
+        session = look(rule, source, progress)
+        session.asked = Asked()
+        return session
+
+    monkeypatch.setattr("fetchrules.poll.run.look", looking)
+    scene = new_scene(keep=True)
+    scene.arrive(*NAMES)
+    assert scene.poll_fine().fetched == len(NAMES)
+    assert Asked.looks == 0
