@@ -98,6 +98,8 @@ class Behaviour:
     """What kind of server it is. In the octets of a fault, {tag} is the command's. `slice`: answers in pieces of that size.
 
     `tells_capabilities`: with the login, unasked. `quotes`: short letters come as quoted strings instead of literals.
+    `most`: octets of a letter in one piece, however many are asked for; 0: as many as that. `oversizes`: the octets by which
+    letters are said to be larger than they are.
     """
 
     capabilities: tuple[str, ...] = CAPABILITIES
@@ -105,6 +107,8 @@ class Behaviour:
     read_only: bool = False
     quotes: bool = False
     slice: int = 0
+    most: int = 0
+    oversizes: int = 0
     faults: tuple[Fault, ...] = ()
 
     def without(self, *capabilities: str) -> "Behaviour":
@@ -240,13 +244,15 @@ class _Session:
         last = self._argument.split(" ")[0].partition(":")[2]
         form = '* {} FETCH (UID {} FLAGS ({}) INTERNALDATE {:"%d-%b-%Y %H:%M:%S +0000"} RFC822.SIZE {})\r\n'
         return "".join(
-            form.format(number, one.uid, " ".join(sorted(one.flags)), one.received, len(one.data))
+            form.format(number, one.uid, " ".join(sorted(one.flags)), one.received, len(one.data) + self._behaviour.oversizes)
             for number, one in list(enumerate(self._selected().letters, start=1))[: int(last)]
         ).encode()
 
     def _fetch(self) -> bytes:
         partial = re.search(r"<(\d+)\.(\d+)>", self._argument)
         start, size = (int(partial[1]), int(partial[2])) if partial else (0, None)
+        if size is not None and self._behaviour.most:
+            size = min(size, self._behaviour.most)
         name = f"BODY[]<{start}>" if partial else "BODY[]"
         answers = []
         for number, one in self._chosen():

@@ -246,6 +246,20 @@ def _letters() -> Iterator[Script]:
     yield _script("a server that knows no pieces", Fault(Step.FETCH, whole, nth=0), **large)
     too_much = b"* 1 FETCH (UID 1 BODY[]<0> {2000000}\r\n" + b"x" * 2_000_000 + b")\r\n{tag} OK done\r\n"
     yield _script("a piece too large", Fault(Step.FETCH, Say(too_much)), error=RemoteProtocolError, **large)
+    short, sized = replace(Behaviour(), most=300_000), replace(Behaviour(), oversizes=100)
+    yield _script("pieces shorter than asked for", behaviour=short, letters=(LARGE, b"after\r\n"), got=2)
+    yield _script("sizes too large", behaviour=sized, letters=(LARGE, b"after\r\n"), got=2)
+    for name, nothing in {"NIL": b"NIL", "nothing": b'""'}.items():
+        midway = Say(b"* 1 FETCH (UID 1 BODY[]<1048576> " + nothing + b")\r\n{tag} OK done\r\n")
+        yield _script(
+            f"{name} for a large letter midway", Fault(Step.FETCH, midway, nth=2), error=ServerRefused, **large
+        )
+    nothing_at_all = Say(b'* 1 FETCH (UID 1 BODY[]<0> "")\r\n{tag} OK done\r\n')
+    yield _script("nothing for a large letter", Fault(Step.FETCH, nothing_at_all), **large)
+    gone_short = Say(b"* 1 FETCH (UID 1 BODY[]<600000> NIL)\r\n{tag} OK done\r\n")
+    yield _script(
+        "short pieces of a letter that goes", Fault(Step.FETCH, gone_short, nth=3), behaviour=short, error=ServerRefused, **large
+    )
     yield _script("cut within the second piece", Fault(Step.FETCH, Cut(1000), nth=2), error=ConnectionLost, **large)
 
 

@@ -65,24 +65,35 @@ def _together(client: FencedImap, batch: Sequence[Listed]) -> Iterator[Retrieved
 
 
 def _in_pieces(client: FencedImap, letter: Listed) -> Iterator[Retrieved]:
-    """RFC 3501 section 6.4.5: what lies beyond the end is cut off, so a piece shorter than asked for is the last."""
-    offset = 0
+    """RFC 3501 section 6.4.5: what lies beyond the end is cut off, so a piece shorter than asked for should be the last.
+
+    Some servers send less than that each time, others only guess at sizes: the end is where both agree, or nothing more comes.
+    """
+    offset = shorter = 0
     while True:
         answer = _fetch(client, [letter], f"(UID BODY.PEEK[]<{offset}.{PIECE}>)")
         piece = _piece(answer, letter, offset)
         if piece is None and offset:
             raise refusal(answer.words, ServerRefused)
-        if piece is None:
+        if not piece and not offset:
             yield Refused(letter, "" if answer.ok else answer.words)
             return
-        if not offset:
-            yield Begun(letter)
         if piece:
+            if not offset:
+                yield Begun(letter)
             yield Chunk(piece)
-        if len(piece) < PIECE:
+            offset += len(piece)
+        if _is_last(piece, offset, letter, shorter):
             yield Complete(letter)
             return
-        offset += PIECE
+        shorter += len(piece or b"") < PIECE
+
+
+def _is_last(piece: bytes | None, offset: int, letter: Listed, shorter: int) -> bool:
+    """Whether the letter ends at `offset`, behind `piece`; `shorter` pieces before were. Raises ServerRefused."""
+    if not piece and offset < letter.size and shorter != 1:
+        raise ServerRefused(f"nothing more came after {offset} of {letter.size} octets")
+    return not piece or (len(piece) < PIECE and offset >= letter.size)
 
 
 def _piece(answer: Answer, letter: Listed, offset: int) -> bytes | None:
