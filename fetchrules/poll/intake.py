@@ -101,14 +101,20 @@ class Intake:
                 self.progress.received(len(data))
                 self._expect_an_end(len(data), errand.letter)
                 self._keep_room(len(data))
-            case Complete():
+            case Complete() if self._drafted or not errand.letter.size:
                 self._batch.append((errand, self._open_draft().finish()))
                 self._draft = None
                 self._answered += 1
+            case Complete():
+                self._refuse(errand, f"nothing came of {errand.letter.size} octets")
             case Refused(_, reason):
-                self._discard_draft()
-                self.hold(errand, ServerRefused(reason))
-                self._answered += 1
+                self._refuse(errand, reason)
+
+    def _refuse(self, errand: Errand, reason: str) -> None:
+        """The server would not give the letter, or gave nothing and called it the letter."""
+        self._discard_draft()
+        self.hold(errand, ServerRefused(reason))
+        self._answered += 1
 
     def _expect_an_end(self, octets: int, letter: Listed) -> None:
         """Raises RemoteProtocolError when so much came of a letter that it is none."""

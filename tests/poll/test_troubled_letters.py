@@ -226,3 +226,14 @@ def test_it_accounts_for_every_letter_that_it_found(
         assert counts.found == there
         flushed = counts.deleted if columns.get("flush") else 0
         assert counts.found == counts.fetched + counts.held + counts.skipped + flushed, counts
+
+
+def test_it_takes_nothing_for_no_letter(scene: Scene) -> None:
+    scene.behave(Behaviour(faults=(Fault(Step.RETR, Say(b"+OK\r\n.\r\n"), nth=2),)))
+    scene.arrive("a", "b", "c")
+    counts = scene.poll_fine()
+    assert (counts.fetched, counts.held) == (2, 1)
+    assert scene.maildrop.uids == ["b"]
+    scene.behave()
+    assert scene.poll_fine().fetched == 1
+    assert (scene.delivered, scene.maildrop.uids) == (["a", "b", "c"], [])
