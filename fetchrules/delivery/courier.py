@@ -1,7 +1,9 @@
 """Who carries letters from a spool to the mail server, one after the other, in a session that is kept as long as it works."""
 
+import fcntl
 import smtplib
 from collections.abc import Sequence
+from io import FileIO
 from time import monotonic
 from typing import assert_never
 
@@ -51,8 +53,8 @@ class Courier:
                     failures |= self._waiting(names[position:], DeliveryFailed(f"{self._server} is too slow"))
                     break
                 try:
-                    if self._hand_over(name):
-                        taken.append(self._staging.retire(name))
+                    if retired := self._hand_over(name):
+                        taken.append(retired)
                 except Unanswered:
                     raise
                 except Unreachable as error:
@@ -74,18 +76,22 @@ class Courier:
         """Those of the letters that were not taken before, each with `error`."""
         return {name: error for name in names if self._staging.holds(name)}
 
-    def _hand_over(self, name: str) -> bool:
-        """False if the letter is gone."""
+    def _hand_over(self, name: str) -> str | None:
+        """The name under which the letter that was taken is to be removed; None if it is gone."""
         file = self._staging.read(name)
         if file is None:
-            return False
+            return None
         with file:
+            with translated(name):
+                _lock(file)
+            if not self._staging.holds(name):
+                return None
             with translated(name):
                 letter = read_outgoing(file, StagedName.parse(name), self._recipient, self._own_name)
             if letter.loop:
                 raise DeliveryRefused(letter.loop)
             self._connected().hand_over(letter, on_the_wire(letter.trace, file))
-        return True
+            return self._staging.retire(name)
 
     def _connected(self) -> Dialogue:
         """The session, a new one if need be. Raises Unreachable."""
@@ -101,3 +107,11 @@ class Courier:
                 return connect_smtp(self._server, self._own_name)
             case never:
                 assert_never(never)
+
+
+def _lock(file: FileIO) -> None:
+    """Until it is closed, nobody else sends this letter: a poll that was thought dead may be alive. Raises Unanswered, OSError."""
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        raise Unanswered("another session is sending this letter") from error

@@ -99,10 +99,10 @@ class Staging:
             raise
 
     def read(self, name: str) -> FileIO | None:
-        """A staged letter, from its beginning; None if it is gone."""
+        """A staged letter, from its beginning; None if it is gone. Open for writing too, for NFS locks nothing else."""
         with translated(name):
             try:
-                fd = os.open(checked(name), _READ, dir_fd=self.directory.fd)
+                fd = os.open(checked(name), _READ | os.O_RDWR, dir_fd=self.directory.fd)
             except FileNotFoundError:
                 return None
         return FileIO(fd)

@@ -2,8 +2,10 @@
 
 import smtplib
 from collections.abc import Callable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from pathlib import Path
+from threading import Event
 
 import pytest
 
@@ -26,6 +28,7 @@ from tests.delivery.conftest import descriptors
 from tests.delivery.test_maildir import LETTER, staged
 from tests.servers.lmtp import END, EVERY, GREETING, Cut, Fault, MailSink, serving, serving_socket
 from tests.servers.loopback import LoopbackServer
+from tests.waiting import until
 
 RECIPIENT = "I.Petrov@example.org"
 
@@ -100,6 +103,22 @@ def test_it_sends_nothing_twice_when_committing_again(spool: SpooledMailbox, sin
     spool.commit(names)
     assert spool.commit(names) == {}
     assert len(sink.taken) == 1
+
+
+def test_it_sends_nothing_that_another_is_sending(open_spool: OpenSpool, sink: MailSink) -> None:
+    slow, other, answer = open_spool(), open_spool(), Event()
+    names = stage_some(slow, LETTER, LETTER)
+    other.prepare(0)
+    sink.faults = {(END, 1): answer}
+    with ThreadPoolExecutor(1) as pool:
+        sending = pool.submit(slow.commit, names)
+        until(lambda: bool(sink.taken))
+        with pytest.raises(Unanswered):
+            other.commit(names)
+        answer.set()
+        assert sending.result() == {}
+    assert other.commit(names) == {}
+    assert len(sink.taken) == 2
 
 
 def test_it_keeps_one_session_for_everything(spool: SpooledMailbox, server: LoopbackServer, sink: MailSink) -> None:

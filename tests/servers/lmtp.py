@@ -32,8 +32,8 @@ class Cut(Enum):
     """Say nothing until the client goes away."""
 
 
-Fault = bytes | Cut
-"""The octets to answer instead, the command undone; or how to hang up."""
+Fault = bytes | Cut | Event
+"""The octets to answer instead, the command undone; or how to hang up; or what to wait for before the right answer."""
 
 EVERY = 0
 """In place of an nth time."""
@@ -101,6 +101,10 @@ class MailSink:
                 raise Hangup
             case Cut.STALL:
                 peer.stall()
+            case Event():
+                answer = work()
+                fault.wait(10)
+                peer.send(answer)
             case None:
                 peer.send(work())
 
