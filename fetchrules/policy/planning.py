@@ -23,6 +23,7 @@ class Why(StrEnum):
     DOUBT = "doubt"
 
 
+_UNSETTLED = frozenset({Fate.WANTED, Fate.SENT})
 _UNMET = frozenset({Why.PRESENT, Why.TOO_LARGE, Why.FETCHLIMIT, Why.HELD})
 """Of a letter that is left for such a reason nothing is known but its name."""
 
@@ -145,14 +146,14 @@ class _Doubt:
 
 
 def _half_deleted(listing: Listing, knowledge: Knowledge, terms: Terms, doubt: "_Doubt") -> list[Doomed]:
-    """Letters that a poll flagged for deletion and died before it expunged them; what only others have flagged is theirs."""
+    """Letters that a poll flagged for deletion and that were not expunged then; what only others have flagged is theirs."""
     if terms.leaves or doubt.whole:
         return []
     rows = ((letter, knowledge.rows.get(letter.uid)) for letter in listing.flagged)
     return [
         Doomed(letter, row)
         for letter, row in rows
-        if row and row.state is State.DELIVERED and row.fate is Fate.SENT and not row.may_be_of_another(letter)
+        if row and row.state is State.DELIVERED and row.fate in _UNSETTLED and not row.may_be_of_another(letter)
     ]
 
 
@@ -162,7 +163,7 @@ def _verdict(letter: Listed, doubt: _Doubt, knowledge: Knowledge, terms: Terms, 
         return _of_unknown(letter, row, doubt, terms, now)
     if row.state in (State.READY, State.SENDING):
         return Why.IN_HAND
-    unsettled = row.fate in (Fate.WANTED, Fate.SENT)
+    unsettled = row.fate in _UNSETTLED
     doubtful = unsettled and (doubt.whole or (row.fate is Fate.SENT and not doubt.final))
     # A name that may have been given to another letter meanwhile proves nothing: look at the letter itself.
     if doubtful or row.may_be_of_another(letter):

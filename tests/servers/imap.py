@@ -244,7 +244,9 @@ class _Session:
         last = self._argument.split(" ")[0].partition(":")[2]
         form = '* {} FETCH (UID {} FLAGS ({}) INTERNALDATE {:"%d-%b-%Y %H:%M:%S +0000"} RFC822.SIZE {})\r\n'
         return "".join(
-            form.format(number, one.uid, " ".join(sorted(one.flags)), one.received, len(one.data) + self._behaviour.oversizes)
+            form.format(
+                number, one.uid, " ".join(sorted(one.flags)), one.received, len(one.data) + self._behaviour.oversizes
+            )
             for number, one in list(enumerate(self._selected().letters, start=1))[: int(last)]
         ).encode()
 

@@ -258,7 +258,11 @@ def _letters() -> Iterator[Script]:
     yield _script("nothing for a large letter", Fault(Step.FETCH, nothing_at_all), **large)
     gone_short = Say(b"* 1 FETCH (UID 1 BODY[]<600000> NIL)\r\n{tag} OK done\r\n")
     yield _script(
-        "short pieces of a letter that goes", Fault(Step.FETCH, gone_short, nth=3), behaviour=short, error=ServerRefused, **large
+        "short pieces of a letter that goes",
+        Fault(Step.FETCH, gone_short, nth=3),
+        behaviour=short,
+        error=ServerRefused,
+        **large,
     )
     yield _script("cut within the second piece", Fault(Step.FETCH, Cut(1000), nth=2), error=ConnectionLost, **large)
 

@@ -24,24 +24,30 @@ LINES_MAX = 20 * LETTERS_AT_ONCE
 def retrieve(client: FencedImap, letters: Iterable[Listed]) -> Iterator[Retrieved]:
     """The events for `letters`, in their order. BODY.PEEK: fetching marks nothing as read."""
     for batch in _batches(letters):
-        if batch[0].size > PIECE:
+        if _goes_alone(batch[0]):
             yield from _in_pieces(client, batch[0])
         else:
             yield from _together(client, batch)
 
 
 def _batches(letters: Iterable[Listed]) -> Iterator[list[Listed]]:
-    """Runs of letters for one command; a large one is alone."""
+    """Runs of letters for one command."""
     batch: list[Listed] = []
     octets = 0
     for letter in letters:
-        if batch and (octets + letter.size > PIECE or len(batch) == LETTERS_AT_ONCE):
+        size = PIECE + 1 if _goes_alone(letter) else letter.size
+        if batch and (octets + size > PIECE or len(batch) == LETTERS_AT_ONCE):
             yield batch
             batch, octets = [], 0
         batch.append(letter)
-        octets += letter.size
+        octets += size
     if batch:
         yield batch
+
+
+def _goes_alone(letter: Listed) -> bool:
+    """A large one, and one of no known size: it may be large, and many of them more than an answer may hold."""
+    return not 0 < letter.size <= PIECE
 
 
 def _together(client: FencedImap, batch: Sequence[Listed]) -> Iterator[Retrieved]:
@@ -75,25 +81,25 @@ def _in_pieces(client: FencedImap, letter: Listed) -> Iterator[Retrieved]:
         piece = _piece(answer, letter, offset)
         if piece is None and offset:
             raise refusal(answer.words, ServerRefused)
-        if not piece and not offset:
+        if piece is None or not (piece or offset or not letter.size):
             yield Refused(letter, "" if answer.ok else answer.words)
             return
+        if not offset:
+            yield Begun(letter)
         if piece:
-            if not offset:
-                yield Begun(letter)
             yield Chunk(piece)
             offset += len(piece)
         if _is_last(piece, offset, letter, shorter):
             yield Complete(letter)
             return
-        shorter += len(piece or b"") < PIECE
+        shorter += len(piece) < PIECE
 
 
-def _is_last(piece: bytes | None, offset: int, letter: Listed, shorter: int) -> bool:
+def _is_last(piece: bytes, offset: int, letter: Listed, shorter: int) -> bool:
     """Whether the letter ends at `offset`, behind `piece`; `shorter` pieces before were. Raises ServerRefused."""
     if not piece and offset < letter.size and shorter != 1:
         raise ServerRefused(f"nothing more came after {offset} of {letter.size} octets")
-    return not piece or (len(piece) < PIECE and offset >= letter.size)
+    return not piece or (len(piece) < PIECE and offset >= letter.size > 0)
 
 
 def _piece(answer: Answer, letter: Listed, offset: int) -> bytes | None:
