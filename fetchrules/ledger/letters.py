@@ -95,14 +95,14 @@ def record_ready(
     with transaction.atomic():
         _require_claim(run, now)
         _mark_delivered(delivered, now)
-        replaced = [arrival.errand.row.id for arrival in arrivals if arrival.errand.row]
-        Letter.objects.filter(id__in=replaced, state=State.HELD).delete()
+        replaced = {arrival.file_name: arrival.errand.row.id for arrival in arrivals if arrival.errand.row}
+        Letter.objects.filter(id__in=replaced.values(), state=State.HELD).delete()
         rows = _rows(run, source, epoch, arrivals, state, now)
         Letter.objects.bulk_create(rows, ignore_conflicts=True)
         names = [arrival.file_name for arrival in arrivals]
-        won = Letter.objects.filter(run=run, state=state, file_name__in=names).values_list("file_name", "id")
-        Letter.objects.filter(id__in=replaced).update(forgotten_at=now)
-        return dict(won)
+        won = dict(Letter.objects.filter(run=run, state=state, file_name__in=names).values_list("file_name", "id"))
+        Letter.objects.filter(id__in=[replaced[name] for name in replaced.keys() & won]).update(forgotten_at=now)
+        return won
 
 
 def record_delivered(ids: Collection[int], now: datetime) -> None:
