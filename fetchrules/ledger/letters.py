@@ -116,9 +116,9 @@ def record_twice(ids: Collection[int]) -> None:
 
 
 def known_twins(source: SourceMailbox, fingerprints: Collection[str], taken: Collection[int]) -> dict[str, list[Known]]:
-    """Delivered letters of this mailbox with these fingerprints, whose own letters are not otherwise accounted for (`taken`)."""
+    """Letters of this mailbox with these fingerprints, delivered or in hand, that are not otherwise accounted for (`taken`)."""
     twins: dict[str, list[Known]] = {}
-    same = Letter.objects.filter(source=source, fingerprint__in=fingerprints, state__in=[State.DELIVERED, State.PASSED])
+    same = Letter.objects.filter(source=source, fingerprint__in=fingerprints).exclude(state=State.HELD)
     prints = dict(same.values_list("id", "fingerprint"))
     for _, _, row in _known(same):
         if row.id not in taken:

@@ -51,6 +51,11 @@ class Known:
     reason: str = ""
     delivered_at: datetime | None = None
 
+    @property
+    def in_hand(self) -> bool:
+        """Whether it is on its way: recorded, and not known to be delivered."""
+        return self.state in (State.READY, State.SENDING)
+
     def may_be_of_another(self, letter: Listed) -> bool:
         """Whether the name may have been given to another letter meanwhile."""
         return self.gone or self.size != letter.size

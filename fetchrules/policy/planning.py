@@ -161,7 +161,7 @@ def _verdict(letter: Listed, doubt: _Doubt, knowledge: Knowledge, terms: Terms, 
     row = None if letter.uid in doubt.ambiguous else knowledge.rows.get(letter.uid)
     if row is None or row.state is State.HELD:
         return _of_unknown(letter, row, doubt, terms, now)
-    if row.state in (State.READY, State.SENDING):
+    if row.in_hand:
         return Why.IN_HAND
     unsettled = row.fate in _UNSETTLED
     doubtful = unsettled and (doubt.whole or (row.fate is Fate.SENT and not doubt.final))

@@ -20,7 +20,7 @@ from fetchrules.ledger import letters as ledger
 from fetchrules.ledger.letters import Arrival
 from fetchrules.letterhead import read_letterhead
 from fetchrules.models import SourceMailbox
-from fetchrules.policy import Errand, Fate, State, Why
+from fetchrules.policy import Errand, Fate, Known, State, Why
 from fetchrules.poll.progress import Progress
 from fetchrules.remote.mailbox import Begun, Chunk, Complete, Listed, Refused, Retrieved
 
@@ -197,7 +197,7 @@ class Intake:
         """The batch without the letters that the ledger knows by another name; those are called by their present one.
 
         Even where nothing is suspect a letter may be one that had vanished, and not by our doing. Only the copy of a letter
-        whose deletion was confirmed is then a new one.
+        whose deletion was confirmed is then a new one. One that is in hand is looked at again when it is not.
         """
         twins = ledger.known_twins(self.source, {staged.fingerprint for _, staged in batch}, self.taken)
         fresh: list[tuple[Errand, Staged]] = []
@@ -210,12 +210,17 @@ class Intake:
             row = next((twin for twin in candidates if twin.uid == errand.letter.uid), candidates[0])
             known.remove(row)
             self.taken.add(row.id)
-            ledger.rebind(self.progress.run, self.epoch, errand, row, timezone.now())
+            if not row.in_hand:
+                self._recognise(errand, row)
+            self.progress.left[Why.IN_HAND if row.in_hand else Why.SEEN] += 1
             self.destination.mailbox.discard([staged.name])
-            self.progress.left[Why.SEEN] += 1
-            if errand.delete_after and row.fate is not Fate.KEPT:
-                self.to_delete[row.id] = errand.letter
         return fresh
+
+    def _recognise(self, errand: Errand, row: Known) -> None:
+        """The letter is the one that `row` remembers, which was delivered."""
+        ledger.rebind(self.progress.run, self.epoch, errand, row, timezone.now())
+        if errand.delete_after and row.fate is not Fate.KEPT:
+            self.to_delete[row.id] = errand.letter
 
     def _record(self) -> None:
         if self._committed:

@@ -11,6 +11,8 @@ from fetchrules.errors import DeliveryFailed, MaildirReplaced
 from fetchrules.ledger import runs
 from fetchrules.models import FetchRule, Letter
 from tests.poll.conftest import NewScene, Scene
+from tests.servers.maildrop import StoredLetter
+from tests.servers.pop3 import Behaviour
 
 
 class Crash(BaseException):
@@ -104,6 +106,32 @@ def test_it_leaves_in_hand_what_cannot_be_moved(scene: Scene, monkeypatch: pytes
             assert isinstance(scene.poll().error, DeliveryFailed)
             assert set(Letter.objects.filter(state="ready").values_list("file_name", flat=True)) == set(failed)
     scene.poll_fine()
+    assert (scene.delivered, scene.maildrop.uids) == (["a", "b"], [])
+
+
+@pytest.mark.parametrize("named", [True, False], ids=["all have new names", "none has a name"])
+def test_it_takes_no_letter_in_hand_for_another_one(
+    named: bool, new_scene: NewScene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scene = new_scene(Behaviour(uidl=named, capabilities=None))
+    scene.arrive("a", "b")
+    move = Maildir._move
+    stuck: list[str] = []
+
+    def failing(self: Maildir, names: list[str]) -> dict[str, DeliveryFailed]:
+        stuck[:] = stuck or names[:1]
+        failures = {name: DeliveryFailed("EIO") for name in names if name in stuck}
+        return {**move(self, [name for name in names if name not in stuck]), **failures}
+
+    with monkeypatch.context() as broken:
+        broken.setattr(Maildir, "_move", failing)
+        assert isinstance(scene.poll().error, DeliveryFailed)
+        if named:
+            scene.replace(*(StoredLetter(f"new-{one.uid}", one.data) for one in scene.maildrop.letters))
+        for _ in range(2):
+            assert isinstance(scene.poll().error, DeliveryFailed)
+    for _ in range(3):
+        scene.poll_fine()
     assert (scene.delivered, scene.maildrop.uids) == (["a", "b"], [])
 
 
