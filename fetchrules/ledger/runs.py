@@ -91,6 +91,12 @@ def renew(run: Run, now: datetime, counts: Counts | None = None) -> None:
         raise RunOvertaken("the run was abandoned")
 
 
+def others_deliver(run: Run) -> bool:
+    """Whether another poll is delivering to the same recipient: files that it has not recorded yet may look old to this clock."""
+    others = Run.objects.filter(finished_at__isnull=True).exclude(id=run.id)
+    return others.filter(recipient__iexact=run.recipient).exists()
+
+
 def announce(run: Run, found: int, to_fetch: int, octets: int) -> None:
     """Note what the run is going to do, for the progress bar. What a server says of sizes may be beyond any number."""
     Run.objects.filter(id=run.id).update(found=found, to_fetch=to_fetch, octets_to_fetch=min(octets, 2**63 - 1))

@@ -11,6 +11,7 @@ from fetchrules.accounts import account_of
 from fetchrules.destinations import Destination
 from fetchrules.errors import DeliveryRefused, DiskFull, NoUniqueIds, RemoteProtocolError, RunOvertaken, ServerRefused
 from fetchrules.ledger import letters as ledger
+from fetchrules.ledger import runs
 from fetchrules.ledger.clock import runs_evenly
 from fetchrules.models import FetchRule, SourceMailbox
 from fetchrules.policy import Errand, Knowledge, Plan, Terms, missing, plan
@@ -152,7 +153,8 @@ def _fetch(session: Session, destination: Destination) -> dict[int, Listed]:
         return {}
     session.progress.stage("fetching")
     destination.prepare(0)
-    destination.sweep(letter.file_name for letter in ledger.all_unfinished())
+    if not runs.others_deliver(session.progress.run):
+        destination.sweep(letter.file_name for letter in ledger.all_unfinished())
     intake = Intake(session.source, session.epoch, destination, session.progress, set(session.plan.believed))
     intake.take(session.mailbox.retrieve(_portion(session, errands, intake)), session.asked)
     session.mailbox.mark_seen(intake.to_mark)

@@ -1,13 +1,16 @@
 """What a crash leaves between the record and the delivery: finished where it waits, concluded from nowhere else."""
 
+import time
 from collections.abc import Callable
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 from pytest_django import Settings
 
 from fetchrules.delivery.maildir import Maildir
 from fetchrules.errors import DeliveryFailed, MaildirReplaced
+from fetchrules.ledger import letters as ledger
 from fetchrules.ledger import runs
 from fetchrules.models import FetchRule, Letter
 from tests.poll.conftest import NewScene, Scene
@@ -148,3 +151,24 @@ def test_it_deletes_nothing_while_the_maildir_is_away(keep: bool, new_scene: New
     away.rename(scene.mailbox)
     FetchRule.objects.update(pause="")
     assert scene.poll_fine().deleted == 2
+
+
+def test_it_sweeps_away_nothing_of_a_poll_at_work_when_the_clock_jumps(
+    new_scene: NewScene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scene, other = new_scene(), new_scene()
+    scene.arrive("a")
+    other.arrive("b")
+    record = ledger.record_ready
+
+    def recording(*args: object, **kwargs: object) -> object:
+        monkeypatch.setattr(ledger, "record_ready", record)
+        with monkeypatch.context() as later:
+            days = SimpleNamespace(time=lambda: time.time() + 2 * 24 * 3600)
+            later.setattr("fetchrules.delivery.staging.time", days)
+            assert other.poll_fine().fetched == 1
+        return record(*args, **kwargs)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(ledger, "record_ready", recording)
+    scene.poll_fine()
+    assert scene.delivered == ["a", "b"]
