@@ -23,4 +23,4 @@ def tidy(now: datetime) -> None:
     Heartbeat.objects.filter(seen_at__lt=now - SILENT).delete()
     mended = runs.mend_schedule(now)
     if mended:
-        log.warning("%d rules were neither scheduled nor running and are due again", mended)
+        log.warning("%d rules were neither running nor scheduled in good time and are due again", mended)

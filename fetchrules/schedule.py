@@ -44,6 +44,11 @@ def next_poll(now: datetime, interval: timedelta, error: FetchError | None, fail
     return NextPoll(now + _jittered(_wait(error.retry, interval, failures), dice), reason)
 
 
+def longest_wait(interval: timedelta) -> timedelta:
+    """No next poll is ever further away than this."""
+    return max(interval, LONGEST) * (1 + JITTER)
+
+
 def pauses(error: FetchError, failures: int) -> bool:
     """Whether the rule has to wait for a human: a refused login may be the server's bad minute, twice."""
     if isinstance(error, LoginRefused):

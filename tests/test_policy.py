@@ -177,7 +177,12 @@ def test_it_deletes_after_so_many_days(age: int, deleted: bool) -> None:
 
 @pytest.mark.parametrize(
     ("tries", "ago", "fetched"),
-    [(MAX_TRIES - 1, timedelta(0), True), (MAX_TRIES, timedelta(0), False), (MAX_TRIES, HELD_PAUSE, True)],
+    [
+        (MAX_TRIES - 1, timedelta(0), True),
+        (MAX_TRIES, timedelta(0), False),
+        (MAX_TRIES, HELD_PAUSE, True),
+        (MAX_TRIES, -timedelta(days=3000), True),  # by a clock that was wrong
+    ],
 )
 def test_it_tries_a_held_letter_again_and_after_some_tries_once_a_day(
     tries: int, ago: timedelta, fetched: bool

@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 from typing import TypeVar
 
 from django.db import transaction
-from django.db.models import Max, QuerySet
+from django.db.models import Max, Q, QuerySet
 
 from fetchrules.errors import FetchError, RunOvertaken
 from fetchrules.ledger import runs
@@ -236,7 +236,7 @@ def record_missing(ids: Collection[int], now: datetime) -> None:
     """These letters were not in a complete listing. The second time, a day later, they are forgotten."""
     for chunk in _chunks(sorted(ids)):
         rows = Letter.objects.filter(id__in=chunk)
-        rows.filter(missing_since=None).update(missing_since=now)
+        rows.filter(Q(missing_since=None) | Q(missing_since__gt=now)).update(missing_since=now)
         rows.filter(missing_since__lte=now - FORGET_AFTER).update(forgotten_at=now)
 
 

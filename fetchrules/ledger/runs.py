@@ -12,7 +12,7 @@ from django.db.models import Count, Exists, F, OuterRef, QuerySet
 from fetchrules.errors import FetchError, RunOvertaken
 from fetchrules.models import FetchRule, HourlyStat, NextReason, Pause, Run, ServiceSettings
 from fetchrules.remote.mailbox import TlsLevel
-from fetchrules.schedule import NextPoll
+from fetchrules.schedule import NextPoll, longest_wait
 
 QUEUE_LEASE = timedelta(minutes=1)
 """A run that no worker has started by then is put into the queue again: the message may be lost."""
@@ -137,7 +137,11 @@ def close(run: Run, ending: Ending, after: NextPoll, now: datetime) -> bool:
 
 
 def abandon_overdue(now: datetime) -> list[int]:
-    """Abandon running polls past their deadline, so that their rules are due again; ids of queued ones to enqueue again."""
+    """Abandon running polls past their deadline, so that their rules are due again; ids of queued ones to enqueue again.
+
+    No deadline is further away than a lease is long, whatever the clock said when it was set.
+    """
+    Run.objects.filter(finished_at__isnull=True, deadline__gt=now + RUN_LEASE).update(deadline=now + RUN_LEASE)
     for run in Run.objects.filter(state=Run.State.RUNNING, deadline__lt=now):
         abandon(run, now)
     waiting = Run.objects.filter(state=Run.State.QUEUED, deadline__lt=now)
@@ -163,10 +167,15 @@ def abandon(run: Run, now: datetime) -> bool:
 
 
 def mend_schedule(now: datetime) -> int:
-    """Make rules due that are neither scheduled nor being polled; there should be none."""
+    """Make rules due that are neither being polled nor scheduled in good time; there should be none unless a clock was wrong."""
     running = Run.objects.filter(rule=OuterRef("pk"), finished_at__isnull=True)
-    stray = FetchRule.objects.filter(enabled=True, pause=Pause.NONE, next_poll_at__isnull=True)
-    return _make_due(stray.filter(~Exists(running)), now, NextReason.OVERTAKEN)
+    active = FetchRule.objects.filter(enabled=True, pause=Pause.NONE)
+    stray = active.filter(~Exists(running), next_poll_at__isnull=True)
+    late = active.filter(next_poll_at__gt=now + longest_wait(timedelta(0)))
+    usual = ServiceSettings.current().interval
+    times = late.values_list("id", "interval", "next_poll_at")
+    lost = [pk for pk, own, at in times if at and at > now + longest_wait(timedelta(minutes=own or usual))]
+    return sum(_make_due(rules, now, NextReason.OVERTAKEN) for rules in (stray, late.filter(id__in=lost)))
 
 
 def purge(before: datetime) -> int:

@@ -62,7 +62,7 @@ class Known:
 
     def is_given_up(self, now: datetime) -> bool:
         """Whether it is left alone for a day."""
-        return self.tries >= MAX_TRIES and self.tried_at is not None and now - self.tried_at < HELD_PAUSE
+        return self.tries >= MAX_TRIES and self.tried_at is not None and abs(now - self.tried_at) < HELD_PAUSE
 
 
 @dataclass(frozen=True, slots=True)

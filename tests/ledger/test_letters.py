@@ -121,6 +121,13 @@ def test_it_forgets_a_letter_only_after_two_lists_a_day_apart(run: Run) -> None:
         assert (Letter.objects.get().forgotten_at is not None) is forgotten
 
 
+def test_it_forgets_a_letter_although_the_clock_was_wrong_when_it_was_missed(run: Run) -> None:
+    ids = delivered(run, arrival("a"))
+    for moment in (NOW + 3000 * DAY, NOW, NOW + DAY):
+        letters.record_missing(ids, moment)
+    assert Letter.objects.get().forgotten_at == NOW + DAY
+
+
 def test_it_remembers_a_forgotten_letter_for_half_a_year(run: Run) -> None:
     letters.record_deleted(delivered(run, arrival("a")), NOW)
     assert letters.purge(NOW + letters.REMEMBER) == 0

@@ -228,3 +228,25 @@ def test_it_mends_a_rule_that_fell_out_of_the_schedule(rule: FetchRule) -> None:
 def test_it_does_not_mend_what_is_being_polled(rule: FetchRule) -> None:
     begun(rule)
     assert runs.mend_schedule(NOW) == 0
+
+
+def test_it_does_not_wait_for_what_a_clock_put_off_that_was_wrong(rule: FetchRule) -> None:
+    runs.close(begun(rule), Ending(Counts()), NextPoll(NOW + timedelta(days=3000), Reason.INTERVAL), NOW)
+    assert runs.mend_schedule(NOW) == 1
+    assert len(runs.claim_due(NOW)) == 1
+
+
+@pytest.mark.parametrize("minutes", [None, 43_200])
+def test_it_leaves_a_rule_alone_that_waits_as_long_as_it_is_to(minutes: int | None, rule: FetchRule) -> None:
+    FetchRule.objects.update(interval=minutes)
+    wait = timedelta(hours=6) if minutes is None else timedelta(minutes=minutes)
+    runs.close(begun(rule), Ending(Counts()), NextPoll(NOW + wait * 1.1, Reason.BACKOFF), NOW)
+    assert runs.mend_schedule(NOW) == 0
+
+
+def test_it_gives_no_run_a_longer_lease_because_the_clock_was_wrong(rule: FetchRule) -> None:
+    run = begun(rule)
+    runs.renew(run, NOW + timedelta(days=3000))
+    runs.abandon_overdue(NOW)
+    runs.abandon_overdue(NOW + runs.RUN_LEASE + timedelta(seconds=1))
+    assert Run.objects.get().state == Run.State.ABANDONED
