@@ -290,6 +290,12 @@ def test_it_dooms_nothing_while_it_doubts(letters: Listing, view: Knowledge, ter
         assert made.delete == ()
 
 
+def test_it_compares_what_is_read_and_renumbered_although_it_fetches_all() -> None:
+    view = knowledge(unlisted=frozenset({7}), renumbered=True)
+    (errand,) = plan(listing(listed(1, seen=True), epoch=2), view, Terms(fetchall=True), NOW).fetch
+    assert errand.compare
+
+
 @given(listings, views, terms)
 def test_it_never_delivers_a_doubtful_name_without_comparing(letters: Listing, view: Knowledge, terms: Terms) -> None:
     for errand in plan(letters, view, terms, NOW).fetch:

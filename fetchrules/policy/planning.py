@@ -182,7 +182,9 @@ def _of_unknown(letter: Listed, row: Known | None, doubt: _Doubt, terms: Terms, 
     if terms.pass_present and row is None and letter.uid not in doubt.ambiguous:
         return Why.PRESENT
     if letter.seen and not terms.uidl and row is None:
-        return _of_seen(letter, None, doubt, terms)
+        verdict = _of_seen(letter, None, doubt, terms)
+        if not isinstance(verdict, Errand):
+            return verdict
     if row and row.is_given_up(now) and not row.may_be_of_another(letter):
         return Why.HELD
     return Errand(
