@@ -58,7 +58,7 @@ class Directory:
         os.close(fd)
 
     def enter(self, name: str, *, make: bool = False) -> "Directory":
-        """The directory `name` in this one. With `make`, one that is missing is made (0700), durably."""
+        """The directory `name` in this one. With `make`, one that is missing is made (0700), and its name is durable."""
         return self._open(name, _DIRECTORY | os.O_NOFOLLOW, make=make)
 
     def step(self, name: str, *, make: bool = False) -> "Directory":
@@ -79,16 +79,19 @@ class Directory:
         return os.path.samestat(os.fstat(self.fd), os.fstat(other.fd))
 
     def _open(self, name: str, flags: int, *, make: bool) -> "Directory":
-        try:
-            return Directory(os.open(name, flags, dir_fd=self.fd))
-        except FileNotFoundError:
-            if not make:
-                raise
-        with suppress(FileExistsError):
-            os.mkdir(name, 0o700, dir_fd=self.fd)
-        with Directory(os.open(".", _DIRECTORY, dir_fd=self.fd)) as parent:
-            parent.sync()
+        if make:
+            self._make(name)
         return Directory(os.open(name, flags, dir_fd=self.fd))
+
+    def _make(self, name: str) -> None:
+        """One that is there may have been left by a crash, or by somebody who did not make its name durable."""
+        try:
+            os.stat(name, dir_fd=self.fd, follow_symlinks=False)
+        except FileNotFoundError:
+            with suppress(FileExistsError):
+                os.mkdir(name, 0o700, dir_fd=self.fd)
+        with suppress(PermissionError), Directory(os.open(".", _DIRECTORY, dir_fd=self.fd)) as parent:
+            parent.sync()
 
 
 def open_place(place: Place, *, make: bool = False) -> Directory:

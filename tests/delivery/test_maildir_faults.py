@@ -287,3 +287,36 @@ def test_it_writes_the_whole_marker_however_little_is_written_at_a_time(
     maildir.prepare(0)
     deliver(maildir, LETTER)
     maildir.close()
+
+
+def test_it_makes_directories_durable_that_somebody_made_and_did_not_see_to(
+    open_maildir: OpenMaildir, place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for name in ("tmp", "new", "cur", "tmp/utm-mail"):
+        (place.path / name).mkdir(parents=True, exist_ok=True)
+    synced: set[Path] = set()
+    fsync = os.fsync
+
+    def seen(fd: int) -> None:
+        synced.add(Path(f"/proc/self/fd/{fd}").resolve())
+        fsync(fd)
+
+    monkeypatch.setattr(os, "fsync", seen)
+    open_maildir()
+    home = place.path
+    assert {home / "tmp" / "utm-mail", home / "tmp", home, home.parent, place.root} <= synced
+
+
+def test_it_needs_no_right_to_read_the_directories_on_its_way(
+    open_maildir: OpenMaildir, place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place.path.mkdir(parents=True)
+    opened = os.open
+
+    def denied(path: str | Path, flags: int, *args: int, **kwargs: int) -> int:
+        if path == "." and not flags & os.O_PATH and os.path.samestat(os.stat(kwargs["dir_fd"]), place.root.stat()):
+            raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
+        return opened(path, flags, *args, **kwargs)
+
+    monkeypatch.setattr(os, "open", denied)
+    assert open_maildir().marker
