@@ -1,13 +1,13 @@
 """A small honest POP3 server (RFC 1939, 2449, 3206) on the loopback address, for the demonstration."""
 
-import hmac
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
-from socketserver import StreamRequestHandler, ThreadingTCPServer
+from socketserver import StreamRequestHandler
 from threading import Lock
 
-from fetchrules.demo.maildrop import Held, Maildrop
+from fetchrules.demo.maildrop import Held, Mailbox, Maildrop
+from fetchrules.demo.server import MailServer
 
 MAX_LINE = 512
 """Octets of a command (RFC 2449 §4)."""
@@ -21,23 +21,13 @@ class Refusal(Exception):
     """A command that gets -ERR; the message is what follows it."""
 
 
-class Pop3Server(ThreadingTCPServer):
-    """Serves the maildrops below `maildrops` to the users in `passwords`. Making one takes the port: raises OSError."""
+class Pop3Server(MailServer):
+    """Serves each user's INBOX."""
 
-    allow_reuse_address = True
-    daemon_threads = True
-
-    def __init__(self, port: int, maildrops: Path, passwords: dict[str, str]) -> None:
-        self.maildrops = maildrops
-        self.passwords = passwords
+    def __init__(self, port: int, directory: Path, passwords: Mapping[str, str]) -> None:
         self._in_use: set[str] = set()
         self._lock = Lock()
-        super().__init__(("127.0.0.1", port), Connection)
-
-    @property
-    def port(self) -> int:
-        """Where it listens."""
-        return int(self.server_address[1])
+        super().__init__(port, directory, passwords, Connection)
 
     @contextmanager
     def locked(self, user: str) -> Iterator[None]:
@@ -64,18 +54,19 @@ class Connection(StreamRequestHandler):
         """Serve the client until it leaves or falls silent."""
         try:
             self._say(b"+OK Demonstration mail server ready")
-            user = self._user_logged_in()
-            if user:
+            logged_in = self._logged_in()
+            if logged_in:
+                user, mailbox = logged_in
                 with self.server.locked(user):
                     self._say(b"+OK maildrop locked and ready")
-                    self._serve(Transaction(Maildrop(self.server.maildrops / user)))
+                    self._serve(Transaction(mailbox.inbox))
         except Refusal as refusal:
             self._say(f"-ERR {refusal}".encode())
         except (TimeoutError, ConnectionError):
             return
 
-    def _user_logged_in(self) -> str | None:
-        """None: the client left. Raises Refusal for a wrong password, which costs the connection."""
+    def _logged_in(self) -> tuple[str, Mailbox] | None:
+        """The user and what he has; None: the client left. Raises Refusal for a wrong password, which costs the connection."""
         user = ""
         for verb, argument in self._commands():
             match verb:
@@ -83,10 +74,10 @@ class Connection(StreamRequestHandler):
                     user = argument
                     self._say(b"+OK")
                 case "PASS":
-                    expected = self.server.passwords.get(user, "")
-                    if not expected or not hmac.compare_digest(expected.encode(), argument.encode()):
+                    mailbox = self.server.mailbox(user, argument)
+                    if mailbox is None:
                         raise Refusal("[AUTH] wrong user or password")
-                    return user
+                    return user, mailbox
                 case "CAPA":
                     self._say(lines(_CAPABILITIES))
                 case "QUIT":
@@ -129,7 +120,7 @@ class Transaction:
             "NOOP": lambda _: b"+OK",
             "STAT": lambda _: b"+OK %d %d" % (len(self._left()), sum(letter.size for letter in self._left().values())),
             "LIST": lambda argument: self._scan(argument, lambda letter: str(letter.size)),
-            "UIDL": lambda argument: self._scan(argument, lambda letter: letter.uid),
+            "UIDL": lambda argument: self._scan(argument, lambda letter: letter.unique_id),
             "RETR": lambda argument: stuffed(self._read(argument)),
             "TOP": self._top,
             "DELE": self._delete,
@@ -161,7 +152,7 @@ class Transaction:
 
     def _read(self, argument: str) -> bytes:
         try:
-            return self._maildrop.read(self._letters[self._number(argument)].uid)
+            return self._maildrop.read(self._letters[self._number(argument)].unique_id)
         except FileNotFoundError as error:
             raise Refusal("[SYS/TEMP] the message has gone") from error
 
@@ -181,7 +172,7 @@ class Transaction:
         return b"+OK"
 
     def _quit(self, _: str) -> bytes:
-        self._maildrop.remove(self._letters[number].uid for number in self._deleted)
+        self._maildrop.remove(self._letters[number].unique_id for number in self._deleted)
         return b"+OK bye"
 
 

@@ -101,7 +101,7 @@ def test_it_does_not_fill_the_disk(tmp_path: Path) -> None:
         maildrop.add(b"Subject: %d\r\n\r\n" % number, MOMENT + timedelta(seconds=number))
     held = maildrop.letters()
     assert len(held) == CAPACITY
-    assert maildrop.read(held[0].uid) == b"Subject: 3\r\n\r\n"
+    assert maildrop.read(held[0].unique_id) == b"Subject: 3\r\n\r\n"
 
 
 @pytest.mark.parametrize("user", MAILBOXES)
