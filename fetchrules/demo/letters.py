@@ -11,9 +11,11 @@ from email.message import EmailMessage
 from email.policy import SMTP
 from email.utils import format_datetime
 
-MAILBOXES = ("petrov", "buh", "sales", "director")
+from fetchrules.demo.maildrop import INBOX
+
+MAILBOXES = ("petrov", "buh", "sales", "sklad", "info", "director")
 """Users of the demonstration's mail server."""
-TURN = timedelta(seconds=80)
+TURN = timedelta(seconds=120)
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,13 +29,15 @@ class Attachment:
 
 @dataclass(frozen=True, slots=True)
 class Sketch:
-    """What a letter says; {n} is its number."""
+    """What a letter says, {n} being its number; where it is filed, and whether some filter has marked it as read."""
 
     sender: tuple[str, str]
     subject: str
     text: str
     html: str = ""
     attachment: Attachment | None = None
+    folder: str = INBOX
+    read: bool = False
 
 
 def _statement() -> bytes:
@@ -118,31 +122,89 @@ SKETCHES: dict[str, tuple[Sketch, ...]] = {
         ),
         Sketch(_OLGA, "Спасибо за быструю доставку!", "Всё пришло вовремя и целым. Будем заказывать ещё."),
     ),
+    "sklad": (
+        Sketch(
+            _OLGA,
+            "Когда привезут насосы?",
+            "Добрый день!\n\nПодскажите, пожалуйста, день и час: закажем кран и освободим площадку.\n\nОльга Смирнова",
+        ),
+        Sketch(
+            _VERA, "График отпусков", "Сообщение всем отделам. Фильтр на сервере пометил его прочитанным.", read=True
+        ),
+        Sketch(
+            _VERA,
+            "Инвентаризация в пятницу",
+            "С 9:00 до 13:00 склад ничего не отпускает, считаем всё до последней гайки.",
+        ),
+        Sketch(
+            _SHOP,
+            "Заказ № {n}: отгрузка завтра",
+            "Бумага А4, 20 пачек. Машина будет с 10:00 до 12:00.",
+            folder="Заказы",
+        ),
+        Sketch(
+            _SERGEY,
+            "Заказ № {n}: насосы ЦНС 38-44",
+            "12 штук, самовывоз. Доверенность у водителя.",
+            html="<p><b>12 штук</b>, самовывоз. Доверенность у водителя.</p>",
+            folder="Заказы",
+        ),
+        Sketch(_SHOP, "Заказ № {n} закрыт", "Документы подписаны, отвечать не нужно.", folder="Заказы", read=True),
+        Sketch(
+            ("Складская техника", "news@shtabeler.example"),
+            "Новости погрузчиков, выпуск {n}",
+            "Эта папка ни в одном правиле не названа, и письмо остаётся на сервере.",
+            folder="Рассылки",
+        ),
+        Sketch(
+            ("Розыгрыш", "prize@spam.example"),
+            "Вы выиграли погрузчик!!!",
+            "Осталось только оплатить доставку.",
+            folder="Spam",
+        ),
+    ),
+    "info": (
+        Sketch(_OLGA, "Вопрос о доставке", "Здравствуйте! Возите ли вы в Тверь, и почём?"),
+        Sketch(
+            _SERGEY,
+            "Re: Реквизиты",
+            "Спасибо, получил.\n\nЭто письмо кто-то уже прочёл на сервере; собрано оно потому, что в правиле сказано uidl.",
+            read=True,
+        ),
+        Sketch(_VERA, "Режим работы в праздники", "Прошу обновить на сайте: 4 ноября не работаем."),
+    ),
     "director": (Sketch(_VERA, "Лично в руки", "Этого письма никто не прочтёт: пароль в правиле неверен."),),
 }
 
 
+def sketch(user: str, moment: datetime) -> Sketch:
+    """What comes to this mailbox at this (aware) moment: the kinds take turns every TURN."""
+    return SKETCHES[user][_turn(moment) % len(SKETCHES[user])]
+
+
 def letter(user: str, moment: datetime) -> bytes:
-    """The letter that comes to this mailbox at this (aware) moment, CRLF at the line ends. The kinds take turns every TURN."""
-    turn = int(moment.timestamp() / TURN.total_seconds())
-    number = 1000 + turn % 9000
-    sketches = SKETCHES[user]
-    sketch = sketches[turn % len(sketches)]
+    """The letter that comes to this mailbox at this moment, CRLF at the line ends."""
+    drawn = sketch(user, moment)
+    number = 1000 + _turn(moment) % 9000
     message = EmailMessage(policy=SMTP)
-    name, address = sketch.sender
+    name, address = drawn.sender
     local, _, domain = address.partition("@")
     message["Received"] = f"from mx.{domain} by mailserver.example with ESMTP; {format_datetime(moment)}"
     message["From"] = Address(name, local, domain)
     message["To"] = Address("", user, "mailserver.example")
-    message["Subject"] = sketch.subject.format(n=number)
+    message["Subject"] = drawn.subject.format(n=number)
     message["Date"] = format_datetime(moment - timedelta(seconds=2))
     message["Message-ID"] = f"<{moment:%Y%m%d%H%M%S}.{number}.{user}@{domain}>"
-    message.set_content(sketch.text.format(n=number))
-    if sketch.html:
-        message.add_alternative(sketch.html.format(n=number), subtype="html")
-    if sketch.attachment:
-        kind, _, subkind = sketch.attachment.kind.partition("/")
+    message.set_content(drawn.text.format(n=number))
+    if drawn.html:
+        message.add_alternative(drawn.html.format(n=number), subtype="html")
+    if drawn.attachment:
+        kind, _, subkind = drawn.attachment.kind.partition("/")
         message.add_attachment(
-            sketch.attachment.content(), maintype=kind, subtype=subkind, filename=sketch.attachment.name
+            drawn.attachment.content(), maintype=kind, subtype=subkind, filename=drawn.attachment.name
         )
     return message.as_bytes()
+
+
+def _turn(moment: datetime) -> int:
+    return int(moment.timestamp() / TURN.total_seconds())

@@ -1,18 +1,26 @@
-"""The demonstration's mail server as a part of `manage.py up`: a POP3 server, and letters that keep arriving in it."""
+"""The demonstration's mail server as a part of `manage.py up`: POP3, IMAP, and letters that keep arriving."""
 
+from collections.abc import Callable, Iterable
 from datetime import datetime
 from itertools import cycle
 from pathlib import Path
 from threading import Event, Thread
+from typing import TypeVar
 
 from django.utils import timezone
 
-from fetchrules.demo.letters import MAILBOXES, SKETCHES, TURN, letter
-from fetchrules.demo.maildrop import Maildrop
+from fetchrules.demo.imap.server import ImapServer
+from fetchrules.demo.letters import MAILBOXES, SKETCHES, TURN, letter, sketch
+from fetchrules.demo.maildrop import SEEN, Mailbox
 from fetchrules.demo.pop3_server import Pop3Server
+from fetchrules.demo.server import MailServer
+from fetchrules.remote.imap.folders import encode_folder
 
-PORTS = range(11110, 11210)
+POP3_PORTS = range(11110, 11210)
 """Where it looks for a free one: below the ports that systems give to outgoing connections."""
+IMAP_PORTS = range(11143, 11243)
+
+Server = TypeVar("Server", bound=MailServer)
 
 
 def password(user: str) -> str:
@@ -25,28 +33,30 @@ class PostOffice:
 
     name = "demo"
 
-    def __init__(self, directory: Path, port: int | None) -> None:
-        """On `port` if it is given, else on the first free one of PORTS. Raises OSError."""
+    def __init__(self, directory: Path, pop3_port: int | None, imap_port: int | None) -> None:
+        """On these ports as far as they are given, else on free ones. Raises OSError."""
         passwords = {user: password(user) for user in MAILBOXES}
         self._directory = directory
-        self._server = _first_free([port] if port else PORTS, directory, passwords)
+        self.pop3 = _first_free(
+            [pop3_port] if pop3_port else POP3_PORTS, lambda port: Pop3Server(port, directory, passwords)
+        )
+        self.imap = _first_free(
+            [imap_port] if imap_port else IMAP_PORTS, lambda port: ImapServer(port, directory, passwords)
+        )
         self._stopping = Event()
         self._fill()
 
-    @property
-    def port(self) -> int:
-        """Where it serves POP3."""
-        return self._server.port
-
     def run(self) -> None:
         """Serve until told to stop."""
-        server = Thread(target=self._server.serve_forever, name="demo POP3", daemon=True)
-        server.start()
+        servers = (self.pop3, self.imap)
+        for server in servers:
+            Thread(target=server.serve_forever, name=type(server).__name__, daemon=True).start()
         users = cycle(MAILBOXES)
         while not self._stopping.wait(TURN.total_seconds() / len(MAILBOXES)):
             self._deliver(next(users), timezone.localtime())
-        self._server.shutdown()
-        self._server.server_close()
+        for server in servers:
+            server.shutdown()
+            server.server_close()
 
     def stop(self) -> None:
         """Ask it to end."""
@@ -60,14 +70,17 @@ class PostOffice:
                     self._deliver(user, timezone.localtime() - turns * TURN)
 
     def _deliver(self, user: str, moment: datetime) -> None:
-        Maildrop(self._directory / user).add(letter(user, moment), moment)
+        drawn = sketch(user, moment)
+        folder = Mailbox(self._directory / user).made(encode_folder(drawn.folder))
+        folder.add(letter(user, moment), moment, *([SEEN] if drawn.read else []))
 
 
-def _first_free(ports: "range | list[int]", directory: Path, passwords: dict[str, str]) -> Pop3Server:
+def _first_free(ports: Iterable[int], make: Callable[[int], Server]) -> Server:
+    """A server on the first port that can be had. Raises the last port's OSError."""
     *others, last = ports
     for port in others:
         try:
-            return Pop3Server(port, directory, passwords)
+            return make(port)
         except OSError:
             continue
-    return Pop3Server(last, directory, passwords)
+    return make(last)

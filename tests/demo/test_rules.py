@@ -33,14 +33,17 @@ def opened() -> Iterator[PostOffice]:
 
 def test_it_has_a_rule_for_every_mailbox() -> None:
     with opened() as office:
-        assert set(FetchRule.objects.values_list("user", "port")) == {(user, office.port) for user in MAILBOXES}
+        ports = {"pop3": office.pop3.port, "imap": office.imap.port}
+        rules = FetchRule.objects.values_list("user", "protocol", "port")
+        assert {user for user, _, _ in rules} == set(MAILBOXES)
+        assert all(port == ports[protocol] for _, protocol, port in rules)
 
 
 def test_it_opens_again_where_its_rules_look_for_it() -> None:
     with opened() as first:
         made = list(FetchRule.objects.values())
     with opened() as second:
-        assert second.port == first.port
+        assert (second.pop3.port, second.imap.port) == (first.pop3.port, first.imap.port)
         assert list(FetchRule.objects.values()) == made
 
 
