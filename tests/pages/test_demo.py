@@ -16,6 +16,8 @@ def test_it_shows_letters_that_arrived(page: Page, demo: Panel) -> None:
         ("i.petrov@mydomain.ru", "Встреча в четверг"),
         ("buh@mydomain.ru", "Выписка по счёту"),
         ("sales@mydomain.ru", "Заявка с сайта"),
+        ("sklad@mydomain.ru", "насосы ЦНС 38-44"),
+        ("info@mydomain.ru", "Re: Реквизиты"),
     ):
         mailbox = page.get_by_role("table", name=recipient)
         expect(mailbox.get_by_text(subject).first).to_be_visible(timeout=PATIENCE)
