@@ -10,11 +10,11 @@ from typing import TypeVar
 from django.utils import timezone
 
 from fetchrules.demo.imap.server import ImapServer
+from fetchrules.demo.imap.syntax import modified_utf7
 from fetchrules.demo.letters import MAILBOXES, SKETCHES, TURN, letter, sketch
 from fetchrules.demo.maildrop import SEEN, Mailbox
 from fetchrules.demo.pop3_server import Pop3Server
 from fetchrules.demo.server import MailServer
-from fetchrules.remote.imap.folders import encode_folder
 
 POP3_PORTS = range(11110, 11210)
 """Where it looks for a free one: below the ports that systems give to outgoing connections."""
@@ -71,7 +71,7 @@ class PostOffice:
 
     def _deliver(self, user: str, moment: datetime) -> None:
         drawn = sketch(user, moment)
-        folder = Mailbox(self._directory / user).made(encode_folder(drawn.folder))
+        folder = Mailbox(self._directory / user).made(modified_utf7(drawn.folder))
         folder.add(letter(user, moment), moment, *([SEEN] if drawn.read else []))
 
 

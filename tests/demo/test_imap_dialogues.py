@@ -9,6 +9,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from fetchrules.demo.imap.server import MAX_LINE, ImapServer
+from fetchrules.demo.imap.syntax import modified_utf7
 from fetchrules.demo.maildrop import Mailbox
 from tests.demo.conftest import PASSWORD, USER
 
@@ -93,7 +94,7 @@ LOGGED_IN = "t OK [CAPABILITY IMAP4rev1 AUTH=PLAIN UIDPLUS UNSELECT] logged in"
         ("t LOGIN (a) b\r\n", ["t BAD other arguments are expected"]),
         ("t SELECT INBOX\r\n", ["t BAD no such command, or log in first"]),
         ("t LOGOUT\r\n", ["* BYE until next time", "t OK done", ""]),
-        ("t LOGIN {65537}\r\nt NOOP\r\n", ["t NO [TOOBIG] too long a literal", "t OK done"]),
+        ("t LOGIN {65536}\r\nt NOOP\r\n", ["t NO [TOOBIG] too long a command", "t OK done"]),
         ("t NOOP " + "x" * MAX_LINE + "\r\n", ["* BYE too long a line", ""]),
         ("\r\n", ["* BAD a command begins with a tag"]),
         ("t\r\n", ["t BAD other arguments are expected"]),
@@ -228,10 +229,11 @@ def test_it_answers_who_has_selected(client: Dialogue, letters: Mailbox, command
 
 def test_it_tells_what_is_in_a_folder(client: Dialogue, letters: Mailbox) -> None:
     client.ask(LOGIN)
+    letters.made(ORDERS).flag({1}, lambda _: frozenset({"$Junk"}))
     told = client.ask(f"SELECT {ORDERS}")
     validity = letters.made(ORDERS).index().uidvalidity
     flags = "(\\Answered \\Deleted \\Draft \\Flagged \\Seen)"
-    assert told[:3] == [f"* FLAGS {flags}", "* 1 EXISTS", "* 0 RECENT"]
+    assert told[:3] == [f"* FLAGS ($Junk {flags[1:]}", "* 1 EXISTS", "* 0 RECENT"]
     codes = [re.sub(r".*\[(.*)\].*", r"\1", line) for line in told[3:]]
     assert codes == [
         "UNSEEN 1",
@@ -299,6 +301,18 @@ def test_it_tells_what_others_did_and_renumbers_when_it_may(
     other.ask("STORE 2 +FLAGS (\\Flagged)")
     assert client.ask("NOOP") == ["* 2 FETCH (UID 4 FLAGS (\\Flagged))", "t OK done"]
     assert client.ask("NOOP") == ["t OK done"]
+
+
+@pytest.mark.parametrize(
+    ("name", "sent"),
+    [
+        ("Заказы", ORDERS),
+        ("R&D", "R&-D"),
+        ("~peter/mail/台北/日本語", "~peter/mail/&U,BTFw-/&ZeVnLIqe-"),
+    ],  # the RFC's own
+)
+def test_it_sends_names_in_modified_utf7(name: str, sent: str) -> None:
+    assert modified_utf7(name) == sent
 
 
 def test_it_gives_no_uid_twice(letters: Mailbox) -> None:

@@ -30,7 +30,7 @@ class Selected:
         """What SELECT and EXAMINE tell (RFC 3501 §6.3.1)."""
         index = self._maildrop.index()
         unseen = next((number for number, letter in self._numbered() if SEEN not in letter.flags), None)
-        yield b"FLAGS " + flag_list(_FLAGS)
+        yield b"FLAGS " + flag_list({*_FLAGS}.union(*(letter.flags for letter in self._known.values())))
         yield b"%d EXISTS" % len(self._known)
         yield b"0 RECENT"
         if unseen:

@@ -15,7 +15,8 @@ from fetchrules.demo.server import MailServer
 
 MAX_LINE = 8192
 """Octets of a command's line, or of what stands between its literals."""
-MAX_LITERAL = 65536
+MAX_COMMAND = 65536
+"""Octets of a command with its literals."""
 IDLE_SECONDS = 30 * 60
 """RFC 3501 §5.4."""
 
@@ -129,8 +130,8 @@ class Connection(StreamRequestHandler):
         """The next command, its literals turned into quoted strings. Raises EOFError, Farewell."""
         text = self._line()
         while announced := _LITERAL.search(text):
-            if int(announced[1]) > MAX_LITERAL:
-                self._say(f"{text.partition(' ')[0]} NO [TOOBIG] too long a literal".encode())
+            if len(text) + int(announced[1]) > MAX_COMMAND:
+                self._say(f"{text.partition(' ')[0]} NO [TOOBIG] too long a command".encode())
                 text = self._line()
                 continue
             self._say(b"+ go on")

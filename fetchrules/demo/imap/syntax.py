@@ -1,6 +1,7 @@
 """How the commands of IMAP clients are read, and how values are written to them (RFC 3501 §9)."""
 
 import re
+from base64 import b64encode
 from collections.abc import Iterable, Sequence
 from datetime import UTC, date, datetime
 
@@ -93,6 +94,15 @@ def date_time(moment: datetime) -> bytes:
 def quoted(text: str) -> str:
     """A quoted string. `text` has no CR or LF."""
     return '"' + re.sub(r'(["\\])', r"\\\1", text) + '"'
+
+
+def modified_utf7(name: str) -> str:
+    """A folder's name as it is sent (RFC 3501 §5.1.3)."""
+
+    def shifted(run: "re.Match[str]") -> str:
+        return "&" + b64encode(run[0].encode("utf-16-be")).decode().rstrip("=").replace("/", ",") + "-"
+
+    return re.sub(r"[^\x20-\x7e]+", shifted, name.replace("&", "&-"))
 
 
 def literal(octets: bytes) -> bytes:
