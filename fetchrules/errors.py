@@ -75,6 +75,12 @@ class TlsUnavailable(FetchError):
     retry, code = Retry.LATER, "tls_unavailable"
 
 
+class TlsRequired(FetchError):
+    """The server lets nobody log in on this connection without TLS, and the rule asked for none: no password was sent."""
+
+    retry, code = Retry.LATER, "tls_required"
+
+
 class CertificateRejected(FetchError):
     """The certificate does not verify (expired, unknown issuer, another host's)."""
 
@@ -145,6 +151,12 @@ class DeliveryRefused(DeliveryFailed):
     """The local mail server will not take this letter, and repeating it as it is would not help (a reply of 5xx)."""
 
     code = "delivery_refused"
+
+
+class RecipientUnknown(DeliveryRefused):
+    """The local mail server has no mailbox for the recipient: no letter was fetched."""
+
+    code = "recipient_unknown"
 
 
 class DiskFull(DeliveryFailed):

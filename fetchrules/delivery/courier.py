@@ -34,7 +34,7 @@ class Courier:
         self._dialogue: Dialogue | None = None
 
     def ask(self) -> None:
-        """Whether the server has the recipient's mailbox. Raises DeliveryRefused if it has none, DeliveryFailed."""
+        """Whether the server has the recipient's mailbox. Raises RecipientUnknown if it has none, DeliveryFailed."""
         self._connected().ask()
 
     def carry(self, names: Sequence[str]) -> dict[str, DeliveryFailed]:

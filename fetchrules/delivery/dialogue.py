@@ -7,7 +7,7 @@ from contextlib import ExitStack, contextmanager, suppress
 from time import monotonic
 
 from fetchrules.delivery.outgoing import Outgoing
-from fetchrules.errors import DeliveryFailed, DeliveryRefused, DiskFull, LocalProtocolError
+from fetchrules.errors import DeliveryFailed, DeliveryRefused, DiskFull, LocalProtocolError, RecipientUnknown
 
 CONNECT_SECONDS = 20.0
 REPLY_SECONDS = 30.0
@@ -100,9 +100,9 @@ class Dialogue:
         return False
 
     def ask(self) -> None:
-        """Ask for the recipient's mailbox. Raises DeliveryRefused if there is none, DeliveryFailed."""
+        """Ask for the recipient's mailbox. Raises RecipientUnknown if there is none, DeliveryFailed."""
         with _lost():
-            self._name("", [])
+            self._name("", [], RecipientUnknown)
             self._reset()
 
     def hand_over(self, letter: Outgoing, pieces: Iterator[bytes]) -> None:
@@ -151,8 +151,11 @@ class Dialogue:
                 raise
             self._name("", options)
 
-    def _name(self, sender: str, options: list[str]) -> None:
-        """MAIL and RCPT. SMTPUTF8 (RFC 6531) only if the recipient needs it: further on, not every server will have it."""
+    def _name(self, sender: str, options: list[str], unwelcome: type[DeliveryRefused] = DeliveryRefused) -> None:
+        """MAIL and RCPT; `unwelcome` is raised when RCPT is refused for good.
+
+        SMTPUTF8 (RFC 6531) only if the recipient needs it: further on, not every server will have it.
+        """
         recipient, utf8 = self._recipient, not self._recipient.isascii()
         if utf8 and not self._client.has_extn("smtputf8"):
             recipient, utf8 = _in_ascii(recipient), False
@@ -161,7 +164,7 @@ class Dialogue:
         elif not sender.isascii():
             sender = ""
         self._demand(self._command(" ".join([f"MAIL FROM:<{sender}>", *options])), 250)
-        self._demand(self._command(f"RCPT TO:<{recipient}>"), 250, 251)
+        self._demand(self._command(f"RCPT TO:<{recipient}>"), 250, 251, refused=unwelcome)
 
     def _options(self, letter: Outgoing) -> list[str]:
         """RFC 1870 and 6152. A letter of eight bits goes even to a server that does not know them: nothing here parses MIME."""
@@ -187,23 +190,23 @@ class Dialogue:
             raise
         return last
 
-    def _demand(self, reply: tuple[int, bytes], *codes: int) -> None:
+    def _demand(self, reply: tuple[int, bytes], *codes: int, refused: type[DeliveryRefused] = DeliveryRefused) -> None:
         """Raises DeliveryFailed, with the transaction taken back, if the reply's code is none of `codes`."""
         if reply[0] in codes:
             return
-        refusal = self._refusal(*reply)
+        refusal = self._refusal(*reply, refused)
         if self.is_open:
             self._reset()
         raise refusal
 
-    def _refusal(self, code: int, text: bytes) -> DeliveryFailed:
+    def _refusal(self, code: int, text: bytes, refused: type[DeliveryRefused] = DeliveryRefused) -> DeliveryFailed:
         """What a reply means that is not the one hoped for. After 421, and after nonsense, the connection is closed."""
         enhanced = _ENHANCED.match(text)
         if code == 421 or not 400 <= code <= 599:
             self._client.close()
         if code == 452 or (enhanced and enhanced[1] in _NO_ROOM):
             return DiskFull(_said(code, text))
-        return DeliveryRefused(_said(code, text)) if 500 <= code <= 599 else DeliveryFailed(_said(code, text))
+        return refused(_said(code, text)) if 500 <= code <= 599 else DeliveryFailed(_said(code, text))
 
     def _reset(self) -> None:
         code, _ = self._command("RSET")

@@ -60,7 +60,7 @@ class SpooledMailbox:
     def prepare(self, octets: int) -> None:
         """Open the spool, look for room, and ask the server, once, whether it has the recipient's mailbox.
 
-        Raises DeliveryRefused if it has none, MaildirReplaced for the spool, DiskFull, DeliveryFailed.
+        Raises RecipientUnknown if it has none, MaildirReplaced for the spool, DiskFull, DeliveryFailed.
         """
         self._staging.open()
         self._staging.check_room(octets)

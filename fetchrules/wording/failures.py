@@ -68,6 +68,10 @@ FAILURES: dict[str, _Entry] = {
             "Try SSL/TLS; if it is meant to be so, choose no encryption."
         ),
     ),
+    "tls_required": _Entry(
+        gettext_lazy("The server demands encryption"),
+        gettext_lazy("It lets nobody log in without, and no password was sent. Choose STARTTLS or SSL/TLS."),
+    ),
     "certificate_rejected": _Entry(
         gettext_lazy("Certificate rejected"),
         gettext_lazy(
@@ -131,6 +135,13 @@ FAILURES: dict[str, _Entry] = {
         gettext_lazy("The mail server refused the letter"),
         gettext_lazy(
             "It stays on the remote server, among the problem letters; what the mail server said stands there."
+        ),
+    ),
+    "recipient_unknown": _Entry(
+        gettext_lazy("The recipient's mailbox was not found"),
+        gettext_lazy(
+            "The local mail server takes no letters for this address. Make the mailbox there, or correct the "
+            "local mailbox in the rule; no letter was fetched."
         ),
     ),
     "disk_full": _Entry(

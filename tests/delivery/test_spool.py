@@ -23,6 +23,7 @@ from fetchrules.errors import (
     MailboxUnwritable,
     MaildirReplaced,
     RecipientInvalid,
+    RecipientUnknown,
 )
 from tests.delivery.conftest import descriptors
 from tests.delivery.test_maildir import LETTER, staged
@@ -159,8 +160,29 @@ def test_it_asks_for_the_mailbox_before_anything_is_fetched(spool: SpooledMailbo
 
 def test_it_says_that_there_is_no_such_mailbox(spool: SpooledMailbox, sink: MailSink) -> None:
     sink.unknown = frozenset({RECIPIENT})
-    with pytest.raises(DeliveryRefused, match="no such user"):
+    with pytest.raises(RecipientUnknown, match="no such user"):
         spool.prepare(0)
+    assert not [line for line in sink.commands if line.startswith("DATA")]
+
+
+@pytest.mark.parametrize(
+    ("step", "said", "error"),
+    [
+        ("RCPT", b"550 5.1.1 unknown\r\n", RecipientUnknown),
+        ("RCPT", b"550-Mailbox unknown.  Either there is no mailbox\r\n550 5.1.1 User unknown\r\n", RecipientUnknown),
+        ("RCPT", b"554 5.7.1 Relay access denied\r\n", RecipientUnknown),
+        ("RCPT", b"552 5.2.2 mailbox full\r\n", DiskFull),
+        ("RCPT", b"450 4.2.0 greylisted\r\n", DeliveryFailed),
+        ("MAIL", b"550 5.7.1 no\r\n", DeliveryRefused),
+    ],
+)
+def test_it_tells_apart_why_there_is_no_mailbox(
+    spool: SpooledMailbox, sink: MailSink, step: str, said: bytes, error: type[DeliveryFailed]
+) -> None:
+    sink.faults = {(step, EVERY): said}
+    with pytest.raises(error) as caught:
+        spool.prepare(0)
+    assert type(caught.value) is error
 
 
 def test_it_looks_for_room_before_asking(server: LoopbackServer, place: Place) -> None:

@@ -13,7 +13,7 @@ from fetchrules.delivery.maildir import Maildir
 from fetchrules.delivery.mailserver import Handover, MailServer, TlsUse
 from fetchrules.delivery.spool import SpooledMailbox
 from fetchrules.delivery.target import PathTemplate, Place
-from fetchrules.errors import DeliveryRefused
+from fetchrules.errors import RecipientUnknown
 from tests.delivery.test_maildir import staged
 from tests.interop.dovecot import PASSWORD, Dovecot
 from tests.interop.postfix import RECIPIENTS, Postfix
@@ -144,5 +144,5 @@ def test_it_hands_letters_to_postfix_in_verified_tls(
 
 def test_it_hears_from_postfix_that_there_is_no_such_mailbox(postfix: Postfix, spool: Place) -> None:
     target = MailServer(Handover.SMTP, "127.0.0.1", postfix.port)
-    with pytest.raises(DeliveryRefused, match="User unknown"):
+    with pytest.raises(RecipientUnknown, match="User unknown"):
         send(target, "nobody@example.org", spool, [])

@@ -3,12 +3,12 @@
 from base64 import b64encode
 from dataclasses import dataclass, replace
 
-from fetchrules.errors import LoginRefused, ServerRefused, TlsUnavailable
+from fetchrules.errors import LoginRefused, ServerRefused, TlsRequired, TlsUnavailable
 from fetchrules.remote.account import Account
 from fetchrules.remote.imap.client import FencedImap
 from fetchrules.remote.imap.refusals import refusal
 from fetchrules.remote.imap.syntax import quoted
-from fetchrules.remote.mailbox import Connection
+from fetchrules.remote.mailbox import Connection, TlsLevel
 from fetchrules.remote.net import connect
 from fetchrules.remote.tls import UNPROTECTED, Demand, Protection, Start, Trust, secure
 from fetchrules.remote.transcript import Speaker, Trace
@@ -80,6 +80,8 @@ def log_in(reached: Reached, account: Account) -> Reached:
     sayable = account.user.isascii() and account.password.isascii()
     if "AUTH=PLAIN" in announced and (login_disabled or not sayable):
         answer = client.authenticate_plain(_plain(account))
+    elif login_disabled and reached.protection.level is TlsLevel.NONE:
+        raise TlsRequired("LOGINDISABLED")
     elif login_disabled:
         raise ServerRefused("LOGINDISABLED, and no other way to log in that we know")
     else:

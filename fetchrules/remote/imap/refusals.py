@@ -2,7 +2,7 @@
 
 import re
 
-from fetchrules.errors import FetchError, MailboxBusy, ServerRefused, ServerTemporary, TlsUnavailable
+from fetchrules.errors import FetchError, MailboxBusy, ServerRefused, ServerTemporary, TlsRequired
 
 _CODE = re.compile(r"\[([A-Za-z0-9.-]+)(?: [^\]]*)?\]")
 
@@ -12,7 +12,7 @@ _MEANINGS: dict[str, type[FetchError]] = {
     "INUSE": MailboxBusy,
     "SERVERBUG": ServerRefused,
     "OVERQUOTA": ServerRefused,
-    "PRIVACYREQUIRED": TlsUnavailable,
+    "PRIVACYREQUIRED": TlsRequired,
 }
 
 
