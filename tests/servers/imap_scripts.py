@@ -16,7 +16,7 @@ from fetchrules.errors import (
     ServerRefused,
     ServerTemporary,
     TimedOut,
-    TlsUnavailable,
+    TlsRequired,
 )
 from tests.servers.faults import Action, Alter, Cut, Drip, Fault, Flood, Say, Stall
 from tests.servers.imap import CAPABILITIES, Behaviour, Step
@@ -80,7 +80,12 @@ def _everywhere() -> Iterator[Script]:
     unsolicited = b"* 5 EXISTS\r\n* 1 RECENT\r\n* OK [ALERT] hello\r\n* 2 FETCH (FLAGS (\\Seen))\r\n"
     for step in (*OPENING[1:], *after):
         ending = after.get(step, {})
-        yield _failing(f"BAD: {step}", step, Say(b"{tag} BAD what?\r\n"), RemoteProtocolError, **ending)
+        bad = Fault(step, Say(b"{tag} BAD what?\r\n"))
+        if step is Step.FETCH:
+            yield _script(f"BAD: {step}", bad)  # then each letter is asked for alone
+        else:
+            error = ServerRefused if step is Step.SELECT else RemoteProtocolError
+            yield _failing(f"BAD: {step}", step, bad.action, error, **ending)
         bye = ServerRefused if step is Step.CAPABILITY else ConnectionLost  # it has not really let us in yet
         yield _failing(f"BYE: {step}", step, Say(b"* BYE going down\r\n", hang_up=True), bye, **ending)
         unavailable = Say(b"* BYE [UNAVAILABLE] .\r\n", hang_up=True)
@@ -118,7 +123,7 @@ def _refusals() -> Iterator[Script]:
         ("[UNAVAILABLE]", ServerTemporary),
         ("[INUSE]", MailboxBusy),
         ("[LIMIT]", ServerTemporary),
-        ("[PRIVACYREQUIRED]", TlsUnavailable),
+        ("[PRIVACYREQUIRED]", TlsRequired),
         ("the mailbox is [INUSE]", LoginRefused),
     ]
     for code, error in login:
@@ -242,6 +247,8 @@ def _letters() -> Iterator[Script]:
     yield _script("NIL for a large letter", Fault(Step.FETCH, nil), **large)
     no = Say(b"{tag} NO [SERVERBUG] no\r\n")
     yield _script("NO for a large letter", Fault(Step.FETCH, no), **large)
+    nil = Say(b"* 1 FETCH (UID 1 BODY[]<1048576> NIL)\r\n{tag} OK done\r\n")
+    yield _script("NIL for its second piece", Fault(Step.FETCH, nil, nth=2), error=ServerRefused, **large)
     whole = Say(b"* 1 FETCH (UID 1 BODY[] {3}\r\nabc)\r\n{tag} OK done\r\n")
     yield _script("a server that knows no pieces", Fault(Step.FETCH, whole, nth=0), **large)
     too_much = b"* 1 FETCH (UID 1 BODY[]<0> {2000000}\r\n" + b"x" * 2_000_000 + b")\r\n{tag} OK done\r\n"
@@ -271,8 +278,6 @@ def _kinds() -> Iterator[Script]:
     """Servers that can less than others, and farewells."""
     disabled = (*CAPABILITIES, "LOGINDISABLED")
     yield _script("LOGINDISABLED", behaviour=replace(Behaviour(), capabilities=disabled))
-    no_way = replace(Behaviour(), capabilities=("IMAP4rev1", "LOGINDISABLED"))
-    yield _script("LOGINDISABLED and no other way", behaviour=no_way, error=ServerRefused, got=0, left=ALL)
     sasl = replace(Behaviour(), capabilities=disabled)
     refused = Fault(Step.AUTHENTICATE, Say(b"{tag} NO [AUTHENTICATIONFAILED] no\r\n"))
     yield _script("NO: AUTHENTICATE", refused, behaviour=sasl, error=LoginRefused, got=0, left=ALL)

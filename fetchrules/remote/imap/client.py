@@ -23,6 +23,7 @@ OCTETS_MAX, LINES_MAX = 1024 * 1024, 1000
 _LINE_MAX = 256 * 1024
 _DIGITS_MAX = 18
 _LITERAL = re.compile(rb"\{([0-9]+)\+?\}\r\n\Z")
+_BAD = re.compile(rb"[A-Z]{1,8}[0-9]+ BAD ?(.*)\r\n")
 _WORTH_SHOWING = re.compile(
     rb"\* (?:OK|NO|BAD|BYE|PREAUTH|CAPABILITY)\b|[A-Z]{1,8}[0-9]+ (?:OK|NO|BAD)\b|\* [0-9]+ EXISTS|\+"
 )
@@ -48,6 +49,7 @@ class FencedImap(IMAP4):
         self._unread = b""
         self._position = 0
         self._octets, self._lines = OCTETS_MAX, LINES_MAX
+        self._bad = ""
         self.closed = False
         try:
             super().__init__()
@@ -59,17 +61,27 @@ class FencedImap(IMAP4):
         self.is_readonly = True  # means: do not raise when the mailbox turns out to be; its NO to a STORE will do
 
     def run(
-        self, command: Callable[[], tuple[str, list[Any]]], octets: int = OCTETS_MAX, lines: int = LINES_MAX
+        self,
+        command: Callable[[], tuple[str, list[Any]]],
+        octets: int = OCTETS_MAX,
+        lines: int = LINES_MAX,
+        *,
+        bad_is_no: bool = False,
     ) -> Answer:
-        """Let imaplib run one command whose answer has at most so many octets and lines. NO is an answer, BAD and BYE raise."""
+        """Let imaplib run one command whose answer has at most so many octets and lines. NO is an answer, BAD and BYE raise.
+
+        With `bad_is_no`, BAD is an answer too: Exchange says it to commands that are right, and that it cannot do.
+        """
         if self.closed:
             raise LocalProtocolError("the session is over")
-        self._octets, self._lines = octets, lines
+        self._octets, self._lines, self._bad = octets, lines, ""
         try:
             status, data = command()
         except (IMAP4.error, FetchError) as error:
-            self.shutdown()
-            raise self._translated(error, ConnectionLost) from error
+            if not bad_is_no or not self._bad or not isinstance(error, IMAP4.error) or isinstance(error, IMAP4.abort):
+                self.shutdown()
+                raise self._translated(error, ConnectionLost) from error
+            status, data = "BAD", [self._bad.encode()]
         self._stream.reply_ended()
         last = data[-1] if data else None
         words = self.masked(last.decode("utf-8", "replace")) if isinstance(last, bytes) else ""
@@ -113,7 +125,7 @@ class FencedImap(IMAP4):
     def select_folder(self, name: str) -> Answer:
         """SELECT. imaplib's own raises where the folder may only be read."""
         self.untagged_responses.clear()
-        answer = self.run(lambda: self.xatom("SELECT", quoted(name)))
+        answer = self.run(lambda: self.xatom("SELECT", quoted(name)), bad_is_no=True)
         if answer.ok:
             self.state = "SELECTED"
         return answer
@@ -165,6 +177,8 @@ class FencedImap(IMAP4):
         line = self._unread[self._position : end + 1]
         self._position = end + 1
         self._spend(line)
+        if bad := _BAD.fullmatch(line):
+            self._bad = bad[1].decode("utf-8", "replace") or "BAD"
         if self._trace is not None and _WORTH_SHOWING.match(line):
             self._trace(Speaker.SERVER, self.masked(line.decode("utf-8", "replace").rstrip()))
         return line

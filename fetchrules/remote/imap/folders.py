@@ -17,7 +17,7 @@ def folders(data: Iterable[Part | None]) -> tuple[str, ...]:
     names = []
     for parts in responses(data):
         match values(parts):
-            case [list(attributes), _, bytes(name)]:
+            case [list(attributes), _, bytes(name), *_]:
                 lower = {one.lower() for one in attributes if isinstance(one, bytes)}
                 if not lower & _NOT_SELECTABLE:
                     names.append(decode_folder(name.decode("utf-8", "replace")))

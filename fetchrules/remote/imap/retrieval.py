@@ -61,12 +61,13 @@ def _together(client: FencedImap, batch: Sequence[Listed]) -> Iterator[Retrieved
     bodies = {one.uid: one.items[b"BODY[]"] for one in found if b"BODY[]" in one.items}
     for letter in batch:
         body = bodies.get(letter.number)
-        if isinstance(body, bytes):
+        if isinstance(body, bytes) and (body or not letter.size):
             yield Begun(letter)
             if body:
                 yield Chunk(body)
             yield Complete(letter)
         else:
+            # A letter of some size that comes empty has not come: taken for whole, it would be deleted.
             yield Refused(letter, "" if answer.ok else answer.words)
 
 
@@ -119,4 +120,4 @@ def _piece(answer: Answer, letter: Listed, offset: int) -> bytes | None:
 def _fetch(client: FencedImap, letters: Sequence[Listed], items: str) -> Answer:
     client.response("FETCH")  # what was left behind by a command that failed
     uids = uid_set(letter.number for letter in letters)
-    return client.run(lambda: client.uid("FETCH", uids, items), ANSWER_MAX, LINES_MAX)
+    return client.run(lambda: client.uid("FETCH", uids, items), ANSWER_MAX, LINES_MAX, bad_is_no=True)

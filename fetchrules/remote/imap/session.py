@@ -31,6 +31,9 @@ FOLDERS_MAX = 10_000
 UIDS_AT_ONCE = 500
 """In a command that names them one by one: servers take lines of 8,000 octets and more."""
 
+LINES_OF_CHANGES_MAX = 1000 + 4 * UIDS_AT_ONCE
+"""In the answer to such a command: Exchange counts the letters anew behind each one that it expunges."""
+
 
 def open_imap(account: Account, *, trust: Trust = SYSTEM_TRUST, trace: Trace | None = None) -> "ImapMailbox":
     """Connect, log in, select the account's folder. Raises FetchError; then nothing is left open."""
@@ -165,14 +168,15 @@ class ImapMailbox:
         """Whether the server has done it, or it is left undone on purpose."""
         client = self._client
         if self._uidplus:  # RFC 4315
-            return client.run(lambda: client.uid("EXPUNGE", uid_set(uids))).ok
+            return client.run(lambda: client.uid("EXPUNGE", uid_set(uids)), lines=LINES_OF_CHANGES_MAX).ok
         answer = client.run(lambda: client.uid("SEARCH", "DELETED"))
         if not answer.ok:
             return False
         doomed = {int(uid) for line in answer.data if line for uid in line.split() if uid.isdigit()}
-        if doomed <= self._flagged:
-            return client.run(client.expunge).ok
-        # EXPUNGE would take others' letters with ours. Ours are flagged, and whoever expunges next takes them.
+        if uids <= doomed <= self._flagged:
+            return client.run(client.expunge, lines=LINES_OF_CHANGES_MAX).ok
+        # EXPUNGE would take others' letters with ours, or the answer cannot be believed: it lacks some of ours. They are
+        # flagged, and whoever expunges next takes them.
         return True
 
     def mark_seen(self, letters: Sequence[Listed]) -> None:
@@ -183,7 +187,8 @@ class ImapMailbox:
 
     def _flag(self, uids: frozenset[int], flags: str) -> bool:
         client = self._client
-        return client.run(lambda: client.uid("STORE", uid_set(uids), "+FLAGS.SILENT", flags)).ok
+        command = "STORE", uid_set(uids), "+FLAGS.SILENT", flags
+        return client.run(lambda: client.uid(*command), lines=LINES_OF_CHANGES_MAX).ok
 
     def reset(self) -> None:
         """Nothing: deletions took effect at once."""

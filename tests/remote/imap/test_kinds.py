@@ -1,0 +1,159 @@
+"""The servers that people really have: their letters come whole and once, their folders are read, their refusals understood."""
+
+from dataclasses import replace
+
+import pytest
+
+from fetchrules.errors import FetchError, LoginRefused, ServerRefused, ServerTemporary, TlsRequired
+from fetchrules.remote.account import Account, Deadlines
+from fetchrules.remote.imap.session import list_folders, open_imap
+from fetchrules.remote.mailbox import Begun, Complete, Refused, Retrieved
+from fetchrules.remote.tls import Trust
+from fetchrules.ruletext.spec import Encryption, Protocol
+from tests.certificates import Certificates
+from tests.remote.imap.test_hostile import check, collect
+from tests.servers.faults import Alter, Fault, Say
+from tests.servers.imap import PASSWORD, USER, Behaviour, Folder, ImapServer, Step
+from tests.servers.imap_kinds import EXCHANGE, KINDS, LISTS
+from tests.servers.imap_scripts import LARGE, Script
+from tests.servers.maildrop import letter
+
+
+def account(server: ImapServer) -> Account:
+    return Account(
+        Protocol.IMAP,
+        server.host,
+        server.port,
+        USER,
+        PASSWORD,
+        encryption=Encryption.PLAINTEXT,
+        deadlines=Deadlines(connect=10, idle=10, session=30),
+    )
+
+
+@pytest.mark.parametrize("kind", KINDS, ids=lambda kind: kind.name)
+def test_it_collects_from(kind: Script) -> None:
+    folder = Folder(kind.letters)
+    with ImapServer(folder, kind.behaviour) as server:
+        check(kind, collect(account(server), Trust()), folder)
+
+
+@pytest.mark.parametrize(("told", "names"), LISTS.values(), ids=LISTS)
+def test_it_reads_the_folders_of(told: bytes, names: tuple[str, ...]) -> None:
+    with ImapServer(Folder(), Behaviour(faults=(Fault(Step.LIST, Say(told + b"{tag} OK done\r\n")),))) as server:
+        assert list_folders(account(server)) == names
+
+
+REFUSALS: list[tuple[str, type[FetchError]]] = [
+    (
+        "NO [ALERT] Application-specific password required: https://support.google.com/accounts/answer/185833",
+        LoginRefused,
+    ),
+    ("NO [WEBALERT https://accounts.google.com/signin/continue?sarp=1&scc=1] Web login required.", LoginRefused),
+    ("NO [AUTHENTICATIONFAILED] Invalid credentials (Failure)", LoginRefused),
+    ("NO [AUTHENTICATIONFAILED] LOGIN invalid credentials or IMAP is disabled sc=abc", LoginRefused),
+    ("NO [UNAVAILABLE] LOGIN internal server error sc=abc", ServerTemporary),
+    ("NO [AUTHENTICATIONFAILED] NEOBHODIM parol prilozheniya / Application password is REQUIRED", LoginRefused),
+    ("NO LOGIN failed.", LoginRefused),
+    ("NO [OVERQUOTA] Account exceeded command or bandwidth limits. (Failure)", ServerRefused),
+    ("NO [PRIVACYREQUIRED] Plaintext authentication disallowed on non-secure (SSL/TLS) connections.", TlsRequired),
+]
+
+
+@pytest.mark.parametrize(("words", "error"), REFUSALS, ids=[words for words, _ in REFUSALS])
+def test_it_understands_a_refused_login(words: str, error: type[FetchError]) -> None:
+    refusing = Behaviour(faults=(Fault(Step.LOGIN, Say(f"{{tag}} {words}\r\n".encode())),))
+    with ImapServer(Folder(), refusing) as server, pytest.raises(error) as caught:
+        open_imap(account(server))
+    assert type(caught.value) is error
+    assert caught.value.detail in words.removeprefix("NO ")
+
+
+@pytest.mark.parametrize(
+    ("encryption", "error"), [(Encryption.PLAINTEXT, TlsRequired), (Encryption.SSL, ServerRefused)]
+)
+def test_it_says_no_password_where_logins_are_disabled(
+    encryption: Encryption, error: type[FetchError], certificates: Certificates
+) -> None:
+    tls, trust = certificates.good.context(), Trust(str(certificates.cafile))
+    closed = Behaviour(capabilities=("IMAP4rev1", "LOGINDISABLED", "AUTH=XOAUTH2"))
+    with ImapServer(Folder(), closed, tls=tls, implicit=encryption is Encryption.SSL) as server:
+        terms = replace(account(server), host="localhost", encryption=encryption)
+        with pytest.raises(error):
+            open_imap(terms, trust=trust)
+        assert not [line for line in server.said if line.startswith(("LOGIN", "AUTHENTICATE"))]
+
+
+def fetched(behaviour: Behaviour, *letters: bytes) -> tuple[list[Retrieved], Folder]:
+    """What a session brings of these letters, its chunks left out."""
+    folder = Folder(letters)
+    with ImapServer(folder, behaviour) as server:
+        mailbox = open_imap(account(server))
+        events = [
+            one for one in mailbox.retrieve(mailbox.listing().letters) if isinstance(one, Begun | Complete | Refused)
+        ]
+        assert mailbox.quit()
+    return events, folder
+
+
+def complete(events: list[Retrieved]) -> list[int]:
+    return [event.letter.number for event in events if isinstance(event, Complete)]
+
+
+@pytest.mark.parametrize("answer", [b"NO [EXPUNGEISSUED] no", b"BAD Command Error. 10"])
+def test_it_does_without_one_letter_that_cannot_be_had(answer: bytes) -> None:
+    """Exchange says BAD to whoever asks for a letter that it cannot convert."""
+    say = Say(b"{tag} " + answer + b"\r\n")
+    faults = (Fault(Step.FETCH, say), Fault(Step.FETCH, say, nth=3))
+    events, _ = fetched(Behaviour(capabilities=tuple(EXCHANGE.split()), faults=faults), *map(letter, ("a", "b", "c")))
+    assert complete(events) == [1, 3]
+    (refused,) = [event for event in events if isinstance(event, Refused)]
+    assert refused.letter.number == 2
+    assert refused.reason in answer.decode()
+
+
+def test_it_does_without_a_large_one() -> None:
+    faults = (Fault(Step.FETCH, Say(b"{tag} BAD Command Error. 10\r\n")),)
+    events, _ = fetched(Behaviour(faults=faults), LARGE, letter("after"))
+    assert complete(events) == [2]
+
+
+def test_it_hears_that_a_mailbox_cannot_be_opened() -> None:
+    faults = (Fault(Step.SELECT, Say(b"{tag} BAD User is authenticated but not connected.\r\n")),)
+    with ImapServer(Folder(), Behaviour(faults=faults)) as server, pytest.raises(ServerRefused, match="not connected"):
+        open_imap(account(server))
+
+
+@pytest.mark.parametrize("text", [b"Subject: no octets of it came\r\n\r\n", LARGE])
+def test_it_takes_no_octets_for_no_letter(text: bytes) -> None:
+    """A letter of some size that comes empty would be deleted as collected."""
+    empty = Alter(
+        lambda answer: answer[: answer.index(b"{")] + b"{0}\r\n)\r\n" + answer[answer.rindex(b"\r\n", 0, -2) + 2 :]
+    )
+    events, _ = fetched(Behaviour(faults=(Fault(Step.FETCH, empty),)), text)
+    assert [type(event) for event in events] == [Refused]
+
+
+def test_it_goes_on_where_a_server_gives_less_than_was_asked_for() -> None:
+    """Only what lies beyond the size that was told may be the end."""
+
+    def short(answer: bytes) -> bytes:
+        head, _, rest = answer.partition(b"{")
+        size, _, rest = rest.partition(b"}\r\n")
+        half = int(size) // 2 if int(size) > 1000 else int(size)
+        return head + b"{%d}\r\n" % half + rest[:half] + rest[int(size) :]
+
+    folder = Folder([LARGE])
+    with ImapServer(folder, Behaviour(faults=(Fault(Step.FETCH, Alter(short), nth=0),))) as server:
+        outcome = collect(account(server), Trust())
+    assert outcome.whole == {1: LARGE}
+
+
+def test_it_expunges_nothing_that_the_server_does_not_name() -> None:
+    folder = Folder([letter("ours"), letter("theirs")])
+    folder.flag(2, "\\deleted")
+    silent = Behaviour(faults=(Fault(Step.SEARCH, Say(b"{tag} OK done\r\n")),)).without("UIDPLUS")
+    with ImapServer(folder, silent) as server:
+        mailbox = open_imap(account(server))
+        mailbox.delete(mailbox.listing().letters)
+    assert folder.uids == [1, 2]
