@@ -10,9 +10,12 @@ import pytest
 from django.utils import timezone
 from pytest_django import Settings
 
+from fetchrules.accounts import account_of
 from fetchrules.ledger import runs
 from fetchrules.models import FetchRule, Letter, Run
 from fetchrules.poll.run import Result, poll
+from fetchrules.poll.session import terms_of
+from fetchrules.poll.trial import Stage, try_connection
 from fetchrules.remote.imap.folders import encode_folder
 from tests.conftest import MakeRule
 from tests.interop.dovecot import Dovecot
@@ -111,6 +114,54 @@ def test_it_carries_five_hundred_letters_once_through_postfix(
 
     until(lambda: len(dovecot.letters(RECIPIENTS[2])) >= 500, 60)
     assert Counter(map(without_trace, dovecot.letters(RECIPIENTS[2]))) == Counter(put)
+
+
+TABLE = {
+    "": [(3, 1), (3, 1)],
+    "flush": [(3, 0), (3, 0)],
+    "fetchall": [(4, 0), (4, 0)],
+    "flush fetchall": [(4, 0), (4, 0)],
+    "keep": [(3, 3), (3, 3)],
+    "keep flush": [(3, 2), (3, 0)],
+    "keep fetchall": [(4, 3), (7, 3)],
+    "keep flush fetchall": [(4, 3), (7, 3)],
+}
+"""A letter that was collected under `keep`, then two new ones: (letters delivered, letters left) after each of two polls."""
+
+
+@pytest.mark.parametrize("words", TABLE, ids=lambda words: words or "nokeep")
+@pytest.mark.parametrize("uidl", [False, True], ids=["", "uidl"])
+def test_it_ends_as_the_table_says(dovecot: Dovecot, new_rule: MakeRule, words: str, uidl: bool) -> None:
+    old, *new = some_letters(3)
+    user = "table" + words.replace(" ", "") + "uidl" * uidl
+    dovecot.put(user, [old])
+    rule = new_rule(user, keep=True, uidl=uidl)
+    poll_fine(rule)
+    dovecot.put(user, new)
+    flags = {word: word in words.split() for word in ("keep", "flush", "fetchall")}
+    FetchRule.objects.filter(pk=rule.pk).update(**flags)
+    for expected in TABLE[words]:
+        poll_fine(rule)
+        assert (len(dovecot.letters(f"{user}@mydomain.ru")), len(dovecot.letters(user))) == expected
+
+
+def test_it_fetches_nothing_for_a_mailbox_that_postfix_does_not_have(
+    dovecot: Dovecot, postfix: Postfix, new_rule: MakeRule, settings: Settings
+) -> None:
+    settings.UTM_MAIL_DELIVERY = f"smtp://127.0.0.1:{postfix.port}"
+    put = some_letters(2)
+    dovecot.put("nowhere", put)
+    rule = new_rule("nowhere", recipient="nobody@example.org")
+
+    result = poll_once(rule)
+    trial = try_connection(account_of(rule, rule.source), rule.source, terms_of(rule), rule.recipient, timezone.now())
+
+    assert result.error is not None
+    assert (result.error.code, result.counts.fetched, result.counts.octets) == ("recipient_unknown", 0, 0)
+    assert [(step.stage, step.error.code) for step in trial.steps if step.error] == [
+        (Stage.DELIVERY, "recipient_unknown")
+    ]
+    assert dovecot.letters("nowhere") == put
 
 
 def test_it_leaves_alone_what_another_client_has_flagged(dovecot: Dovecot, new_rule: MakeRule) -> None:
