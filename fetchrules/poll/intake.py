@@ -22,7 +22,7 @@ from fetchrules.letterhead import read_letterhead
 from fetchrules.models import SourceMailbox
 from fetchrules.policy import Errand, Fate, Known, State, Why
 from fetchrules.poll.progress import Progress
-from fetchrules.remote.mailbox import Begun, Chunk, Complete, Listed, Refused, Retrieved
+from fetchrules.remote.mailbox import Begun, Chunk, Complete, Gone, Listed, Refused, Retrieved
 
 BATCH_LETTERS = 64
 BATCH_OCTETS = 16 * 1024 * 1024
@@ -109,6 +109,8 @@ class Intake:
                 self._refuse(errand, f"nothing came of {errand.letter.size} octets")
             case Refused(_, reason):
                 self._refuse(errand, reason)
+            case Gone():
+                self._answered += 1
 
     def _refuse(self, errand: Errand, reason: str) -> None:
         """The server would not give the letter, or gave nothing and called it the letter."""

@@ -108,7 +108,14 @@ class Refused:
     reason: str
 
 
-Retrieved = Begun | Chunk | Complete | Refused
+@dataclass(frozen=True, slots=True)
+class Gone:
+    """The letter is there no longer: another client has taken it away since it was listed."""
+
+    letter: Listed
+
+
+Retrieved = Begun | Chunk | Complete | Refused | Gone
 
 
 class RemoteMailbox(Protocol):
@@ -121,7 +128,7 @@ class RemoteMailbox(Protocol):
         ...
 
     def retrieve(self, letters: Iterable[Listed]) -> Iterator[Retrieved]:
-        """Fetch `letters` in this order, pipelined where the server can: Begun, Chunk…, Complete for each, or Refused.
+        """Fetch `letters` in this order, pipelined where the server can: Begun, Chunk…, Complete for each, or Refused, or Gone.
 
         `letters` is read as they are asked for, so that the caller can end it early. The consumer may take its time
         between two events: requests already sent keep the line busy.

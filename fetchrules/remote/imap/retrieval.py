@@ -7,7 +7,7 @@ from fetchrules.remote.imap.client import Answer, FencedImap
 from fetchrules.remote.imap.fetched import fetched
 from fetchrules.remote.imap.refusals import refusal
 from fetchrules.remote.imap.syntax import uid_set
-from fetchrules.remote.mailbox import Begun, Chunk, Complete, Listed, Refused, Retrieved
+from fetchrules.remote.mailbox import Begun, Chunk, Complete, Gone, Listed, Refused, Retrieved
 
 PIECE = 1024 * 1024
 """Octets asked for at a time; about what a session holds in memory."""
@@ -68,7 +68,7 @@ def _together(client: FencedImap, batch: Sequence[Listed]) -> Iterator[Retrieved
             yield Complete(letter)
         else:
             # A letter of some size that comes empty has not come: taken for whole, it would be deleted.
-            yield Refused(letter, "" if answer.ok else answer.words)
+            yield _not_had(client, letter, answer)
 
 
 def _in_pieces(client: FencedImap, letter: Listed) -> Iterator[Retrieved]:
@@ -83,7 +83,7 @@ def _in_pieces(client: FencedImap, letter: Listed) -> Iterator[Retrieved]:
         if piece is None and offset:
             raise refusal(answer.words, ServerRefused)
         if piece is None or not (piece or offset or not letter.size):
-            yield Refused(letter, "" if answer.ok else answer.words)
+            yield _not_had(client, letter, answer)
             return
         if not offset:
             yield Begun(letter)
@@ -115,6 +115,14 @@ def _piece(answer: Answer, letter: Listed, offset: int) -> bytes | None:
                 return piece
             return b"" if offset else None  # NIL: nothing there (any more)
     return None
+
+
+def _not_had(client: FencedImap, letter: Listed, answer: Answer) -> Refused | Gone:
+    """Why `answer` has not brought the letter: it is asked for once more, by its name alone."""
+    there = _fetch(client, [letter], "(UID)")
+    if there.ok and all(one.uid != letter.number for one in fetched(there.data)):
+        return Gone(letter)
+    return Refused(letter, "" if answer.ok else answer.words)
 
 
 def _fetch(client: FencedImap, letters: Sequence[Listed], items: str) -> Answer:

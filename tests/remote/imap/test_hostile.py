@@ -8,7 +8,7 @@ import pytest
 from fetchrules.errors import FetchError, TimedOut
 from fetchrules.remote.account import Account, Deadlines
 from fetchrules.remote.imap.session import ImapMailbox, open_imap
-from fetchrules.remote.mailbox import Begun, Chunk, Complete, Listing, Refused
+from fetchrules.remote.mailbox import Begun, Chunk, Complete, Gone, Listing, Refused
 from fetchrules.remote.tls import Trust
 from fetchrules.ruletext.spec import Encryption, Protocol
 from tests.certificates import Certificates
@@ -58,7 +58,7 @@ def _collect(mailbox: ImapMailbox, outcome: Outcome) -> None:
                 begun += data
             case Complete(letter):
                 outcome.whole[letter.number] = begun
-            case Refused():
+            case Refused() | Gone():
                 pass
     came = [letter for letter in outcome.listing.letters if letter.number in outcome.whole]
     mailbox.mark_seen(came)
