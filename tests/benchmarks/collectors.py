@@ -2,16 +2,19 @@
 
 import json
 import os
+import signal
 import subprocess
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from time import perf_counter
 
+from fetchrules.ruletext.spec import Protocol
+from tests.benchmarks.scale import LIMIT_SECONDS
 from tests.interop.dovecot import PASSWORD
 
 ROOT = Path(__file__).resolve().parents[2]
-LIMIT_SECONDS = 240
 
 
 @dataclass(frozen=True)
@@ -25,7 +28,7 @@ class Job:
     lmtp: int
     directory: Path
     """For configurations; it belongs to the user whose the mail is, and others may pass through it."""
-    protocol: str = "pop3"
+    protocol: Protocol = Protocol.POP3
 
 
 def fetchmail(job: Job) -> list[str]:
@@ -40,17 +43,25 @@ def fetchmail(job: Job) -> list[str]:
 
 
 def getmail(job: Job) -> list[str]:
-    """getmail6 into a Maildir. It refuses to deliver as root, and then works as the mail's owner."""
+    """getmail6 into a Maildir. It refuses to deliver as root, and then works as the mail's owner.
+
+    It delivers each letter in a child process, and begins to listen for the child's end (SIGCHLD) only after the fork. A child
+    that is quicker than that is waited for until `timeout`, and then getmail gives up ("waiting child pid 4711 timed out"): on
+    busy machines after a few hundred letters. Begun again, it delivers many of them twice. On a single processor, though, the
+    parent goes on before the child begins; since one always waits for the other, that costs it nothing.
+    """
     home = job.directory / f"getmail-{job.user}"
     home.mkdir()
     for name in ("tmp", "new", "cur"):
         (job.maildir / name).mkdir(parents=True, exist_ok=True)
-    kind = "SimplePOP3Retriever" if job.protocol == "pop3" else "SimpleIMAPRetriever"
+    kind = "SimplePOP3Retriever" if job.protocol is Protocol.POP3 else "SimpleIMAPRetriever"
     (home / "getmailrc").write_text(
         f"[retriever]\ntype = {kind}\nserver = 127.0.0.1\nport = {job.port}\nusername = {job.user}\npassword = {PASSWORD}\n"
+        "timeout = 60\n"
         f"[destination]\ntype = Maildir\npath = {job.maildir}/\n[options]\ndelete = true\nread_all = true\nverbose = 0\n"
     )
-    command = ["getmail", "--getmaildir", str(home), "--quiet"]
+    processor = str(max(os.sched_getaffinity(0)))
+    command = ["taskset", "--cpu-list", processor, "getmail", "--getmaildir", str(home), "--quiet"]
     if os.geteuid():
         return command
     owner = job.directory.stat()
@@ -72,14 +83,50 @@ def mpop(job: Job) -> list[str]:
     return ["mpop", "-C", str(rc), "-q"]
 
 
+@dataclass(frozen=True)
+class Peer:
+    """Another collector: its Debian package, how it is called, and what it can do."""
+
+    package: str
+    command: Callable[[Job], list[str]]
+    protocols: frozenset[Protocol] = frozenset(Protocol)
+    by_lmtp: bool = False
+
+
+PEERS = {
+    "mpop": Peer("mpop", mpop, frozenset({Protocol.POP3})),
+    "getmail": Peer("getmail6", getmail),
+    "fetchmail": Peer("fetchmail", fetchmail, by_lmtp=True),
+}
+"""By the names of their programs."""
+
+
+def run(command: Sequence[str], limit: float) -> tuple[float, int]:
+    """How long `command` works, and its exit code; after `limit` seconds it is ended, with its children."""
+    before = perf_counter()
+    process = subprocess.Popen(
+        command,
+        stdin=subprocess.DEVNULL,
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+        start_new_session=True,
+    )
+    try:
+        process.wait(limit)
+    except subprocess.TimeoutExpired:
+        os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+    return perf_counter() - before, process.returncode
+
+
 class Product:
     """This product, on a data directory of its own, from the command line: the same engine as the worker's."""
 
-    def __init__(self, directory: Path) -> None:
-        self.mail = directory / "mail"
+    def __init__(self, directory: Path, delivery: str = "") -> None:
+        """`delivery` as UTM_MAIL_DELIVERY has it; empty: Maildirs of its own."""
         self.environment = os.environ | {
             "UTM_MAIL_DATA": str(directory),
-            "UTM_MAIL_DELIVERY": f"maildir:{self.mail}/{{domain}}/{{local}}",
+            "UTM_MAIL_DELIVERY": delivery or f"maildir:{directory}/mail/{{domain}}/{{local}}",
             "DJANGO_SETTINGS_MODULE": "utm_mail.settings",
         }
         self.manage("migrate", "--verbosity", "0")

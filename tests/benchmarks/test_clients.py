@@ -1,24 +1,18 @@
-"""The clients alone, their letters thrown away: how near they are to what the line and the machine allow."""
+"""What the clients' inner parts take: taking letters from the wire, and long listings."""
 
 import tracemalloc
 from collections.abc import Iterator
 from contextlib import contextmanager
-from pathlib import Path
 from time import perf_counter, process_time
 
 import pytest
 
 from fetchrules.remote.account import Account
-from fetchrules.remote.mailbox import Complete
-from fetchrules.remote.opening import open_mailbox
 from fetchrules.remote.pop3.commands import Command, Verb
 from fetchrules.remote.pop3.protocol import Pop3Protocol
 from fetchrules.remote.pop3.session import open_pop3
-from fetchrules.remote.transcript import Transcript
 from fetchrules.ruletext.spec import Encryption, Protocol
-from tests.benchmarks.delay import distant
-from tests.benchmarks.test_collecting import letters
-from tests.interop.dovecot import PASSWORD, Dovecot
+from tests.interop.dovecot import PASSWORD
 from tests.servers.maildrop import Maildrop
 from tests.servers.pop3 import Behaviour, Fault, Pop3Server, Say, Step, stuffed
 
@@ -34,23 +28,8 @@ def timed(what: str) -> Iterator[None]:
     print(f"\n  {what:50}{perf_counter() - wall:9.3f} s{process_time() - processor:9.3f} s of CPU", end="")
 
 
-def account(port: int, user: str, protocol: Protocol = Protocol.POP3) -> Account:
-    return Account(protocol, "127.0.0.1", port, user, PASSWORD, encryption=Encryption.PLAINTEXT)
-
-
-@pytest.mark.parametrize("round_trip", [0, 20, 100])
-@pytest.mark.parametrize("protocol", Protocol)
-def test_it_retrieves_a_thousand_letters(dovecot: Dovecot, tmp_path: Path, round_trip: int, protocol: Protocol) -> None:
-    user = f"client{protocol}{round_trip}"
-    dovecot.put(user, letters())
-    with distant(dovecot.pop3 if protocol is Protocol.POP3 else dovecot.imap, round_trip, tmp_path) as port:
-        terms = account(port, user, protocol)
-        open_mailbox(terms, Transcript()).quit()  # Dovecot makes its index, and is known from now on
-        with timed(f"{protocol}: 1,000 letters of 5 KB, round trip {round_trip} ms"):
-            mailbox = open_mailbox(terms, Transcript())
-            whole = [event for event in mailbox.retrieve(mailbox.listing().letters) if isinstance(event, Complete)]
-            assert mailbox.quit()
-    assert len(whole) == 1000
+def account(port: int, user: str) -> Account:
+    return Account(Protocol.POP3, "127.0.0.1", port, user, PASSWORD, encryption=Encryption.PLAINTEXT)
 
 
 @pytest.mark.parametrize(
