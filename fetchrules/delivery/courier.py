@@ -5,13 +5,13 @@ import smtplib
 from collections.abc import Sequence
 from io import FileIO
 from time import monotonic
-from typing import assert_never
+from typing import BinaryIO, assert_never
 
 from fetchrules.delivery.dialogue import Dialogue, Unanswered, Unreachable
 from fetchrules.delivery.disk import translated
 from fetchrules.delivery.lmtp import connect_lmtp
 from fetchrules.delivery.mailserver import Handover, MailServer
-from fetchrules.delivery.outgoing import on_the_wire, read_outgoing
+from fetchrules.delivery.outgoing import Outgoing, on_the_wire, read_outgoing
 from fetchrules.delivery.smtp import connect_smtp
 from fetchrules.delivery.staged_name import StagedName
 from fetchrules.delivery.staging import Staging
@@ -90,8 +90,22 @@ class Courier:
                 letter = read_outgoing(file, StagedName.parse(name), self._recipient, self._own_name)
             if letter.loop:
                 raise DeliveryRefused(letter.loop)
-            self._connected().hand_over(letter, on_the_wire(letter.trace, file))
+            self._send(letter, file)
             return self._staging.retire(name)
+
+    def _send(self, letter: Outgoing, file: BinaryIO) -> None:
+        """A session that has lasted may end at any letter, which then goes in a new one: servers count (421), or restart."""
+        lasted = self._dialogue is not None and self._dialogue.is_open
+        dialogue = self._connected()
+        try:
+            dialogue.hand_over(letter, on_the_wire(letter.trace, file))
+        except Unanswered:
+            raise
+        except DeliveryFailed:
+            if not lasted or dialogue.is_open:
+                raise
+            file.seek(0)
+            self._connected().hand_over(letter, on_the_wire(letter.trace, file))
 
     def _connected(self) -> Dialogue:
         """The session, a new one if need be. Raises Unreachable."""

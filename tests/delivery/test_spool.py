@@ -285,17 +285,6 @@ REFUSED, LATER, FULL = DeliveryRefused, DeliveryFailed, DiskFull
         (END, 2, b"452 no room\r\n", FULL),
         (END, 2, b"554 5.6.0 no\r\n", REFUSED),
         (END, 2, b"550-5.7.1 it\r\n550 5.7.1 is spam\r\n", REFUSED),
-        ("MAIL", 3, b"421 4.3.2 closing\r\n", LATER),
-        (END, 2, b"421 4.3.2 closing\r\n", LATER),
-        ("MAIL", 3, b"hello?\r\n", LATER),
-        ("RCPT", 3, b"hello?\r\n", LATER),
-        ("DATA", 2, b"250 what\r\n", LATER),
-        ("MAIL", 3, Cut.BEFORE, LATER),
-        ("RCPT", 3, Cut.BEFORE, LATER),
-        ("DATA", 2, Cut.BEFORE, LATER),
-        ("DATA", 2, Cut.AFTER, LATER),
-        ("MAIL", 3, b"250-" + b"x" * 9000, LATER),
-        ("MAIL", 3, b"250-x\r\n" * 200, LATER),
     ],
 )
 def test_it_says_which_letter_was_not_taken_and_goes_on(
@@ -310,6 +299,47 @@ def test_it_says_which_letter_was_not_taken_and_goes_on(
     assert waiting_in(place) == {names[1]}
     assert spool.commit(names) == {}
     assert bodies(sink) == [letters[0], letters[2], letters[1]]
+
+
+ENDS: list[tuple[str, int, Fault]] = [
+    ("MAIL", 3, b"421 4.3.2 too many letters in this session\r\n"),
+    ("RCPT", 3, b"421 4.3.2 closing\r\n"),
+    (END, 2, b"421 4.3.2 closing\r\n"),
+    ("MAIL", 3, b"hello?\r\n"),
+    ("RCPT", 3, b"hello?\r\n"),
+    ("DATA", 2, b"250 what\r\n"),
+    ("MAIL", 3, Cut.BEFORE),
+    ("RCPT", 3, Cut.BEFORE),
+    ("DATA", 2, Cut.BEFORE),
+    ("DATA", 2, Cut.AFTER),
+    ("MAIL", 3, b"250-" + b"x" * 9000),
+    ("MAIL", 3, b"250-x\r\n" * 200),
+]
+"""How a session ends before the second letter's end: the letter was certainly not taken."""
+
+
+@pytest.mark.parametrize(("step", "nth", "fault"), ENDS)
+def test_it_sends_a_letter_in_another_session_when_one_ends(
+    spool: SpooledMailbox, sink: MailSink, server: LoopbackServer, step: str, nth: int, fault: Fault
+) -> None:
+    sink.faults = {(step, nth): fault}
+    letters = [LETTER + b"1\r\n", LETTER + b"2\r\n", LETTER + b"3\r\n"]
+    assert spool.commit(stage_some(spool, *letters)) == {}
+    assert bodies(sink) == letters
+    assert server.connections == 2
+
+
+@pytest.mark.parametrize(("step", "nth", "fault"), ENDS)
+def test_it_fails_when_the_other_session_ends_too(
+    spool: SpooledMailbox, sink: MailSink, place: Place, step: str, nth: int, fault: Fault
+) -> None:
+    sink.faults = {(step, nth): fault, (step, nth + 1): fault}
+    letters = [LETTER + b"1\r\n", LETTER + b"2\r\n", LETTER + b"3\r\n"]
+    names = stage_some(spool, *letters)
+    failures = spool.commit(names)
+    assert {name: type(error) for name, error in failures.items()} == {names[1]: DeliveryFailed}
+    assert bodies(sink) == [letters[0], letters[2]]
+    assert waiting_in(place) == {names[1]}
 
 
 @pytest.mark.parametrize("step", ["RSET", "NOOP"])
@@ -411,7 +441,7 @@ def test_it_fails_when_nobody_listens(place: Place) -> None:
 def test_it_does_not_wait_for_ever(spool: SpooledMailbox, sink: MailSink, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(dialogue, "REPLY_SECONDS", 0.2)
     monkeypatch.setattr(dialogue, "END_SECONDS", 0.3)
-    sink.faults = {("RCPT", 2): Cut.STALL, (END, 1): Cut.STALL}
+    sink.faults = {("RCPT", 2): Cut.STALL, ("RCPT", 3): Cut.STALL, (END, 1): Cut.STALL}
     names = stage_some(spool, LETTER)
     assert list(spool.commit(names)) == names
     with pytest.raises(Unanswered):
@@ -449,7 +479,8 @@ def test_it_sends_a_large_letter_in_pieces(spool: SpooledMailbox, sink: MailSink
 
 def test_it_is_certain_of_a_letter_cut_in_the_middle(spool: SpooledMailbox, sink: MailSink, place: Place) -> None:
     """The server goes while it is sent: whatever it kept, it has not seen the end."""
-    sink.faults = {("DATA", 1): b"354 go ahead\r\n", ("RECEIVED:", 1): Cut.BEFORE}
+    for nth in (1, 2):
+        sink.faults = {**sink.faults, ("DATA", nth): b"354 go ahead\r\n", ("RECEIVED:", nth): Cut.BEFORE}
     names = stage_some(spool, LETTER + b"x" * 20_000_000, LETTER)
     failures = spool.commit(names)
     assert {name: type(error) for name, error in failures.items()} == {names[0]: DeliveryFailed}
