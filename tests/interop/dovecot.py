@@ -146,8 +146,8 @@ _letters = count()
 
 
 @contextmanager
-def running_dovecot(directory: Path) -> Iterator[Dovecot]:
-    """Run Dovecot in `directory`, whose path must not be long: it holds Unix sockets."""
+def running_dovecot(directory: Path, more: str = "") -> Iterator[Dovecot]:
+    """Run Dovecot in `directory`, whose path must not be long: it holds Unix sockets. `more` stands in its configuration."""
     binary = program("dovecot", "dovecot-pop3d dovecot-imapd dovecot-lmtpd")
     directory.chmod(0o755)
     for name in ("run", "state", "mail", "homes"):
@@ -170,6 +170,7 @@ def running_dovecot(directory: Path) -> Iterator[Dovecot]:
                 **_users(),
                 **ports,
             )
+            + more
         )
         log = directory / "dovecot.log"
         log.touch()

@@ -165,7 +165,7 @@ class ImapMailbox:
         return uids if self._expunge(uids) else frozenset()
 
     def _expunge(self, uids: frozenset[int]) -> bool:
-        """Whether the server has done it, or it is left undone on purpose."""
+        """Whether the server has done it."""
         client = self._client
         if self._uidplus:  # RFC 4315
             return client.run(lambda: client.uid("EXPUNGE", uid_set(uids)), lines=LINES_OF_CHANGES_MAX).ok
@@ -175,9 +175,9 @@ class ImapMailbox:
         doomed = {int(uid) for line in answer.data if line for uid in line.split() if uid.isdigit()}
         if uids <= doomed <= self._flagged:
             return client.run(client.expunge, lines=LINES_OF_CHANGES_MAX).ok
-        # EXPUNGE would take others' letters with ours, or the answer cannot be believed: it lacks some of ours. They are
+        # EXPUNGE would take others' letters with ours, or the answer cannot be believed: it lacks some of ours. They stay
         # flagged, and whoever expunges next takes them.
-        return True
+        return False
 
     def mark_seen(self, letters: Sequence[Listed]) -> None:
         """\\Seen. A server that refuses (a folder that may only be read) changes nothing: the ledger knows."""

@@ -91,7 +91,7 @@ def test_it_leaves_letters_that_somebody_else_has_flagged(folder: Folder, capabi
         listing = mailbox.listing()
         assert [one.number for one in listing.letters] == [1, 3]
         assert listing.complete
-        assert mailbox.delete(listing.letters[:1]) == {1}
+        assert mailbox.delete(listing.letters[:1]) == ({1} if "UIDPLUS" in capabilities else frozenset())
         assert mailbox.quit()
     assert 2 in folder.uids
 
@@ -100,7 +100,7 @@ def test_it_only_flags_where_expunging_would_take_others_letters(folder: Folder)
     folder.flag(2, "\\deleted")
     with ImapServer(folder, Behaviour().without("UIDPLUS")) as server:
         mailbox = open_imap(account(server))
-        assert mailbox.delete(mailbox.listing().letters) == {1, 3}
+        assert mailbox.delete(mailbox.listing().letters) == frozenset()
         assert mailbox.quit()
         assert folder.uids == [1, 2, 3]
         assert all("\\deleted" in one.flags for one in folder.letters)
