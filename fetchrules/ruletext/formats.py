@@ -21,7 +21,7 @@ class Format(StrEnum):
     POSTFIXADMIN = "postfixadmin"
 
 
-_FETCHMAILRC = re.compile(r"(?:\s|#[^\n]*(?:\n|\Z))*(?:poll|skip|server|defaults|set)\s")
+_FETCHMAILRC = re.compile(r"(?:\s|#[^\n]*(?:\n|\Z))*(?:poll|skip|server|defaults|set)[:;,]*\s")
 _UTF16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 
 

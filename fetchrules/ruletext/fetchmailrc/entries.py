@@ -38,6 +38,9 @@ class LocalName:
     plain: bool = True
 
 
+EVERYBODY = LocalName("*", plain=False)
+
+
 @dataclass(slots=True)
 class User:
     """One user description. `name` is the remote login, `locals` the local names."""
@@ -175,12 +178,17 @@ class _Reader:
         if self._option_ahead(USER_WORDS):  # the first user may go without `user`
             entry.users.append(User(entry.token))
         while self.ahead and not self.next_is(*ENTRY_WORDS):
-            if self.next_is("user"):
+            if self.next_is("user") and not self._is_nameless(entry):
                 entry.users.append(self._user())
             elif entry.users and self._option_ahead(USER_WORDS):
                 self.read_user_option(entry.users[-1])
             else:
                 raise _SyntaxError(self.ahead, "")
+
+    @staticmethod
+    def _is_nameless(entry: Entry) -> bool:
+        """Whether its options stand without a user: they would not be those of a user that is named behind them."""
+        return bool(entry.users) and entry.users[0].token is entry.token
 
     def _user(self) -> User:
         user = User(self.take())
@@ -189,11 +197,9 @@ class _Reader:
             self.take()
             user.locals += names
         else:
+            user.name = self._login(names)
             if self.next_is("there"):
                 self.take()
-            if len(names) > 1:
-                raise _SyntaxError(self.tokens[self.at - 1], "")
-            user.name = names[0].name
         return user
 
     def read_user_option(self, user: User) -> None:
@@ -203,12 +209,18 @@ class _Reader:
             return
         names = self._names(self.take().value)
         if self.next_is("there"):
+            user.name = self._login(names)
             self.take()
-            user.name = names[0].name
         else:
             if self.next_is("here"):
                 self.take()
             user.locals += names
+
+    def _login(self, names: Sequence[LocalName]) -> str:
+        """The one name that was read, as a login; a mapping is none."""
+        if len(names) > 1 or not (names[0].plain or names[0] == EVERYBODY):
+            raise _SyntaxError(self.tokens[self.at - 1], "")
+        return names[0].name
 
     def _names(self, word: str) -> list[LocalName]:
         names: list[LocalName] = []
@@ -272,6 +284,6 @@ class _Reader:
 
     def _strings(self, word: str) -> tuple[str, ...]:
         strings = [self._string(word)]
-        while self.ahead_is(Kind.STRING, Kind.NUMBER):
+        while self.ahead_is(Kind.STRING, Kind.NUMBER, Kind.WILDCARD):
             strings.append(self.take().value)
         return tuple(strings)

@@ -1,9 +1,9 @@
 """From a .fetchmailrc to rules. What has no counterpart, or means something else here, is said, each with its line."""
 
 from collections.abc import Iterator
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
-from fetchrules.ruletext.fetchmailrc.entries import Entry, File, LocalName, Setting, User, read_file
+from fetchrules.ruletext.fetchmailrc.entries import EVERYBODY, Entry, File, Setting, User, read_file
 from fetchrules.ruletext.fetchmailrc.exporter import HEADER
 from fetchrules.ruletext.fetchmailrc.tokens import Comment, Token
 from fetchrules.ruletext.fetchmailrc.words import GLOBAL_WORDS, SERVER_WORDS, USER_WORDS
@@ -12,10 +12,14 @@ from fetchrules.ruletext.problem import Code, Problem
 from fetchrules.ruletext.spec import BOUNDS, MASK, Encryption, Protocol, Rule
 
 _PROTOCOLS = {"pop3": Protocol.POP3, "apop": Protocol.POP3, "sdps": Protocol.POP3, "imap": Protocol.IMAP}
+_PROTOCOL_EXTRAS = {"apop": Reason.AUTHENTICATION, "sdps": Reason.ENVELOPE}
+"""What else a protocol's name asks for."""
 _SERVICES = {"pop3": 110, "pop-3": 110, "pop3s": 995, "imap": 143, "imap2": 143, "imap4": 143, "imaps": 993}
 _PROTOCOL_BY_PORT = {110: Protocol.POP3, 995: Protocol.POP3, 143: Protocol.IMAP, 993: Protocol.IMAP}
 _FREE_TLS_VERSIONS = frozenset({"auto", "ssl23", "tls1+", "tls1.1+", "tls1.2+"})
 _SECONDS = 60
+_NOT_SET_BY_ZERO = frozenset({"timeout", "interval"})
+"""Where fetchmail cannot tell 0 from nothing, so that the defaults hold."""
 
 
 def import_fetchmailrc(text: str, domain: str = "") -> Imported:
@@ -60,28 +64,26 @@ class _Import:
         return found
 
     def _rules_of(self, entry: Entry, defaults: Entry | None) -> Iterator[Found]:
-        if not entry.users:
-            self.problems.append(_at(entry.token, Code.FOREIGN_LEFT_OUT, other=Reason.NO_LOGIN))
-        for user in entry.users:
+        for user in entry.users or [User(entry.token)]:  # the defaults may have named one
             settings = _Settings(entry, user, defaults)
             try:
-                rule = self._rule(entry, user, settings)
+                rule = self._rule(entry, settings)
             except _LeftOut as left_out:
                 self.problems.append(_at(user.token, Code.FOREIGN_LEFT_OUT, other=left_out.reason))
             else:
                 yield Found(rule, user.token.line, user.token.column, tuple(self.comments_above(entry.token.line)))
 
-    def _rule(self, entry: Entry, user: User, settings: "_Settings") -> Rule:
-        if not user.name:
+    def _rule(self, entry: Entry, settings: "_Settings") -> Rule:
+        if not settings.name:
             raise _LeftOut(Reason.NO_LOGIN)
         port = _port(settings)
-        protocol = _protocol(settings, port)
+        protocol = self._protocol(settings, port)
         return Rule(
             server=settings.text("via") or entry.name,
             protocol=protocol,
-            user=user.name,
+            user=settings.name,
             password=settings.text("password") or MASK,
-            recipient=self._recipient(user, settings),
+            recipient=self._recipient(settings),
             keep=settings.flag("keep"),
             flush=settings.flag("flush"),
             fetchall=settings.flag("fetchall"),
@@ -97,10 +99,10 @@ class _Import:
             skip=entry.verb == "skip",
         )
 
-    def _recipient(self, user: User, settings: "_Settings") -> str:
+    def _recipient(self, settings: "_Settings") -> str:
         if named := settings.text("smtpname"):
             return named
-        names = user.locals or settings.locals
+        names = settings.locals
         if not names:
             raise _LeftOut(Reason.NO_LOCAL_MAILBOX)
         if len(names) > 1 or not names[0].plain:
@@ -110,6 +112,19 @@ class _Import:
         if "@" not in name and not domain:
             raise _LeftOut(Reason.NO_LOCAL_DOMAIN)
         return name if "@" in name else f"{name}@{domain}"
+
+    def _protocol(self, settings: "_Settings", port: int | None) -> Protocol:
+        """The one given; without one, the one that the port stands for. fetchmail would try several: that is no rule."""
+        named = settings.get("protocol")
+        name = settings.text("protocol").lower()
+        protocol = _PROTOCOLS.get(name)
+        if protocol is None and name in {"", "auto"} and port:
+            protocol = _PROTOCOL_BY_PORT.get(port)
+        if protocol is None:
+            raise _LeftOut(Reason.PROTOCOL)
+        if named and name in _PROTOCOL_EXTRAS:
+            self.problems.append(_at(named.token, Code.FOREIGN_NOT_MAPPED, word=name, other=_PROTOCOL_EXTRAS[name]))
+        return protocol
 
     def _encryption(self, settings: "_Settings") -> Encryption:
         versions = settings.get("sslproto")
@@ -148,7 +163,7 @@ class _Import:
         setting = settings.get("interval")
         if setting is None or not isinstance(setting.value, int) or setting.value < 1:
             return None
-        cycle = next((item.value for item in self.file.settings if item.word == "daemon"), None)
+        cycle = next((item.value for item in reversed(self.file.settings) if item.word == "daemon"), None)
         if not isinstance(cycle, int) or cycle < 1:
             self.problems.append(_at(setting.token, Code.FOREIGN_INTERVAL_UNKNOWN, word="interval"))
             return None
@@ -178,18 +193,31 @@ class _Settings:
 
     def __init__(self, entry: Entry, user: User, defaults: Entry | None) -> None:
         self.by_word: dict[str, Setting] = {}
-        self.locals: list[LocalName] = []
+        self.name = user.name
+        self.locals = user.locals
         if defaults:
             self._add(defaults.settings)
             for default in defaults.users[:1]:
                 self._add(default.settings)
-                self.locals = default.locals
+                self.name = self.name or default.name
+                everybody = [name for name in default.locals if name == EVERYBODY]
+                self.locals = [*self.locals, *everybody] if self.locals else default.locals
         self._add(entry.settings)
         self._add(user.settings)
 
     def _add(self, settings: list[Setting]) -> None:
+        """What is said here holds instead of what was said before; said twice, the last word counts, and lists grow."""
+        said: dict[str, Setting] = {}
         for setting in settings:
-            self.by_word[setting.word] = setting
+            word = "service" if setting.word == "port" else setting.word
+            before = said[word].value if word in said else None
+            if isinstance(before, tuple) and isinstance(setting.value, tuple):
+                said[word] = replace(setting, value=before + setting.value)
+            else:
+                said[word] = setting
+        self.by_word |= {
+            word: setting for word, setting in said.items() if word not in _NOT_SET_BY_ZERO or setting.value
+        }
 
     def get(self, word: str) -> Setting | None:
         """The setting of `word`, if there is one."""
@@ -207,7 +235,7 @@ class _Settings:
 
 
 def _port(settings: _Settings) -> int | None:
-    setting = settings.get("service") or settings.get("port")
+    setting = settings.get("service")
     if setting is None:
         return None
     service = str(setting.value).lower()
@@ -216,17 +244,6 @@ def _port(settings: _Settings) -> int | None:
     if service not in _SERVICES:
         raise _LeftOut(Reason.SERVICE)
     return _SERVICES[service]
-
-
-def _protocol(settings: _Settings, port: int | None) -> Protocol:
-    """The one given; without one, the one that the port stands for. fetchmail would try several: that is no rule."""
-    name = settings.text("protocol").lower()
-    protocol = _PROTOCOLS.get(name)
-    if protocol is None and name in {"", "auto"} and port:
-        protocol = _PROTOCOL_BY_PORT.get(port)
-    if protocol is None:
-        raise _LeftOut(Reason.PROTOCOL)
-    return protocol
 
 
 def _at(token: Token, code: Code, *, word: str = "", other: str = "") -> Problem:

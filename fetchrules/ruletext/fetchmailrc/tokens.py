@@ -10,12 +10,12 @@ from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import Enum
 
-BLANK = re.compile(r"[ \t\r\n\ufeff;:,]+|\\\n")
+BLANK = re.compile(r"[ \t\r\n\ufeff;:,]+|\\\r?\n")
 COMMENT = re.compile(r"#[^\n]*")
 _QUOTED = re.compile(r'"[^"]*"|\'[^\']*\'')
 _WORD = re.compile(r"[^=;:, \t\r\n]+")
 _NUMBER = re.compile(r"-?[0-9]+")
-_ESCAPE = re.compile(r"\\(?:[xX]([0-9A-Fa-f]{0,2})|(0[0-7]{0,2})|([0-9]{1,3})|(\n|\Z)|(.))", re.DOTALL)
+_ESCAPE = re.compile(r"\\(?:[xX]([0-9A-Fa-f]{0,2})|(0[0-7]{0,2})|([0-9]{1,3})|(\r?\n|\Z)|(.))", re.DOTALL)
 _LETTERS = {"n": "\n", "t": "\t", "b": "\b", "r": "\r"}
 
 NOISE = frozenset({"and", "has", "options", "wants", "with"})
@@ -35,6 +35,36 @@ SYNONYMS = {
     "smtp": "smtphost",
     "username": "user",
 }
+NEGATED = frozenset(
+    f"no{word}"
+    for word in (
+        *(
+            "bouncemail",
+            "spambounce",
+            "uidl",
+            "checkalias",
+            "dns",
+            "envelope",
+            "keep",
+            "flush",
+            "limitflush",
+            "fetchall",
+        ),
+        *(
+            "rewrite",
+            "forcecr",
+            "stripcr",
+            "pass8",
+            "pass8bits",
+            "dropstatus",
+            "dropdelivered",
+            "mimedec",
+            "mimedecode",
+        ),
+        "idle",
+    )
+)
+"""Where `no` may be written together with its word; `nossl` is a string like any other."""
 TAKES_ANY_WORD = frozenset({"user", "password", "is", "to", "auth", "protocol"})
 
 
@@ -106,7 +136,7 @@ def _token(text: str, at: int, any_word: bool, keywords: frozenset[str]) -> tupl
             return Kind.KEYWORD, name, len(bare)
         if _NUMBER.fullmatch(bare):
             return Kind.NUMBER, bare, len(bare)
-        if bare.startswith("no") and SYNONYMS.get(bare[2:], bare[2:]) in keywords:
+        if bare in NEGATED:
             return Kind.KEYWORD, "no", 2
     return Kind.STRING, unescape(bare), len(bare)
 

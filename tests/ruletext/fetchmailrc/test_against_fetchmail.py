@@ -120,7 +120,7 @@ def test_it_writes_any_rules_so_that_fetchmail_reads_them(tmp_path: Path, given_
 
 
 @needs_fetchmail
-@pytest.mark.parametrize("name", ["every-mapped-option", "lexis", "defaults"])
+@pytest.mark.parametrize("name", ["every-mapped-option", "lexis", "defaults", "defaults-of-users"])
 def test_it_reads_a_file_as_fetchmail_does(name: str, tmp_path: Path) -> None:
     text = (CORPUS / f"{name}.rc").read_text(encoding="utf-8")
     ours = [comparable(said_by_rule(found.rule)) for found in import_fetchmailrc(text).found]

@@ -10,6 +10,7 @@ from fetchrules.ruletext.document import parse
 from fetchrules.ruletext.fetchmailrc.exporter import Lost, export_fetchmailrc, lost_in_fetchmail, quoted
 from fetchrules.ruletext.fetchmailrc.importer import import_fetchmailrc
 from fetchrules.ruletext.fetchmailrc.tokens import unescape
+from fetchrules.ruletext.formats import decode
 from fetchrules.ruletext.spec import MASK, Protocol, Rule
 from tests.ruletext.strategies import rules
 from tests.ruletext.test_laws import law
@@ -57,6 +58,13 @@ def test_it_keeps_comments_with_their_rules() -> None:
 def test_it_completes_local_names_with_the_domain_that_is_given() -> None:
     imported = import_fetchmailrc("poll a.ru proto pop3 user u pass p is ivan here", domain="mydomain.ru")
     assert [found.rule.recipient for found in imported.found] == ["ivan@mydomain.ru"]
+
+
+def test_it_reads_a_file_that_was_saved_on_windows() -> None:
+    text = '# Отдел\r\npoll a.ru proto pop3 \\\r\n user u \r\n\tpass "p\\\r\nq" is r@a.ru\r\n# end\r\n'
+    imported = import_fetchmailrc(decode(text.encode("cp1251")))
+    assert imported.text() == "# Отдел\na.ru:pop3 u pq r@a.ru\n# end\n"
+    assert not imported.problems
 
 
 WORDS = ["poll", "user", "no", "is", "=", '"', "'", "#", "\\", "\n", "keep", "set", "7", "x", "*", ","]
