@@ -50,14 +50,23 @@ def read(
     """What the file `content` comes to; `form` None: in whichever format it is.
 
     A rule text is taken as it is. The rules of another file are set into the present text: those that are there change as little as
-    can be, new ones come last; with `replace_all` those that are not in the file go. `domain` completes local names without one.
+    can be, new ones come last; with `replace_all` those that are not in the file go. `domain` completes local names without one;
+    empty: `local_domain` does.
     """
     form = form or detect(content)
     if form is Format.TEXT:
         return Import(form, content)
-    imported = import_foreign(content, form, domain)
+    imported = import_foreign(content, form, domain or local_domain(scope))
     text, origins = _set_into(imported, scope, replace_all=replace_all)
     return Import(form, text, imported.problems, origins)
+
+
+def local_domain(scope: Scope = EVERYTHING) -> str:
+    """The one domain that a name without one can be in: an owner's own, or the only local one; empty if there are several."""
+    if scope.recipient:
+        return scope.recipient.rpartition("@")[2]
+    domains = ServiceSettings.current().local_domains.split()
+    return domains[0] if len(domains) == 1 else ""
 
 
 def _set_into(imported: Imported, scope: Scope, *, replace_all: bool) -> tuple[str, dict[int, int]]:

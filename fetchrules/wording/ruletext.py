@@ -125,7 +125,9 @@ _REASONS: dict[Reason, str] = {
     Reason.TLS_VERSION: gettext_noop("TLS 1.2 or later is negotiated, never an older version"),
     Reason.TRAFFIC: gettext_noop("traffic is bounded by other means"),
     Reason.NO_LOCAL_MAILBOX: gettext_noop("no local mailbox is named"),
-    Reason.NO_LOCAL_DOMAIN: gettext_noop("the local mailbox has no domain, and none was given for the import"),
+    Reason.NO_LOCAL_DOMAIN: gettext_noop(
+        "the local mailbox has no domain, and the settings do not name exactly one local domain that it could be in"
+    ),
     Reason.NO_LOGIN: gettext_noop("no login is named"),
     Reason.PROTOCOL: gettext_noop("its protocol is neither POP3 nor IMAP, or is not given"),
     Reason.SERVICE: gettext_noop("the name of its service is not known; give the port as a number"),

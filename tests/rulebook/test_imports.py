@@ -3,11 +3,14 @@
 import json
 
 import pytest
+from django.contrib.auth.models import User
 
-from fetchrules.models import FetchRule
+from fetchrules.models import FetchRule, ServiceSettings
 from fetchrules.rulebook.imports import read
 from fetchrules.rulebook.preview import preview
+from fetchrules.rulebook.scope import Scope
 from fetchrules.rulebook.text import as_fetchmailrc, as_json, load
+from fetchrules.ruletext.document import parse
 from fetchrules.ruletext.formats import Format
 from fetchrules.ruletext.problem import Code
 from tests.rulebook.conftest import Applier
@@ -70,3 +73,20 @@ def test_it_finds_the_place_of_a_problem_in_the_file() -> None:
 def test_it_names_the_local_domain_of_a_fetchmailrc(write: Applier) -> None:
     write(read("poll a.ru proto pop3 user u pass p is ivan", domain="mydomain.ru").text)
     assert FetchRule.objects.get().recipient == "ivan@mydomain.ru"
+
+
+@pytest.mark.parametrize(
+    ("domains", "recipients"), [("mydomain.ru", ["ivan@mydomain.ru"]), ("mydomain.ru\nother.ru", []), ("", [])]
+)
+@pytest.mark.django_db
+def test_it_completes_a_local_name_where_only_one_domain_can_be_meant(domains: str, recipients: list[str]) -> None:
+    ServiceSettings.current()
+    ServiceSettings.objects.update(local_domains=domains)
+    text = read("poll a.ru proto pop3 user u pass p is ivan here").text
+    assert [line.rule.recipient for line in parse(text).lines if line.rule] == recipients
+
+
+@pytest.mark.django_db
+def test_it_completes_a_local_name_with_the_owners_domain() -> None:
+    owner = Scope(User.objects.create(username="ivan"), "ivan@mydomain.ru")
+    assert "ivan@mydomain.ru" in read("poll a.ru proto pop3 user u pass p is ivan here", scope=owner).text

@@ -135,7 +135,7 @@ class Command(BaseCommand):
             problems = document.problems
             rules = sum(line.rule is not None for line in document.lines)
         else:
-            imported = import_foreign(content, form, options["domain"])
+            imported = import_foreign(content, form, options["domain"] or imports.local_domain())
             problems = imported.problems
             rules = len(imported.found)
         if options["json"]:
@@ -182,7 +182,9 @@ def _add_file(parser: ArgumentParser) -> None:
     parser.add_argument(
         "--format", choices=[AUTO, *Format], default=AUTO, help="its format; auto (the default) finds out"
     )
-    parser.add_argument("--domain", default="", help="for a fetchmailrc: the domain of local names that have none")
+    parser.add_argument(
+        "--domain", default="", help="for a fetchmailrc: the domain of names without one; else the only local domain"
+    )
     parser.add_argument("--json", action="store_true", help="one JSON object")
 
 
