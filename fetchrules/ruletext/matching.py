@@ -27,14 +27,18 @@ class _Candidate:
 
 @dataclass(frozen=True, slots=True)
 class _Pass:
-    """One attempt: rules with the same `key` are the same rule. `only_sure`: not where there are several of either side."""
+    """One attempt: rules with the same `key` are the same rule. `only_sure`: not where there are several of either side.
+
+    `exact`: nothing but the password can tell such rules apart.
+    """
 
     key: Callable[[_Candidate], Hashable]
     only_sure: bool = False
+    exact: bool = False
 
 
 _PASSES = (
-    _Pass(lambda it: it.rule),
+    _Pass(lambda it: it.rule, exact=True),
     _Pass(lambda it: (it.account, it.rule.recipient, it.rule.folders)),
     _Pass(lambda it: (it.account, it.rule.recipient)),
     _Pass(lambda it: (it.account, it.rule.folders)),
@@ -57,12 +61,17 @@ def match(new: Sequence[Rule], old: Sequence[Rule]) -> tuple[Match | None, ...]:
         groups = _grouped(free_old, attempt.key)
         for key, mine in _grouped(free_new, attempt.key).items():
             theirs = groups.get(key, [])
-            sure = len(mine) == len(theirs) == 1
+            sure = len(mine) == len(theirs) and (len(mine) == 1 or (attempt.exact and _all_masked(new, mine)))
             if theirs and (sure or not attempt.only_sure):
                 for one, other in zip(mine, theirs, strict=False):
                     found[one] = Match(other, sure)
                     del free_new[one], free_old[other]
     return tuple(found)
+
+
+def _all_masked(rules: Sequence[Rule], numbers: Sequence[int]) -> bool:
+    """Whether these rules all keep their passwords. Where they are alike, it makes no difference which of them keeps which."""
+    return all(rules[number].password == MASK for number in numbers)
 
 
 def _candidates(rules: Sequence[Rule]) -> dict[int, _Candidate]:

@@ -7,6 +7,7 @@ from fetchrules.rulebook.preview import Change, Verdict, preview
 from fetchrules.rulebook.text import load
 from fetchrules.ruletext.problem import Code
 from fetchrules.ruletext.spec import MASK, Encryption
+from tests.rulebook.conftest import Applier
 
 NEW = "other.ru:imap new secret new@mydomain.ru\n"
 
@@ -152,3 +153,20 @@ def test_it_has_the_warnings_of_the_text(book: str) -> None:
     assert [problem.code for problem in seen.warnings] == [Code.KEEP_FETCHALL]
     assert seen.errors == ()
     assert seen.changed[0].rule.encryption is Encryption.SSL
+
+
+TWINS = "a.ru:pop3 u p r@mydomain.ru keep\na.ru:pop3 u q r@mydomain.ru keep # the other\n"
+
+
+def test_it_takes_an_unchanged_export_of_rules_that_differ_in_their_passwords_only(write: Applier) -> None:
+    write(TWINS)
+    assert write(load()).revision is None
+    assert load(with_passwords=True) == TWINS
+
+
+@pytest.mark.parametrize("change", ["remove the first", "replace the second password"])
+def test_it_does_not_guess_which_of_two_passwords_is_meant(change: str, write: Applier) -> None:
+    write(TWINS)
+    first, second = load().splitlines(keepends=True)
+    text = second if change == "remove the first" else first + second.replace(MASK, "new")
+    assert [problem.code for problem in preview(text, delete_missing=True).errors] == [Code.PASSWORD_AMBIGUOUS]
