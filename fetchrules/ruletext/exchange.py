@@ -14,6 +14,7 @@ from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import MISSING, Field, fields, replace
 from enum import StrEnum
 
+from fetchrules.errors import printable
 from fetchrules.ruletext.foreign import Found, Imported, imported
 from fetchrules.ruletext.problem import Code, Problem
 from fetchrules.ruletext.spec import MASK, Encryption, Protocol, Rule
@@ -21,6 +22,7 @@ from fetchrules.ruletext.spec import MASK, Encryption, Protocol, Rule
 FORMAT = "utm-mail-rules"
 VERSION = 1
 
+_MAX_WORD = 40
 _LIST = re.compile(r'"rules"\s*:\s*\[\s*')
 _SEPARATOR = re.compile(r"\s*,?\s*")
 _FIELDS: Mapping[str, Field[object]] = {field.name: field for field in fields(Rule)}
@@ -80,7 +82,7 @@ def _rule(item: object) -> Rule:
     if not isinstance(item, dict):
         raise _Wrong(Problem(Code.JSON_VALUE_INVALID, word="rules"))
     if unknown := next((name for name in item if name not in _FIELDS), None):
-        raise _Wrong(Problem(Code.JSON_FIELD_UNKNOWN, word=unknown[:40]))
+        raise _Wrong(Problem(Code.JSON_FIELD_UNKNOWN, word=printable(unknown, _MAX_WORD)))
     values: dict[str, object] = {"password": MASK, **item}
     if missing := next((name for name in _REQUIRED if name not in values), None):
         raise _Wrong(Problem(Code.JSON_FIELD_MISSING, field=missing, word=missing))

@@ -22,6 +22,7 @@ _TRUE = frozenset({"1", "t", "true", "y", "yes", "on", "\x01"})
 _FALSE = frozenset({"0", "f", "false", "n", "no", "off", "\0"})
 _PROTOCOLS = {"pop3": Protocol.POP3, "imap": Protocol.IMAP}
 _NOT_MAPPED = {"mda": Reason.COMMANDS, "sslcertpath": Reason.CERTIFICATES}
+_AUTHENTICATION_LEFT_OPEN = frozenset({"", "any", "password"})
 _INBOX = "inbox"
 
 
@@ -35,7 +36,7 @@ def import_postfixadmin(text: str) -> Imported:
     """The rules of the table. Any of comma, semicolon and tab separates its columns; NULL and \\N are empty."""
     body = text.removeprefix("\ufeff")
     head = body.split("\n", 1)[0]
-    reader = csv.reader(_LINE.findall(body), delimiter=max(_DELIMITERS, key=head.count))
+    reader = csv.reader(_LINE.findall(body), delimiter=max(_DELIMITERS, key=head.count), skipinitialspace=True)
     numbered = ((reader.line_num, row) for row in reader)
     work = _Import()
     try:
@@ -75,6 +76,8 @@ class _Import:
                     self.problems.append(replace(wrong.problem, line=line, column=1))
 
     def _rule(self, row: "_Row", line: int) -> Rule:
+        if len(row.values) != len(row.columns):  # what is meant for one column would be read as another's
+            raise _Wrong(Problem(Code.CSV_ROW_INVALID))
         protocol = _PROTOCOLS.get(row.text("protocol").lower() or "pop3")
         if protocol is None:
             raise _Wrong(Problem(Code.FOREIGN_LEFT_OUT, other=Reason.PROTOCOL))
@@ -83,6 +86,8 @@ class _Import:
             for column, reason in _NOT_MAPPED.items()
             if row.text(column)
         ]
+        if row.text("src_auth").lower() not in _AUTHENTICATION_LEFT_OPEN:
+            said.append(Problem(Code.FOREIGN_NOT_MAPPED, word="src_auth", other=Reason.AUTHENTICATION))
         if pin := row.text("sslfingerprint"):
             said.append(Problem(Code.FOREIGN_NOT_MAPPED, word="sslfingerprint", other=Reason.MD5))
         folder = row.text("src_folder")

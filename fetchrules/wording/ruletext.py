@@ -72,7 +72,9 @@ _TEXTS: dict[Code, str] = {
     Code.JSON_FIELD_MISSING: gettext_noop("the field “%(word)s” is missing"),
     Code.JSON_VALUE_INVALID: gettext_noop("the value of “%(word)s” is of the wrong kind"),
     Code.CSV_COLUMN_MISSING: gettext_noop("the column “%(word)s” is missing"),
-    Code.CSV_ROW_INVALID: gettext_noop("this is not a row of a table"),
+    Code.CSV_ROW_INVALID: gettext_noop(
+        "this is not a row of the table: it has as many fields as the header, and one with a separator in it goes in quotes"
+    ),
     Code.CSV_VALUE_INVALID: gettext_noop("the value of “%(word)s” cannot be read"),
     Code.CSV_PASSWORD_INVALID: gettext_noop("the password is not base64 of text"),
     Code.OPTION_TWICE: gettext_noop("“%(word)s” is given twice"),

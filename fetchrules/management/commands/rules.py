@@ -49,16 +49,14 @@ class Command(BaseCommand):
         )
 
     def handle(self, *_args: object, **options: Any) -> None:
-        """Do what the verb says."""
-        match options["verb"]:
-            case "import":
-                self._import(options)
-            case "export":
-                self._export(options)
-            case "check":
-                self._check(options)
-            case "list":
-                self._list(options)
+        """Do what the verb says, until whoever reads it has seen enough (`| head`)."""
+        verbs = {"import": self._import, "export": self._export, "check": self._check, "list": self._list}
+        try:
+            verbs[options["verb"]](options)
+            sys.stdout.flush()
+        except BrokenPipeError as error:
+            os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # nothing more is written at exit
+            raise SystemExit(1) from error
 
     def _import(self, options: dict[str, Any]) -> None:
         """Preview; unless it is a dry run or there are errors, apply."""
