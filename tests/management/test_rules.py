@@ -2,7 +2,10 @@
 
 import io
 import json
+import os
 import stat
+import subprocess
+import sys
 from pathlib import Path
 from typing import Any
 
@@ -268,3 +271,14 @@ def test_it_refuses_wrong_usage(arguments: list[str]) -> None:
 def test_it_counts_what_lies_on_the_servers_as_collected_when_told(file: Path) -> None:
     call_command("rules", "import", str(file), "--pass-present", stdout=Said())
     assert set(FetchRule.objects.values_list("source__pass_present", flat=True)) == {True}
+def test_it_stops_quietly_when_nobody_reads_on(tmp_path: Path) -> None:
+    environment = {name: value for name, value in os.environ.items() if not name.startswith(("UTM_MAIL", "DJANGO"))}
+    environment |= {"UTM_MAIL_DATA": str(tmp_path)}
+    manage = [sys.executable, str(Path(__file__).parents[2] / "manage.py")]
+    subprocess.run([*manage, "migrate", "-v0"], env=environment, timeout=60, check=True)
+    reader, writer = os.pipe()
+    os.close(reader)
+    export = [*manage, "rules", "export", "--format", "fetchmailrc"]
+    done = subprocess.run(export, env=environment, stdout=writer, stderr=subprocess.PIPE, timeout=60, check=False)
+    os.close(writer)
+    assert (done.returncode, done.stderr) == (1, b"")

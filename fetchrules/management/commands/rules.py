@@ -54,9 +54,11 @@ class Command(BaseCommand):
         try:
             verbs[options["verb"]](options)
             sys.stdout.flush()
-        except BrokenPipeError as error:
+        except BrokenPipeError:
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # nothing more is written at exit
-            raise SystemExit(1) from error
+        else:
+            return
+        raise SystemExit(1)
 
     def _import(self, options: dict[str, Any]) -> None:
         """Preview; unless it is a dry run or there are errors, apply."""
