@@ -1,8 +1,10 @@
 """Did you mean …? The known word nearest to a misspelt one."""
 
 import functools
+import unicodedata
+from collections.abc import Iterator
 
-from fetchrules.ruletext.spec import OPTIONS, PROTOCOL_WORDS
+from fetchrules.ruletext.spec import OPTIONS, PROTOCOL_WORDS, Takes
 
 _ALSO_CALLED = {
     "all": "fetchall",
@@ -17,22 +19,44 @@ _ALSO_CALLED = {
     "tls": "starttls",
 }
 _PROTOCOL_ALSO_CALLED = {"imap4": "imap", "imap4rev1": "imap", "pop": "pop3", "pop2": "pop3", "ssl": "pop3s"}
+_ON = frozenset({"", "1", "on", "true", "y", "yes"})
+_OFF = frozenset({"0", "false", "n", "no", "off"})
+_LOOKS_LIKE = str.maketrans("авекмнорстухіѕј", "abekmhopctyxisj")
+"""Cyrillic letters, and the Latin ones that look like them."""
+_SAME_KEY = str.maketrans("йцукенгшщзфывапролдячсмить", "qwertyuiopasdfghjklzxcvbnm")
+"""What the keys say when the Russian layout was forgotten."""
 
 
 @functools.lru_cache(maxsize=1024)
 def suggest_option(word: str) -> str:
-    """The option word that `word` was probably meant to be; empty when none is near. `limit=5` gives `limit 5`."""
-    word = word.lower()
-    name, sign, value = word.partition("=")
+    """The option word that `word` was probably meant to be; empty when none is near. `limit=5` gives `limit 5`, `keep=1` `keep`."""
+    name, sign, value = word.lower().partition("=")
     if sign and name in OPTIONS:
-        return f"{name} {value}".rstrip()
-    return _ALSO_CALLED.get(word) or _nearest(word, tuple(OPTIONS))
+        return _with_value(name, value)
+    return next(filter(None, (_ALSO_CALLED.get(one) or _nearest(one, tuple(OPTIONS)) for one in _readings(word))), "")
 
 
 def suggest_protocol(word: str) -> str:
     """The protocol word that `word` was probably meant to be; empty when none is near."""
+    known = tuple(PROTOCOL_WORDS)
+    return next(filter(None, (_PROTOCOL_ALSO_CALLED.get(one) or _nearest(one, known) for one in _readings(word))), "")
+
+
+def _with_value(name: str, value: str) -> str:
+    if OPTIONS[name].takes is not Takes.NOTHING:
+        return f"{name} {value}".rstrip()
+    if value in _ON:
+        return name
+    return f"no{name}" if value in _OFF and f"no{name}" in OPTIONS else ""
+
+
+def _readings(word: str) -> Iterator[str]:
+    """The word, and what it looks like or was typed as, where not all of its letters are Latin."""
     word = word.lower()
-    return _PROTOCOL_ALSO_CALLED.get(word) or _nearest(word, tuple(PROTOCOL_WORDS))
+    yield word
+    if not word.isascii():
+        yield unicodedata.normalize("NFKC", word).translate(_LOOKS_LIKE)
+        yield word.translate(_SAME_KEY)
 
 
 def _nearest(word: str, known: tuple[str, ...]) -> str:

@@ -25,6 +25,23 @@ from fetchrules.ruletext.suggest import suggest_option, suggest_protocol
             ("sl", "ssl"),
         ),
         *(("all", "fetchall"), ("tls", "starttls"), ("off", "skip"), ("limit=5m", "limit 5m"), ("PORT=", "port")),
+        *(
+            ("keep=1", "keep"),
+            ("ssl=yes", "ssl"),
+            ("KEEP=0", "nokeep"),
+            ("ssl=0", ""),
+            ("keep=maybe", ""),
+            ("limit=", "limit"),
+        ),
+        *(
+            ("кеер", "keep"),
+            ("ѕsl", "ssl"),
+            ("ｋｅｅｐ", "keep"),
+            ("лууз", "keep"),
+            ("ЫЫД", "ssl"),
+            ("нет", ""),
+            ("=", ""),
+        ),
         *(("rewrite", ""), ("x", ""), ("", ""), ("keeping_all_of_it", ""), ("b=5", "")),
     ],
 )
@@ -39,7 +56,16 @@ def test_it_finds_every_word_with_one_letter_missing(word: str) -> None:
 
 @pytest.mark.parametrize(
     ("word", "meant"),
-    [("pop", "pop3"), ("pop33", "pop3"), ("imap4", "imap"), ("imsp", "imap"), ("POP2", "pop3"), ("http", "")],
+    [
+        ("pop", "pop3"),
+        ("pop33", "pop3"),
+        ("imap4", "imap"),
+        ("imsp", "imap"),
+        ("POP2", "pop3"),
+        ("http", ""),
+        ("рор3", "pop3"),
+        ("шьфз", "imap"),
+    ],
 )
 def test_it_finds_the_protocol_that_was_meant(word: str, meant: str) -> None:
     assert suggest_protocol(word) == meant
