@@ -79,6 +79,8 @@ class Code(StrEnum):
     KEEP_KEEPDAYS = "keep_keepdays"
     OPTION_IDLE = "option_idle"
     PORT_UNUSUAL = "port_unusual"
+    BLANK_AT_EDGE = "blank_at_edge"
+    PASSWORD_OF_ASTERISKS = "password_of_asterisks"  # noqa: S105 (a code, not a password)
     PASSWORD_IN_COMMENT = "password_in_comment"  # noqa: S105 (a code, not a password)
     FOREIGN_NOT_MAPPED = "foreign_not_mapped"
     FOREIGN_LEFT_OUT = "foreign_left_out"
@@ -95,6 +97,8 @@ WARNINGS = frozenset(
         Code.KEEP_KEEPDAYS,
         Code.OPTION_IDLE,
         Code.PORT_UNUSUAL,
+        Code.BLANK_AT_EDGE,
+        Code.PASSWORD_OF_ASTERISKS,
         Code.PASSWORD_IN_COMMENT,
         Code.FOREIGN_NOT_MAPPED,
         Code.FOREIGN_LEFT_OUT,

@@ -9,6 +9,7 @@ from ipaddress import AddressValueError, IPv4Address, IPv6Address
 from fetchrules.ruletext.problem import Code, Problem
 from fetchrules.ruletext.spec import (
     BOUNDS,
+    MASK,
     MAX_FOLDERS,
     MAX_LENGTHS,
     OPTIONS,
@@ -145,8 +146,16 @@ def rule_problems(rule: Rule) -> Iterator[Problem]:
         yield Problem(Code.OPTION_OF_OTHER_PROTOCOL, field="folders", word="folder", other=rule.protocol)
     if len(rule.folders) > MAX_FOLDERS:
         yield Problem(Code.TOO_MANY_FOLDERS, field="folders", maximum=MAX_FOLDERS)
+    yield from _account_warnings(rule)
     yield from _mail_warnings(rule)
     yield from _tls_warnings(rule)
+
+
+def _account_warnings(rule: Rule) -> Iterator[Problem]:
+    if rule.user != rule.user.strip(" \t"):
+        yield Problem(Code.BLANK_AT_EDGE, field="user")
+    if rule.password != MASK and not rule.password.strip("*"):
+        yield Problem(Code.PASSWORD_OF_ASTERISKS, field="password")
 
 
 def _mail_warnings(rule: Rule) -> Iterator[Problem]:

@@ -89,6 +89,10 @@ _TEXTS: dict[Code, str] = {
     ),
     Code.OPTION_IDLE: gettext_noop("“%(word)s” has no effect beside “%(other)s”"),
     Code.PORT_UNUSUAL: gettext_noop("this port is usual for the other kind of encryption"),
+    Code.BLANK_AT_EDGE: gettext_noop("the login begins or ends with a blank: blanks beside a bar belong to the login"),
+    Code.PASSWORD_OF_ASTERISKS: gettext_noop(
+        "this password is nothing but asterisks, and not the eight that stand for the stored one"
+    ),
     Code.PASSWORD_IN_COMMENT: gettext_noop(
         "this comment looks like a rule, and whoever sees the text sees its password; “skip” switches a rule off"
     ),
