@@ -1,5 +1,6 @@
 """The form of one rule."""
 
+from collections.abc import Mapping
 from dataclasses import replace
 from typing import Any
 
@@ -71,7 +72,7 @@ class RuleForm(forms.Form):
             (Encryption.AUTO.value, _("STARTTLS if offered")),
             (Encryption.PLAINTEXT.value, _("none")),
         ],
-        widget=forms.Select(attrs={"class": "field medium"}),
+        widget=forms.Select(attrs={"class": "field encryption"}),
     )
     port = _number("port", _("Port"), help_text=_("Empty: the usual one (POP3 110 or 995, IMAP 143 or 993)"))
     sslcertck = forms.BooleanField(label=_("Verify the server's certificate"), required=False)
@@ -186,19 +187,8 @@ class RuleForm(forms.Form):
 
     def clean(self) -> dict[str, Any]:
         """What the fields may not be together, by the same checks as a rule line."""
-        data = super().clean() or self.cleaned_data
-        provider = provider_named(data.get("provider", ""))
-        if provider and not data.get("server"):
-            protocol = Protocol(data["protocol"]) if Protocol(data["protocol"]) in provider.hosts else Protocol.IMAP
-            data |= {
-                "server": provider.hosts[protocol],
-                "protocol": protocol.value,
-                "encryption": provider.encryption.value,
-            }
-        if not data.get("server") and "server" not in self.errors:
-            self.add_error("server", self.fields["server"].error_messages["required"])
-        if data.get("treatment") == Treatment.DAYS and not data.get("keepdays") and "keepdays" not in self.errors:
-            self.add_error("keepdays", gettext("Say for how many days."))
+        data = _with_provider(super().clean() or self.cleaned_data)
+        self._require(data)
         if self.errors:
             return data
         wanted = self.draft()
@@ -207,8 +197,18 @@ class RuleForm(forms.Form):
                 self.add_error(problem.field or None, explain(problem))
         if wanted.recipient != self.rule.recipient and not _is_local(wanted.recipient):
             self.add_error("recipient", explain(Problem(Code.RECIPIENT_NOT_LOCAL, field="recipient")))
-        self._require_password(wanted)
+        if wanted.password == MASK and not (self.is_new or keeps_password(self.rule, wanted)):
+            self.add_error("password", gettext("Server, login or encryption were changed: enter the password again."))
         return data
+
+    def _require(self, data: Mapping[str, Any]) -> None:
+        """What only the other fields make necessary: all of it is said at once."""
+        if not data.get("server") and "server" not in self.errors:
+            self.add_error("server", self.fields["server"].error_messages["required"])
+        if data.get("treatment") == Treatment.DAYS and not data.get("keepdays") and "keepdays" not in self.errors:
+            self.add_error("keepdays", gettext("Say for how many days."))
+        if self.is_new and data.get("password", "") in {"", MASK} and "password" not in self.errors:
+            self.add_error("password", gettext("Enter the password."))
 
     def draft(self) -> Rule:
         """The rule as far as the fields can be read; what is missing or wrong stands as `…`, a password not given as MASK."""
@@ -252,13 +252,20 @@ class RuleForm(forms.Form):
             password=MASK,
         )
 
-    def _require_password(self, wanted: Rule) -> None:
-        if wanted.password != MASK:
-            return
-        if self.is_new:
-            self.add_error("password", gettext("Enter the password."))
-        elif not keeps_password(self.rule, wanted):
-            self.add_error("password", gettext("Server, login or encryption were changed: enter the password again."))
+
+def _with_provider(data: dict[str, Any]) -> dict[str, Any]:
+    """`data` with the server of the mail service that was chosen, where none was entered."""
+    provider = provider_named(data.get("provider", ""))
+    if not provider or data.get("server"):
+        return data
+    asked = Protocol(data.get("protocol") or Protocol.POP3)
+    protocol = asked if asked in provider.hosts else Protocol.IMAP
+    data |= {
+        "server": provider.hosts[protocol],
+        "protocol": protocol.value,
+        "encryption": provider.encryption.value,
+    }
+    return data
 
 
 def _is_local(recipient: str) -> bool:

@@ -18,6 +18,7 @@ class Preview:
 
     line: str
     sentences: list[str]
+    new: str
     warnings: list[str]
     polls: list[str]
     stories: list[tuple[str, list[list[tuple[str, str]]]]]
@@ -31,6 +32,7 @@ def preview_of(rule: Rule, usual_interval: int) -> Preview:
     return Preview(
         line=_line(masked),
         sentences=behaviour.sentences(rule, usual_interval),
+        new=behaviour.what_is_new(rule),
         warnings=[explain(problem) for problem in problems_of(masked) if not problem.is_error],
         polls=[_poll(number, day) for number, day in enumerate(days, 1)],
         stories=[

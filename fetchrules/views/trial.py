@@ -18,7 +18,7 @@ from fetchrules.ruletext.spec import Rule
 from fetchrules.wording import amounts, failures, runs
 from fetchrules.wording.behaviour import terms_of
 from fetchrules.wording.failures import Failure
-from fetchrules.wording.trial import Told, tell
+from fetchrules.wording.trial import Told, tell, would
 
 LISTED = 50
 FOLDERS_LISTED = 500
@@ -73,21 +73,10 @@ def try_rule(row: FetchRule | None, wanted: Rule, owner: User | None, *, pass_pr
     prospects = tuple(_prospects(trial.plan))
     return replace(
         shown,
-        summary=_summary(trial.plan),
+        summary=would(trial.plan),
         prospects=prospects[:LISTED],
         more=max(0, len(prospects) - LISTED),
     )
-
-
-def _summary(plan: Plan) -> str:
-    return _(
-        "A poll now would fetch %(fetch)s (%(size)s), delete %(delete)s before that, and leave %(left)s alone."
-    ) % {
-        "fetch": amounts.letters(len(plan.fetch)),
-        "size": amounts.octets(plan.octets),
-        "delete": amounts.count(len(plan.delete)),
-        "left": amounts.count(len(plan.left)),
-    }
 
 
 def _prospects(plan: Plan) -> list[Prospect]:

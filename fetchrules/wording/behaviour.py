@@ -3,7 +3,7 @@
 from django.utils.translation import gettext as _
 
 from fetchrules.policy import Action, Terms, decide
-from fetchrules.ruletext.spec import Rule
+from fetchrules.ruletext.spec import Protocol, Rule
 from fetchrules.wording import amounts
 
 
@@ -15,6 +15,13 @@ def terms_of(rule: Rule) -> Terms:
 def sentences(rule: Rule, usual_interval: int) -> list[str]:
     """New letters, old letters, limits, schedule. `usual_interval` is the service's, in minutes."""
     return [_new(rule), _old(rule), *_limits(rule), _schedule(rule, usual_interval)]
+
+
+def what_is_new(rule: Rule) -> str:
+    """Which letters count as new: a rule's first poll meets what has lain on the server for years."""
+    if rule.protocol is Protocol.IMAP and not rule.uidl:
+        return _("New: not collected here yet and unread on the server, however long it has been lying there.")
+    return _("New: not collected here yet, however long it has been lying on the server.")
 
 
 def _new(rule: Rule) -> str:

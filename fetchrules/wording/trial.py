@@ -8,6 +8,7 @@ from django.utils.functional import Promise
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
+from fetchrules.policy import Plan
 from fetchrules.poll.trial import Stage, Step, Trial
 from fetchrules.remote.mailbox import Certificate, Connection, TlsLevel
 from fetchrules.wording import amounts
@@ -40,6 +41,27 @@ class Told:
 def tell(trial: Trial, host: str) -> list[Told]:
     """Every stage that was reached, and the one that failed."""
     return [_told(step, trial, host) for step in trial.steps]
+
+
+def would(plan: Plan) -> str:
+    """What a poll by this plan would do, without the parts that would do nothing."""
+    said = []
+    if plan.delete:
+        letters = amounts.letters(len(plan.delete))
+        said.append(_("A poll now would first delete %(letters)s, collected earlier.") % {"letters": letters})
+    said.append(_would_fetch(plan))
+    if plan.left:
+        said.append(_("Left alone: %(letters)s.") % {"letters": amounts.letters(len(plan.left))})
+    return " ".join(said)
+
+
+def _would_fetch(plan: Plan) -> str:
+    if not plan.fetch:
+        return _("There are no new letters.")
+    about = {"letters": amounts.letters(len(plan.fetch)), "size": amounts.octets(plan.octets)}
+    if all(entry.delete_after for entry in plan.fetch):
+        return _("A poll now would fetch %(letters)s (%(size)s), then delete them on the server.") % about
+    return _("A poll now would fetch %(letters)s (%(size)s) and leave them on the server.") % about
 
 
 def _told(step: Step, trial: Trial, host: str) -> Told:

@@ -16,6 +16,11 @@ async function refresh() {
   preview.replaceChildren(...page.body.childNodes);
 }
 
+function fill(field, value) {
+  field.value = value;
+  forgive(field);
+}
+
 function fillFromProvider(select) {
   const option = select.selectedOptions[0];
   const hint = document.querySelector("#id_provider_helptext");
@@ -23,7 +28,7 @@ function fillFromProvider(select) {
   hint.textContent = option.dataset.hint ?? hint.dataset.plain;
   if (!option.dataset.encryption) return;
   if (!option.dataset[form.elements.protocol.value]) form.elements.protocol.value = "imap";
-  form.elements.server.value = option.dataset[form.elements.protocol.value];
+  fill(form.elements.server, option.dataset[form.elements.protocol.value]);
   form.elements.encryption.value = option.dataset.encryption;
   form.elements.port.value = "";
 }
@@ -35,7 +40,19 @@ function showUsualPort() {
   port.placeholder = PORTS[protocol.value][encryption.value === "ssl" ? 1 : 0];
 }
 
+// What was held against a field is taken back as soon as it is mended.
+function forgive(field) {
+  field.removeAttribute("aria-invalid");
+  field.closest(".row")?.querySelector(`#${field.id}_error`)?.remove();
+  for (const link of form.querySelectorAll(`.complaints a[href="#${field.id}"]`)) {
+    const complaints = link.closest(".complaints");
+    link.closest("li").remove();
+    if (!complaints.querySelector("li")) complaints.remove();
+  }
+}
+
 form.addEventListener("input", (event) => {
+  forgive(event.target);
   if (event.target.name === "provider") fillFromProvider(event.target);
   if (event.target.name === "protocol" && form.elements.provider.value) fillFromProvider(form.elements.provider);
   if (event.target.name === "keepdays") form.elements.treatment.value = "days";
@@ -60,6 +77,7 @@ async function tryConnection(button) {
   if (!answer?.ok || answer.redirected) return;
   const page = new DOMParser().parseFromString(await answer.text(), "text/html");
   trial.replaceChildren(...page.body.childNodes);
+  if (trial.querySelector(".steps")) form.querySelectorAll("[aria-invalid]").forEach(forgive);
   offerChoices();
   trial.scrollIntoView({ block: "nearest" });
 }

@@ -98,6 +98,29 @@ def test_it_never_shows_a_password(admin: Client, make_rule: MakeRule) -> None:
     assert "typed-and-wrong" not in refused.content.decode()
 
 
+def test_it_says_at_once_all_that_is_missing(admin: Client) -> None:
+    page = admin.post(reverse("rule_new"), filled(server="", user=None, password=None, recipient="")).content.decode()
+    assert page.count('aria-invalid="true"') == 4
+    assert "Enter the password." in page
+
+
+def test_it_refuses_a_protocol_that_there_is_not(admin: Client) -> None:
+    page = admin.post(reverse("rule_new"), filled(provider="yandex", server="", protocol="pop9")).content.decode()
+    assert "pop9 is not one of the available choices" in page
+
+
+@pytest.mark.parametrize(
+    ("changes", "words"),
+    [
+        ({}, "New: not collected here yet, however long"),
+        ({"protocol": "imap"}, "New: not collected here yet and unread"),
+        ({"protocol": "imap", "uidl": "on"}, "New: not collected here yet, however long"),
+    ],
+)
+def test_it_says_which_letters_are_new(changes: dict[str, str], words: str, admin: Client) -> None:
+    assert words in admin.post(reverse("rule_preview"), filled(**changes)).content.decode()
+
+
 def test_it_keeps_the_stored_password(admin: Client, make_rule: MakeRule) -> None:
     rule = make_rule(user="petrov", password="stored", encryption="ssl")
     admin.post(reverse("rule", args=[rule.id]), filled(password=None, recipient="other@mydomain.ru"))

@@ -1,0 +1,43 @@
+"""The form of a rule in the browser: complaints that go when they are mended, and a simulator that can be read."""
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from tests.interop.installation import Panel
+from tests.pages.conftest import PATIENCE, fits, sign_in
+
+pytestmark = pytest.mark.browser
+
+CUT_OFF = """
+() => [...document.querySelectorAll(".simulation .move")]
+  .filter((move) => move.scrollWidth > move.clientWidth)
+  .map((move) => move.innerText)
+"""
+
+
+def test_it_takes_back_a_complaint_when_it_is_mended(page: Page, demo: Panel) -> None:
+    sign_in(page, demo)
+    page.goto(f"{demo.address}rules/new/")
+    page.get_by_role("button", name="Сохранить", exact=True).click()
+    complaints = page.get_by_role("alert")
+    expect(complaints.get_by_role("listitem")).to_have_count(4, timeout=PATIENCE)
+
+    page.get_by_label("Логин").fill("petrov")
+    expect(complaints.get_by_role("listitem")).to_have_count(3)
+    page.get_by_label("Почтовая служба").select_option("yandex")
+    expect(page.get_by_label("Сервер", exact=True)).not_to_have_attribute("aria-invalid", "true")
+    page.get_by_label("Пароль").fill("petrovpasswd")
+    page.get_by_label("Почтовый ящик получателя").fill("i.petrov@mydomain.ru")
+    expect(complaints).to_have_count(0)
+    expect(page.get_by_text("Обязательное поле")).to_have_count(0)
+
+
+def test_it_shows_every_word_of_the_simulator(page: Page, demo: Panel) -> None:
+    sign_in(page, demo)
+    page.goto(f"{demo.address}rules/new/")
+    page.locator("details.own summary").click()
+    for word in ("keep", "fetchall"):
+        page.get_by_label(word, exact=True).check()
+    expect(page.get_by_text("получено снова").first).to_be_visible(timeout=PATIENCE)
+    assert page.evaluate(CUT_OFF) == []
+    assert fits(page)
