@@ -28,6 +28,9 @@ _STATE = Case(
 )
 _URGENCY = Case(When(state=RuleState.FAILED, then=0), When(state=RuleState.WAITING, then=1), default=2)
 
+OFFERED = 15
+"""So many servers and local mailboxes are offered to narrow the list by; others are searched for."""
+
 SORTS: dict[str, tuple[str, ...]] = {
     "": (),
     "source": ("server", "user"),
@@ -95,6 +98,12 @@ class Choice:
         """How many of the searched rules are in each state."""
         states = with_state(self.searched(rules)).order_by().values_list("state").annotate(Count("id"))
         return {RuleState(state): number for state, number in cast("list[tuple[str, int]]", list(states))}
+
+    def commonest(self, rules: QuerySet[FetchRule], column: str) -> list[tuple[str, int]]:
+        """The values that most of the searched rules have in `column`, with their number; none if all have the same."""
+        values = self.searched(rules).order_by().values_list(column).annotate(number=Count("id"))
+        found = cast("list[tuple[str, int]]", list(values.order_by("-number", column)[:OFFERED]))
+        return found if len(found) > 1 else []
 
     @property
     def narrows(self) -> bool:

@@ -17,6 +17,8 @@ from fetchrules.wording.names import source_name
 from fetchrules.wording.states import RULE_SIGNS, RuleState, Saying, Sign
 
 HOURS = 24
+SOON = timedelta(minutes=1)
+"""A rule that has been due for less than this is about to be polled."""
 _HEIGHT = 24
 
 
@@ -60,6 +62,7 @@ class Row:
     next: Saying
     sparkline: Sparkline
     progress: Progress | None
+    due: bool
 
     @property
     def problem(self) -> bool:
@@ -69,7 +72,7 @@ class Row:
     @property
     def live(self) -> bool:
         """Whether the row is about to change."""
-        return self.progress is not None
+        return self.due or self.progress is not None
 
 
 def rows_of(rules: Sequence[FetchRule], now: datetime) -> list[Row]:
@@ -95,7 +98,13 @@ def _row(rule: FetchRule, run: Run | None, hours: dict[int, HourlyStat], usual: 
         next=states.next_poll(rule, state, usual, now),
         sparkline=_sparkline(hours),
         progress=Progress.of(run, now) if run else None,
+        due=_due(rule, now),
     )
+
+
+def _due(rule: FetchRule, now: datetime) -> bool:
+    at = rule.next_poll_at
+    return rule.enabled and not rule.pause and at is not None and now - SOON < at <= now
 
 
 def _connection(rule: FetchRule) -> Iterable[str]:

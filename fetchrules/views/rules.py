@@ -1,5 +1,7 @@
 """The list of rules, and its rows alone for a list that keeps itself up to date."""
 
+from collections.abc import Mapping
+
 from django.contrib.auth.models import User
 from django.core.paginator import Paginator
 from django.http import HttpRequest, HttpResponse
@@ -22,6 +24,7 @@ FILTERS = (
     RuleState.QUEUED,
     RuleState.PAUSED,
     RuleState.NEVER,
+    RuleState.ON,
     RuleState.OFF,
 )
 
@@ -39,28 +42,37 @@ def index(request: HttpRequest) -> HttpResponse:
     rows = rows_of(list(page), now)
     context = {
         "attention": Attention.read(now) if access.sees_all(user) else None,
-        "choice": choice,
-        "filters": [
-            (state, RULE_SIGNS[state], counts.get(state, 0))
-            for state in FILTERS
-            if state in counts or state is choice.state
-        ],
-        "total": sum(counts.values()),
+        "servers": choice.commonest(rules, "server"),
+        "recipients": choice.commonest(rules, "recipient"),
         "page": page,
+        "pages": list(paginator.get_elided_page_range(page.number)),
+        "sizes": PAGE_SIZES if paginator.count > PAGE_SIZES[0] else (),
         "rows": rows,
         "live": any(row.live for row in rows),
     }
-    return render(request, "fetchrules/rules.html", context | _may(user))
+    return render(request, "fetchrules/rules.html", context | _filters(choice, counts) | _may(user))
 
 
 @require_safe
 def rows(request: HttpRequest) -> HttpResponse:
-    """The rows named by `ids`, as they are now."""
+    """The rows named by `ids` and the filters with their numbers, as they are now."""
     user = access.user_of(request)
     ids = [int(number) for number in request.GET.get("ids", "").split(",") if number.isascii() and number.isdigit()]
-    rules = with_state(access.visible_rules(user).filter(id__in=ids[: max(PAGE_SIZES)]))
-    context = {"rows": rows_of(list(rules), timezone.now())}
-    return render(request, "fetchrules/_rows.html", context | _may(user))
+    visible = access.visible_rules(user)
+    rules = with_state(visible.filter(id__in=ids[: max(PAGE_SIZES)]))
+    choice = Choice.of(request.GET)
+    context = {"rows": rows_of(list(rules), timezone.now())} | _filters(choice, choice.counts(visible))
+    return render(request, "fetchrules/_fresh.html", context | _may(user))
+
+
+def _filters(choice: Choice, counts: Mapping[RuleState, int]) -> dict[str, object]:
+    """The states that there are, each with its number of rules."""
+    shown = [state for state in FILTERS if state in counts or state is choice.state]
+    return {
+        "choice": choice,
+        "filters": [(state, RULE_SIGNS[state], counts.get(state, 0)) for state in shown],
+        "total": sum(counts.values()),
+    }
 
 
 def _may(user: User) -> dict[str, object]:

@@ -10,12 +10,16 @@ from fetchrules.wording.providers import provider_of
 
 @dataclass(frozen=True, slots=True)
 class Failure:
-    """A failure as people read it. `help_url` leads to the mail service's own page; `passes`: it usually mends itself."""
+    """A failure as people read it. `help_url` leads to the mail service's own page; `passes`: it usually mends itself.
+
+    `field`: of the rule's form, where it is to be mended, if there.
+    """
 
     title: str
     remedy: str
     help_url: str = ""
     passes: bool = False
+    field: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,6 +27,7 @@ class _Entry:
     title: str | Promise
     remedy: str | Promise
     passes: bool = False
+    field: str = ""
 
 
 FAILURES: dict[str, _Entry] = {
@@ -33,10 +38,12 @@ FAILURES: dict[str, _Entry] = {
     "host_not_found": _Entry(
         gettext_lazy("Server not found"),
         gettext_lazy("Check the server's name, and that this machine can resolve names."),
+        field="server",
     ),
     "connect_failed": _Entry(
         gettext_lazy("Cannot connect"),
         gettext_lazy("Check server, port and encryption, and that no firewall stands in between."),
+        field="server",
     ),
     "target_forbidden": _Entry(
         gettext_lazy("Connecting there is not allowed"),
@@ -51,6 +58,7 @@ FAILURES: dict[str, _Entry] = {
             "The server did not answer in time. It is tried again by itself; if it stays so, check server and port."
         ),
         passes=True,
+        field="server",
     ),
     "connection_lost": _Entry(
         gettext_lazy("Connection lost"),
@@ -60,6 +68,7 @@ FAILURES: dict[str, _Entry] = {
     "tls_failed": _Entry(
         gettext_lazy("No encrypted connection"),
         gettext_lazy("The TLS handshake failed: check that encryption and port belong together (SSL/TLS: 995 or 993)."),
+        field="encryption",
     ),
     "tls_unavailable": _Entry(
         gettext_lazy("The server offers no encryption"),
@@ -67,6 +76,7 @@ FAILURES: dict[str, _Entry] = {
             "Nothing was sent, since encryption was demanded or seen here before. "
             "Try SSL/TLS; if it is meant to be so, choose no encryption."
         ),
+        field="encryption",
     ),
     "tls_required": _Entry(
         gettext_lazy("The server demands encryption"),
@@ -78,6 +88,7 @@ FAILURES: dict[str, _Entry] = {
             "It has expired, is another server's, or comes from an unknown issuer. "
             "Test the connection: you can pin the certificate there."
         ),
+        field="sslfingerprint",
     ),
     "certificate_changed": _Entry(
         gettext_lazy("Certificate changed"),
@@ -85,6 +96,7 @@ FAILURES: dict[str, _Entry] = {
             "It is not the pinned one, or no longer verifies. "
             "If the server's owner has renewed it, pin the new one; otherwise somebody may be listening."
         ),
+        field="sslfingerprint",
     ),
     "login_refused": _Entry(
         gettext_lazy("Wrong login or password"),
@@ -92,6 +104,7 @@ FAILURES: dict[str, _Entry] = {
             "Enter the password again. "
             "Many mail services want an app password, and POP3 or IMAP allowed in their settings."
         ),
+        field="password",
     ),
     "mailbox_busy": _Entry(
         gettext_lazy("Mailbox busy"),
@@ -102,6 +115,7 @@ FAILURES: dict[str, _Entry] = {
         gettext_lazy("The server asks to wait"),
         gettext_lazy("It limits how often one may log in. If it happens often, make the interval longer."),
         passes=True,
+        field="interval",
     ),
     "server_temporary": _Entry(
         gettext_lazy("The server has a temporary fault"),
@@ -115,6 +129,7 @@ FAILURES: dict[str, _Entry] = {
     "protocol_error": _Entry(
         gettext_lazy("The server does not speak the protocol"),
         gettext_lazy("Check that the port belongs to the protocol: another service may be listening there."),
+        field="port",
     ),
     "no_unique_ids": _Entry(
         gettext_lazy("The server cannot tell letters apart"),
@@ -126,6 +141,7 @@ FAILURES: dict[str, _Entry] = {
     "password_unreadable": _Entry(
         gettext_lazy("The stored password cannot be read"),
         gettext_lazy("Its key is missing, or the rule was copied from elsewhere. Enter the password again."),
+        field="password",
     ),
     "delivery_failed": _Entry(
         gettext_lazy("Not delivered"),
@@ -162,6 +178,7 @@ FAILURES: dict[str, _Entry] = {
     "recipient_invalid": _Entry(
         gettext_lazy("No such local mailbox is possible"),
         gettext_lazy("Correct the local mailbox's address in the rule."),
+        field="recipient",
     ),
     "internal_error": _Entry(
         gettext_lazy("Internal fault"),
@@ -185,5 +202,5 @@ def describe(code: str, host: str = "") -> Failure:
     entry = FAILURES.get(code, FAILURES["failed"])
     provider = provider_of(host) if code == "login_refused" else None
     if provider:
-        return Failure(str(entry.title), str(provider.login), provider.help_url)
-    return Failure(str(entry.title), str(entry.remedy), passes=entry.passes)
+        return Failure(str(entry.title), str(provider.login), provider.help_url, field=entry.field)
+    return Failure(str(entry.title), str(entry.remedy), passes=entry.passes, field=entry.field)

@@ -78,8 +78,8 @@ def result(fetched: int, octets: int, deleted: int, found: int, left: Mapping[st
     below = []
     if deleted:
         below.append(_("deleted on server: %(count)s") % {"count": amounts.count(deleted)})
-    if found > fetched:
-        below.append(_("on the server: %(letters)s") % {"letters": amounts.letters(found)})
+    if found > max(fetched, deleted):
+        below.append(_("on the server: %(letters)s") % {"letters": amounts.letters(found - deleted)})
     for reason, number in left.items():
         if reason != Why.SEEN:
             below.append(f"{runs.left(reason)}: {amounts.count(number)}")

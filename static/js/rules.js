@@ -1,4 +1,4 @@
-// Rows of the list that update by themselves: often while something runs, now and then otherwise.
+// Rows of the list, and the numbers above it, that update by themselves: often while something runs, now and then otherwise.
 
 const table = document.querySelector("table.rules");
 const BUSY_SECONDS = 2;
@@ -11,12 +11,18 @@ function replaceRow(fresh) {
   row.replaceWith(fresh);
 }
 
+function replaceFilters(fresh) {
+  const filters = document.getElementById("filters");
+  if (filters.outerHTML !== fresh.outerHTML && !filters.contains(document.activeElement)) filters.replaceWith(fresh);
+}
+
 async function refresh() {
   if (!document.hidden) {
     const ids = [...table.querySelectorAll("tr[data-rule]")].map((row) => row.dataset.rule);
-    const answer = await fetch(`${table.dataset.rows}?ids=${ids.join(",")}`).catch(() => null);
+    const answer = await fetch(table.dataset.rows + ids.join(",")).catch(() => null);
     if (answer?.ok && !answer.redirected) {
-      const page = new DOMParser().parseFromString(`<table>${await answer.text()}</table>`, "text/html");
+      const page = new DOMParser().parseFromString(await answer.text(), "text/html");
+      replaceFilters(page.querySelector("#filters"));
       page.querySelectorAll("tr[data-rule]").forEach(replaceRow);
     }
   }

@@ -124,6 +124,25 @@ def test_it_sorts(sort: str, first: str, admin: Client, make_rule: MakeRule) -> 
     assert min(("aaa", "zzz"), key=lambda user: page.index(f"{user}@")) == first
 
 
+def test_it_offers_the_servers_and_mailboxes_to_narrow_by(admin: Client, make_rule: MakeRule) -> None:
+    make_rule()
+    assert "?server=" not in admin.get(reverse("rules")).content.decode()
+    for _ in range(2):
+        make_rule(server="pop.mail.ru", recipient="archive@mydomain.ru")
+    page = admin.get(f"{reverse('rules')}?q=ru").content.decode()
+    assert page.index("q=ru&amp;server=pop.mail.ru") < page.index("q=ru&amp;server=mailserver.ru")
+    assert "recipient=archive%40mydomain.ru" in page
+    assert "server=pop.mail.ru&amp;server" not in admin.get(f"{reverse('rules')}?server=pop.mail.ru").content.decode()
+
+
+def test_it_leads_to_the_last_page_and_offers_longer_ones(admin: Client, make_rule: MakeRule) -> None:
+    for _ in range(101):
+        make_rule()
+    page = admin.get(reverse("rules")).content.decode()
+    assert 'href="?page=3"' in page
+    assert 'href="?per=250"' in page
+
+
 def test_it_turns_pages_and_keeps_the_search(admin: Client, make_rule: MakeRule) -> None:
     for _ in range(51):
         make_rule()
@@ -143,10 +162,10 @@ def test_it_asks_the_database_no_more_for_more_rules(
 
     make(2)
     admin.get(reverse("rules"))
-    with django_assert_num_queries(13):
+    with django_assert_num_queries(15):
         admin.get(reverse("rules"))
     make(40)
-    with django_assert_num_queries(13):
+    with django_assert_num_queries(15):
         admin.get(reverse("rules"))
 
 
@@ -160,6 +179,53 @@ def test_it_gives_single_rows_as_they_are_now(admin: Client, make_rule: MakeRule
     assert "186 of 300 letters" in page
     assert "data-live" in page
     assert f"rule-{other.id}" not in page
+
+
+def test_it_gives_the_numbers_of_the_filters_with_the_rows(admin: Client, make_rule: MakeRule) -> None:
+    one = make_rule(**POLLED)
+    make_rule(user="other", recipient="other@mydomain.ru", enabled=False)
+    page = admin.get(reverse("rules_rows"), {"q": "petrov", "ids": str(one.id)}).content.decode()
+    assert 'href="?q=petrov&amp;state=on"' in page
+    assert "state=off" not in page
+
+
+def test_it_watches_a_rule_that_is_about_to_be_polled(admin: Client, make_rule: MakeRule) -> None:
+    rule = make_rule(next_poll_at=timezone.now())
+    address = reverse("rules_rows")
+    assert "data-live" in admin.get(address, {"ids": rule.id}).content.decode()
+    FetchRule.objects.update(next_poll_at=timezone.now() - timedelta(hours=1))
+    assert "data-live" not in admin.get(address, {"ids": rule.id}).content.decode()
+
+
+@pytest.mark.parametrize(
+    ("columns", "words"),
+    [
+        ({"last_found": 9, "last_fetched": 1}, "on the server: 9 letters"),
+        ({"last_found": 9, "last_fetched": 1, "last_deleted": 2}, "on the server: 7 letters"),
+        ({"last_found": 3, "last_deleted": 3}, ""),
+        ({"last_found": 3, "last_fetched": 3}, ""),
+    ],
+)
+def test_it_counts_what_is_left_on_the_server(
+    columns: dict[str, int], words: str, admin: Client, make_rule: MakeRule
+) -> None:
+    make_rule(**POLLED, **columns)
+    page = admin.get(reverse("rules")).content.decode()
+    assert words in page
+    assert ("on the server: " in page) is bool(words)
+
+
+@pytest.mark.parametrize(
+    ("error", "link"),
+    [
+        ("login_refused", "#id_password"),
+        ("connect_failed", "#id_server"),
+        ("certificate_changed", "#id_sslfingerprint"),
+    ],
+)
+def test_it_leads_to_where_a_failure_is_mended(error: str, link: str, admin: Client, make_rule: MakeRule) -> None:
+    rule = make_rule(last_error=error, **POLLED)
+    assert f'href="{reverse("rule", args=[rule.id])}{link}"' in admin.get(reverse("rules")).content.decode()
 
 
 @pytest.mark.parametrize(("action", "enabled"), [("on", True), ("off", False)])

@@ -6,6 +6,7 @@ import pytest
 from django.utils import translation
 
 from fetchrules import errors
+from fetchrules.forms.rule import RuleForm
 from fetchrules.wording.failures import FAILURES, describe
 from fetchrules.wording.providers import PROVIDERS, Provider, provider_of
 
@@ -62,3 +63,7 @@ def test_it_gives_a_mail_service_its_own_remedy(provider: Provider) -> None:
         assert (failure.remedy, failure.help_url) == (str(provider.login), provider.help_url)
         assert provider_of(host) is provider
     assert describe("timed_out", next(iter(provider.hosts.values()))).help_url == ""
+
+
+def test_it_leads_to_fields_that_the_form_has() -> None:
+    assert {entry.field for entry in FAILURES.values()} - {""} <= set(RuleForm.base_fields)
