@@ -41,10 +41,10 @@ class Finding:
 
 @dataclass(frozen=True, slots=True)
 class Shown:
-    """A preview in words."""
+    """A preview in words. `added`: each with what becomes of it at once."""
 
     seen: Preview
-    added: list[str]
+    added: list[tuple[str, str]]
     changed: list[tuple[str, list[str]]]
     missing: list[str]
     findings: list[Finding]
@@ -56,7 +56,7 @@ class Shown:
         lines = displayed.splitlines()
         return cls(
             seen,
-            [changes.name_of(entry.rule) for entry in seen.added[:SHOWN]],
+            [(changes.name_of(entry.rule), changes.beginning_of(entry.rule)) for entry in seen.added[:SHOWN]],
             [
                 (changes.name_of(entry.rule), [changes.describe(c.field, c.old, c.new) for c in entry.changes])
                 for entry in seen.changed[:SHOWN]

@@ -20,6 +20,11 @@ def name_of(rule: Rule) -> str:
     return f"{rule.server}:{rule.protocol} {rule.user} → {rule.recipient}"
 
 
+def beginning_of(rule: Rule) -> str:
+    """What happens to a new rule once it is there."""
+    return _("new rule, switched off") if rule.skip else _("new rule, first poll at once")
+
+
 def describe(field: str, old: object, new: object) -> str:
     """One field, before and after; of a password only that it changes."""
     if field == "password":

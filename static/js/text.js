@@ -33,9 +33,15 @@ function paintLine(text, number) {
   return [text.slice(0, start), span(text.slice(start, end) || " ", found.tone), text.slice(end)];
 }
 
+function paintNumber(number) {
+  const found = findings.find((finding) => finding.line === number);
+  return found ? span(String(number), found.tone) : String(number);
+}
+
 function paint() {
   const lines = area.value.split("\n");
-  editor.querySelector(".gutter").textContent = lines.map((_, index) => index + 1).join("\n");
+  const numbers = lines.flatMap((_, index) => [paintNumber(index + 1), "\n"]);
+  editor.querySelector(".gutter").replaceChildren(...numbers);
   const pieces = lines.flatMap((line, index) => [...paintLine(line, index + 1), "\n"]);
   editor.querySelector(".backdrop").replaceChildren(...pieces);
   editor.classList.add("painted");
@@ -50,8 +56,13 @@ function showLine(number) {
   const from = found?.column ? start + found.column - 1 : start;
   area.focus();
   area.setSelectionRange(from, found?.column ? from + found.length : start + (lines[number - 1] ?? "").length);
+  bringIntoView(number);
+}
+
+function bringIntoView(number) {
   const height = area.scrollHeight / area.rows;
-  editor.scrollTop = Math.max(0, (number - 6) * height);
+  const seen = (number - 1) * height > editor.scrollTop && (number + 1) * height < editor.scrollTop + editor.clientHeight;
+  if (!seen) editor.scrollTop = Math.max(0, (number - 6) * height);
 }
 
 async function askServer() {
@@ -63,8 +74,11 @@ async function askServer() {
   if (!answer?.ok || answer.redirected) return false;
   const page = new DOMParser().parseFromString(await answer.text(), "text/html");
   check.replaceChildren(...page.body.childNodes);
+  check.classList.remove("stale");
   readFindings();
   paint();
+  const wrong = findings.find((finding) => finding.tone === "wrong");
+  if (wrong) bringIntoView(wrong.line);
   return true;
 }
 
@@ -73,6 +87,7 @@ if (area) {
   paint();
   area.addEventListener("input", () => {
     findings = [];
+    check.classList.add("stale");
     paint();
   });
   check.addEventListener("click", (event) => {
@@ -92,9 +107,9 @@ if (area) {
   check.addEventListener("change", (event) => {
     if (event.target.name === "delete_missing" && check.querySelector(".diff")) askServer();
   });
-  form.querySelector("button[value=check]").addEventListener("click", (event) => {
+  form.querySelector("button[value=check]").addEventListener("click", async (event) => {
     event.preventDefault();
-    askServer();
+    if (await askServer()) check.scrollIntoView({ block: "nearest" });
   });
   const apply = form.querySelector("button[value=apply]");
   let sure = false;

@@ -51,7 +51,15 @@ def test_it_shows_what_would_change(admin: Client, make_rule: MakeRule) -> None:
     assert "keep: no → yes" in page
     assert "interval: — → 5" in page
     assert "missing from the text: stays" in page
+    assert page.count('<span class="added">add <b>1</b></span>') == 1
+    assert "unchanged <b>0</b>" in page
     assert FetchRule.objects.count() == 2
+
+
+def test_it_says_of_a_new_rule_whether_it_is_polled(admin: Client) -> None:
+    page = post(admin, f"{LINE} skip\n", "check")
+    assert "new rule, switched off" in page
+    assert "first poll at once" not in page
 
 
 @pytest.mark.parametrize("do", ["check", "apply"])

@@ -1,0 +1,51 @@
+"""The text box in the browser: five hundred lines with three mistakes, led to one after the other, and a clean preview."""
+
+import pytest
+from playwright.sync_api import Page, expect
+
+from tests.interop.installation import Panel
+from tests.pages.conftest import PATIENCE, fits, sign_in
+
+pytestmark = pytest.mark.browser
+
+MISTAKES = {36: ("skip", "skp"), 249: (":pop3", ":pop4"), 498: (" user498@mydomain.ru", "")}
+
+IN_VIEW = """
+(mark) => {
+  const [line, editor] = [mark.getBoundingClientRect(), mark.closest(".editor").getBoundingClientRect()];
+  return line.top >= editor.top && line.bottom <= editor.bottom;
+}
+"""
+
+
+def pasted() -> str:
+    lines = [f"mailserver.ru:pop3 user{number} passwd user{number}@mydomain.ru skip" for number in range(500)]
+    for number, (right, wrong) in MISTAKES.items():
+        lines[number] = lines[number].replace(right, wrong)
+    return "\n".join(lines) + "\n"
+
+
+def test_it_leads_through_the_mistakes_to_a_clean_preview(page: Page, demo: Panel) -> None:
+    sign_in(page, demo)
+    page.goto(f"{demo.address}text/")
+    box = page.get_by_role("textbox", name="Правила, по одному в строке")
+    box.fill(pasted())
+    check = page.get_by_role("button", name="Проверить", exact=True)
+    check.click()
+    expect(page.get_by_text("3 ошибки: применить нельзя")).to_be_visible(timeout=PATIENCE)
+    marks = page.locator(".gutter .wrong")
+    expect(marks).to_have_text(["37", "250", "499"])
+    assert marks.first.evaluate(IN_VIEW)
+
+    for left in ("2 ошибки", "1 ошибка"):
+        page.get_by_role("button", name="Исправить").first.click()
+        expect(page.get_by_text(f"{left}: применить нельзя")).to_be_visible(timeout=PATIENCE)
+    assert marks.first.evaluate(IN_VIEW)
+
+    box.fill(box.input_value().replace("user498 passwd", "user498 passwd user498@mydomain.ru"))
+    expect(page.locator("#check")).to_have_class("stale")
+    check.click()
+    expect(page.get_by_text("добавится 500")).to_be_visible(timeout=PATIENCE)
+    expect(page.get_by_text("новое правило, выключено").first).to_be_visible()
+    expect(marks).to_have_count(0)
+    assert fits(page)
