@@ -33,6 +33,7 @@ class PasswordForm(PasswordChangeForm):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
+        self.fields["new_password2"].help_text = ""
         self.helper = _helper()
 
 

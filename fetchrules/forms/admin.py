@@ -28,6 +28,7 @@ _COLUMNS = (
         "enabled",
     ),
 )
+_OPTION_WORDS = ("keep", "flush", "fetchall", "keepdays", "uidl", "interval", "limit", "fetchlimit", "timeout")
 
 
 class RuleAdminForm(forms.ModelForm):  # type: ignore[type-arg]  # generic in the stubs only
@@ -46,6 +47,8 @@ class RuleAdminForm(forms.ModelForm):  # type: ignore[type-arg]  # generic in th
         model = FetchRule
         fields = (*_COLUMNS, "owner")
         widgets: ClassVar = {"folders": forms.Textarea(attrs={"rows": 2})}
+        # Option words are what they are in a rule's line; the others have their names from the columns.
+        labels: ClassVar = {name: name for name in _OPTION_WORDS} | {"owner": _("Mailbox owner")}
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)

@@ -4,6 +4,7 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from django.contrib import messages
+from django.contrib.auth.models import User
 from django.core.paginator import Paginator
 from django.db.models import Q, QuerySet
 from django.http import HttpRequest, HttpResponse
@@ -87,6 +88,7 @@ def index(request: HttpRequest) -> HttpResponse:
             ("open", _("Running")),
         ],
         "causes": runs.CAUSES.items(),
+        "may_run": _may_run(user),
     }
     return render(
         request, "fetchrules/_journal.html" if "fragment" in request.GET else "fetchrules/journal.html", context
@@ -108,7 +110,7 @@ def run(request: HttpRequest, run_id: int) -> HttpResponse:
         "pages": list(paginator.get_elided_page_range(page.number)),
         "letters": [(letter, *runs.LETTER_STATES[letter.state], runs.FATES[letter.fate]) for letter in page],
         "left": [(runs.left(reason), number) for reason, number in found.left.items()],
-        "may_run": not access.sees_all(user) or access.runs_service(user),
+        "may_run": _may_run(user),
     }
     return render(request, "fetchrules/_run.html" if "fragment" in request.GET else "fetchrules/run.html", context)
 
@@ -141,6 +143,11 @@ def _filtered(request: HttpRequest, found: QuerySet[Run], rule: FetchRule | None
         period = Period.of(get, timezone.now())
         found = found.filter(claimed_at__gte=period.start, claimed_at__lt=period.end)
     return found
+
+
+def _may_run(user: User) -> bool:
+    """An owner sees his own runs only."""
+    return not access.sees_all(user) or access.runs_service(user)
 
 
 def _number(text: str) -> int:

@@ -44,6 +44,11 @@ class Service:
     next_poll: str
     faults: tuple[Fault, ...]
 
+    @property
+    def only_broken(self) -> bool:
+        """Whether it should run and does not: a switch would change nothing."""
+        return self.running and bool(self.faults)
+
     @classmethod
     def read(cls, now: datetime) -> "Service":
         """As it is at `now`, in four queries."""

@@ -4,12 +4,14 @@ import csv
 from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
 
+from django.db.models import QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_safe
 
+from fetchrules.models import FetchRule
 from fetchrules.views import access, figures
 from fetchrules.views.charts import Bar, Chart, chart
 from fetchrules.views.figures import COUNTERS, Spread, Sums
@@ -24,9 +26,7 @@ _TOP = 20
 @require_safe
 def index(request: HttpRequest) -> HttpResponse:
     """The page."""
-    rules = access.visible_rules(access.user_of(request))
-    if server := request.GET.get("server", ""):
-        rules = rules.filter(server=server)
+    rules, rule = _asked_for(request)
     period = Period.of(request.GET, timezone.now())
     group = request.GET.get("by", "")
     group = group if group in GROUPS else "server"
@@ -36,7 +36,8 @@ def index(request: HttpRequest) -> HttpResponse:
     context = {
         "period": period,
         "periods": [("today", _("Today")), ("week", _("Week")), ("month", _("Month"))],
-        "server": server,
+        "server": request.GET.get("server", ""),
+        "rule": rule,
         "by": group,
         "groups": [("server", _("By server")), ("rule", _("By rule"))],
         "total": total,
@@ -54,9 +55,7 @@ def index(request: HttpRequest) -> HttpResponse:
 @require_safe
 def as_csv(request: HttpRequest) -> HttpResponse:
     """The table of the page, by hour or day; names of columns are stable, numbers plain."""
-    rules = access.visible_rules(access.user_of(request))
-    if server := request.GET.get("server", ""):
-        rules = rules.filter(server=server)
+    rules, _rule = _asked_for(request)
     period = Period.of(request.GET, timezone.now())
     response = HttpResponse(content_type="text/csv; charset=utf-8")
     response["Content-Disposition"] = f'attachment; filename="mail-{period.first}-{period.last}.csv"'
@@ -65,6 +64,18 @@ def as_csv(request: HttpRequest) -> HttpResponse:
     for start, sums in figures.by_bucket(rules, period):
         writer.writerow([timezone.localtime(start).isoformat(), *(getattr(sums, name) for name in COUNTERS)])
     return response
+
+
+def _asked_for(request: HttpRequest) -> tuple[QuerySet[FetchRule], FetchRule | None]:
+    """The rules that are counted; and the rule, if it is only one."""
+    rules = access.visible_rules(access.user_of(request))
+    if server := request.GET.get("server", ""):
+        rules = rules.filter(server=server)
+    wanted = request.GET.get("rule", "")
+    if not wanted:
+        return rules, None
+    rules = rules.filter(id=int(wanted) if wanted.isascii() and wanted.isdigit() else 0)
+    return rules, rules.first()
 
 
 def _charts(labels: Sequence[str], sums: Sequence[Sums]) -> list[Chart]:

@@ -162,7 +162,9 @@ FAILURES: dict[str, _Entry] = {
     ),
     "disk_full": _Entry(
         gettext_lazy("No room left"),
-        gettext_lazy("The disk or the mailbox's quota is full. Letters stay on the server until there is room."),
+        gettext_lazy(
+            "Free space on the disk, or enlarge the mailbox's quota. Letters stay on the server until there is room."
+        ),
     ),
     "mailbox_unwritable": _Entry(
         gettext_lazy("The local mailbox cannot be written to"),

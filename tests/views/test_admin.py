@@ -105,3 +105,9 @@ def test_it_registers_every_model() -> None:
         model._meta.model_name for model in django_admin.site._registry if model._meta.app_label == "fetchrules"
     }
     assert registered == set(MODELS)
+
+
+def test_it_calls_options_by_their_words(admin: Client, rule: FetchRule) -> None:
+    page = admin.get(reverse("admin:fetchrules_fetchrule_change", args=[rule.id])).content.decode()
+    for label in (">keepdays:<", ">fetchlimit:<", ">Mailbox owner:<"):
+        assert label in page

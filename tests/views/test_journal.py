@@ -97,6 +97,9 @@ def test_it_says_how_far_a_run_is_and_how_to_stop_it(admin: Client, rule: FetchR
     assert "150 of 300 letters" in page
     assert "10 s left" in page
     assert reverse("run_stop", args=[run.id]) in page
+    listed = admin.get(reverse("journal"), {"q": "petrov", "fragment": "1"}).content.decode()
+    assert reverse("run_stop", args=[run.id]) in listed
+    assert 'name="next" value="/journal/?q=petrov"' in listed
 
 
 def test_it_asks_a_run_to_stop(admin: Client, rule: FetchRule) -> None:

@@ -85,3 +85,18 @@ def test_it_stops_and_starts_and_says_who_did(operator: Client) -> None:
 
 def test_it_offers_the_switch_to_those_who_may(owner: Client) -> None:
     assert reverse("service_stop") not in strip(owner)
+
+
+def test_it_offers_no_switch_for_what_is_broken(admin: Client) -> None:
+    beat("worker", 60)
+    page = strip(admin)
+    assert reverse("service_stop") not in page
+    assert reverse("service_start") not in page
+
+
+def test_it_says_that_what_is_broken_was_stopped_too(admin: Client) -> None:
+    ServiceSettings.current()
+    ServiceSettings.objects.update(running=False, stopped_by="bob", stopped_at=timezone.now())
+    page = strip(admin)
+    assert "Besides, it was stopped by hand" in page
+    assert reverse("service_start") in page

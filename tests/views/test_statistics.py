@@ -94,8 +94,25 @@ def test_it_counts_what_is_asked_for(query: str, fetched: str, admin: Client, co
     assert f"Fetched: {fetched} letters" in admin.get(f"{reverse('statistics')}?{query}").content.decode()
 
 
+def test_it_counts_one_rule(admin: Client, counted: FetchRule) -> None:
+    by_rule = admin.get(f"{reverse('statistics')}?by=rule").content.decode()
+    assert f'href="?by=rule&amp;rule={counted.id}"' in by_rule
+    page = admin.get(f"{reverse('statistics')}?by=rule&rule={counted.id}").content.decode()
+    assert "Fetched: 40 letters" in page
+    assert f'name="rule" value="{counted.id}"' in page
+    table = admin.get(f"{reverse('statistics_csv')}?rule={counted.id}").content.decode()
+    assert sum(int(row["fetched"]) for row in csv.DictReader(StringIO(table))) == 40
+
+
+@pytest.mark.parametrize("rule", ["nonsense", "999999"])
+def test_it_counts_nothing_of_a_rule_that_there_is_not(rule: str, admin: Client, counted: FetchRule) -> None:
+    assert "No polls in this period" in admin.get(f"{reverse('statistics')}?rule={rule}").content.decode()
+
+
 def test_it_counts_nothing_of_others_for_an_owner(owner: Client, counted: FetchRule) -> None:
-    assert "Fetched: 0 letters" in owner.get(reverse("statistics")).content.decode()
+    page = owner.get(reverse("statistics")).content.decode()
+    assert "No polls in this period" in page
+    assert "mailserver.ru" not in page
 
 
 def test_it_gives_the_same_figures_as_csv(admin: Client, counted: FetchRule) -> None:
