@@ -21,6 +21,7 @@ from fetchrules.wording.names import source_name
 
 GROUPS = {"server": ("server",), "rule": ("id", "user", "server")}
 _TOP = 20
+_MEGABYTE = 1024 * 1024
 
 
 @require_safe
@@ -82,9 +83,10 @@ def _charts(labels: Sequence[str], sums: Sequence[Sums]) -> list[Chart]:
     def bars(values: Iterable[int], say: Callable[[int], str]) -> list[Bar]:
         return [Bar(value, label, f"{label}: {say(value)}") for label, value in zip(labels, values, strict=True)]
 
+    unit = _MEGABYTE if any(one.octets >= _MEGABYTE for one in sums) else 1024
     return [
         chart(_("Letters"), bars((one.fetched for one in sums), amounts.letters), amounts.count),
-        chart(_("Size"), bars((one.octets for one in sums), amounts.octets), amounts.octets, unit=1024 * 1024),
+        chart(_("Size"), bars((one.octets for one in sums), amounts.octets), amounts.octets, unit=unit),
         chart(_("Failed polls"), bars((one.failed for one in sums), amounts.count), amounts.count, tone="bad"),
     ]
 

@@ -94,6 +94,11 @@ def test_it_counts_what_is_asked_for(query: str, fetched: str, admin: Client, co
     assert f"Fetched: {fetched} letters" in admin.get(f"{reverse('statistics')}?{query}").content.decode()
 
 
+def test_it_draws_little_on_a_small_scale(admin: Client, rule: FetchRule) -> None:
+    HourlyStat.objects.create(rule=rule, hour=timezone.now(), runs=1, fetched=1, octets=1800)
+    assert "<span>2 KB</span>" in admin.get(reverse("statistics")).content.decode()
+
+
 def test_it_counts_one_rule(admin: Client, counted: FetchRule) -> None:
     by_rule = admin.get(f"{reverse('statistics')}?by=rule").content.decode()
     assert f'href="?by=rule&amp;rule={counted.id}"' in by_rule
