@@ -314,7 +314,7 @@ def test_it_needs_no_right_to_read_the_directories_on_its_way(
     opened = os.open
 
     def denied(path: str | Path, flags: int, *args: int, **kwargs: int) -> int:
-        if path == "." and not flags & os.O_PATH and os.path.samestat(os.stat(kwargs["dir_fd"]), place.root.stat()):
+        if path == "." and not flags & os.O_PATH and os.path.samestat(os.fstat(kwargs["dir_fd"]), place.root.stat()):
             raise PermissionError(errno.EACCES, os.strerror(errno.EACCES))
         return opened(path, flags, *args, **kwargs)
 

@@ -154,7 +154,9 @@ def test_it_fetches_nothing_for_a_mailbox_that_postfix_does_not_have(
     rule = new_rule("nowhere", recipient="nobody@example.org")
 
     result = poll_once(rule)
-    trial = try_connection(account_of(rule, rule.source), rule.source, terms_of(rule), rule.recipient, timezone.now())
+    trial = try_connection(
+        account_of(rule, rule.source), rule.source, terms_of(rule, rule.source), rule.recipient, timezone.now()
+    )
 
     assert result.error is not None
     assert (result.error.code, result.counts.fetched, result.counts.octets) == ("recipient_unknown", 0, 0)

@@ -223,7 +223,7 @@ def test_it_retries_and_passes_over_held_letters_by_hand(run: Run) -> None:
 def test_it_minds_that_a_letter_was_passed_over_while_it_was_fetched(run: Run) -> None:
     letters.hold(run, run.source, 0, Errand(listed("a"), delete_after=True), ServerRefused(), NOW)
     held = known(run.source, "a")["a"]
-    letters.pass_over(Letter.objects.all())
+    by_hand.pass_over(Letter.objects.all())
     assert ready(run, arrival("a", row=held)) == {}
     row = known(run.source, "a")["a"]
     assert (row.state, row.gone) == (State.PASSED, False)

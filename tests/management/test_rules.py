@@ -271,6 +271,8 @@ def test_it_refuses_wrong_usage(arguments: list[str]) -> None:
 def test_it_counts_what_lies_on_the_servers_as_collected_when_told(file: Path) -> None:
     call_command("rules", "import", str(file), "--pass-present", stdout=Said())
     assert set(FetchRule.objects.values_list("source__pass_present", flat=True)) == {True}
+
+
 def test_it_stops_quietly_when_nobody_reads_on(tmp_path: Path) -> None:
     environment = {name: value for name, value in os.environ.items() if not name.startswith(("UTM_MAIL", "DJANGO"))}
     environment |= {"UTM_MAIL_DATA": str(tmp_path)}

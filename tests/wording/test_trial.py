@@ -3,8 +3,8 @@
 import pytest
 from django.utils import translation
 
-from fetchrules.policy import Plan, Why
-from fetchrules.policy.planning import Doomed, Errand, Listed
+from fetchrules.policy import Doomed, Errand, Plan, Why
+from fetchrules.remote.mailbox import Listed
 from fetchrules.wording.trial import would
 
 LETTER = Listed(1, "1", 2048)

@@ -89,7 +89,7 @@ def fetched(behaviour: Behaviour, *letters: bytes) -> tuple[list[Retrieved], Fol
     folder = Folder(letters)
     with ImapServer(folder, behaviour) as server:
         mailbox = open_imap(account(server))
-        events = [
+        events: list[Retrieved] = [
             one for one in mailbox.retrieve(mailbox.listing().letters) if isinstance(one, Begun | Complete | Refused)
         ]
         assert mailbox.quit()
