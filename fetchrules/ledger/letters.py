@@ -60,7 +60,8 @@ def knowledge(source: SourceMailbox, listing: Listing) -> Knowledge:
     for uids in _chunks(sorted(listed - rows.keys())):
         forgotten = Letter.objects.filter(source=source, epoch=epoch, uid__in=uids)
         rows.update({row.uid: row for _, _, row in _known(forgotten)})
-    return Knowledge(rows, frozenset(unlisted), renumbered)
+    read = {letter.uid for letter in listing.letters if letter.seen} - rows.keys()
+    return Knowledge(rows, frozenset(unlisted), renumbered, _collected_by_others(source, epoch, read))
 
 
 def unfinished(source: SourceMailbox) -> list[Letter]:
@@ -260,6 +261,17 @@ def _known(letters: QuerySet[Letter]) -> Iterator[tuple[int, bool, Known]]:
     for epoch, missing_since, forgotten_at, row_id, uid, order, size, state, fate, *rest in rows:
         gone = missing_since is not None or forgotten_at is not None
         yield epoch, state in IN_HAND, Known(row_id, uid, order, size, State(state), Fate(fate), gone, *rest)
+
+
+def _collected_by_others(source: SourceMailbox, epoch: int, uids: Collection[str]) -> frozenset[str]:
+    """Of these letters, the ones that another branch of the same mailbox has collected."""
+    mailbox = {column: getattr(source, column) for column in ("protocol", "host", "port", "user", "folder")}
+    others = list(SourceMailbox.objects.filter(**mailbox).exclude(pk=source.pk)) if uids else []
+    found: set[str] = set()
+    for chunk in _chunks(sorted(uids)) if others else ():
+        theirs = Letter.objects.filter(source__in=others, epoch=epoch, uid__in=chunk, state=State.DELIVERED)
+        found.update(theirs.values_list("uid", flat=True))
+    return frozenset(found)
 
 
 def _require_claim(run: Run, now: datetime) -> None:

@@ -71,8 +71,10 @@ class Knowledge:
 
     `rows`: the newest row for each uid of the listing, in the listing's epoch. `unlisted`: ids of the rows whose letters should
     be on the server but are not in the listing under their uid and epoch. `renumbered`: some of them are of another epoch.
+    `marked`: uids of letters that were collected for another recipient, too, and marked as read by that.
     """
 
     rows: Mapping[str, Known] = field(default_factory=dict)
     unlisted: frozenset[int] = frozenset()
     renumbered: bool = False
+    marked: frozenset[str] = frozenset()

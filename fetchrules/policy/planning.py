@@ -131,6 +131,8 @@ class _Doubt:
     """Names that more than one letter has, or none."""
     final: bool
     """The protocol promises that a name is never used again (IMAP within one UIDVALIDITY)."""
+    marked: frozenset[str]
+    """Letters whose mark as read is ours, and says nothing of this recipient."""
 
     @classmethod
     def of(cls, listing: Listing, knowledge: Knowledge) -> "_Doubt":
@@ -142,7 +144,7 @@ class _Doubt:
         resized = any(letter.size != knowledge.rows[letter.uid].size for letter in known)
         nameless = not listing.has_uids or bool(ambiguous)
         whole = not listing.complete or nameless or knowledge.renumbered or resized or (renamed and not known)
-        return cls(whole, renamed or nameless or knowledge.renumbered, ambiguous, final)
+        return cls(whole, renamed or nameless or knowledge.renumbered, ambiguous, final, knowledge.marked)
 
 
 def _half_deleted(listing: Listing, knowledge: Knowledge, terms: Terms, doubt: "_Doubt") -> list[Doomed]:
@@ -181,7 +183,7 @@ def _verdict(letter: Listed, doubt: _Doubt, knowledge: Knowledge, terms: Terms, 
 def _of_unknown(letter: Listed, row: Known | None, doubt: _Doubt, terms: Terms, now: datetime) -> Doomed | Errand | Why:
     if terms.pass_present and row is None and letter.uid not in doubt.ambiguous:
         return Why.PRESENT
-    if letter.seen and not terms.uidl and row is None:
+    if letter.seen and not terms.uidl and row is None and letter.uid not in doubt.marked:
         verdict = _of_seen(letter, None, doubt, terms)
         if not isinstance(verdict, Errand):
             return verdict

@@ -11,8 +11,11 @@ from fetchrules.models import FetchRule, Run, ServiceSettings
 from fetchrules.poll.run import poll
 from fetchrules.rulebook.apply import apply
 from tests.interop.dovecot import PASSWORD, Dovecot
+from tests.servers.imap import PASSWORD as IMAP_PASSWORD
+from tests.servers.imap import USER, Folder, ImapServer
+from tests.servers.maildrop import letter
 
-pytestmark = [pytest.mark.interop, pytest.mark.django_db]
+pytestmark = pytest.mark.django_db
 
 
 def poll_due() -> None:
@@ -26,6 +29,7 @@ def poll_due() -> None:
             assert result.error is None
 
 
+@pytest.mark.interop
 def test_it_gives_every_letter_to_both(dovecot: Dovecot, tmp_path: Path, settings: Settings) -> None:
     settings.UTM_MAIL_DELIVERY = f"maildir:{tmp_path}/{{domain}}/{{local}}"
     line = f"127.0.0.1:pop3 readers {PASSWORD} {{}}@mydomain.ru keep plaintext port {dovecot.pop3}\n"
@@ -42,3 +46,19 @@ def test_it_gives_every_letter_to_both(dovecot: Dovecot, tmp_path: Path, setting
         runs.ask_for_poll(FetchRule.objects.all(), timezone.now())
         poll_due()
     assert not Run.objects.filter(finished_at=None).exists()
+
+
+def test_it_gives_every_letter_to_both_by_imap(tmp_path: Path, settings: Settings) -> None:
+    settings.UTM_MAIL_DELIVERY = f"maildir:{tmp_path}/{{domain}}/{{local}}"
+    folder = Folder()
+    folder.add(letter("read by its owner"), "\\seen")
+    with ImapServer(folder) as server:
+        line = f"127.0.0.1:imap {USER} {IMAP_PASSWORD} {{}}@mydomain.ru keep plaintext port {server.port}\n"
+        apply(line.format("petrov") + line.format("sidorov"), ServiceSettings.current().text_version)
+        for name in ("one", "two"):
+            folder.add(letter(name))
+            runs.ask_for_poll(FetchRule.objects.all(), timezone.now())
+            poll_due()
+            poll_due()
+    for name in ("petrov", "sidorov"):
+        assert len(list((tmp_path / "mydomain.ru" / name / "new").iterdir())) == 2
