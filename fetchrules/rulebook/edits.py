@@ -117,7 +117,7 @@ def _count_a_change() -> None:
 
 
 def _check_source(row: FetchRule | None, wanted: Rule) -> None:
-    """Two rules may share a mailbox only if both keep its mail; the database itself only forbids two that do not."""
+    """Two rules may share a mailbox only if both leave its mail; the database itself only forbids two that do not keep it."""
     hosts = {source.host for source in sources_of(wanted)}
     others = FetchRule.objects.filter(enabled=True, source__host__in=hosts)
     claims: Claims[int] = Claims()
@@ -128,12 +128,13 @@ def _check_source(row: FetchRule | None, wanted: Rule) -> None:
 
 
 def _shared_and_emptied(rules: QuerySet[FetchRule]) -> bool:
-    """Whether one of `rules` shares its mailbox, and not all who read it keep its mail."""
+    """Whether one of `rules` shares its mailbox, and not all who read it leave its mail there."""
     hosts = rules.filter(enabled=True).values("source__host")
     readers = FetchRule.objects.filter(enabled=True, source__host__in=hosts)
     mailbox = [f"source__{column}" for column in ("protocol", "host", "port", "user", "folder")]
-    counted = readers.values(*mailbox).annotate(all=Count("id"), keeping=Count("id", filter=Q(keep=True)))
-    return bool(counted.filter(all__gt=1, keeping__lt=F("all")).exists())
+    leaving = Q(keep=True, flush=False, keepdays=None)
+    counted = readers.values(*mailbox).annotate(all=Count("id"), leaving=Count("id", filter=leaving))
+    return bool(counted.filter(all__gt=1, leaving__lt=F("all")).exists())
 
 
 def _line_for(row: FetchRule | None, wanted: Rule) -> Line:

@@ -66,11 +66,11 @@ class Claims(Generic[Who]):
     _claims: dict[Source, tuple[Who, bool]] = field(default_factory=dict)
 
     def claim(self, rule: Rule, who: Who) -> Who | None:
-        """Note what `rule` reads; whoever reads it already, where the two may not share it (both have to keep the mail)."""
+        """Note what `rule` reads; whoever reads it already, where the two may not share it (both have to leave the mail)."""
         taken = self.conflict(rule)
         if not rule.skip:
             for source in sources_of(rule):
-                self._claims.setdefault(source, (who, rule.keep))
+                self._claims.setdefault(source, (who, _leaves_all(rule)))
         return taken
 
     def conflict(self, rule: Rule) -> Who | None:
@@ -78,7 +78,12 @@ class Claims(Generic[Who]):
         if rule.skip:
             return None
         for source in sources_of(rule):
-            who, keeps = self._claims.get(source, (None, True))
-            if who is not None and not (rule.keep and keeps):
+            who, leaves_all = self._claims.get(source, (None, True))
+            if who is not None and not (_leaves_all(rule) and leaves_all):
                 return who
         return None
+
+
+def _leaves_all(rule: Rule) -> bool:
+    """Whether it never deletes a letter that another recipient may not have yet, as flush and keepdays do beside keep."""
+    return rule.keep and not rule.flush and rule.keepdays is None

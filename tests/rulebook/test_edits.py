@@ -1,6 +1,7 @@
 """Changing rules one by one: the text follows by as little as can be."""
 
 from dataclasses import replace
+from typing import Any
 
 import pytest
 from django.contrib.auth.models import User
@@ -123,6 +124,19 @@ def test_it_lets_two_rules_share_a_mailbox_if_both_keep(make_rule: MakeRule) -> 
     make_rule(user="shared", keep=True)
     set_rule(None, Rule("mailserver.ru", Protocol.POP3, "shared", "p", "two@mydomain.ru", keep=True))
     assert FetchRule.objects.filter(user="shared", enabled=True).count() == 2
+
+
+@pytest.mark.parametrize("words", [{"flush": True}, {"keepdays": 3}], ids=str)
+def test_it_lets_no_rule_share_a_mailbox_that_deletes_what_others_may_not_have(
+    make_rule: MakeRule, words: dict[str, Any]
+) -> None:
+    first = make_rule(user="shared", keep=True)
+    deleting = Rule("mailserver.ru", Protocol.POP3, "shared", "p", "two@mydomain.ru", keep=True, **words)
+    with pytest.raises(SourceTaken):
+        set_rule(None, deleting)
+    set_rule(None, replace(deleting, skip=True))
+    with pytest.raises(SourceTaken):
+        switch_rules(FetchRule.objects.exclude(id=first.id), on=True)
 
 
 def test_it_switches_rules(book: str) -> None:
