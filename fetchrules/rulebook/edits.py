@@ -5,7 +5,7 @@ from dataclasses import replace
 
 from django.contrib.auth.models import User
 from django.db import IntegrityError, transaction
-from django.db.models import Count, F, Q, QuerySet
+from django.db.models import F, QuerySet
 from django.utils import timezone
 
 from fetchrules import tasks
@@ -131,10 +131,8 @@ def _shared_and_emptied(rules: QuerySet[FetchRule]) -> bool:
     """Whether one of `rules` shares its mailbox, and not all who read it leave its mail there."""
     hosts = rules.filter(enabled=True).values("source__host")
     readers = FetchRule.objects.filter(enabled=True, source__host__in=hosts)
-    mailbox = [f"source__{column}" for column in ("protocol", "host", "port", "user", "folder")]
-    leaving = Q(keep=True, flush=False, keepdays=None)
-    counted = readers.values(*mailbox).annotate(all=Count("id"), leaving=Count("id", filter=leaving))
-    return bool(counted.filter(all__gt=1, leaving__lt=F("all")).exists())
+    claims: Claims[int] = Claims()
+    return any(claims.claim(reader.as_rule(MASK), reader.id) is not None for reader in readers)
 
 
 def _line_for(row: FetchRule | None, wanted: Rule) -> Line:

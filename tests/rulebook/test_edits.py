@@ -139,6 +139,14 @@ def test_it_lets_no_rule_share_a_mailbox_that_deletes_what_others_may_not_have(
         switch_rules(FetchRule.objects.exclude(id=first.id), on=True)
 
 
+def test_it_looks_at_every_folder_before_it_switches_a_rule_on(make_rule: MakeRule) -> None:
+    account = {"protocol": Protocol.IMAP, "user": "shared"}
+    make_rule(folders=["A", "B"], **account)
+    make_rule(folders=["B"], enabled=False, **account)
+    with pytest.raises(SourceTaken):
+        switch_rules(FetchRule.objects.all(), on=True)
+
+
 def test_it_switches_rules(book: str) -> None:
     assert switch_rules(FetchRule.objects.exclude(user="petrov"), on=False) == 2
     assert switch_rules(FetchRule.objects.exclude(user="petrov"), on=False) == 0
