@@ -1,13 +1,14 @@
 """The text that somebody is working on: shown masked like any other, its passwords sealed in the session until it is applied."""
 
-from collections import defaultdict, deque
+from collections import defaultdict
+from collections.abc import Container, Iterator, Sequence
 
 from django.http import HttpRequest
 
 from fetchrules.errors import PasswordUnreadable
 from fetchrules.ruletext.document import Document, parse, render
 from fetchrules.ruletext.line import Line
-from fetchrules.ruletext.spec import MASK
+from fetchrules.ruletext.spec import MASK, Rule
 from fetchrules.ruletext.trust import keeps_password
 from fetchrules.secrets import seal, unseal
 from fetchrules.views import access
@@ -30,32 +31,57 @@ def restore(request: HttpRequest, text: str) -> str:
     """`text` with the passwords that were masked when it was shown. Lines that the draft does not explain stay as they are."""
     known = _Draft(_remembered(request))
     document = parse(text)
-    return render(Document(document.start, tuple(known.original(line) for line in document.lines)))
+    return render(Document(document.start, tuple(known.originals(document.lines))))
 
 
 class _Draft:
-    """The lines of a draft, by what was shown of them."""
+    """The lines of a draft, and what was shown of them. All broken lines are shown alike."""
 
     def __init__(self, document: Document) -> None:
-        self._shown: dict[str, deque[Line]] = defaultdict(deque)
-        self._rules: list[Line] = []
-        for line in document.lines:
-            masked = line.masked().text
-            if masked != line.text:
-                self._shown[masked].append(line)
-            if line.rule and line.rule.password != MASK:
-                self._rules.append(line)
+        self._lines = document.lines
+        self._shown = [line.masked().text for line in document.lines]
 
-    def original(self, line: Line) -> Line:
-        """The line that was shown as `line`, or `line` with the password that its account has in the draft."""
-        if self._shown.get(line.text):
-            return Line(self._shown[line.text].popleft().tokens, line.ending)
-        if line.rule is None or line.rule.password != MASK:
-            return line
-        passwords = {
-            known.rule.password for known in self._rules if known.rule and keeps_password(known.rule, line.rule)
-        }
-        return line.with_password(passwords.pop()) if len(passwords) == 1 else line
+    def originals(self, lines: Sequence[Line]) -> Iterator[Line]:
+        """Each of `lines` as the line of the draft that was shown so, or with the password that its account has in the draft."""
+        known = counterparts([line.text for line in lines], self._shown)
+        for number, line in enumerate(lines):
+            if number in known:
+                yield Line(self._lines[known[number]].tokens, line.ending)
+            elif line.rule is None or line.rule.password != MASK:
+                yield line
+            else:
+                passwords = {rule.password for rule in self._rules() if keeps_password(rule, line.rule)}
+                yield line.with_password(passwords.pop()) if len(passwords) == 1 else line
+
+    def _rules(self) -> Iterator[Rule]:
+        """The rules whose passwords the draft has."""
+        return (line.rule for line in self._lines if line.rule and line.rule.password != MASK)
+
+
+def counterparts(new: Sequence[str], old: Sequence[str]) -> dict[int, int]:
+    """Which line of `old` each line of `new` is (from 0), where no other can be meant.
+
+    If nothing but corrections was made, every other line is in its place; else lines that look alike are the same in their order,
+    unless there are more or fewer of them.
+    """
+    if len(new) == len(old):
+        stayed = {number for number, (one, other) in enumerate(zip(new, old, strict=True)) if one == other}
+        if not _places(new, stayed).keys() & _places(old, stayed).keys():
+            return {number: number for number in stayed}
+    theirs = _places(old, ())
+    found: dict[int, int] = {}
+    for text, places in _places(new, ()).items():
+        if len(places) == len(theirs.get(text, ())):
+            found |= zip(places, theirs[text], strict=True)
+    return found
+
+
+def _places(lines: Sequence[str], without: Container[int]) -> dict[str, list[int]]:
+    places: dict[str, list[int]] = defaultdict(list)
+    for number, line in enumerate(lines):
+        if number not in without:
+            places[line].append(number)
+    return places
 
 
 def _remembered(request: HttpRequest) -> Document:

@@ -84,6 +84,28 @@ def test_it_gives_a_remembered_password_to_its_own_account_only(admin: Client) -
     assert not FetchRule.objects.exists()
 
 
+def test_it_remembers_each_broken_line_where_it_stood(admin: Client) -> None:
+    """They all look alike: a mistake that is corrected must not move the others up."""
+    lines = [f"mailserver.ru:pop3 u{n} p{n} u{n}@mydomain.ru ke{n}p" for n in range(3)]
+    post(admin, "\n".join([LINE, *lines, ""]), "check")
+    shown = [LINE.replace("petrovpasswd", "********"), *["********"] * 3]
+    for number in (0, 1):
+        shown[1 + number] = lines[number].replace(f"ke{number}p", "keep")
+        page = post(admin, "\n".join([*shown, ""]), "check")
+        assert "unknown option “ke2p”" in page
+        shown[1 + number] = shown[1 + number].replace(f"p{number} ", "******** ")
+    page = post(admin, "\n".join([*shown[:3], "# below", "", "********", ""]), "check")
+    assert "unknown option “ke2p”" in page
+
+
+def test_it_does_not_guess_which_of_several_broken_lines_is_meant(admin: Client) -> None:
+    lines = [f"mailserver.ru:pop3 u{n} p{n} u{n}@mydomain.ru ke{n}p" for n in range(3)]
+    post(admin, "\n".join(["# top", *lines, "# end", ""]), "check")
+    page = post(admin, "# top\n********\n# end\n# one gone, one more\n# two gone\n", "check")
+    assert "unknown option" not in page
+    assert "expected a host name" in page
+
+
 def test_it_forgets_the_draft_when_the_page_is_opened_anew(admin: Client) -> None:
     post(admin, f"{LINE}\n", "check")
     admin.get(reverse("text"))
