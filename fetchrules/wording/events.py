@@ -29,6 +29,14 @@ EVENTS = {
     "keys_rotated": _("password keys rotated"),
 }
 
+DETAILS = {
+    "added": _("added"),
+    "changed": _("changed"),
+    "removed": _("deleted"),
+    "format": _("format"),
+    "detail": _("changed"),
+}
+
 
 def describe(what: str) -> str:
     """The event in words; one of a later version by its stable name."""
@@ -37,4 +45,4 @@ def describe(what: str) -> str:
 
 def details(detail: Mapping[str, object]) -> str:
     """What an entry says beside its event, in one line."""
-    return ", ".join(f"{name}: {value}" for name, value in detail.items())
+    return ", ".join(f"{DETAILS.get(name, name)}: {value}" for name, value in detail.items())

@@ -149,11 +149,11 @@ def test_it_keeps_held_letters_of_others_from_an_owner(owner: Client, rule: Fetc
 
 
 def test_it_lists_the_audit(admin: Client) -> None:
-    AuditEntry.objects.create(who="alice", what="service_stopped", detail={"added": 3})
+    AuditEntry.objects.create(who="alice", what="service_stopped", detail={"added": 3, "removed": 2, "of_later": 1})
     AuditEntry.objects.create(who="bob", what="a_word_of_a_later_version")
     page = admin.get(reverse("audit")).content.decode()
     assert "service stopped" in page
-    assert "added: 3" in page
+    assert "added: 3, deleted: 2, of_later: 1" in page
     assert "a_word_of_a_later_version" in page
     assert "bob" not in admin.get(reverse("audit"), {"q": "alice"}).content.decode()
 
