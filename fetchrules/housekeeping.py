@@ -3,7 +3,7 @@
 import logging
 from datetime import datetime, timedelta
 
-from fetchrules.ledger import letters, runs
+from fetchrules.ledger import forgetting, runs
 from fetchrules.models import AuditEntry, Heartbeat, HourlyStat, ServiceSettings
 
 log = logging.getLogger(__name__)
@@ -17,7 +17,7 @@ def tidy(now: datetime) -> None:
     """One round of it."""
     journal = timedelta(days=ServiceSettings.current().journal_days)
     runs.purge(now - journal)
-    letters.purge(now)
+    forgetting.purge(now)
     HourlyStat.objects.filter(hour__lt=now - STATISTICS).delete()
     AuditEntry.objects.filter(at__lt=now - AUDIT).delete()
     Heartbeat.objects.filter(seen_at__lt=now - SILENT).delete()

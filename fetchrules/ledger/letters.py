@@ -1,28 +1,22 @@
 """Letters: what we know of each, and the transactions by which none is lost and none comes twice."""
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
-from typing import TypeVar
 
 from django.db import transaction
-from django.db.models import Max, Q, QuerySet
+from django.db.models import Max, QuerySet
 
 from fetchrules.errors import FetchError, RunOvertaken
 from fetchrules.ledger import runs
+from fetchrules.ledger.chunks import chunks
 from fetchrules.models import FetchRule, Letter, Run, SourceMailbox
 from fetchrules.policy import Errand, Fate, Knowledge, Known, State
 from fetchrules.remote.mailbox import Listed, Listing
 
-FORGET_AFTER = timedelta(hours=24)
-"""A letter has to be missing from two complete listings so far apart before it is forgotten."""
-REMEMBER = timedelta(days=180)
-"""How long the fingerprint of a forgotten letter is kept."""
 STUCK_AFTER = timedelta(minutes=10)
 """A letter that is in hand for so long is stuck: no poll takes it that long to get from the record into the mailbox."""
 IN_HAND = (Letter.State.READY, Letter.State.SENDING)
-_CHUNK = 500
-_T = TypeVar("_T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,7 +51,7 @@ def knowledge(source: SourceMailbox, listing: Listing) -> Knowledge:
         elif not in_hand:
             unlisted.add(row.id)
             renumbered |= row_epoch != epoch
-    for uids in _chunks(sorted(listed - rows.keys())):
+    for uids in chunks(sorted(listed - rows.keys())):
         forgotten = Letter.objects.filter(source=source, epoch=epoch, uid__in=uids)
         rows.update({row.uid: row for _, _, row in _known(forgotten)})
     read = {letter.uid for letter in listing.letters if letter.seen} - rows.keys()
@@ -154,19 +148,19 @@ def record_deleting(run: Run, ids: Collection[int], now: datetime) -> None:
     """The deletion of these letters is about to be asked of the server. Raises RunOvertaken: then nothing may be deleted."""
     with transaction.atomic():
         _require_claim(run, now)
-        for chunk in _chunks(sorted(ids)):
+        for chunk in chunks(sorted(ids)):
             Letter.objects.filter(id__in=chunk).update(fate=Fate.SENT)
 
 
 def record_deleted(ids: Collection[int], now: datetime) -> None:
     """The server confirmed the deletion of these letters."""
-    for chunk in _chunks(sorted(ids)):
+    for chunk in chunks(sorted(ids)):
         Letter.objects.filter(id__in=chunk).update(fate=Fate.DELETED, deleted_at=now, forgotten_at=now)
 
 
 def record_undeleted(ids: Collection[int]) -> None:
     """The server refused to delete these letters, or the deletion was taken back: it certainly did not happen."""
-    for chunk in _chunks(sorted(ids)):
+    for chunk in chunks(sorted(ids)):
         Letter.objects.filter(id__in=chunk, fate=Fate.SENT).update(fate=Fate.WANTED)
 
 
@@ -233,24 +227,15 @@ def record_present(run: Run, source: SourceMailbox, epoch: int, letters: Sequenc
         Letter.objects.bulk_create(rows, ignore_conflicts=True)
 
 
-def record_missing(ids: Collection[int], now: datetime) -> None:
-    """These letters were not in a complete listing. The second time, a day later, they are forgotten."""
-    for chunk in _chunks(sorted(ids)):
-        rows = Letter.objects.filter(id__in=chunk)
-        rows.filter(Q(missing_since=None) | Q(missing_since__gt=now)).update(missing_since=now)
-        rows.filter(missing_since__lte=now - FORGET_AFTER).update(forgotten_at=now)
-
-
-def record_gone(ids: Collection[int], now: datetime) -> None:
-    """No letter of a complete listing is one of these, by another name either: where deletion was asked for, it happened."""
-    for chunk in _chunks(sorted(ids)):
-        asked_for = Letter.objects.filter(id__in=chunk, fate=Fate.SENT, missing_since__isnull=False)
-        asked_for.update(fate=Fate.DELETED, deleted_at=now, forgotten_at=now)
-
-
-def purge(now: datetime) -> int:
-    """Remove what was forgotten long ago; how many letters."""
-    return Letter.objects.filter(forgotten_at__lt=now - REMEMBER).delete()[0]
+def _collected_by_others(source: SourceMailbox, epoch: int, uids: Collection[str]) -> frozenset[str]:
+    """Of these letters, the ones that another branch of the same mailbox has collected."""
+    mailbox = {column: getattr(source, column) for column in ("protocol", "host", "port", "user", "folder")}
+    others = list(SourceMailbox.objects.filter(**mailbox).exclude(pk=source.pk)) if uids else []
+    found: set[str] = set()
+    for chunk in chunks(sorted(uids)) if others else ():
+        theirs = Letter.objects.filter(source__in=others, epoch=epoch, uid__in=chunk, state=State.DELIVERED)
+        found.update(theirs.values_list("uid", flat=True))
+    return frozenset(found)
 
 
 def _known(letters: QuerySet[Letter]) -> Iterator[tuple[int, bool, Known]]:
@@ -261,17 +246,6 @@ def _known(letters: QuerySet[Letter]) -> Iterator[tuple[int, bool, Known]]:
     for epoch, missing_since, forgotten_at, row_id, uid, order, size, state, fate, *rest in rows:
         gone = missing_since is not None or forgotten_at is not None
         yield epoch, state in IN_HAND, Known(row_id, uid, order, size, State(state), Fate(fate), gone, *rest)
-
-
-def _collected_by_others(source: SourceMailbox, epoch: int, uids: Collection[str]) -> frozenset[str]:
-    """Of these letters, the ones that another branch of the same mailbox has collected."""
-    mailbox = {column: getattr(source, column) for column in ("protocol", "host", "port", "user", "folder")}
-    others = list(SourceMailbox.objects.filter(**mailbox).exclude(pk=source.pk)) if uids else []
-    found: set[str] = set()
-    for chunk in _chunks(sorted(uids)) if others else ():
-        theirs = Letter.objects.filter(source__in=others, epoch=epoch, uid__in=chunk, state=State.DELIVERED)
-        found.update(theirs.values_list("uid", flat=True))
-    return frozenset(found)
 
 
 def _require_claim(run: Run, now: datetime) -> None:
@@ -329,7 +303,3 @@ def _names(source: SourceMailbox, epoch: int, arrivals: Sequence[Arrival]) -> li
             last[uid] = last.get(uid, -1) + 1
             names.append((uid, last[uid]))
     return names
-
-
-def _chunks(items: Sequence[_T]) -> Iterator[Sequence[_T]]:
-    return (items[start : start + _CHUNK] for start in range(0, len(items), _CHUNK))

@@ -10,8 +10,8 @@ from django.utils import timezone
 from fetchrules.accounts import account_of
 from fetchrules.destinations import Destination
 from fetchrules.errors import DeliveryRefused, DiskFull, NoUniqueIds, RemoteProtocolError, RunOvertaken, ServerRefused
+from fetchrules.ledger import forgetting, runs
 from fetchrules.ledger import letters as ledger
-from fetchrules.ledger import runs
 from fetchrules.ledger.clock import runs_evenly
 from fetchrules.models import FetchRule, SourceMailbox
 from fetchrules.policy import Errand, Knowledge, Plan, Terms, missing, plan
@@ -107,12 +107,12 @@ def collect(session: Session) -> bool:
 def _collect(session: Session) -> bool:
     progress, fetched, held = session.progress, session.progress.fetched, session.progress.held
     absent = missing(session.listing, session.knowledge)
-    ledger.record_missing(absent, timezone.now())
+    forgetting.record_missing(absent, timezone.now())
     if session.source.pass_present:
         _pass_present(session)
     gone = _work(session) if session.plan.delete or session.plan.fetch else frozenset()
     if session.met_all and progress.held == held:
-        ledger.record_gone(absent, timezone.now())
+        forgetting.record_gone(absent, timezone.now())
     confirmed = _say_goodbye(session, gone)
     # A server that takes back what it confirms would be visited for ever: go on only after a session that got somewhere.
     got_somewhere = confirmed and (progress.fetched > fetched or bool(session.plan.delete))

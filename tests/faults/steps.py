@@ -10,7 +10,7 @@ STEPS = {
     "claim": "fetchrules.ledger.runs.claim",
     "recover": "fetchrules.poll.run.recover",
     "list": "fetchrules.poll.run.look",
-    "miss": "fetchrules.ledger.letters.record_missing",
+    "miss": "fetchrules.ledger.forgetting.record_missing",
     "stage": "fetchrules.delivery.maildir.Maildir.stage",
     "finish": "fetchrules.delivery.draft.StagedFile.finish",
     "sync": "fetchrules.delivery.maildir.Maildir.sync",

@@ -7,7 +7,7 @@ import pytest
 from django.utils import timezone
 
 from fetchrules.errors import RunOvertaken, ServerRefused
-from fetchrules.ledger import by_hand, letters, runs
+from fetchrules.ledger import by_hand, forgetting, letters, runs
 from fetchrules.ledger.letters import Arrival
 from fetchrules.models import FetchRule, Letter, Run, SourceMailbox
 from fetchrules.policy import Errand, Fate, Known, State, Terms, missing, plan
@@ -117,40 +117,40 @@ def test_it_forgets_a_letter_only_after_two_lists_a_day_apart(run: Run) -> None:
     Letter.objects.update(fate=Fate.KEPT)
     moments: list[tuple[datetime, bool]] = [(NOW, False), (NOW + DAY / 2, False), (NOW + DAY, True)]
     for moment, forgotten in moments:
-        letters.record_missing(ids, moment)
+        forgetting.record_missing(ids, moment)
         assert (Letter.objects.get().forgotten_at is not None) is forgotten
 
 
 def test_it_forgets_a_letter_although_the_clock_was_wrong_when_it_was_missed(run: Run) -> None:
     ids = delivered(run, arrival("a"))
     for moment in (NOW + 3000 * DAY, NOW, NOW + DAY):
-        letters.record_missing(ids, moment)
+        forgetting.record_missing(ids, moment)
     assert Letter.objects.get().forgotten_at == NOW + DAY
 
 
 def test_it_remembers_a_forgotten_letter_for_half_a_year(run: Run) -> None:
     letters.record_deleted(delivered(run, arrival("a")), NOW)
-    assert letters.purge(NOW + letters.REMEMBER) == 0
-    assert letters.purge(NOW + letters.REMEMBER + DAY) == 1
+    assert forgetting.purge(NOW + forgetting.REMEMBER) == 0
+    assert forgetting.purge(NOW + forgetting.REMEMBER + DAY) == 1
 
 
 def test_it_takes_the_absence_of_a_letter_for_the_missing_confirmation(run: Run) -> None:
     ids = delivered(run, arrival("a"))
     letters.record_deleting(run, ids, NOW)
-    letters.record_missing(ids, NOW)
+    forgetting.record_missing(ids, NOW)
     assert Letter.objects.get().fate == Fate.SENT, "it may be there by another name"
-    letters.record_gone(ids, NOW)
+    forgetting.record_gone(ids, NOW)
     assert Letter.objects.get().fate == Fate.DELETED
 
 
 def test_it_knows_a_letter_that_was_met_by_another_name_not_to_be_gone(run: Run) -> None:
     (row_id,) = delivered(run, arrival("a"))
     letters.record_deleting(run, [row_id], NOW)
-    letters.record_missing([row_id], NOW)
+    forgetting.record_missing([row_id], NOW)
     (row,) = letters.known_twins(run.source, ["print-a"], ())["print-a"]
     letters.rebind(run, 0, Errand(listed("b"), delete_after=True, compare=True), row, NOW)
     letters.record_deleting(run, [row_id], NOW)
-    letters.record_gone([row_id], NOW)
+    forgetting.record_gone([row_id], NOW)
     assert Letter.objects.get().fate == Fate.SENT
 
 

@@ -1,0 +1,35 @@
+"""Letters that are listed no more: missed, gone, forgotten, and in the end removed."""
+
+from collections.abc import Collection
+from datetime import datetime, timedelta
+
+from django.db.models import Q
+
+from fetchrules.ledger.chunks import chunks
+from fetchrules.models import Letter
+from fetchrules.policy import Fate
+
+FORGET_AFTER = timedelta(hours=24)
+"""A letter has to be missing from two complete listings so far apart before it is forgotten."""
+REMEMBER = timedelta(days=180)
+"""How long the fingerprint of a forgotten letter is kept."""
+
+
+def record_missing(ids: Collection[int], now: datetime) -> None:
+    """These letters were not in a complete listing. The second time, a day later, they are forgotten."""
+    for chunk in chunks(sorted(ids)):
+        rows = Letter.objects.filter(id__in=chunk)
+        rows.filter(Q(missing_since=None) | Q(missing_since__gt=now)).update(missing_since=now)
+        rows.filter(missing_since__lte=now - FORGET_AFTER).update(forgotten_at=now)
+
+
+def record_gone(ids: Collection[int], now: datetime) -> None:
+    """No letter of a complete listing is one of these, by another name either: where deletion was asked for, it happened."""
+    for chunk in chunks(sorted(ids)):
+        asked_for = Letter.objects.filter(id__in=chunk, fate=Fate.SENT, missing_since__isnull=False)
+        asked_for.update(fate=Fate.DELETED, deleted_at=now, forgotten_at=now)
+
+
+def purge(now: datetime) -> int:
+    """Remove what was forgotten long ago; how many letters."""
+    return Letter.objects.filter(forgotten_at__lt=now - REMEMBER).delete()[0]
