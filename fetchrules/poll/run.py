@@ -60,22 +60,20 @@ def _attempt(run: Run, progress: Progress) -> FetchError | None:
     """The poll itself: whatever goes wrong in it ends here, as an error that says what happens next."""
     if run.rule is None:
         return RunOvertaken("the rule was deleted")
-    refused: ServerRefused | None = None
+    failed: FetchError | None = None
     try:
         for source in sources_of(run.rule.as_rule(MASK), run.source.branch):
-            unrecovered = recover(source)
+            failed = recover(source) or failed
             try:
                 _collect_all(run.rule, source, progress)
             except ServerRefused as error:  # a folder that is not there, it may be: the others are read all the same
-                refused = refused or error
-            if unrecovered is not None:
-                return unrecovered
+                failed = failed or error
     except FetchError as error:
         return error
     except Exception as error:
         log.exception("poll of %s broke", run.source)
         return InternalError(type(error).__name__)
-    return refused
+    return failed
 
 
 def _collect_all(rule: FetchRule, source: SourceMailbox, progress: Progress) -> None:

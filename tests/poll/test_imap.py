@@ -9,9 +9,11 @@ import pytest
 from django.utils import timezone
 from pytest_django import Settings
 
+from fetchrules.errors import MaildirReplaced
 from fetchrules.ledger import runs
-from fetchrules.models import FetchRule, Run
+from fetchrules.models import FetchRule, Letter, Run
 from fetchrules.poll.run import Result, poll
+from fetchrules.sources import sources_of
 from tests.conftest import MakeRule
 from tests.servers.faults import Alter, Fault, Say
 from tests.servers.imap import PASSWORD, USER, Behaviour, Folder, ImapServer, Step
@@ -81,3 +83,15 @@ def test_it_collects_letters_of_whose_sizes_nothing_is_told(most: int, scene: Im
     scene.server.behaviour = Behaviour(most=most, faults=(Fault(Step.LISTING, silent, nth=0),))
     assert scene.poll().error is None
     assert (scene.folder.uids, scene.delivered) == ([], sorted(letters))
+
+
+def test_it_reads_the_other_folders_while_a_letter_of_the_first_cannot_be_finished(scene: ImapScene) -> None:
+    scene.server.folders = {"A": Folder(), "B": Folder([letter("one")])}
+    FetchRule.objects.update(folders=["A", "B"])
+    scene.rule.refresh_from_db()
+    waiting = {"state": "ready", "recipient": "gone@mydomain.ru", "directory": "another", "file_name": "1.waiting"}
+    source = sources_of(scene.rule.as_rule(PASSWORD))[0]
+    FetchRule.objects.update(source=source)
+    Letter.objects.create(source=source, epoch=1, uid="1", size=1, first_seen_at=timezone.now(), **waiting)
+    assert isinstance(scene.poll().error, MaildirReplaced)
+    assert scene.delivered == [letter("one")]
