@@ -4,6 +4,7 @@ import logging
 from datetime import datetime, timedelta
 
 from fetchrules.ledger import forgetting, runs
+from fetchrules.ledger.mending import mend_schedule
 from fetchrules.models import AuditEntry, Heartbeat, HourlyStat, ServiceSettings
 
 log = logging.getLogger(__name__)
@@ -21,6 +22,6 @@ def tidy(now: datetime) -> None:
     HourlyStat.objects.filter(hour__lt=now - STATISTICS).delete()
     AuditEntry.objects.filter(at__lt=now - AUDIT).delete()
     Heartbeat.objects.filter(seen_at__lt=now - SILENT).delete()
-    mended = runs.mend_schedule(now)
+    mended = mend_schedule(now)
     if mended:
         log.warning("%d rules were neither running nor scheduled in good time and are due again", mended)

@@ -12,7 +12,7 @@ from django.db.models import Count, Exists, F, OuterRef, QuerySet
 from fetchrules.errors import FetchError, RunOvertaken
 from fetchrules.models import FetchRule, HourlyStat, NextReason, Pause, Run, ServiceSettings
 from fetchrules.remote.mailbox import TlsLevel
-from fetchrules.schedule import NextPoll, longest_wait
+from fetchrules.schedule import NextPoll
 
 QUEUE_LEASE = timedelta(minutes=1)
 """A run that no worker has started by then is put into the queue again: the message may be lost."""
@@ -164,18 +164,6 @@ def abandon(run: Run, now: datetime) -> bool:
         if taken:
             _make_due(FetchRule.objects.filter(runs=run, next_poll_at__isnull=True), now, NextReason.OVERTAKEN)
     return bool(taken)
-
-
-def mend_schedule(now: datetime) -> int:
-    """Make rules due that are neither being polled nor scheduled in good time; there should be none unless a clock was wrong."""
-    running = Run.objects.filter(rule=OuterRef("pk"), finished_at__isnull=True)
-    active = FetchRule.objects.filter(enabled=True, pause=Pause.NONE)
-    stray = active.filter(~Exists(running), next_poll_at__isnull=True)
-    late = active.filter(next_poll_at__gt=now + longest_wait(timedelta(0)))
-    usual = ServiceSettings.current().interval
-    times = late.values_list("id", "interval", "next_poll_at")
-    lost = [pk for pk, own, at in times if at and at > now + longest_wait(timedelta(minutes=own or usual))]
-    return sum(_make_due(rules, now, NextReason.OVERTAKEN) for rules in (stray, late.filter(id__in=lost)))
 
 
 def purge(before: datetime) -> int:

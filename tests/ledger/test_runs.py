@@ -8,6 +8,7 @@ from django.utils import timezone
 
 from fetchrules.errors import ConnectFailed, FetchError, LoginRefused, RunOvertaken
 from fetchrules.ledger import runs
+from fetchrules.ledger.mending import mend_schedule
 from fetchrules.ledger.runs import Counts, Ending
 from fetchrules.models import FetchRule, HourlyStat, NextReason, Pause, Run, ServiceSettings
 from fetchrules.remote.mailbox import TlsLevel
@@ -221,18 +222,18 @@ def test_it_ends_a_pause_when_its_time_is_over(rule: FetchRule) -> None:
 
 def test_it_mends_a_rule_that_fell_out_of_the_schedule(rule: FetchRule) -> None:
     FetchRule.objects.update(next_poll_at=None)
-    assert runs.mend_schedule(NOW) == 1
+    assert mend_schedule(NOW) == 1
     assert len(runs.claim_due(NOW)) == 1
 
 
 def test_it_does_not_mend_what_is_being_polled(rule: FetchRule) -> None:
     begun(rule)
-    assert runs.mend_schedule(NOW) == 0
+    assert mend_schedule(NOW) == 0
 
 
 def test_it_does_not_wait_for_what_a_clock_put_off_that_was_wrong(rule: FetchRule) -> None:
     runs.close(begun(rule), Ending(Counts()), NextPoll(NOW + timedelta(days=3000), Reason.INTERVAL), NOW)
-    assert runs.mend_schedule(NOW) == 1
+    assert mend_schedule(NOW) == 1
     assert len(runs.claim_due(NOW)) == 1
 
 
@@ -241,7 +242,7 @@ def test_it_leaves_a_rule_alone_that_waits_as_long_as_it_is_to(minutes: int | No
     FetchRule.objects.update(interval=minutes)
     wait = timedelta(hours=6) if minutes is None else timedelta(minutes=minutes)
     runs.close(begun(rule), Ending(Counts()), NextPoll(NOW + wait * 1.1, Reason.BACKOFF), NOW)
-    assert runs.mend_schedule(NOW) == 0
+    assert mend_schedule(NOW) == 0
 
 
 def test_it_gives_no_run_a_longer_lease_because_the_clock_was_wrong(rule: FetchRule) -> None:
