@@ -9,9 +9,10 @@ from django.db.models import Max, QuerySet
 
 from fetchrules.errors import FetchError, RunOvertaken
 from fetchrules.ledger import runs
+from fetchrules.ledger.branches import collected_by_others
 from fetchrules.ledger.chunks import chunks
 from fetchrules.models import FetchRule, Letter, Run, SourceMailbox
-from fetchrules.policy import Errand, Fate, Knowledge, Known, State
+from fetchrules.policy import Errand, Fate, Knowledge, Known, State, ambiguous, makeshift
 from fetchrules.remote.mailbox import Listed, Listing
 
 STUCK_AFTER = timedelta(minutes=10)
@@ -42,6 +43,8 @@ def knowledge(source: SourceMailbox, listing: Listing) -> Knowledge:
     """What the ledger knows of the letters in `listing`, and which letters of its own it misses there."""
     epoch = epoch_of(source, listing)
     listed = {letter.uid for letter in (*listing.letters, *listing.flagged)}
+    unclear = ambiguous(listing)
+    listed |= {makeshift(letter) for letter in listing.letters if letter.uid in unclear}
     rows: dict[str, Known] = {}
     unlisted: set[int] = set()
     renumbered = False
@@ -55,7 +58,7 @@ def knowledge(source: SourceMailbox, listing: Listing) -> Knowledge:
         forgotten = Letter.objects.filter(source=source, epoch=epoch, uid__in=uids)
         rows.update({row.uid: row for _, _, row in _known(forgotten)})
     read = {letter.uid for letter in listing.letters if letter.seen} - rows.keys()
-    return Knowledge(rows, frozenset(unlisted), renumbered, _collected_by_others(source, epoch, read))
+    return Knowledge(rows, frozenset(unlisted), renumbered, collected_by_others(source, epoch, read))
 
 
 def unfinished(source: SourceMailbox) -> list[Letter]:
@@ -170,11 +173,11 @@ def hold(run: Run, source: SourceMailbox, epoch: int, errand: Errand, error: Fet
     note = {"tries": tries, "tried_at": now, "reason": error.code, "detail": error.detail}
     if errand.row and errand.row.state is not State.HELD:
         Letter.objects.filter(id=errand.row.id).update(**note)  # what the row says of an earlier delivery stays true
-    elif errand.named:
+    else:
         Letter.objects.update_or_create(
             source=source,
             epoch=epoch,
-            uid=errand.letter.uid,
+            uid=errand.letter.uid if errand.named else makeshift(errand.letter),
             ord=errand.ord,
             defaults={**note, "run": run, "size": errand.letter.size, "missing_since": None, "forgotten_at": None},
             create_defaults={

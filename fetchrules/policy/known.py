@@ -1,11 +1,12 @@
 """What the ledger knows of letters, as the plan needs it."""
 
+from collections import Counter
 from collections.abc import Mapping
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
 
-from fetchrules.remote.mailbox import Listed
+from fetchrules.remote.mailbox import Listed, Listing
 
 MAX_TRIES = 5
 """A letter that failed so often is held: tried again once a day, or when asked by hand."""
@@ -65,12 +66,24 @@ class Known:
         return self.tries >= MAX_TRIES and self.tried_at is not None and abs(now - self.tried_at) < HELD_PAUSE
 
 
+def ambiguous(listing: Listing) -> frozenset[str]:
+    """Names that more than one letter has, or none."""
+    counts = Counter(letter.uid for letter in listing.letters)
+    return frozenset(one.uid for one in listing.letters if counts[one.uid] > 1 or not one.has_name)
+
+
+def makeshift(letter: Listed) -> str:
+    """What the ledger calls a letter that has no name of its own and made trouble. No server's name has a blank in it."""
+    return f"size {letter.size}"
+
+
 @dataclass(frozen=True, slots=True)
 class Knowledge:
     """The ledger's view of a mailbox, fitted to one listing.
 
-    `rows`: the newest row for each uid of the listing, in the listing's epoch. `unlisted`: ids of the rows whose letters should
-    be on the server but are not in the listing under their uid and epoch. `renumbered`: some of them are of another epoch.
+    `rows`: the newest row for each uid of the listing (or makeshift name), in the listing's epoch. `unlisted`: ids of the rows
+    whose letters should be on the server but are not in the listing under their uid and epoch. `renumbered`: some of them are
+    of another epoch.
     `marked`: uids of letters that were collected for another recipient, too, and marked as read by that.
     """
 

@@ -1,11 +1,10 @@
 """The plan of one poll: for every letter of a listing, what to do with it and why."""
 
-from collections import Counter
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 
-from fetchrules.policy.known import Fate, Knowledge, Known, State
+from fetchrules.policy.known import Fate, Knowledge, Known, State, ambiguous, makeshift
 from fetchrules.policy.table import Action, Terms, decide
 from fetchrules.remote.mailbox import Listed, Listing
 
@@ -136,15 +135,14 @@ class _Doubt:
 
     @classmethod
     def of(cls, listing: Listing, knowledge: Knowledge) -> "_Doubt":
-        counts = Counter(letter.uid for letter in listing.letters)
-        ambiguous = frozenset(one.uid for one in listing.letters if counts[one.uid] > 1 or not one.has_name)
+        unclear = ambiguous(listing)
         known = [letter for letter in listing.letters if letter.uid in knowledge.rows]
         final = listing.epoch is not None
         renamed = bool(knowledge.unlisted) and not final
         resized = any(letter.size != knowledge.rows[letter.uid].size for letter in known)
-        nameless = not listing.has_uids or bool(ambiguous)
+        nameless = not listing.has_uids or bool(unclear)
         whole = not listing.complete or nameless or knowledge.renumbered or resized or (renamed and not known)
-        return cls(whole, renamed or nameless or knowledge.renumbered, ambiguous, final, knowledge.marked)
+        return cls(whole, renamed or nameless or knowledge.renumbered, unclear, final, knowledge.marked)
 
 
 def _half_deleted(listing: Listing, knowledge: Knowledge, terms: Terms, doubt: "_Doubt") -> list[Doomed]:
@@ -160,7 +158,10 @@ def _half_deleted(listing: Listing, knowledge: Knowledge, terms: Terms, doubt: "
 
 
 def _verdict(letter: Listed, doubt: _Doubt, knowledge: Knowledge, terms: Terms, now: datetime) -> Doomed | Errand | Why:
-    row = None if letter.uid in doubt.ambiguous else knowledge.rows.get(letter.uid)
+    if letter.uid in doubt.ambiguous:
+        trouble = knowledge.rows.get(makeshift(letter))
+        return _of_unknown(letter, trouble if trouble and trouble.state is State.HELD else None, doubt, terms, now)
+    row = knowledge.rows.get(letter.uid)
     if row is None or row.state is State.HELD:
         return _of_unknown(letter, row, doubt, terms, now)
     if row.in_hand:
@@ -187,7 +188,8 @@ def _of_unknown(letter: Listed, row: Known | None, doubt: _Doubt, terms: Terms, 
         verdict = _of_seen(letter, None, doubt, terms)
         if not isinstance(verdict, Errand):
             return verdict
-    if row and row.is_given_up(now) and not row.may_be_of_another(letter):
+    named = letter.uid not in doubt.ambiguous
+    if named and row and row.is_given_up(now) and not row.may_be_of_another(letter):
         return Why.HELD
     return Errand(
         letter,
@@ -195,7 +197,7 @@ def _of_unknown(letter: Listed, row: Known | None, doubt: _Doubt, terms: Terms, 
         compare=doubt.strangers,
         ord=row.ord if row else 0,
         row=row,
-        named=letter.uid not in doubt.ambiguous,
+        named=named,
     )
 
 

@@ -3,6 +3,7 @@
 import errno
 import os
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import timedelta
 
 import pytest
@@ -15,6 +16,7 @@ from fetchrules.models import Letter
 from fetchrules.policy import HELD_PAUSE, MAX_TRIES
 from tests.poll.conftest import NewScene, Scene, letter
 from tests.servers.loopback import Hangup
+from tests.servers.maildrop import StoredLetter
 from tests.servers.pop3 import Alter, Behaviour, Fault, Flood, Say, Step
 
 NAMES = ("a", "b", "poison", "c", "d")
@@ -46,6 +48,22 @@ POISONS = {
     "hangs up, no pipelining": (at_poison(hangs_up).without("PIPELINING"), ConnectionLost),
     "falls silent in its middle": (at_poison(lambda octets: octets[:60]).without("PIPELINING"), TimedOut),
 }
+
+
+@pytest.mark.parametrize("same_name", [False, True], ids=["none has a name", "all have one name"])
+def test_it_gets_past_a_letter_without_a_name_that_breaks_the_session(same_name: bool, new_scene: NewScene) -> None:
+    scene = new_scene(replace(at_poison(hangs_up), capabilities=None, uidl=same_name))
+    for name in NAMES:
+        stored = letter(name, size=300 + len(name))
+        scene.arrive(StoredLetter("same", stored.data) if same_name else stored)
+    for _ in range(4):
+        scene.poll()
+    assert scene.delivered == ["a", "b", "c", "d"]
+    assert len(scene.maildrop.uids) == 1, "what was delivered is deleted, whatever the poison does"
+    scene.behave(Behaviour(capabilities=None, uidl=same_name))
+    for _ in range(2):
+        scene.poll_fine()
+    assert (scene.delivered, scene.maildrop.uids) == (["a", "b", "c", "d", "poison"], [])
 
 
 @pytest.mark.parametrize(("behaviour", "error"), POISONS.values(), ids=POISONS)
