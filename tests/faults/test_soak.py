@@ -23,7 +23,7 @@ pytestmark = [pytest.mark.faults, pytest.mark.xdist_group("soak")]
 
 WORLDS = 24
 SAMPLE_EVERY = 1.0
-ROOM_KIB = 6 * 1024
+ROOM_KIB = 4 * 1024
 """Growth that is no growth: what a garbage collector and a cache may differ by between two quarters."""
 ROOM_DESCRIPTORS = 8
 
@@ -77,9 +77,10 @@ def test_it_does_not_grow(tmp_path: Path, campaign: NewCampaign) -> None:
             end(up)
         tally = come_to_an_end(worlds)
         row.add(len(samples), tally)
-        second, last = quarter(samples, 1), quarter(samples, 3)
-        print(f"second quarter {second}, last quarter {last}")
-        assert last.kib < second.kib + ROOM_KIB
+        _, second, third, last = quarters = [quarter(samples, number) for number in range(4)]
+        print(*quarters, sep="\n")
+        # In its first half it grows into its work: every thread has met every kind of server by then.
+        assert last.kib < third.kib + ROOM_KIB
         assert last.descriptors < second.descriptors + ROOM_DESCRIPTORS
         assert last.threads <= second.threads + 2
         assert [world.staged() for world in worlds] == [[]] * WORLDS
