@@ -26,7 +26,7 @@ def main() -> None:
         page = browser.new_page(viewport={"width": WIDTH, "height": HEIGHT}, locale="ru-RU", base_url=panel.address)
         sign_in(page, panel)
         _wait_for_polls(page)
-        _shoot(page, "rules")
+        _shoot(page, "rules", 1040)
         _shoot_rule(page)
         _shoot_text(page)
         _shoot_journal(page)
