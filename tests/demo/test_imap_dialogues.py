@@ -9,6 +9,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from fetchrules.demo.imap.server import MAX_LINE, ImapServer
+from fetchrules.demo.imap.session import Session
 from fetchrules.demo.imap.syntax import modified_utf7
 from fetchrules.demo.maildrop import Mailbox
 from tests.demo.conftest import PASSWORD, USER
@@ -242,6 +243,16 @@ def test_it_tells_what_is_in_a_folder(client: Dialogue, letters: Mailbox) -> Non
         f"UIDVALIDITY {validity}",
         "READ-WRITE",
     ]
+
+
+def test_it_does_not_take_back_what_it_has_just_told(letters: Mailbox) -> None:
+    told: list[bytes | str] = []
+    session = Session(letters, lambda *responses: told.extend(responses))
+    session.answer("SELECT", ["INBOX"])
+    letters.inbox.remove([letters.inbox.letters()[0].unique_id])
+    assert b"3 EXISTS" in told
+    assert list(session.news("SELECT")) == []
+    assert list(session.news("NOOP")) == [b"1 EXPUNGE"]
 
 
 def test_it_leaves_the_folder_when_the_next_one_is_not_there(client: Dialogue, letters: Mailbox) -> None:

@@ -24,11 +24,12 @@ class Selected:
     def __init__(self, maildrop: Maildrop, *, read_only: bool) -> None:
         self.read_only = read_only
         self._maildrop = maildrop
+        self._index = maildrop.index()
         self._known = {letter.uid: letter for letter in maildrop.letters()}
 
     def opening(self) -> Iterator[bytes]:
         """What SELECT and EXAMINE tell (RFC 3501 §6.3.1)."""
-        index = self._maildrop.index()
+        uidnext = max(self._index.uidnext, *(uid + 1 for uid in self._known), 1)  # letters arrive even now
         unseen = next((number for number, letter in self._numbered() if SEEN not in letter.flags), None)
         yield b"FLAGS " + flag_list({*_FLAGS}.union(*(letter.flags for letter in self._known.values())))
         yield b"%d EXISTS" % len(self._known)
@@ -36,8 +37,8 @@ class Selected:
         if unseen:
             yield b"OK [UNSEEN %d] the first unread letter" % unseen
         yield b"OK [PERMANENTFLAGS %s] what can be changed" % flag_list(() if self.read_only else (*_FLAGS, "\\*"))
-        yield b"OK [UIDNEXT %d] the next UID" % index.uidnext
-        yield b"OK [UIDVALIDITY %d] UIDs are valid" % index.uidvalidity
+        yield b"OK [UIDNEXT %d] the next UID" % uidnext
+        yield b"OK [UIDVALIDITY %d] UIDs are valid" % self._index.uidvalidity
 
     def news(self, *, renumber: bool) -> Iterator[bytes]:
         """What has happened since the client was told last. Letters that have gone keep their numbers unless `renumber`."""

@@ -14,6 +14,7 @@ Tell = Callable[..., None]
 Answer = Callable[[list[Token]], None]
 """Does what a command says, and tells what is to be told. Raises Bad, Refusal."""
 
+_OPENING = {"SELECT", "EXAMINE"}
 _KEEP_NUMBERS = {"FETCH", "STORE", "SEARCH"}
 """Commands in which no EXPUNGE may be told (RFC 3501 §7.4.1)."""
 
@@ -43,13 +44,13 @@ class Session:
         if verb not in commands:
             raise Bad("no such command, or select a folder first")
         commands[verb](arguments)
-        if verb in {"SELECT", "EXAMINE"}:
+        if verb in _OPENING:
             return "OK [READ-WRITE] selected" if verb == "SELECT" else "OK [READ-ONLY] selected"
         return "OK done"
 
     def news(self, verb: str) -> Iterator[bytes]:
-        """What is to be told of the selected folder at the end of this command."""
-        if self._folder is not None:
+        """What is to be told of the selected folder at the end of this command; nothing where that was just done."""
+        if self._folder is not None and verb not in _OPENING:
             yield from self._folder.news(renumber=verb not in _KEEP_NUMBERS)
 
     def _selected(self, folder: Selected) -> dict[str, Answer]:
