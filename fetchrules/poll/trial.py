@@ -1,6 +1,7 @@
 """Trying a rule without polling: how far the connection comes, stage by stage, and what is found there. Changes nothing."""
 
 import time
+from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
@@ -105,18 +106,31 @@ class _Watch:
 
 
 def try_connection(
-    account: Account, source: SourceMailbox | None, terms: Terms, recipient: str, now: datetime
+    account: Account,
+    source: SourceMailbox | None,
+    terms: Terms,
+    recipient: str,
+    now: datetime,
+    more_folders: Sequence[str] = (),
 ) -> Trial:
-    """Go as far as it goes. `source` is None for a rule that was never saved: then every letter is new."""
+    """Go as far as it goes. `source` is None for a rule that was never saved: then every letter is new.
+
+    The account's folder is looked into; of `more_folders` it is seen whether they can be opened.
+    """
     trial = Trial()
     watch = _Watch(trial)
     try:
         trial.addresses = [end.address for end in resolve(account.host, account.port, account.deadlines.connect)]
         watch.reached(Stage.NAME)
         _look_in(trial, watch, account, source, terms, now)
+        for folder in more_folders:
+            open_mailbox(replace(account, folder=folder), trial.transcript).quit()
+        watch.reached(Stage.MAILBOX)
+        trial.folders = _list_folders(account, trial.transcript)
+        watch.since = time.monotonic()
         _check_delivery(watch, recipient)
     except FetchError as error:
-        if isinstance(error, ServerRefused) and trial.connection is None:
+        if isinstance(error, ServerRefused) and not trial.folders:
             _ask_which_folder(trial, watch, account)
         watch.reached(_stage_of(error, trial), error)
         if isinstance(error, CertificateRejected | CertificateChanged):
@@ -138,18 +152,15 @@ def _look_in(
         knowledge = ledger.knowledge(source, listing) if source else Knowledge()
         trial.plan = plan(listing, knowledge, terms, now)
         trial.octets = sum(letter.size for letter in listing.letters)
-        watch.reached(Stage.MAILBOX)
         mailbox.quit()
     finally:
         mailbox.close()
-    trial.folders = _list_folders(account, trial.transcript)
-    watch.since = time.monotonic()
 
 
 def _ask_which_folder(trial: Trial, watch: _Watch, account: Account) -> None:
     """A server that lists folders for this login has refused the folder, not the login."""
     trial.folders = _list_folders(account, trial.transcript)
-    if trial.folders:
+    if trial.folders and trial.connection is None:
         watch.reached(Stage.LOGIN)
 
 

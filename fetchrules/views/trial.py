@@ -63,7 +63,7 @@ def try_rule(row: FetchRule | None, wanted: Rule, owner: User | None, *, pass_pr
     source = SourceMailbox.objects.filter(**key).first()
     pass_present |= source is not None and source.pass_present
     terms = replace(terms_of(wanted), pass_present=pass_present)
-    trial = try_connection(account, source, terms, wanted.recipient, now)
+    trial = try_connection(account, source, terms, wanted.recipient, now, wanted.folders[1:])
     steps = tell(trial, wanted.server)
     shown = Shown(
         steps, folders=trial.folders[:FOLDERS_LISTED], more_folders=max(0, len(trial.folders) - FOLDERS_LISTED)

@@ -11,10 +11,10 @@ from fetchrules.accounts import account_of
 from fetchrules.models import FetchRule, Letter, Run
 from fetchrules.poll.session import terms_of
 from fetchrules.poll.trial import Stage, Trial, try_connection
-from fetchrules.ruletext.spec import Encryption
+from fetchrules.ruletext.spec import MASK, Encryption
 from tests.interop.dovecot import Dovecot
 from tests.interop.process import free_ports
-from tests.servers.imap import Folder, ImapServer
+from tests.servers.imap import Behaviour, Folder, ImapServer
 
 pytestmark = [pytest.mark.interop, pytest.mark.django_db]
 
@@ -29,9 +29,9 @@ def mail(tmp_path: Path, settings: Settings) -> Path:
 
 
 def tried(rule: FetchRule) -> Trial:
-    return try_connection(
-        account_of(rule, rule.source), rule.source, terms_of(rule, rule.source), rule.recipient, timezone.now()
-    )
+    more_folders = rule.as_rule(MASK).folders[1:]
+    account, terms = account_of(rule, rule.source), terms_of(rule, rule.source)
+    return try_connection(account, rule.source, terms, rule.recipient, timezone.now(), more_folders)
 
 
 def failure(trial: Trial) -> tuple[Stage, str]:
@@ -133,9 +133,35 @@ def test_it_says_which_folders_there_are_when_the_wanted_one_is_not(dovecot: Dov
     assert trial.folders == ("INBOX", "Sent", "Заказы")
 
 
+@pytest.mark.parametrize(("folder", "succeeded"), [("Заказы", True), ("Заказ", False)])
+def test_it_opens_every_folder_of_the_rule(dovecot: Dovecot, make_rule: MakeRule, folder: str, succeeded: bool) -> None:
+    with_folders(dovecot, f"{folder.encode().hex()}.trial")
+    place = {"server": "127.0.0.1", "user": f"{folder.encode().hex()}.trial", "encryption": Encryption.PLAINTEXT}
+    trial = tried(make_rule(**place, protocol="imap", port=dovecot.imap, folders=["INBOX", "Sent", folder]))
+    assert trial.succeeded is succeeded
+    assert succeeded or failure(trial) == (Stage.MAILBOX, "server_refused")
+    assert trial.folders == ("INBOX", "Sent", "Заказы")
+
+
 def test_it_tries_a_wrong_password_once(make_rule: MakeRule) -> None:
     with ImapServer(Folder(), password="another") as server:
         trial = tried(make_rule(server="127.0.0.1", user="petrov", protocol="imap", port=server.port))
         assert failure(trial) == (Stage.LOGIN, "login_refused")
         assert trial.folders == ()
         assert [line.split()[0] for line in server.said].count("LOGIN") == 1
+
+
+def test_it_says_that_the_server_demands_encryption(make_rule: MakeRule) -> None:
+    with ImapServer(Folder(), Behaviour(capabilities=("IMAP4rev1", "LOGINDISABLED"))) as server:
+        rule = make_rule(server="127.0.0.1", user="petrov", protocol="imap", port=server.port)
+        assert failure(tried(rule)) == (Stage.LOGIN, "tls_required")
+        assert not [line for line in server.said if line.startswith("LOGIN")]
+
+
+def test_it_stops_at_a_mail_server_where_nobody_listens(
+    dovecot: Dovecot, make_rule: MakeRule, tmp_path: Path, settings: Settings
+) -> None:
+    settings.DATA_DIR = tmp_path
+    settings.UTM_MAIL_DELIVERY = f"lmtp://127.0.0.1:{free_ports(1)[0]}"
+    rule = make_rule(server="127.0.0.1", port=dovecot.pop3, user="trial", encryption=Encryption.PLAINTEXT)
+    assert failure(tried(rule)) == (Stage.DELIVERY, "delivery_failed")

@@ -13,6 +13,7 @@ from fetchrules.errors import FetchError
 from fetchrules.models import FetchRule
 from fetchrules.poll.session import terms_of
 from fetchrules.poll.trial import Trial, try_connection
+from fetchrules.ruletext.spec import MASK
 from fetchrules.wording.failures import describe
 from fetchrules.wording.trial import tell
 
@@ -36,7 +37,9 @@ class Command(BaseCommand):
             account = account_of(rule, rule.source)
         except FetchError as error:
             raise CommandError(str(describe(error.code, rule.server).title), returncode=1) from error
-        trial = try_connection(account, rule.source, terms_of(rule, rule.source), rule.recipient, timezone.now())
+        now, more_folders = timezone.now(), rule.as_rule(MASK).folders[1:]
+        terms = terms_of(rule, rule.source)
+        trial = try_connection(account, rule.source, terms, rule.recipient, now, more_folders)
         self.stdout.write(_as_json(rule, trial) if options["json"] else _as_text(rule, trial))
         if not trial.succeeded:
             raise SystemExit(1)
