@@ -230,6 +230,16 @@ def record_present(run: Run, source: SourceMailbox, epoch: int, letters: Sequenc
         Letter.objects.bulk_create(rows, ignore_conflicts=True)
 
 
+def _known(letters: QuerySet[Letter]) -> Iterator[tuple[int, bool, Known]]:
+    """(epoch, in hand, row) for each letter, in the order of `ord`, so that of one uid the newest comes last."""
+    place = ("epoch", "missing_since", "forgotten_at", "id", "uid", "ord", "size", "state", "fate")
+    trouble = ("tries", "tried_at", "reason", "delivered_at")
+    rows = letters.order_by("ord").values_list(*place, *trouble).iterator(chunk_size=2000)
+    for epoch, missing_since, forgotten_at, row_id, uid, order, size, state, fate, *rest in rows:
+        gone = missing_since is not None or forgotten_at is not None
+        yield epoch, state in IN_HAND, Known(row_id, uid, order, size, State(state), Fate(fate), gone, *rest)
+
+
 def _require_claim(run: Run, now: datetime) -> None:
     """Inside a transaction: the run is still ours, and the rule is the one that it was claimed for. Raises RunOvertaken."""
     runs.renew(run, now)

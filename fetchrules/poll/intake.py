@@ -78,6 +78,7 @@ class Intake:
         """Note that this letter could not be fetched or delivered."""
         ledger.hold(self.progress.run, self.source, self.epoch, errand, error, timezone.now())
         self.progress.hold(self.source, errand.letter)
+        self.progress.received(0)  # refusals, too, are a sign of life
 
     def _receive(self, event: Retrieved, errand: Errand) -> None:
         try:

@@ -4,15 +4,15 @@ import errno
 import os
 from collections.abc import Callable
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import pytest
 from django.utils import timezone
 
 from fetchrules.delivery.draft import StagedFile
 from fetchrules.errors import ConnectionLost, DeliveryFailed, DiskFull, RemoteProtocolError, TimedOut
-from fetchrules.ledger import by_hand, letters
-from fetchrules.models import Letter
+from fetchrules.ledger import by_hand, letters, runs
+from fetchrules.models import Letter, Run
 from fetchrules.policy import HELD_PAUSE, MAX_TRIES
 from tests.poll.conftest import NewScene, Scene, letter
 from tests.servers.loopback import Hangup
@@ -255,3 +255,21 @@ def test_it_takes_nothing_for_no_letter(scene: Scene) -> None:
     scene.behave()
     assert scene.poll_fine().fetched == 1
     assert (scene.delivered, scene.maildrop.uids) == (["a", "b", "c"], [])
+
+
+def test_it_shows_that_it_is_alive_while_the_server_refuses_letter_after_letter(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("fetchrules.poll.progress._RENEW_EVERY", -1.0)
+    held_when_renewed: list[int] = []
+    renew = runs.renew
+
+    def renewing(run: Run, now: datetime, counts: runs.Counts | None = None) -> None:
+        renew(run, now, counts)
+        held_when_renewed.append(Letter.objects.filter(state="held").count())
+
+    monkeypatch.setattr(runs, "renew", renewing)
+    scene.behave(Behaviour(faults=(Fault(Step.RETR, Say(b"-ERR no\r\n"), nth=0),)))
+    scene.arrive("a", "b", "c")
+    assert scene.poll_fine().held == 3
+    assert held_when_renewed == [1, 2, 3]
