@@ -1,6 +1,6 @@
 """Letters: what we know of each, and the transactions by which none is lost and none comes twice."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
