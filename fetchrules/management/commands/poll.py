@@ -15,7 +15,6 @@ from django.utils.translation import gettext as _
 
 from fetchrules.errors import FetchError, MailboxBusy
 from fetchrules.ledger import runs
-from fetchrules.ledger.mending import mend_schedule
 from fetchrules.models import FetchRule, Run
 from fetchrules.policy import Plan, Why
 from fetchrules.poll import STOPPING
@@ -44,7 +43,6 @@ class Command(BaseCommand):
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, lambda *_: STOPPING.set())
         runs.abandon_overdue(timezone.now())  # where this command is all that runs, nobody else does it
-        mend_schedule(timezone.now())
         rules = _rules(options["ids"], due=not options["all"])
         failed = False
         for row in _each(rules, _planned if options["dry_run"] else _polled):
