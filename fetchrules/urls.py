@@ -2,7 +2,7 @@
 
 from django.contrib.auth.decorators import login_not_required
 from django.contrib.auth.views import LogoutView
-from django.urls import path
+from django.urls import path, re_path
 from django.views.i18n import set_language
 
 from fetchrules.views import (
@@ -59,6 +59,8 @@ urlpatterns = [
     path("service/stop/", service.stop, name="service_stop"),
     path("help/", manual.index, name="manual"),
     path("help/manual/", manual.whole, name="manual_whole"),
+    re_path("^help/manual/(?P<language>ru|en)/$", manual.whole, name="manual_in"),
+    path("help/images/<str:name>", manual.picture, name="manual_picture"),
     path("login/", account.Login.as_view(), name="login"),
     path("logout/", LogoutView.as_view(), name="logout"),
     path("password/", account.PasswordChange.as_view(), name="password_change"),
