@@ -101,6 +101,7 @@ def paths(browser: Browser, demo: Panel, signed_in: StorageState) -> Mapping[str
         "statistics": "/statistics/",
         "settings": "/settings/",
         "help": "/help/",
+        "manual": "/help/manual/",
         "password": "/password/",
         "what has arrived": "/demo/",
         "admin": "/admin/",

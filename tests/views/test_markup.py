@@ -151,6 +151,7 @@ PAGES = [
     "/statistics/",
     "/settings/",
     "/help/",
+    "/help/manual/",
     "/password/",
 ]
 
