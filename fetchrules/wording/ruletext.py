@@ -48,7 +48,8 @@ _TEXTS: dict[Code, str] = {
     Code.TOO_MANY_OPTIONS: gettext_noop("too many options"),
     Code.TOO_MANY_FOLDERS: gettext_noop("too many folders: at most %(maximum)s"),
     Code.SOURCE_TAKEN: gettext_noop(
-        "the rule in line %(other)s collects from the same remote mailbox; two rules may share one only if both say “keep”"
+        "the rule in line %(other)s collects from the same remote mailbox; "
+        "two rules may share one only if both say “keep” without “flush” and “keepdays”"
     ),
     Code.PASSWORD_NEEDED: gettext_noop(
         "the password is needed: the rule is new, or its server, login or protection was changed"
@@ -57,7 +58,8 @@ _TEXTS: dict[Code, str] = {
         "the password is needed: several rules collect with this login, and their stored passwords differ"
     ),
     Code.SOURCE_TAKEN_ELSEWHERE: gettext_noop(
-        "a rule that is not in this text collects from the same remote mailbox; two may share one only if both say “keep”"
+        "a rule that is not in this text collects from the same remote mailbox; "
+        "two may share one only if both say “keep” without “flush” and “keepdays”"
     ),
     Code.RECIPIENT_NOT_LOCAL: gettext_noop("the domain of the local mailbox is not one of the local domains"),
     Code.TOO_MANY_RULES: gettext_noop("you may have at most %(maximum)s rules"),
