@@ -81,26 +81,26 @@ def test_it_reads_and_empties_a_mailbox(
 
 
 def test_it_leaves_a_letter_that_another_imap_client_has_flagged(dovecot: Dovecot) -> None:
-    dovecot.put("flagged", LETTERS[:3])
-    with dovecot.logged_in("flagged") as other:
+    dovecot.put("left.alone", LETTERS[:3])
+    with dovecot.logged_in("left.alone") as other:
         other.store("2", "+FLAGS", "(\\Deleted)")
-    mailbox = opened(dovecot, Protocol.IMAP, Encryption.PLAINTEXT, "flagged")
+    mailbox = opened(dovecot, Protocol.IMAP, Encryption.PLAINTEXT, "left.alone")
     letters = mailbox.listing().letters
     assert retrieved(mailbox) == [LETTERS[0], LETTERS[2]]
     mailbox.delete(letters)
     assert mailbox.quit()
-    assert dovecot.read("flagged") == [LETTERS[1]]
+    assert dovecot.read("left.alone") == [LETTERS[1]]
 
 
 def test_it_opens_folders_by_the_names_that_people_write(dovecot: Dovecot) -> None:
-    dovecot.put("folders", LETTERS[:1])
-    with dovecot.logged_in("folders") as other:
+    dovecot.put("cyrillic", LETTERS[:1])
+    with dovecot.logged_in("cyrillic") as other:
         other.create("&BBAEQARFBDgEMg-")
         other.copy("1", "&BBAEQARFBDgEMg-")
-    terms = account(dovecot, Protocol.IMAP, Encryption.PLAINTEXT, "folders")
+    terms = account(dovecot, Protocol.IMAP, Encryption.PLAINTEXT, "cyrillic")
     assert set(list_folders(terms)) == {"INBOX", "Архив"}
     archive = open_imap(
-        Account(Protocol.IMAP, "localhost", dovecot.imap, "folders", PASSWORD, Encryption.PLAINTEXT, folder="Архив")
+        Account(Protocol.IMAP, "localhost", dovecot.imap, "cyrillic", PASSWORD, Encryption.PLAINTEXT, folder="Архив")
     )
     assert retrieved(archive) == LETTERS[:1]
     assert archive.quit()
