@@ -240,14 +240,14 @@ class _Session:
         return f"* FLAGS (\\Seen)\r\n* {exists} EXISTS\r\n* 0 RECENT\r\n* OK [UIDVALIDITY {validity}] .\r\n".encode()
 
     def _listing(self) -> bytes:
-        """By message numbers, from 1."""
-        last = self._argument.split(" ")[0].partition(":")[2]
+        """By message numbers."""
+        first, _, last = self._argument.split(" ")[0].partition(":")
         form = '* {} FETCH (UID {} FLAGS ({}) INTERNALDATE {:"%d-%b-%Y %H:%M:%S +0000"} RFC822.SIZE {})\r\n'
         return "".join(
             form.format(
                 number, one.uid, " ".join(sorted(one.flags)), one.received, len(one.data) + self._behaviour.oversizes
             )
-            for number, one in list(enumerate(self._selected().letters, start=1))[: int(last)]
+            for number, one in list(enumerate(self._selected().letters, start=1))[int(first) - 1 : int(last)]
         ).encode()
 
     def _fetch(self) -> bytes:

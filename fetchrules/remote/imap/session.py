@@ -21,7 +21,7 @@ INBOX = "INBOX"
 SYSTEM_TRUST = Trust()
 
 LETTERS_MAX = 200_000
-"""Letters of a folder that are listed. A larger one is collected in several goes: its listing is never complete."""
+"""Letters of a folder that are listed, the newest. A larger one is collected in several goes: its listing is never complete."""
 
 LINE_OF_LISTING_MAX = 512
 """Octets that the listing may have for each letter, its keywords included."""
@@ -117,7 +117,10 @@ class ImapMailbox:
         what the ledger knows of its UID, not taken for new.
         """
         with self._closing_on_error():
-            found = self._list() if self._selected.exists else {}
+            count = min(self._selected.exists, LETTERS_MAX)
+            found = self._list(self._selected.exists - count + 1, count) if count else {}
+            # Nothing where the newest should be: there are not so many letters as the server says.
+            found = found or (self._list(1, count) if count < self._selected.exists else {})
         letters = tuple(letter for _, (letter, flagged) in sorted(found.items()) if not flagged)
         return Listing(
             letters=letters,
@@ -128,12 +131,12 @@ class ImapMailbox:
             flagged=tuple(letter for _, (letter, flagged) in sorted(found.items()) if flagged),
         )
 
-    def _list(self) -> dict[int, tuple[Listed, bool]]:
-        """By UID, every letter, and whether it is flagged \\Deleted."""
+    def _list(self, first: int, count: int) -> dict[int, tuple[Listed, bool]]:
+        """By UID, each of `count` letters from the `first` on, and whether it is flagged \\Deleted."""
         # By message numbers, this once: a server may not renumber during FETCH, and letters that arrive now stay out.
-        client, count = self._client, min(self._selected.exists, LETTERS_MAX)
+        client = self._client
         answer = client.run(
-            lambda: client.fetch(f"1:{count}", "(UID FLAGS INTERNALDATE RFC822.SIZE)"),
+            lambda: client.fetch(f"{first}:{first + count - 1}", "(UID FLAGS INTERNALDATE RFC822.SIZE)"),
             octets=LINE_OF_LISTING_MAX * (count + 1000),
             lines=2 * count + 1000,
         )

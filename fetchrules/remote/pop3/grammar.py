@@ -4,7 +4,8 @@ Bytes in, values out; nothing here remembers anything.
 """
 
 import re
-from collections.abc import Iterator
+from collections import deque
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 from enum import Enum
 from hashlib import sha256
@@ -19,7 +20,7 @@ CAPABILITIES_MAX = 16 * 1024
 """Octets of an answer to CAPA that are looked at."""
 
 LETTERS_MAX = 200_000
-"""Lines of a listing that are looked at.
+"""Lines of a listing that are believed, the last ones: of what stays on the server, new letters are seen all the same.
 
 A larger mailbox is collected in several goes: its listing is never complete.
 """
@@ -127,12 +128,14 @@ def _unique_id(octets: bytes) -> str:
     return octets.decode("ascii") if plain else sha256(octets).hexdigest()
 
 
-def _rows(form: re.Pattern[bytes], body: bytes) -> Iterator[tuple[bytes, bytes]]:
-    """The two fields of each line, of the first LETTERS_MAX lines at most. Raises RemoteProtocolError."""
+def _rows(form: re.Pattern[bytes], body: bytes) -> Iterable[tuple[bytes, bytes]]:
+    """The two fields of each line, of the last LETTERS_MAX lines at most: new letters stand there. Raises RemoteProtocolError."""
+    return deque(_fields(form, body), LETTERS_MAX)
+
+
+def _fields(form: re.Pattern[bytes], body: bytes) -> Iterator[tuple[bytes, bytes]]:
     position = 0
-    for _ in range(LETTERS_MAX):
-        if position == len(body):
-            return
+    while position < len(body):
         found = form.match(body, position)
         if found is None:
             raise RemoteProtocolError(f"not a line of a listing: {text(body[position : position + 80])}")

@@ -242,6 +242,18 @@ def test_it_says_what_it_is_connected_to(server: ImapServer) -> None:
     assert "UIDPLUS" in connection.capabilities
 
 
+def test_it_lists_the_newest_of_too_many_letters(
+    server: ImapServer, folder: Folder, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("fetchrules.remote.imap.session.LETTERS_MAX", 2)
+    mailbox = open_imap(account(server))
+    listing = mailbox.listing()
+    assert [int(letter.uid) for letter in listing.letters] == folder.uids[-2:]
+    assert len(folder.uids) > 2
+    assert not listing.complete
+    mailbox.quit()
+
+
 def test_it_lists_ten_thousand_letters() -> None:
     form = b'* %d FETCH (UID %d FLAGS (\\Seen) INTERNALDATE "17-Jul-1996 02:44:25 -0700" RFC822.SIZE 5000)\r\n'
     told = b"".join(form % (number, number + 7) for number in range(1, 10_001)) + b"{tag} OK done\r\n"

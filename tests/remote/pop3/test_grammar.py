@@ -131,6 +131,6 @@ def test_it_refuses_what_is_no_unique_id_listing(body: bytes) -> None:
         unique_id_listings(body)
 
 
-def test_it_reads_so_many_lines_of_a_listing_and_no_more(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_it_believes_so_many_lines_of_a_listing_and_no_more_the_newest(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(grammar, "LETTERS_MAX", 2)
-    assert scan_listings(b"1 1\r\n2 1\r\n3 1\r\n") == {1: 1, 2: 1}
+    assert scan_listings(b"1 1\r\n2 1\r\n3 1\r\n") == {2: 1, 3: 1}
