@@ -151,7 +151,7 @@ def _liars() -> Iterator[Script]:
     yield lying("an empty LIST", Step.LIST, empty, **nothing)
     yield lying("one unique-id for all", Step.UIDL, lambda answer: re.sub(rb"uid-\d", b"same", answer))
     yield lying("other unique-ids", Step.UIDL, lambda answer: answer.replace(b"uid-", b"new-"))
-    yield lying("a letter listed twice", Step.UIDL, lines(lambda body: [*body, body[0]]))
+    yield lying("a letter listed twice", Step.UIDL, lines(lambda body: [*body, *body[:1]]))
     yield lying("a letter too many in UIDL", Step.UIDL, lines(lambda body: [*body, b"9 nine\r\n"]), complete=False)
     yield lying("a letter too many in LIST", Step.LIST, lines(lambda body: [*body, b"9 9\r\n"]), complete=False)
     yield lying("LIST backwards", Step.LIST, lines(lambda body: body[::-1]))
