@@ -11,11 +11,10 @@ from dataclasses import asdict, dataclass, field
 from django.db.models import QuerySet
 
 from fetchrules.models import FetchRule, SourceMailbox
+from fetchrules.models.chunks import chunks
 from fetchrules.ruletext import sources as named
 from fetchrules.ruletext.sources import Source
 from fetchrules.ruletext.spec import Protocol, Rule
-
-_CHUNK = 500
 
 
 def sources_of(rule: Rule, branch: int = 0) -> list[SourceMailbox]:
@@ -40,9 +39,8 @@ def found_or_made(wanted: Collection[tuple[Source, int]]) -> dict[tuple[Source, 
 def pass_present(readers: Iterable[tuple[Rule, int]]) -> None:
     """What lies in the mailboxes of these rules (each with its branch) at the next poll counts as collected."""
     wanted = {(source, branch) for rule, branch in readers for source in named.sources_of(rule)}
-    ids = [row.pk for row in found_or_made(wanted).values()]
-    for start in range(0, len(ids), _CHUNK):
-        SourceMailbox.objects.filter(id__in=ids[start : start + _CHUNK]).update(pass_present=True)
+    for ids in chunks([row.pk for row in found_or_made(wanted).values()]):
+        SourceMailbox.objects.filter(id__in=ids).update(pass_present=True)
 
 
 def folders_of(row: SourceMailbox) -> QuerySet[SourceMailbox]:
@@ -69,8 +67,8 @@ class Branches:
         """As it is for the accounts of `rules`, the rules with the ids `besides` not counted."""
         branches = cls()
         hosts = sorted({named.account_of(rule).host for rule in rules})
-        for start in range(0, len(hosts), _CHUNK):
-            rows = FetchRule.objects.filter(source__host__in=hosts[start : start + _CHUNK]).select_related("source")
+        for some in chunks(hosts):
+            rows = FetchRule.objects.filter(source__host__in=some).select_related("source")
             for row in rows.only("recipient", "source"):
                 if row.id not in besides:
                     branches.seat(source_of(row.source).account, row.source.branch, row.recipient)
@@ -95,8 +93,8 @@ class Branches:
 def _found(wanted: Collection[tuple[Source, int]]) -> dict[tuple[Source, int], SourceMailbox]:
     hosts = sorted({source.host for source, _ in wanted})
     found: dict[tuple[Source, int], SourceMailbox] = {}
-    for start in range(0, len(hosts), _CHUNK):
-        for row in SourceMailbox.objects.filter(host__in=hosts[start : start + _CHUNK]):
+    for some in chunks(hosts):
+        for row in SourceMailbox.objects.filter(host__in=some):
             key = (source_of(row), row.branch)
             if key in wanted:
                 found[key] = row

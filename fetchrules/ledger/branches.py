@@ -2,8 +2,8 @@
 
 from collections.abc import Collection
 
-from fetchrules.ledger.chunks import chunks
 from fetchrules.models import Letter, SourceMailbox
+from fetchrules.models.chunks import chunks
 from fetchrules.policy import State
 
 

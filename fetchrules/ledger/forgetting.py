@@ -5,8 +5,8 @@ from datetime import datetime, timedelta
 
 from django.db.models import Q
 
-from fetchrules.ledger.chunks import chunks
 from fetchrules.models import Letter
+from fetchrules.models.chunks import chunks
 from fetchrules.policy import Fate
 
 FORGET_AFTER = timedelta(hours=24)

@@ -10,8 +10,8 @@ from django.db.models import Max, QuerySet
 from fetchrules.errors import FetchError, RunOvertaken
 from fetchrules.ledger import runs
 from fetchrules.ledger.branches import collected_by_others
-from fetchrules.ledger.chunks import chunks
 from fetchrules.models import FetchRule, Letter, Run, SourceMailbox
+from fetchrules.models.chunks import chunks
 from fetchrules.policy import Errand, Fate, Knowledge, Known, State, ambiguous, makeshift
 from fetchrules.remote.mailbox import Listed, Listing
 

@@ -38,7 +38,7 @@ def _blocks(lines: Sequence[str], link: Link) -> Iterator[str]:
         first = rest[0]
         if not first.strip():
             rest.popleft()
-        elif heading := _HEADING.match(rest[0]):
+        elif heading := _HEADING.match(first):
             rest.popleft()
             level, words = len(heading[1]), heading[2]
             yield f'<h{level} id="{escape(anchor_of(words))}">{_inline(words, link)}</h{level}>'
