@@ -7,7 +7,7 @@ PIP := $(BIN)/python -m pip -qq --disable-pip-version-check
 # ARGS goes on to the command: make run ARGS="--port 9000"
 ARGS ?=
 
-.PHONY: run demo test lint format bench faults install
+.PHONY: run demo test lint format bench faults coverage install
 
 run: .venv/runtime.stamp  ## The panel, the worker and the scheduler in one process, until Ctrl-C
 	@exec $(BIN)/python manage.py up $(ARGS)
@@ -34,6 +34,13 @@ bench: .venv/dev.stamp  ## Measure
 
 faults: .venv/dev.stamp  ## The long campaigns of faults
 	$(BIN)/python -m pytest -n auto --dist worksteal -m faults $(ARGS)
+
+ENGINE := fetchrules/remote/*,fetchrules/delivery/*,fetchrules/ledger/*,fetchrules/policy/*,fetchrules/poll/*
+ENGINE_TESTS := tests/remote tests/delivery tests/ledger tests/test_policy.py tests/poll
+
+coverage: .venv/dev.stamp  ## That the tests of what moves a letter leave no line and no branch of it out
+	$(BIN)/coverage run -m pytest $(ENGINE_TESTS) $(ARGS)
+	$(BIN)/coverage report --include='$(ENGINE)' --skip-covered --show-missing --fail-under=100
 
 .venv/bin/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11))' \

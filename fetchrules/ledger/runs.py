@@ -6,7 +6,7 @@ from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field
 from datetime import datetime, timedelta
 
-from django.db import IntegrityError, transaction
+from django.db import transaction
 from django.db.models import Count, Exists, F, OuterRef, QuerySet
 
 from fetchrules.errors import FetchError, RunOvertaken
@@ -306,12 +306,8 @@ def _count(run: Run, rule_id: int, ending: Ending, now: datetime) -> None:
     }
     row = HourlyStat.objects.filter(rule_id=rule_id, hour=hour)
     added = {name: F(name) + value for name, value in counters.items()}
-    if row.update(**added):
-        return
-    try:
-        with transaction.atomic():
-            HourlyStat.objects.create(rule_id=rule_id, hour=hour, **counters)
-    except IntegrityError:
+    if not row.update(**added):
+        HourlyStat.objects.get_or_create(rule_id=rule_id, hour=hour)
         row.update(**added)
 
 

@@ -3,6 +3,7 @@
 from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
+from typing import assert_never
 
 from fetchrules.policy.known import Fate, Knowledge, Known, State, ambiguous, makeshift
 from fetchrules.policy.table import Action, Terms, decide
@@ -209,6 +210,8 @@ def _of_seen(letter: Listed, row: Known | None, doubt: _Doubt, terms: Terms) -> 
             return Why.SEEN
         case Action.FETCH_DELETE | Action.FETCH_LEAVE:
             return Errand(letter, delete_after=not terms.leaves, ord=row.ord + 1 if row else 0, row=row)
+        case never:
+            assert_never(never)
 
 
 def _urgency(errand: Errand) -> tuple[int, bool]:

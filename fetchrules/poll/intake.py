@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
+from typing import assert_never
 
 from django.utils import timezone
 
@@ -112,6 +113,8 @@ class Intake:
                 self._refuse(errand, reason)
             case Gone():
                 self._answered += 1
+            case never:
+                assert_never(never)
 
     def _refuse(self, errand: Errand, reason: str) -> None:
         """The server would not give the letter, or gave nothing and called it the letter."""

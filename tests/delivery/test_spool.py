@@ -4,6 +4,7 @@ import smtplib
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
+from io import FileIO
 from pathlib import Path
 from threading import Event
 
@@ -120,6 +121,24 @@ def test_it_sends_nothing_that_another_is_sending(open_spool: OpenSpool, sink: M
         assert sending.result() == {}
     assert other.commit(names) == {}
     assert len(sink.taken) == 2
+
+
+def test_it_sends_nothing_that_another_sent_while_it_opened_the_file(
+    open_spool: OpenSpool, sink: MailSink, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    slow, other = open_spool(), open_spool()
+    names = stage_some(slow, LETTER)
+    other.prepare(0)
+    lock = courier._lock
+
+    def locking_late(file: FileIO) -> None:
+        monkeypatch.setattr(courier, "_lock", lock)
+        assert other.commit(names) == {}
+        lock(file)
+
+    monkeypatch.setattr(courier, "_lock", locking_late)
+    assert slow.commit(names) == {}
+    assert len(sink.taken) == 1
 
 
 def test_it_keeps_one_session_for_everything(spool: SpooledMailbox, server: LoopbackServer, sink: MailSink) -> None:

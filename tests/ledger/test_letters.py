@@ -6,7 +6,7 @@ from datetime import datetime, timedelta
 import pytest
 from django.utils import timezone
 
-from fetchrules.errors import RunOvertaken, ServerRefused
+from fetchrules.errors import DeliveryRefused, RunOvertaken, ServerRefused
 from fetchrules.ledger import by_hand, forgetting, letters, runs
 from fetchrules.ledger.letters import Arrival
 from fetchrules.models import FetchRule, Letter, Run, SourceMailbox
@@ -203,6 +203,24 @@ def test_it_holds_a_letter_and_counts_its_tries(run: Run) -> None:
     letters.hold(run, run.source, 0, Errand(listed("a"), delete_after=True, row=held), ServerRefused("still not"), NOW)
     letter = Letter.objects.get()
     assert (letter.state, letter.tries, letter.reason, letter.detail) == ("held", 2, "server_refused", "still not")
+
+
+def test_it_does_not_doubt_a_delivery_because_the_letter_could_not_be_fetched_again(run: Run) -> None:
+    delivered(run, arrival("a"))
+    row = known(run.source, "a")["a"]
+    errand = Errand(listed("a"), delete_after=True, compare=True, row=row)
+    letters.hold(run, run.source, 0, errand, ServerRefused("not now"), NOW)
+    letter = Letter.objects.get()
+    assert (letter.state, letter.tries, letter.reason) == ("delivered", 1, "server_refused")
+
+
+def test_it_holds_back_what_the_mail_server_refused_but_not_what_it_took(run: Run) -> None:
+    (taken,) = delivered(run, arrival("a"))
+    refused = ready(run, arrival("b"))["file-b-0"]
+    for row_id in (taken, refused):
+        letters.hold_back(row_id, DeliveryRefused("spam"), 1, NOW)
+        letters.take_back(row_id)
+    assert dict(Letter.objects.values_list("uid", "state")) == {"a": "delivered", "b": "held"}
 
 
 def test_it_delivers_a_held_letter_in_the_end(run: Run) -> None:

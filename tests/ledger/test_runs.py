@@ -102,6 +102,37 @@ def test_it_spares_a_run_that_was_renewed(rule: FetchRule) -> None:
     assert run.is_open
 
 
+def test_it_takes_no_claim_that_was_renewed_since_it_was_looked_at(rule: FetchRule) -> None:
+    run = begun(rule)
+    runs.renew(Run.objects.get(), NOW + timedelta(minutes=1))
+    assert not runs.abandon(run, NOW)
+    assert Run.objects.get().is_open
+    assert runs.claim_due(NOW) == []
+
+
+def test_it_names_the_runs_that_nobody_has_begun(rule: FetchRule, make_rule: MakeRule) -> None:
+    runs.claim([make_rule()], NOW, Run.Cause.SAVED)
+    claimed = runs.claim([rule], NOW, Run.Cause.SAVED)
+    assert runs.waiting(rule) == claimed
+    runs.start(claimed[0], NOW)
+    assert runs.waiting(rule) == []
+
+
+def test_it_purges_old_runs_and_none_that_is_open(rule: FetchRule, make_rule: MakeRule) -> None:
+    runs.close(begun(rule), Ending(Counts(fetched=1)), LATER, NOW)
+    unfinished = begun(make_rule())
+    assert runs.purge(NOW) == 0
+    assert runs.purge(NOW + timedelta(seconds=1)) == 1
+    assert Run.objects.get() == unfinished
+
+
+def test_it_adds_up_the_runs_of_an_hour(rule: FetchRule) -> None:
+    for fetched in (2, 3):
+        runs.close(begun(rule), Ending(Counts(fetched=fetched, octets=500)), LATER, NOW)
+    hour = HourlyStat.objects.get()
+    assert (hour.rule, hour.runs, hour.failed, hour.fetched, hour.octets) == (rule, 2, 0, 5, 1000)
+
+
 def test_it_enqueues_a_run_again_that_nobody_began(rule: FetchRule) -> None:
     (run_id,) = runs.claim_due(NOW)
     late = NOW + runs.QUEUE_LEASE + timedelta(seconds=1)

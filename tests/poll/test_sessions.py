@@ -155,6 +155,28 @@ def test_it_fetches_all_once_in_a_poll_however_long_it_takes(
         assert scene.delivered == sorted(NAMES * times)
 
 
+def test_it_deletes_the_rest_in_another_session_when_the_first_has_lasted_long_enough(
+    new_scene: NewScene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    now = [0.0]
+
+    def recording(*args: object) -> object:
+        now[0] += 1000
+        return original(*args)  # type: ignore[arg-type]
+
+    original = ledger.record_deleting
+    scene = new_scene(keep=True)
+    scene.arrive(*NAMES)
+    scene.poll_fine()
+    monkeypatch.setattr(ledger, "record_deleting", recording)
+    monkeypatch.setattr("fetchrules.poll.session.time", SimpleNamespace(monotonic=lambda: now[0]))
+    before = scene.server.connections
+    assert scene.poll_fine(flush=True).deleted == 10
+    assert scene.server.connections - before == 5
+    assert scene.maildrop.uids == []
+    assert set(Letter.objects.values_list("fate", flat=True)) == {"deleted"}
+
+
 def test_it_does_not_look_back_at_all_letters_for_each_that_it_asks_for(
     new_scene: NewScene, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -12,9 +12,11 @@ from fetchrules.models import FetchRule, Letter, Run
 from fetchrules.poll.session import terms_of
 from fetchrules.poll.trial import Stage, Trial, try_connection
 from fetchrules.ruletext.spec import MASK, Encryption
+from tests.certificates import Certificates, make_certificates
 from tests.interop.dovecot import Dovecot
 from tests.interop.process import free_ports
-from tests.servers.imap import Behaviour, Folder, ImapServer
+from tests.servers.faults import Alter, Cut, Fault
+from tests.servers.imap import Behaviour, Folder, ImapServer, Step
 
 pytestmark = [pytest.mark.interop, pytest.mark.django_db]
 
@@ -26,6 +28,13 @@ LETTERS = [b"Subject: 1\r\n\r\none\r\n", b"Subject: 2\r\n\r\ntwo\r\n"]
 def mail(tmp_path: Path, settings: Settings) -> Path:
     settings.UTM_MAIL_DELIVERY = f"maildir:{tmp_path}/mail/{{domain}}/{{local}}"
     return tmp_path / "mail"
+
+
+@pytest.fixture
+def certificates(tmp_path: Path) -> Certificates:
+    folder = tmp_path / "certificates"
+    folder.mkdir()
+    return make_certificates(folder)
 
 
 def tried(rule: FetchRule) -> Trial:
@@ -149,6 +158,26 @@ def test_it_tries_a_wrong_password_once(make_rule: MakeRule) -> None:
         assert failure(trial) == (Stage.LOGIN, "login_refused")
         assert trial.folders == ()
         assert [line.split()[0] for line in server.said].count("LOGIN") == 1
+
+
+def test_it_needs_no_list_of_folders(make_rule: MakeRule) -> None:
+    with ImapServer(Folder(), Behaviour(faults=(Fault(Step.LIST, Cut()),))) as server:
+        trial = tried(make_rule(server="127.0.0.1", user="petrov", protocol="imap", port=server.port))
+        assert (trial.succeeded, trial.folders) == (True, ())
+
+
+def test_it_can_do_without_a_look_at_the_certificate(make_rule: MakeRule, certificates: Certificates) -> None:
+    sessions = iter(range(10))
+
+    def busy_at_the_second(greeting: bytes) -> bytes:
+        return greeting if next(sessions) == 0 else b"* BYE too many connections\r\n"
+
+    behaviour = Behaviour(faults=(Fault(Step.GREETING, Alter(busy_at_the_second)),))
+    with ImapServer(Folder(), behaviour, tls=certificates.good.context()) as server:
+        place = {"server": "127.0.0.1", "port": server.port, "encryption": Encryption.STARTTLS, "sslcertck": True}
+        trial = tried(make_rule(**place, user="petrov", protocol="imap"))
+        assert [step.error.code for step in trial.steps if step.error] == ["certificate_rejected"]
+        assert (trial.connection, server.connections) == (None, 2)
 
 
 def test_it_says_that_the_server_demands_encryption(make_rule: MakeRule) -> None:

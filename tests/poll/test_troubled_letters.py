@@ -110,6 +110,16 @@ def test_it_tries_a_held_letter_again_when_asked_and_passes_it_over_when_told(ne
     assert scene.delivered == ["a"]
 
 
+def test_it_looks_for_room_before_a_long_letter_and_fetches_it(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+    looked: list[int] = []
+    monkeypatch.setattr("fetchrules.poll.session.BATCH_OCTETS", 1000)
+    monkeypatch.setattr("fetchrules.delivery.staging.Staging.check_room", lambda _self, octets: looked.append(octets))
+    scene.arrive("a", letter("long", size=5000))
+    assert scene.poll_fine().fetched == 2
+    assert 5000 in looked
+    assert scene.delivered == ["a", "long"]
+
+
 def test_it_holds_a_letter_that_has_no_room_and_fetches_the_others(scene: Scene) -> None:
     lie = Alter(lambda answer: answer.replace(b"2 %d" % len(letter("b").data), b"2 9999999999999999999"))
     scene.behave(Behaviour(faults=(Fault(Step.LIST, lie),)))

@@ -61,10 +61,9 @@ def _together(client: FencedImap, batch: Sequence[Listed]) -> Iterator[Retrieved
     bodies = {one.uid: one.items[b"BODY[]"] for one in found if b"BODY[]" in one.items}
     for letter in batch:
         body = bodies.get(letter.number)
-        if isinstance(body, bytes) and (body or not letter.size):
+        if isinstance(body, bytes) and body:
             yield Begun(letter)
-            if body:
-                yield Chunk(body)
+            yield Chunk(body)
             yield Complete(letter)
         else:
             # A letter of some size that comes empty has not come: taken for whole, it would be deleted.

@@ -1,0 +1,49 @@
+"""Letters on their way in, event by event: what a session that breaks off leaves behind."""
+
+from collections.abc import Iterator
+
+import pytest
+from django.utils import timezone
+
+from fetchrules.destinations import Destination
+from fetchrules.errors import ConnectionLost, LocalProtocolError
+from fetchrules.ledger import runs
+from fetchrules.models import Run
+from fetchrules.policy import Errand
+from fetchrules.poll.intake import Intake
+from fetchrules.poll.progress import Progress
+from fetchrules.remote.mailbox import Begun, Chunk, Complete, Listed, Retrieved
+from tests.poll.conftest import Scene
+
+LETTER = Listed(1, "a", 14)
+ERRANDS = (Errand(LETTER, delete_after=True),)
+
+
+@pytest.fixture
+def intake(scene: Scene) -> Iterator[Intake]:
+    """Of a poll that has begun."""
+    (run_id,) = runs.claim([scene.rule], timezone.now(), Run.Cause.COMMAND)
+    run = runs.start(run_id, timezone.now())
+    assert run is not None
+    destination = Destination(run.recipient)
+    destination.prepare(0)
+    yield Intake(run.source, 0, destination, Progress(run), set())
+    destination.close()
+
+
+def test_it_blames_no_letter_for_a_connection_that_is_lost_behind_the_last(scene: Scene, intake: Intake) -> None:
+    def events() -> Iterator[Retrieved]:
+        yield from (Begun(LETTER), Chunk(b"Subject: a\n\nb\n"), Complete(LETTER))
+        raise ConnectionLost
+
+    with pytest.raises(ConnectionLost):
+        intake.take(events(), ERRANDS)
+    assert scene.states == {"a": "delivered"}
+    assert scene.delivered == ["a"]
+    assert list(intake.to_delete.values()) == [LETTER]
+
+
+def test_it_believes_in_no_text_without_a_beginning(scene: Scene, intake: Intake) -> None:
+    with pytest.raises(LocalProtocolError):
+        intake.take(iter([Chunk(b"text")]), ERRANDS)
+    assert (scene.states, scene.delivered) == ({}, [])
