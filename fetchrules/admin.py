@@ -1,6 +1,7 @@
 """Django's admin, for those who live there: rules through the rule book, everything that happened to be looked at only."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from dataclasses import astuple
 from typing import Any, ClassVar
 
 from django.contrib import admin, messages
@@ -27,7 +28,9 @@ from fetchrules.models import (
     ServiceSettings,
     SourceMailbox,
 )
+from fetchrules.rulebook.changes import changes_of
 from fetchrules.rulebook.edits import SourceTaken, delete_rules, set_rule, switch_rules
+from fetchrules.views import audit
 
 admin.site.site_header = gettext_lazy("Mail collection from remote servers")
 admin.site.site_title = gettext_lazy("Mail collection")
@@ -105,12 +108,15 @@ class FetchRuleAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
     def save_model(self, request: HttpRequest, obj: FetchRule, form: Any, change: Any) -> None:
         """Through the rule book; `obj` itself, already changed by the form, is only told its number."""
         row = FetchRule.objects.get(pk=obj.pk) if change else None
-        saved = set_rule(row, form.wanted(), obj.owner)
+        wanted = form.wanted()
+        changes = changes_of(row, wanted) if row else ()
+        saved = set_rule(row, wanted, obj.owner)
         FetchRule.objects.filter(pk=saved.pk).update(owner=obj.owner)
         obj.pk = saved.pk
-        AuditEntry.objects.create(
-            who=request.user.get_username(), what="rule_changed" if change else "rule_added", about=str(saved)[:400]
-        )
+        if row:
+            audit.record(request, "rule_changed", saved, fields=[astuple(change) for change in changes])
+        else:
+            audit.record(request, "rule_added", saved)
 
     def delete_model(self, request: HttpRequest, obj: FetchRule) -> None:
         """With its line."""
@@ -125,6 +131,7 @@ class FetchRuleAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
         """Make them due."""
         asked = runs.ask_for_poll(queryset, timezone.now())
         tasks.wake()
+        _note(request, "rule_poll_asked", queryset)
         words = ngettext("%(count)s rule is being polled.", "%(count)s rules are being polled.", asked)
         self.message_user(request, words % {"count": asked})
 
@@ -133,19 +140,25 @@ class FetchRuleAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
         """Switch them on."""
         try:
             switch_rules(queryset, on=True)
+            _note(request, "rule_switched_on", queryset)
         except SourceTaken:
             message = _("Nothing was switched on: another rule reads the same remote mailbox and takes its mail away.")
             self.message_user(request, message, messages.ERROR)
 
     @admin.action(description=gettext_lazy("Switch off"), permissions=["change"])
-    def switch_off(self, request: HttpRequest, queryset: QuerySet[FetchRule]) -> None:  # noqa: ARG002
+    def switch_off(self, request: HttpRequest, queryset: QuerySet[FetchRule]) -> None:
         """Switch them off."""
         switch_rules(queryset, on=False)
+        _note(request, "rule_switched_off", queryset)
 
     def _delete(self, request: HttpRequest, rules: list[FetchRule]) -> None:
-        for rule in rules:
-            AuditEntry.objects.create(who=request.user.get_username(), what="rule_deleted", about=str(rule)[:400])
+        _note(request, "rule_deleted", rules)
         delete_rules(rules)
+
+
+def _note(request: HttpRequest, what: str, rules: Iterable[FetchRule]) -> None:
+    for rule in rules:
+        audit.record(request, what, rule)
 
 
 @admin.register(Run)

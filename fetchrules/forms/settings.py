@@ -15,6 +15,7 @@ from django.utils.translation import gettext_lazy as _
 from fetchrules.forms.layout import Joined
 from fetchrules.models import ServiceSettings
 from fetchrules.ruletext.validate import is_host_name
+from fetchrules.wording.settings import NAMES
 
 _LINES = {"class": "field", "rows": 3, "spellcheck": "false"}
 _SHORT = {"class": "field short"}
@@ -37,17 +38,7 @@ class SettingsForm(forms.ModelForm):  # type: ignore[type-arg]  # generic in the
             "owner_rules",
             "owner_networks",
         )
-        labels: ClassVar = {
-            "interval": _("Interval between mail checks"),
-            "per_host": _("Connections to one server at a time"),
-            "local_domains": _("Local mail domains"),
-            "alert_addresses": _("Send alerts to"),
-            "alert_after_failures": _("Alert after failures in a row"),
-            "alert_after_hours": _("Alert after hours without success"),
-            "journal_days": _("Keep the journal for"),
-            "owner_rules": _("Rules per mailbox owner"),
-            "owner_networks": _("Networks open to mailbox owners"),
-        }
+        labels: ClassVar = NAMES
         help_texts: ClassVar = {
             "interval": _("5–15 minutes are recommended. A rule may have its own"),
             "local_domains": _("One in a line. Empty: any domain. Example: mydomain.ru"),
@@ -70,7 +61,7 @@ class SettingsForm(forms.ModelForm):  # type: ignore[type-arg]  # generic in the
         }
 
     alert_webhook = forms.URLField(
-        label=_("Alert webhook"),
+        label=NAMES["alert_webhook"],
         required=False,
         assume_scheme="https",
         widget=forms.URLInput(attrs={"class": "field wide"}),
@@ -142,12 +133,12 @@ def _helper() -> FormHelper:
     helper.layout = Layout(
         Fieldset(
             _("Polling"),
-            Joined(_("Interval between mail checks"), "interval", css_id="interval", tail=_("min")),
+            Joined(NAMES["interval"], "interval", css_id="interval", tail=_("min")),
             "per_host",
         ),
         Fieldset(_("Delivery"), "local_domains"),
         Fieldset(_("Alerts"), "alert_addresses", "alert_webhook", "alert_after_failures", "alert_after_hours"),
-        Fieldset(_("Journal"), Joined(_("Keep the journal for"), "journal_days", css_id="journal", tail=_("days"))),
+        Fieldset(_("Journal"), Joined(NAMES["journal_days"], "journal_days", css_id="journal", tail=_("days"))),
         Fieldset(_("Mailbox owners"), "owner_rules", "owner_networks"),
     )
     return helper

@@ -1,12 +1,12 @@
 """What a text would change, before it does: rule by rule, field by field. Nothing is written here."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass, fields
+from dataclasses import dataclass
 from enum import Enum
 
 from fetchrules.models import FetchRule, ServiceSettings
+from fetchrules.rulebook.changes import Change, changes_of
 from fetchrules.rulebook.passwords import Kept, StoredPasswords
-from fetchrules.rulebook.rows import has_password
 from fetchrules.rulebook.scope import EVERYTHING, Scope
 from fetchrules.rulebook.text import Stored, stored_rules
 from fetchrules.ruletext.document import Document, parse
@@ -17,8 +17,6 @@ from fetchrules.ruletext.problem import Code, Problem
 from fetchrules.ruletext.sources import Claims
 from fetchrules.ruletext.spec import MASK, Rule
 
-_FIELDS = tuple(item.name for item in fields(Rule))
-
 
 class Verdict(Enum):
     """What applying the text does with a rule."""
@@ -26,15 +24,6 @@ class Verdict(Enum):
     ADDED = "added"
     CHANGED = "changed"
     UNCHANGED = "unchanged"
-
-
-@dataclass(frozen=True, slots=True)
-class Change:
-    """One field before and after. Passwords are MASK on both sides."""
-
-    field: str
-    old: object
-    new: object
 
 
 @dataclass(frozen=True, slots=True)
@@ -132,21 +121,9 @@ def _compare(lines: Sequence[Line], stored: Sequence[Stored]) -> tuple[list[Entr
         own = stored[found.old] if found else None
         sure = found is not None and found.sure
         kept = passwords.find(rule, own, sure=sure) if rule.password == MASK else None
-        entries.append(Entry(line, rule, own, _changes(rule, own) if own else (), kept))
+        entries.append(Entry(line, rule, own, changes_of(own.row, rule, own.rule) if own else (), kept))
     taken = {found.old for found in matches if found}
     return entries, [item for index, item in enumerate(stored) if index not in taken]
-
-
-def _changes(rule: Rule, stored: Stored) -> tuple[Change, ...]:
-    old = stored.rule
-    changes = [
-        Change(name, getattr(old, name), getattr(rule, name))
-        for name in _FIELDS
-        if name != "password" and getattr(old, name) != getattr(rule, name)
-    ]
-    if rule.password != MASK and not has_password(stored.row, rule.password):
-        changes.append(Change("password", MASK, MASK))
-    return tuple(changes)
 
 
 def _problems(

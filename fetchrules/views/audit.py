@@ -1,5 +1,7 @@
 """Who changed what, when: the writer's one function, and the page."""
 
+from collections.abc import Sequence
+
 from django.core.paginator import Paginator
 from django.db.models import Q
 from django.http import HttpRequest, HttpResponse
@@ -13,7 +15,11 @@ from fetchrules.wording import events
 PAGE = 100
 
 
-def record(request: HttpRequest, what: str, about: object = "", **detail: str | int | bool) -> None:
+Noted = str | int | bool | Sequence[Sequence[object]]
+"""A detail: one value, or for each field its name, and its values before and after."""
+
+
+def record(request: HttpRequest, what: str, about: object = "", **detail: Noted) -> None:
     """Note a change made by the reader of this page. `what` is a word of `wording.events`; `detail` never holds a secret."""
     who = access.user_of(request).get_username()
     AuditEntry.objects.create(who=who, what=what, about=str(about)[:400], detail=detail)

@@ -1,6 +1,6 @@
 """The page of one rule: new, copied or changed."""
 
-from dataclasses import replace
+from dataclasses import astuple, replace
 
 from django.contrib import messages
 from django.contrib.auth.models import User
@@ -16,6 +16,7 @@ from fetchrules import tasks
 from fetchrules.forms.rule import BLANK, RuleForm
 from fetchrules.ledger import by_hand, runs
 from fetchrules.models import FetchRule, ServiceSettings
+from fetchrules.rulebook.changes import Change, changes_of
 from fetchrules.rulebook.edits import SourceTaken, set_rule
 from fetchrules.ruletext.spec import MASK
 from fetchrules.sources import folders_of
@@ -67,12 +68,13 @@ def _page(request: HttpRequest, form: RuleForm, rule: FetchRule | None) -> HttpR
     trial = None
     if form.is_bound and form.is_valid():
         owner = access.scope_of(access.user_of(request)).owner
-        pass_present = form.cleaned_data["pass_present"]
+        wanted, pass_present = form.draft(), form.cleaned_data["pass_present"]
         if "test" in request.POST:
-            trial = try_rule(rule, form.draft(), owner, pass_present=pass_present)
+            trial = try_rule(rule, wanted, owner, pass_present=pass_present)
         else:
+            changes = changes_of(rule, wanted) if rule else None
             try:
-                return _saved(request, set_rule(rule, form.draft(), owner, pass_present=pass_present), rule is None)
+                return _saved(request, set_rule(rule, wanted, owner, pass_present=pass_present), changes)
             except SourceTaken:
                 form.add_error(
                     "user", _("Another rule collects from this mailbox; two may share it only if both keep its mail.")
@@ -92,8 +94,12 @@ def _page(request: HttpRequest, form: RuleForm, rule: FetchRule | None) -> HttpR
     return render(request, "fetchrules/rule.html", context)
 
 
-def _saved(request: HttpRequest, rule: FetchRule, is_new: bool) -> HttpResponse:
-    audit.record(request, "rule_added" if is_new else "rule_changed", rule)
+def _saved(request: HttpRequest, rule: FetchRule, changes: tuple[Change, ...] | None) -> HttpResponse:
+    """`changes` None: it is a new rule."""
+    if changes is None:
+        audit.record(request, "rule_added", rule)
+    else:
+        audit.record(request, "rule_changed", rule, fields=[astuple(change) for change in changes])
     if "poll" in request.POST:
         runs.ask_for_poll(FetchRule.objects.filter(id=rule.id), timezone.now())
         tasks.wake()

@@ -39,10 +39,10 @@ def _value(field: str, value: object) -> str:
     match value:
         case bool():
             return _("yes") if value else _("no")
-        case None | "" | ():
+        case None | "" | []:  # of a sequence pattern: an empty tuple too
             return "—"
-        case tuple():
-            return ", ".join(str(item) for item in value)
+        case [*items]:
+            return ", ".join(map(str, items))
         case int() if field == "limit":
             return amounts.octets(value)
         case _ if field == "encryption":

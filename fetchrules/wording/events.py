@@ -4,6 +4,8 @@ from collections.abc import Mapping
 
 from django.utils.translation import gettext_lazy as _
 
+from fetchrules.wording import changes, settings
+
 EVENTS = {
     "rule_added": _("rule added"),
     "rule_changed": _("rule changed"),
@@ -35,6 +37,9 @@ DETAILS = {
     "removed": _("deleted"),
     "format": _("format"),
     "detail": _("changed"),
+    "count": _("letters"),
+    "sealed": _("passwords sealed anew"),
+    "unreadable": _("passwords that could not be read"),
 }
 
 
@@ -45,4 +50,19 @@ def describe(what: str) -> str:
 
 def details(detail: Mapping[str, object]) -> str:
     """What an entry says beside its event, in one line."""
-    return ", ".join(f"{DETAILS.get(name, name)}: {value}" for name, value in detail.items())
+    return ", ".join(_detail(name, value) for name, value in detail.items())
+
+
+def _detail(name: str, value: object) -> str:
+    match name, value:
+        case "fields", list(fields):
+            return "; ".join(changes.describe(*field) for field in fields)
+        case "settings", list(names):
+            return "; ".join(_setting(*each) for each in names)
+        case _:
+            return f"{DETAILS.get(name, name)}: {value}"
+
+
+def _setting(name: str, old: object = None, new: object = None) -> str:
+    title = str(settings.NAMES.get(name, name))
+    return title if new is None else f"{title}: {old} → {new}"

@@ -3,7 +3,8 @@
 import pytest
 
 from fetchrules.models import FetchRule, ServiceSettings
-from fetchrules.rulebook.preview import Change, Verdict, preview
+from fetchrules.rulebook.changes import Change
+from fetchrules.rulebook.preview import Verdict, preview
 from fetchrules.rulebook.text import load
 from fetchrules.ruletext.problem import Code
 from fetchrules.ruletext.spec import MASK, Encryption

@@ -6,8 +6,9 @@ from django.contrib import admin as django_admin
 from django.test import Client
 from django.urls import reverse
 
-from fetchrules.models import FetchRule
+from fetchrules.models import AuditEntry, FetchRule
 from fetchrules.rulebook.rows import password_of
+from fetchrules.wording.events import EVENTS
 from tests.conftest import MakeRule
 
 MODELS = sorted(model._meta.model_name or "" for model in apps.get_app_config("fetchrules").get_models())
@@ -45,6 +46,21 @@ def test_it_saves_through_the_rule_book(admin: Client) -> None:
     )
     rule.refresh_from_db()
     assert (rule.keep, rule.line.split()[-2:], password_of(rule)) == (True, ["ssl", "keep"], "petrovpasswd")
+    noted = AuditEntry.objects.order_by("id").values_list("who", "what", "detail")
+    assert list(noted) == [
+        ("alice", "rule_added", {}),
+        ("alice", "rule_changed", {"fields": [["keep", False, True]]}),
+    ]
+
+
+@pytest.mark.parametrize("action", ["poll_now", "switch_on", "switch_off", "delete_selected"])
+def test_it_notes_who_did_what_with_several_rules(action: str, admin: Client, make_rule: MakeRule) -> None:
+    rules = [make_rule(), make_rule()]
+    chosen = {"action": action, "_selected_action": [rule.id for rule in rules], "post": "yes"}
+    admin.post(reverse("admin:fetchrules_fetchrule_changelist"), chosen)
+    entries = AuditEntry.objects.order_by("id")
+    assert [(entry.who, entry.about) for entry in entries] == [("alice", str(rule)) for rule in rules]
+    assert {entry.what for entry in entries} <= set(EVENTS)
 
 
 @pytest.mark.parametrize(

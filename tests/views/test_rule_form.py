@@ -1,5 +1,6 @@
 """The form of a rule: what it takes, what it refuses, and that a password goes in and never comes out."""
 
+from html import unescape
 from typing import Any
 
 import pytest
@@ -126,6 +127,17 @@ def test_it_keeps_the_stored_password(admin: Client, make_rule: MakeRule) -> Non
     admin.post(reverse("rule", args=[rule.id]), filled(password=None, recipient="other@mydomain.ru"))
     rule.refresh_from_db()
     assert (rule.recipient, password_of(rule)) == ("other@mydomain.ru", "stored")
+
+
+def test_it_notes_for_the_audit_what_was_changed_and_no_password(admin: Client, make_rule: MakeRule) -> None:
+    rule = make_rule(user="petrov", encryption="ssl")
+    changed = filled(password="anotherpasswd", recipient="other@mydomain.ru", treatment="leave")
+    admin.post(reverse("rule", args=[rule.id]), changed)
+    entry = AuditEntry.objects.get()
+    assert entry.what == "rule_changed"
+    assert "anotherpasswd" not in str(entry.detail)
+    page = unescape(admin.get(reverse("audit")).content.decode())
+    assert "local mailbox: i.petrov@mydomain.ru → other@mydomain.ru; keep: no → yes; new password" in page
 
 
 @pytest.mark.parametrize(

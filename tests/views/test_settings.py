@@ -24,7 +24,14 @@ def test_it_saves_and_notes_what_changed(admin: Client) -> None:
     admin.post(reverse("settings"), {**FILLED, "interval": "5", "local_domains": "mydomain.ru\r\nпочта.рф"})
     row = ServiceSettings.current()
     assert (row.interval, row.local_domains) == (5, "mydomain.ru\nпочта.рф")
-    assert AuditEntry.objects.get().detail == {"detail": "interval, local_domains"}
+    assert AuditEntry.objects.get().detail == {"settings": [["interval", 10, 5], ["local_domains"]]}
+    page = admin.get(reverse("audit")).content.decode()
+    assert "Interval between mail checks: 10 → 5; Local mail domains" in page
+
+
+def test_it_notes_no_secret_of_a_webhook(admin: Client) -> None:
+    admin.post(reverse("settings"), {**FILLED, "alert_webhook": "https://example.org/hook?token=secret"})
+    assert AuditEntry.objects.get().detail == {"settings": [["alert_webhook"]]}
 
 
 def test_it_leaves_the_rest_of_the_row_alone(admin: Client) -> None:

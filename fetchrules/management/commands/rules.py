@@ -17,7 +17,8 @@ from django.utils.translation import gettext as _
 from fetchrules.models import AuditEntry, FetchRule
 from fetchrules.rulebook import imports, text
 from fetchrules.rulebook.apply import TextChanged, apply
-from fetchrules.rulebook.preview import Change, Entry, Preview, preview
+from fetchrules.rulebook.changes import Change
+from fetchrules.rulebook.preview import Entry, Preview, preview
 from fetchrules.ruletext.document import parse
 from fetchrules.ruletext.exchange import as_json
 from fetchrules.ruletext.fetchmailrc.exporter import lost_in_fetchmail
