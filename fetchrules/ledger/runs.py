@@ -23,7 +23,10 @@ minutes that a mail server may take for one reply."""
 
 @dataclass(frozen=True, slots=True)
 class Counts:
-    """What a poll did, in letters; `octets` as received. `left`: letters left alone by the reason why. Columns of Run, too."""
+    """What a poll did, in letters; `octets` as received. Columns of Run, too.
+
+    `left`: letters left alone by the reason why, `skipped` in all, and what else there is to say (`policy.Remark`).
+    """
 
     found: int = 0
     fetched: int = 0

@@ -2,6 +2,7 @@
 
 from fetchrules.policy.known import HELD_PAUSE, MAX_TRIES, Fate, Knowledge, Known, State, ambiguous, makeshift
 from fetchrules.policy.planning import Doomed, Errand, Plan, Why, missing, plan
+from fetchrules.policy.remarks import Remark
 from fetchrules.policy.table import TABLE, Action, Row, Terms, decide
 
 __all__ = [
@@ -15,6 +16,7 @@ __all__ = [
     "Knowledge",
     "Known",
     "Plan",
+    "Remark",
     "Row",
     "State",
     "Terms",

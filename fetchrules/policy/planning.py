@@ -21,6 +21,7 @@ class Why(StrEnum):
     PASSED = "passed"
     IN_HAND = "in_hand"
     DOUBT = "doubt"
+    GONE = "gone"
 
 
 _UNSETTLED = frozenset({Fate.WANTED, Fate.SENT})

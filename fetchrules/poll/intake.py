@@ -112,6 +112,7 @@ class Intake:
             case Refused(_, reason):
                 self._refuse(errand, reason)
             case Gone():
+                self.progress.left[Why.GONE] += 1
                 self._answered += 1
             case never:
                 assert_never(never)

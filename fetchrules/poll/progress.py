@@ -9,7 +9,7 @@ from django.utils import timezone
 from fetchrules.errors import FetchError
 from fetchrules.ledger import runs
 from fetchrules.models import Run, SourceMailbox
-from fetchrules.policy import Plan, Why
+from fetchrules.policy import Plan, Remark, Why
 from fetchrules.poll import STOPPING
 from fetchrules.remote.mailbox import Connection, Listed
 from fetchrules.remote.transcript import Line, Transcript
@@ -30,6 +30,7 @@ class Progress:
     """Letters that this poll asks for no more, collected and left there or tried in vain: source mailbox and unique-id."""
     octets: int = 0
     left: Counter[Why] = field(default_factory=Counter)
+    remarks: Counter[Remark] = field(default_factory=Counter)
     stages: list[tuple[str, float]] = field(default_factory=list)
     connection: Connection | None = None
     transcript: Transcript = field(default_factory=Transcript)
@@ -40,7 +41,7 @@ class Progress:
         """Note that `name` has been reached."""
         self.stages.append((name, round(time.monotonic() - self._began, 3)))
 
-    def listed(self, plan: Plan, counted: set[str]) -> None:
+    def listed(self, plan: Plan, unlisted: int, counted: set[str]) -> None:
         """Count a plan's letters, but those that an earlier session of the same poll has `counted` (unique-ids)."""
         letters = [
             *(one.letter for one in plan.delete),
@@ -49,9 +50,15 @@ class Progress:
         ]
         if not counted:
             runs.announce(self.run, self.found + len(letters), len(plan.fetch), plan.octets)
+            self.remark(Remark.UNLISTED, unlisted)
         self.found += sum(letter.uid not in counted for letter in letters)
         self.left.update(why for letter, why in plan.left if letter.uid not in counted)
         counted.update(letter.uid for letter in letters)
+
+    def remark(self, remark: Remark, letters: int) -> None:
+        """Note that this is true of so many letters."""
+        if letters:
+            self.remarks[remark] += letters
 
     def hold(self, source: SourceMailbox, letter: Listed) -> None:
         """Count a letter that could not be fetched or delivered; this poll does not try it again."""
@@ -86,7 +93,7 @@ class Progress:
 
     def counts(self) -> runs.Counts:
         """The counters as the journal keeps them."""
-        left = {why.value: count for why, count in sorted(self.left.items())}
+        left = {name.value: count for told in (self.left, self.remarks) for name, count in sorted(told.items())}
         skipped = sum(self.left.values())
         return runs.Counts(self.found, self.fetched, self.deleted, skipped, self.held, self.octets, left)
 

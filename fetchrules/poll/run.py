@@ -82,7 +82,7 @@ def _collect_all(rule: FetchRule, source: SourceMailbox, progress: Progress) -> 
     more = True
     while more:
         session = look(rule, source, progress)
-        progress.listed(session.plan, counted)
+        progress.listed(session.plan, session.listing.unlisted, counted)
         more = collect(session)
 
 

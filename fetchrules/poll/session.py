@@ -14,7 +14,7 @@ from fetchrules.ledger import forgetting, runs
 from fetchrules.ledger import letters as ledger
 from fetchrules.ledger.clock import runs_evenly
 from fetchrules.models import FetchRule, SourceMailbox
-from fetchrules.policy import Errand, Knowledge, Plan, Terms, missing, plan
+from fetchrules.policy import Errand, Knowledge, Plan, Remark, Terms, missing, plan
 from fetchrules.poll.intake import BATCH_LETTERS, BATCH_OCTETS, Intake
 from fetchrules.poll.progress import Progress
 from fetchrules.remote.mailbox import Listed, Listing, RemoteMailbox
@@ -48,6 +48,8 @@ class Session:
     asked: list[Errand] = field(default_factory=list)
     until: float = field(default_factory=lambda: time.monotonic() + CHECKPOINT_SECONDS)
     cut_short: bool = False
+    accepted: int = 0
+    """Deletions that the server has agreed to, and not yet confirmed by its goodbye."""
 
     @property
     def epoch(self) -> int:
@@ -225,6 +227,8 @@ def _delete_some(session: Session, letters: Sequence[tuple[Listed, int | None]])
     accepted = session.mailbox.delete([letter for letter, _ in letters])
     ledger.record_undeleted({row_id for number, row_id in rows.items() if number not in accepted})
     session.progress.deleted += len(accepted)
+    session.progress.remark(Remark.UNDELETED, len(letters) - len(accepted))
+    session.accepted += len(accepted)
     return frozenset(row_id for number, row_id in rows.items() if number in accepted)
 
 
@@ -233,5 +237,8 @@ def _say_goodbye(session: Session, rows: frozenset[int]) -> bool:
     confirmed = session.mailbox.quit()
     if confirmed:
         ledger.record_deleted(rows, timezone.now())
+    else:
+        session.progress.deleted -= session.accepted
+        session.progress.remark(Remark.UNCONFIRMED, session.accepted)
     session.progress.stage("quit")
     return confirmed

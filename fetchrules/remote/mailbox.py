@@ -68,7 +68,8 @@ class Listing:
 
     `epoch` is IMAP's UIDVALIDITY, None for POP3. `complete`: the list was terminated and its length is what the
     server had announced; from any other list nothing may be concluded about letters that it lacks. `flagged` are IMAP's letters
-    on their way out (\\Deleted), ours or another client's; they are not among `letters`.
+    on their way out (\\Deleted), ours or another client's; they are not among `letters`. `unlisted`: how many more letters the
+    server counts than it lists with all that is needed to fetch them.
     """
 
     letters: tuple[Listed, ...] = field(default=())
@@ -77,6 +78,7 @@ class Listing:
     has_uids: bool = True
     octets: int = 0
     flagged: tuple[Listed, ...] = ()
+    unlisted: int = 0
 
 
 @dataclass(frozen=True, slots=True)

@@ -29,6 +29,10 @@ LEFT = {
     "passed": _("passed over by hand"),
     "in_hand": _("being delivered"),
     "doubt": _("not certain to be the same letter: kept"),
+    "gone": _("gone from the server meanwhile"),
+    "unlisted": _("counted by the server, but not in its list"),
+    "undeleted": _("could not be deleted on the server"),
+    "unconfirmed": _("deletion not confirmed by the server; it is asked for again"),
 }
 
 LETTER_STATES = {

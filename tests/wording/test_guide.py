@@ -1,7 +1,7 @@
 """What the documentation says of options comes from the options."""
 
 from fetchrules.models import Letter, Run
-from fetchrules.policy import TABLE, Why
+from fetchrules.policy import TABLE, Remark, Why
 from fetchrules.ruletext.spec import OPTIONS
 from fetchrules.wording import guide, runs, states
 
@@ -19,6 +19,6 @@ def test_it_has_words_for_every_word_of_the_journal() -> None:
     assert set(runs.CAUSES) == set(Run.Cause.values)
     assert set(runs.LETTER_STATES) == set(Letter.State.values)
     assert set(runs.FATES) == set(Letter.Fate.values)
-    assert set(runs.LEFT) == {why.value for why in Why}
+    assert set(runs.LEFT) == {word.value for words in (Why, Remark) for word in words}
     assert set(states.RUN_SIGNS) == set(Run.State)
     assert set(states.RULE_SIGNS) == set(states.RuleState)

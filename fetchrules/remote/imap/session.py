@@ -129,6 +129,7 @@ class ImapMailbox:
             has_uids=self._selected.epoch is not None,
             octets=sum(letter.size for letter in letters),
             flagged=tuple(letter for _, (letter, flagged) in sorted(found.items()) if flagged),
+            unlisted=max(self._selected.exists - len(found), 0),
         )
 
     def _list(self, first: int, count: int) -> dict[int, tuple[Listed, bool]]:

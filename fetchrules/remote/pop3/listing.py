@@ -23,4 +23,5 @@ def listing(stat: Reply, uidl: Reply, scan: Reply) -> Listing:
         complete=announced == len(sizes) and uids.keys() == sizes.keys(),
         has_uids=has_uids,
         octets=sum(letter.size for letter in letters),
+        unlisted=max(announced or 0, len(uids.keys() | sizes.keys())) - len(letters),
     )
