@@ -166,10 +166,14 @@ def _liars() -> Iterator[Script]:
         for name, line in (
             ("no number", b"x y\r\n"),
             ("a number too long", b"12345678901 1\r\n"),
-            ("one field", b"4\r\n"),
         ):
             broken = lines(lambda body, line=line: [*body, line])  # type: ignore[misc]
             yield replace(lying(f"{step}: {name}", step, broken), error=RemoteProtocolError, got=0, left=ALL, quit=None)
+    more = lines(lambda body: [*body, b"4\r\n"])
+    yield _failing("LIST: one field", Step.LIST, Alter(more), RemoteProtocolError)
+    yield lying("UIDL: one field", Step.UIDL, more, complete=False)
+    yield lying("UIDL: a blank name", Step.UIDL, lambda answer: answer.replace(b"2 uid-2", b"2 "))
+    yield lying("UIDL: names with blanks", Step.UIDL, lambda answer: answer.replace(b"uid-", b"u i d "))
 
 
 def _letters() -> Iterator[Script]:

@@ -113,19 +113,20 @@ def scan_listings(body: bytes) -> dict[int, int]:
 
 # RFC 1939 section 7, UIDL: unique-id-listing = message-number SP unique-id
 #                           unique-id: "one to 70 characters in the range 0x21 to 0x7E"
-# Longer ones and 8-bit ones exist; they name a letter just as well.
-_UNIQUE_ID_LISTING = re.compile(rb"[ \t]*([0-9]{1,9})[ \t]+([\x21-\x7e\x80-\xff]{1,1024})[ \t]*\r\n")
+# Anything else exists, too, and names a letter just as well; one blank name must not cost the other letters. The blanks
+# around it are stripped later: an expression that does it takes quadratic time over a line of blanks.
+_UNIQUE_ID_LISTING = re.compile(rb"[ \t]*([0-9]{1,9})((?:[ \t][^\n]*)?)\r\n")
+_UNIQUE_ID = re.compile(rb"[\x21-\x7e]{0,%d}" % MAX_UID)
 
 
 def unique_id_listings(body: bytes) -> dict[int, str]:
-    """Unique-id by message number, from the answer to UIDL. Raises RemoteProtocolError."""
-    return {int(number): _unique_id(octets) for number, octets in _rows(_UNIQUE_ID_LISTING, body)}
+    """Unique-id by message number, empty where the server names none. Raises RemoteProtocolError."""
+    return {int(number): _unique_id(octets.strip(b" \t")) for number, octets in _rows(_UNIQUE_ID_LISTING, body)}
 
 
 def _unique_id(octets: bytes) -> str:
-    """One that is endless or not ASCII is represented by its hash: as lasting, as distinct, and it fits a column."""
-    plain = len(octets) <= MAX_UID and octets.isascii()
-    return octets.decode("ascii") if plain else sha256(octets).hexdigest()
+    """One that is endless or not of RFC 1939's octets is represented by its hash: as lasting, as distinct, and it fits a column."""
+    return octets.decode("ascii") if _UNIQUE_ID.fullmatch(octets) else sha256(octets).hexdigest()
 
 
 def _rows(form: re.Pattern[bytes], body: bytes) -> Iterable[tuple[bytes, bytes]]:

@@ -1,3 +1,5 @@
+from time import monotonic
+
 import pytest
 
 from fetchrules.errors import RemoteProtocolError
@@ -125,7 +127,35 @@ def test_it_shortens_an_endless_unique_id_and_tells_two_apart() -> None:
     assert uids == unique_id_listings(b"1 " + b"a" * 1000 + b"\r\n2 " + b"a" * 999 + b"\r\n")
 
 
-@pytest.mark.parametrize("body", [b"1 \r\n", b"1\r\n", b"x y\r\n", b"1 a b\r\n", b"1 a\nb\r\n", b"1 \0\r\n"])
+@pytest.mark.parametrize("line", [b"2\r\n", b"2 \r\n", b"2 \t \r\n"])
+def test_it_takes_a_blank_unique_id_for_none(line: bytes) -> None:
+    assert unique_id_listings(b"1 one\r\n" + line) == {1: "one", 2: ""}
+
+
+@pytest.mark.parametrize("name", [b"a b", b"a\tb", b"\0", b"\x05", b"\x7f", b"a\rb", b"x" * 1100])
+def test_it_tells_letters_apart_by_names_that_are_none(name: bytes) -> None:
+    uids = unique_id_listings(b"1 " + name + b"\r\n2 " + name + b"!\r\n3 " + name + b" \r\n")
+    assert uids[1] == uids[3] != uids[2]
+    assert all(Listed(1, uid, 1).has_name for uid in uids.values())
+
+
+@pytest.mark.parametrize(
+    "body",
+    [
+        b"".join(b"%d a name  with blanks \x05\r\n" % number for number in range(300_000)),
+        b"1" + b" " * 8_000_000 + b"x\r\n",
+        b"1 " + b"x " * 4_000_000 + b"\r\n",
+        b"".join(b"%d " % number + b" " * 30_000 + b"x\r\n" for number in range(200)),
+    ],
+    ids=["many lines", "blanks", "a name of blanks", "many lines of blanks"],
+)
+def test_it_reads_unique_ids_in_linear_time(body: bytes) -> None:
+    began = monotonic()
+    unique_id_listings(body)
+    assert monotonic() - began < 5
+
+
+@pytest.mark.parametrize("body", [b"x y\r\n", b"1x\r\n", b"1 a\nb\r\n", b"1 a\n", b"1234567890 a\r\n", b"\r\n"])
 def test_it_refuses_what_is_no_unique_id_listing(body: bytes) -> None:
     with pytest.raises(RemoteProtocolError):
         unique_id_listings(body)

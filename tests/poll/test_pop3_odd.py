@@ -1,0 +1,82 @@
+"""Odd POP3 servers, met by whole polls: what is odd about one line or one answer costs no letter, and no mailbox."""
+
+from datetime import timedelta
+
+import pytest
+from django.utils import timezone
+
+from fetchrules.ledger.forgetting import FORGET_AFTER
+from fetchrules.models import Letter
+from tests.poll.conftest import NewScene, Scene
+from tests.servers.pop3 import Alter, Behaviour, Fault, Say, Step
+
+ODD_LINES = {
+    "blank": b"2 \r\n",
+    "none": b"2\r\n",
+    "blanks in it": b"2 a name with blanks\r\n",
+    "a control character": b"2 \x05\r\n",
+    "endless": b"2 " + b"x" * 1100 + b"\r\n",
+}
+RULES: tuple[dict[str, object], ...] = ({}, {"keep": True}, {"keep": True, "flush": True}, {"keep": True, "keepdays": 3})
+
+
+def naming_two(line: bytes) -> Behaviour:
+    """A server whose unique-id of the letter `two` is another."""
+    return Behaviour(faults=(Fault(Step.UIDL, Alter(lambda answer: answer.replace(b"2 two\r\n", line))),))
+
+
+def a_day_later() -> None:
+    """Let a day pass for what was missed."""
+    for row in Letter.objects.exclude(missing_since=None):
+        assert row.missing_since is not None
+        Letter.objects.filter(id=row.id).update(missing_since=timezone.now() - FORGET_AFTER - timedelta(minutes=1))
+
+
+@pytest.mark.parametrize("columns", RULES, ids=str)
+@pytest.mark.parametrize("line", ODD_LINES.values(), ids=ODD_LINES)
+def test_it_collects_each_letter_once_whatever_one_of_them_is_called(
+    line: bytes, columns: dict[str, object], new_scene: NewScene
+) -> None:
+    scene = new_scene(naming_two(line), **columns)
+    scene.arrive("one", "two", "three")
+    for _ in range(4):
+        scene.poll_fine()
+        a_day_later()
+    assert scene.delivered == ["one", "three", "two"]
+    scene.arrive("four")
+    scene.poll_fine()
+    assert scene.delivered == ["four", "one", "three", "two"]
+    assert bool(scene.maildrop.uids) == bool(columns)
+
+
+@pytest.mark.parametrize("columns", RULES[:2], ids=str)
+def test_it_knows_a_letter_again_that_loses_its_name_and_gets_it_back(
+    columns: dict[str, object], new_scene: NewScene
+) -> None:
+    scene = new_scene(**columns)
+    scene.arrive("one", "two", "three")
+    for behaviour in (naming_two(b"2 \r\n"), Behaviour()) * 2:
+        scene.behave(behaviour)
+        scene.poll_fine()
+        a_day_later()
+    assert scene.delivered == ["one", "three", "two"]
+
+
+def test_it_collects_two_letters_without_a_name(new_scene: NewScene) -> None:
+    nameless = Alter(lambda answer: answer.replace(b"2 two\r\n", b"2\r\n").replace(b"3 three\r\n", b"3 \r\n"))
+    scene = new_scene(Behaviour(faults=(Fault(Step.UIDL, nameless),)), keep=True)
+    scene.arrive("one", "two", "three")
+    for _ in range(3):
+        scene.poll_fine()
+    assert scene.delivered == ["one", "three", "two"]
+
+
+def test_it_leaves_a_letter_without_a_name_where_it_is_until_it_is_given(scene: Scene) -> None:
+    refused = Fault(Step.RETR, Say(b"-ERR not now\r\n"), nth=2)
+    scene.behave(Behaviour(faults=(*naming_two(b"2 \r\n").faults, refused)))
+    scene.arrive("one", "two", "three")
+    assert scene.poll_fine().held == 1
+    assert (scene.delivered, scene.maildrop.uids) == (["one", "three"], ["two"])
+    scene.behave(naming_two(b"2 \r\n"))
+    scene.poll_fine()
+    assert (scene.delivered, scene.maildrop.uids) == (["one", "three", "two"], [])
