@@ -5,8 +5,9 @@ from datetime import timedelta
 import pytest
 from django.utils import timezone
 
+from fetchrules.errors import ServerRefused, ServerTemporary
 from fetchrules.ledger.forgetting import FORGET_AFTER
-from fetchrules.models import Letter
+from fetchrules.models import Letter, SourceMailbox
 from tests.poll.conftest import NewScene, Scene
 from tests.servers.pop3 import Alter, Behaviour, Fault, Say, Step
 
@@ -17,7 +18,12 @@ ODD_LINES = {
     "a control character": b"2 \x05\r\n",
     "endless": b"2 " + b"x" * 1100 + b"\r\n",
 }
-RULES: tuple[dict[str, object], ...] = ({}, {"keep": True}, {"keep": True, "flush": True}, {"keep": True, "keepdays": 3})
+RULES: tuple[dict[str, object], ...] = (
+    {},
+    {"keep": True},
+    {"keep": True, "flush": True},
+    {"keep": True, "keepdays": 3},
+)
 
 
 def naming_two(line: bytes) -> Behaviour:
@@ -80,3 +86,63 @@ def test_it_leaves_a_letter_without_a_name_where_it_is_until_it_is_given(scene: 
     scene.behave(naming_two(b"2 \r\n"))
     scene.poll_fine()
     assert (scene.delivered, scene.maildrop.uids) == (["one", "three", "two"], [])
+
+
+NO = Say(b"-ERR no messages\r\n")
+REFUSALS = {
+    "UIDL": (Fault(Step.UIDL, NO),),
+    "LIST": (Fault(Step.LIST, NO),),
+    "both": (Fault(Step.UIDL, NO), Fault(Step.LIST, NO)),
+}
+
+
+@pytest.mark.parametrize("columns", RULES[1:], ids=str)
+@pytest.mark.parametrize("faults", REFUSALS.values(), ids=REFUSALS)
+def test_it_takes_a_refusal_to_list_no_letters_for_a_list_of_none(
+    faults: tuple[Fault, ...], columns: dict[str, object], new_scene: NewScene
+) -> None:
+    scene = new_scene(**columns)
+    scene.arrive("one")
+    scene.poll_fine()
+    scene.maildrop.commit(scene.maildrop.letters)
+    scene.behave(Behaviour(faults=faults))
+    for _ in range(3):
+        assert scene.poll_fine().found == 0
+        a_day_later()
+    assert not Letter.objects.exclude(missing_since=None).exists(), "no list of none proves anything"
+    scene.behave()
+    scene.arrive("one", "two")
+    scene.poll_fine()
+    assert scene.delivered == ["one", "two"]
+
+
+@pytest.mark.parametrize("faults", REFUSALS.values(), ids=REFUSALS)
+def test_it_takes_the_first_letter_for_a_new_one_where_none_lay_before(
+    faults: tuple[Fault, ...], new_scene: NewScene
+) -> None:
+    scene = new_scene(Behaviour(faults=faults), keep=True)
+    SourceMailbox.objects.update(pass_present=True)
+    scene.poll_fine()
+    scene.behave()
+    scene.arrive("one")
+    scene.poll_fine()
+    assert scene.delivered == ["one"]
+
+
+@pytest.mark.parametrize("faults", REFUSALS.values(), ids=REFUSALS)
+@pytest.mark.parametrize(
+    "stat", [b"+OK 1 10\r\n", b"+OK none\r\n", b"-ERR\r\n", b"+OK 0 0\r\n"], ids=["one", "words", "-ERR", "none"]
+)
+def test_it_believes_no_refusal_to_list_that_is_contradicted_or_has_another_reason(
+    stat: bytes, faults: tuple[Fault, ...], scene: Scene
+) -> None:
+    if stat == b"+OK 0 0\r\n":
+        faults = tuple(Fault(fault.step, Say(b"-ERR [SYS/TEMP] later\r\n")) for fault in faults)
+    scene.behave(Behaviour(faults=(Fault(Step.STAT, Say(stat)), *faults)))
+    assert isinstance(scene.poll().error, ServerRefused | ServerTemporary)
+
+
+def test_it_believes_a_list_rather_than_a_count_and_a_refusal(scene: Scene) -> None:
+    scene.arrive("one")
+    scene.behave(Behaviour(faults=(Fault(Step.STAT, Say(b"+OK 0 0\r\n")), Fault(Step.UIDL, NO))))
+    assert isinstance(scene.poll().error, ServerRefused)

@@ -5,6 +5,16 @@ from fetchrules.remote.pop3.events import Reply
 from fetchrules.remote.pop3.grammar import Status, drop_listing, scan_listings, unique_id_listings
 
 
+def tells_of_none(stat: Reply, uidl: Reply, scan: Reply) -> bool:
+    """Whether STAT counts no letters and no list has any: some servers refuse to list an empty mailbox.
+
+    A refusal with a response code has another reason.
+    """
+    if stat.line.status is not Status.OK or drop_listing(stat.line.text) != 0:
+        return False
+    return not any(reply.body or reply.line.code for reply in (uidl, scan))
+
+
 def listing(stat: Reply, uidl: Reply, scan: Reply) -> Listing:
     """The letters that every list agrees on; complete if there is no letter that they do not agree on.
 

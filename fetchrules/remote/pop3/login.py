@@ -9,7 +9,7 @@ from fetchrules.remote.pop3.commands import AUTH_PLAIN, CAPA, LIST, STAT, UIDL, 
 from fetchrules.remote.pop3.conversation import Conversation
 from fetchrules.remote.pop3.events import Reply
 from fetchrules.remote.pop3.grammar import Capabilities, Status, capabilities
-from fetchrules.remote.pop3.listing import listing
+from fetchrules.remote.pop3.listing import listing, tells_of_none
 from fetchrules.remote.pop3.opening import MEMORY, Reached
 from fetchrules.remote.pop3.refusals import refusal
 
@@ -38,6 +38,10 @@ def _log_in(reached: Reached, account: Account) -> Listing:
         commands += [Command(Verb.USER, account.user), Command(Verb.PASS, account.password)]
     answers = _exchange(reached, [*commands, STAT, UIDL, LIST])
     stat, uidl, scan = (answers[verb] for verb in (Verb.STAT, Verb.UIDL, Verb.LIST))
+    if tells_of_none(stat, uidl, scan):
+        # Complete, so that what lies there may count as collected, and the first letter that comes then is a new one. That
+        # any are gone is proved by no listing without letters.
+        return Listing(complete=True)
     if scan.line.status is not Status.OK:
         raise _refused(conversation, scan, ServerRefused)
     if uidl.line.status is not Status.OK and (uidl.line.code or announced.has("UIDL")):
