@@ -5,9 +5,9 @@ from datetime import timedelta
 import pytest
 from django.utils import timezone
 
-from fetchrules.errors import ServerRefused, ServerTemporary
+from fetchrules.errors import RemoteProtocolError, ServerRefused, ServerTemporary
 from fetchrules.ledger.forgetting import FORGET_AFTER
-from fetchrules.models import Letter, SourceMailbox
+from fetchrules.models import Letter, Run, SourceMailbox
 from tests.poll.conftest import NewScene, Scene
 from tests.servers.pop3 import Alter, Behaviour, Fault, Say, Step
 
@@ -146,3 +146,15 @@ def test_it_believes_a_list_rather_than_a_count_and_a_refusal(scene: Scene) -> N
     scene.arrive("one")
     scene.behave(Behaviour(faults=(Fault(Step.STAT, Say(b"+OK 0 0\r\n")), Fault(Step.UIDL, NO))))
     assert isinstance(scene.poll().error, ServerRefused)
+
+
+@pytest.mark.parametrize("step", [Step.UIDL, Step.LIST])
+def test_it_does_not_quote_a_password_out_of_a_listing(
+    step: Step, scene: Scene, caplog: pytest.LogCaptureFixture
+) -> None:
+    scene.behave(Behaviour(faults=(Fault(step, Say(b"+OK\r\n1 1\r\nunknown command PASS petrovpasswd\r\n.\r\n")),)))
+    error = scene.poll().error
+    assert isinstance(error, RemoteProtocolError)
+    assert "line 2" in str(error)
+    run = Run.objects.get()
+    assert "petrovpasswd" not in f"{error} {caplog.text} {run.detail} {run.transcript}"

@@ -139,6 +139,8 @@ def _fields(form: re.Pattern[bytes], body: bytes) -> Iterator[tuple[bytes, bytes
     while position < len(body):
         found = form.match(body, position)
         if found is None:
-            raise RemoteProtocolError(f"not a line of a listing: {text(body[position : position + 80])}")
+            # Not quoted: what a confused server says here may well be our own command, password and all.
+            line = body.count(b"\r\n", 0, position) + 1
+            raise RemoteProtocolError(f"line {line} of a listing is none")
         position = found.end()
         yield found[1], found[2]
