@@ -3,11 +3,12 @@
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 
-from fetchrules.errors import FetchError, LocalProtocolError
+from fetchrules.errors import ConnectionLost, FetchError, LocalProtocolError, TimedOut
 from fetchrules.remote.net import Stream
-from fetchrules.remote.pop3.commands import MASKED, Command
+from fetchrules.remote.pop3.commands import MASKED, Command, Verb
 from fetchrules.remote.pop3.events import Event, Greeting, LetterBegan, LetterEnded, Reply
 from fetchrules.remote.pop3.grammar import StatusLine
+from fetchrules.remote.pop3.memory import Judge
 from fetchrules.remote.pop3.protocol import Pop3Protocol
 from fetchrules.remote.transcript import Speaker, Trace
 
@@ -16,12 +17,18 @@ WINDOW = 256
 
 
 class Conversation:
-    """What is said in one session. Every method may raise FetchError; then the conversation is closed."""
+    """What is said in one session. Every method may raise FetchError; then the conversation is closed.
+
+    `judge` is told how the server takes bursts: several commands sent together while none was unanswered.
+    """
 
     def __init__(self, stream: Stream, secrets: Sequence[str], trace: Trace | None) -> None:
         self.stream = stream
         self.protocol = Pop3Protocol()
         self.closed = False
+        self.judge: Judge | None = None
+        self._burst: Verb | None = None  # the last command of a burst by which the server is not judged yet
+        self._begun = 0  # how many of the answers to it
         self._events = self._read_events()
         self._secrets = [secret for secret in secrets if secret]
         self._trace = trace
@@ -29,6 +36,8 @@ class Conversation:
     def say(self, commands: Iterable[Command]) -> None:
         """Send `commands` now."""
         commands = tuple(commands)
+        if not self.protocol.unanswered:
+            self._burst, self._begun = commands[-1].verb if len(commands) > 1 else None, 0
         try:
             self.stream.write(self.protocol.send(commands))
         except FetchError:
@@ -44,9 +53,15 @@ class Conversation:
             raise LocalProtocolError("the session is over")
         try:
             event = next(self._events)
-        except FetchError:
+        except FetchError as error:
+            if isinstance(error, TimedOut | ConnectionLost) and not self.protocol.answering:
+                self._judge(answered=False)
             self.close()
             raise
+        if isinstance(event, Reply | LetterBegan):
+            self._begun += 1
+            if self._begun > 1:
+                self._judge(answered=True)
         if isinstance(event, Reply | LetterEnded):
             self.stream.reply_ended()
         if self._trace is not None and isinstance(event, Greeting | Reply | LetterBegan):
@@ -95,6 +110,11 @@ class Conversation:
         """Drop the connection. Never raises; may be called twice."""
         self.closed = True
         self.stream.close()
+
+    def _judge(self, *, answered: bool) -> None:
+        if self.judge is not None and self._burst is not None:
+            self.judge(self._burst, answered)
+            self._burst = None
 
     def _read_events(self) -> Iterator[Event]:
         while True:

@@ -60,7 +60,7 @@ def _exchange(reached: Reached, commands: Sequence[Command]) -> dict[Verb, Reply
         if verb is Verb.CAPA and not refused:
             announced = capabilities(reply.body)
             MEMORY.remember(reached.key, announced)
-            reached.conversation.protocol.pipelining = announced.has("PIPELINING")
+            reached.conversation.protocol.pipelining = MEMORY.pipelines(reached.key, announced)
         answers[verb] = reply
     return answers
 

@@ -80,7 +80,8 @@ def _introduce(
     recalled = MEMORY.recall(key) if announced is None else None
     known = announced or recalled or _announced(conversation)
     MEMORY.remember(key, known)
-    conversation.protocol.pipelining = known.has("PIPELINING")
+    conversation.protocol.pipelining = MEMORY.pipelines(key, known)
+    conversation.judge = MEMORY.judge(key)
     return Reached(conversation, protection, greeting, known, recalled is not None, key)
 
 

@@ -82,6 +82,11 @@ class Pop3Protocol:
         """How many commands wait for the end of their answer."""
         return len(self._unanswered)
 
+    @property
+    def answering(self) -> bool:
+        """Whether the server has begun with an answer and not come to its end."""
+        return self._body is not None or bool(self._buffer)
+
     def send(self, commands: Iterable[Command]) -> bytes:
         """The octets to send. Raises LocalProtocolError for a command that has no place here.
 

@@ -1,8 +1,41 @@
+from dataclasses import dataclass
+
+import pytest
+
+from fetchrules.remote.pop3.commands import Verb
 from fetchrules.remote.pop3.grammar import Capabilities
-from fetchrules.remote.pop3.memory import CapabilityMemory, ServerKey
+from fetchrules.remote.pop3.memory import DISTRUST_SECONDS, CapabilityMemory, ServerKey
 
 ONE, TWO, THREE = (ServerKey("mailserver.ru", port, tls=True) for port in (1, 2, 3))
 SOME = Capabilities(frozenset({"UIDL"}))
+PIPELINING = Capabilities(frozenset({"PIPELINING"}))
+
+
+@dataclass
+class Clock:
+    """Goes on when it is told to."""
+
+    now: float = 0.0
+
+    def __call__(self) -> float:
+        return self.now
+
+
+@pytest.fixture
+def clock() -> Clock:
+    return Clock()
+
+
+@pytest.fixture
+def memory(clock: Clock) -> CapabilityMemory:
+    return CapabilityMemory(2, clock)
+
+
+def swallow(memory: CapabilityMemory, clock: Clock, kind: Verb = Verb.RETR, key: ServerKey = ONE) -> None:
+    """A session with `key` whose burst ends in silence."""
+    judge = memory.judge(key)
+    clock.now += 1
+    judge(kind, False)
 
 
 def test_it_knows_what_it_was_told_last() -> None:
@@ -35,3 +68,62 @@ def test_it_forgets_on_request() -> None:
     memory.forget(ONE)
     memory.forget(TWO)
     assert memory.recall(ONE) is None
+
+
+def test_it_sends_several_commands_only_to_a_server_that_announces_it(memory: CapabilityMemory) -> None:
+    assert memory.pipelines(ONE, PIPELINING)
+    assert not memory.pipelines(ONE, SOME)
+
+
+def test_it_trusts_a_server_of_which_one_burst_was_swallowed(memory: CapabilityMemory, clock: Clock) -> None:
+    swallow(memory, clock)
+    assert memory.pipelines(ONE, PIPELINING)
+
+
+def test_it_distrusts_a_server_for_a_day_that_swallowed_two(memory: CapabilityMemory, clock: Clock) -> None:
+    swallow(memory, clock)
+    swallow(memory, clock)
+    memory.forget(ONE)
+    assert not memory.pipelines(ONE, PIPELINING)
+    assert memory.pipelines(TWO, PIPELINING)
+    clock.now += DISTRUST_SECONDS - 1
+    assert not memory.pipelines(ONE, PIPELINING)
+    clock.now += 1
+    assert memory.pipelines(ONE, PIPELINING)
+
+
+def test_it_needs_one_more_after_that_day(memory: CapabilityMemory, clock: Clock) -> None:
+    swallow(memory, clock)
+    swallow(memory, clock)
+    clock.now += DISTRUST_SECONDS
+    swallow(memory, clock)
+    assert not memory.pipelines(ONE, PIPELINING)
+
+
+def test_it_begins_to_count_anew_with_a_burst_that_was_answered(memory: CapabilityMemory, clock: Clock) -> None:
+    for _ in range(3):
+        swallow(memory, clock)
+        memory.judge(ONE)(Verb.RETR, True)
+    assert memory.pipelines(ONE, PIPELINING)
+
+
+def test_it_takes_no_answer_to_another_kind_of_burst_for_one(memory: CapabilityMemory, clock: Clock) -> None:
+    for _ in range(2):
+        memory.judge(ONE)(Verb.LIST, True)
+        swallow(memory, clock)
+    assert not memory.pipelines(ONE, PIPELINING)
+
+
+def test_it_counts_what_breaks_at_once_as_one(memory: CapabilityMemory, clock: Clock) -> None:
+    judges = [memory.judge(ONE) for _ in range(9)]
+    for judge in judges:
+        clock.now += 1
+        judge(Verb.RETR, False)
+    assert memory.pipelines(ONE, PIPELINING)
+
+
+def test_it_doubts_so_many_servers_and_no_more(memory: CapabilityMemory, clock: Clock) -> None:
+    for key in (ONE, TWO, THREE):
+        swallow(memory, clock, key=key)
+        swallow(memory, clock, key=key)
+    assert [memory.pipelines(key, PIPELINING) for key in (ONE, TWO, THREE)] == [True, False, False]

@@ -2,6 +2,7 @@
 
 import itertools
 from collections.abc import Iterator
+from dataclasses import replace
 from itertools import accumulate
 
 import pytest
@@ -9,14 +10,17 @@ import pytest
 from fetchrules.errors import FetchError, LocalProtocolError, LoginRefused, RemoteProtocolError
 from fetchrules.remote.account import Account, Deadlines
 from fetchrules.remote.mailbox import Begun, Chunk, Complete, Listed
-from fetchrules.remote.pop3 import session
+from fetchrules.remote.pop3 import opening, session
+from fetchrules.remote.pop3.grammar import Capabilities
+from fetchrules.remote.pop3.memory import ServerKey
 from fetchrules.remote.pop3.session import open_pop3, probe_pop3
 from fetchrules.remote.transcript import Speaker, Transcript
 from fetchrules.ruletext.spec import Encryption, Protocol
 from tests.servers.maildrop import Maildrop, letter
-from tests.servers.pop3 import PASSWORD, USER, Behaviour, Cut, Fault, Mailbox, Pop3Server, Say, Step
+from tests.servers.pop3 import PASSWORD, USER, Behaviour, Cut, Fault, Mailbox, Pop3Server, Say, Stall, Step
 
 DEADLINES = Deadlines(connect=10, idle=10, session=20)
+HASTY = replace(DEADLINES, idle=0.3)
 
 
 def account(server: Pop3Server, user: str = USER, password: str = PASSWORD) -> Account:
@@ -297,3 +301,42 @@ def test_it_lists_a_hundred_thousand_letters_of_a_terse_server() -> None:
     assert len(found.letters) == 100_000
     assert found.octets == 500_000_000
     assert found.letters[-1] == Listed(100_000, f"{100_000:040d}", 5000)
+
+
+BREAKS = {
+    "silence at the second command": (Fault(Step.PASS, Stall()), False),
+    "silence at once": (Fault(Step.USER, Stall()), False),
+    "cut at the second command": (Fault(Step.PASS, Cut()), False),
+    "cut within its answer": (Fault(Step.PASS, Cut(3)), True),
+    "cut within the first answer": (Fault(Step.USER, Cut(3)), True),
+    "silence at the third command": (Fault(Step.STAT, Stall()), True),
+    "nonsense": (Fault(Step.PASS, Say(b"what?\r\n")), True),
+    "silence at the second letter": (Fault(Step.RETR, Stall(), nth=2), False),
+    "cut within the first letter": (Fault(Step.RETR, Cut(50)), True),
+    "cut at the second letter": (Fault(Step.RETR, Cut(), nth=2), False),
+    "cut within the second letter": (Fault(Step.RETR, Cut(50), nth=2), True),
+    "cut at the third letter": (Fault(Step.RETR, Cut(), nth=3), True),
+    "silence at the second DELE": (Fault(Step.DELE, Stall(), nth=2), False),
+    "silence at the third DELE": (Fault(Step.DELE, Stall(), nth=3), True),
+}
+
+
+@pytest.mark.parametrize(("fault", "trusted"), BREAKS.values(), ids=BREAKS)
+def test_it_pipelines_no_more_where_only_the_first_of_a_burst_is_answered(
+    fault: Fault, trusted: bool, maildrop: Maildrop
+) -> None:
+    announced = Capabilities(frozenset({"PIPELINING"}))
+    with Pop3Server(maildrop, Behaviour(faults=(fault,))) as server:
+        key = ServerKey(server.host, server.port, tls=False)
+        for expected in (True, trusted):
+            with pytest.raises(FetchError):
+                _collect(replace(account(server), deadlines=HASTY))
+            assert opening.MEMORY.pipelines(key, announced) is expected
+
+
+def _collect(account: Account) -> None:
+    mailbox = open_pop3(account)
+    letters = mailbox.listing().letters
+    list(mailbox.retrieve(letters))
+    mailbox.delete(letters)
+    mailbox.quit()
