@@ -71,35 +71,45 @@ def _together(client: FencedImap, batch: Sequence[Listed]) -> Iterator[Retrieved
 
 
 def _in_pieces(client: FencedImap, letter: Listed) -> Iterator[Retrieved]:
-    """RFC 3501 section 6.4.5: what lies beyond the end is cut off, so a piece shorter than asked for should be the last.
+    first = _fetch_piece(client, letter, 0)
+    piece = _piece(first, letter, 0)
+    if piece is None or (letter.size and not piece):
+        yield _not_had(client, letter, first)
+        return
+    yield Begun(letter)
+    yield from _chunks(client, letter, piece)
+    yield Complete(letter)
 
-    Some servers send less than that each time, others only guess at sizes: the end is where both agree, or nothing more comes.
+
+def _chunks(client: FencedImap, letter: Listed, piece: bytes) -> Iterator[Chunk]:
+    """All of a letter whose first piece is `piece`. Raises ServerRefused where it is in doubt whether that is all.
+
+    RFC 3501 section 6.4.5: what lies beyond the end is cut off, so a piece shorter than asked for should be the last. But some
+    servers send less than that each time, and others only guess at sizes. So it is the last where the letter then has just the
+    size that was told; and elsewhere only if the server, asked again from the last octet on, has that octet and no more. One
+    that has lost the letter, or will not go on, has not even that.
+
+    Where it told of more, the last piece must moreover be a short one, be it by the server's own measure: a letter that is over
+    at the end of a full piece has been cut to some round size.
     """
-    offset = shorter = 0
-    while True:
-        answer = _fetch(client, [letter], f"(UID BODY.PEEK[]<{offset}.{PIECE}>)")
-        piece = _piece(answer, letter, offset)
-        if piece is None and offset:
-            raise refusal(answer.words, ServerRefused)
-        if piece is None or not (piece or offset or not letter.size):
-            yield _not_had(client, letter, answer)
+    offset, longest = len(piece), 0
+    yield Chunk(piece)
+    while len(piece) == PIECE or offset != letter.size:
+        answer = _fetch_piece(client, letter, offset - 1)
+        more = _piece(answer, letter, offset - 1) or b""
+        # A server that gives one octet at a time could not show us another.
+        ends = len(more) == 1 < len(piece) and (offset >= letter.size or len(piece) < (longest or PIECE))
+        if more[:1] != piece[-1:] or (len(more) == 1 and not ends):
+            doubt = f"nothing more came after {offset} of {letter.size} octets"
+            raise ServerRefused(doubt) if answer.ok else refusal(answer.words, ServerRefused)
+        if ends:
             return
-        if not offset:
-            yield Begun(letter)
-        if piece:
-            yield Chunk(piece)
-            offset += len(piece)
-        if _is_last(piece, offset, letter, shorter):
-            yield Complete(letter)
-            return
-        shorter += len(piece) < PIECE
+        yield Chunk(more[1:])
+        offset, longest, piece = offset + len(more) - 1, max(longest, len(piece)), more
 
 
-def _is_last(piece: bytes, offset: int, letter: Listed, shorter: int) -> bool:
-    """Whether the letter ends at `offset`, behind `piece`; `shorter` pieces before were. Raises ServerRefused."""
-    if not piece and offset < letter.size and shorter != 1:
-        raise ServerRefused(f"nothing more came after {offset} of {letter.size} octets")
-    return not piece or (len(piece) < PIECE and offset >= letter.size > 0)
+def _fetch_piece(client: FencedImap, letter: Listed, offset: int) -> Answer:
+    return _fetch(client, [letter], f"(UID BODY.PEEK[]<{offset}.{PIECE}>)")
 
 
 def _piece(answer: Answer, letter: Listed, offset: int) -> bytes | None:
@@ -112,7 +122,7 @@ def _piece(answer: Answer, letter: Listed, offset: int) -> bytes | None:
                 if len(piece) > PIECE:
                     raise RemoteProtocolError("a piece of more octets than were asked for")
                 return piece
-            return b"" if offset else None  # NIL: nothing there (any more)
+            return None  # NIL: nothing there (any more)
     return None
 
 

@@ -1,5 +1,6 @@
 """The servers that people really have: their letters come whole and once, their folders are read, their refusals understood."""
 
+import re
 from dataclasses import replace
 
 import pytest
@@ -147,6 +148,55 @@ def test_it_goes_on_where_a_server_gives_less_than_was_asked_for() -> None:
     with ImapServer(folder, Behaviour(faults=(Fault(Step.FETCH, Alter(short), nth=0),))) as server:
         outcome = collect(account(server), Trust())
     assert outcome.whole == {1: LARGE}
+
+
+SHORT = 300_000
+"""What a server gives at most, in the tests below."""
+
+
+@pytest.mark.parametrize("oversizes", [-1_100_000, -2_500_001, -100, 0, 100, 1_100_000])
+@pytest.mark.parametrize("most", [0, SHORT])
+def test_it_finds_the_end_whatever_is_told_of_the_size(most: int, oversizes: int) -> None:
+    folder = Folder([LARGE])
+    with ImapServer(folder, Behaviour(most=most, oversizes=oversizes)) as server:
+        outcome = collect(account(server), Trust())
+    assert (outcome.error, outcome.whole) == (None, {1: LARGE})
+
+
+def giving(octets: int) -> Alter:
+    """Of the letter LARGE, whatever is asked for, no more than its first so many octets; "" behind them."""
+
+    def change(answer: bytes) -> bytes:
+        asked = re.search(rb"BODY\[\]<(\d+)> \{(\d+)\}\r\n", answer)
+        if asked is None:
+            return answer
+        size = min(int(asked[2]), max(octets - int(asked[1]), 0))
+        head, body, tail = answer[: asked.start()], answer[asked.end() :], answer[asked.end() + int(asked[2]) :]
+        return head + b"BODY[]<%s> {%d}\r\n" % (asked[1], size) + body[:size] + tail
+
+    return Alter(change)
+
+
+@pytest.mark.parametrize(("most", "octets"), [(0, 1024 * 1024), (SHORT, 2 * SHORT - 1), (1, 2_500_000)])
+def test_it_leaves_a_letter_of_which_less_comes_than_was_told(most: int, octets: int) -> None:
+    """All of its pieces are full ones: it is not over, the server has cut it."""
+    folder = Folder([LARGE])
+    with ImapServer(folder, Behaviour(most=most, faults=(Fault(Step.FETCH, giving(octets), nth=0),))) as server:
+        outcome = collect(account(server), Trust())
+    assert isinstance(outcome.error, ServerRefused)
+    assert (outcome.whole, folder.uids) == ({}, [1])
+
+
+@pytest.mark.parametrize("oversizes", [-1_100_000, 100])
+def test_it_takes_no_silence_for_the_end(oversizes: int) -> None:
+    """A server that stops giving has not even the octet that it gave last."""
+    silent = Alter(lambda answer: re.sub(rb"(?s)\{\d+\}\r\n.*\)\r\n(?=[A-Z]+\d+ OK)", b'"")\r\n', answer))
+    faults = tuple(Fault(Step.FETCH, silent, nth) for nth in (6, 7, 8))
+    folder = Folder([LARGE])
+    with ImapServer(folder, Behaviour(most=SHORT, oversizes=oversizes, faults=faults)) as server:
+        outcome = collect(account(server), Trust())
+    assert isinstance(outcome.error, ServerRefused)
+    assert (outcome.whole, folder.uids) == ({}, [1])
 
 
 def test_it_expunges_nothing_that_the_server_does_not_name() -> None:
