@@ -1,14 +1,32 @@
 """Whole polls of IMAP servers that tell odd things of their letters: all is collected, and what is in doubt stays."""
 
+import re
+from collections.abc import Callable
+
 import pytest
 
+from fetchrules.remote.imap import session
+from fetchrules.remote.imap.memory import SizeMemory
 from tests.poll.test_imap import ImapScene, scene
-from tests.servers.imap import Behaviour
+from tests.servers.faults import Alter, Fault
+from tests.servers.imap import Behaviour, Step
 from tests.servers.imap_scripts import LARGE
+from tests.servers.maildrop import letter
 
 __all__ = ["scene"]
 
 pytestmark = pytest.mark.django_db
+
+
+@pytest.fixture(autouse=True)
+def fresh_memory(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No test knows a server from the test before, which may have had the same port."""
+    monkeypatch.setattr(session, "MEMORY", SizeMemory(limit=10))
+
+
+def listing(change: Callable[[bytes], bytes]) -> Behaviour:
+    """A server whose listing is changed."""
+    return Behaviour(faults=(Fault(Step.LISTING, Alter(change), nth=0),))
 
 
 @pytest.mark.parametrize("oversizes", [-1_100_000, 100])
@@ -17,3 +35,14 @@ def test_it_delivers_no_part_of_a_letter_for_the_whole(scene: ImapScene, oversiz
     scene.server.behaviour = Behaviour(most=300_000, oversizes=oversizes)
     assert scene.poll().error is None
     assert (scene.folder.uids, scene.delivered) == ([], [LARGE])
+
+
+@pytest.mark.parametrize(("count", "size"), [(200, 100_000), (1, 18_000_000)])
+def test_it_collects_letters_that_are_far_larger_than_told(scene: ImapScene, count: int, size: int) -> None:
+    letters = [letter(f"{number}", size) for number in range(count)]
+    for data in letters:
+        scene.folder.add(data)
+    scene.server.behaviour = listing(lambda told: re.sub(rb"RFC822.SIZE \d+", b"RFC822.SIZE 100", told))
+    errors = [scene.poll().error for _ in range(3)]
+    assert errors[1:] == [None, None]
+    assert (scene.folder.uids, scene.delivered) == ([], sorted(letters))

@@ -51,6 +51,8 @@ class FencedImap(IMAP4):
         self._octets, self._lines = OCTETS_MAX, LINES_MAX
         self._bad = ""
         self.closed = False
+        self.overflowed = False
+        """Whether the last answer was longer than `run` allowed it to be."""
         try:
             super().__init__()
         except (IMAP4.error, FetchError) as error:
@@ -203,6 +205,7 @@ class FencedImap(IMAP4):
         self._octets -= len(line) + int(digits or 0)
         self._lines -= 1
         if self._octets < 0 or self._lines < 0:
+            self.overflowed = True
             raise RemoteProtocolError("a longer answer than was asked for")
 
     def _translated(self, error: IMAP4.error | FetchError, parting: type[FetchError]) -> FetchError:

@@ -9,6 +9,7 @@ from fetchrules.remote.account import Account
 from fetchrules.remote.imap.client import FencedImap
 from fetchrules.remote.imap.fetched import fetched
 from fetchrules.remote.imap.folders import encode_folder, folders
+from fetchrules.remote.imap.memory import MEMORY, MailboxKey
 from fetchrules.remote.imap.opening import log_in, reach
 from fetchrules.remote.imap.refusals import refusal
 from fetchrules.remote.imap.retrieval import retrieve
@@ -42,7 +43,9 @@ def open_imap(account: Account, *, trust: Trust = SYSTEM_TRUST, trace: Trace | N
         reached = reach(account, demand, trust, trace)
         try:
             reached = log_in(reached, account)
-            return ImapMailbox(reached.client, reached.connection(), _select(reached.client, account.folder or INBOX))
+            selected = _select(reached.client, account.folder or INBOX)
+            key = MailboxKey(account.host, account.port, account.user)
+            return ImapMailbox(reached.client, reached.connection(), selected, key)
         except BaseException:
             reached.client.shutdown()
             raise
@@ -103,10 +106,11 @@ def _select(client: FencedImap, folder: str) -> Selected:
 class ImapMailbox:
     """An open IMAP folder (a RemoteMailbox). The methods' contracts are those of RemoteMailbox."""
 
-    def __init__(self, client: FencedImap, connection: Connection, selected: Selected) -> None:
+    def __init__(self, client: FencedImap, connection: Connection, selected: Selected, key: MailboxKey) -> None:
         self.connection = connection
         self._client = client
         self._selected = selected
+        self._key = key
         self._uidplus = "UIDPLUS" in connection.capabilities
         self._flagged: set[int] = set()
 
@@ -151,9 +155,18 @@ class ImapMailbox:
         }
 
     def retrieve(self, letters: Iterable[Listed]) -> Iterator[Retrieved]:
-        """Fetch `letters`, many small ones in one command; nothing is marked as read by it."""
+        """Fetch `letters`, many small ones in one command; nothing is marked as read by it.
+
+        An answer that is far longer than the sizes of its letters ends the session. From the next one on they are fetched piece
+        by piece, whatever is told of them: the connection, with megabytes on their way, is not worth keeping.
+        """
         with self._closing_on_error():
-            yield from retrieve(self._client, letters)
+            try:
+                yield from retrieve(self._client, letters, trusting=not MEMORY.distrusts(self._key))
+            except RemoteProtocolError:
+                if self._client.overflowed:
+                    MEMORY.distrust(self._key)
+                raise
 
     def delete(self, letters: Sequence[Listed]) -> frozenset[int]:
         """Flag and expunge `letters`, and no letter that somebody else has flagged. It takes effect at once."""
