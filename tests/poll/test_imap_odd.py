@@ -46,3 +46,18 @@ def test_it_collects_letters_that_are_far_larger_than_told(scene: ImapScene, cou
     errors = [scene.poll().error for _ in range(3)]
     assert errors[1:] == [None, None]
     assert (scene.folder.uids, scene.delivered) == ([], sorted(letters))
+
+
+@pytest.mark.parametrize("words", ["NO Some messages could not be FETCHed (Failure)", "BAD Command Error. 10"])
+def test_it_collects_the_other_letters_where_one_cannot_be_listed(scene: ImapScene, words: str) -> None:
+    letters = [letter(name) for name in ("one", "two", "three")]
+    for data in letters:
+        scene.folder.add(data)
+
+    def lacks_the_second(told: bytes) -> bytes:
+        first, _, third, last = told.splitlines(keepends=True)
+        return first + third + last.replace(b"OK done", words.encode())
+
+    scene.server.behaviour = listing(lambda told: lacks_the_second(told) if told.count(b"\n") == 4 else told)
+    assert scene.poll().error is None
+    assert (scene.folder.uids, scene.delivered) == ([2], sorted([letters[0], letters[2]]))

@@ -84,7 +84,7 @@ def _everywhere() -> Iterator[Script]:
         if step is Step.FETCH:
             yield _script(f"BAD: {step}", bad)  # then each letter is asked for alone
         else:
-            error = ServerRefused if step is Step.SELECT else RemoteProtocolError
+            error = ServerRefused if step in (Step.SELECT, Step.LISTING) else RemoteProtocolError
             yield _failing(f"BAD: {step}", step, bad.action, error, **ending)
         bye = ServerRefused if step is Step.CAPABILITY else ConnectionLost  # it has not really let us in yet
         yield _failing(f"BYE: {step}", step, Say(b"* BYE going down\r\n", hang_up=True), bye, **ending)

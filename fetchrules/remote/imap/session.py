@@ -122,37 +122,45 @@ class ImapMailbox:
         """
         with self._closing_on_error():
             count = min(self._selected.exists, LETTERS_MAX)
-            found = self._list(self._selected.exists - count + 1, count) if count else {}
-            # Nothing where the newest should be: there are not so many letters as the server says.
-            found = found or (self._list(1, count) if count < self._selected.exists else {})
+            found, whole = self._list(self._selected.exists - count + 1, count) if count else ({}, True)
+            if not found and count < self._selected.exists:
+                # Nothing where the newest should be: there are not so many letters as the server says.
+                found, whole = self._list(1, count)
         letters = tuple(letter for _, (letter, flagged) in sorted(found.items()) if not flagged)
         return Listing(
             letters=letters,
             epoch=self._selected.epoch,
-            complete=len(found) == self._selected.exists,
+            complete=whole and len(found) == self._selected.exists,
             has_uids=self._selected.epoch is not None,
             octets=sum(letter.size for letter in letters),
             flagged=tuple(letter for _, (letter, flagged) in sorted(found.items()) if flagged),
             unlisted=max(self._selected.exists - len(found), 0),
         )
 
-    def _list(self, first: int, count: int) -> dict[int, tuple[Listed, bool]]:
-        """By UID, each of `count` letters from the `first` on, and whether it is flagged \\Deleted."""
+    def _list(self, first: int, count: int) -> tuple[dict[int, tuple[Listed, bool]], bool]:
+        """By UID, each of `count` letters from the `first` on, and whether it is flagged \\Deleted; and whether these are all.
+
+        A server that cannot tell of one letter (Gmail says NO, Exchange BAD) has told of the others. Raises ServerRefused where
+        it has told of none.
+        """
         # By message numbers, this once: a server may not renumber during FETCH, and letters that arrive now stay out.
         client = self._client
+        client.response("FETCH")  # what was told unasked
         answer = client.run(
             lambda: client.fetch(f"{first}:{first + count - 1}", "(UID FLAGS INTERNALDATE RFC822.SIZE)"),
             octets=LINE_OF_LISTING_MAX * (count + 1000),
             lines=2 * count + 1000,
+            bad_is_no=True,
         )
-        if not answer.ok:
-            raise refusal(answer.words, ServerRefused)
         # A change of flags meanwhile is told in a line of its own, which has no size.
-        return {
+        found = {
             one.uid: (one.listed(), b"\\deleted" in one.flags)
-            for one in fetched(answer.data)
+            for one in fetched(answer.data if answer.ok else client.response("FETCH")[1])
             if b"RFC822.SIZE" in one.items
         }
+        if not answer.ok and not found:
+            raise refusal(answer.words, ServerRefused)
+        return found, answer.ok
 
     def retrieve(self, letters: Iterable[Listed]) -> Iterator[Retrieved]:
         """Fetch `letters`, many small ones in one command; nothing is marked as read by it.

@@ -12,7 +12,7 @@ from fetchrules.remote.imap.session import ImapMailbox, list_folders, open_imap
 from fetchrules.remote.mailbox import Chunk, Complete, Listed
 from fetchrules.remote.transcript import Transcript
 from fetchrules.ruletext.spec import Encryption, Protocol
-from tests.servers.faults import Fault, Say
+from tests.servers.faults import Alter, Fault, Say
 from tests.servers.imap import CAPABILITIES, PASSWORD, USER, Behaviour, Folder, ImapServer, Step
 from tests.servers.maildrop import letter
 
@@ -252,6 +252,23 @@ def test_it_lists_the_newest_of_too_many_letters(
     assert len(folder.uids) > 2
     assert not listing.complete
     mailbox.quit()
+
+
+@pytest.mark.parametrize("words", [b"NO Some messages could not be FETCHed (Failure)", b"BAD Command Error. 10"])
+def test_it_takes_no_list_for_whole_that_ends_in_a_refusal(folder: Folder, words: bytes) -> None:
+    refusing = Alter(lambda told: told.replace(b"OK done", words))
+    with ImapServer(folder, Behaviour(faults=(Fault(Step.LISTING, refusing),))) as server:
+        mailbox = open_imap(account(server))
+        listing = mailbox.listing()
+        assert ([one.number for one in listing.letters], listing.complete) == ([1, 2, 3], False)
+        assert mailbox.quit()
+
+
+@pytest.mark.parametrize("words", [b"NO not now", b"BAD Command Error. 10"])
+def test_it_says_so_when_no_letter_is_listed(folder: Folder, words: bytes) -> None:
+    refusing = Behaviour(faults=(Fault(Step.LISTING, Say(b"{tag} " + words + b"\r\n")),))
+    with ImapServer(folder, refusing) as server, pytest.raises(ServerRefused, match=words.decode().split()[-1]):
+        open_imap(account(server)).listing()
 
 
 def test_it_lists_ten_thousand_letters() -> None:
