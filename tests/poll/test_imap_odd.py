@@ -61,3 +61,10 @@ def test_it_collects_the_other_letters_where_one_cannot_be_listed(scene: ImapSce
     scene.server.behaviour = listing(lambda told: lacks_the_second(told) if told.count(b"\n") == 4 else told)
     assert scene.poll().error is None
     assert (scene.folder.uids, scene.delivered) == ([2], sorted([letters[0], letters[2]]))
+
+
+@pytest.mark.parametrize("keyword", ["a}b", "x{3}", "a]b", "\\*", "метка", "a\\b", '"quo ted"'])
+def test_it_reads_a_folder_with_a_keyword_like(scene: ImapScene, keyword: str) -> None:
+    scene.folder.add(letter("one"), "\\recent", keyword)
+    assert scene.poll().error is None
+    assert scene.delivered == [letter("one")]

@@ -63,7 +63,8 @@ def data_items(parts: Sequence[Part]) -> dict[bytes, Value]:
 
 
 _PLAIN = re.compile(rb"[0-9]+ \((.*)\)")
-_PAIR = re.compile(rb'([^ ()"{}]+) (\([^()"{}]*\)|"[^"\\]*"|[^ ()"{}]+)(?: |\Z)')
+# (?<![^ ]): nowhere within a word, or a long word would be tried from each of its octets on.
+_PAIR = re.compile(rb'(?<![^ ])([^ ()"{}]+) (\([^()"{]*\)|"[^"\\]*"|[^ ()"{}]+)(?: |\Z)')
 
 
 def _plain_items(line: bytes) -> dict[bytes, Value] | None:

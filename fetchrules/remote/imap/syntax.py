@@ -14,9 +14,10 @@ Value = bytes | None | list["Value"]
 
 _DEPTH_MAX = 20
 
-# A token, blanks before it: "(" or ")", a quoted string, or an atom. Names like BODY[]<0> are atoms here.
-_TOKEN = re.compile(rb' *(?:([()])|"((?:[^"\\\r\n]|\\.)*)"|([^ ()"{}]+))')
-_LITERAL = re.compile(rb" *~?\{[0-9]+\}$")
+# A token, blanks before it: "(" or ")", a quoted string, or an atom. Names like BODY[]<0> are atoms here, and keywords with braces:
+# the grammar allows "}" in them, servers allow both.
+_TOKEN = re.compile(rb' *(?:([()])|"((?:[^"\\\r\n]|\\.)*)"|([^ ()"{][^ ()"]*))')
+_LITERAL = re.compile(rb"~?\{[0-9]+\}$")
 _FORBIDDEN = frozenset("\r\n\0")
 
 
@@ -64,8 +65,8 @@ def _tokens(parts: Sequence[Part]) -> Iterator[Bracket | bytes | None]:
         text, literal = part if isinstance(part, tuple) else (part, None)
         if literal is not None:
             text = _LITERAL.sub(b"", text)
-        position = 0
-        while text[position:].strip(b" "):
+        text, position = text.rstrip(b" "), 0
+        while position < len(text):
             found = _TOKEN.match(text, position)
             if found is None:
                 raise RemoteProtocolError("not an IMAP response")

@@ -1,12 +1,14 @@
+from contextlib import suppress
 from datetime import UTC, datetime
+from time import process_time
 
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
 from fetchrules.errors import RemoteProtocolError
-from fetchrules.remote.imap.fetched import _plain_items, fetched, internal_date
-from fetchrules.remote.imap.syntax import Value, values
+from fetchrules.remote.imap.fetched import _plain_items, data_items, fetched, internal_date
+from fetchrules.remote.imap.syntax import Part, Value, values
 from fetchrules.remote.mailbox import Listed
 
 DATES: list[tuple[Value, datetime | None]] = [
@@ -53,6 +55,26 @@ def test_it_refuses_what_is_no_answer_to_fetch(line: bytes) -> None:
         list(fetched([line]))
 
 
+LONG: dict[str, list[Part]] = {
+    "words": [b"1 FETCH (" + b"a " * 125_000 + b")"],
+    "pairs": [b"1 (" + b"a " * 125_000 + b")"],
+    "one word": [b"1 (" + b"a" * 250_000 + b")"],
+    "keywords": [b"1 (FLAGS (" + b"a " * 125_000 + b") UID)"],
+    "blanks before a literal": [(b"1 (" + b" " * 250_000 + b"x {3}", b"abc"), b")"],
+    "quotes": [b"1 (" + b'a "' * 83_000 + b")"],
+    "braces": [(b"1 (" + b"{1" * 125_000 + b" {3}", b"abc"), b")"],
+}
+"""Lines as long as they may be."""
+
+
+@pytest.mark.parametrize("parts", LONG.values(), ids=LONG)
+def test_it_takes_as_long_as_a_line_is_long(parts: list[Part]) -> None:
+    began = process_time()
+    with suppress(RemoteProtocolError):
+        data_items(parts)
+    assert process_time() - began < 1
+
+
 TOKENS = st.sampled_from(
     [
         b"UID",
@@ -69,6 +91,8 @@ TOKENS = st.sampled_from(
         b" ",
         b" ",
         b"BODY[]<0>",
+        b"a}b",
+        b"}",
         b'"',
         b"{1}",
     ]

@@ -15,6 +15,8 @@ READ: list[tuple[list[Part], list[Value]]] = [
     ([b"NIL nil"], [None, None]),
     ([b'"NIL"'], [b"NIL"]),
     ([b"(\\Seen $Label) BODY[]<0>"], [[b"\\Seen", b"$Label"], b"BODY[]<0>"]),
+    ([b"(a}b } x{3} $a{b})"], [[b"a}b", b"}", b"x{3}", b"$a{b}"]]),
+    ([(b"(a}  {1}", b"x"), b")"], [[b"a}", b"x"]]),
     ([(b"1 (BODY[] {3}", b")\r\n"), b" UID 5)"], [b"1", [b"BODY[]", b")\r\n", b"UID", b"5"]]),
     ([(b"{0}", b""), (b" ~{1}", b"x"), b""], [b"", b"x"]),
 ]
