@@ -130,7 +130,7 @@ def describe(der: bytes) -> Certificate:
         certificate = x509.load_der_x509_certificate(der)
         subject, issuer = certificate.subject.rfc4514_string(), certificate.issuer.rfc4514_string()
         return Certificate(digest, printable(subject), printable(issuer), certificate.not_valid_after_utc)
-    except ValueError:
+    except (ValueError, x509.InvalidVersion):
         return Certificate(digest)
 
 

@@ -1,3 +1,5 @@
+from ssl import PEM_cert_to_DER_cert
+
 import pytest
 
 from fetchrules.errors import CertificateChanged, CertificateRejected
@@ -87,11 +89,19 @@ def test_it_describes_a_certificate_that_nobody_can_read() -> None:
     assert certificate.not_after is None
 
 
-def test_it_describes_a_certificate(certificates: Certificates) -> None:
-    import ssl
-
+def test_it_describes_a_certificate_of_a_version_that_there_is_not(certificates: Certificates) -> None:
     pem = certificates.good.path.read_text()
-    der = ssl.PEM_cert_to_DER_cert(pem[pem.index("-----BEGIN CERTIFICATE") :])
+    der = PEM_cert_to_DER_cert(pem[pem.index("-----BEGIN CERTIFICATE") :])
+    version_3, version_10 = b"\xa0\x03\x02\x01\x02", b"\xa0\x03\x02\x01\x09"
+    assert version_3 in der
+    certificate = describe(der.replace(version_3, version_10, 1))
+    assert len(certificate.sha256) == 64
+    assert certificate.subject == ""
+
+
+def test_it_describes_a_certificate(certificates: Certificates) -> None:
+    pem = certificates.good.path.read_text()
+    der = PEM_cert_to_DER_cert(pem[pem.index("-----BEGIN CERTIFICATE") :])
     certificate = describe(der)
     assert certificate.sha256 == certificates.good.sha256
     assert certificate.subject == "CN=localhost"
