@@ -30,6 +30,12 @@ _WORTH_SHOWING = re.compile(
 MASKED = "********"
 
 
+def _forms(secret: str) -> frozenset[str]:
+    """How `secret` may stand in an error: as it is, and as Python shows octets, which is how imaplib quotes a server."""
+    shown = secret.encode().decode("latin-1").encode("unicode_escape").decode("ascii")
+    return frozenset({secret, shown, shown.replace("'", "\\'")})
+
+
 @dataclass(frozen=True, slots=True)
 class Answer:
     """How the server answered a command. `data` is imaplib's; `words` what stands in the last line."""
@@ -44,7 +50,8 @@ class FencedImap(IMAP4):
 
     def __init__(self, stream: Stream, secrets: Sequence[str], trace: Trace | None) -> None:
         self._stream = stream
-        self._secrets = [secret for secret in secrets if secret]
+        forms = {form for secret in secrets if secret for form in _forms(secret)}
+        self._secrets = sorted(forms, key=len, reverse=True)
         self._trace = trace
         self._unread = b""
         self._position = 0
@@ -157,27 +164,18 @@ class FencedImap(IMAP4):
 
     def read(self, size: int) -> bytes:
         """A literal; `readline` has seen its size and allowed it."""
-        blocks = [self._unread[self._position : self._position + size]]
-        self._position += len(blocks[0])
-        missing = size - len(blocks[0])
-        while missing:
-            block = self._stream.read()
-            blocks.append(block[:missing])
-            self._unread, self._position = block, len(blocks[-1])
-            missing -= len(blocks[-1])
-        return b"".join(blocks)
+        # Not a list of blocks: a record of TLS may bring two octets, and its block takes sixty.
+        literal = bytearray(self._unread[self._position : self._position + size])
+        self._position += len(literal)
+        while len(literal) < size:
+            self._unread = self._stream.read()
+            self._position = min(size - len(literal), len(self._unread))
+            literal += self._unread[: self._position]
+        return bytes(literal)
 
     def readline(self) -> bytes:
         """The next line with its CRLF."""
-        end = self._unread.find(b"\n", self._position)
-        while end < 0:
-            searched = len(self._unread) - self._position
-            if searched > _LINE_MAX:
-                raise RemoteProtocolError(f"a line of more than {_LINE_MAX} octets")
-            self._unread, self._position = self._unread[self._position :] + self._stream.read(), 0
-            end = self._unread.find(b"\n", searched)
-        line = self._unread[self._position : end + 1]
-        self._position = end + 1
+        line = self._line()
         self._spend(line)
         if bad := _BAD.fullmatch(line):
             self._bad = bad[1].decode("utf-8", "replace") or "BAD"
@@ -195,6 +193,18 @@ class FencedImap(IMAP4):
         """Drop the connection. Never raises; may be called twice."""
         self.closed = True
         self._stream.close()
+
+    def _line(self) -> bytes:
+        line = bytearray()
+        while True:
+            end = self._unread.find(b"\n", self._position) + 1
+            line += self._unread[self._position : end or None]
+            if end:
+                self._position = end
+                return bytes(line)
+            if len(line) > _LINE_MAX:
+                raise RemoteProtocolError(f"a line of more than {_LINE_MAX} octets")
+            self._unread, self._position = self._stream.read(), 0
 
     def _spend(self, line: bytes) -> None:
         """Count the line, and the literal that it announces, against what the answer may have."""

@@ -6,9 +6,10 @@ from datetime import UTC, datetime
 
 import pytest
 
-from fetchrules.errors import LocalProtocolError, LoginRefused, RemoteProtocolError, ServerRefused
+from fetchrules.errors import FetchError, LocalProtocolError, LoginRefused, RemoteProtocolError, ServerRefused
 from fetchrules.remote.account import Account, Deadlines
 from fetchrules.remote.imap.session import ImapMailbox, list_folders, open_imap
+from fetchrules.remote.imap.syntax import quoted
 from fetchrules.remote.mailbox import Chunk, Complete, Listed
 from fetchrules.remote.transcript import Transcript
 from fetchrules.ruletext.spec import Encryption, Protocol
@@ -155,6 +156,21 @@ def test_it_holds_little_of_a_large_letter() -> None:
     assert peak < 12 * 1024 * 1024  # the server's pieces are counted too
 
 
+def test_it_holds_little_of_what_comes_in_little_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
+    """A record of TLS may have two octets."""
+    size = 100_000
+    with ImapServer(Folder([b"x" * size])) as server:
+        mailbox = open_imap(account(server))
+        letters = mailbox.listing().letters
+        monkeypatch.setattr("fetchrules.remote.net._READ", 2)
+        tracemalloc.start()
+        octets = sum(len(event.data) for event in mailbox.retrieve(letters) if isinstance(event, Chunk))
+        _, peak = tracemalloc.get_traced_memory()
+        tracemalloc.stop()
+    assert octets == size
+    assert peak < 10 * size  # the server's copies are counted too
+
+
 def test_it_opens_a_folder_by_the_name_that_people_write() -> None:
     archive = Folder([letter("old")])
     with ImapServer({"INBOX": Folder(), "&BBAEQARFBDgEMg-": archive}) as server:
@@ -225,6 +241,28 @@ def test_it_masks_it_where_the_server_breaks_the_protocol_too(folder: Folder) ->
     with ImapServer(folder, quoting) as server, pytest.raises(RemoteProtocolError) as caught:
         open_imap(account(server))
     assert PASSWORD not in caught.value.detail
+
+
+@pytest.mark.parametrize("words", ["{{tag}} BAD no LOGIN {}\r\n", "LOGIN {}\r\n", "{{tag}} NO no LOGIN {}\r\n"])
+@pytest.mark.parametrize(
+    "password", ["пароль-secret", "it's-secret", 'it\'s "secret"', "\\n-secret", "\x01\xa0-secret"]
+)
+def test_it_masks_whatever_imaplib_makes_of_it(folder: Folder, words: str, password: str) -> None:
+    told = f"petrov {quoted(password)}", f'petrov "{password}"', f"petrov {password}"
+    for one in told:
+        quoting = Behaviour(("IMAP4rev1",), faults=(Fault(Step.LOGIN, Say(words.format(one).encode())),))
+        with ImapServer(folder, quoting, password=password) as server, pytest.raises(FetchError) as caught:
+            open_imap(account(server, password=password))
+        assert "********" in caught.value.detail
+        assert "secret" not in caught.value.detail
+
+
+def test_it_masks_a_password_in_a_refusal_of_sasl(folder: Folder) -> None:
+    words = "{tag} NO пароль-secret is wrong\r\n".encode()
+    with ImapServer(folder, Behaviour(faults=(Fault(Step.AUTHENTICATE, Say(words)),))) as server:
+        with pytest.raises(LoginRefused) as caught:
+            open_imap(account(server, password="пароль-secret"))
+        assert "secret" not in caught.value.detail
 
 
 def test_it_is_no_longer_of_use_when_closed(server: ImapServer) -> None:
