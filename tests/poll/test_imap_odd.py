@@ -24,7 +24,7 @@ def fresh_memory(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(session, "MEMORY", SizeMemory(limit=10))
 
 
-def listing(change: Callable[[bytes], bytes]) -> Behaviour:
+def altered(change: Callable[[bytes], bytes]) -> Behaviour:
     """A server whose listing is changed."""
     return Behaviour(faults=(Fault(Step.LISTING, Alter(change), nth=0),))
 
@@ -42,7 +42,7 @@ def test_it_collects_letters_that_are_far_larger_than_told(scene: ImapScene, cou
     letters = [letter(f"{number}", size) for number in range(count)]
     for data in letters:
         scene.folder.add(data)
-    scene.server.behaviour = listing(lambda told: re.sub(rb"RFC822.SIZE \d+", b"RFC822.SIZE 100", told))
+    scene.server.behaviour = altered(lambda told: re.sub(rb"RFC822.SIZE \d+", b"RFC822.SIZE 100", told))
     errors = [scene.poll().error for _ in range(3)]
     assert errors[1:] == [None, None]
     assert (scene.folder.uids, scene.delivered) == ([], sorted(letters))
@@ -58,7 +58,7 @@ def test_it_collects_the_other_letters_where_one_cannot_be_listed(scene: ImapSce
         first, _, third, last = told.splitlines(keepends=True)
         return first + third + last.replace(b"OK done", words.encode())
 
-    scene.server.behaviour = listing(lambda told: lacks_the_second(told) if told.count(b"\n") == 4 else told)
+    scene.server.behaviour = altered(lambda told: lacks_the_second(told) if told.count(b"\n") == 4 else told)
     assert scene.poll().error is None
     assert (scene.folder.uids, scene.delivered) == ([2], sorted([letters[0], letters[2]]))
 
@@ -68,3 +68,11 @@ def test_it_reads_a_folder_with_a_keyword_like(scene: ImapScene, keyword: str) -
     scene.folder.add(letter("one"), "\\recent", keyword)
     assert scene.poll().error is None
     assert scene.delivered == [letter("one")]
+
+
+def test_it_leaves_a_letter_of_whose_deletion_another_line_tells(scene: ImapScene) -> None:
+    scene.folder.add(letter("on its way out"), "\\deleted")
+    whole = re.compile(rb"\* (\d+) FETCH \((UID \d+) (FLAGS \(\S*\)) (.*)\)\r\n")
+    scene.server.behaviour = altered(lambda told: whole.sub(rb"* \1 FETCH (\2 \4)\r\n* \1 FETCH (\2 \3)\r\n", told))
+    assert scene.poll().error is None
+    assert (scene.folder.uids, scene.delivered) == ([1], [])

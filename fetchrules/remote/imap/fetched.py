@@ -2,7 +2,7 @@
 
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime, timedelta, timezone
 from functools import lru_cache
 
@@ -25,16 +25,41 @@ class Fetched:
     items: Mapping[bytes, Value]
     flags: frozenset[bytes]
 
-    def listed(self) -> Listed:
-        """It as a line of a listing. An absent or odd size is 0: sizes are hints."""
+    def listed(self, before: Listed | None = None) -> Listed:
+        """It as a line of a listing. An absent or odd size is 0: sizes are hints. `before`: what was told of the letter already."""
         size = self.items.get(b"RFC822.SIZE")
-        return Listed(
+        listed = Listed(
             number=self.uid,
             uid=str(self.uid),
             size=min(int(size), _SIZE_MAX) if isinstance(size, bytes) and size.isdigit() and len(size) < 20 else 0,
             seen=b"\\seen" in self.flags,
             received=internal_date(self.items.get(b"INTERNALDATE")),
         )
+        if before is None:
+            return listed
+        return replace(
+            listed,
+            size=listed.size if b"RFC822.SIZE" in self.items else before.size,
+            seen=listed.seen if b"FLAGS" in self.items else before.seen,
+            received=listed.received or before.received,
+        )
+
+
+def listing(data: Iterable[Part | None]) -> dict[int, tuple[Listed, bool]]:
+    """The letters of whose sizes imaplib's list tells, by UID; and of each, whether it is flagged \\Deleted.
+
+    A server may tell of a letter in several lines, and once more of flags that change meanwhile. What comes last counts.
+    """
+    letters: dict[int, Listed] = {}
+    sized: set[int] = set()
+    deleted: set[int] = set()
+    for one in fetched(data):
+        letters[one.uid] = one.listed(letters.get(one.uid))
+        if b"RFC822.SIZE" in one.items:
+            sized.add(one.uid)
+        if b"FLAGS" in one.items:
+            (deleted.add if b"\\deleted" in one.flags else deleted.discard)(one.uid)
+    return {uid: (letter, uid in deleted) for uid, letter in letters.items() if uid in sized}
 
 
 def fetched(data: Iterable[Part | None]) -> Iterator[Fetched]:

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from fetchrules.errors import FetchError, RemoteProtocolError, ServerRefused
 from fetchrules.remote.account import Account
 from fetchrules.remote.imap.client import FencedImap
-from fetchrules.remote.imap.fetched import fetched
+from fetchrules.remote.imap.fetched import listing
 from fetchrules.remote.imap.folders import encode_folder, folders
 from fetchrules.remote.imap.memory import MEMORY, MailboxKey
 from fetchrules.remote.imap.opening import log_in, reach
@@ -152,12 +152,7 @@ class ImapMailbox:
             lines=2 * count + 1000,
             bad_is_no=True,
         )
-        # A change of flags meanwhile is told in a line of its own, which has no size.
-        found = {
-            one.uid: (one.listed(), b"\\deleted" in one.flags)
-            for one in fetched(answer.data if answer.ok else client.response("FETCH")[1])
-            if b"RFC822.SIZE" in one.items
-        }
+        found = listing(answer.data if answer.ok else client.response("FETCH")[1])
         if not answer.ok and not found:
             raise refusal(answer.words, ServerRefused)
         return found, answer.ok

@@ -7,7 +7,7 @@ from hypothesis import example, given
 from hypothesis import strategies as st
 
 from fetchrules.errors import RemoteProtocolError
-from fetchrules.remote.imap.fetched import _plain_items, data_items, fetched, internal_date
+from fetchrules.remote.imap.fetched import _plain_items, data_items, fetched, internal_date, listing
 from fetchrules.remote.imap.syntax import Part, Value, values
 from fetchrules.remote.mailbox import Listed
 
@@ -37,6 +37,22 @@ def test_it_reads_a_listing() -> None:
     expected = Listed(34, "34", 4286, seen=True, received=datetime(1996, 7, 17, 9, 44, 25, tzinfo=UTC))
     assert letter.listed() == expected
     assert letter.flags == {b"\\seen", b"\\answered"}
+
+
+DATE = datetime(1996, 7, 17, 9, 44, 25, tzinfo=UTC)
+SIZED = b'1 (UID 5 INTERNALDATE "17-Jul-1996 02:44:25 -0700" RFC822.SIZE 10)'
+SPLIT: list[tuple[list[Part], list[tuple[Listed, bool]]]] = [
+    ([SIZED, b"1 (UID 5 FLAGS (\\Deleted))"], [(Listed(5, "5", 10, received=DATE), True)]),
+    ([b"1 (FLAGS (\\Deleted \\Seen) UID 5)", SIZED], [(Listed(5, "5", 10, seen=True, received=DATE), True)]),
+    ([b"1 (UID 5 FLAGS (\\Deleted) RFC822.SIZE 7)", b"1 (UID 5 FLAGS ())"], [(Listed(5, "5", 7), False)]),
+    ([b"1 (UID 5 FLAGS (\\Seen) RFC822.SIZE 7)", b"1 (UID 5)"], [(Listed(5, "5", 7, seen=True), False)]),
+    ([b"1 (UID 5 FLAGS (\\Deleted))", b"2 (UID 6 RFC822.SIZE 7)"], [(Listed(6, "6", 7), False)]),
+]
+
+
+@pytest.mark.parametrize(("lines", "letters"), SPLIT)
+def test_it_puts_together_what_is_told_of_a_letter(lines: list[Part], letters: list[tuple[Listed, bool]]) -> None:
+    assert list(listing(lines).values()) == letters
 
 
 @pytest.mark.parametrize("size", [b"", b" RFC822.SIZE NIL", b" RFC822.SIZE big", b" RFC822.SIZE " + b"9" * 30])
