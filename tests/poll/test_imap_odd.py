@@ -76,3 +76,28 @@ def test_it_leaves_a_letter_of_whose_deletion_another_line_tells(scene: ImapScen
     scene.server.behaviour = altered(lambda told: whole.sub(rb"* \1 FETCH (\2 \4)\r\n* \1 FETCH (\2 \3)\r\n", told))
     assert scene.poll().error is None
     assert (scene.folder.uids, scene.delivered) == ([1], [])
+
+
+@pytest.mark.parametrize("step", [Step.CAPABILITY, Step.LOGIN, Step.SELECT, Step.LISTING, Step.FETCH, Step.UID_EXPUNGE])
+def test_it_understands_small_letters(scene: ImapScene, step: Step) -> None:
+    scene.folder.add(letter("one"))
+    kind = re.compile(rb"(?m)^(?:\*(?: \d+)?|[A-Z]+\d+) [A-Z]+(?: \[[A-Z]+)?")
+    lower = Alter(lambda told: kind.sub(lambda found: _with_small_letters(found[0]), told))
+    scene.server.behaviour = Behaviour(tells_capabilities=False, faults=(Fault(step, lower, nth=0),))
+    assert scene.poll().error is None
+    assert (scene.folder.uids, scene.delivered) == ([], [letter("one")])
+
+
+def _with_small_letters(told: bytes) -> bytes:
+    """All but a tag, which is ours to choose."""
+    tag, _, rest = told.partition(b" ")
+    return tag + b" " + rest.lower()
+
+
+@pytest.mark.parametrize("words", [b"* OK [ALERT] You have used {90}\r\n", b"* NO over quota {5}{90}\r\n"])
+@pytest.mark.parametrize("step", [Step.SELECT, Step.LISTING, Step.FETCH])
+def test_it_takes_words_for_no_literal(scene: ImapScene, step: Step, words: bytes) -> None:
+    scene.folder.add(letter("one"))
+    scene.server.behaviour = Behaviour(faults=(Fault(step, Alter(lambda told: words + told), nth=0),))
+    assert scene.poll().error is None
+    assert (scene.folder.uids, scene.delivered) == ([], [letter("one")])

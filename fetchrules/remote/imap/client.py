@@ -24,10 +24,25 @@ _LINE_MAX = 256 * 1024
 _DIGITS_MAX = 18
 _LITERAL = re.compile(rb"\{([0-9]+)\+?\}\r\n\Z")
 _BAD = re.compile(rb"[A-Z]{1,8}[0-9]+ BAD ?(.*)\r\n")
+_KIND = re.compile(rb"(?:\*(?: [0-9]+)?|[A-Z]{1,8}[0-9]+) [A-Za-z-]+(?: \[[A-Za-z-]+)?")
+_STATUS = re.compile(rb"(?:\*|[A-Z]{1,8}[0-9]+) (?:OK|NO|BAD|BYE|PREAUTH)\b")
 _WORTH_SHOWING = re.compile(
     rb"\* (?:OK|NO|BAD|BYE|PREAUTH|CAPABILITY)\b|[A-Z]{1,8}[0-9]+ (?:OK|NO|BAD)\b|\* [0-9]+ EXISTS|\+"
 )
 MASKED = "********"
+
+
+def _readable(line: bytes) -> bytes:
+    """`line` as imaplib has to be told it.
+
+    It takes the names of responses and their codes in capitals alone, which RFC 3501 section 9 does not ask for; and words that
+    end in {90} for a literal, where there can be none: behind OK, NO, BAD, BYE and PREAUTH (section 7.1) comes text.
+    """
+    if kind := _KIND.match(line):
+        line = kind[0].upper() + line[kind.end() :]
+    if line.endswith(b"}\r\n") and _STATUS.match(line):
+        line = line[:-2] + b" \r\n"
+    return line
 
 
 def _forms(secret: str) -> frozenset[str]:
@@ -175,7 +190,7 @@ class FencedImap(IMAP4):
 
     def readline(self) -> bytes:
         """The next line with its CRLF."""
-        line = self._line()
+        line = _readable(self._line())
         self._spend(line)
         if bad := _BAD.fullmatch(line):
             self._bad = bad[1].decode("utf-8", "replace") or "BAD"
