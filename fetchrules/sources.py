@@ -79,11 +79,11 @@ class Branches:
         self._recipients[account][branch].add(recipient.lower())
 
     def choose(self, rule: Rule, present: SourceMailbox | None) -> int:
-        """The branch for a rule that reads `present` so far: the same if it can be, else its recipient's, else a free one."""
+        """The branch for a rule that reads `present` so far: its recipient's, else the same if it can be, else a free one."""
         account, recipient = named.account_of(rule), rule.recipient.lower()
         taken = self._recipients[account]
-        wanted = [present.branch] if present and source_of(present).account == account else []
-        wanted += [branch for branch, readers in taken.items() if readers == {recipient}]
+        wanted = [branch for branch, readers in taken.items() if readers == {recipient}]
+        wanted += [present.branch] if present and source_of(present).account == account else []
         free = next(number for number in range(len(taken) + 1) if not taken.get(number))
         branch = next((one for one in wanted if taken.get(one, {recipient}) <= {recipient}), free)
         self.seat(account, branch, recipient)

@@ -94,11 +94,12 @@ def row(branch: int, **columns: object) -> SourceMailbox:
         ([(0, RULE.recipient)], row(1), 1),
         ([], row(3), 3),
         ([(3, RULE.recipient)], row(3), 0),
+        ([(1, SIDOROV.recipient)], row(0), 1),
         ([(0, RULE.recipient)], SourceMailbox(protocol="pop3", host="elsewhere.ru", user="petrov", branch=0), 1),
     ],
     ids=[
         "alone", "a second reader", "a free place", "one who shares the recipient", "one who stays", "one who stays alone",
-        "one whom another recipient has joined", "one who comes from elsewhere",
+        "one whom another recipient has joined", "one who comes to a recipient with a ledger", "one who comes from elsewhere",
     ],
 )  # fmt: skip
 def test_it_gives_each_recipient_a_ledger_of_his_own(

@@ -1,5 +1,7 @@
 """Two rules that keep the mail of one account: each recipient gets every letter once."""
 
+from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 
 import pytest
@@ -10,10 +12,14 @@ from fetchrules.ledger import runs
 from fetchrules.models import FetchRule, Run, ServiceSettings
 from fetchrules.poll.run import poll
 from fetchrules.rulebook.apply import apply
+from fetchrules.rulebook.edits import set_rule
+from fetchrules.ruletext.spec import MASK
 from tests.interop.dovecot import PASSWORD, Dovecot
+from tests.poll.conftest import letter as plain
 from tests.servers.imap import PASSWORD as IMAP_PASSWORD
 from tests.servers.imap import USER, Folder, ImapServer
-from tests.servers.maildrop import letter
+from tests.servers.maildrop import Maildrop, letter
+from tests.servers.pop3 import Mailbox, Pop3Server
 
 pytestmark = pytest.mark.django_db
 
@@ -62,3 +68,62 @@ def test_it_gives_every_letter_to_both_by_imap(tmp_path: Path, settings: Setting
             poll_due()
     for name in ("petrov", "sidorov"):
         assert len(list((tmp_path / "mydomain.ru" / name / "new").iterdir())) == 2
+
+
+class Office:
+    """A POP3 mailbox that several people read."""
+
+    def __init__(self, server: Pop3Server, maildrop: Maildrop, root: Path) -> None:
+        self.maildrop = maildrop
+        self._line = f"127.0.0.1:pop3 petrov petrovpasswd {{}} keep plaintext port {server.port}\n"
+        self._root = root
+
+    def arrive(self, *names: str) -> None:
+        """Letters with these subjects."""
+        for name in names:
+            self.maildrop.add(plain(name))
+
+    def write(self, *recipients: str, pass_present: bool = False) -> list[FetchRule]:
+        """The text with a rule for each of them; the rules."""
+        text = "".join(self._line.format(recipient) for recipient in recipients)
+        version = ServiceSettings.current().text_version
+        apply(text, version, delete_missing=True, pass_present=pass_present)
+        return [FetchRule.objects.get(recipient=recipient) for recipient in recipients]
+
+    def give(self, rule: FetchRule, recipient: str) -> None:
+        """Let `rule` deliver to somebody else."""
+        set_rule(rule, replace(FetchRule.objects.get(id=rule.id).as_rule(MASK), recipient=recipient))
+
+    def poll(self, *rules: FetchRule) -> None:
+        """Once each; all if none is given."""
+        for rule in rules or FetchRule.objects.order_by("position"):
+            (run_id,) = runs.claim([FetchRule.objects.get(id=rule.id)], timezone.now(), Run.Cause.COMMAND)
+            result = poll(run_id)
+            assert result is not None
+            assert result.error is None
+
+    def delivered(self, name: str) -> list[str]:
+        """The subjects of what lies in the Maildir of this name."""
+        texts = [path.read_bytes() for path in (self._root / name / "new").glob("*")]
+        return sorted(text.split(b"Subject: ")[1].split(b"\n")[0].decode() for text in texts)
+
+
+@pytest.fixture
+def office(tmp_path: Path, settings: Settings) -> Iterator[Office]:
+    """With one letter in it."""
+    settings.UTM_MAIL_DELIVERY = f"maildir:{tmp_path}/{{local}}"
+    maildrop = Maildrop([plain("a")])
+    with Pop3Server({"petrov": Mailbox("petrovpasswd", maildrop)}) as server:
+        yield Office(server, maildrop, tmp_path)
+
+
+IVANOV, SIDOROV, THIRD = "ivanov@mydomain.ru", "sidorov@mydomain.ru", "third@mydomain.ru"
+
+
+def test_it_lets_rules_share_a_ledger_that_come_to_one_recipient(office: Office) -> None:
+    ivanov, _ = office.write(IVANOV, SIDOROV)
+    office.poll()
+    office.give(ivanov, SIDOROV)
+    office.arrive("b")
+    office.poll()
+    assert office.delivered("sidorov") == ["a", "b"]
