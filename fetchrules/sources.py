@@ -4,13 +4,12 @@ Two rules that keep the mail of one account for two recipients are two readers o
 tells their rows apart.
 """
 
-from collections import defaultdict
 from collections.abc import Collection, Iterable
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict
 
 from django.db.models import QuerySet
 
-from fetchrules.models import FetchRule, SourceMailbox
+from fetchrules.models import SourceMailbox
 from fetchrules.models.chunks import chunks
 from fetchrules.ruletext import sources as named
 from fetchrules.ruletext.sources import Source
@@ -52,42 +51,6 @@ def folders_of(row: SourceMailbox) -> QuerySet[SourceMailbox]:
 def source_of(row: SourceMailbox) -> Source:
     """The mailbox that `row` stands for."""
     return Source(Protocol(row.protocol), row.host, row.port, row.user, row.folder)
-
-
-@dataclass(slots=True)
-class Branches:
-    """Who reads which branch of which account."""
-
-    _recipients: dict[Source, dict[int, set[str]]] = field(
-        default_factory=lambda: defaultdict(lambda: defaultdict(set))
-    )
-
-    @classmethod
-    def of_others(cls, rules: Iterable[Rule], besides: Collection[int]) -> "Branches":
-        """As it is for the accounts of `rules`, the rules with the ids `besides` not counted."""
-        branches = cls()
-        hosts = sorted({named.account_of(rule).host for rule in rules})
-        for some in chunks(hosts):
-            rows = FetchRule.objects.filter(source__host__in=some).select_related("source")
-            for row in rows.only("recipient", "source"):
-                if row.id not in besides:
-                    branches.seat(source_of(row.source).account, row.source.branch, row.recipient)
-        return branches
-
-    def seat(self, account: Source, branch: int, recipient: str) -> None:
-        """Note a reader."""
-        self._recipients[account][branch].add(recipient.lower())
-
-    def choose(self, rule: Rule, present: SourceMailbox | None) -> int:
-        """The branch for a rule that reads `present` so far: its recipient's, else the same if it can be, else a free one."""
-        account, recipient = named.account_of(rule), rule.recipient.lower()
-        taken = self._recipients[account]
-        wanted = [branch for branch, readers in taken.items() if readers == {recipient}]
-        wanted += [present.branch] if present and source_of(present).account == account else []
-        free = next(number for number in range(len(taken) + 1) if not taken.get(number))
-        branch = next((one for one in wanted if taken.get(one, {recipient}) <= {recipient}), free)
-        self.seat(account, branch, recipient)
-        return branch
 
 
 def _found(wanted: Collection[tuple[Source, int]]) -> dict[tuple[Source, int], SourceMailbox]:

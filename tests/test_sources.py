@@ -8,7 +8,7 @@ from pytest_django import DjangoAssertNumQueries
 from fetchrules.models import SourceMailbox
 from fetchrules.ruletext.sources import account_of
 from fetchrules.ruletext.spec import Encryption, Protocol, Rule
-from fetchrules.sources import Branches, found_or_made, source_of, sources_of
+from fetchrules.sources import found_or_made, source_of, sources_of
 
 RULE = Rule("mailserver.ru", Protocol.POP3, "petrov", "petrovpasswd", "i.petrov@mydomain.ru")
 
@@ -67,42 +67,3 @@ def test_it_finds_and_makes_many_rows_in_few_queries(django_assert_max_num_queri
         made = found_or_made(wanted)
     assert {(source_of(row), row.branch) for row in made.values()} == wanted
     assert found_or_made(wanted) == made
-
-
-SIDOROV = replace(RULE, recipient="sidorov@mydomain.ru")
-ACCOUNT = account_of(RULE)
-
-
-def seated(*readers: tuple[int, str]) -> Branches:
-    branches = Branches()
-    for branch, recipient in readers:
-        branches.seat(ACCOUNT, branch, recipient)
-    return branches
-
-
-def row(branch: int, **columns: object) -> SourceMailbox:
-    return SourceMailbox(protocol="pop3", host="mailserver.ru", user="petrov", branch=branch, **columns)
-
-
-@pytest.mark.parametrize(
-    ("readers", "present", "branch"),
-    [
-        ([], None, 0),
-        ([(0, RULE.recipient)], None, 1),
-        ([(1, RULE.recipient)], None, 0),
-        ([(0, "I.Petrov@mydomain.ru"), (1, "SIDOROV@mydomain.ru")], None, 1),
-        ([(0, RULE.recipient)], row(1), 1),
-        ([], row(3), 3),
-        ([(3, RULE.recipient)], row(3), 0),
-        ([(1, SIDOROV.recipient)], row(0), 1),
-        ([(0, RULE.recipient)], SourceMailbox(protocol="pop3", host="elsewhere.ru", user="petrov", branch=0), 1),
-    ],
-    ids=[
-        "alone", "a second reader", "a free place", "one who shares the recipient", "one who stays", "one who stays alone",
-        "one whom another recipient has joined", "one who comes to a recipient with a ledger", "one who comes from elsewhere",
-    ],
-)  # fmt: skip
-def test_it_gives_each_recipient_a_ledger_of_his_own(
-    readers: list[tuple[int, str]], present: SourceMailbox | None, branch: int
-) -> None:
-    assert seated(*readers).choose(SIDOROV, present) == branch

@@ -10,15 +10,16 @@ from django.utils import timezone
 from fetchrules import tasks
 from fetchrules.models import FetchRule, Revision, ServiceSettings, SourceMailbox
 from fetchrules.rulebook import revisions
+from fetchrules.rulebook.branches import choose_branches
 from fetchrules.rulebook.layout import Key, Layout, lay_out, text_of_layout
 from fetchrules.rulebook.preview import Entry, Preview, Verdict, preview
 from fetchrules.rulebook.revisions import Snapshot
 from fetchrules.rulebook.rows import CONTENT, PLACE, fill, password_of
 from fetchrules.rulebook.scope import EVERYTHING, Scope
 from fetchrules.rulebook.text import Stored
-from fetchrules.ruletext.sources import account_of, sources_of
+from fetchrules.ruletext.sources import sources_of
 from fetchrules.ruletext.spec import Rule
-from fetchrules.sources import Branches, found_or_made, source_of
+from fetchrules.sources import found_or_made
 from fetchrules.sources import pass_present as pass_over_present
 
 
@@ -134,14 +135,9 @@ def _write(seen: Preview, layout: Layout, moved: Sequence[FetchRule], scope: Sco
 def _sources(
     rules: Mapping[Key, Rule], rows: Mapping[Key, FetchRule], removed: Collection[int]
 ) -> dict[Key, SourceMailbox]:
-    """The source mailbox of each rule; those that stay with their account choose before those that come to it."""
-    branches = Branches.of_others(rules.values(), {key for key in rules if key > 0} | set(removed))
-    present = {key: rows[key].source if key in rows else None for key in rules}
-    stays = {key: row is not None and source_of(row).account == account_of(rules[key]) for key, row in present.items()}
-    chosen = {
-        key: (next(sources_of(rules[key])), branches.choose(rules[key], present[key]))
-        for key in sorted(rules, key=lambda key: not stays[key])
-    }
+    """The source mailbox of each rule."""
+    branches = choose_branches({key: (rule, rows.get(key)) for key, rule in rules.items()}, removed)
+    chosen = {key: (next(sources_of(rule)), branches[key]) for key, rule in rules.items()}
     found = found_or_made(set(chosen.values()))
     return {key: found[wanted] for key, wanted in chosen.items()}
 

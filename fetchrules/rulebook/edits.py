@@ -10,6 +10,7 @@ from django.utils import timezone
 
 from fetchrules import tasks
 from fetchrules.models import FetchRule, NextReason, Pause, ServiceSettings
+from fetchrules.rulebook.branches import choose_branches
 from fetchrules.rulebook.order import STEP
 from fetchrules.rulebook.rows import CONTENT, PLACE, fill, line_of
 from fetchrules.ruletext.edit import edit
@@ -19,7 +20,6 @@ from fetchrules.ruletext.render import render_rule
 from fetchrules.ruletext.sources import Claims, sources_of
 from fetchrules.ruletext.spec import MASK, Rule, Spelling
 from fetchrules.ruletext.validate import problems_of
-from fetchrules.sources import Branches
 from fetchrules.sources import pass_present as pass_over_present
 from fetchrules.sources import sources_of as source_rows
 
@@ -54,15 +54,15 @@ def set_rule(
             _check_source(row, wanted)
             # As the row is now: a poll may have written its result since the caller read it.
             known = FetchRule.objects.select_related("source").get(id=row.id) if row else None
+            branch = choose_branches({0: (wanted, known)})[0]
             saved = known or _new_row(owner)
             saved.line = _line_for(known, wanted).text
             fill(saved, wanted, timezone.now())
-            branches = Branches.of_others([wanted], {known.id} if known else set())
-            saved.source = source_rows(wanted, branches.choose(wanted, known.source if known else None))[0]
+            saved.source = source_rows(wanted, branch)[0]
             saved.revision = known.revision + 1 if known else 1
             saved.save(update_fields=[*CONTENT, *PLACE] if known else None)
             if pass_present:
-                pass_over_present([(wanted, saved.source.branch)])
+                pass_over_present([(wanted, branch)])
             tasks.wake()
     except IntegrityError as error:
         raise SourceTaken from error

@@ -12,7 +12,7 @@ from fetchrules.ledger import runs
 from fetchrules.models import FetchRule, Run, ServiceSettings
 from fetchrules.poll.run import poll
 from fetchrules.rulebook.apply import apply
-from fetchrules.rulebook.edits import set_rule
+from fetchrules.rulebook.edits import delete_rules, set_rule
 from fetchrules.ruletext.spec import MASK
 from tests.interop.dovecot import PASSWORD, Dovecot
 from tests.poll.conftest import letter as plain
@@ -127,3 +127,43 @@ def test_it_lets_rules_share_a_ledger_that_come_to_one_recipient(office: Office)
     office.arrive("b")
     office.poll()
     assert office.delivered("sidorov") == ["a", "b"]
+
+
+def test_it_gives_back_his_ledger_to_a_rule_made_anew(office: Office) -> None:
+    office.write(IVANOV, SIDOROV)
+    office.poll()
+    office.write(SIDOROV)
+    office.arrive("b")
+    office.poll()
+    delete_rules(FetchRule.objects.all())
+    office.write(SIDOROV)
+    office.poll()
+    assert office.delivered("sidorov") == ["a", "b"]
+
+
+def test_it_takes_nothing_for_collected_that_another_recipient_had(office: Office) -> None:
+    ivanov, _ = office.write(IVANOV, SIDOROV)
+    office.poll(ivanov)
+    delete_rules(FetchRule.objects.all())
+    office.write(SIDOROV)
+    office.poll()
+    assert office.delivered("sidorov") == ["a"]
+
+
+def test_it_gives_every_letter_once_to_those_who_exchange_their_rules(office: Office) -> None:
+    ivanov, sidorov = office.write(IVANOV, SIDOROV)
+    office.poll(ivanov)
+    office.give(ivanov, THIRD)
+    office.give(sidorov, IVANOV)
+    office.give(ivanov, SIDOROV)
+    office.poll()
+    assert (office.delivered("ivanov"), office.delivered("sidorov")) == (["a"], ["a"])
+
+
+def test_it_fetches_nothing_again_for_whom_a_mailbox_was_handed_to(office: Office) -> None:
+    (ivanov,) = office.write(IVANOV)
+    office.poll()
+    office.give(ivanov, SIDOROV)
+    office.arrive("b")
+    office.poll()
+    assert (office.delivered("ivanov"), office.delivered("sidorov")) == (["a"], ["b"])
