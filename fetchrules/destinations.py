@@ -1,5 +1,6 @@
 """From a recipient to the local mailbox that his letters are delivered into, as UTM_MAIL_DELIVERY says."""
 
+import functools
 import os
 from collections.abc import Iterable
 
@@ -10,7 +11,7 @@ from fetchrules.delivery.maildir import Maildir
 from fetchrules.delivery.mailserver import MailServer
 from fetchrules.delivery.spool import SpooledMailbox
 from fetchrules.delivery.target import PathTemplate, Place
-from fetchrules.errors import MailboxUnwritable, MaildirReplaced
+from fetchrules.errors import MailboxUnwritable, MaildirReplaced, RecipientInvalid
 from fetchrules.models import LocalMarker
 
 
@@ -64,6 +65,11 @@ def same_mailbox(one: str, other: str) -> bool:
     return template.place(one) == template.place(other)
 
 
+def mailbox_key(recipient: str) -> str:
+    """What is the same for recipients that are one local mailbox: its path; the address in lower case where none can be."""
+    return _key(_layout().template, recipient)
+
+
 def forget_marker(recipient: str) -> bool:
     """From now on the directory that stands in the recipient's place is the right one, whichever it is. Raises RecipientInvalid."""
     layout = _layout()
@@ -91,3 +97,11 @@ def _mailbox(recipient: str, layout: MaildirLayout, place: Place, marker: str | 
     if settings.UTM_MAIL_DELIVERY.startswith(SCHEME):
         return layout.mailbox(place, marker)
     return SpooledMailbox(MailServer.parse(settings.UTM_MAIL_DELIVERY), recipient, place, marker)
+
+
+@functools.lru_cache(maxsize=2**15)
+def _key(template: PathTemplate, recipient: str) -> str:
+    try:
+        return str(template.place(recipient).path)
+    except RecipientInvalid:
+        return recipient.lower()

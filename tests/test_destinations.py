@@ -51,3 +51,19 @@ def test_it_forgets_the_marker_of_the_folder(tmp_path: Path, settings: Settings)
     assert LocalMarker.objects.get().path == str(tmp_path / "petrov" / ".Collected")
     assert destinations.forget_marker("petrov@mydomain.ru")
     assert not LocalMarker.objects.exists()
+
+
+@pytest.mark.parametrize(
+    ("delivery", "one", "other", "same"),
+    [
+        ("maildir:/mail/{local}", "petrov@one.ru", "Petrov@two.ru", True),
+        ("maildir:/mail/{domain}/{local}", "petrov@one.ru", "PETROV@ONE.ru", True),
+        ("maildir:/mail/{domain}/{local}", "petrov@one.ru", "petrov@two.ru", False),
+        ("maildir:/mail/{domain}/{local}", "no/where@one.ru", "No/Where@one.ru", True),
+        ("maildir:/mail/{domain}/{local}", "no/where@one.ru", "where@one.ru", False),
+        ("lmtp:127.0.0.1:24", "petrov@one.ru", "petrov@two.ru", False),
+    ],
+)
+def test_it_knows_the_names_of_one_mailbox(delivery: str, one: str, other: str, same: bool, settings: Settings) -> None:
+    settings.UTM_MAIL_DELIVERY = delivery
+    assert (destinations.mailbox_key(one) == destinations.mailbox_key(other)) == same

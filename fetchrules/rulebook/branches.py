@@ -7,6 +7,7 @@ from dataclasses import dataclass, field
 
 from django.db.models import OuterRef, QuerySet, Subquery
 
+from fetchrules.destinations import mailbox_key
 from fetchrules.models import FetchRule, Letter, SourceMailbox
 from fetchrules.models.chunks import chunks
 from fetchrules.ruletext.sources import Source, account_of, sources_of
@@ -16,7 +17,10 @@ from fetchrules.sources import source_of
 
 @dataclass(frozen=True, slots=True)
 class Reader:
-    """Who reads which folders of an account: on which branch so far, and whether for the same recipient as so far."""
+    """Who reads which folders of an account: on which branch so far, and whether for the same recipient as so far.
+
+    A recipient is his local mailbox (its `mailbox_key`): several addresses may be one.
+    """
 
     account: Source
     folders: frozenset[str]
@@ -27,11 +31,11 @@ class Reader:
     @classmethod
     def of(cls, rule: Rule, row: FetchRule | None) -> "Reader":
         """Who reads what when `row`, as it is stored (None: a new rule), says `rule`."""
-        account, recipient = account_of(rule), _whose(rule.recipient)
+        account, recipient = account_of(rule), mailbox_key(rule.recipient)
         folders = frozenset(source.folder for source in sources_of(rule))
         if row is None or source_of(row.source).account != account:
             return cls(account, folders, recipient)
-        return cls(account, folders, recipient, row.source.branch, _whose(row.recipient) == recipient)
+        return cls(account, folders, recipient, row.source.branch, mailbox_key(row.recipient) == recipient)
 
 
 @dataclass(slots=True)
@@ -107,14 +111,15 @@ def _accounts(readers: Collection[Reader], gone: Collection[int]) -> dict[Source
             host__in={account.host for account in some}, user__in={account.user for account in some}
         )
         for row in FetchRule.objects.filter(source__in=rows).select_related("source"):
-            other = Reader.of(row.as_rule(MASK), row)
-            if other.account in accounts and row.id not in gone:
-                accounts[other.account].expect(other)
-                accounts[other.account].seat(row.source.branch, other.recipient)
+            account = source_of(row.source).account
+            if row.id not in gone and account in accounts:
+                other = Reader.of(row.as_rule(MASK), row)
+                accounts[account].expect(other)
+                accounts[account].seat(row.source.branch, other.recipient)
         for letter in _newest(rows):
             account = source_of(letter.source).account
             if account in accounts:
-                accounts[account].letter(letter.source.branch, _whose(letter.recipient))
+                accounts[account].letter(letter.source.branch, mailbox_key(letter.recipient))
     return accounts
 
 
@@ -123,8 +128,3 @@ def _newest(rows: QuerySet[SourceMailbox]) -> QuerySet[Letter]:
     letters = Letter.objects.filter(source=OuterRef("pk")).order_by("-id").values("id")[:1]
     ids = rows.annotate(newest=Subquery(letters)).values("newest")
     return Letter.objects.filter(id__in=ids).select_related("source").only("recipient", "source").order_by("-id")
-
-
-def _whose(recipient: str) -> str:
-    """What the spellings of one recipient have in common."""
-    return recipient.lower()

@@ -167,3 +167,9 @@ def test_it_fetches_nothing_again_for_whom_a_mailbox_was_handed_to(office: Offic
     office.arrive("b")
     office.poll()
     assert (office.delivered("ivanov"), office.delivered("sidorov")) == (["a"], ["b"])
+
+
+def test_it_takes_two_names_of_one_maildir_for_one_recipient(office: Office) -> None:
+    office.write(IVANOV, "Ivanov@elsewhere.ru")
+    office.poll()
+    assert office.delivered("ivanov") == ["a"]
