@@ -4,7 +4,7 @@ Two rules that keep the mail of one account for two recipients are two readers o
 tells their rows apart.
 """
 
-from collections.abc import Collection, Iterable
+from collections.abc import Collection, Iterable, Iterator
 from dataclasses import asdict
 
 from django.db.models import QuerySet
@@ -40,6 +40,22 @@ def pass_present(readers: Iterable[tuple[Rule, int]]) -> None:
     wanted = {(source, branch) for rule, branch in readers for source in named.sources_of(rule)}
     for ids in chunks([row.pk for row in found_or_made(wanted).values()]):
         SourceMailbox.objects.filter(id__in=ids).update(pass_present=True)
+
+
+def pass_nothing(branches: Collection[tuple[Source, int]]) -> None:
+    """What lies in the mailboxes of these accounts and branches does not count as collected any more, if it did."""
+    for rows in rows_of({account for account, _ in branches}):
+        marked = rows.filter(pass_present=True)
+        ids = [row.pk for row in marked if (source_of(row).account, row.branch) in branches]
+        for some in chunks(ids):
+            SourceMailbox.objects.filter(id__in=some).update(pass_present=False)
+
+
+def rows_of(accounts: Collection[Source]) -> Iterator[QuerySet[SourceMailbox]]:
+    """The rows of these accounts, some hundred accounts at a time; rows of others may be among them."""
+    for some in chunks(sorted(accounts, key=lambda account: (account.host, account.user))):
+        hosts, users = {account.host for account in some}, {account.user for account in some}
+        yield SourceMailbox.objects.filter(host__in=hosts, user__in=users)
 
 
 def folders_of(row: SourceMailbox) -> QuerySet[SourceMailbox]:

@@ -9,10 +9,9 @@ from django.db.models import OuterRef, QuerySet, Subquery
 
 from fetchrules.destinations import mailbox_key
 from fetchrules.models import FetchRule, Letter, SourceMailbox
-from fetchrules.models.chunks import chunks
 from fetchrules.ruletext.sources import Source, account_of, sources_of
 from fetchrules.ruletext.spec import MASK, Rule
-from fetchrules.sources import source_of
+from fetchrules.sources import pass_nothing, rows_of, source_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -45,6 +44,8 @@ class Branches:
     _readers: dict[int, set[str]] = field(default_factory=lambda: defaultdict(set))
     _newest: dict[int, str] = field(default_factory=dict)
     _audience: dict[str, set[str]] = field(default_factory=lambda: defaultdict(set))
+    found_empty: set[int] = field(default_factory=set)
+    """The branches that somebody came to while nobody read them."""
 
     def expect(self, reader: Reader) -> None:
         """Note who will read which folders, on whichever branch."""
@@ -71,6 +72,8 @@ class Branches:
         """The branch for `reader`, who sits on it from now on."""
         free = (one for one in self._wanted(reader) if self._readers.get(one, set()) <= {reader.recipient})
         branch = next(free)
+        if branch != reader.branch and not self._readers.get(branch):
+            self.found_empty.add(branch)
         self.seat(branch, reader.recipient)
         return branch
 
@@ -92,13 +95,18 @@ class Branches:
 def choose_branches(
     wanted: Mapping[int, tuple[Rule, FetchRule | None]], removed: Collection[int] = ()
 ) -> dict[int, int]:
-    """The branch for each rule that is to be written, given with its row as stored; `removed`: ids of rules that go."""
+    """The branch for each rule that is to be written, given with its row as stored; `removed`: ids of rules that go.
+
+    Where nobody reads a branch any more, its mark that what lies there counts as collected was another rule's: it is taken away.
+    """
     readers = {key: Reader.of(rule, row) for key, (rule, row) in wanted.items()}
     gone = {row.id for _, row in wanted.values() if row is not None} | set(removed)
     accounts = _accounts(readers.values(), gone)
     # Who is ranked equal chooses in the order of the text.
     order = sorted(readers, key=lambda key: accounts[readers[key].account].rank(readers[key]))
-    return {key: accounts[readers[key].account].choose(readers[key]) for key in order}
+    chosen = {key: accounts[readers[key].account].choose(readers[key]) for key in order}
+    pass_nothing({(account, branch) for account, branches in accounts.items() for branch in branches.found_empty})
+    return chosen
 
 
 def _accounts(readers: Collection[Reader], gone: Collection[int]) -> dict[Source, Branches]:
@@ -106,10 +114,7 @@ def _accounts(readers: Collection[Reader], gone: Collection[int]) -> dict[Source
     accounts: dict[Source, Branches] = defaultdict(Branches)
     for reader in readers:
         accounts[reader.account].expect(reader)
-    for some in chunks(sorted(accounts, key=lambda account: (account.host, account.user))):
-        rows = SourceMailbox.objects.filter(
-            host__in={account.host for account in some}, user__in={account.user for account in some}
-        )
+    for rows in rows_of(accounts):
         for row in FetchRule.objects.filter(source__in=rows).select_related("source"):
             account = source_of(row.source).account
             if row.id not in gone and account in accounts:

@@ -169,6 +169,21 @@ def test_it_fetches_nothing_again_for_whom_a_mailbox_was_handed_to(office: Offic
     assert (office.delivered("ivanov"), office.delivered("sidorov")) == (["a"], ["b"])
 
 
+def test_it_heeds_no_mark_of_a_rule_that_is_gone(office: Office) -> None:
+    office.write(IVANOV, pass_present=True)
+    delete_rules(FetchRule.objects.all())  # before its first poll
+    office.write(IVANOV)
+    office.poll()
+    assert office.delivered("ivanov") == ["a"]
+
+
+def test_it_heeds_the_mark_of_a_rule_that_was_edited(office: Office) -> None:
+    (ivanov,) = office.write(IVANOV, pass_present=True)
+    office.give(ivanov, SIDOROV)
+    office.poll()
+    assert office.delivered("sidorov") == []
+
+
 def test_it_takes_two_names_of_one_maildir_for_one_recipient(office: Office) -> None:
     office.write(IVANOV, "Ivanov@elsewhere.ru")
     office.poll()

@@ -9,7 +9,7 @@ from pytest_django import DjangoAssertNumQueries
 from fetchrules.models import FetchRule, Letter, SourceMailbox
 from fetchrules.rulebook.branches import Branches, Reader, choose_branches
 from fetchrules.ruletext.sources import account_of
-from fetchrules.ruletext.spec import Protocol, Rule
+from fetchrules.ruletext.spec import MASK, Protocol, Rule
 from tests.conftest import MakeRule
 from tests.rulebook.conftest import Applier
 
@@ -97,6 +97,41 @@ def test_it_keeps_accounts_apart(make_rule: MakeRule) -> None:
     collected(make_rule(user="petrov", server="elsewhere.ru", recipient=HIS, keep=True))
     wanted = {-1: (rule_of(HIS), None), -2: (replace(rule_of(HIS), server="elsewhere.ru", user="ivanov"), None)}
     assert choose_branches(wanted) == {-1: 1, -2: 0}
+
+
+@pytest.mark.parametrize(
+    ("coming", "marked"),
+    [
+        pytest.param([], True, id="no rule"),
+        pytest.param([(rule_of(HIS), False)], False, id="one that comes to it"),
+        pytest.param([(rule_of(OTHER), False)], False, id="one for another recipient"),
+        pytest.param([(replace(RULE, user="ivanov"), False)], True, id="one of another account"),
+        pytest.param([(rule_of(HIS), True)], True, id="one that reads it"),
+        pytest.param([(rule_of(HIS), True), (rule_of(HIS), False)], True, id="one that reads it and one that comes"),
+    ],
+)
+def test_it_takes_away_the_mark_of_a_rule_that_is_gone(
+    coming: list[tuple[Rule, bool]], marked: bool, make_rule: MakeRule
+) -> None:
+    row = make_rule(user="petrov", protocol=Protocol.POP3, recipient=HIS, keep=True)
+    SourceMailbox.objects.update(pass_present=True)
+    wanted = {key: (rule, row if is_known else None) for key, (rule, is_known) in enumerate(coming)}
+    choose_branches(wanted, [row.id])
+    assert SourceMailbox.objects.get().pass_present == marked
+
+
+def test_it_leaves_the_mark_to_who_reads_the_branch(make_rule: MakeRule) -> None:
+    make_rule(user="petrov", recipient=HIS, keep=True)
+    SourceMailbox.objects.update(pass_present=True)
+    choose_branches({-1: (rule_of(HIS), None)})
+    assert SourceMailbox.objects.get().pass_present
+
+
+def test_it_takes_the_mark_from_every_folder(make_rule: MakeRule) -> None:
+    row = make_rule(user="petrov", protocol=Protocol.IMAP, folders=["INBOX", "Sales"], recipient=HIS, keep=True)
+    SourceMailbox.objects.update(pass_present=True)
+    choose_branches({-1: (replace(row.as_rule(MASK), folders=()), None)}, [row.id])
+    assert not SourceMailbox.objects.filter(pass_present=True).exists()
 
 
 def test_it_asks_little_however_many_rules_come(
