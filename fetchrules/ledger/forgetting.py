@@ -15,12 +15,14 @@ REMEMBER = timedelta(days=180)
 """How long the fingerprint of a forgotten letter is kept."""
 
 
-def record_missing(ids: Collection[int], now: datetime) -> None:
-    """These letters were not in a complete listing. The second time, a day later, they are forgotten."""
+def record_missing(ids: Collection[int], now: datetime, *, forget: bool = True) -> None:
+    """These letters were not in a complete listing: their names may be given to others. The second time, a day later, they are
+    forgotten, unless the listing was one that proves too little for that (`forget`)."""
     for chunk in chunks(sorted(ids)):
         rows = Letter.objects.filter(id__in=chunk)
         rows.filter(Q(missing_since=None) | Q(missing_since__gt=now)).update(missing_since=now)
-        rows.filter(missing_since__lte=now - FORGET_AFTER).update(forgotten_at=now)
+        if forget:
+            rows.filter(missing_since__lte=now - FORGET_AFTER).update(forgotten_at=now)
 
 
 def record_gone(ids: Collection[int], now: datetime) -> None:

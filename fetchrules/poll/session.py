@@ -109,7 +109,9 @@ def collect(session: Session) -> bool:
 def _collect(session: Session) -> bool:
     progress, fetched, held = session.progress, session.progress.fetched, session.progress.held
     absent = missing(session.listing, session.knowledge)
-    forgetting.record_missing(absent, timezone.now())
+    if session.listing.complete:
+        # That nothing is there is no proof, but a doubt: what comes next by a name that is known may be another letter.
+        forgetting.record_missing(session.knowledge.unlisted, timezone.now(), forget=bool(absent))
     if session.source.pass_present:
         _pass_present(session)
     gone = _work(session) if session.plan.delete or session.plan.fetch else frozenset()

@@ -128,6 +128,14 @@ def test_it_forgets_a_letter_although_the_clock_was_wrong_when_it_was_missed(run
     assert Letter.objects.get().forgotten_at == NOW + DAY
 
 
+def test_it_forgets_no_letter_by_a_list_without_any(run: Run) -> None:
+    ids = delivered(run, arrival("a"))
+    for moment in (NOW, NOW + 2 * DAY):
+        forgetting.record_missing(ids, moment, forget=False)
+    row = Letter.objects.get()
+    assert (row.missing_since, row.forgotten_at) == (NOW, None)
+
+
 def test_it_remembers_a_forgotten_letter_for_half_a_year(run: Run) -> None:
     letters.record_deleted(delivered(run, arrival("a")), NOW)
     assert forgetting.purge(NOW + forgetting.REMEMBER) == 0
