@@ -161,19 +161,32 @@ def record_deleted(ids: Collection[int], now: datetime) -> None:
         Letter.objects.filter(id__in=chunk).update(fate=Fate.DELETED, deleted_at=now, forgotten_at=now)
 
 
-def record_undeleted(ids: Collection[int]) -> None:
-    """The server refused to delete these letters, or the deletion was taken back: it certainly did not happen."""
-    for chunk in chunks(sorted(ids)):
-        Letter.objects.filter(id__in=chunk, fate=Fate.SENT).update(fate=Fate.WANTED)
+def record_undeleted(run: Run, ids: Collection[int]) -> None:
+    """The server refused to delete these letters, or the deletion was taken back: it certainly did not happen. Raises RunOvertaken:
+    another poll may have asked for it, too.
+    """
+    if not ids:
+        return
+    with transaction.atomic():
+        _require_run(run)
+        for chunk in chunks(sorted(ids)):
+            Letter.objects.filter(id__in=chunk, fate=Fate.SENT).update(fate=Fate.WANTED)
 
 
 def hold(run: Run, source: SourceMailbox, epoch: int, errand: Errand, error: FetchError, now: datetime) -> None:
-    """Note that this letter could not be fetched or delivered. It stays on the server and is tried again, after the others."""
+    """Note that this letter could not be fetched or delivered. It stays on the server and is tried again, after the others.
+
+    Raises RunOvertaken: another poll may have collected it meanwhile.
+    """
     tries = errand.row.tries + 1 if errand.row else 1
     note = {"tries": tries, "tried_at": now, "reason": error.code, "detail": error.detail}
-    if errand.row and errand.row.state is not State.HELD:
-        Letter.objects.filter(id=errand.row.id).update(**note)  # what the row says of an earlier delivery stays true
-    else:
+    with transaction.atomic():
+        _require_run(run)
+        if errand.row and errand.row.state is not State.HELD:
+            Letter.objects.filter(id=errand.row.id).update(
+                **note
+            )  # what the row says of an earlier delivery stays true
+            return
         Letter.objects.update_or_create(
             source=source,
             epoch=epoch,
@@ -245,6 +258,13 @@ def _require_claim(run: Run, now: datetime) -> None:
     runs.renew(run, now)
     if not FetchRule.objects.filter(runs=run, revision=run.revision).exists():
         raise RunOvertaken("the rule was changed or deleted meanwhile")
+
+
+def _require_run(run: Run) -> None:
+    """Inside a transaction: the run is still ours, and nobody takes it before the end. No sign of life. Raises RunOvertaken."""
+    ours = Run.objects.select_for_update().filter(id=run.id, state=Run.State.RUNNING)
+    if not ours.values_list("id", flat=True):
+        raise RunOvertaken("the run was abandoned")
 
 
 def _mark_delivered(ids: Collection[int], now: datetime) -> None:

@@ -68,9 +68,9 @@ class Intake:
             raise
         except FetchError as error:
             self._discard_draft()
+            self._settle()
             if self._answered < len(asked):
                 self.hold(asked[self._answered], error)  # perhaps it is the letter's fault: next time it comes last
-            self._settle()
             raise
         finally:
             self._record()

@@ -227,7 +227,8 @@ def _delete_some(session: Session, letters: Sequence[tuple[Listed, int | None]])
         session.mailbox.reset()
         raise
     accepted = session.mailbox.delete([letter for letter, _ in letters])
-    ledger.record_undeleted({row_id for number, row_id in rows.items() if number not in accepted})
+    refused = {row_id for number, row_id in rows.items() if number not in accepted}
+    ledger.record_undeleted(session.progress.run, refused)
     session.progress.deleted += len(accepted)
     session.progress.remark(Remark.UNDELETED, len(letters) - len(accepted))
     session.accepted += len(accepted)

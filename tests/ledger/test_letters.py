@@ -166,8 +166,17 @@ def test_it_takes_back_only_deletions_that_were_not_confirmed(run: Run) -> None:
     first, second = delivered(run, arrival("a"), arrival("b"))
     letters.record_deleting(run, [first, second], NOW)
     letters.record_deleted([first], NOW)
-    letters.record_undeleted([first, second])
+    letters.record_undeleted(run, [first, second])
     assert dict(Letter.objects.values_list("uid", "fate")) == {"a": Fate.DELETED, "b": Fate.WANTED}
+
+
+def test_it_leaves_to_the_next_poll_what_a_lost_claim_does_not_cover(run: Run) -> None:
+    ids = delivered(run, arrival("a"))
+    letters.record_deleting(run, ids, NOW)
+    runs.abandon_all(NOW)
+    with pytest.raises(RunOvertaken):
+        letters.record_undeleted(run, ids)
+    assert Letter.objects.get().fate == Fate.SENT
 
 
 def test_it_finds_twins_that_belong_to_no_other_letter(run: Run) -> None:
