@@ -158,6 +158,15 @@ def test_it_counts_imap_seen_as_seen_unless_the_ledger_alone_counts() -> None:
     assert len(plan(letters, Knowledge(), Terms(uidl=True), NOW).fetch) == 1
 
 
+@pytest.mark.parametrize("rule", [KEEP, FLUSH, PLAIN], ids=["keep", "keep flush", "nokeep"])
+def test_it_believes_no_mark_as_read_that_may_be_of_before_the_names_changed(rule: Terms) -> None:
+    letters = listing(listed(1, seen=True), listed(2), listed(3, seen=True), epoch=2)
+    view = replace(knowledge(known(3)), moved=True)
+    made = plan(letters, view, rule, NOW)
+    assert [(errand.letter.number, errand.compare) for errand in made.fetch] == [(1, True), (2, False)]
+    assert {doomed.letter.number for doomed in made.delete} <= {3}
+
+
 def test_it_fetches_again_under_another_key_when_all_is_asked_for() -> None:
     made = plan(listing(listed(1)), knowledge(known(1, ord=2)), Terms(fetchall=True), NOW)
     assert [(errand.ord, errand.compare, errand.delete_after) for errand in made.fetch] == [(3, False, True)]
@@ -235,9 +244,12 @@ listings = st.builds(
     has_uids=st.booleans(),
 )
 views = st.builds(
-    lambda rows, unlisted, renumbered: Knowledge({row.uid: row for row in rows}, unlisted, renumbered),
+    lambda rows, unlisted, renumbered, moved: Knowledge(
+        {row.uid: row for row in rows}, unlisted, renumbered, moved=moved
+    ),
     st.lists(rows, max_size=4, unique_by=lambda row: row.id),
     st.frozensets(st.integers(1, 9), max_size=2),
+    st.booleans(),
     st.booleans(),
 )
 terms = st.builds(
@@ -267,6 +279,7 @@ def test_it_dooms_only_what_is_delivered_or_read_and_believed(letters: Listing, 
         if doomed.row is None:
             assert doomed.letter.seen
             assert terms.flush
+            assert not view.moved
         else:
             assert doomed.row.state is State.DELIVERED
             assert not doomed.row.gone

@@ -9,7 +9,7 @@ from django.db.models import Max, QuerySet
 
 from fetchrules.errors import FetchError, RunOvertaken
 from fetchrules.ledger import runs
-from fetchrules.ledger.branches import collected_by_others
+from fetchrules.ledger.branches import collected_by_others, has_moved
 from fetchrules.models import FetchRule, Letter, Run, SourceMailbox
 from fetchrules.models.chunks import chunks
 from fetchrules.policy import Errand, Fate, Knowledge, Known, State, ambiguous, makeshift
@@ -58,7 +58,8 @@ def knowledge(source: SourceMailbox, listing: Listing) -> Knowledge:
         forgotten = Letter.objects.filter(source=source, epoch=epoch, uid__in=uids)
         rows.update({row.uid: row for _, _, row in _known(forgotten)})
     read = {letter.uid for letter in listing.letters if letter.seen} - rows.keys()
-    return Knowledge(rows, frozenset(unlisted), renumbered, collected_by_others(source, epoch, read))
+    marked, moved = collected_by_others(source, epoch, read), bool(read) and has_moved(source, epoch)
+    return Knowledge(rows, frozenset(unlisted), renumbered, marked, moved)
 
 
 def unfinished(source: SourceMailbox) -> list[Letter]:

@@ -84,10 +84,12 @@ class Knowledge:
     `rows`: the newest row for each uid of the listing (or makeshift name), in the listing's epoch. `unlisted`: ids of the rows
     whose letters should be on the server but are not in the listing under their uid and epoch. `renumbered`: some of them are
     of another epoch.
-    `marked`: uids of letters that were collected for another recipient, too, and marked as read by that.
+    `marked`: uids of letters that were collected for another recipient, too, and marked as read by that. `moved`: letters are on
+    record, for this recipient or another, that had their names in another epoch: a mark as read may be theirs.
     """
 
     rows: Mapping[str, Known] = field(default_factory=dict)
     unlisted: frozenset[int] = frozenset()
     renumbered: bool = False
     marked: frozenset[str] = frozenset()
+    moved: bool = False

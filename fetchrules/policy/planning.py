@@ -134,6 +134,8 @@ class _Doubt:
     """The protocol promises that a name is never used again (IMAP within one UIDVALIDITY)."""
     marked: frozenset[str]
     """Letters whose mark as read is ours, and says nothing of this recipient."""
+    moved: bool
+    """No mark as read says anything of a letter that the ledger does not know by its present name."""
 
     @classmethod
     def of(cls, listing: Listing, knowledge: Knowledge) -> "_Doubt":
@@ -144,7 +146,8 @@ class _Doubt:
         resized = any(letter.size != knowledge.rows[letter.uid].size for letter in known)
         nameless = not listing.has_uids or bool(unclear)
         whole = not listing.complete or nameless or knowledge.renumbered or resized or (renamed and not known)
-        return cls(whole, renamed or nameless or knowledge.renumbered, unclear, final, knowledge.marked)
+        strangers = renamed or nameless or knowledge.renumbered
+        return cls(whole, strangers, unclear, final, knowledge.marked, knowledge.moved)
 
 
 def _half_deleted(listing: Listing, knowledge: Knowledge, terms: Terms, doubt: "_Doubt") -> list[Doomed]:
@@ -186,7 +189,8 @@ def _verdict(letter: Listed, doubt: _Doubt, knowledge: Knowledge, terms: Terms, 
 def _of_unknown(letter: Listed, row: Known | None, doubt: _Doubt, terms: Terms, now: datetime) -> Doomed | Errand | Why:
     if terms.pass_present and row is None and letter.uid not in doubt.ambiguous:
         return Why.PRESENT
-    if letter.seen and not terms.uidl and row is None and letter.uid not in doubt.marked:
+    read = letter.seen and not terms.uidl and row is None and letter.uid not in doubt.marked
+    if read and not doubt.moved:
         verdict = _of_seen(letter, None, doubt, terms)
         if not isinstance(verdict, Errand):
             return verdict
@@ -196,7 +200,7 @@ def _of_unknown(letter: Listed, row: Known | None, doubt: _Doubt, terms: Terms, 
     return Errand(
         letter,
         delete_after=not terms.leaves,
-        compare=doubt.strangers,
+        compare=doubt.strangers or (read and doubt.moved),
         ord=row.ord if row else 0,
         row=row,
         named=named,

@@ -1,6 +1,7 @@
 """The ledger of letters: by these transactions none is lost and none comes twice."""
 
 from collections.abc import Callable
+from dataclasses import replace
 from datetime import datetime, timedelta
 
 import pytest
@@ -104,6 +105,19 @@ def test_it_calls_the_mailbox_renumbered_while_letters_of_another_epoch_are_miss
     delivered(run, arrival("1"), epoch=7)
     assert not letters.knowledge(run.source, listing("1", epoch=7)).renumbered
     assert letters.knowledge(run.source, listing("1", epoch=8)).renumbered
+
+
+def test_it_knows_that_names_were_others_while_one_of_them_is_remembered(
+    run: Run, django_assert_max_num_queries: Callable[..., object]
+) -> None:
+    read = Listing((Listed(1, "1", 100, seen=True),), 8, complete=True)
+    letters.record_deleted(delivered(run, arrival("1"), epoch=7), NOW)
+    with django_assert_max_num_queries(6):  # type: ignore[attr-defined]
+        assert letters.knowledge(run.source, read).moved
+    assert not letters.knowledge(run.source, replace(read, epoch=7)).moved
+    assert letters.knowledge(run.source, replace(read, epoch=6)).moved
+    forgetting.purge(NOW + forgetting.REMEMBER + DAY)
+    assert not letters.knowledge(run.source, read).moved
 
 
 def test_it_recognises_a_deleted_letter_that_comes_back(run: Run) -> None:
