@@ -152,6 +152,13 @@ def test_it_leaves_large_letters_and_counts_only_fetched_ones() -> None:
     assert [why for _, why in made.left] == [Why.TOO_LARGE, Why.FETCHLIMIT]
 
 
+def test_it_asks_last_for_letters_without_names_and_does_not_count_them() -> None:
+    letters = listing(listed(1, "same"), listed(2, "same"), listed(3), listed(4), listed(5))
+    made = plan(letters, Knowledge(), Terms(keep=True, fetchlimit=2), NOW)
+    assert [errand.letter.number for errand in made.fetch] == [3, 4, 1, 2]
+    assert made.left == ((listed(5), Why.FETCHLIMIT),)
+
+
 def test_it_counts_imap_seen_as_seen_unless_the_ledger_alone_counts() -> None:
     letters = listing(listed(1, seen=True), epoch=1)
     assert plan(letters, Knowledge(), Terms(), NOW).fetch == ()

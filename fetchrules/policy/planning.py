@@ -104,11 +104,13 @@ def plan(listing: Listing, knowledge: Knowledge, terms: Terms, now: datetime) ->
                 left.append((letter, why))
     delete += _half_deleted(listing, knowledge, terms, doubt)
     fetch: list[Errand] = []
+    named = 0
     for errand in sorted(errands, key=_urgency):
-        if why_not := _not_now(errand, terms, len(fetch)):
+        if why_not := _not_now(errand, terms, named):
             left.append((errand.letter, why_not))
         else:
             fetch.append(errand)
+            named += errand.named
     believed = {row.id for uid, row in knowledge.rows.items() if uid not in doubt.ambiguous}
     believed -= {errand.row.id for errand in errands if errand.compare and errand.row}
     unsettled = doubt.strangers and any(why in _UNMET for _, why in left)
@@ -219,14 +221,15 @@ def _of_seen(letter: Listed, row: Known | None, doubt: _Doubt, terms: Terms) -> 
             assert_never(never)
 
 
-def _urgency(errand: Errand) -> tuple[int, bool]:
+def _urgency(errand: Errand) -> tuple[int, bool, bool]:
     row = errand.row
-    return (row.tries, row.state is not State.HELD) if row else (0, False)
+    return (row.tries if row else 0, not errand.named, row is not None and row.state is not State.HELD)
 
 
-def _not_now(errand: Errand, terms: Terms, fetched: int) -> Why | None:
+def _not_now(errand: Errand, terms: Terms, named: int) -> Why | None:
+    """What has no name of its own is compared at each poll anew: it is no part of the `named`, or would use up their number."""
     if terms.limit is not None and errand.letter.size > terms.limit:
         return Why.TOO_LARGE
-    if terms.fetchlimit is not None and fetched >= terms.fetchlimit:
+    if terms.fetchlimit is not None and errand.named and named >= terms.fetchlimit:
         return Why.FETCHLIMIT
     return None

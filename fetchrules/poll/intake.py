@@ -36,7 +36,8 @@ class Intake:
     """The letters of one session between the two mailboxes.
 
     `to_delete` are the letters that are safe here and no longer wanted there, with their rows; `to_mark` those that stay and
-    have been read. `taken` are the ledger's rows that belong to some letter of this mailbox already.
+    have been read. `spared`: how many turned out to be known, and stay. `taken` are the ledger's rows that belong to some letter of
+    this mailbox already.
     """
 
     source: SourceMailbox
@@ -46,6 +47,7 @@ class Intake:
     taken: set[int]
     to_delete: dict[int, Listed] = field(default_factory=dict)
     to_mark: list[Listed] = field(default_factory=list)
+    spared: int = 0
     _batch: list[tuple[Errand, Staged]] = field(default_factory=list)
     _committed: list[int] = field(default_factory=list)
     _draft: Draft | None = None
@@ -228,6 +230,8 @@ class Intake:
         ledger.rebind(self.progress.run, self.epoch, errand, row, timezone.now())
         if errand.delete_after and row.fate is not Fate.KEPT:
             self.to_delete[row.id] = errand.letter
+        else:
+            self.spared += 1
 
     def _record(self) -> None:
         if self._committed:

@@ -14,7 +14,7 @@ from fetchrules.ledger import forgetting, runs
 from fetchrules.ledger import letters as ledger
 from fetchrules.ledger.clock import runs_evenly
 from fetchrules.models import FetchRule, SourceMailbox
-from fetchrules.policy import Errand, Knowledge, Plan, Remark, Terms, missing, plan
+from fetchrules.policy import Errand, Knowledge, Plan, Remark, Terms, Why, missing, plan
 from fetchrules.poll.intake import BATCH_LETTERS, BATCH_OCTETS, Intake
 from fetchrules.poll.progress import Progress
 from fetchrules.remote.mailbox import Listed, Listing, RemoteMailbox
@@ -63,11 +63,18 @@ class Session:
 
     @property
     def errands(self) -> Sequence[Errand]:
-        """The letters to fetch that this poll has not finished with, as many of them as it still may."""
+        """The letters to fetch that this poll has not finished with, as many of those with a name as it still may."""
         finished = self.progress.finished
         untried = [one for one in self.plan.fetch if not one.named or (self.source.pk, one.letter.uid) not in finished]
-        limit = self.rule.fetchlimit
-        return untried if limit is None else untried[: max(limit - self.progress.fetched, 0)]
+        if self.rule.fetchlimit is None:
+            return untried
+        room = iter(range(self.rule.fetchlimit - self.progress.fetched))
+        return [one for one in untried if not one.named or next(room, None) is not None]
+
+    @property
+    def has_its_fill(self) -> bool:
+        """Whether as many letters are here as one poll may fetch, at the last count: it lags behind by a batch."""
+        return self.rule.fetchlimit is not None and self.progress.fetched >= self.rule.fetchlimit
 
 
 def look(rule: FetchRule, source: SourceMailbox, progress: Progress) -> Session:
@@ -169,9 +176,12 @@ def _fetch(session: Session, destination: Destination) -> dict[int, Listed]:
 def _portion(session: Session, errands: Sequence[Errand], intake: Intake) -> Iterator[Listed]:
     """The letters to ask for, one by one, until the session has had its share or the poll is to stop."""
     for errand in errands:
-        if _ends_before(errand, session):
+        if _ends_before(errand, session, intake):
             session.cut_short = True
             return
+        if session.has_its_fill:
+            session.progress.left[Why.FETCHLIMIT] += 1
+            continue
         if not _fits(errand, intake):
             continue
         session.asked.append(errand)
@@ -190,11 +200,11 @@ def _fits(errand: Errand, intake: Intake) -> bool:
     return True
 
 
-def _ends_before(errand: Errand, session: Session) -> bool:
+def _ends_before(errand: Errand, session: Session, intake: Intake) -> bool:
     asked, progress = session.asked, session.progress
     if len(asked) % BATCH_LETTERS == 0 and (time.monotonic() > session.until or not progress.may_go_on()):
         return True
-    if len(asked) >= CHECKPOINT_LETTERS and errand.delete_after:
+    if len(asked) - intake.spared >= CHECKPOINT_LETTERS and errand.delete_after:
         return True
     if not _is_risky(errand):
         return False

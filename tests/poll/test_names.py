@@ -12,6 +12,7 @@ from fetchrules.remote.mailbox import Retrieved
 from tests.poll.conftest import NewScene, Scene, letter
 from tests.poll.test_recovery import crash_at
 from tests.servers.maildrop import StoredLetter
+from tests.servers.pop3 import Behaviour
 
 SIZE = 300
 
@@ -68,3 +69,41 @@ def test_it_brings_no_letter_back_that_another_poll_has_deleted_meanwhile(
     scene.arrive(StoredLetter("a", letter("b", size=SIZE).data))
     scene.poll_fine(flush=True)
     assert scene.delivered == ["a", "b"]
+
+
+def test_letters_of_one_name_do_not_use_up_the_fetchlimit(new_scene: NewScene) -> None:
+    scene = new_scene(keep=True, fetchlimit=1)
+    scene.arrive(*(StoredLetter("same", letter(name, size=SIZE).data) for name in "ab"))
+    scene.poll_fine()
+    scene.arrive("c", "d")
+    for _ in range(2):
+        scene.poll_fine()
+    assert scene.delivered == ["a", "b", "c", "d"]
+    scene.arrive(StoredLetter("same", letter("e", size=SIZE).data))
+    scene.poll_fine()
+    assert scene.delivered == ["a", "b", "c", "d", "e"]
+
+
+def test_it_fetches_letters_without_names_up_to_the_fetchlimit_and_a_batch(
+    new_scene: NewScene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("fetchrules.poll.intake.BATCH_LETTERS", 1)
+    scene = new_scene(Behaviour(capabilities=None, uidl=False), fetchlimit=2)
+    scene.arrive(*"abcde")
+    counts = scene.poll_fine()
+    assert (counts.fetched, counts.left) == (2, {"fetchlimit": 3})
+    for _ in range(2):
+        scene.poll_fine()
+    assert (scene.delivered, scene.maildrop.uids) == (["a", "b", "c", "d", "e"], [])
+
+
+def test_it_gets_past_letters_without_names_that_stay(new_scene: NewScene, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("fetchrules.poll.intake.BATCH_LETTERS", 1)
+    monkeypatch.setattr("fetchrules.poll.session.CHECKPOINT_LETTERS", 2)
+    scene = new_scene(Behaviour(capabilities=None), keep=True)
+    scene.arrive("a", "b", "c")
+    scene.poll_fine()
+    scene.behave(Behaviour(capabilities=None, uidl=False))
+    scene.arrive("d")
+    scene.poll_fine(keep=False)
+    assert (scene.delivered, scene.maildrop.uids) == (["a", "b", "c", "d"], ["a", "b", "c"])
