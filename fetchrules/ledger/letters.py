@@ -5,11 +5,12 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from django.db import transaction
-from django.db.models import Max, QuerySet
+from django.db.models import QuerySet
 
 from fetchrules.errors import FetchError, RunOvertaken
 from fetchrules.ledger import runs
 from fetchrules.ledger.branches import collected_by_others, has_moved
+from fetchrules.ledger.names import forget_former, names_for, next_order
 from fetchrules.models import FetchRule, Letter, Run, SourceMailbox
 from fetchrules.models.chunks import chunks
 from fetchrules.policy import Errand, Fate, Knowledge, Known, State, ambiguous, makeshift
@@ -95,6 +96,8 @@ def record_ready(
         _require_claim(run, now)
         _mark_delivered(delivered, now)
         replaced = {arrival.file_name: arrival.errand.row.id for arrival in arrivals if arrival.errand.row}
+        for arrival in arrivals:
+            forget_former(arrival.errand.row, now)
         Letter.objects.filter(id__in=replaced.values(), state=State.HELD).delete()
         rows = _rows(run, source, epoch, arrivals, state, now)
         Letter.objects.bulk_create(rows, ignore_conflicts=True)
@@ -141,7 +144,10 @@ def rebind(run: Run, epoch: int, errand: Errand, row: Known, now: datetime) -> N
             changes["ord"] = errand.ord
     with transaction.atomic():
         _require_claim(run, now)
+        if not errand.named and row.gone:
+            changes["ord"] = next_order(row.id)  # later letters may have had its name
         if errand.row and errand.row.id != row.id:
+            forget_former(errand.row, now)
             former = Letter.objects.filter(id=errand.row.id)
             former.filter(state=State.HELD).delete()  # it holds the name that the row is going to have
             former.update(forgotten_at=now)
@@ -177,16 +183,16 @@ def record_undeleted(run: Run, ids: Collection[int]) -> None:
 def hold(run: Run, source: SourceMailbox, epoch: int, errand: Errand, error: FetchError, now: datetime) -> None:
     """Note that this letter could not be fetched or delivered. It stays on the server and is tried again, after the others.
 
-    Raises RunOvertaken: another poll may have collected it meanwhile.
+    Where it has the name of one that was delivered, it may be another: it has a row of its own, to be seen by people. Raises
+    RunOvertaken: another poll may have collected it meanwhile.
     """
     tries = errand.row.tries + 1 if errand.row else 1
     note = {"tries": tries, "tried_at": now, "reason": error.code, "detail": error.detail}
     with transaction.atomic():
         _require_run(run)
-        if errand.row and errand.row.state is not State.HELD:
-            Letter.objects.filter(id=errand.row.id).update(
-                **note
-            )  # what the row says of an earlier delivery stays true
+        if errand.row and errand.again:
+            # What the row says of an earlier delivery stays true.
+            Letter.objects.filter(id=errand.row.id).update(**note)
             return
         Letter.objects.update_or_create(
             source=source,
@@ -276,7 +282,7 @@ def _mark_delivered(ids: Collection[int], now: datetime) -> None:
 def _rows(
     run: Run, source: SourceMailbox, epoch: int, arrivals: Sequence[Arrival], state: State, now: datetime
 ) -> list[Letter]:
-    names = _names(source, epoch, arrivals)
+    names = names_for(source, epoch, [(arrival.errand, arrival.fingerprint) for arrival in arrivals])
     return [
         Letter(
             source=source,
@@ -300,19 +306,3 @@ def _rows(
         )
         for arrival, (uid, order) in zip(arrivals, names, strict=True)
     ]
-
-
-def _names(source: SourceMailbox, epoch: int, arrivals: Sequence[Arrival]) -> list[tuple[str, int]]:
-    """(uid, ord) of each arrival. One without a name of its own is called by its fingerprint and counted on from its twins."""
-    own = {f"fp:{arrival.fingerprint}" for arrival in arrivals if not arrival.errand.named}
-    counted = Letter.objects.filter(source=source, epoch=epoch, uid__in=own).values_list("uid").annotate(Max("ord"))
-    last = dict(counted) if own else {}
-    names: list[tuple[str, int]] = []
-    for arrival in arrivals:
-        if arrival.errand.named:
-            names.append((arrival.errand.letter.uid, arrival.errand.ord))
-        else:
-            uid = f"fp:{arrival.fingerprint}"
-            last[uid] = last.get(uid, -1) + 1
-            names.append((uid, last[uid]))
-    return names

@@ -202,7 +202,8 @@ def _of_unknown(letter: Listed, row: Known | None, doubt: _Doubt, terms: Terms, 
     return Errand(
         letter,
         delete_after=not terms.leaves,
-        compare=doubt.strangers or (read and doubt.moved),
+        # A later use of a name: the letter may be one that had it before, as when it was first doubted.
+        compare=doubt.strangers or (read and doubt.moved) or (row is not None and row.ord > 0),
         ord=row.ord if row else 0,
         row=row,
         named=named,

@@ -185,6 +185,6 @@ def _claim_not_looked_at() -> None:
 def _neither_claim_nor_key() -> None:
     """Besides, the ledger has another key each time, so that two polls at once both win. The claim alone would prevent it."""
     _claim_not_looked_at()
-    names = letters._names
+    names = letters.names_for
     order = int.from_bytes(os.urandom(3), "big")
-    put(letters, _names=lambda *args: [(uid, order) for uid, _ in names(*args)])
+    put(letters, names_for=lambda *args: [(uid, order) for uid, _ in names(*args)])

@@ -239,10 +239,32 @@ def test_it_holds_a_letter_and_counts_its_tries(run: Run) -> None:
 def test_it_does_not_doubt_a_delivery_because_the_letter_could_not_be_fetched_again(run: Run) -> None:
     delivered(run, arrival("a"))
     row = known(run.source, "a")["a"]
-    errand = Errand(listed("a"), delete_after=True, compare=True, row=row)
+    errand = Errand(listed("a"), delete_after=True, row=row)
     letters.hold(run, run.source, 0, errand, ServerRefused("not now"), NOW)
     letter = Letter.objects.get()
     assert (letter.state, letter.tries, letter.reason) == ("delivered", 1, "server_refused")
+
+
+def test_it_holds_a_letter_in_its_own_right_that_may_only_have_the_name_of_a_delivered_one(run: Run) -> None:
+    delivered(run, arrival("a"))
+    row = known(run.source, "a")["a"]
+    doubtful = Errand(listed("a"), delete_after=True, compare=True, ord=1, row=row)
+    letters.hold(run, run.source, 0, doubtful, ServerRefused("not now"), NOW)
+    held = known(run.source, "a")["a"]
+    assert (held.state, held.ord, held.tries) == (State.HELD, 1, 1)
+    again = replace(doubtful, row=held)
+    ready(run, Arrival(again, "file", 100, "print-b"))
+    rows = Letter.objects.order_by("ord").values_list("ord", "state", "forgotten_at")
+    assert list(rows) == [(0, "delivered", NOW), (1, "ready", None)], "the name is the new letter's alone"
+
+
+def test_it_calls_a_held_letter_by_its_name_again_when_it_is_the_one_of_before(run: Run) -> None:
+    (row_id,) = delivered(run, arrival("a"))
+    row = known(run.source, "a")["a"]
+    doubtful = Errand(listed("a"), delete_after=True, compare=True, ord=1, row=row)
+    letters.hold(run, run.source, 0, doubtful, ServerRefused("not now"), NOW)
+    letters.rebind(run, 0, replace(doubtful, row=known(run.source, "a")["a"]), row, NOW)
+    assert list(Letter.objects.values_list("id", "ord", "forgotten_at")) == [(row_id, 1, None)]
 
 
 def test_it_holds_back_what_the_mail_server_refused_but_not_what_it_took(run: Run) -> None:

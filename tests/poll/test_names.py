@@ -6,13 +6,14 @@ import pytest
 
 from fetchrules.errors import ConnectionLost, RunOvertaken
 from fetchrules.ledger import runs
+from fetchrules.models import Letter
 from fetchrules.policy import Errand
 from fetchrules.poll.intake import Intake
 from fetchrules.remote.mailbox import Retrieved
 from tests.poll.conftest import NewScene, Scene, letter
 from tests.poll.test_recovery import crash_at
 from tests.servers.maildrop import StoredLetter
-from tests.servers.pop3 import Behaviour
+from tests.servers.pop3 import Behaviour, Fault, Say, Step
 
 SIZE = 300
 
@@ -107,3 +108,51 @@ def test_it_gets_past_letters_without_names_that_stay(new_scene: NewScene, monke
     scene.arrive("d")
     scene.poll_fine(keep=False)
     assert (scene.delivered, scene.maildrop.uids) == (["a", "b", "c", "d"], ["a", "b", "c"])
+
+
+REFUSED = Behaviour(faults=(Fault(Step.RETR, Say(b"-ERR broken\r\n"), nth=0),))
+
+
+@pytest.mark.parametrize("another", [True, False], ids=["another letter", "the same"])
+@pytest.mark.parametrize("columns", [{"keep": True}, {}], ids=["keep", "nokeep"])
+def test_it_shows_what_cannot_be_fetched_under_a_used_name(
+    columns: dict[str, bool], another: bool, new_scene: NewScene
+) -> None:
+    scene = new_scene(**columns)
+    a, b = letter("a", size=SIZE), letter("b", size=SIZE + another)
+    scene.arrive(a)
+    scene.poll_fine()
+    empty_out(scene)
+    scene.arrive(StoredLetter("a", b.data) if another else a)
+    scene.behave(REFUSED)
+    for _ in range(2):
+        scene.poll_fine()
+    (held,) = Letter.objects.filter(state=Letter.State.HELD)
+    assert (held.tries, held.reason) == (2, "server_refused")
+    scene.behave()
+    for _ in range(2):
+        scene.poll_fine()
+    expected = ["a", "b"] if another else ["a"]
+    assert (scene.delivered, scene.maildrop.uids) == (expected, ["a"] if columns else [])
+    assert not Letter.objects.filter(state=Letter.State.HELD).exists()
+    empty_out(scene)
+    scene.arrive(StoredLetter("a", letter("c", size=SIZE).data))
+    scene.poll_fine()
+    assert scene.delivered == [*expected, "c"]
+
+
+def test_it_counts_the_uses_of_a_name_on_when_an_earlier_letter_of_it_comes_back(new_scene: NewScene) -> None:
+    scene = new_scene(Behaviour(capabilities=None))
+    a = letter("a", size=300)
+    scene.arrive(a)
+    scene.poll_fine()
+    scene.arrive(StoredLetter("a", letter("b", size=400).data))
+    scene.poll_fine()
+    scene.arrive(a)  # from the server's copy, and for once it has no unique-ids, and deletes nothing
+    goodbye = Fault(Step.QUIT, Say(b"-ERR not now\r\n"))
+    scene.behave(Behaviour(capabilities=None, uidl=False, faults=(goodbye,)))
+    scene.poll_fine()
+    scene.behave(Behaviour(capabilities=None))
+    scene.replace(StoredLetter("a", letter("c", size=500).data))
+    scene.poll_fine()
+    assert (scene.delivered, scene.maildrop.uids) == (["a", "b", "c"], [])
