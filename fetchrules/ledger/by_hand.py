@@ -22,5 +22,10 @@ def passed(mailboxes: QuerySet[SourceMailbox]) -> QuerySet[Letter]:
 
 
 def take_up(letters: QuerySet[Letter]) -> int:
-    """Letters that were passed over are new again; how many."""
-    return letters.filter(state=State.PASSED).delete()[0]
+    """Letters that were passed over are fetched after all, be they marked as read on the server; how many.
+
+    They are held; one that no poll has tried is so without a reason, and of no poll.
+    """
+    chosen = letters.filter(state=State.PASSED)
+    chosen.filter(reason="").update(run=None)
+    return chosen.update(state=State.HELD, tries=0, tried_at=None)

@@ -25,7 +25,8 @@ PAGE = 50
 def index(request: HttpRequest) -> HttpResponse:
     """The problem letters of the rules that the reader may watch, and those that are stuck in delivery."""
     visible = access.visible_letters(access.user_of(request))
-    held = visible.filter(state=Letter.State.HELD).select_related("source").order_by("-tried_at", "-id")
+    troubled = visible.filter(state=Letter.State.HELD).exclude(reason="")  # without one, nobody has tried it yet
+    held = troubled.select_related("source").order_by("-tried_at", "-id")
     paginator = Paginator(held, PAGE)
     page = paginator.get_page(request.GET.get("page"))
     stuck = visible.filter(id__in=letters.stuck(timezone.now()).values("id"))

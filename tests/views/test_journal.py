@@ -141,6 +141,13 @@ def test_it_knows_two_ways_out_for_a_letter_that_is_held(
     assert (held.state, held.tries) == (state, 0)
 
 
+def test_it_calls_no_letter_troubled_that_is_only_to_be_fetched_after_all(admin: Client, rule: FetchRule) -> None:
+    a_letter(a_run(rule), "7", state=Letter.State.PASSED)
+    admin.post(reverse("rule_take_up", args=[rule.id]))
+    assert Letter.objects.get().state == Letter.State.HELD
+    assert "No problem letters" in admin.get(reverse("letters")).content.decode()
+
+
 def test_it_keeps_held_letters_of_others_from_an_owner(owner: Client, rule: FetchRule) -> None:
     held = a_letter(a_run(rule), "7", state=Letter.State.HELD, tries=5)
     owner.post(reverse("letters_act"), {"do": "pass", "letter": [held.id]})
