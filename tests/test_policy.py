@@ -216,6 +216,15 @@ def test_it_leaves_what_is_in_hand_or_was_passed_over(state: State, why: Why) ->
     assert made.left == ((listed(1), why),)
 
 
+@pytest.mark.parametrize("rule", [PLAIN, FLUSH], ids=["nokeep", "keep flush"])
+def test_it_never_deletes_what_may_have_been_passed_over(rule: Terms) -> None:
+    letters = listing(listed(1), listed(2, size=101), complete=False)
+    passed = [known(number, state=State.PASSED, gone=True) for number in (1, 2)]
+    made = plan(letters, knowledge(*passed), rule, NOW)
+    assert made.left == ((listed(1), Why.PASSED),)
+    assert [(errand.letter.number, errand.compare, errand.delete_after) for errand in made.fetch] == [(2, True, False)]
+
+
 def test_it_concludes_that_letters_are_missing_from_a_complete_list_only() -> None:
     gone = knowledge(unlisted=frozenset({1}))
     assert missing(listing(listed(2)), gone) == {1}

@@ -25,6 +25,12 @@ def record_missing(ids: Collection[int], now: datetime, *, forget: bool = True) 
             rows.filter(missing_since__lte=now - FORGET_AFTER).update(forgotten_at=now)
 
 
+def record_back(ids: Collection[int]) -> None:
+    """These letters are listed again, and it is enough to know them by their names."""
+    for chunk in chunks(sorted(ids)):
+        Letter.objects.filter(id__in=chunk).update(missing_since=None, forgotten_at=None)
+
+
 def record_gone(ids: Collection[int], now: datetime) -> None:
     """No letter of a complete listing is one of these, by another name either: where deletion was asked for, it happened."""
     for chunk in chunks(sorted(ids)):

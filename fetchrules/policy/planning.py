@@ -64,7 +64,8 @@ class Plan:
     """What one poll is going to do, in this order: `delete`, then `fetch`; the rest is `left`.
 
     `believed`: ids of the ledger's rows whose letters are here under their own names, so that no other letter can be theirs.
-    `unsettled`: letters are left that may be some of the ledger's by other names.
+    `unsettled`: letters are left that may be some of the ledger's by other names. `back`: rows of letters that are passed over and
+    were missing from an earlier list.
     """
 
     delete: tuple[Doomed, ...] = ()
@@ -73,6 +74,7 @@ class Plan:
     believed: frozenset[int] = frozenset()
     distrusted: bool = False
     unsettled: bool = False
+    back: frozenset[int] = frozenset()
 
     @property
     def present(self) -> tuple[Listed, ...]:
@@ -114,7 +116,9 @@ def plan(listing: Listing, knowledge: Knowledge, terms: Terms, now: datetime) ->
     believed = {row.id for uid, row in knowledge.rows.items() if uid not in doubt.ambiguous}
     believed -= {errand.row.id for errand in errands if errand.compare and errand.row}
     unsettled = doubt.strangers and any(why in _UNMET for _, why in left)
-    return Plan(tuple(delete), tuple(fetch), tuple(left), frozenset(believed), doubt.whole, unsettled)
+    passed = [knowledge.rows[letter.uid] for letter, why in left if why is Why.PASSED]
+    back = frozenset(row.id for row in passed if row.gone)
+    return Plan(tuple(delete), tuple(fetch), tuple(left), frozenset(believed), doubt.whole, unsettled, back)
 
 
 def missing(listing: Listing, knowledge: Knowledge) -> frozenset[int]:
@@ -173,14 +177,15 @@ def _verdict(letter: Listed, doubt: _Doubt, knowledge: Knowledge, terms: Terms, 
         return _of_unknown(letter, row, doubt, terms, now)
     if row.in_hand:
         return Why.IN_HAND
+    if row.state is State.PASSED and row.size == letter.size:
+        return Why.PASSED
     unsettled = row.fate in _UNSETTLED
     doubtful = unsettled and (doubt.whole or (row.fate is Fate.SENT and not doubt.final))
     # A name that may have been given to another letter meanwhile proves nothing: look at the letter itself.
     if doubtful or row.may_be_of_another(letter):
-        errand = Errand(letter, delete_after=not terms.leaves, compare=True, ord=row.ord + 1, row=row)
+        goes = not terms.leaves and row.state is not State.PASSED
+        errand = Errand(letter, delete_after=goes, compare=True, ord=row.ord + 1, row=row)
         return Why.HELD if row.is_given_up(now) else errand
-    if row.state is State.PASSED:
-        return Why.PASSED
     if unsettled and not terms.leaves:
         return Doomed(letter, row)
     if terms.expire(row.delivered_at, now):

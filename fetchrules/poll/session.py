@@ -119,6 +119,7 @@ def _collect(session: Session) -> bool:
     if session.listing.complete:
         # That nothing is there is no proof, but a doubt: what comes next by a name that is known may be another letter.
         forgetting.record_missing(session.knowledge.unlisted, timezone.now(), forget=bool(absent))
+    forgetting.record_back(session.plan.back)
     if session.source.pass_present:
         _pass_present(session)
     gone = _work(session) if session.plan.delete or session.plan.fetch else frozenset()

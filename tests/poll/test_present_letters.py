@@ -1,5 +1,6 @@
 """What lay on the server before the rule came: it may count as collected, and nothing that comes later does."""
 
+from datetime import timedelta
 from pathlib import Path
 from typing import Any
 
@@ -8,7 +9,7 @@ from django.utils import timezone
 from pytest_django import Settings
 
 from fetchrules.errors import NoUniqueIds, RemoteProtocolError, RunOvertaken
-from fetchrules.ledger import by_hand, runs
+from fetchrules.ledger import by_hand, forgetting, runs
 from fetchrules.ledger import letters as ledger
 from fetchrules.models import Letter, Run, SourceMailbox
 from fetchrules.policy import Why
@@ -73,6 +74,44 @@ def test_it_fetches_them_after_all_when_told(scene: Scene) -> None:
     scene.poll_fine(keep=True)
     assert by_hand.take_up(by_hand.passed(folders_of(scene.rule.source))) == 2
     assert scene.poll_fine().fetched == 2
+
+
+def test_it_fetches_what_was_read_when_told(make_rule: MakeRule, tmp_path: Path, settings: Settings) -> None:
+    settings.UTM_MAIL_DELIVERY = f"maildir:{tmp_path}/{{domain}}/{{local}}"
+    folder = Folder()
+    folder.add(letter("read").data, "\\seen")
+    with ImapServer(folder) as server:
+        place = {"server": "127.0.0.1", "port": server.port, "user": "petrov", "encryption": "plaintext"}
+        rule = make_rule(protocol="imap", keep=True, **place)
+        pass_present([(rule.as_rule(MASK), 0)])
+        for fetched in (0, 1, 0):
+            rule.refresh_from_db()
+            (run_id,) = runs.claim([rule], timezone.now(), Run.Cause.COMMAND)
+            result = poll(run_id)
+            assert result is not None
+            assert (result.error, result.counts.fetched) == (None, fetched)
+            by_hand.take_up(by_hand.passed(folders_of(rule.source)))
+
+
+@pytest.mark.parametrize("columns", [{"keep": True}, {}], ids=["keep", "nokeep"])
+def test_it_passes_over_what_is_listed_again_after_a_list_without_it(
+    columns: dict[str, bool], new_scene: NewScene
+) -> None:
+    scene = new_scene(**columns)
+    scene.arrive("a", "x")
+    ask(scene)
+    scene.poll_fine()
+    a = scene.maildrop.letters[0]
+    for days in (0, 2, 2):
+        scene.maildrop.commit([a])
+        scene.poll_fine()
+        Letter.objects.exclude(missing_since=None).update(missing_since=timezone.now() - timedelta(days=days))
+        scene.poll_fine()
+        scene.arrive(a)
+        assert scene.poll_fine().left == {"passed": 2}
+    forgetting.purge(timezone.now() + forgetting.REMEMBER + timedelta(days=1))
+    assert scene.poll_fine().left == {"passed": 2}
+    assert (scene.delivered, sorted(scene.maildrop.uids)) == ([], ["a", "x"])
 
 
 def test_it_passes_nothing_over_when_that_was_taken_back_meanwhile(scene: Scene) -> None:
