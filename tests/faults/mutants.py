@@ -11,7 +11,7 @@ from django.utils import timezone
 
 from fetchrules.delivery import disk, draft, maildir, staging
 from fetchrules.destinations import Destination
-from fetchrules.ledger import letters, runs
+from fetchrules.ledger import letters, names, runs
 from fetchrules.models import Letter
 from fetchrules.poll import intake, recovery, session
 from fetchrules.remote.mailbox import Listed, Retrieved
@@ -185,6 +185,6 @@ def _claim_not_looked_at() -> None:
 def _neither_claim_nor_key() -> None:
     """Besides, the ledger has another key each time, so that two polls at once both win. The claim alone would prevent it."""
     _claim_not_looked_at()
-    names = letters.names_for
+    named = names.names_for
     order = int.from_bytes(os.urandom(3), "big")
-    put(letters, names_for=lambda *args: [(uid, order) for uid, _ in names(*args)])
+    put(letters, names_for=lambda *args: [(uid, order) for uid, _ in named(*args)])
