@@ -12,7 +12,7 @@ from fetchrules.delivery.mailserver import MailServer
 from fetchrules.delivery.spool import SpooledMailbox
 from fetchrules.delivery.target import PathTemplate, Place
 from fetchrules.errors import MailboxUnwritable, MaildirReplaced, RecipientInvalid
-from fetchrules.models import LocalMarker
+from fetchrules.models import Letter, LocalMarker
 
 
 class Destination:
@@ -25,16 +25,29 @@ class Destination:
         self._path = str(layout.directory(self._place))
         known = LocalMarker.objects.filter(path=self._path).first()
         self._recorded = known is not None
+        self._sealed = False
         self.mailbox = _mailbox(recipient, layout, self._place, known.marker if known else None)
 
     def prepare(self, octets: int) -> None:
-        """As LocalMailbox.prepare; a new marker is recorded before the first letter is. Raises DeliveryFailed."""
+        """As LocalMailbox.prepare; a new marker is recorded before the first letter is, and a copy not taken for the original.
+
+        Raises DeliveryFailed: MaildirReplaced, too, for a copy while letters that it has not are in hand.
+        """
         self.mailbox.prepare(octets)
         if not self._recorded and self.mailbox.marker:
             row, _ = LocalMarker.objects.get_or_create(path=self._path, defaults={"marker": self.mailbox.marker})
             if row.marker != self.mailbox.marker:
                 raise MaildirReplaced(f"{self._path}: another directory was recorded here meanwhile")
             self._recorded = True
+        if not self._sealed:
+            self._seal()
+            self._sealed = True  # while it is open, nobody can put another in its place without being noticed
+
+    def _seal(self) -> None:
+        """A mailbox that moved to another disk is the same, unless a letter was about to be delivered and is not there."""
+        if not self.mailbox.sealed:
+            waiting = Letter.objects.filter(directory=self.mailbox.marker, state__in=Letter.IN_HAND)
+            self.mailbox.seal(list(waiting.values_list("file_name", flat=True)))
 
     def confirm(self) -> None:
         """Make sure, as far as it can be known, that what was delivered before is still there. Raises DeliveryFailed."""

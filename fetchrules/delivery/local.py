@@ -58,6 +58,20 @@ class LocalMailbox(Protocol):
         """
         ...
 
+    @property
+    def sealed(self) -> bool:
+        """Whether the staging directory is certainly the one that its marker was made in, and no copy. Raises DeliveryFailed.
+
+        Only there a letter that is missing was delivered.
+        """
+        ...
+
+    def seal(self, waiting: Collection[str]) -> None:
+        """From now on this directory is the one, though it may be a copy: `waiting` are all letters that were recorded for its
+        marker and are not known to be delivered. Raises MaildirReplaced where one of them is missing, DeliveryFailed.
+        """
+        ...
+
     def stage(self, key: str) -> Draft:
         """Begin a letter. `key` names it for ever (source, epoch, uid, ord) and is hashed into the file name."""
         ...

@@ -56,6 +56,15 @@ class Maildir:
         self._verify()
         self._staging.check_room(octets)
 
+    @property
+    def sealed(self) -> bool:
+        """As LocalMailbox.sealed. Raises DeliveryFailed."""
+        return self._staging.sealed
+
+    def seal(self, waiting: Collection[str]) -> None:
+        """As LocalMailbox.seal. Raises MaildirReplaced, DeliveryFailed."""
+        self._staging.seal(waiting)
+
     def stage(self, key: str) -> Draft:
         """Begin a letter. Raises DeliveryFailed."""
         return self._staging.begin(key)

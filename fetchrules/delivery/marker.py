@@ -2,6 +2,9 @@
 
 It lives and dies with the directory: where the marker is, a letter that is missing was delivered; where it is not, or
 is another, the directory was unmounted, restored or emptied, and nothing follows from what is missing.
+
+A copy of the directory has a copy of the marker. What tells them apart is the seal, a file that holds the inode of the
+marker and the time of its last change, which no copying preserves: letters that are missing where it is broken say nothing.
 """
 
 import os
@@ -13,39 +16,33 @@ from fetchrules.delivery.disk import Directory
 from fetchrules.errors import MaildirReplaced
 
 FILE_NAME = "marker"
+SEAL = "seal"
 
 _MARKER = re.compile(rb"([0-9a-f]{32})\n")
+_SEALINGS = 3
+"""Who makes the marker changes it once more, by removing its draft: the seal of another may be broken as soon as it is made."""
 
 
 def read_marker(directory: Directory) -> str | None:
     """The id in this directory, None if there is none. Raises MaildirReplaced for a file that holds no id, OSError."""
-    # O_NONBLOCK: where others may write, the name can be a FIFO, whose opening would wait for ever.
-    flags = os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
-    try:
-        fd = os.open(FILE_NAME, flags, dir_fd=directory.fd)
-    except FileNotFoundError:
+    content = _read(directory, FILE_NAME)
+    if content is None:
         return None
-    try:
-        found = _MARKER.fullmatch(os.read(fd, 64))
-    finally:
-        os.close(fd)
+    found = _MARKER.fullmatch(content)
     if found is None:
         raise MaildirReplaced("the marker holds no id")
     return found[1].decode()
 
 
 def make_marker(directory: Directory, draft_name: str) -> str:
-    """The id in this directory, a new one if there was none; durable when this returns.
+    """The id in this directory, a new one, sealed, if there was none; durable when this returns.
 
     Written as `draft_name` and linked into place: of several makers one wins, and nobody reads half an id.
     Raises MaildirReplaced, OSError.
     """
-    if read_marker(directory) is None:
-        fd = os.open(draft_name, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600, dir_fd=directory.fd)
-        with os.fdopen(fd, "wb") as draft:  # a single os.write may write less than it was given
-            draft.write(f"{secrets.token_hex(16)}\n".encode())
-            draft.flush()
-            os.fsync(fd)
+    is_new = read_marker(directory) is None
+    if is_new:
+        _write(directory, draft_name, f"{secrets.token_hex(16)}\n".encode())
         with suppress(FileExistsError):
             os.link(draft_name, FILE_NAME, src_dir_fd=directory.fd, dst_dir_fd=directory.fd)
         os.unlink(draft_name, dir_fd=directory.fd)
@@ -53,4 +50,52 @@ def make_marker(directory: Directory, draft_name: str) -> str:
     made = read_marker(directory)
     if made is None:
         raise MaildirReplaced("the marker vanished while it was made")
+    if is_new:
+        seal(directory, draft_name)
     return made
+
+
+def is_sealed(directory: Directory) -> bool:
+    """Whether the marker, which has to be there, is the one that was sealed, and no copy of it. Raises OSError."""
+    return _read(directory, SEAL) == _identity(os.stat(FILE_NAME, dir_fd=directory.fd, follow_symlinks=False))
+
+
+def seal(directory: Directory, draft_name: str) -> None:
+    """Seal the marker as it is now, durably. On a disk that forgets times or inodes no seal holds. Raises OSError."""
+    for _ in range(_SEALINGS):
+        with open(_open(directory, FILE_NAME), "rb") as marker:
+            os.fsync(marker)
+            identity = _identity(os.fstat(marker.fileno()))
+        _write(directory, draft_name, identity)
+        os.rename(draft_name, SEAL, src_dir_fd=directory.fd, dst_dir_fd=directory.fd)
+        directory.sync()
+        if is_sealed(directory):
+            return
+
+
+def _identity(marker: os.stat_result) -> bytes:
+    return f"{marker.st_ino} {marker.st_ctime_ns}\n".encode()
+
+
+def _read(directory: Directory, name: str) -> bytes | None:
+    try:
+        fd = _open(directory, name)
+    except FileNotFoundError:
+        return None
+    try:
+        return os.read(fd, 64)
+    finally:
+        os.close(fd)
+
+
+def _open(directory: Directory, name: str) -> int:
+    # O_NONBLOCK: where others may write, the name can be a FIFO, whose opening would wait for ever.
+    return os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=directory.fd)
+
+
+def _write(directory: Directory, name: str, content: bytes) -> None:
+    fd = os.open(name, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600, dir_fd=directory.fd)
+    with os.fdopen(fd, "wb") as draft:  # a single os.write may write less than it was given
+        draft.write(content)
+        draft.flush()
+        os.fsync(fd)

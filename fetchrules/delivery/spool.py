@@ -68,6 +68,15 @@ class SpooledMailbox:
             self._couriers[0].ask()
             self._known = True
 
+    @property
+    def sealed(self) -> bool:
+        """As LocalMailbox.sealed. Raises DeliveryFailed."""
+        return self._staging.sealed
+
+    def seal(self, waiting: Collection[str]) -> None:
+        """As LocalMailbox.seal. Raises MaildirReplaced, DeliveryFailed."""
+        self._staging.seal(waiting)
+
     def stage(self, key: str) -> Draft:
         """Begin a letter. Raises DeliveryFailed."""
         return self._staging.begin(key)

@@ -9,7 +9,7 @@ from io import FileIO
 
 from fetchrules.delivery.disk import Directory, open_place, translated
 from fetchrules.delivery.draft import StagedFile
-from fetchrules.delivery.marker import make_marker, read_marker
+from fetchrules.delivery.marker import is_sealed, make_marker, read_marker, seal
 from fetchrules.delivery.staged_name import checked, is_ours, staged_name
 from fetchrules.delivery.target import Place
 from fetchrules.errors import DeliveryFailed, DiskFull, LocalProtocolError, MaildirReplaced
@@ -46,7 +46,7 @@ class Staging:
             if self._directory is None:
                 self._directory = open_place(self._place, make=make).readable()
             if self.marker is None:
-                self.marker = make_marker(self._directory, staged_name("marker", self._host, int(time.time())))
+                self.marker = make_marker(self._directory, self._draft_name())
         self.verify()
 
     def verify(self) -> None:
@@ -58,6 +58,22 @@ class Staging:
                     raise MaildirReplaced(f"{self._place.path}: another directory is there now")
             if read_marker(held) != self.marker:
                 raise MaildirReplaced(f"{self._place.path}: not the directory that was known before")
+
+    @property
+    def sealed(self) -> bool:
+        """Whether this is certainly the directory in which its letters were staged, and no copy of it."""
+        with translated(str(self._place.path), missing=MaildirReplaced):
+            return is_sealed(self.directory)
+
+    def seal(self, waiting: Collection[str]) -> None:
+        """Stand for this directory, copy or not. Raises MaildirReplaced unless `waiting`, all unfinished letters, are in it."""
+        missing = sum(not self.holds(name) for name in waiting)
+        if missing:
+            raise MaildirReplaced(
+                f"{self._place.path}: a copy, without {missing} letters that were about to be delivered"
+            )
+        with translated(str(self._place.path), missing=MaildirReplaced):
+            seal(self.directory, self._draft_name())
 
     def check_room(self, octets: int) -> None:
         """Raises DiskFull unless `octets` and the reserve have room."""
@@ -141,6 +157,9 @@ class Staging:
                         os.unlink(entry.name, dir_fd=self.directory.fd)
                         swept += 1
         return swept
+
+    def _draft_name(self) -> str:
+        return staged_name("marker", self._host, int(time.time()))
 
     def _unlink(self, name: str) -> None:
         with suppress(OSError):

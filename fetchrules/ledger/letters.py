@@ -18,7 +18,7 @@ from fetchrules.remote.mailbox import Listed, Listing
 
 STUCK_AFTER = timedelta(minutes=10)
 """A letter that is in hand for so long is stuck: no poll takes it that long to get from the record into the mailbox."""
-IN_HAND = (Letter.State.READY, Letter.State.SENDING)
+IN_HAND = Letter.IN_HAND
 
 
 @dataclass(frozen=True, slots=True)

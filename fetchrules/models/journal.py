@@ -108,6 +108,9 @@ class Letter(models.Model):
         SENT = "sent", _("deletion not confirmed")
         DELETED = "deleted", _("deleted on the server")
 
+    IN_HAND: ClassVar = (State.READY, State.SENDING)
+    """Recorded, and not known to be delivered."""
+
     source = models.ForeignKey(SourceMailbox, models.CASCADE, related_name="letters")
     epoch = models.BigIntegerField()
     uid = models.CharField(max_length=128)

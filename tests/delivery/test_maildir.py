@@ -36,7 +36,7 @@ def deliver(mailbox: LocalMailbox, *letters: bytes) -> list[str]:
 
 
 def waiting_in(place: Place) -> set[str]:
-    return {path.name for path in (place.path / "tmp/utm-mail").iterdir()} - {"marker"}
+    return {path.name for path in (place.path / "tmp/utm-mail").iterdir()} - {"marker", "seal"}
 
 
 def new_in(place: Place) -> set[str]:

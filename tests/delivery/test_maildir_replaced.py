@@ -9,6 +9,7 @@ from typing import Any
 
 import pytest
 
+from fetchrules.delivery import marker as marker_module
 from fetchrules.delivery.maildir import Maildir
 from fetchrules.delivery.target import Place
 from fetchrules.errors import MaildirReplaced
@@ -123,6 +124,69 @@ def test_it_notices_a_marker_that_vanishes_while_it_is_made(place: Place, monkey
     with pytest.raises(MaildirReplaced):
         maildir.prepare(0)
     maildir.close()
+
+
+def copy(place: Place) -> None:
+    """As a back-up that is restored does: everything is as it was, and nothing the same."""
+    shutil.copytree(place.path, place.path.with_name("copy"))
+    shutil.rmtree(place.path)
+    place.path.with_name("copy").rename(place.path)
+
+
+def test_it_tells_a_copy_from_the_original(open_maildir: OpenMaildir, place: Place) -> None:
+    original = open_maildir()
+    assert original.sealed
+    copy(place)
+    restored = open_maildir(original.marker)
+    assert not restored.sealed
+    restored.seal([])
+    assert restored.sealed
+
+
+def test_it_knows_a_maildir_that_was_renamed(open_maildir: OpenMaildir, place: Place) -> None:
+    marker = open_maildir().marker
+    place.path.rename(place.path.with_name("aside"))
+    place.path.with_name("aside").rename(place.path)
+    assert open_maildir(marker).sealed
+
+
+def test_it_stands_for_no_copy_without_the_letters(open_maildir: OpenMaildir, place: Place) -> None:
+    original = open_maildir()
+    names = [staged(original, key=key).name for key in "12"]
+    copy(place)
+    restored = open_maildir(original.marker)
+    (place.path / "tmp/utm-mail" / names[0]).unlink()
+    with pytest.raises(MaildirReplaced, match="without 1 letters"):
+        restored.seal(names)
+    assert not restored.sealed
+    restored.seal(names[1:])
+    assert restored.sealed
+
+
+def test_it_seals_again_what_another_maker_has_broken(
+    open_maildir: OpenMaildir, place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    marker, rename = place.path / "tmp/utm-mail/marker", os.rename
+
+    def rename_late(*args: Any, **directories: Any) -> None:
+        monkeypatch.setattr(os, "rename", rename)
+        os.link(marker, marker.with_name("draft"))
+        marker.with_name("draft").unlink()
+        rename(*args, **directories)
+
+    monkeypatch.setattr(os, "rename", rename_late)
+    assert open_maildir().sealed
+
+
+def test_it_works_where_no_seal_holds(open_maildir: OpenMaildir, place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    """On a disk that gives a file another inode whenever it is asked."""
+    numbers = iter(range(100))
+    monkeypatch.setattr(marker_module, "_identity", lambda _: f"{next(numbers)} 0\n".encode())
+    maildir = open_maildir()
+    assert not maildir.sealed
+    name = staged(maildir).name
+    maildir.commit([name])
+    assert new_in(place) == {name}
 
 
 def test_it_does_not_wait_for_a_marker_that_is_a_pipe(place: Place, open_maildir: OpenMaildir) -> None:
