@@ -2,7 +2,6 @@
 
 import functools
 import os
-from collections.abc import Iterable
 
 from django.conf import settings
 
@@ -63,19 +62,18 @@ class Destination:
         if not nearest.is_dir() or not os.access(nearest, os.W_OK | os.X_OK):
             raise MailboxUnwritable(str(nearest))
 
-    def sweep(self, spared: Iterable[str]) -> None:
-        """Remove what crashes left in staging, except the files `spared`. Raises DeliveryFailed."""
-        self.mailbox.sweep(frozenset(spared))
-
     def close(self) -> None:
         """Let go of it; may be called twice."""
         self.mailbox.close()
 
 
 def same_mailbox(one: str, other: str) -> bool:
-    """Whether two recipients are one local mailbox. Raises RecipientInvalid."""
+    """Whether two recipients are one local mailbox. One whose name is none any more is nobody's."""
     template = _layout().template
-    return template.place(one) == template.place(other)
+    try:
+        return template.place(one) == template.place(other)
+    except RecipientInvalid:
+        return False
 
 
 def mailbox_key(recipient: str) -> str:

@@ -95,10 +95,10 @@ class LocalMailbox(Protocol):
         """Remove staged letters that will not be delivered. Never raises."""
         ...
 
-    def sweep(self, spared: Collection[str]) -> int:
-        """Remove staged files of ours older than 24 hours whose names are not in `spared`; how many.
+    def leftovers(self) -> list[str]:
+        """Staged files of ours older than 24 hours, unless the clock was set. Raises DeliveryFailed.
 
-        `spared` holds every unfinished letter of this mailbox, whichever rule collected it.
+        They may belong to an unfinished letter of this mailbox, or to a poll at work: to be discarded when that is ruled out.
         """
         ...
 

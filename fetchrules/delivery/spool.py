@@ -111,9 +111,9 @@ class SpooledMailbox:
         """Remove staged letters that will not be delivered. Never raises."""
         self._staging.remove(names)
 
-    def sweep(self, spared: Collection[str]) -> int:
-        """Remove staged letters older than 24 hours that are not in `spared`; how many. Raises DeliveryFailed."""
-        return self._staging.sweep(spared)
+    def leftovers(self) -> list[str]:
+        """As LocalMailbox.leftovers. Raises DeliveryFailed."""
+        return self._staging.leftovers()
 
     def close(self) -> None:
         """End the sessions and let go of the spool; may be called twice."""

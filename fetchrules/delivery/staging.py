@@ -144,19 +144,16 @@ class Staging:
             os.rename(checked(name), retired, src_dir_fd=self.directory.fd, dst_dir_fd=self.directory.fd)
         return retired
 
-    def sweep(self, spared: Collection[str]) -> int:
-        """Remove letters older than ABANDONED_AFTER that are not in `spared`; how many."""
+    def leftovers(self) -> list[str]:
+        """Letters older than ABANDONED_AFTER, as far as this clock can tell."""
         deadline = time.time() - ABANDONED_AFTER
-        swept = 0
-        with translated("sweep"), os.scandir(self.directory.fd) as entries:
-            for entry in entries:
-                if entry.name in spared or not is_ours(entry.name):
-                    continue
+        old: list[str] = []
+        with translated("looking for leftovers"), os.scandir(self.directory.fd) as entries:
+            for name in (entry.name for entry in entries if is_ours(entry.name)):
                 with suppress(FileNotFoundError):
-                    if os.stat(entry.name, dir_fd=self.directory.fd, follow_symlinks=False).st_mtime < deadline:
-                        os.unlink(entry.name, dir_fd=self.directory.fd)
-                        swept += 1
-        return swept
+                    if os.stat(name, dir_fd=self.directory.fd, follow_symlinks=False).st_mtime < deadline:
+                        old.append(name)
+        return old
 
     def _draft_name(self) -> str:
         return staged_name("marker", self._host, int(time.time()))

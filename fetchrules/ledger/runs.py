@@ -94,10 +94,10 @@ def renew(run: Run, now: datetime, counts: Counts | None = None) -> None:
         raise RunOvertaken("the run was abandoned")
 
 
-def others_deliver(run: Run) -> bool:
-    """Whether another poll is delivering to the same recipient: files that it has not recorded yet may look old to this clock."""
+def others_deliver_to(run: Run) -> list[str]:
+    """The recipients of the other open runs."""
     others = Run.objects.filter(finished_at__isnull=True).exclude(id=run.id)
-    return others.filter(recipient__iexact=run.recipient).exists()
+    return list(others.values_list("recipient", flat=True).distinct())
 
 
 def announce(run: Run, found: int, to_fetch: int, octets: int) -> None:

@@ -6,6 +6,7 @@ import shutil
 import stat
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 
@@ -245,27 +246,25 @@ def test_it_lets_go_of_everything_after_a_failure(open_maildir: OpenMaildir, pla
     assert descriptors() == before
 
 
-def test_it_sweeps_while_others_do(maildir: Maildir, place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_it_finds_leftovers_while_others_remove_them(
+    maildir: Maildir, place: Place, monkeypatch: pytest.MonkeyPatch
+) -> None:
     names = [staged(maildir, key=key).name for key in "12"]
-    for name in names:
-        os.utime(place.path / "tmp/utm-mail" / name, (0, 0))
-    unlink = os.unlink
+    original = os.stat
 
-    def unlink_both(*_: object, **__: object) -> None:
+    def stat_late(*args: Any, **directories: Any) -> os.stat_result:
         for name in names:
-            unlink(place.path / "tmp/utm-mail" / name)
-        raise FileNotFoundError(errno.ENOENT, "swept by another")
+            (place.path / "tmp/utm-mail" / name).unlink(missing_ok=True)
+        return original(*args, **directories)
 
-    monkeypatch.setattr(os, "unlink", unlink_both)
-    assert maildir.sweep([]) == 0
+    monkeypatch.setattr(os, "stat", stat_late)
+    assert maildir.leftovers() == []
 
 
-def test_it_reports_a_sweep_that_fails(maildir: Maildir, place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
-    name = staged(maildir).name
-    os.utime(place.path / "tmp/utm-mail" / name, (0, 0))
-    break_call(monkeypatch, "unlink", errno.EROFS, fails=lambda *_: True)
+def test_it_reports_a_look_that_fails(maildir: Maildir, monkeypatch: pytest.MonkeyPatch) -> None:
+    break_call(monkeypatch, "scandir", errno.EACCES, fails=lambda *_: True)
     with pytest.raises(MailboxUnwritable):
-        maildir.sweep([])
+        maildir.leftovers()
 
 
 def test_it_never_raises_from_discarding(maildir: Maildir, monkeypatch: pytest.MonkeyPatch) -> None:

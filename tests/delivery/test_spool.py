@@ -1,5 +1,6 @@
 """Letters handed to a mail server: what it gets, in which words, and what happens when it does not take them."""
 
+import os
 import smtplib
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
@@ -72,7 +73,7 @@ def spool(open_spool: OpenSpool) -> SpooledMailbox:
 
 
 def waiting_in(place: Place) -> set[str]:
-    return {path.name for path in place.path.iterdir()} - {"marker"}
+    return {path.name for path in place.path.iterdir()} - {"marker", "seal"}
 
 
 def stage_some(spool: SpooledMailbox, *letters: bytes) -> list[str]:
@@ -548,6 +549,7 @@ def test_it_introduces_itself_in_ascii(server: LoopbackServer, sink: MailSink, p
     assert sink.commands[0] == "lhlo localhost"
 
 
-def test_it_sweeps_the_spool(spool: SpooledMailbox) -> None:
-    stage_some(spool, LETTER)
-    assert spool.sweep([]) == 0
+def test_it_finds_leftovers_in_the_spool(spool: SpooledMailbox, place: Place) -> None:
+    old, _young = stage_some(spool, LETTER, LETTER)
+    os.utime(place.path / old, (0, 0))
+    assert spool.leftovers() == [old]

@@ -30,6 +30,10 @@ def calls(trace: str) -> Iterator[Call]:
             yield Call(found[2], begun.pop((found[1], found[2]), "") + found[3], int(found[4]))
 
 
+_SEAL = '"seal"'
+"""The one file that is renamed in staging and is no letter."""
+
+
 @dataclass
 class _Letter:
     """How far a staged file has come."""
@@ -74,6 +78,9 @@ class _Order:
         if "utm-mail" not in arguments:
             return
         name = _first_string(arguments)
+        if _SEAL in arguments:
+            del self.letters[name]
+            return
         letter = self.letters.setdefault(name, _Letter())
         wanting = [word for word in ("durable", "named", "recorded") if not getattr(letter, word)]
         self.faults += [f"{name} was moved before it was {word}" for word in wanting]
@@ -95,4 +102,5 @@ def breaches(trace: str) -> list[str]:
 
 def letters_moved(trace: str) -> int:
     """How many letters the poll delivered, so that an order without any does not pass for a good one."""
-    return sum(call.name.startswith("rename") and "utm-mail" in call.arguments for call in calls(trace))
+    moves = (call.arguments for call in calls(trace) if call.name.startswith("rename"))
+    return sum("utm-mail" in arguments and _SEAL not in arguments for arguments in moves)

@@ -231,7 +231,9 @@ class World:
     def staged(self) -> list[str]:
         """Files of ours that wait beside the mailbox."""
         waiting = self.maildir / "tmp" / "utm-mail"
-        return [path.name for path in waiting.iterdir() if path.name != "marker"] if waiting.is_dir() else []
+        return (
+            [path.name for path in waiting.iterdir() if path.name not in {"marker", "seal"}] if waiting.is_dir() else []
+        )
 
     def _arrived(self) -> list[Path]:
         new = self.maildir / "new"

@@ -1,18 +1,22 @@
 """What a crash leaves between the record and the delivery: finished where it waits, concluded from nowhere else."""
 
+import os
 import time
 from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+from django.utils import timezone
 from pytest_django import Settings
 
 from fetchrules.delivery.maildir import Maildir
+from fetchrules.delivery.staged_name import staged_name
 from fetchrules.errors import DeliveryFailed, MaildirReplaced
 from fetchrules.ledger import letters as ledger
 from fetchrules.ledger import runs
-from fetchrules.models import FetchRule, Letter
+from fetchrules.models import FetchRule, Letter, Run
+from tests.conftest import MakeRule
 from tests.poll.conftest import NewScene, Scene
 from tests.servers.maildrop import StoredLetter
 from tests.servers.pop3 import Behaviour
@@ -154,9 +158,12 @@ def test_it_deletes_nothing_while_the_maildir_is_away(keep: bool, new_scene: New
 
 
 def test_it_sweeps_away_nothing_of_a_poll_at_work_when_the_clock_jumps(
-    new_scene: NewScene, monkeypatch: pytest.MonkeyPatch
+    new_scene: NewScene, monkeypatch: pytest.MonkeyPatch, settings: Settings, tmp_path: Path
 ) -> None:
-    scene, other = new_scene(), new_scene()
+    """The other poll names the mailbox otherwise."""
+    scene, other = new_scene(recipient="petrov@one.ru"), new_scene(recipient="petrov@two.ru")
+    settings.UTM_MAIL_DELIVERY = f"maildir:{tmp_path}/mail/{{local}}"
+    scene.mailbox = tmp_path / "mail/petrov"
     scene.arrive("a")
     other.arrive("b")
     record = ledger.record_ready
@@ -171,4 +178,61 @@ def test_it_sweeps_away_nothing_of_a_poll_at_work_when_the_clock_jumps(
 
     monkeypatch.setattr(ledger, "record_ready", recording)
     scene.poll_fine()
+    assert scene.delivered == ["a", "b"]
+
+
+def leave_behind(scene: Scene, name: str) -> Path:
+    """A file that a crash long ago has left in staging."""
+    path = scene.mailbox / "tmp/utm-mail" / name
+    path.touch()
+    os.utime(path, (0, 0))
+    return path
+
+
+def test_it_sweeps_away_what_nobody_has_in_hand(
+    scene: Scene, make_rule: MakeRule, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Another mailbox's poll does not keep it from that, nor one for somebody whose name is none."""
+    scene.arrive("a")
+    crash_at("commit", scene, monkeypatch)
+    other = make_rule(server="elsewhere.example", recipient="sidorov@mydomain.ru")
+    nobody = make_rule(server="anywhere.example", recipient="../sidorov")
+    assert len(runs.claim([other, nobody], timezone.now(), Run.Cause.COMMAND)) == 2
+    old = leave_behind(scene, staged_name("old", "mx", 0))
+    scene.arrive("b")
+    scene.poll_fine()
+    assert not old.exists()
+    assert scene.delivered == ["a", "b"]
+
+
+def test_it_sweeps_away_nothing_that_is_on_record(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+    scene.arrive("a")
+    crash_at("commit", scene, monkeypatch)
+    (staged,) = Letter.objects.values_list("file_name", flat=True)
+    old = leave_behind(scene, staged)
+    with monkeypatch.context() as broken:
+        broken.setattr(Maildir, "_move", lambda _, names: {name: DeliveryFailed("EIO") for name in names})
+        scene.arrive("b")
+        assert isinstance(scene.poll().error, DeliveryFailed)
+    assert old.exists()
+
+
+def test_it_sweeps_away_nothing_of_a_poll_that_begins_while_it_looks(
+    new_scene: NewScene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The clock jumps ahead while the other one stages its letter; when the first asks who is at work, it has ended."""
+    scene, other = new_scene(), new_scene()
+    scene.arrive("a")
+    other.arrive("b")
+    look = Maildir.leftovers
+
+    def looking(self: Maildir) -> list[str]:
+        monkeypatch.setattr(Maildir, "leftovers", look)
+        found = look(self)
+        crash_at("commit", other, monkeypatch)
+        return found + list(Letter.objects.filter(uid="b").values_list("file_name", flat=True))
+
+    monkeypatch.setattr(Maildir, "leftovers", looking)
+    scene.poll_fine()
+    other.poll_fine()
     assert scene.delivered == ["a", "b"]
