@@ -10,7 +10,7 @@ from fetchrules.delivery.maildir import Maildir
 from fetchrules.delivery.mailserver import MailServer
 from fetchrules.delivery.spool import SpooledMailbox
 from fetchrules.delivery.target import PathTemplate, Place
-from fetchrules.errors import MailboxUnwritable, MaildirReplaced, RecipientInvalid
+from fetchrules.errors import DeliveryFailed, MailboxUnwritable, MaildirReplaced, RecipientInvalid
 from fetchrules.models import Letter, LocalMarker
 
 
@@ -79,6 +79,18 @@ def same_mailbox(one: str, other: str) -> bool:
 def mailbox_key(recipient: str) -> str:
     """What is the same for recipients that are one local mailbox: its path; the address in lower case where none can be."""
     return _key(_layout().template, recipient)
+
+
+def is_replaced(recipient: str) -> bool:
+    """Whether another directory than the known one stands in the recipient's place, or none. Raises RecipientInvalid."""
+    destination = Destination(recipient)
+    try:
+        destination.check()
+    except DeliveryFailed as error:
+        return isinstance(error, MaildirReplaced)
+    finally:
+        destination.close()
+    return False
 
 
 def forget_marker(recipient: str) -> bool:

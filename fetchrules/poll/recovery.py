@@ -1,6 +1,6 @@
 """What a crash left between the record and the delivery is finished before anything else."""
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from itertools import groupby
 
 from django.utils import timezone
@@ -13,13 +13,19 @@ from fetchrules.models import Letter, SourceMailbox
 
 def recover(source: SourceMailbox) -> DeliveryFailed | None:
     """Finish the delivery of every recorded letter; why some could not be, if so: they stay in hand, and in nobody's way."""
-    failure: DeliveryFailed | None = None
-    for (recipient, directory), letters in groupby(sorted(ledger.unfinished(source), key=_place), _place):
+    return next(iter(finish_all(ledger.unfinished(source)).values()), None)
+
+
+def finish_all(letters: Iterable[Letter]) -> dict[int, DeliveryFailed]:
+    """Finish the delivery of these recorded letters, mailbox by mailbox; where that failed, why, by row."""
+    failures: dict[int, DeliveryFailed] = {}
+    for (recipient, directory), group in groupby(sorted(letters, key=_place), _place):
+        rows = {letter.file_name: letter.id for letter in group}
         try:
-            _finish(recipient, directory, {letter.file_name: letter.id for letter in letters})
+            _finish(recipient, directory, rows)
         except DeliveryFailed as error:
-            failure = error
-    return failure
+            failures.update(dict.fromkeys(rows.values(), error))
+    return failures
 
 
 def _place(letter: Letter) -> tuple[str, str]:

@@ -5,8 +5,10 @@ from pathlib import Path
 
 import pytest
 
-from fetchrules.errors import MaildirReplaced
-from fetchrules.models import FetchRule
+from fetchrules.delivery.maildir import Maildir
+from fetchrules.errors import DeliveryFailed, DiskFull, MaildirReplaced
+from fetchrules.models import FetchRule, LocalMarker
+from fetchrules.poll.adoption import adopt
 from tests.poll.conftest import Scene
 from tests.poll.test_recovery import crash_at
 
@@ -84,3 +86,71 @@ def test_it_deletes_nothing_while_a_copy_is_in_doubt(
     FetchRule.objects.update(pause="")
     assert isinstance(scene.poll(flush=True).error, MaildirReplaced)
     assert scene.maildrop.uids == ["a", "b"]
+
+
+def test_a_copy_that_is_adopted_gets_what_it_misses(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    scene.arrive("a")
+    scene.poll_fine()
+    shutil.copytree(scene.mailbox, tmp_path / "backup")
+    scene.arrive("b")
+    crash_at("commit", scene, monkeypatch)
+    restore(tmp_path / "backup", scene.mailbox)
+    assert adopt(scene.rule.recipient) == 1
+    scene.poll_fine()
+    assert (scene.delivered, scene.maildrop.uids) == (["a", "b"], [])
+
+
+@pytest.mark.parametrize("after", [False, True], ids=["staged", "in new/"])
+def test_adopting_the_right_maildir_finishes_what_is_in_hand(
+    after: bool, scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scene.arrive("a")
+    crash_at("commit", scene, monkeypatch, after=after)
+    away = scene.mailbox.rename(scene.mailbox.with_name("unmounted"))
+    assert isinstance(scene.poll().error, MaildirReplaced)
+    away.rename(scene.mailbox)
+    scene.replace()  # its owner tidies up on the server
+    assert adopt(scene.rule.recipient) == 0
+    assert LocalMarker.objects.exists()
+    scene.poll_fine()
+    assert scene.delivered == ["a"]
+
+
+def test_adopting_takes_back_nothing_that_fails_for_another_reason(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scene.arrive("a")
+    crash_at("commit", scene, monkeypatch)
+    with monkeypatch.context() as broken:
+        broken.setattr(Maildir, "_move", lambda _, names: {name: DeliveryFailed("EIO") for name in names})
+        assert adopt(scene.rule.recipient) == 0
+    assert scene.states == {"a": "ready"}
+
+
+def test_adopting_leaves_a_poll_at_work_alone(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Between its record and its delivery the administrator presses the button."""
+    commit = Maildir.commit
+
+    def pressed(self: Maildir, names: list[str]) -> dict[str, DeliveryFailed]:
+        assert adopt(scene.rule.recipient) == 0
+        return commit(self, names)
+
+    monkeypatch.setattr(Maildir, "commit", pressed)
+    scene.arrive("a")
+    scene.poll_fine()
+    assert scene.states == {"a": "delivered"}
+    assert (scene.delivered, scene.maildrop.uids) == (["a"], [])
+
+
+def refusing(_: Maildir, octets: int) -> None:
+    raise DiskFull(f"{octets} octets")
+
+
+def test_a_disk_that_is_full_is_not_another(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+    scene.arrive("a")
+    scene.poll_fine()
+    monkeypatch.setattr(Maildir, "prepare", refusing)
+    assert adopt(scene.rule.recipient) == 0
+    assert LocalMarker.objects.exists()
