@@ -5,7 +5,9 @@ from datetime import datetime, timedelta
 
 from fetchrules.ledger import forgetting, runs
 from fetchrules.ledger.mending import mend_schedule
+from fetchrules.ledger.unattended import unattended
 from fetchrules.models import AuditEntry, Heartbeat, HourlyStat, ServiceSettings
+from fetchrules.poll.recovery import finish_all
 
 log = logging.getLogger(__name__)
 
@@ -25,3 +27,6 @@ def tidy(now: datetime) -> None:
     mended = mend_schedule(now)
     if mended:
         log.warning("%d rules were neither running nor scheduled in good time and are due again", mended)
+    # What a crash left between the record and the delivery: perhaps no rule reads that mailbox any more.
+    for error in set(finish_all(unattended()).values()):
+        log.warning("a recorded letter could not be delivered: %s", error)

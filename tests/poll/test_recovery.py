@@ -13,6 +13,7 @@ from pytest_django import Settings
 from fetchrules.delivery.maildir import Maildir
 from fetchrules.delivery.staged_name import staged_name
 from fetchrules.errors import DeliveryFailed, MaildirReplaced
+from fetchrules.housekeeping import tidy
 from fetchrules.ledger import letters as ledger
 from fetchrules.ledger import runs
 from fetchrules.models import FetchRule, Letter, Run
@@ -236,3 +237,38 @@ def test_it_sweeps_away_nothing_of_a_poll_that_begins_while_it_looks(
     scene.poll_fine()
     other.poll_fine()
     assert scene.delivered == ["a", "b"]
+
+
+def test_it_delivers_what_is_on_record_though_nobody_reads_that_mailbox_any_more(
+    new_scene: NewScene, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """And another mailbox that cannot be delivered into does not keep it from that."""
+    scene, other = new_scene(), new_scene(recipient="a.petrov@mydomain.ru")
+    for one in (scene, other):
+        one.arrive("a")
+        crash_at("commit", one, monkeypatch)
+    scene.rule.delete()
+    away = other.mailbox.rename(other.mailbox.with_name("unmounted"))
+    tidy(timezone.now())
+    assert scene.delivered == ["a"]
+    assert "a recorded letter could not be delivered" in caplog.text
+    away.rename(other.mailbox)
+    tidy(timezone.now())
+    assert other.delivered == ["a"]
+
+
+def test_it_finishes_nothing_of_a_poll_at_work(new_scene: NewScene, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Its run names one folder of the account, its letter may be of another."""
+    scene = new_scene()
+    scene.arrive("a")
+    crash_at("commit", scene, monkeypatch)
+    folder = scene.rule.source
+    folder.pk, folder.folder = None, "Spam"
+    folder.save()
+    Letter.objects.update(source=folder)
+    (run_id,) = runs.claim([scene.rule], timezone.now(), Run.Cause.COMMAND)
+    tidy(timezone.now())
+    assert scene.delivered == []
+    assert runs.abandon(Run.objects.get(id=run_id), timezone.now())
+    tidy(timezone.now())
+    assert scene.delivered == ["a"]
