@@ -7,7 +7,7 @@ from io import FileIO
 from time import monotonic
 from typing import BinaryIO, assert_never
 
-from fetchrules.delivery.dialogue import Dialogue, Unanswered, Unreachable
+from fetchrules.delivery.dialogue import Deferred, Dialogue, Unanswered, Unreachable
 from fetchrules.delivery.disk import translated
 from fetchrules.delivery.lmtp import connect_lmtp
 from fetchrules.delivery.mailserver import Handover, MailServer
@@ -20,6 +20,13 @@ from fetchrules.errors import DeliveryFailed, DeliveryRefused
 CARRY_SECONDS = 120.0
 """No letter is begun later than this after the first: a poll has to show that it is alive more often than every six minutes,
 and with one that is thought dead another would send the same letters."""
+
+MAX_ENDED = 2
+"""So many letters running may each end a session, before the others are kept from meeting the same end."""
+
+
+class UnderWay(DeliveryFailed):
+    """Another session is sending this letter: nothing can be said of it."""
 
 
 class Courier:
@@ -38,30 +45,32 @@ class Courier:
         self._connected().ask()
 
     def carry(self, names: Sequence[str]) -> dict[str, DeliveryFailed]:
-        """Hand over these letters; the ones that were certainly not taken, with the reason. Raises Unanswered.
+        """Hand over these letters; those not known to be taken, with the reason. Unanswered: that one may have been.
 
-        Letters that are taken leave the spool; a letter that is not in the spool was taken before.
+        Letters that are taken leave the spool; a letter that is not in the spool was taken before. A letter that ends the
+        session is in nobody's way; two of them running, and the server is at fault: the others wait.
         """
         failures: dict[str, DeliveryFailed] = {}
         taken: list[str] = []
-        until = monotonic() + CARRY_SECONDS
+        until, ended = monotonic() + CARRY_SECONDS, 0
         if self._dialogue is not None and not self._dialogue.is_alive():
             self.hang_up()
         try:
             for position, name in enumerate(names):
                 if monotonic() > until:
-                    failures |= self._waiting(names[position:], DeliveryFailed(f"{self._server} is too slow"))
-                    break
+                    return failures | self._waiting(names[position:], DeliveryFailed(f"{self._server} is too slow"))
                 try:
                     if retired := self._hand_over(name):
                         taken.append(retired)
-                except Unanswered:
-                    raise
+                        ended = 0
                 except Unreachable as error:
-                    failures |= self._waiting(names[position:], error)
-                    break
+                    return failures | self._waiting(names[position:], error)
                 except DeliveryFailed as error:
                     failures[name] = error
+                    ends = isinstance(error, Unanswered | Deferred) and not self._is_connected
+                    ended = ended + 1 if ends else 0
+                    if ended == MAX_ENDED:
+                        return failures | self._waiting(names[position + 1 :], DeliveryFailed(error.detail))
         finally:
             self._staging.remove(taken)
         return failures
@@ -95,7 +104,7 @@ class Courier:
 
     def _send(self, letter: Outgoing, file: BinaryIO) -> None:
         """A session that has lasted may end at any letter, which then goes in a new one: servers count (421), or restart."""
-        lasted = self._dialogue is not None and self._dialogue.is_open
+        lasted = self._is_connected
         dialogue = self._connected()
         try:
             dialogue.hand_over(letter, on_the_wire(letter.trace, file))
@@ -106,6 +115,10 @@ class Courier:
                 raise
             file.seek(0)
             self._connected().hand_over(letter, on_the_wire(letter.trace, file))
+
+    @property
+    def _is_connected(self) -> bool:
+        return self._dialogue is not None and self._dialogue.is_open
 
     def _connected(self) -> Dialogue:
         """The session, a new one if need be. Raises Unreachable."""
@@ -124,8 +137,8 @@ class Courier:
 
 
 def _lock(file: FileIO) -> None:
-    """Until it is closed, nobody else sends this letter: a poll that was thought dead may be alive. Raises Unanswered, OSError."""
+    """Until it is closed, nobody else sends this letter: a poll that was thought dead may be alive. Raises UnderWay, OSError."""
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError as error:
-        raise Unanswered("another session is sending this letter") from error
+        raise UnderWay("another session is sending this letter") from error

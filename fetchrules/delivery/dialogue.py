@@ -16,6 +16,9 @@ END_SECONDS = 120.0
 five and ten minutes, for servers across the world; this one is ours, and a poll has to go on."""
 GOODBYE_SECONDS = 5.0
 MAX_REPLY_LINES = 100
+MAX_REPLY_LINE = 8192
+MAX_SIZE_DIGITS = 20
+"""RFC 1870 §3."""
 
 _ENHANCED = re.compile(rb"[245]\.(\d{1,3}\.\d{1,3})\b")
 """RFC 3463."""
@@ -27,21 +30,31 @@ class Unanswered(DeliveryFailed):
     """The connection was lost between the end of a letter and the reply: it may have been delivered, or not."""
 
 
+class Deferred(DeliveryFailed):
+    """The server did not take this letter this time: a reply of 4xx, or it hung up while it read the letter."""
+
+
 class Unreachable(DeliveryFailed):
     """No session could be opened."""
+
+
+class HungUp(smtplib.SMTPResponseException):
+    """The server has said something, and takes no more."""
+
+    smtp_error: bytes
 
 
 class BoundedReplies(smtplib.SMTP):
     """smtplib's client, which would follow an endless reply for ever, with bounds on it."""
 
     def getreply(self) -> tuple[int, bytes]:
-        """One reply: its code (-1 for what is no reply) and its lines. Raises OSError, of which SMTPException is one."""
+        """One reply, within END_SECONDS: its code (-1 for what is no reply) and its lines. Raises SMTPServerDisconnected."""
         lines: list[bytes] = []
         until = monotonic() + END_SECONDS
         if self.file is None and self.sock is not None:
             self.file = self.sock.makefile("rb")
-        while len(lines) < MAX_REPLY_LINES and monotonic() < until:
-            line = self._line()
+        while len(lines) < MAX_REPLY_LINES:
+            line = self._line(until)
             lines.append(line[4:].strip())
             if not line[:3].isdigit():
                 return -1, line.strip()
@@ -50,17 +63,27 @@ class BoundedReplies(smtplib.SMTP):
         self.close()
         raise smtplib.SMTPServerDisconnected("an endless reply")
 
-    def _line(self) -> bytes:
-        if self.file is None:
+    def _line(self, until: float) -> bytes:
+        if self.file is None or self.sock is None:
             raise smtplib.SMTPServerDisconnected("not connected")
+        patience = self.sock.gettimeout() or END_SECONDS
+        line = b""
         try:
-            line: bytes = self.file.readline(8192)
+            while not line.endswith(b"\n") and len(line) < MAX_REPLY_LINE:
+                if (left := until - monotonic()) <= 0:
+                    raise TimeoutError("an endless reply")
+                self.sock.settimeout(min(patience, left))
+                arrived = self.file.peek()
+                if not arrived:
+                    raise ConnectionResetError("the connection was closed")
+                line += self.file.readline(min(len(arrived), MAX_REPLY_LINE - len(line)))
+            self.sock.settimeout(patience)
         except OSError as error:
             self.close()
             raise smtplib.SMTPServerDisconnected(str(error)) from error
         if not line.endswith(b"\n"):
             self.close()
-            raise smtplib.SMTPServerDisconnected("the connection was closed" if len(line) < 8192 else "a line too long")
+            raise smtplib.SMTPServerDisconnected("a line too long")
         return line
 
 
@@ -101,25 +124,29 @@ class Dialogue:
 
     def ask(self) -> None:
         """Ask for the recipient's mailbox. Raises RecipientUnknown if there is none, DeliveryFailed."""
-        with _lost():
+        with self._lost():
             self._name("", [], RecipientUnknown)
             self._reset()
 
     def hand_over(self, letter: Outgoing, pieces: Iterator[bytes]) -> None:
         """Deliver a letter; `pieces` are the octets after DATA, the terminator in the last.
 
-        Raises DeliveryFailed (DeliveryRefused, DiskFull) if the server certainly did not take it, else Unanswered.
+        Raises DeliveryFailed (DeliveryRefused, Deferred, DiskFull) if the server certainly did not take it, else Unanswered.
         """
-        with _lost():
+        with self._lost():
             self._check_size(letter.octets)
             self._begin(letter.sender, self._options(letter))
             self._demand(self._command("DATA"), 354)
             last = self._send_all_but_the_last(pieces)
         try:
             _set_timeout(self._client, END_SECONDS)
-            self._client.send(last)
+            self._send(last)
             code, text = self._client.getreply()
             _set_timeout(self._client, REPLY_SECONDS)
+        except HungUp as error:
+            code, text = error.smtp_code, error.smtp_error
+            if code < 400:
+                raise Unanswered(f"taken before its end: {_said(code, text)}") from error
         except OSError as error:
             raise Unanswered(f"no reply to the end of the letter: {error}") from error
         if 400 <= code <= 599:
@@ -139,8 +166,23 @@ class Dialogue:
         """The reply to a command. Raises OSError."""
         if "\r" in line or "\n" in line:
             raise LocalProtocolError(f"one command, not several: {line!r}")
-        self._client.send(f"{line}\r\n".encode())
+        self._send(f"{line}\r\n".encode())
         return self._client.getreply()
+
+    def _send(self, octets: bytes) -> None:
+        """Where that fails the connection is closed. Raises HungUp if the server has said why, else SMTPServerDisconnected."""
+        sock = self._client.sock
+        if sock is None:
+            raise smtplib.SMTPServerDisconnected("not connected")
+        try:
+            sock.sendall(octets)
+        except OSError as error:
+            with suppress(smtplib.SMTPServerDisconnected):
+                sock.settimeout(GOODBYE_SECONDS)
+                reply = self._client.getreply()
+                self._client.close()
+                raise HungUp(*reply) from error
+            raise smtplib.SMTPServerDisconnected(str(error)) from error
 
     def _begin(self, sender: str, options: list[str]) -> None:
         """Name sender and recipient; the recipient alone if they are refused together, for only bounces need a sender."""
@@ -175,16 +217,18 @@ class Dialogue:
 
     def _check_size(self, octets: int) -> None:
         limit = self._client.esmtp_features.get("size", "")
-        if limit.isdecimal() and 0 < int(limit) < octets:
+        if limit.isdecimal() and len(limit) <= MAX_SIZE_DIGITS and 0 < int(limit) < octets:
             raise DeliveryRefused(f"{octets} octets, and the server takes at most {limit}")
 
     def _send_all_but_the_last(self, pieces: Iterator[bytes]) -> bytes:
-        """Once begun, a letter can be given up only together with the connection. Raises OSError."""
+        """Once begun, a letter can be given up only together with the connection. Raises OSError, Deferred."""
         try:
             last = next(pieces)
             for piece in pieces:
-                self._client.send(last)
+                self._send(last)
                 last = piece
+        except smtplib.SMTPServerDisconnected as error:
+            raise Deferred(f"broken off in the middle of the letter: {error}") from error
         except OSError:
             self._client.close()
             raise
@@ -202,25 +246,29 @@ class Dialogue:
     def _refusal(self, code: int, text: bytes, refused: type[DeliveryRefused] = DeliveryRefused) -> DeliveryFailed:
         """What a reply means that is not the one hoped for. After 421, and after nonsense, the connection is closed."""
         enhanced = _ENHANCED.match(text)
-        if code == 421 or not 400 <= code <= 599:
+        about_the_letter = 400 <= code <= 599 and code != 421
+        if not about_the_letter:
             self._client.close()
         if code == 452 or (enhanced and enhanced[1] in _NO_ROOM):
             return DiskFull(_said(code, text))
-        return refused(_said(code, text)) if 500 <= code <= 599 else DeliveryFailed(_said(code, text))
+        if not about_the_letter:
+            return DeliveryFailed(_said(code, text))
+        return refused(_said(code, text)) if code >= 500 else Deferred(_said(code, text))
 
     def _reset(self) -> None:
         code, _ = self._command("RSET")
         if code != 250:
             self._client.close()
 
-
-@contextmanager
-def _lost() -> Iterator[None]:
-    """An error of the connection, before the end of a letter: it was certainly not delivered."""
-    try:
-        yield
-    except OSError as error:
-        raise DeliveryFailed(str(error)) from error
+    @contextmanager
+    def _lost(self) -> Iterator[None]:
+        """An error of the connection, before the end of a letter: it was certainly not delivered."""
+        try:
+            yield
+        except HungUp as error:
+            raise self._refusal(error.smtp_code, error.smtp_error) from error
+        except OSError as error:
+            raise DeliveryFailed(str(error)) from error
 
 
 def _set_timeout(client: smtplib.SMTP, seconds: float) -> None:

@@ -81,7 +81,7 @@ class LocalMailbox(Protocol):
         ...
 
     def commit(self, names: Sequence[str]) -> dict[str, DeliveryFailed]:
-        """Deliver staged letters durably; the ones that could not be, with the reason.
+        """Deliver staged letters durably; the ones that could not be, or perhaps were not, with the reason.
 
         A name that is gone was delivered before. Raises DeliveryFailed when nothing can be said of any of them.
         """

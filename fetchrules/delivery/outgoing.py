@@ -60,6 +60,8 @@ def read_outgoing(file: BinaryIO, name: StagedName, recipient: str, host: str) -
 def on_the_wire(trace: bytes, file: BinaryIO) -> Iterator[bytes]:
     """What follows DATA: CRLF at the line ends and nowhere else (RFC 5321 §2.3.8), dots doubled, and the terminator.
 
+    A CR that ends no line may not be sent. It is left out, as for the fingerprint: a line end in its place could make a
+    header field of a part of one, and a blank could make of the header's end (CR CR LF) a line that goes on.
     The terminator comes with the last piece, and a small letter is one piece. Raises OSError.
     """
     piece, line_begins = trace, True

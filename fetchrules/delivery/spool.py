@@ -86,11 +86,11 @@ class SpooledMailbox:
         self._staging.sync([letter.name for letter in staged])
 
     def commit(self, names: Sequence[str]) -> dict[str, DeliveryFailed]:
-        """Send staged letters; the ones that were certainly not taken, with the reason.
+        """Send staged letters; the ones that are not known to be taken, with the reason.
 
-        A name that is gone was delivered before. Raises MaildirReplaced if the spool is not the known one, and Unanswered
-        when it is not known whether a letter was taken: nothing may then be concluded of any letter. Committing again
-        finds out, and sends that one a second time.
+        Unanswered: the server may have taken it; committing again sends it a second time. UnderWay: another session is
+        sending it. With any other reason it was not taken. A name that is gone was delivered before. Raises MaildirReplaced
+        if the spool is not the known one: nothing may then be concluded of any letter.
         """
         self._staging.verify()
         sessions = min(MAX_SESSIONS, 1 + len(names) // LETTERS_A_SESSION)

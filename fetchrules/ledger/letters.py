@@ -1,19 +1,21 @@
 """Letters: what we know of each, and the transactions by which none is lost and none comes twice."""
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import Any
 
 from django.db import transaction
-from django.db.models import QuerySet
+from django.db.models import F, QuerySet
 
 from fetchrules.errors import FetchError, RunOvertaken
 from fetchrules.ledger import runs
 from fetchrules.ledger.branches import collected_by_others, has_moved
 from fetchrules.ledger.names import forget_former, names_for, next_order
+from fetchrules.ledger.trouble import doubted, replace_held
 from fetchrules.models import FetchRule, Letter, Run, SourceMailbox
 from fetchrules.models.chunks import chunks
-from fetchrules.policy import Errand, Fate, Knowledge, Known, State, ambiguous, makeshift
+from fetchrules.policy import MAX_TRIES, Errand, Fate, Knowledge, Known, State, ambiguous, makeshift
 from fetchrules.remote.mailbox import Listed, Listing
 
 STUCK_AFTER = timedelta(minutes=10)
@@ -64,8 +66,8 @@ def knowledge(source: SourceMailbox, listing: Listing) -> Knowledge:
 
 
 def unfinished(source: SourceMailbox) -> list[Letter]:
-    """Letters that were recorded and whose delivery was not; the state that a crash leaves behind."""
-    return list(Letter.objects.filter(source=source, state__in=IN_HAND))
+    """Letters that were recorded and whose delivery was not; what a crash leaves behind. Those that made trouble come last."""
+    return list(Letter.objects.filter(source=source, state__in=IN_HAND).order_by("tries", "id"))
 
 
 def all_unfinished() -> QuerySet[Letter]:
@@ -94,12 +96,15 @@ def record_ready(
     """
     with transaction.atomic():
         _require_claim(run, now)
-        _mark_delivered(delivered, now)
+        record_delivered(delivered, now)
         replaced = {arrival.file_name: arrival.errand.row.id for arrival in arrivals if arrival.errand.row}
+        twice = doubted(source, [one.fingerprint for one in arrivals]) if state is State.SENDING else frozenset()
         for arrival in arrivals:
             forget_former(arrival.errand.row, now)
-        Letter.objects.filter(id__in=replaced.values(), state=State.HELD).delete()
-        rows = _rows(run, source, epoch, arrivals, state, now)
+        trouble = replace_held(replaced.values()) if replaced else {}
+        rows = _rows(run, source, epoch, arrivals, state, trouble, now)
+        for row in rows:
+            row.maybe_twice = row.fingerprint in twice
         Letter.objects.bulk_create(rows, ignore_conflicts=True)
         names = [arrival.file_name for arrival in arrivals]
         won = dict(Letter.objects.filter(run=run, state=state, file_name__in=names).values_list("file_name", "id"))
@@ -108,8 +113,10 @@ def record_ready(
 
 
 def record_delivered(ids: Collection[int], now: datetime) -> None:
-    """These letters are durably in their local mailboxes."""
-    _mark_delivered(ids, now)
+    """These letters are durably in their local mailboxes; what trouble they made is over."""
+    if ids:
+        over = {"tries": 0, "reason": "", "detail": ""}
+        _in_hand(ids).update(state=State.DELIVERED, delivered_at=now, **over)
 
 
 def record_twice(ids: Collection[int]) -> None:
@@ -175,7 +182,7 @@ def record_undeleted(run: Run, ids: Collection[int]) -> None:
     if not ids:
         return
     with transaction.atomic():
-        _require_run(run)
+        runs.require(run)
         for chunk in chunks(sorted(ids)):
             Letter.objects.filter(id__in=chunk, fate=Fate.SENT).update(fate=Fate.WANTED)
 
@@ -187,41 +194,41 @@ def hold(run: Run, source: SourceMailbox, epoch: int, errand: Errand, error: Fet
     RunOvertaken: another poll may have collected it meanwhile.
     """
     tries = errand.row.tries + 1 if errand.row else 1
-    note = {"tries": tries, "tried_at": now, "reason": error.code, "detail": error.detail}
+    note = {"tries": tries, **_trouble(error, now)}
     with transaction.atomic():
-        _require_run(run)
+        runs.require(run)
         if errand.row and errand.again:
             # What the row says of an earlier delivery stays true.
             Letter.objects.filter(id=errand.row.id).update(**note)
             return
+        name = errand.letter.uid if errand.named else makeshift(errand.letter)
+        key = {"source": source, "epoch": epoch, "uid": name, "ord": errand.ord}
+        note |= {"run": run, "size": errand.letter.size}
+        new = {"recipient": run.recipient, "state": State.HELD, "first_seen_at": now}
         Letter.objects.update_or_create(
-            source=source,
-            epoch=epoch,
-            uid=errand.letter.uid if errand.named else makeshift(errand.letter),
-            ord=errand.ord,
-            defaults={**note, "run": run, "size": errand.letter.size, "missing_since": None, "forgotten_at": None},
-            create_defaults={
-                **note,
-                "run": run,
-                "recipient": run.recipient,
-                "state": State.HELD,
-                "size": errand.letter.size,
-                "first_seen_at": now,
-                "received_at": errand.letter.received,
-            },
+            **key,
+            defaults={**note, "missing_since": None, "forgotten_at": None},
+            create_defaults={**note, **new, "received_at": errand.letter.received},
         )
 
 
-def hold_back(row_id: int, error: FetchError, tries: int, now: datetime) -> None:
-    """The local mailbox refused a recorded letter for good, for the `tries`th time: it stays on the server."""
-    Letter.objects.filter(id=row_id, state__in=IN_HAND).update(
-        state=State.HELD, fate=Fate.KEPT, tries=tries, tried_at=now, reason=error.code, detail=error.detail
-    )
+def hold_back(row_id: int, error: FetchError, now: datetime) -> None:
+    """The local mailbox did not take a recorded letter, and that counts as a try: it stays on the server."""
+    _in_hand([row_id]).update(state=State.HELD, fate=Fate.KEPT, tries=F("tries") + 1, **_trouble(error, now))
+
+
+def record_unanswered(row_id: int, error: FetchError, now: datetime) -> bool:
+    """The mail server may have taken this letter, or not, and that counts as a try. Whether it was the last: then it is held."""
+    with transaction.atomic():
+        _in_hand([row_id]).update(tries=F("tries") + 1, **_trouble(error, now))
+        last = _in_hand([row_id]).filter(tries__gte=MAX_TRIES)
+        return bool(last.update(state=State.HELD, fate=Fate.KEPT, maybe_twice=True))
 
 
 def take_back(row_id: int) -> None:
-    """A recorded letter was certainly not delivered, for a reason that will pass: it is new again."""
-    Letter.objects.filter(id=row_id, state__in=IN_HAND).delete()
+    """A recorded letter was not delivered, through no fault of its own: it is what it was before, new or held."""
+    _in_hand([row_id]).filter(tries=0).delete()
+    _in_hand([row_id]).update(state=State.HELD, fate=Fate.KEPT)
 
 
 def record_present(run: Run, source: SourceMailbox, epoch: int, letters: Sequence[Listed], now: datetime) -> None:
@@ -267,20 +274,22 @@ def _require_claim(run: Run, now: datetime) -> None:
         raise RunOvertaken("the rule was changed or deleted meanwhile")
 
 
-def _require_run(run: Run) -> None:
-    """Inside a transaction: the run is still ours, and nobody takes it before the end. No sign of life. Raises RunOvertaken."""
-    ours = Run.objects.select_for_update().filter(id=run.id, state=Run.State.RUNNING)
-    if not ours.values_list("id", flat=True):
-        raise RunOvertaken("the run was abandoned")
+def _in_hand(ids: Collection[int]) -> QuerySet[Letter]:
+    return Letter.objects.filter(id__in=ids, state__in=IN_HAND)
 
 
-def _mark_delivered(ids: Collection[int], now: datetime) -> None:
-    if ids:
-        Letter.objects.filter(id__in=ids, state__in=IN_HAND).update(state=State.DELIVERED, delivered_at=now)
+def _trouble(error: FetchError, now: datetime) -> dict[str, Any]:
+    return {"tried_at": now, "reason": error.code, "detail": error.detail}
 
 
 def _rows(
-    run: Run, source: SourceMailbox, epoch: int, arrivals: Sequence[Arrival], state: State, now: datetime
+    run: Run,
+    source: SourceMailbox,
+    epoch: int,
+    arrivals: Sequence[Arrival],
+    state: State,
+    trouble: Mapping[int, dict[str, Any]],
+    now: datetime,
 ) -> list[Letter]:
     names = names_for(source, epoch, [(arrival.errand, arrival.fingerprint) for arrival in arrivals])
     return [
@@ -303,6 +312,7 @@ def _rows(
             sender=arrival.sender,
             subject=arrival.subject,
             message_id=arrival.message_id,
+            **(trouble.get(arrival.errand.row.id, {}) if arrival.errand.row else {}),
         )
         for arrival, (uid, order) in zip(arrivals, names, strict=True)
     ]

@@ -6,11 +6,11 @@ from typing import assert_never
 
 from django.utils import timezone
 
+from fetchrules.delivery.courier import UnderWay
 from fetchrules.delivery.local import Draft, Staged
 from fetchrules.destinations import Destination
 from fetchrules.errors import (
     DeliveryFailed,
-    DeliveryRefused,
     FetchError,
     LocalProtocolError,
     RemoteProtocolError,
@@ -22,6 +22,7 @@ from fetchrules.ledger.letters import Arrival
 from fetchrules.letterhead import read_letterhead
 from fetchrules.models import SourceMailbox
 from fetchrules.policy import Errand, Fate, Known, State, Why
+from fetchrules.poll.blame import blame, count_try
 from fetchrules.poll.progress import Progress
 from fetchrules.remote.mailbox import Begun, Chunk, Complete, Gone, Listed, Refused, Retrieved
 
@@ -174,11 +175,15 @@ class Intake:
     def _delivered(
         self, arrivals: list[Arrival], won: Mapping[str, int], failures: Mapping[str, DeliveryFailed]
     ) -> None:
+        # Letters that made trouble come last, by themselves: that they fail again says nothing of a server that took others.
+        old = self.progress.fetched > 0 and all(arrival.errand.row for arrival in arrivals)
+        verdict = blame(failures, server_works=old or len(failures) < len(won))
+        self._failure = verdict.server
         for arrival in arrivals:
             row_id, letter = won[arrival.file_name], arrival.errand.letter
             failure = failures.get(arrival.file_name)
             if failure is not None:
-                self._not_delivered(arrival, row_id, failure)
+                self._not_delivered(arrival, row_id, failure, to_blame=arrival.file_name in verdict.letters)
                 continue
             self._committed.append(row_id)
             self.progress.fetched += 1
@@ -188,18 +193,16 @@ class Intake:
                 self.to_mark.append(letter)
                 self.progress.finished.add((self.source.pk, letter.uid))
 
-    def _not_delivered(self, arrival: Arrival, row_id: int, failure: DeliveryFailed) -> None:
-        if self.destination.mailbox.exactly_once:
-            self._failure = failure  # the row stays READY: whether the letter moved is found out at the next poll
-            return
-        # The row before the file: a letter on record whose file is gone passes for one that was taken.
-        if isinstance(failure, DeliveryRefused):
-            tries = arrival.errand.row.tries + 1 if arrival.errand.row else 1
-            ledger.hold_back(row_id, failure, tries, timezone.now())
+    def _not_delivered(self, arrival: Arrival, row_id: int, failure: DeliveryFailed, *, to_blame: bool) -> None:
+        """The row before the file: a letter on record whose file is gone passes for one that was taken."""
+        if self.destination.mailbox.exactly_once or isinstance(failure, UnderWay):
+            return  # the row stays in hand: what became of the letter is found out at the next poll
+        if to_blame:
             self.progress.hold(self.source, arrival.errand.letter)
+            if not count_try(row_id, failure):
+                return  # the file waits to be sent again
         else:
             ledger.take_back(row_id)
-            self._failure = failure
         self.destination.mailbox.discard([arrival.file_name])
 
     def _without_known(self, batch: list[tuple[Errand, Staged]]) -> list[tuple[Errand, Staged]]:

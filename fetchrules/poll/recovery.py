@@ -6,9 +6,10 @@ from itertools import groupby
 from django.utils import timezone
 
 from fetchrules.destinations import Destination
-from fetchrules.errors import DeliveryFailed, DeliveryRefused, MaildirReplaced
+from fetchrules.errors import DeliveryFailed, MaildirReplaced
 from fetchrules.ledger import letters as ledger
 from fetchrules.models import Letter, SourceMailbox
+from fetchrules.poll.blame import blame, count_try
 
 
 def recover(source: SourceMailbox) -> DeliveryFailed | None:
@@ -41,12 +42,14 @@ def _finish(recipient: str, directory: str, rows: Mapping[str, int]) -> None:
             raise MaildirReplaced(
                 f"{recipient}: letters wait in another directory, where they were delivered to before"
             )
-        ledger.record_twice([rows[name] for name in destination.mailbox.in_doubt(list(rows))])
+        waiting = destination.mailbox.in_doubt(list(rows))
+        ledger.record_twice([rows[name] for name in waiting])
         failures = destination.mailbox.commit(list(rows))
+        ledger.record_delivered([rows[name] for name in rows if name not in failures], timezone.now())
+        personal = blame(failures, server_works=len(failures) < len(waiting)).letters
+        held = [name for name in personal if count_try(rows[name], failures[name])]
+        destination.mailbox.discard(held)  # the rows before the files: what is on record and gone passes for taken
     finally:
         destination.close()
-    ledger.record_delivered([rows[name] for name in rows if name not in failures], timezone.now())
-    for name, failure in failures.items():
-        if not isinstance(failure, DeliveryRefused):
-            raise failure
-        ledger.hold_back(rows[name], failure, 1, timezone.now())
+    for failure in (failure for name, failure in failures.items() if name not in held):
+        raise failure

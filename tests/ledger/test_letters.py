@@ -7,11 +7,11 @@ from datetime import datetime, timedelta
 import pytest
 from django.utils import timezone
 
-from fetchrules.errors import DeliveryRefused, RunOvertaken, ServerRefused
+from fetchrules.errors import DeliveryFailed, DeliveryRefused, RunOvertaken, ServerRefused
 from fetchrules.ledger import by_hand, forgetting, letters, runs
 from fetchrules.ledger.letters import Arrival
 from fetchrules.models import FetchRule, Letter, Run, SourceMailbox
-from fetchrules.policy import Errand, Fate, Known, State, Terms, missing, plan
+from fetchrules.policy import MAX_TRIES, Errand, Fate, Known, State, Terms, missing, plan
 from fetchrules.remote.mailbox import Listed, Listing
 
 pytestmark = pytest.mark.django_db
@@ -271,9 +271,39 @@ def test_it_holds_back_what_the_mail_server_refused_but_not_what_it_took(run: Ru
     (taken,) = delivered(run, arrival("a"))
     refused = ready(run, arrival("b"))["file-b-0"]
     for row_id in (taken, refused):
-        letters.hold_back(row_id, DeliveryRefused("spam"), 1, NOW)
+        letters.hold_back(row_id, DeliveryRefused("spam"), NOW)
         letters.take_back(row_id)
-    assert dict(Letter.objects.values_list("uid", "state")) == {"a": "delivered", "b": "held"}
+        assert not letters.record_unanswered(row_id, DeliveryFailed(), NOW)
+    assert list(Letter.objects.order_by("uid").values_list("uid", "state", "tries")) == [
+        ("a", "delivered", 0),
+        ("b", "held", 1),
+    ]
+
+
+def test_it_takes_back_a_new_letter_and_holds_one_again_that_was_held(run: Run) -> None:
+    letters.hold(run, run.source, 0, Errand(listed("a"), delete_after=True), ServerRefused("no"), NOW)
+    held = known(run.source, "a")["a"]
+    for row_id in ready(run, arrival("a", row=held), arrival("b")).values():
+        letters.take_back(row_id)
+    letter = Letter.objects.get()
+    assert (letter.uid, letter.state, letter.tries, letter.detail) == ("a", "held", 1, "no")
+
+
+def test_it_holds_a_letter_after_the_last_try_without_an_answer(run: Run) -> None:
+    (row_id,) = ready(run, arrival("a")).values()
+    said = [letters.record_unanswered(row_id, DeliveryFailed("silence"), NOW) for _ in range(MAX_TRIES)]
+    assert said == [False] * (MAX_TRIES - 1) + [True]
+    letter = Letter.objects.get()
+    assert (letter.state, letter.fate, letter.tries, letter.maybe_twice) == ("held", "kept", MAX_TRIES, True)
+
+
+def test_it_marks_a_letter_that_was_perhaps_taken_under_another_name(run: Run) -> None:
+    for row_id in ready(run, arrival("a"), arrival("b"), arrival("c")).values():
+        letters.hold_back(row_id, DeliveryRefused(), NOW)
+    Letter.objects.filter(uid="a").update(maybe_twice=True)
+    again = [arrival("d", fingerprint="print-a"), arrival("e", fingerprint="print-b")]
+    letters.record_ready(run, run.source, 0, again, State.SENDING, (), NOW)
+    assert dict(Letter.objects.filter(state="sending").values_list("uid", "maybe_twice")) == {"d": True, "e": False}
 
 
 def test_it_delivers_a_held_letter_in_the_end(run: Run) -> None:
