@@ -67,7 +67,7 @@ def seal(directory: Directory, draft_name: str) -> None:
             os.fsync(marker)
             identity = _identity(os.fstat(marker.fileno()))
         _write(directory, draft_name, identity)
-        os.rename(draft_name, SEAL, src_dir_fd=directory.fd, dst_dir_fd=directory.fd)
+        os.replace(draft_name, SEAL, src_dir_fd=directory.fd, dst_dir_fd=directory.fd)
         directory.sync()
         if is_sealed(directory):
             return

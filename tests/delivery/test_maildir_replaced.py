@@ -166,15 +166,15 @@ def test_it_stands_for_no_copy_without_the_letters(open_maildir: OpenMaildir, pl
 def test_it_seals_again_what_another_maker_has_broken(
     open_maildir: OpenMaildir, place: Place, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    marker, rename = place.path / "tmp/utm-mail/marker", os.rename
+    marker, replace = place.path / "tmp/utm-mail/marker", os.replace
 
-    def rename_late(*args: Any, **directories: Any) -> None:
-        monkeypatch.setattr(os, "rename", rename)
+    def replace_late(*args: Any, **directories: Any) -> None:
+        monkeypatch.setattr(os, "replace", replace)
         os.link(marker, marker.with_name("draft"))
         marker.with_name("draft").unlink()
-        rename(*args, **directories)
+        replace(*args, **directories)
 
-    monkeypatch.setattr(os, "rename", rename_late)
+    monkeypatch.setattr(os, "replace", replace_late)
     assert open_maildir().sealed
 
 

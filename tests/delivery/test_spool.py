@@ -657,6 +657,15 @@ def test_it_introduces_itself_in_ascii(server: LoopbackServer, sink: MailSink, p
     assert sink.commands[0] == "lhlo localhost"
 
 
+def test_it_tells_a_copy_of_the_spool(spool: SpooledMailbox, place: Place) -> None:
+    (name,) = stage_some(spool, LETTER)
+    (place.path / "seal").unlink()
+    with pytest.raises(MaildirReplaced):
+        spool.seal([name, f"{name}.another"])
+    spool.seal([name])
+    assert spool.sealed
+
+
 def test_it_finds_leftovers_in_the_spool(spool: SpooledMailbox, place: Place) -> None:
     old, _young = stage_some(spool, LETTER, LETTER)
     os.utime(place.path / old, (0, 0))

@@ -112,7 +112,7 @@ def _forget_at_quit() -> None:
 @mutant
 def _no_marker_check() -> None:
     """A Maildir is a Maildir."""
-    put(staging.Staging, verify=lambda _: None)
+    put(staging.Staging, verify=lambda _: None, sealed=True)
     put(maildir.Maildir, _verify=lambda _: None)
 
 

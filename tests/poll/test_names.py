@@ -1,6 +1,7 @@
 """Names that are given to other letters, or to several: no letter is taken for another, and none is in the others' way."""
 
 from collections.abc import Iterator, Sequence
+from itertools import takewhile
 
 import pytest
 
@@ -9,7 +10,7 @@ from fetchrules.ledger import runs
 from fetchrules.models import Letter
 from fetchrules.policy import Errand
 from fetchrules.poll.intake import Intake
-from fetchrules.remote.mailbox import Retrieved
+from fetchrules.remote.mailbox import Begun, Retrieved
 from tests.poll.conftest import NewScene, Scene, letter
 from tests.poll.test_recovery import crash_at
 from tests.servers.maildrop import StoredLetter
@@ -49,8 +50,8 @@ def test_it_deletes_nothing_unread_by_a_name_that_an_empty_list_did_not_have(
 def test_it_brings_no_letter_back_that_another_poll_has_deleted_meanwhile(
     scene: Scene, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """One poll sleeps while it fetches, another takes the letter and deletes it, and the first wakes up to a lost connection."""
-    scene.arrive(letter("a", size=SIZE))
+    """One poll sleeps while it fetches, another takes the letters and deletes them, and the first wakes up to a lost connection."""
+    scene.arrive(*(letter(name, size=SIZE) for name in "ab"))
     take = Intake.take
 
     def sleeping(self: Intake, events: Iterator[Retrieved], asked: Sequence[Errand]) -> None:
@@ -58,7 +59,7 @@ def test_it_brings_no_letter_back_that_another_poll_has_deleted_meanwhile(
         take(self, broken(events), asked)
 
     def broken(events: Iterator[Retrieved]) -> Iterator[Retrieved]:
-        yield next(events)
+        yield from takewhile(lambda event: event.letter.uid != "b" if isinstance(event, Begun) else True, events)
         for run in scene.rule.runs.filter(finished_at=None):
             assert runs.abandon(run, run.deadline)
         scene.poll_fine()
@@ -66,10 +67,11 @@ def test_it_brings_no_letter_back_that_another_poll_has_deleted_meanwhile(
 
     monkeypatch.setattr(Intake, "take", sleeping)
     assert isinstance(scene.poll().error, RunOvertaken)
-    assert (scene.delivered, scene.maildrop.uids) == (["a"], [])
-    scene.arrive(StoredLetter("a", letter("b", size=SIZE).data))
+    assert [path.name for path in (scene.mailbox / "tmp" / "utm-mail").iterdir()] == ["marker"]
+    assert (scene.delivered, scene.maildrop.uids) == (["a", "b"], [])
+    scene.arrive(StoredLetter("b", letter("c", size=SIZE).data))
     scene.poll_fine(flush=True)
-    assert scene.delivered == ["a", "b"]
+    assert scene.delivered == ["a", "b", "c"]
 
 
 def test_letters_of_one_name_do_not_use_up_the_fetchlimit(new_scene: NewScene) -> None:

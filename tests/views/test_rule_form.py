@@ -265,7 +265,7 @@ def test_it_fetches_letters_that_were_passed_over_after_all(admin: Client, rule:
     page = admin.get(reverse("rule", args=[rule.id])).content.decode()
     assert "2 letters were passed over and stay on the server" in page
     admin.post(reverse("rule_take_up", args=[rule.id]))
-    assert list(Letter.objects.values_list("uid", flat=True)) == ["c"]
+    assert dict(Letter.objects.values_list("uid", "state")) == {"a": "held", "b": "held", "c": "delivered"}
     assert AuditEntry.objects.get().what == "letters_taken_up"
 
 
