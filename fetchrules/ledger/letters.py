@@ -9,11 +9,11 @@ from django.db import transaction
 from django.db.models import F, QuerySet
 
 from fetchrules.errors import FetchError, RunOvertaken
-from fetchrules.ledger import runs
 from fetchrules.ledger.branches import collected_by_others, has_moved
+from fetchrules.ledger.claims import require_claim, require_run
 from fetchrules.ledger.names import forget_former, names_for, next_order
 from fetchrules.ledger.trouble import doubted, replace_held
-from fetchrules.models import FetchRule, Letter, Run, SourceMailbox
+from fetchrules.models import Letter, Run, SourceMailbox
 from fetchrules.models.chunks import chunks
 from fetchrules.policy import MAX_TRIES, Errand, Fate, Knowledge, Known, State, ambiguous, makeshift
 from fetchrules.remote.mailbox import Listed, Listing
@@ -95,8 +95,8 @@ def record_ready(
     recorded.
     """
     with transaction.atomic():
-        _require_claim(run, now)
-        record_delivered(delivered, now)
+        require_claim(run, now)
+        _mark_delivered(delivered, now)
         replaced = {arrival.file_name: arrival.errand.row.id for arrival in arrivals if arrival.errand.row}
         twice = doubted(source, [one.fingerprint for one in arrivals]) if state is State.SENDING else frozenset()
         for arrival in arrivals:
@@ -114,9 +114,7 @@ def record_ready(
 
 def record_delivered(ids: Collection[int], now: datetime) -> None:
     """These letters are durably in their local mailboxes; what trouble they made is over."""
-    if ids:
-        over = {"tries": 0, "reason": "", "detail": ""}
-        _in_hand(ids).update(state=State.DELIVERED, delivered_at=now, **over)
+    _mark_delivered(ids, now)
 
 
 def record_twice(ids: Collection[int]) -> None:
@@ -150,7 +148,7 @@ def rebind(run: Run, epoch: int, errand: Errand, row: Known, now: datetime) -> N
         if row.uid != errand.letter.uid or not errand.row or row.id != errand.row.id:
             changes["ord"] = errand.ord
     with transaction.atomic():
-        _require_claim(run, now)
+        require_claim(run, now)
         if not errand.named and row.gone:
             changes["ord"] = next_order(row.id)  # later letters may have had its name
         if errand.row and errand.row.id != row.id:
@@ -164,7 +162,7 @@ def rebind(run: Run, epoch: int, errand: Errand, row: Known, now: datetime) -> N
 def record_deleting(run: Run, ids: Collection[int], now: datetime) -> None:
     """The deletion of these letters is about to be asked of the server. Raises RunOvertaken: then nothing may be deleted."""
     with transaction.atomic():
-        _require_claim(run, now)
+        require_claim(run, now)
         for chunk in chunks(sorted(ids)):
             Letter.objects.filter(id__in=chunk).update(fate=Fate.SENT)
 
@@ -182,7 +180,7 @@ def record_undeleted(run: Run, ids: Collection[int]) -> None:
     if not ids:
         return
     with transaction.atomic():
-        runs.require(run)
+        require_run(run)
         for chunk in chunks(sorted(ids)):
             Letter.objects.filter(id__in=chunk, fate=Fate.SENT).update(fate=Fate.WANTED)
 
@@ -196,7 +194,7 @@ def hold(run: Run, source: SourceMailbox, epoch: int, errand: Errand, error: Fet
     tries = errand.row.tries + 1 if errand.row else 1
     note = {"tries": tries, **_trouble(error, now)}
     with transaction.atomic():
-        runs.require(run)
+        require_run(run)
         if errand.row and errand.again:
             # What the row says of an earlier delivery stays true.
             Letter.objects.filter(id=errand.row.id).update(**note)
@@ -251,7 +249,7 @@ def record_present(run: Run, source: SourceMailbox, epoch: int, letters: Sequenc
         for letter in letters
     ]
     with transaction.atomic():
-        _require_claim(run, now)
+        require_claim(run, now)
         if not SourceMailbox.objects.filter(id=source.pk, pass_present=True).update(pass_present=False):
             raise RunOvertaken("the letters are to be fetched after all")
         Letter.objects.bulk_create(rows, ignore_conflicts=True)
@@ -267,11 +265,10 @@ def _known(letters: QuerySet[Letter]) -> Iterator[tuple[int, bool, Known]]:
         yield epoch, state in IN_HAND, Known(row_id, uid, order, size, State(state), Fate(fate), gone, *rest)
 
 
-def _require_claim(run: Run, now: datetime) -> None:
-    """Inside a transaction: the run is still ours, and the rule is the one that it was claimed for. Raises RunOvertaken."""
-    runs.renew(run, now)
-    if not FetchRule.objects.filter(runs=run, revision=run.revision).exists():
-        raise RunOvertaken("the rule was changed or deleted meanwhile")
+def _mark_delivered(ids: Collection[int], now: datetime) -> None:
+    if ids:
+        over = {"tries": 0, "reason": "", "detail": ""}
+        _in_hand(ids).update(state=State.DELIVERED, delivered_at=now, **over)
 
 
 def _in_hand(ids: Collection[int]) -> QuerySet[Letter]:

@@ -94,13 +94,6 @@ def renew(run: Run, now: datetime, counts: Counts | None = None) -> None:
         raise RunOvertaken("the run was abandoned")
 
 
-def require(run: Run) -> None:
-    """Inside a transaction: the run is still ours, and nobody takes it before the end. No sign of life. Raises RunOvertaken."""
-    ours = Run.objects.select_for_update().filter(id=run.id, state=Run.State.RUNNING)
-    if not ours.values_list("id", flat=True):
-        raise RunOvertaken("the run was abandoned")
-
-
 def others_deliver_to(run: Run) -> list[str]:
     """The recipients of the other open runs."""
     others = Run.objects.filter(finished_at__isnull=True).exclude(id=run.id)

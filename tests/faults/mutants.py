@@ -177,7 +177,7 @@ def _names_believed() -> None:
 @mutant
 def _claim_not_looked_at() -> None:
     """A poll that lost its claim, or whose rule is another by now, goes on."""
-    put(letters, _require_claim=lambda *_: None, _require_run=lambda *_: None)
+    put(letters, require_claim=lambda *_: None, require_run=lambda *_: None)
     put(runs, renew=lambda *_: None)
 
 

@@ -67,7 +67,7 @@ def test_it_brings_no_letter_back_that_another_poll_has_deleted_meanwhile(
 
     monkeypatch.setattr(Intake, "take", sleeping)
     assert isinstance(scene.poll().error, RunOvertaken)
-    assert [path.name for path in (scene.mailbox / "tmp" / "utm-mail").iterdir()] == ["marker"]
+    assert [path.name for path in (scene.mailbox / "tmp" / "utm-mail").iterdir() if path.name != "seal"] == ["marker"]
     assert (scene.delivered, scene.maildrop.uids) == (["a", "b"], [])
     scene.arrive(StoredLetter("b", letter("c", size=SIZE).data))
     scene.poll_fine(flush=True)

@@ -82,7 +82,7 @@ def test_it_collects_two_letters_without_a_name(new_scene: NewScene) -> None:
 
 
 def test_it_leaves_a_letter_without_a_name_where_it_is_until_it_is_given(scene: Scene) -> None:
-    refused = Fault(Step.RETR, Say(b"-ERR not now\r\n"), nth=2)
+    refused = Fault(Step.RETR, Say(b"-ERR not now\r\n"), nth=3)
     scene.behave(Behaviour(faults=(*naming_two(b"2 \r\n").faults, refused)))
     scene.arrive("one", "two", "three")
     assert scene.poll_fine().held == 1
@@ -113,7 +113,7 @@ def test_it_takes_a_refusal_to_list_no_letters_for_a_list_of_none(
     for _ in range(3):
         assert scene.poll_fine().found == 0
         a_day_later()
-    assert not Letter.objects.exclude(missing_since=None).exists(), "no list of none proves anything"
+    assert not Letter.objects.exclude(forgotten_at=None).exists(), "no list of none proves anything"
     scene.behave()
     scene.arrive("one", "two")
     scene.poll_fine()
