@@ -143,6 +143,22 @@ def test_it_takes_no_letter_in_hand_for_another_one(
     assert (scene.delivered, scene.maildrop.uids) == (["a", "b"], [])
 
 
+def test_it_deletes_no_letter_that_is_in_hand_whatever_it_is_called(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scene.arrive("a")
+    with monkeypatch.context() as broken:
+        broken.setattr(Maildir, "_move", lambda _, names: {name: DeliveryFailed("EIO") for name in names})
+        assert isinstance(scene.poll().error, DeliveryFailed)
+        scene.replace(*(StoredLetter(f"new-{one.uid}", one.data) for one in scene.maildrop.letters))
+        assert isinstance(scene.poll().error, DeliveryFailed)
+        assert scene.maildrop.uids == ["new-a"]
+        assert list(Letter.objects.values_list("uid", "fate")) == [("a", "wanted")]
+    for _ in range(2):
+        scene.poll_fine()
+    assert (scene.delivered, scene.maildrop.uids) == (["a"], [])
+
+
 @pytest.mark.parametrize("keep", [True, False])
 def test_it_deletes_nothing_while_the_maildir_is_away(keep: bool, new_scene: NewScene) -> None:
     scene = new_scene(keep=True)
@@ -210,12 +226,19 @@ def test_it_sweeps_away_nothing_that_is_on_record(scene: Scene, monkeypatch: pyt
     scene.arrive("a")
     crash_at("commit", scene, monkeypatch)
     (staged,) = Letter.objects.values_list("file_name", flat=True)
-    old = leave_behind(scene, staged)
+    leave_behind(scene, staged)
+    move = Maildir._move
+
+    def failing(self: Maildir, names: list[str]) -> dict[str, DeliveryFailed]:
+        return {name: DeliveryFailed("EIO") for name in names} if staged in names else move(self, names)
+
     with monkeypatch.context() as broken:
-        broken.setattr(Maildir, "_move", lambda _, names: {name: DeliveryFailed("EIO") for name in names})
+        broken.setattr(Maildir, "_move", failing)
         scene.arrive("b")
         assert isinstance(scene.poll().error, DeliveryFailed)
-    assert old.exists()
+    assert (scene.delivered, scene.states["a"]) == (["b"], "ready")
+    scene.poll_fine()
+    assert (scene.delivered, scene.maildrop.uids) == (["a", "b"], [])
 
 
 def test_it_sweeps_away_nothing_of_a_poll_that_begins_while_it_looks(
