@@ -73,6 +73,11 @@ class Scene:
         return sorted(text.split(b"Subject: ")[1].split(b"\n")[0].decode() for text in texts)
 
     @property
+    def staged(self) -> set[str]:
+        """The files that wait in the Maildir to be delivered."""
+        return {path.name for path in (self.mailbox / "tmp" / "utm-mail").iterdir()} - {"marker", "seal"}
+
+    @property
     def states(self) -> dict[str, str]:
         """State by unique-id, of what the ledger holds."""
         return dict(Letter.objects.values_list("uid", "state"))

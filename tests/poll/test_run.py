@@ -1,13 +1,17 @@
 """A poll from its claim to its result, whatever is claimed and whatever breaks."""
 
 import pytest
+from django.db import OperationalError
 from django.utils import timezone
 
-from fetchrules.errors import InternalError, RunOvertaken
+from fetchrules.delivery.draft import StagedFile
+from fetchrules.errors import InternalError, MaildirReplaced, RunOvertaken
+from fetchrules.ledger import letters as ledger
 from fetchrules.ledger import runs
-from fetchrules.models import FetchRule, Run
+from fetchrules.models import FetchRule, Letter, Run, SourceMailbox
 from fetchrules.poll.run import poll
 from tests.poll.conftest import Scene
+from tests.servers.pop3 import Behaviour, Fault, Say, Step
 
 
 def test_it_polls_once_for_each_claim(scene: Scene) -> None:
@@ -41,3 +45,61 @@ def test_it_says_that_something_broke_which_nobody_thought_of(scene: Scene, monk
     assert (run.state, run.error) == ("failed", InternalError.code)
     scene.poll_fine()
     assert scene.delivered == ["a"]
+
+
+def test_it_takes_no_file_away_while_nobody_knows_what_the_database_recorded(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    original = ledger.record_ready
+
+    def recording(*args: object) -> object:
+        original(*args)  # type: ignore[arg-type]
+        raise OperationalError("the server closed the connection unexpectedly")
+
+    scene.arrive("a", "b")
+    with monkeypatch.context() as broken:
+        broken.setattr(ledger, "record_ready", recording)
+        assert isinstance(scene.poll().error, InternalError)
+    assert set(scene.states.values()) == {"ready"}
+    scene.poll_fine()
+    assert (scene.delivered, scene.maildrop.uids) == (["a", "b"], [])
+
+
+def test_it_records_nothing_where_the_maildir_was_replaced_meanwhile(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    finish = StagedFile.finish
+
+    def finishing(draft: StagedFile) -> object:
+        done = finish(draft)
+        scene.mailbox.rename(scene.mailbox.with_name("elsewhere"))
+        return done
+
+    scene.arrive("a")
+    with monkeypatch.context() as replaced:
+        replaced.setattr(StagedFile, "finish", finishing)
+        assert isinstance(scene.poll().error, MaildirReplaced)
+    assert (scene.states, scene.maildrop.uids) == ({}, ["a"])
+
+
+def test_it_leaves_no_file_of_a_letter_that_somebody_else_has_recorded(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    original = ledger.record_ready
+
+    def recording(run: Run, source: SourceMailbox, *args: object) -> object:
+        times = {"first_seen_at": timezone.now(), "delivered_at": timezone.now()}
+        Letter.objects.create(source=source, epoch=0, uid="a", size=1, state="delivered", **times)
+        return original(run, source, *args)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(ledger, "record_ready", recording)
+    scene.arrive("a", "b")
+    assert scene.poll_fine().fetched == 1
+    assert (scene.delivered, scene.staged) == (["b"], set())
+
+
+def test_it_knows_that_a_refused_deletion_did_not_happen(scene: Scene) -> None:
+    scene.behave(Behaviour(faults=(Fault(Step.DELE, Say(b"-ERR no\r\n")),)))
+    scene.arrive("a", "b")
+    scene.poll_fine()
+    assert dict(Letter.objects.values_list("uid", "fate")) == {"a": "wanted", "b": "deleted"}

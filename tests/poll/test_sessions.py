@@ -128,8 +128,7 @@ def test_it_deletes_nothing_once_the_rule_is_another(
     assert isinstance(scene.poll().error, RunOvertaken)
     assert scene.maildrop.uids == ["a", "b", "c"]
     assert scene.delivered == ([] if record == "record_ready" else ["a", "b", "c"])
-    waiting = scene.mailbox / "tmp" / "utm-mail"
-    assert {path.name for path in waiting.iterdir()} == {"marker", "seal"}
+    assert scene.staged == set()
 
 
 def test_it_fetches_all_once_in_a_poll_however_long_it_takes(
