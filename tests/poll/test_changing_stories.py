@@ -104,6 +104,44 @@ def test_it_tells_letters_apart_that_share_a_name(columns: dict[str, bool], new_
     assert len(scene.maildrop.uids) == (3 if columns["keep"] else 0)
 
 
+def test_it_takes_no_letter_for_one_that_is_still_there_under_its_own_name(new_scene: NewScene) -> None:
+    scene = new_scene(keep=True)
+    scene.arrive(A, B)
+    scene.poll_fine()
+    scene.replace(A, named("copy", A), D)
+    for _ in range(2):
+        scene.poll_fine()
+    assert scene.delivered == ["a", "a", "b", "d"]
+
+
+@pytest.mark.parametrize("columns", [KEPT, GOES], ids=["keep", "nokeep"])
+@pytest.mark.parametrize("batch", [1, 64])
+def test_it_delivers_every_copy_of_a_letter_that_was_sent_more_than_once(
+    batch: int, columns: dict[str, bool], new_scene: NewScene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("fetchrules.poll.intake.BATCH_LETTERS", batch)
+    scene = new_scene(**columns)
+    scene.arrive(*(named(f"copy-{number}", A) for number in range(3)))
+    scene.poll_fine()
+    scene.arrive(named("later", A))
+    scene.poll_fine()
+    assert scene.delivered == ["a"] * 4
+
+
+@pytest.mark.parametrize("batch", [1, 64])
+def test_it_tells_copies_apart_when_all_have_new_names(
+    batch: int, new_scene: NewScene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("fetchrules.poll.intake.BATCH_LETTERS", batch)
+    scene = new_scene(keep=True)
+    scene.arrive(named("1", A), named("2", A), B)
+    scene.poll_fine()
+    scene.replace(*(named(f"new-{number}", A) for number in range(3)), named("b", B))
+    for _ in range(2):
+        scene.poll_fine()
+    assert scene.delivered == ["a", "a", "a", "b"]
+
+
 def test_it_tells_letters_apart_that_have_no_names(new_scene: NewScene) -> None:
     scene = new_scene(Behaviour(capabilities=None, uidl=False, faults=(Fault(Step.QUIT, Cut()),)))
     scene.arrive(A, B)
@@ -251,7 +289,7 @@ def test_it_remembers_a_letter_that_went_and_came_back_after_half_a_year_less_a_
     assert scene.delivered == ["a", "b"]
 
 
-@pytest.mark.parametrize("partly", ["a few at a time", "cut", "in two sessions"])
+@pytest.mark.parametrize("partly", ["a few at a time", "cut", "one refused", "in two sessions"])
 def test_it_delivers_nothing_twice_when_deletions_in_doubt_come_back_under_new_names(
     partly: str, new_scene: NewScene, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -266,6 +304,10 @@ def test_it_delivers_nothing_twice_when_deletions_in_doubt_come_back_under_new_n
         case "cut":
             scene.behave(Behaviour(faults=(Fault(Step.RETR, Cut()),)))
             scene.poll()
+            scene.behave()
+        case "one refused":
+            scene.behave(Behaviour(faults=(Fault(Step.RETR, Say(b"-ERR\r\n")),)))
+            scene.poll_fine()
             scene.behave()
         case _:
             monkeypatch.setattr("fetchrules.poll.session.CHECKPOINT_LETTERS", 2)
