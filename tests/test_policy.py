@@ -232,6 +232,75 @@ def test_it_concludes_that_letters_are_missing_from_a_complete_list_only() -> No
     assert missing(listing(), gone) == frozenset()
 
 
+@pytest.mark.parametrize(
+    ("columns", "expunged"),
+    [
+        ({"fate": Fate.WANTED}, True),
+        ({"fate": Fate.SENT}, True),
+        ({"fate": Fate.KEPT}, False),
+        ({"fate": Fate.SENT, "size": 99}, False),
+        ({"fate": Fate.SENT, "gone": True}, False),
+        ({"fate": Fate.WANTED, "state": State.PASSED}, False),
+    ],
+    ids=str,
+)
+def test_it_expunges_of_the_flagged_ones_only_what_it_has_flagged_itself(
+    columns: dict[str, object], expunged: bool
+) -> None:
+    letters = replace(listing(listed(2), epoch=7), flagged=(listed(1),))
+    made = plan(letters, knowledge(known(1, None, **columns), known(2)), PLAIN, NOW)
+    assert [doomed.letter.number for doomed in made.delete] == ([1] if expunged else [])
+
+
+def test_it_expunges_nothing_while_the_rule_keeps_or_the_list_is_in_doubt() -> None:
+    letters = replace(listing(listed(2), epoch=7), flagged=(listed(1),))
+    view = knowledge(known(1, fate=Fate.SENT), known(2))
+    assert plan(letters, view, KEEP, NOW).delete == ()
+    assert plan(replace(letters, complete=False), view, PLAIN, NOW).delete == ()
+
+
+def test_it_passes_over_no_letter_whose_name_may_be_anothers_tomorrow() -> None:
+    letters = listing(listed(1, "same"), listed(2, "same"), listed(3, ""), listed(4))
+    made = plan(letters, Knowledge(), Terms(keep=True, pass_present=True), NOW)
+    assert made.present == (listed(4),)
+    assert [errand.letter.number for errand in made.fetch] == [1, 2, 3]
+
+
+def test_it_takes_no_mark_as_read_for_a_collection_that_failed() -> None:
+    made = plan(listing(listed(1, seen=True), epoch=1), knowledge(known(1, state=State.HELD)), Terms(flush=True), NOW)
+    assert [errand.letter.number for errand in made.fetch] == [1]
+    assert made.delete == ()
+
+
+def test_it_passes_over_no_letter_without_a_name_because_one_of_its_size_was() -> None:
+    passed = known(9, "size 100", state=State.PASSED)
+    (errand,) = plan(listing(listed(1, "")), knowledge(passed), PLAIN, NOW).fetch
+    assert errand.row is None
+
+
+UNMET: dict[Why, tuple[tuple[Known, ...], Terms]] = {
+    Why.PRESENT: ((), Terms(keep=True, pass_present=True)),
+    Why.TOO_LARGE: ((), Terms(limit=10)),
+    Why.FETCHLIMIT: ((), Terms(fetchlimit=0)),
+    Why.HELD: ((known(1, state=State.HELD, tries=MAX_TRIES, tried_at=NOW),), PLAIN),
+}
+
+
+@pytest.mark.parametrize("why", UNMET)
+def test_it_concludes_nothing_of_a_missing_letter_while_it_leaves_one_that_may_be_it(why: Why) -> None:
+    rows, terms = UNMET[why]
+    view = knowledge(*rows, unlisted=frozenset({9}))
+    made = plan(listing(listed(1)), view, terms, NOW)
+    assert ([reason for _, reason in made.left], made.unsettled) == ([why], True)
+    assert not plan(listing(listed(1), epoch=7), view, terms, NOW).unsettled, "names there are never used again"
+
+
+def test_it_gives_up_no_letter_without_a_name_because_another_of_its_size_made_trouble() -> None:
+    trouble = known(9, "size 100", state=State.HELD, tries=MAX_TRIES, tried_at=NOW)
+    made = plan(listing(listed(1, ""), listed(2, "")), knowledge(trouble), PLAIN, NOW)
+    assert [errand.letter.number for errand in made.fetch] == [1, 2]
+
+
 rows = st.builds(
     Known,
     id=st.integers(1, 10**6),
