@@ -338,6 +338,102 @@ def test_it_puts_an_older_copy_aside_when_everything_is_fetched_again(run: Run) 
     assert known(run.source, "a")["a"].ord == 1
 
 
+def test_it_takes_no_letter_of_another_epoch_for_one_that_came_back(run: Run) -> None:
+    letters.record_deleted(delivered(run, arrival("1"), epoch=7), NOW)
+    assert known(run.source, "1", epoch=7)["1"].gone
+    assert known(run.source, "1", epoch=8) == {}
+
+
+def test_it_takes_no_refused_letter_for_a_delivered_one(run: Run) -> None:
+    refused = ready(run, arrival("a"))["file-a-0"]
+    letters.hold_back(refused, DeliveryRefused("spam"), NOW)
+    assert letters.known_twins(run.source, ["print-a"], ()) == {}
+
+
+def test_it_remembers_a_letter_that_came_back_and_not_its_trouble(run: Run) -> None:
+    letters.record_deleted(delivered(run, arrival("a")), NOW)
+    Letter.objects.update(tries=1)
+    row = known(run.source, "a")["a"]
+    letters.rebind(run, 0, Errand(listed("a"), delete_after=True, compare=True, ord=1, row=row), row, NOW)
+    row = known(run.source, "a")["a"]
+    assert (row.gone, row.tries, row.fate, row.ord) == (False, 0, Fate.WANTED, 0)
+    assert Letter.objects.get().deleted_at is None
+    assert forgetting.purge(NOW + 2 * forgetting.REMEMBER) == 0
+
+
+def test_it_rebinds_nothing_for_a_run_that_lost_its_claim(run: Run) -> None:
+    delivered(run, arrival("old"))
+    row = known(run.source, "old")["old"]
+    runs.abandon_all(NOW)
+    with pytest.raises(RunOvertaken):
+        letters.rebind(run, 0, Errand(listed("new"), delete_after=True, compare=True), row, NOW)
+    assert Letter.objects.get().uid == "old"
+
+
+def test_it_holds_a_letter_that_came_back_as_it_is_now(run: Run) -> None:
+    letters.hold(run, run.source, 0, Errand(listed("a"), delete_after=True), ServerRefused(), NOW)
+    ids = [Letter.objects.get().id]
+    for moment in (NOW, NOW + DAY):
+        forgetting.record_missing(ids, moment)
+    row = known(run.source, "a")["a"]
+    assert row.gone
+    errand = Errand(listed("a", 101), delete_after=True, row=row)
+    letters.hold(run, run.source, 0, errand, ServerRefused(), NOW + DAY)
+    row = known(run.source, "a")["a"]
+    assert (row.gone, row.size, row.tries) == (False, 101, 2)
+
+
+def test_it_wants_no_letter_deleted_that_the_mail_server_refused(run: Run) -> None:
+    refused = ready(run, arrival("a"))["file-a-0"]
+    letters.hold_back(refused, DeliveryRefused("spam"), NOW)
+    assert by_hand.pass_over(Letter.objects.all()) == 1
+    assert known(run.source, "a")["a"].fate is Fate.KEPT
+
+
+def test_it_takes_no_letter_for_delivered_that_was_held_back_meanwhile(run: Run) -> None:
+    refused = ready(run, arrival("a"))["file-a-0"]
+    letters.hold_back(refused, DeliveryRefused("spam"), NOW)
+    letters.record_delivered([refused], NOW)
+    assert Letter.objects.get().state == "held"
+
+
+def test_it_passes_over_no_letter_that_somebody_recorded_meanwhile(run: Run) -> None:
+    ready(run, arrival("a"))
+    SourceMailbox.objects.update(pass_present=True)
+    letters.record_present(run, run.source, 0, [listed("a"), listed("b")], NOW)
+    assert dict(Letter.objects.values_list("uid", "state")) == {"a": "ready", "b": "passed"}
+
+
+def test_it_forgets_a_letter_whose_deletion_its_absence_confirmed(run: Run) -> None:
+    ids = delivered(run, arrival("a"))
+    letters.record_deleting(run, ids, NOW)
+    forgetting.record_missing(ids, NOW)
+    forgetting.record_gone(ids, NOW)
+    assert letters.knowledge(run.source, listing("b")).unlisted == frozenset()
+
+
+def test_it_lets_people_say_nothing_of_letters_that_were_delivered(run: Run) -> None:
+    delivered(run, arrival("a"))
+    Letter.objects.update(tries=3)
+    for say in (by_hand.retry_held, by_hand.pass_over, by_hand.take_up):
+        assert say(Letter.objects.all()) == 0
+    assert Letter.objects.get().tries == 3
+
+
+@pytest.mark.parametrize(("state", "marked"), [("delivered", {"1"}), ("held", set()), ("passed", set())])
+def test_it_takes_a_mark_as_read_for_its_own_only_where_another_recipient_has_the_letter(
+    state: str, marked: set[str], run: Run
+) -> None:
+    delivered(run, arrival("1"), epoch=7)
+    Letter.objects.update(state=state)
+    mine = run.source
+    other = SourceMailbox.objects.get(pk=mine.pk)
+    other.pk, other.branch = None, mine.branch + 1
+    other.save()
+    seen = Listing((Listed(1, "1", 100, seen=True),), 7, complete=True)
+    assert letters.knowledge(other, seen).marked == marked
+
+
 def test_it_needs_few_queries_for_a_long_listing(
     run: Run, django_assert_max_num_queries: Callable[..., object]
 ) -> None:
