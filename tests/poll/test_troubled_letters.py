@@ -17,7 +17,7 @@ from fetchrules.policy import HELD_PAUSE, MAX_TRIES
 from tests.poll.conftest import NewScene, Scene, letter
 from tests.servers.loopback import Hangup
 from tests.servers.maildrop import StoredLetter
-from tests.servers.pop3 import Alter, Behaviour, Fault, Flood, Say, Step
+from tests.servers.pop3 import Alter, Behaviour, Cut, Fault, Flood, Say, Step
 
 NAMES = ("a", "b", "poison", "c", "d")
 
@@ -78,6 +78,32 @@ def test_it_gets_past_a_letter_that_breaks_the_session(
     assert scene.delivered == ["a", "b", "c", "d"]
     scene.poll()
     assert scene.maildrop.uids == ["poison"], "what was delivered is deleted, whatever the poison does"
+
+
+def test_it_deletes_what_is_to_be_deleted_before_it_tries_a_letter_that_broke_the_session(new_scene: NewScene) -> None:
+    scene = new_scene(at_poison(hangs_up), keep=True)
+    scene.arrive("a", "poison")
+    scene.poll()
+    scene.poll(flush=True)
+    assert scene.maildrop.uids == ["poison"]
+
+
+@pytest.mark.parametrize(
+    ("behaviour", "keep"),
+    [(at_poison(hangs_up), True), (Behaviour(faults=(Fault(Step.RETR, Say(b"-ERR no\r\n")),)), False)],
+    ids=["keep", "nokeep"],
+)
+def test_it_ends_no_session_for_a_letter_that_endangers_nothing(
+    behaviour: Behaviour, keep: bool, new_scene: NewScene
+) -> None:
+    scene = new_scene(behaviour, keep=keep)
+    scene.arrive("poison")
+    scene.poll()
+    scene.behave()
+    scene.arrive("a", "b")
+    before = scene.server.connections
+    assert scene.poll_fine().fetched == 3
+    assert scene.server.connections - before == 1
 
 
 def test_it_leaves_a_letter_alone_for_a_day_after_five_tries(new_scene: NewScene) -> None:
@@ -158,19 +184,50 @@ def test_it_delivers_the_others_when_one_letter_cannot_be_written(
     assert scene.maildrop.uids == []
 
 
-def test_it_blames_no_letter_for_a_disk_that_is_full(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
-    scene.arrive(*NAMES)
+def test_it_blames_no_letter_for_a_disk_that_becomes_full(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+    write = StagedFile.write
 
     def full(*_: object) -> None:
         raise DiskFull("no room at all")
 
-    scene.poll_fine()
-    scene.arrive("e")
+    def writing(draft: StagedFile, data: bytes) -> None:
+        write(draft, data)
+        if b"Subject: e" in data:
+            broken.setattr("fetchrules.delivery.staging.Staging.check_room", full)
+            full()
+
+    scene.arrive("d", "e")
     with monkeypatch.context() as broken:
-        fails_for(b"e", broken)
-        broken.setattr("fetchrules.delivery.staging.Staging.check_room", full)
+        broken.setattr(StagedFile, "write", writing)
         assert isinstance(scene.poll().error, DiskFull)
-    assert not Letter.objects.filter(state="held").exists()
+    assert not Letter.objects.exists()
+    assert scene.staged == set()
+    assert scene.poll_fine().fetched == 2
+
+
+def test_it_holds_a_letter_that_took_the_last_room_and_fetches_the_others(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    write = StagedFile.write
+
+    def staged() -> int:
+        return sum((scene.mailbox / "tmp" / "utm-mail" / name).stat().st_size for name in scene.staged)
+
+    def writing(draft: StagedFile, data: bytes) -> None:
+        write(draft, data)
+        check()
+
+    def check(*_: object) -> None:
+        if staged() > 3000:
+            raise DiskFull("no room for this one")
+
+    scene.arrive("a", letter("long", size=5000), "b")
+    with monkeypatch.context() as broken:
+        broken.setattr(StagedFile, "write", writing)
+        broken.setattr("fetchrules.delivery.staging.Staging.check_room", check)
+        assert isinstance(scene.poll().error, DiskFull)
+        scene.poll()
+        assert (scene.delivered, scene.states["long"]) == (["a", "b"], "held")
 
 
 def test_it_keeps_the_reserve_while_a_letter_without_end_comes_in(
@@ -217,6 +274,21 @@ def test_it_leaves_nothing_behind_when_a_batch_cannot_be_made_durable(
         assert isinstance(scene.poll().error, DeliveryFailed)
     assert scene.staged == set()
     assert scene.poll_fine().fetched == 2
+
+
+def test_it_leaves_nothing_of_a_letter_that_was_cut_or_could_not_be_written(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scene.behave(Behaviour(faults=(Fault(Step.RETR, Cut(40)),)).without("PIPELINING"))
+    scene.arrive("a")
+    assert isinstance(scene.poll().error, ConnectionLost)
+    assert scene.staged == set()
+    scene.behave()
+
+    with monkeypatch.context() as broken:
+        fails_for(b"a", broken)
+        assert isinstance(scene.poll().error, DiskFull)
+    assert scene.staged == set()
 
 
 def test_it_says_which_letters_are_between_two_worlds_for_too_long(scene: Scene) -> None:
