@@ -51,6 +51,18 @@ def test_it_fetches_and_deletes_only_what_comes_later(columns: dict[str, Any], s
     assert set(scene.maildrop.uids) >= {"a", "b"}
 
 
+def test_it_passes_over_what_lies_there_once_in_a_poll_of_several_sessions(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("fetchrules.poll.session.CHECKPOINT_LETTERS", 3)
+    scene.arrive("a", "b", "c", "d")
+    scene.poll_fine(keep=True)
+    scene.arrive("old")
+    ask(scene)
+    assert scene.poll_fine(keep=False, fetchall=True).fetched == 4
+    assert (scene.server.connections, scene.maildrop.uids) == (3, ["old"])
+
+
 def test_it_counts_no_letter_as_collected_that_came_after_the_listing(scene: Scene) -> None:
     ask(scene)
     assert scene.poll_fine().found == 0

@@ -67,6 +67,13 @@ def test_it_does_not_visit_a_server_for_ever_that_deletes_nothing(fault: Fault, 
     assert (scene.delivered, scene.maildrop.uids) == (NAMES, [])
 
 
+def test_it_puts_no_more_at_stake_once_a_goodbye_was_not_confirmed(new_scene: NewScene) -> None:
+    scene = new_scene(Behaviour(faults=(STUBBORN["says no"],)))
+    scene.arrive(*NAMES)
+    assert scene.poll_fine().fetched == 3
+    assert scene.server.connections == 1
+
+
 def test_it_counts_what_arrives_while_it_is_at_work(new_scene: NewScene) -> None:
     def busy(answer: bytes) -> bytes:
         if len(scene.maildrop.letters) < 12:
@@ -79,12 +86,32 @@ def test_it_counts_what_arrives_while_it_is_at_work(new_scene: NewScene) -> None
     assert counts.found == counts.fetched > 10
 
 
+def test_it_goes_on_after_a_refusal_where_letters_have_no_names(new_scene: NewScene) -> None:
+    scene = new_scene(Behaviour(capabilities=None, uidl=False, faults=(Fault(Step.RETR, Say(b"-ERR no\r\n")),)))
+    scene.arrive(*NAMES)
+    scene.poll_fine()
+    assert len(scene.delivered) >= len(NAMES) - 1
+
+
 def test_it_tries_a_refused_letter_once_in_a_poll(new_scene: NewScene) -> None:
     scene = new_scene(Behaviour(faults=(Fault(Step.RETR, Say(b"-ERR no\r\n")),)))
     scene.arrive(*NAMES)
     counts = scene.poll_fine()
     assert counts.found == counts.fetched + counts.held
     assert set(Letter.objects.filter(state="held").values_list("tries", flat=True)) == {1}
+
+
+def test_it_begins_no_other_session_when_it_is_asked_to_stop(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+    original = ledger.record_deleting
+
+    def recording(*args: object) -> object:
+        Run.objects.update(stop_asked=True)
+        return original(*args)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(ledger, "record_deleting", recording)
+    scene.arrive(*NAMES)
+    assert scene.poll_fine().fetched == 3
+    assert scene.server.connections == 1
 
 
 def test_it_ends_after_the_batch_in_hand_when_it_is_asked_to(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -129,6 +156,25 @@ def test_it_deletes_nothing_once_the_rule_is_another(
     assert scene.maildrop.uids == ["a", "b", "c"]
     assert scene.delivered == ([] if record == "record_ready" else ["a", "b", "c"])
     assert scene.staged == set()
+
+
+def test_it_takes_back_what_it_asked_for_when_the_rule_becomes_another_meanwhile(
+    new_scene: NewScene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scene = new_scene(Behaviour(commits_when_cut=True))
+    scene.arrive("a", "b", "c")
+    original, asked = ledger.record_deleting, list[object]()
+
+    def recording(*args: object) -> object:
+        asked.append(args)
+        if len(asked) == 2:
+            FetchRule.objects.update(revision=9, keep=True)
+        return original(*args)  # type: ignore[arg-type]
+
+    monkeypatch.setattr(ledger, "record_deleting", recording)
+    assert isinstance(scene.poll().error, RunOvertaken)
+    assert len(asked) == 2
+    assert scene.maildrop.uids == ["a", "b", "c"]
 
 
 def test_it_fetches_all_once_in_a_poll_however_long_it_takes(
