@@ -156,6 +156,24 @@ def test_it_makes_no_marker_that_is_not_durable(place: Place, monkeypatch: pytes
     maildir.close()
 
 
+def test_it_makes_the_whole_marker_durable_and_its_seal(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+    fsync, sizes = os.fsync, dict[int, int]()
+
+    def syncing(fd: int) -> None:
+        status = os.fstat(fd)
+        sizes.setdefault(status.st_ino, status.st_size)
+        fsync(fd)
+
+    with monkeypatch.context() as watched:
+        watched.setattr(os, "fsync", lambda file: syncing(file if isinstance(file, int) else file.fileno()))
+        maildir = Maildir(place, reserve=0)
+        maildir.prepare(0)
+        maildir.close()
+    for name in ("marker", "seal"):
+        status = (place.path / "tmp/utm-mail" / name).stat()
+        assert sizes[status.st_ino] == status.st_size
+
+
 def test_it_wants_room(place: Place) -> None:
     free = shutil.disk_usage(place.root).free
     maildir = Maildir(place)

@@ -87,6 +87,14 @@ def test_it_concludes_nothing_from_another_maildir(
         maildir.prepare(0)
 
 
+def test_it_moves_nothing_in_a_maildir_that_was_put_away(maildir: Maildir, place: Place) -> None:
+    name = staged(maildir).name
+    old = place.path.rename(place.path.with_name("old"))
+    with pytest.raises(MaildirReplaced):
+        maildir.commit([name])
+    assert list((old / "new").iterdir()) == []
+
+
 @pytest.mark.parametrize("alter", [step for step in ALTERATIONS if step not in {remake_staging, remake_new}])
 def test_it_will_not_open_another_maildir(
     open_maildir: OpenMaildir, place: Place, alter: Callable[[Place], None]

@@ -1,13 +1,14 @@
 """Letters handed to a mail server: what it gets, in which words, and what happens when it does not take them."""
 
 import os
+import shutil
 import smtplib
 from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from io import FileIO
 from pathlib import Path
-from threading import Event
+from threading import Event, Timer
 from time import monotonic
 from typing import BinaryIO
 
@@ -423,14 +424,33 @@ def test_it_sends_what_a_crash_left(open_spool: OpenSpool, sink: MailSink) -> No
     assert len(sink.taken) == 2
 
 
-def test_it_concludes_nothing_from_another_spool(open_spool: OpenSpool, place: Place) -> None:
+def test_it_concludes_and_sends_nothing_from_another_spool(open_spool: OpenSpool, place: Place, sink: MailSink) -> None:
     before = open_spool()
     names = stage_some(before, LETTER)
     place.path.rename(place.path.with_name("old"))
     with pytest.raises(MaildirReplaced):
         before.commit(names)
     with pytest.raises(MaildirReplaced):
+        before.prepare(0)
+    with pytest.raises(MaildirReplaced):
         open_spool(before.marker).prepare(0)
+    assert sink.taken == []
+
+
+def test_it_concludes_nothing_when_the_spool_goes_during_the_commit(
+    spool: SpooledMailbox, place: Place, sink: MailSink, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    names = stage_some(spool, LETTER)
+    carry = courier.Courier.carry
+
+    def carrying(self: courier.Courier, names: list[str]) -> object:
+        shutil.rmtree(place.path)
+        return carry(self, names)
+
+    monkeypatch.setattr(courier.Courier, "carry", carrying)
+    with pytest.raises(MaildirReplaced):
+        spool.commit(names)
+    assert sink.taken == []
 
 
 @pytest.mark.parametrize(
@@ -474,6 +494,17 @@ def test_it_fails_when_nobody_listens(place: Place) -> None:
     with pytest.raises(DeliveryFailed, match=f"127.0.0.1:{port}"):
         spool.prepare(0)
     spool.close()
+
+
+def test_it_waits_longer_for_the_end_of_a_letter_than_for_anything_else(
+    spool: SpooledMailbox, sink: MailSink, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(dialogue, "REPLY_SECONDS", 0.2)
+    done = Event()
+    sink.faults = {(END, 1): done}
+    names = stage_some(spool, LETTER)
+    Timer(0.6, done.set).start()
+    assert spool.commit(names) == {}
 
 
 def test_it_does_not_wait_for_ever(spool: SpooledMailbox, sink: MailSink, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -627,6 +658,28 @@ def test_it_says_one_command_at_a_time(sink: MailSink, server: LoopbackServer) -
 def test_it_reads_no_reply_without_a_connection() -> None:
     with pytest.raises(smtplib.SMTPServerDisconnected):
         dialogue.BoundedReplies().getreply()
+
+
+def test_it_goes_on_in_another_session_when_a_letter_breaks_off_in_its_middle(
+    spool: SpooledMailbox, sink: MailSink, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """What came of it must not become the beginning of the next one."""
+    names = stage_some(spool, LETTER, LETTER)
+    broken: list[BinaryIO] = []
+
+    def breaking(trace: bytes, file: BinaryIO) -> Iterator[bytes]:
+        if broken:
+            yield from on_the_wire(trace, file)
+            return
+        broken.append(file)
+        yield b"Subject: half\r\n"
+        yield b"of a letter\r\n"
+        raise OSError("EIO")
+
+    monkeypatch.setattr(courier, "on_the_wire", breaking)
+    assert spool.commit(names) == {}
+    assert bodies(sink) == [LETTER, LETTER]
+    assert not any(b"half" in one.octets for one in sink.taken)
 
 
 def test_it_gives_up_a_letter_whose_file_cannot_be_read(

@@ -128,6 +128,25 @@ def test_it_fetches_a_refused_letter_once_more(refused: str, scene: Scene, sink:
     assert (subjects(sink), scene.maildrop.uids) == (["a", "b", "c"], [])
 
 
+def test_it_gives_up_a_letter_for_a_day_that_the_mail_server_refused_five_times(scene: Scene, sink: MailSink) -> None:
+    scene.arrive("a")
+    sink.faults = {(END, number): ANSWERS["for good"] for number in range(1, MAX_TRIES + 1)}
+    for _ in range(MAX_TRIES):
+        assert scene.poll_fine().held == 1
+    assert Letter.objects.get().tries == MAX_TRIES
+    assert scene.poll_fine().left == {"held": 1}
+    assert subjects(sink) == []
+
+
+def test_it_ends_no_session_for_a_letter_that_only_the_mail_server_refused(scene: Scene, sink: MailSink) -> None:
+    scene.arrive("a")
+    sink.faults = {(END, 1): ANSWERS["for good"]}
+    scene.poll_fine()
+    scene.arrive("b", "c")
+    assert scene.poll_fine().fetched == 3
+    assert scene.server.connections == 2
+
+
 def test_it_fails_for_want_of_room_and_holds_no_letter(scene: Scene, sink: MailSink) -> None:
     scene.arrive("a", "b", "c")
     sink.faults = {(END, 2): ANSWERS["for want of room"]}
