@@ -7,6 +7,7 @@ from django.utils import timezone
 from pytest_django import Settings
 
 from fetchrules import destinations
+from fetchrules.errors import MaildirReplaced
 from fetchrules.ledger import runs
 from fetchrules.models import FetchRule, LocalMarker, Run
 from fetchrules.poll.run import poll
@@ -41,6 +42,15 @@ def test_it_delivers_into_a_folder_and_elsewhere_when_that_changes(
             assert len(list((directory / "new").iterdir())) == 1
             assert (directory / "maildirfolder").exists() == bool(options)
     assert set(LocalMarker.objects.values_list("path", flat=True)) == {str(directory) for directory in folders.values()}
+
+
+def test_it_minds_that_another_directory_was_recorded_meanwhile(tmp_path: Path, settings: Settings) -> None:
+    settings.UTM_MAIL_DELIVERY = f"maildir:{tmp_path}/{{local}}"
+    destination = destinations.Destination("i.petrov@mydomain.ru")
+    LocalMarker.objects.create(path=str(tmp_path / "i.petrov"), marker="0" * 32)
+    with pytest.raises(MaildirReplaced):
+        destination.prepare(0)
+    destination.close()
 
 
 def test_it_forgets_the_marker_of_the_folder(tmp_path: Path, settings: Settings) -> None:

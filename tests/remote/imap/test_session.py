@@ -8,6 +8,8 @@ import pytest
 
 from fetchrules.errors import FetchError, LocalProtocolError, LoginRefused, RemoteProtocolError, ServerRefused
 from fetchrules.remote.account import Account, Deadlines
+from fetchrules.remote.imap.client import Answer
+from fetchrules.remote.imap.retrieval import _piece
 from fetchrules.remote.imap.session import ImapMailbox, list_folders, open_imap
 from fetchrules.remote.imap.syntax import quoted
 from fetchrules.remote.mailbox import Chunk, Complete, Listed
@@ -169,6 +171,12 @@ def test_it_holds_little_of_what_comes_in_little_pieces(monkeypatch: pytest.Monk
         tracemalloc.stop()
     assert octets == size
     assert peak < 10 * size  # the server's copies are counted too
+
+
+def test_it_takes_no_piece_of_another_letter_for_one_of_its_own() -> None:
+    other, own = (b"1 (UID 8 BODY[]<0> {5}", b"other"), (b"2 (UID 7 BODY[]<0> {3}", b"own")
+    assert _piece(Answer(True, [other, b")", own, b")"], ""), Listed(7, "7", 3), 0) == b"own"
+    assert _piece(Answer(True, [other, b")"], ""), Listed(7, "7", 3), 0) is None
 
 
 def test_it_opens_a_folder_by_the_name_that_people_write() -> None:
