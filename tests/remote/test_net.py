@@ -5,7 +5,7 @@ import ssl
 from collections.abc import Iterator
 from contextlib import contextmanager
 from ipaddress import ip_network
-from threading import Event
+from threading import Event, Timer
 from time import monotonic
 
 import pytest
@@ -321,15 +321,17 @@ def test_it_shakes_hands(certificates: Certificates) -> None:
 
 
 def test_it_says_what_is_left_to_say_before_it_shakes_hands(certificates: Certificates) -> None:
-    heard = []
+    heard, begins_to_read = [], Event()
 
     def serve(peer: Peer) -> None:
+        assert begins_to_read.wait(60)
         heard.append(peer.read(16_000_000))
         peer.start_tls(certificates.good.context())
         peer.send(b"secret")
 
     with connected(serve) as stream:
         stream.write(b"x" * 16_000_000)
+        Timer(0.2, begins_to_read.set).start()  # by then there is no room left on the line
         stream.start_tls(trusting(certificates), "localhost")
         assert read(stream, 6) == b"secret"
     assert heard == [b"x" * 16_000_000]
