@@ -1,7 +1,6 @@
 """Django's admin, for those who live there: rules through the rule book, everything that happened to be looked at only."""
 
-from collections.abc import Iterable, Iterator
-from dataclasses import astuple
+from collections.abc import Iterator
 from typing import Any, ClassVar
 
 from django.contrib import admin, messages
@@ -109,14 +108,11 @@ class FetchRuleAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
         """Through the rule book; `obj` itself, already changed by the form, is only told its number."""
         row = FetchRule.objects.get(pk=obj.pk) if change else None
         wanted = form.wanted()
-        changes = changes_of(row, wanted) if row else ()
+        changes = changes_of(row, wanted) if row else None
         saved = set_rule(row, wanted, obj.owner)
         FetchRule.objects.filter(pk=saved.pk).update(owner=obj.owner)
         obj.pk = saved.pk
-        if row:
-            audit.record(request, "rule_changed", saved, fields=[astuple(change) for change in changes])
-        else:
-            audit.record(request, "rule_added", saved)
+        audit.record_saved(request, saved, changes)
 
     def delete_model(self, request: HttpRequest, obj: FetchRule) -> None:
         """With its line."""
@@ -131,7 +127,7 @@ class FetchRuleAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
         """Make them due."""
         asked = runs.ask_for_poll(queryset, timezone.now())
         tasks.wake()
-        _note(request, "rule_poll_asked", queryset)
+        audit.record_each(request, "rule_poll_asked", queryset)
         words = ngettext("%(count)s rule is being polled.", "%(count)s rules are being polled.", asked)
         self.message_user(request, words % {"count": asked})
 
@@ -140,7 +136,7 @@ class FetchRuleAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
         """Switch them on."""
         try:
             switch_rules(queryset, on=True)
-            _note(request, "rule_switched_on", queryset)
+            audit.record_each(request, "rule_switched_on", queryset)
         except SourceTaken:
             message = _("Nothing was switched on: another rule reads the same remote mailbox and takes its mail away.")
             self.message_user(request, message, messages.ERROR)
@@ -149,16 +145,11 @@ class FetchRuleAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
     def switch_off(self, request: HttpRequest, queryset: QuerySet[FetchRule]) -> None:
         """Switch them off."""
         switch_rules(queryset, on=False)
-        _note(request, "rule_switched_off", queryset)
+        audit.record_each(request, "rule_switched_off", queryset)
 
     def _delete(self, request: HttpRequest, rules: list[FetchRule]) -> None:
-        _note(request, "rule_deleted", rules)
+        audit.record_each(request, "rule_deleted", rules)
         delete_rules(rules)
-
-
-def _note(request: HttpRequest, what: str, rules: Iterable[FetchRule]) -> None:
-    for rule in rules:
-        audit.record(request, what, rule)
 
 
 @admin.register(Run)

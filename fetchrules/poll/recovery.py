@@ -51,5 +51,6 @@ def _finish(recipient: str, directory: str, rows: Mapping[str, int]) -> None:
         destination.mailbox.discard(held)  # the rows before the files: what is on record and gone passes for taken
     finally:
         destination.close()
-    for failure in (failure for name, failure in failures.items() if name not in held):
-        raise failure
+    unfinished = [failure for name, failure in failures.items() if name not in held]
+    if unfinished:
+        raise unfinished[0]

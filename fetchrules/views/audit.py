@@ -1,6 +1,7 @@
 """Who changed what, when: the writer's one function, and the page."""
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
+from dataclasses import astuple
 
 from django.core.paginator import Paginator
 from django.db.models import Q
@@ -8,7 +9,8 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.views.decorators.http import require_safe
 
-from fetchrules.models import AuditEntry
+from fetchrules.models import AuditEntry, FetchRule
+from fetchrules.rulebook.changes import Change
 from fetchrules.views import access
 from fetchrules.wording import events
 
@@ -23,6 +25,20 @@ def record(request: HttpRequest, what: str, about: object = "", **detail: Noted)
     """Note a change made by the reader of this page. `what` is a word of `wording.events`; `detail` never holds a secret."""
     who = access.user_of(request).get_username()
     AuditEntry.objects.create(who=who, what=what, about=str(about)[:400], detail=detail)
+
+
+def record_each(request: HttpRequest, what: str, rules: Iterable[FetchRule]) -> None:
+    """Note the same of several rules."""
+    for rule in rules:
+        record(request, what, rule)
+
+
+def record_saved(request: HttpRequest, rule: FetchRule, changes: Iterable[Change] | None) -> None:
+    """Note that a rule was changed, and in what; `changes` None: that it was added."""
+    if changes is None:
+        record(request, "rule_added", rule)
+    else:
+        record(request, "rule_changed", rule, fields=[astuple(change) for change in changes])
 
 
 @require_safe

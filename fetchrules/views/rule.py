@@ -1,6 +1,6 @@
 """The page of one rule: new, copied or changed."""
 
-from dataclasses import astuple, replace
+from dataclasses import replace
 
 from django.contrib import messages
 from django.contrib.auth.models import User
@@ -96,10 +96,7 @@ def _page(request: HttpRequest, form: RuleForm, rule: FetchRule | None) -> HttpR
 
 def _saved(request: HttpRequest, rule: FetchRule, changes: tuple[Change, ...] | None) -> HttpResponse:
     """`changes` None: it is a new rule."""
-    if changes is None:
-        audit.record(request, "rule_added", rule)
-    else:
-        audit.record(request, "rule_changed", rule, fields=[astuple(change) for change in changes])
+    audit.record_saved(request, rule, changes)
     if "poll" in request.POST:
         runs.ask_for_poll(FetchRule.objects.filter(id=rule.id), timezone.now())
         tasks.wake()

@@ -89,7 +89,7 @@ def bulk(request: HttpRequest) -> HttpResponse:
 
 def _switch(request: HttpRequest, rules: QuerySet[FetchRule], *, on: bool) -> HttpResponse:
     rules = _required(rules)
-    _record(request, "rule_switched_on" if on else "rule_switched_off", rules.filter(enabled=not on))
+    audit.record_each(request, "rule_switched_on" if on else "rule_switched_off", rules.filter(enabled=not on))
     try:
         changed = switch_rules(rules, on=on)
     except SourceTaken:
@@ -111,7 +111,7 @@ def _poll(request: HttpRequest, rules: QuerySet[FetchRule]) -> HttpResponse:
     rules = _required(rules)
     asked = runs.ask_for_poll(rules, timezone.now())
     tasks.wake()
-    _record(request, "rule_poll_asked", rules)
+    audit.record_each(request, "rule_poll_asked", rules)
     words = ngettext("%(count)s rule is being polled.", "%(count)s rules are being polled.", asked)
     messages.success(request, words % {"count": asked})
     return redirect(back(request))
@@ -119,13 +119,13 @@ def _poll(request: HttpRequest, rules: QuerySet[FetchRule]) -> HttpResponse:
 
 def _pause(request: HttpRequest, rules: QuerySet[FetchRule]) -> HttpResponse:
     paused = runs.pause(_required(rules), end_of(request.POST.get("until", ""), timezone.now()))
-    _record(request, "rule_paused", rules)
+    audit.record_each(request, "rule_paused", rules)
     messages.success(request, ngettext("%(count)s rule paused.", "%(count)s rules paused.", paused) % {"count": paused})
     return redirect(back(request))
 
 
 def _resume(request: HttpRequest, rules: QuerySet[FetchRule]) -> HttpResponse:
-    _record(request, "rule_resumed", _required(rules))
+    audit.record_each(request, "rule_resumed", _required(rules))
     resumed = runs.resume(rules, timezone.now())
     tasks.wake()
     messages.success(
@@ -135,7 +135,7 @@ def _resume(request: HttpRequest, rules: QuerySet[FetchRule]) -> HttpResponse:
 
 
 def _delete(request: HttpRequest, rules: QuerySet[FetchRule]) -> HttpResponse:
-    _record(request, "rule_deleted", rules)
+    audit.record_each(request, "rule_deleted", rules)
     deleted = delete_rules(list(rules))
     messages.success(
         request, ngettext("%(count)s rule deleted.", "%(count)s rules deleted.", deleted) % {"count": deleted}
@@ -164,8 +164,3 @@ def _required(rules: QuerySet[FetchRule]) -> QuerySet[FetchRule]:
     if not rules.exists():
         raise Http404
     return rules
-
-
-def _record(request: HttpRequest, what: str, rules: QuerySet[FetchRule]) -> None:
-    for rule in rules:
-        audit.record(request, what, rule)

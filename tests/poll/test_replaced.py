@@ -19,15 +19,20 @@ def restore(backup: Path, mailbox: Path) -> None:
     shutil.copytree(backup, mailbox)
 
 
-def test_it_concludes_nothing_from_a_maildir_that_was_restored_from_a_copy(
-    scene: Scene, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
-) -> None:
+def restored_after_a_crash(scene: Scene, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    """The copy holds `a`; `b` was recorded after it was made, and lay in the Maildir that it took the place of."""
     scene.arrive("a")
     scene.poll_fine()
     shutil.copytree(scene.mailbox, tmp_path / "backup")
     scene.arrive("b")
     crash_at("commit", scene, monkeypatch)
     restore(tmp_path / "backup", scene.mailbox)
+
+
+def test_it_concludes_nothing_from_a_maildir_that_was_restored_from_a_copy(
+    scene: Scene, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    restored_after_a_crash(scene, monkeypatch, tmp_path)
     scene.arrive("c")
     for _ in range(2):
         assert isinstance(scene.poll().error, MaildirReplaced)
@@ -91,12 +96,7 @@ def test_it_deletes_nothing_while_a_copy_is_in_doubt(
 def test_a_copy_that_is_adopted_gets_what_it_misses(
     scene: Scene, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
-    scene.arrive("a")
-    scene.poll_fine()
-    shutil.copytree(scene.mailbox, tmp_path / "backup")
-    scene.arrive("b")
-    crash_at("commit", scene, monkeypatch)
-    restore(tmp_path / "backup", scene.mailbox)
+    restored_after_a_crash(scene, monkeypatch, tmp_path)
     assert adopt(scene.rule.recipient) == 1
     scene.poll_fine()
     assert (scene.delivered, scene.maildrop.uids) == (["a", "b"], [])

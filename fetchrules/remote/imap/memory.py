@@ -4,6 +4,8 @@ from collections import OrderedDict
 from dataclasses import dataclass
 from threading import Lock
 
+from fetchrules.remote.recent import keep
+
 
 @dataclass(frozen=True, slots=True)
 class MailboxKey:
@@ -32,10 +34,7 @@ class SizeMemory:
     def distrust(self, key: MailboxKey) -> None:
         """An answer was longer than the sizes of its letters allow for."""
         with self._lock:
-            self._known[key] = None
-            self._known.move_to_end(key)
-            while len(self._known) > self._limit:
-                self._known.popitem(last=False)
+            keep(self._known, key, None, self._limit)
 
 
 MEMORY = SizeMemory(limit=4096)

@@ -14,10 +14,10 @@ from dataclasses import dataclass
 from functools import partial
 from threading import Lock
 from time import monotonic
-from typing import TypeVar
 
 from fetchrules.remote.pop3.commands import Verb
 from fetchrules.remote.pop3.grammar import Capabilities
+from fetchrules.remote.recent import keep
 
 DISTRUST_SECONDS = 86400.0
 """How long a server that belied PIPELINING is asked one thing at a time."""
@@ -26,9 +26,6 @@ Judge = Callable[[Verb, bool], None]
 """Told of each burst that a session sends: its last verb, which says of what kind it is, and whether more than its first
 command was answered.
 """
-
-K = TypeVar("K")
-V = TypeVar("V")
 
 
 @dataclass(frozen=True, slots=True)
@@ -61,7 +58,7 @@ class CapabilityMemory:
     def remember(self, key: ServerKey, capabilities: Capabilities) -> None:
         """Keep what `key` has just announced."""
         with self._lock:
-            self._keep(self._known, key, capabilities)
+            keep(self._known, key, capabilities, self._limit)
 
     def forget(self, key: ServerKey) -> None:
         """Something went wrong with `key`: ask it again next time. What it belied stays known."""
@@ -85,12 +82,6 @@ class CapabilityMemory:
                 self._swallowed.pop((key, kind), None)
             elif before is None or before <= began:
                 now = self._clock()
-                self._keep(self._swallowed, (key, kind), now)
+                keep(self._swallowed, (key, kind), now, self._limit)
                 if before is not None:
-                    self._keep(self._distrusted, key, now + DISTRUST_SECONDS)
-
-    def _keep(self, table: OrderedDict[K, V], key: K, value: V) -> None:
-        table[key] = value
-        table.move_to_end(key)
-        while len(table) > self._limit:
-            table.popitem(last=False)
+                    keep(self._distrusted, key, now + DISTRUST_SECONDS, self._limit)
