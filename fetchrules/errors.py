@@ -20,6 +20,8 @@ class Retry(Enum):
     """The server is busy, asks to wait, or answers nonsense: a long back-off."""
     AFTER_EDIT = "after_edit"
     """Repeating it cannot help, and may get the address banned: a human has to change something."""
+    AS_USUAL = "as_usual"
+    """Only letters are at fault: the mailbox is polled at its usual interval."""
 
 
 class FetchError(Exception):
@@ -117,6 +119,12 @@ class ServerTemporary(FetchError):
     retry, code = Retry.LATER, "server_temporary"
 
 
+class OverLimit(FetchError):
+    """The server gives no more letters for now: a quota of its own, on traffic or commands, is used up."""
+
+    retry, code = Retry.LATER, "over_limit"
+
+
 class ServerRefused(FetchError):
     """The server answered a command with an error and gave no usable reason."""
 
@@ -133,6 +141,30 @@ class NoUniqueIds(FetchError):
     """The rule keeps mail on a server that cannot name letters (no UIDL): they could not be told apart."""
 
     retry, code = Retry.AFTER_EDIT, "no_unique_ids"
+
+
+class PassPresentRefused(FetchError):
+    """Letters were to count as collected, but the rule deletes its mail, or the server's marks decide what is seen."""
+
+    retry, code = Retry.AFTER_EDIT, "pass_present_refused"
+
+
+class CameShort(FetchError):
+    """A letter ended properly, but far shorter than the server had said."""
+
+    retry, code = Retry.AS_USUAL, "came_short"
+
+
+class DeletionFailed(FetchError):
+    """The session broke when this letter's deletion was asked for."""
+
+    retry, code = Retry.AS_USUAL, "deletion_failed"
+
+
+class NothingCame(FetchError):
+    """There were letters to fetch and none of them came; each says why among the problem letters."""
+
+    retry, code = Retry.AS_USUAL, "nothing_came"
 
 
 class PasswordUnreadable(FetchError):
@@ -175,6 +207,12 @@ class MaildirReplaced(DeliveryFailed):
     """The Maildir is not the one delivered to before (unmounted, restored, swapped): nothing may be concluded from it."""
 
     code = "maildir_replaced"
+
+
+class VolumeMissing(DeliveryFailed):
+    """The volume with the Maildirs is not the one known before, or not mounted: no new mailbox is made there."""
+
+    code = "volume_missing"
 
 
 class RecipientInvalid(DeliveryFailed):

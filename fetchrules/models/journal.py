@@ -92,7 +92,10 @@ class Run(models.Model):
 class Letter(models.Model):
     """The ledger: one remote letter that we have taken charge of, under the name that the server gives it.
 
-    `file_name` and `directory` (its marker) say where it was staged.
+    `file_name` and `directory` (its marker) say where it was staged. `head` is the fingerprint of its header alone. `lived`: what
+    its mailbox had lived through when it was delivered (seconds). `deletions`: how often its deletion was asked of the server.
+    `continues`: the id of the letter of a former ledger that it was recognised as. `octets` of a letter that is held since it came short:
+    how many came.
     """
 
     class State(models.TextChoices):
@@ -101,6 +104,11 @@ class Letter(models.Model):
         DELIVERED = "delivered", _("delivered")
         HELD = "held", _("cannot be collected")
         PASSED = "passed", _("passed over by hand")
+        READ = "read", _("read on the server")
+
+    class Doubt(models.TextChoices):
+        SHORT = "short", _("came shorter than the server had said")
+        PASSED = "passed", _("may be one that was passed over")
 
     class Fate(models.TextChoices):
         KEPT = "kept", _("stays on the server")
@@ -125,6 +133,11 @@ class Letter(models.Model):
     fingerprint = models.CharField(max_length=64, blank=True, default="")
     file_name = models.CharField(max_length=120, blank=True, default="")
     directory = models.CharField(max_length=64, blank=True, default="")
+    head = models.CharField(max_length=64, blank=True, default="")
+    doubt = models.CharField(max_length=6, choices=Doubt.choices, blank=True, default="")
+    lived = models.BigIntegerField(null=True, blank=True)
+    deletions = models.PositiveSmallIntegerField(default=0)
+    continues = models.BigIntegerField(null=True, blank=True)
     maybe_twice = models.BooleanField(default=False)
     tries = models.PositiveSmallIntegerField(default=0)
     reason = models.CharField(max_length=32, blank=True, default="")
@@ -151,6 +164,7 @@ class Letter(models.Model):
         indexes: ClassVar = [
             models.Index(fields=["source"], name="unfinished_letters", condition=Q(state__in=["ready", "sending"])),
             models.Index(fields=["source"], name="held_letters", condition=Q(state="held")),
+            models.Index(fields=["source"], name="doubted_letters", condition=~Q(doubt="")),
             models.Index(fields=["source", "fingerprint"], name="letters_by_fingerprint"),
             models.Index(fields=["forgotten_at"], name="forgotten_letters", condition=Q(forgotten_at__isnull=False)),
         ]

@@ -17,7 +17,10 @@ class SourceMailbox(models.Model):
 
     `port` is 0 for the protocol's two standard ports, so that switching TLS on does not start another ledger. `branch` tells
     rules apart that keep the mail of one account for several recipients: each has a ledger of its own. `pass_present`: at its next
-    poll, what lies there counts as collected.
+    poll, what lies there counts as collected. `continues`: the ledger of the same mailbox under the name that it had before.
+
+    `listed_at` and `lived` count the seconds that successful polls have lived through. `fetch_at_once`: no more letters in one
+    command, since a session broke over more. `ask_last`: the unique-id of the letter over which the server gave up.
     """
 
     protocol = models.CharField(max_length=4, choices=[(p.value, p.value.upper()) for p in Protocol])
@@ -28,8 +31,11 @@ class SourceMailbox(models.Model):
     branch = models.PositiveSmallIntegerField(default=0)
     epoch = models.BigIntegerField(default=0)
     listed_at = models.DateTimeField(null=True, blank=True)
-    uneven_until = models.DateTimeField(null=True, blank=True)
+    lived = models.BigIntegerField(default=0)
     pass_present = models.BooleanField(default=False)
+    continues = models.ForeignKey("self", models.SET_NULL, null=True, blank=True, related_name="+")
+    fetch_at_once = models.PositiveIntegerField(null=True, blank=True)
+    ask_last = models.CharField(max_length=128, blank=True, default="")
 
     class Meta:
         verbose_name = _("source mailbox")
@@ -47,6 +53,27 @@ class SourceMailbox(models.Model):
     def account(self) -> tuple[str, str, int, str]:
         """What is logged in to, whatever the folder and the reader."""
         return (self.protocol, self.host, self.port, self.user)
+
+
+class RemoteHost(models.Model):
+    """What polls have learnt of a server, and people have said of it. `host` is as in the rules, folded.
+
+    `wrong_sizes`: somebody declared that the sizes it lists are not those of its letters. `list_at_once`: the number of letters
+    in one command of a listing that worked. `shifted`: how often a known unique-id turned out to be another letter's.
+    """
+
+    host = models.CharField(max_length=253, unique=True)
+    wrong_sizes = models.BooleanField(default=False)
+    list_at_once = models.PositiveIntegerField(null=True, blank=True)
+    shifted = models.PositiveIntegerField(default=0)
+    shifted_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        verbose_name = _("remote server")
+        verbose_name_plural = _("remote servers")
+
+    def __str__(self) -> str:
+        return self.host
 
 
 class Pause(models.TextChoices):

@@ -79,12 +79,14 @@ class Incident(models.Model):
 
 
 class Heartbeat(models.Model):
-    """When a part of the service was last heard from. `part` is worker or beat, `host` the machine and process."""
+    """When a part of the service was last heard from. `part` is worker or beat, `host` the machine and process; `slots`: how
+    many polls a worker does at a time."""
 
     part = models.CharField(max_length=8)
     host = models.CharField(max_length=200)
     started_at = models.DateTimeField(default=timezone.now)
     seen_at = models.DateTimeField(default=timezone.now)
+    slots = models.PositiveIntegerField(null=True, blank=True)
 
     class Meta:
         verbose_name = _("sign of life")

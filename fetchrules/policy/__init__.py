@@ -1,6 +1,6 @@
 """What to do with each letter of a remote mailbox: the table of keep, flush and fetchall, and the plan of one poll. Pure."""
 
-from fetchrules.policy.known import HELD_PAUSE, MAX_TRIES, Fate, Knowledge, Known, State, ambiguous, makeshift
+from fetchrules.policy.known import HELD_PAUSE, MAX_TRIES, Doubt, Fate, Knowledge, Known, State, ambiguous, makeshift
 from fetchrules.policy.planning import Doomed, Errand, Plan, Why, missing, plan
 from fetchrules.policy.remarks import Remark
 from fetchrules.policy.table import TABLE, Action, Row, Terms, decide
@@ -10,6 +10,7 @@ __all__ = [
     "MAX_TRIES",
     "TABLE",
     "Action",
+    "Doubt",
     "Doomed",
     "Errand",
     "Fate",

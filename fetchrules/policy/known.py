@@ -22,6 +22,18 @@ class State(StrEnum):
     DELIVERED = "delivered"
     HELD = "held"
     PASSED = "passed"
+    READ = "read"
+    """Marked as read on the server, and compared: it is none of the letters that we collected. Not collected, but left alone
+    as long as the mark stays."""
+
+
+class Doubt(StrEnum):
+    """Why a letter that was delivered is left on the server, whatever the rule says, until somebody has looked at it."""
+
+    SHORT = "short"
+    """It came far shorter than the server had said, twice with the same length."""
+    PASSED = "passed"
+    """It may be one that was passed over: too little is known of that one to tell."""
 
 
 class Fate(StrEnum):

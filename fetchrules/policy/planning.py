@@ -21,6 +21,8 @@ class Why(StrEnum):
     PASSED = "passed"
     IN_HAND = "in_hand"
     DOUBT = "doubt"
+    MARKED = "marked"
+    """It was delivered and bears a doubt that somebody has to settle (`policy.Doubt`)."""
     GONE = "gone"
 
 

@@ -9,6 +9,9 @@ from typing import Protocol
 MAX_UID = 128
 """Characters of a unique-id that is kept as it is."""
 
+HEAD_MAX = 256 * 1024
+"""Octets of a header that are looked at; as many are part of its fingerprint."""
+
 
 class TlsLevel(StrEnum):
     """How well a connection was protected; ordered from least to most."""
@@ -97,17 +100,19 @@ class Chunk:
 
 @dataclass(frozen=True, slots=True)
 class Complete:
-    """The letter begun last is whole: its terminator was seen."""
+    """The letter begun last is whole: its terminator was seen. `doubtful`: the server may have more of it."""
 
     letter: Listed
+    doubtful: bool = False
 
 
 @dataclass(frozen=True, slots=True)
 class Refused:
-    """The server would not send this letter; the session goes on."""
+    """The server would not send this letter; the session goes on. `limited`: it would send none, since it is over its limits."""
 
     letter: Listed
     reason: str
+    limited: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -124,23 +129,35 @@ class RemoteMailbox(Protocol):
     """An open, logged-in session. Every method may raise FetchError; after one the session can only be closed."""
 
     connection: Connection
+    exists: int
+    """How many letters the server says there are."""
+    together: int
+    """How many letters the command asked for whose answer broke the session: any of them may be the one at fault."""
 
-    def listing(self) -> Listing:
-        """The letters of the mailbox as they were when the session began."""
+    def listing(self, at_once: int | None = None) -> Listing:
+        """The letters of the mailbox as they were when the session began; at most `at_once` in one command, where that can be."""
         ...
 
-    def retrieve(self, letters: Iterable[Listed]) -> Iterator[Retrieved]:
-        """Fetch `letters` in this order, pipelined where the server can: Begun, Chunk…, Complete for each, or Refused, or Gone.
+    def heads(self, letters: Iterable[Listed]) -> Iterator[tuple[Listed, bytes | None]]:
+        """Each of `letters`, in this order, with the octets of its header (at most HEAD_MAX); None where it cannot be had alone.
 
-        `letters` is read as they are asked for, so that the caller can end it early. The consumer may take its time
-        between two events: requests already sent keep the line busy.
+        Marks nothing as read.
         """
         ...
 
-    def delete(self, letters: Sequence[Listed]) -> frozenset[int]:
-        """Mark `letters` as deleted; the numbers that the server accepted.
+    def retrieve(self, letters: Iterable[Listed], at_once: int | None = None) -> Iterator[Retrieved]:
+        """Fetch `letters` in this order, pipelined where the server can: Begun, Chunk…, Complete for each, or Refused, or Gone.
 
-        It takes effect at `quit` (POP3) or at once (IMAP).
+        `letters` is read as they are asked for, so that the caller can end it early. The consumer may take its time
+        between two events: requests already sent keep the line busy. `at_once`: no more letters in one command.
+        """
+        ...
+
+    def delete(self, letters: Sequence[Listed]) -> Iterator[tuple[Listed, bool]]:
+        """Mark `letters` as deleted; each of them, in this order, with whether the server accepted it.
+
+        It takes effect at `quit` (POP3) or at once (IMAP). If the session breaks, the first that was not told is to blame, or
+        one of the `together` from it on.
         """
         ...
 
