@@ -1,0 +1,79 @@
+"""What servers are known to say, without a response code, when they are busy or over their limits.
+
+This table is the one place where the text of a message decides anything. It may only soften an error to "busy, later"; it
+never pauses a rule, blames a letter or deletes one. Each text was seen on the named service; the sources are reports of what
+it said, word by word. A text that gives a wrong password as one of its possible reasons is not listed, nor is one that says
+no more than that something failed.
+"""
+
+from dataclasses import dataclass
+
+from fetchrules.errors import FetchError, OverLimit, ServerTemporary
+
+
+@dataclass(frozen=True, slots=True)
+class KnownText:
+    """`words`, anywhere in a negative answer and in any case, mean `error`."""
+
+    words: str
+    error: type[OverLimit] | type[ServerTemporary]
+    service: str
+    source: str
+
+
+KNOWN_TEXTS = (
+    KnownText(
+        "Download exceed", OverLimit, "NetEase (163, 126), POP3 RETR", "github.com/zhangyunhao116/zmail/issues/115"
+    ),
+    KnownText(
+        "exceeded command or bandwidth limits",
+        OverLimit,
+        "Gmail, IMAP FETCH",
+        "github.com/ljmerza/ha-email-sensor/issues/16",
+    ),
+    KnownText("Rate limit hit", OverLimit, "Yahoo, any IMAP command", "github.com/postalsys/imapflow/issues/75"),
+    KnownText(
+        "Request is throttled",
+        OverLimit,
+        "Microsoft 365 and Outlook.com, any IMAP command",
+        "github.com/imapsync/imapsync/issues/198",
+    ),
+    KnownText("Exceeded the login limit", OverLimit, "Outlook.com, POP3 LIST", "github.com/frappe/frappe/issues/242"),
+    KnownText(
+        "Too many simultaneous connections",
+        ServerTemporary,
+        "Gmail, IMAP login",
+        "github.com/jstedfast/MailKit/issues/377",
+    ),
+    KnownText(
+        "Maximum number of connections from user+IP exceeded",
+        ServerTemporary,
+        "Dovecot, login",
+        "github.com/mscdex/node-imap/issues/606",
+    ),
+    KnownText(
+        "Server Unavailable. 15",
+        ServerTemporary,
+        "Exchange, any IMAP command of a client that is throttled",
+        "github.com/lefcha/imapfilter/issues/146",
+    ),
+    KnownText(
+        "Temporary failure on server",
+        ServerTemporary,
+        "Yahoo, IMAP FETCH, with a code of its own",
+        "github.com/mscdex/node-imap/issues/340",
+    ),
+    KnownText(
+        "Service temporarily unavailable",
+        ServerTemporary,
+        "iCloud, IMAP login",
+        "github.com/MailCore/mailcore2/pull/1642",
+    ),
+    KnownText("Temporary system problem", ServerTemporary, "Gmail, POP3 login", "github.com/frappe/frappe/pull/1133"),
+)
+
+
+def softened(words: str) -> type[FetchError] | None:
+    """The error that a negative answer with these words stands for, if they are known: OverLimit or ServerTemporary."""
+    folded = words.casefold()
+    return next((known.error for known in KNOWN_TEXTS if known.words.casefold() in folded), None)
