@@ -1,9 +1,23 @@
-"""What people say of letters: try it again, leave it on the server, take it after all."""
+"""What people say of letters: try it again, leave it on the server, take it after all, it is whole.
 
-from django.db.models import QuerySet
+A letter in doubt (`policy.Doubt`) was delivered and is left on the server, whatever its rule says, until somebody ends the
+doubt here.
+"""
 
-from fetchrules.models import Letter, SourceMailbox
-from fetchrules.policy import State
+from django.db import transaction
+from django.db.models import Q, QuerySet
+
+from fetchrules.models import FetchRule, Letter, SourceMailbox
+from fetchrules.policy import Doubt, Fate, State
+from fetchrules.ruletext.sources import sources_of
+from fetchrules.ruletext.spec import MASK
+from fetchrules.sources import folders_of, source_of
+
+HELD = Q(state=State.HELD) & ~Q(reason="")
+"""Without a reason no poll has tried it yet."""
+DOUBTED = Q(state=State.DELIVERED) & ~Q(doubt="")
+PROBLEMS = HELD | DOUBTED
+"""The letters that somebody has to look at."""
 
 
 def retry_held(letters: QuerySet[Letter]) -> int:
@@ -12,8 +26,13 @@ def retry_held(letters: QuerySet[Letter]) -> int:
 
 
 def pass_over(letters: QuerySet[Letter]) -> int:
-    """Leave these held letters on the server for good, by the administrator's own word; how many."""
-    return letters.filter(state=State.HELD).update(state=State.PASSED, tries=0)
+    """Leave these letters on the server for good, by the administrator's own word; how many.
+
+    They are held, or may be among those that were passed over before.
+    """
+    perhaps_passed = Q(state=State.DELIVERED, doubt=Doubt.PASSED)
+    chosen = letters.filter(Q(state=State.HELD) | perhaps_passed)
+    return chosen.update(state=State.PASSED, fate=Fate.KEPT, doubt="", tries=0)
 
 
 def passed(mailboxes: QuerySet[SourceMailbox]) -> QuerySet[Letter]:
@@ -29,3 +48,37 @@ def take_up(letters: QuerySet[Letter]) -> int:
     chosen = letters.filter(state=State.PASSED)
     chosen.filter(reason="").update(run=None)
     return chosen.update(state=State.HELD, tries=0, tried_at=None)
+
+
+def settle(letters: QuerySet[Letter]) -> int:
+    """These letters in doubt are what they should be: their rules decide over them as over any other; how many."""
+    number = 0
+    with transaction.atomic():
+        chosen = letters.filter(DOUBTED)
+        for mailbox in SourceMailbox.objects.filter(id__in=list(chosen.values_list("source_id", flat=True))):
+            theirs = chosen.filter(source=mailbox)
+            if _deletes(mailbox):
+                theirs.filter(fate=Fate.KEPT, forgotten_at=None).update(fate=Fate.WANTED)
+            number += theirs.update(doubt="")
+    return number
+
+
+def collect_again(letters: QuerySet[Letter]) -> int:
+    """These letters in doubt are fetched and delivered once more at the next poll, unless they are gone from the server; how many.
+
+    What was delivered before stays in the local mailbox. The rows are held ones that no poll has tried, and of no poll.
+    """
+    chosen = letters.filter(DOUBTED, forgotten_at=None)
+    afresh = {"doubt": "", "fate": Fate.KEPT, "octets": 0, "reason": "", "detail": "", "tries": 0, "tried_at": None}
+    return chosen.update(state=State.HELD, run=None, **afresh)
+
+
+def _deletes(mailbox: SourceMailbox) -> bool:
+    """Whether the rule that reads `mailbox` deletes what it has delivered at once. Of several rules, those count that are on."""
+    readers = [
+        rule
+        for rule in FetchRule.objects.filter(source__in=folders_of(mailbox))
+        if source_of(mailbox) in sources_of(rule.as_rule(MASK))
+    ]
+    deciding = [rule for rule in readers if rule.enabled] or readers
+    return bool(deciding) and all(not rule.keep and rule.keepdays is None for rule in deciding)
