@@ -27,6 +27,7 @@ from fetchrules.models import (
     ServiceSettings,
     SourceMailbox,
 )
+from fetchrules.models.rule import RemoteHost
 from fetchrules.rulebook.changes import changes_of
 from fetchrules.rulebook.edits import SourceTaken, delete_rules, set_rule, switch_rules
 from fetchrules.views import audit
@@ -180,7 +181,7 @@ class LetterAdmin(LookedAtOnly):
     """The ledger."""
 
     list_display = ("__str__", "sender", "source", "state", "fate", "size", "delivered_at")
-    list_filter = ("state", "fate", "maybe_twice")
+    list_filter = ("state", "fate", "doubt", "maybe_twice")
     search_fields = ("subject", "sender", "uid", "message_id", "source__user", "source__host")
     list_select_related = ("source",)
     show_full_result_count = False
@@ -193,6 +194,14 @@ class SourceMailboxAdmin(LookedAtOnly):
     list_display = ("__str__", "protocol", "port", "folder", "listed_at")
     list_filter = ("protocol",)
     search_fields = ("host", "user")
+
+
+@admin.register(RemoteHost)
+class RemoteHostAdmin(LookedAtOnly):
+    """What is known of remote servers."""
+
+    list_display = ("host", "wrong_sizes", "list_at_once", "shifted", "shifted_at")
+    search_fields = ("host",)
 
 
 @admin.register(HourlyStat)
