@@ -11,7 +11,7 @@ from fetchrules.delivery.local import Staged
 class StagedFile:
     """The `Draft` of every mailbox on this side. CRLF is turned into LF; a lone CR stays one."""
 
-    __slots__ = ("_directory", "_fd", "_fingerprint", "_held_cr", "_name", "_size")
+    __slots__ = ("_canonical", "_directory", "_fd", "_fingerprint", "_held_cr", "_name", "_size")
 
     def __init__(self, directory: Directory, name: str) -> None:
         """Create the file (0600). Raises DeliveryFailed."""
@@ -23,6 +23,7 @@ class StagedFile:
         self._fingerprint = Fingerprint()
         self._held_cr = b""
         self._size = 0
+        self._canonical = 0
 
     def write(self, data: bytes) -> None:
         """Append octets of the letter. Raises DeliveryFailed."""
@@ -32,6 +33,7 @@ class StagedFile:
         if self._held_cr:
             text = text[:-1]
         text = text.replace(b"\r\n", b"\n")
+        self._canonical += len(text) + text.count(b"\n")
         self._fingerprint.update(text)
         self._append(text)
 
@@ -41,7 +43,8 @@ class StagedFile:
         fd, self._fd = self._fd, -1
         with translated(self._name):
             os.close(fd)
-        return Staged(self._name, self._size, self._fingerprint.hexdigest(), self._fingerprint.head)
+        letter, canonical = self._fingerprint, self._canonical + len(self._held_cr)
+        return Staged(self._name, self._size, letter.hexdigest(), letter.head, letter.header, canonical)
 
     def discard(self) -> None:
         """Remove what was written. Never raises."""

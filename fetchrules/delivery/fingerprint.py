@@ -23,13 +23,14 @@ _VOLATILE_FIELDS = re.compile(
 class Fingerprint:
     """Takes a letter in pieces of any size; the result does not depend on how it was cut."""
 
-    __slots__ = ("_head", "_header", "_sha256")
+    __slots__ = ("_head", "_header", "_header_print", "_sha256")
 
     def __init__(self) -> None:
         self._sha256 = hashlib.sha256()
         self._header = bytearray()
         self._head: bytes | None = None
         """Known once the header has ended."""
+        self._header_print = ""
 
     @property
     def head(self) -> bytes:
@@ -43,6 +44,11 @@ class Fingerprint:
             self._collect(text)
         else:
             self._sha256.update(text)
+
+    @property
+    def header(self) -> str:
+        """64 hex digits for the header alone: what `head_print` says of it."""
+        return self._header_print or _print(bytes(self._header))
 
     def hexdigest(self) -> str:
         """64 hex digits for the letter so far; the letter may go on afterwards."""
@@ -59,8 +65,21 @@ class Fingerprint:
         header, rest = bytes(self._header[:end]), bytes(self._header[end:])
         self._header.clear()
         self._head = header[:MAX_HEAD]
+        self._header_print = _print(header)
         self._sha256.update(_stable(header))
         self._sha256.update(rest)
+
+
+def head_print(octets: bytes) -> str:
+    """64 hex digits for a header that was fetched alone, with or without the blank line behind it, and whatever follows."""
+    text = bytearray(octets.replace(b"\r", b""))
+    return _print(bytes(text[: _header_end(text, 0)]))
+
+
+def _print(header: bytes) -> str:
+    """A header that is not ended by a line end has one missing."""
+    complete = header if not header or header.endswith(b"\n") or len(header) == MAX_HEADER else header + b"\n"
+    return hashlib.sha256(_stable(complete)).hexdigest()
 
 
 def _header_end(text: bytearray, known: int) -> int | None:

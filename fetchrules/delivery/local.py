@@ -12,13 +12,16 @@ class Staged:
     """A whole letter, written beside the mailbox but not yet in it.
 
     `size` is in octets as received; `fingerprint` as `fetchrules.delivery.fingerprint` defines it; `head` the first
-    octets of its header (at most 16 KiB), for the journal.
+    octets of its header (at most 16 KiB), for the journal. `header` is the fingerprint of the header alone (`head_print`);
+    `canonical` the size in octets with each line end counted as two, however it was sent.
     """
 
     name: str
     size: int
     fingerprint: str
     head: bytes
+    header: str = ""
+    canonical: int = 0
 
 
 class Draft(Protocol):
