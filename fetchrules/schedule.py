@@ -5,7 +5,7 @@ from datetime import datetime, timedelta
 from enum import StrEnum
 from typing import assert_never
 
-from fetchrules.errors import FetchError, LoginDelay, LoginRefused, MailboxBusy, Retry, RunOvertaken
+from fetchrules.errors import FetchError, LoginDelay, LoginRefused, MailboxBusy, OverLimit, Retry, RunOvertaken
 
 REFUSALS = 3
 """So many refused logins running, and the rule pauses: the next one may get the address banned."""
@@ -33,14 +33,17 @@ class NextPoll:
 
 
 def next_poll(now: datetime, interval: timedelta, error: FetchError | None, failures: int, dice: float) -> NextPoll:
-    """After a poll that ended at `now` with `error` (None: it succeeded), the `failures`th running; `dice` is in [-1, 1]."""
-    if error is None:
+    """After a poll that ended at `now` with `error` (None: it succeeded), the `failures`th running; `dice` is in [-1, 1].
+
+    A poll that failed by letters alone is followed by the next one as if it had succeeded: the mailbox was read.
+    """
+    if error is None or error.retry is Retry.AS_USUAL:
         return NextPoll(now + _jittered(interval, dice), Reason.INTERVAL)
     if isinstance(error, RunOvertaken):
         return NextPoll(now + OVERTAKEN, Reason.OVERTAKEN)
     if pauses(error, failures):
         return NextPoll(None, Reason.BACKOFF)
-    reason = Reason.SERVER_WAIT if isinstance(error, MailboxBusy | LoginDelay) else Reason.BACKOFF
+    reason = Reason.SERVER_WAIT if isinstance(error, MailboxBusy | LoginDelay | OverLimit) else Reason.BACKOFF
     return NextPoll(now + _jittered(_wait(error.retry, interval, failures), dice), reason)
 
 
@@ -63,6 +66,8 @@ def _wait(retry: Retry, interval: timedelta, failures: int) -> timedelta:
             return min(SOONEST * (1 << doublings), max(interval, SOONEST * 30))
         case Retry.LATER | Retry.AFTER_EDIT:
             return min(interval * (1 << doublings), max(interval, LONGEST))
+        case Retry.AS_USUAL:
+            return interval
     assert_never(retry)
 
 

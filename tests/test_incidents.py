@@ -2,7 +2,7 @@
 
 import json
 from collections.abc import Callable, Iterator
-from datetime import timedelta
+from datetime import datetime, timedelta
 from http.server import BaseHTTPRequestHandler, HTTPServer
 from threading import Thread
 from typing import Any
@@ -13,7 +13,10 @@ from django.utils import timezone
 from pytest_django import Settings
 
 from fetchrules import incidents
-from fetchrules.models import FetchRule, Incident, Pause, ServiceSettings
+from fetchrules.errors import CameShort, ConnectFailed, DeletionFailed, FetchError, NothingCame
+from fetchrules.ledger import runs
+from fetchrules.models import FetchRule, Incident, Pause, Run, ServiceSettings
+from fetchrules.schedule import NextPoll, Reason
 
 pytestmark = pytest.mark.django_db
 
@@ -97,6 +100,37 @@ def test_it_does_not_miss_what_was_switched_off(make_rule: MakeRule, columns: di
     make_rule(last_success_at=NOW - 9 * DAY, **columns)
     incidents.watch(NOW)
     assert subjects() == []
+
+
+def polled(rule: FetchRule, error: FetchError | None, now: datetime) -> None:
+    """A poll of `rule` ended so."""
+    (run_id,) = runs.claim([rule], now, Run.Cause.SCHEDULE)
+    run = runs.start(run_id, now)
+    assert run is not None
+    runs.close(run, runs.Ending(runs.Counts(), error), NextPoll(now + MINUTE, Reason.INTERVAL), now)
+
+
+@pytest.mark.parametrize("error", [NothingCame(), CameShort(), DeletionFailed()])
+def test_it_raises_no_alarm_over_letters_alone(make_rule: MakeRule, error: FetchError) -> None:
+    rule = make_rule(created_at=NOW)
+    for hours in range(0, 72, 6):
+        now = NOW + timedelta(hours=hours)
+        polled(rule, error, now)
+        incidents.watch(now + MINUTE)
+    rule.refresh_from_db()
+    assert rule.last_error == error.code
+    assert not Incident.objects.exists()
+
+
+def test_it_ends_an_incident_when_letters_alone_still_fail(make_rule: MakeRule) -> None:
+    rule = make_rule()
+    for _ in range(3):
+        polled(rule, ConnectFailed(), NOW)
+    incidents.watch(NOW)
+    polled(rule, NothingCame(), NOW + MINUTE)
+    incidents.watch(NOW + MINUTE)
+    assert Incident.objects.get().closed_at == NOW + MINUTE
+    assert subjects()[1].startswith("Почта снова собирается")
 
 
 def test_it_does_not_call_switching_off_a_recovery(make_rule: MakeRule) -> None:

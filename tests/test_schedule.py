@@ -36,9 +36,20 @@ def test_it_comes_back_later_to_a_server_in_trouble(failures: int, minutes: int)
     assert after(errors.ServerTemporary(), failures) == NextPoll(NOW + timedelta(minutes=minutes), Reason.BACKOFF)
 
 
-@pytest.mark.parametrize("error", [errors.MailboxBusy(), errors.LoginDelay()])
+@pytest.mark.parametrize("error", [errors.MailboxBusy(), errors.LoginDelay(), errors.OverLimit()])
 def test_it_says_when_the_server_asked_to_wait(error: FetchError) -> None:
     assert after(error).reason is Reason.SERVER_WAIT
+
+
+@pytest.mark.parametrize(("failures", "minutes"), [(1, 10), (2, 20), (9, 360)])
+def test_it_gives_a_server_over_its_limit_more_time_each_time(failures: int, minutes: int) -> None:
+    assert after(errors.OverLimit(), failures).at == NOW + timedelta(minutes=minutes)
+
+
+@pytest.mark.parametrize("failures", [1, 2, REFUSALS, 1000])
+@pytest.mark.parametrize("error", [errors.NothingCame(), errors.CameShort(), errors.DeletionFailed()])
+def test_it_keeps_the_interval_where_letters_alone_failed(error: FetchError, failures: int) -> None:
+    assert after(error, failures) == NextPoll(NOW + TEN, Reason.INTERVAL)
 
 
 def test_it_pauses_after_three_refused_logins_and_not_before() -> None:

@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 from django.db import transaction
 from django.db.models import Count, Exists, F, OuterRef, QuerySet
 
-from fetchrules.errors import FetchError, RunOvertaken
+from fetchrules.errors import FetchError, Retry, RunOvertaken
 from fetchrules.models import FetchRule, HourlyStat, NextReason, Pause, Run, ServiceSettings
 from fetchrules.remote.mailbox import TlsLevel
 from fetchrules.schedule import NextPoll
@@ -276,10 +276,10 @@ def _note_result(run: Run, rule_id: int, ending: Ending, after: NextPoll, now: d
         "last_skipped": counts.skipped,
         "last_octets": counts.octets,
         "last_left": counts.left,
-        "failures": F("failures") + 1 if error else 0,
+        "failures": F("failures") + 1,
     }
-    if error is None:
-        result["last_success_at"] = now
+    if error is None or error.retry is Retry.AS_USUAL:  # the mailbox was read, whatever became of its letters
+        result |= {"failures": 0, "last_success_at": now}
     if not rule.update(**result):
         return False
     if ending.tls is not None:

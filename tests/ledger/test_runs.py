@@ -6,7 +6,7 @@ from datetime import timedelta
 import pytest
 from django.utils import timezone
 
-from fetchrules.errors import ConnectFailed, FetchError, LoginRefused, RunOvertaken
+from fetchrules.errors import ConnectFailed, FetchError, LoginRefused, NothingCame, RunOvertaken
 from fetchrules.ledger import runs
 from fetchrules.ledger.mending import mend_schedule
 from fetchrules.ledger.runs import Counts, Ending
@@ -179,6 +179,15 @@ def test_it_counts_failures_running_and_says_why(rule: FetchRule) -> None:
     rule.refresh_from_db()
     assert (rule.failures, rule.last_error, rule.last_detail) == (1, "connect_failed", "refused")
     assert rule.last_success_at is None
+
+
+def test_it_counts_no_failure_of_the_mailbox_where_letters_alone_failed(rule: FetchRule) -> None:
+    FetchRule.objects.update(failures=2, last_success_at=NOW - timedelta(days=1))
+    runs.close(begun(rule), Ending(Counts(found=1), NothingCame("1 letter")), LATER, NOW)
+    rule.refresh_from_db()
+    assert (rule.last_error, rule.last_detail) == ("nothing_came", "1 letter")
+    assert (rule.failures, rule.last_success_at) == (0, NOW)
+    assert (Run.objects.get().state, HourlyStat.objects.get().failed) == (Run.State.FAILED, 1)
 
 
 def test_it_pauses_a_rule_that_only_a_human_can_mend(rule: FetchRule) -> None:
