@@ -1,4 +1,4 @@
-"""Celery's tasks: ids in, one call each. A queue that loses them delays a poll by one tick, no more."""
+"""Celery's tasks: ids in, a call or two each. A queue that loses them delays a poll by one tick, no more."""
 
 import logging
 from collections.abc import Iterable
@@ -9,8 +9,10 @@ from django.utils import timezone
 from kombu.exceptions import OperationalError
 
 from fetchrules import incidents
+from fetchrules.errors import TimedOut
 from fetchrules.housekeeping import tidy
 from fetchrules.ledger import runs
+from fetchrules.poll import STOPPING
 from fetchrules.poll.run import poll
 
 log = logging.getLogger(__name__)
@@ -28,8 +30,11 @@ def dispatch() -> None:
 
 @shared_task
 def poll_run(run_id: int) -> None:
-    """Do one claimed poll."""
-    poll(run_id)
+    """Do one claimed poll, and let the next one at the same server follow it; where it timed out, others get the slot."""
+    host = runs.server_of(run_id)
+    result = poll(run_id)
+    if host and result and not (isinstance(result.error, TimedOut) or STOPPING.is_set()):
+        _enqueue(runs.claim_next(host, timezone.now()))
 
 
 @shared_task

@@ -11,7 +11,10 @@ from urllib.request import urlopen
 import pytest
 
 from tests.interop.installation import Installation, Panel
+from tests.servers.faults import Drip, Fault
 from tests.servers.loopback import LoopbackServer, Peer
+from tests.servers.maildrop import Maildrop, letter
+from tests.servers.pop3 import PASSWORD, Behaviour, Mailbox, Pop3Server, Step
 from tests.waiting import until
 from utm_mail.parts import Ending, run_together
 
@@ -71,6 +74,23 @@ def test_it_ends_at_once_on_a_second_signal(tmp_path: Path) -> None:
             panel.process.send_signal(signal.SIGTERM)
             until(lambda: "Завершение" in panel.log.read_text())
             assert panel.stop(signal.SIGTERM) == -signal.SIGTERM
+
+
+def test_it_collects_elsewhere_while_a_slow_server_drips(tmp_path: Path) -> None:
+    """Twenty mailboxes of a server that drips are due first, and eight polls are done at a time."""
+    slow = {f"petrov{number}": Mailbox(PASSWORD, Maildrop()) for number in range(20)}
+    quick = {f"ivanov{number}": Mailbox(PASSWORD, Maildrop([letter(f"letter {number}")])) for number in range(20)}
+    drip = Behaviour(faults=(Fault(Step.GREETING, Drip(0.5)),))
+    installation = Installation(tmp_path, {"UTM_MAIL_CONCURRENCY": "8"})
+    installation.prepare()
+    with Pop3Server(slow, drip) as dripping, Pop3Server(quick) as serving:
+        for server, host in ((dripping, "localhost"), (serving, "127.0.0.1")):
+            line = f"{host}:pop3 {{0}} {PASSWORD} {{0}}@mydomain.ru port {server.port}\n"
+            installation.paste("".join(line.format(user) for user in server.mailboxes))
+        with installation.up():
+            until(lambda: not any(mailbox.maildrop.letters for mailbox in quick.values()))
+        assert 1 <= dripping.connections <= 2
+    assert len(list(tmp_path.glob("mail/mydomain.ru/*/new/*"))) == len(quick)
 
 
 @dataclass

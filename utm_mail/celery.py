@@ -45,16 +45,19 @@ class BeatingScheduler(Scheduler):  # its entries live in memory: the database, 
 
 
 class WorkerHeartbeat(bootsteps.StartStopStep):
-    """A worker says that it is alive for as long as its timer runs."""
+    """A worker says that it is alive, and how many polls it does at a time, for as long as its timer runs."""
 
-    requires = {"celery.worker.components:Timer"}  # noqa: RUF012 -- Celery's own spelling
+    requires = {"celery.worker.components:Timer", "celery.worker.components:Pool"}  # noqa: RUF012 -- Celery's own spelling
 
     def start(self, worker: Any) -> None:
         """Begin to beat."""
         from fetchrules import heartbeat
 
-        heartbeat.beat("worker")
-        self.entry = worker.timer.call_repeatedly(HEARTBEAT_SECONDS, heartbeat.beat, ("worker",))
+        def beat() -> None:
+            heartbeat.beat("worker", worker.pool.num_processes)  # threads too; autoscaling changes it
+
+        beat()
+        self.entry = worker.timer.call_repeatedly(HEARTBEAT_SECONDS, beat)
 
     def stop(self, worker: Any) -> None:  # noqa: ARG002 -- Celery's signature
         """Say goodbye, so that the panel need not wait for the silence."""

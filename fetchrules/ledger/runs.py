@@ -1,16 +1,16 @@
 """Runs: claimed, started, renewed, closed or abandoned. Every change of state is an insert or a compare-and-swap."""
 
 import uuid
-from collections import Counter
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field
 from datetime import datetime, timedelta
 
 from django.db import transaction
-from django.db.models import Count, Exists, F, OuterRef, QuerySet
+from django.db.models import F, QuerySet
 
 from fetchrules.errors import FetchError, Retry, RunOvertaken
-from fetchrules.models import FetchRule, HourlyStat, NextReason, Pause, Run, ServiceSettings
+from fetchrules.ledger.turns import choose
+from fetchrules.models import FetchRule, HourlyStat, NextReason, Pause, Run
 from fetchrules.remote.mailbox import TlsLevel
 from fetchrules.schedule import NextPoll
 
@@ -50,17 +50,29 @@ class Ending:
 
 
 def claim_due(now: datetime, limit: int = 200) -> list[int]:
-    """Claim up to `limit` rules that are due, no more than allowed for one server at a time; the ids of the new runs."""
+    """Claim up to `limit` rules that are due and whose turn it is (`turns`); the ids of the new runs, the first to begin first."""
     _end_pauses(now)
-    service = ServiceSettings.current()
-    due = _claimable().filter(next_poll_at__lte=now, pause=Pause.NONE)
-    if not service.running:
-        due = due.filter(next_reason=NextReason.BY_HAND)
-    return _claim(_choose(due.order_by("next_poll_at"), service.per_host, limit), now)
+    return _claim(choose(now, limit), now)
+
+
+def server_of(run_id: int) -> str | None:
+    """The host that the run polls; None where there is no such run."""
+    return Run.objects.filter(id=run_id).values_list("source__host", flat=True).first()
+
+
+def claim_next(host: str, now: datetime) -> list[int]:
+    """Claim the rule that has been due longest at this server, if it is its turn, for a poll there has just ended.
+
+    Without this, a server would get no more polls in a tick than it may have open at a time, however quickly it answers.
+    """
+    return _claim(choose(now, 1, host), now)
 
 
 def claim(rules: Iterable[FetchRule], now: datetime, cause: Run.Cause) -> list[int]:
-    """Claim these rules whether they are due or not; the ids of the new runs. A rule whose mailbox is being polled gets none."""
+    """Claim these rules whether they are due or not, and whatever their servers have open; the ids of the new runs.
+
+    A rule whose mailbox is being polled gets none.
+    """
     return _claim(rules, now, cause)
 
 
@@ -200,33 +212,6 @@ def _end_pauses(now: datetime) -> None:
     FetchRule.objects.filter(pause=Pause.BY_HAND, paused_until__lte=now).update(pause=Pause.NONE, paused_until=None)
 
 
-def _claimable() -> QuerySet[FetchRule]:
-    # Not only this mailbox: an account is visited by one session at a time, for many servers lock it.
-    account = {f"source__{column}": OuterRef(f"source__{column}") for column in ("protocol", "host", "port", "user")}
-    polled = Run.objects.filter(**account, finished_at__isnull=True)
-    return FetchRule.objects.filter(~Exists(polled), enabled=True).select_related("source")
-
-
-def _choose(due: QuerySet[FetchRule], per_host: int, limit: int) -> list[FetchRule]:
-    """The first `limit` of `due` that leave no server with more than `per_host` connections; no server holds up the others."""
-    open_runs = Run.objects.filter(finished_at__isnull=True).values_list("source__host").annotate(Count("id"))
-    load = Counter(dict(open_runs))
-    chosen: dict[int, FetchRule] = {}
-    visited: set[tuple[object, ...]] = set()
-    while len(chosen) < limit:
-        full = [host for host, count in load.items() if count >= per_host]
-        rules = due.exclude(source__host__in=full).exclude(id__in=chosen)[: limit - len(chosen)]
-        before = len(chosen)
-        for rule in rules:
-            if load[rule.source.host] < per_host and rule.source.account not in visited:
-                visited.add(rule.source.account)
-                load[rule.source.host] += 1
-                chosen[rule.id] = rule
-        if len(chosen) == before:
-            break
-    return list(chosen.values())
-
-
 def _claim(rules: Iterable[FetchRule], now: datetime, cause: Run.Cause | None = None) -> list[int]:
     token = uuid.uuid4()
     runs = [
@@ -246,7 +231,8 @@ def _claim(rules: Iterable[FetchRule], now: datetime, cause: Run.Cause | None = 
         return []
     with transaction.atomic():
         Run.objects.bulk_create(runs, ignore_conflicts=True)  # one open run per source: the loser inserts nothing
-        won = dict(Run.objects.filter(token=token, finished_at__isnull=True).values_list("id", "rule_id"))
+        ours = Run.objects.filter(token=token, finished_at__isnull=True).order_by("id")
+        won = dict(ours.values_list("id", "rule_id"))
         FetchRule.objects.filter(id__in=won.values()).update(next_poll_at=None)
     return list(won)
 

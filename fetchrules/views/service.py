@@ -1,7 +1,7 @@
 """The service strip: whether mail is being collected, and if not, why and since when; and its switch."""
 
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from django.conf import settings
 from django.contrib import messages
@@ -14,12 +14,12 @@ from django.utils.translation import gettext as _
 from django.views.decorators.http import require_POST
 
 from fetchrules import tasks
+from fetchrules.heartbeat import SILENT_AFTER
 from fetchrules.models import FetchRule, Heartbeat, Pause, Run, ServiceSettings
 from fetchrules.views import access, audit, broker
 from fetchrules.views.paths import back
 from fetchrules.wording import times
 
-SILENT_AFTER = timedelta(seconds=40)
 PARTS = {"worker": "celery -A utm_mail worker -P threads", "beat": "celery -A utm_mail beat"}
 
 

@@ -17,6 +17,7 @@ from django.core.management import BaseCommand, CommandError, call_command
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
+from fetchrules import heartbeat
 from fetchrules.demo.rules import open_post_office
 from fetchrules.ledger import runs
 from utm_mail.parts import Beat, Ending, Part, Web, Worker, run_together
@@ -117,6 +118,7 @@ def _take_over() -> None:
     """With the embedded queue this process is the only worker: what was running when the last one was killed runs no more."""
     if not settings.UTM_MAIL_REDIS_URL:
         runs.abandon_all(timezone.now())
+        heartbeat.forget_all()
 
 
 @contextmanager
