@@ -4,7 +4,7 @@ import re
 import ssl
 from base64 import b64decode
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 from enum import StrEnum
 from threading import Lock
@@ -12,7 +12,7 @@ from types import TracebackType
 from typing import ClassVar, Self
 
 from tests.servers.faults import Action, Fault, Faults, Flood, Say, obeys, perform
-from tests.servers.loopback import LoopbackServer, Peer
+from tests.servers.loopback import Hangup, LoopbackServer, Peer
 
 
 class Step(StrEnum):
@@ -79,6 +79,14 @@ class Folder:
             if uid in self._letters:
                 self._letters[uid] = replace(self._letters[uid], flags=self._letters[uid].flags | {flag})
 
+    def renumber(self, first: int = 1) -> None:
+        """The server loses its index: another UIDVALIDITY, and new UIDs from `first` on. Flags stay."""
+        with self._lock:
+            self.validity += 1
+            letters = enumerate(self._letters.values(), start=first)
+            self._letters = {uid: replace(one, uid=uid) for uid, one in letters}
+            self._next = first + len(self._letters)
+
     def expunge(self, uids: Iterable[int] | None = None) -> list[int]:
         """Remove what is flagged \\deleted, of `uids` or of all; the UIDs that went."""
         with self._lock:
@@ -100,6 +108,15 @@ class Behaviour:
     `tells_capabilities`: with the login, unasked. `quotes`: short letters come as quoted strings instead of literals.
     `most`: octets of a letter in one piece, however many are asked for; 0: as many as that. `oversizes`: the octets by which
     letters are said to be larger than they are.
+
+    Single letters, by UID: `short` end after so many octets, whatever was told of their size; of those in `nothing` comes
+    `BODY[] )`; in the middle of those in `breaks` the server hangs up; whoever asks for one of `refuses` hears these words, and
+    gets the letters before it; a STORE that names one of `keeps` is refused, or one of `breaks_storing` ends the session.
+
+    `gives`: so many letters, in all sessions together (ImapServer.given), then every FETCH by UID is answered `limit_words`;
+    `says_bye`: with a BYE instead. `message_limit`: no command is done for more letters (RFC 9738), but for the newest so
+    many; it is answered OK, or refused where `message_limit_refuses`. `lists`: it hangs up on a FETCH by number of more letters.
+    `expunges`: else it says that it did. `select_takes`: seconds until SELECT is answered.
     """
 
     capabilities: tuple[str, ...] = CAPABILITIES
@@ -109,6 +126,20 @@ class Behaviour:
     slice: int = 0
     most: int = 0
     oversizes: int = 0
+    short: Mapping[int, int] = field(default_factory=dict)
+    nothing: frozenset[int] = frozenset()
+    breaks: frozenset[int] = frozenset()
+    refuses: Mapping[int, str] = field(default_factory=dict)
+    keeps: frozenset[int] = frozenset()
+    breaks_storing: frozenset[int] = frozenset()
+    gives: int | None = None
+    limit_words: str = "[OVERQUOTA] Account exceeded its limits"
+    says_bye: bool = False
+    message_limit: int | None = None
+    message_limit_refuses: bool = False
+    lists: int | None = None
+    expunges: bool = True
+    select_takes: float = 0.0
     faults: tuple[Fault, ...] = ()
 
     def without(self, *capabilities: str) -> "Behaviour":
@@ -135,6 +166,8 @@ class ImapServer:
         self.implicit = implicit
         self.user, self.password = user, password
         self.said: list[str] = []
+        self.given = 0
+        """Letters that were sent, or begun, in all sessions."""
         self._server = LoopbackServer(self._serve)
         self.host, self.port = self._server.address, self._server.port
 
@@ -231,6 +264,7 @@ class _Session:
         return "".join(['* LIST (\\Noselect) "/" "[Gmail]"\r\n', *lines]).encode()
 
     def _select(self) -> bytes:
+        self._peer.stopping.wait(self._behaviour.select_takes)
         self._folder = self._server.folders.get(_unquoted(self._argument))
         if self._folder is None:
             self._status = "NO [NONEXISTENT] no such folder"
@@ -242,28 +276,73 @@ class _Session:
     def _listing(self) -> bytes:
         """By message numbers."""
         first, _, last = self._argument.split(" ")[0].partition(":")
+        chosen = list(enumerate(self._selected().letters, start=1))[int(first) - 1 : int(last)]
+        if self._behaviour.lists is not None and len(chosen) > self._behaviour.lists:
+            raise Hangup
         form = '* {} FETCH (UID {} FLAGS ({}) INTERNALDATE {:"%d-%b-%Y %H:%M:%S +0000"} RFC822.SIZE {})\r\n'
         return "".join(
             form.format(
                 number, one.uid, " ".join(sorted(one.flags)), one.received, len(one.data) + self._behaviour.oversizes
             )
-            for number, one in list(enumerate(self._selected().letters, start=1))[int(first) - 1 : int(last)]
+            for number, one in self._within_limit(chosen)
         ).encode()
 
+    def _within_limit(self, chosen: list[tuple[int, ImapLetter]]) -> list[tuple[int, ImapLetter]]:
+        """RFC 9738: the newest of them, if they are too many."""
+        most = self._behaviour.message_limit
+        if most is None or len(chosen) <= most:
+            return chosen
+        if self._behaviour.message_limit_refuses:
+            self._status = f"NO [MESSAGELIMIT {most}] too many"
+            return []
+        self._status = f"OK [MESSAGELIMIT {most} {chosen[-most][1].uid}] not all"
+        return chosen[-most:]
+
     def _fetch(self) -> bytes:
-        partial = re.search(r"<(\d+)\.(\d+)>", self._argument)
-        start, size = (int(partial[1]), int(partial[2])) if partial else (0, None)
-        if size is not None and self._behaviour.most:
-            size = min(size, self._behaviour.most)
-        name = f"BODY[]<{start}>" if partial else "BODY[]"
-        answers = []
-        for number, one in self._chosen():
-            data = one.data[start:] if size is None else one.data[start : start + size]
-            if self._behaviour.quotes and not set(data) & set(b'\r\n"\\\0'):
-                answers.append(f'* {number} FETCH (UID {one.uid} {name} "'.encode() + data + b'")\r\n')
-            else:
-                answers.append(f"* {number} FETCH (UID {one.uid} {name} {{{len(data)}}}\r\n".encode() + data + b")\r\n")
+        asked = re.search(r"BODY\.PEEK\[(HEADER)?\](?:<(\d+)\.(\d+)>)?", self._argument)
+        answers: list[bytes] = []
+        for number, one in self._within_limit(self._chosen()):
+            words = self._refusal(one)
+            if words:
+                self._status = words
+                break
+            if asked is None:
+                answers.append(f"* {number} FETCH (UID {one.uid})\r\n".encode())
+                continue
+            answer = self._text(number, one, asked)
+            if one.uid in self._behaviour.breaks:
+                self._peer.send(b"".join(answers) + answer[: len(answer) // 2])
+                raise Hangup
+            answers.append(answer)
         return b"".join(answers)
+
+    def _refusal(self, letter: ImapLetter) -> str:
+        behaviour = self._behaviour
+        if behaviour.gives is None or self._server.given < behaviour.gives:
+            return behaviour.refuses.get(letter.uid, "")
+        if behaviour.says_bye:
+            self._peer.send(f"* BYE {behaviour.limit_words}\r\n".encode())
+            raise Hangup
+        return f"NO {behaviour.limit_words}"
+
+    def _text(self, number: int, letter: ImapLetter, asked: re.Match[str]) -> bytes:
+        """A letter, its header, or a piece of them."""
+        part, first, most = asked.groups()
+        start, size = int(first or 0), int(most) if most else None
+        data = letter.data[: self._behaviour.short.get(letter.uid)]
+        if part:
+            data = data[: data.index(b"\r\n\r\n") + 4] if b"\r\n\r\n" in data else data
+        elif start == 0:
+            self._server.given += 1
+        if size is not None:
+            data = data[start : start + min(size, self._behaviour.most or size)]
+        name = f"BODY[{part or ''}]" + (f"<{start}>" if size is not None else "")
+        head = f"* {number} FETCH (UID {letter.uid} {name} "
+        if letter.uid in self._behaviour.nothing:
+            return f"{head})\r\n".encode()
+        if self._behaviour.quotes and not set(data) & set(b'\r\n"\\\0'):
+            return f'{head}"'.encode() + data + b'")\r\n'
+        return f"{head}{{{len(data)}}}\r\n".encode() + data + b")\r\n"
 
     def _store(self) -> bytes:
         if self._behaviour.read_only:
@@ -271,24 +350,38 @@ class _Session:
             return b""
         flag = re.search(r"\((\S+)\)", self._argument)
         assert flag is not None
-        for _, one in self._chosen():
-            self._selected().flag(one.uid, flag[1].lower())
+        chosen = self._within_limit(self._chosen())
+        uids = {one.uid for _, one in chosen}
+        if uids & self._behaviour.breaks_storing:
+            raise Hangup
+        if uids & self._behaviour.keeps:
+            self._status = "NO not this one"
+            return b""
+        for uid in uids:
+            self._selected().flag(uid, flag[1].lower())
         return b""
 
     def _search(self) -> bytes:
-        found = [str(one.uid) for one in self._selected().letters if "\\deleted" in one.flags]
+        named = re.match(r"UID (\d+):(\d+) ", self._argument)
+        first, last = (int(named[1]), int(named[2])) if named else (1, 2**32)
+        looked_at = self._within_limit(
+            [(0, one) for one in self._selected().letters if first <= one.uid <= last],
+        )
+        found = [str(one.uid) for _, one in looked_at if "\\deleted" in one.flags]
         return f"* SEARCH {' '.join(found)}".rstrip().encode() + b"\r\n"
 
     def _uid_expunge(self) -> bytes:
         if "UIDPLUS" not in self._behaviour.capabilities:
             self._status = "BAD what?"
             return b""
-        return self._expunged([one.uid for _, one in self._chosen()])
+        return self._expunged([one.uid for _, one in self._within_limit(self._chosen())])
 
     def _expunge(self) -> bytes:
         return self._expunged(None)
 
     def _expunged(self, uids: list[int] | None) -> bytes:
+        if not self._behaviour.expunges:
+            return b""
         before = self._selected().uids
         answers = []
         for uid in self._selected().expunge(uids):
