@@ -11,13 +11,20 @@ from fetchrules.ruletext.spec import Encryption, Protocol
 class Deadlines:
     """Seconds. `connect` covers name, TCP and TLS; `idle` one silence; `session` all of it.
 
-    `slowest` is octets a second.
+    `listing` is one silence while the server makes up a list of all letters, `idle` if that is more: large mailboxes take
+    servers minutes, and fetchmail waits 300 seconds for anything. `slowest` is octets a second.
     """
 
     connect: float = 20.0
     idle: float = 60.0
     session: float = 1800.0
     slowest: int = 256
+    listing: float = 300.0
+
+    @property
+    def for_a_list(self) -> float:
+        """How long a server may be silent before it lists what there is."""
+        return max(self.listing, self.idle)
 
 
 @dataclass(frozen=True, slots=True)

@@ -9,7 +9,7 @@ import math
 import select
 import socket
 import ssl
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from errno import EINPROGRESS
@@ -22,6 +22,12 @@ from fetchrules.remote.resolver import Endpoint, resolve
 from fetchrules.remote.targets import check_address, check_port
 
 _READ = 64 * 1024
+
+ALIVE_SECONDS = 60.0
+"""How often somebody who waits for us is told that we wait."""
+
+Alive = Callable[[], None]
+"""Called about once a minute while a wait goes on. What it raises ends the wait."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,17 +45,33 @@ class Stream:
     closing.
     """
 
-    def __init__(self, sock: socket.socket, address: str, deadlines: Deadlines, began: float) -> None:
+    def __init__(
+        self, sock: socket.socket, address: str, deadlines: Deadlines, began: float, alive: Alive | None = None
+    ) -> None:
         self.address = address
+        self.deadlines = deadlines
         self._socket = sock
         self._poll = select.poll()
-        self._deadlines = deadlines
+        self._patience = deadlines.idle
+        self._awaited = "no answer"
+        self._alive = alive
+        self._alive_at = monotonic() + ALIVE_SECONDS if alive is not None else math.inf
         self._connect_by = began + deadlines.connect
         self._session_by = began + deadlines.session
         self._outgoing = bytearray()
         self._spoken = False
         self._reply_octets = 0
         self._reply_seconds = 0.0
+
+    @contextmanager
+    def patience(self, seconds: float, answer_to: str = "") -> Iterator[None]:
+        """Let one silence last so long, and name in TimedOut what was to be answered."""
+        before = self._patience, self._awaited
+        self._patience, self._awaited = seconds, f"no answer to {answer_to}" if answer_to else "no answer"
+        try:
+            yield
+        finally:
+            self._patience, self._awaited = before
 
     def write(self, data: bytes) -> None:
         """Queue `data` and send what the kernel takes now; the rest goes out during `read`."""
@@ -63,18 +85,20 @@ class Stream:
         began = monotonic()
         if began > self._session_by:  # a server that never stops talking never makes us wait
             raise TimedOut("the session took too long")
-        silent_until = began + self._deadlines.idle
+        silent_until = began + self._patience
         while True:
             waiting = len(self._outgoing)
             want = self._flush()
             if len(self._outgoing) < waiting:
-                silent_until = monotonic() + self._deadlines.idle
+                silent_until = monotonic() + self._patience
             data = b""
             try:
                 with _translated(ConnectionLost):
                     data = self._socket.recv(_READ)
             except _NOT_YET as reason:
-                self._wait(want | _awaited(reason, select.POLLIN), silent_until)
+                self._wait(
+                    want | _awaited(reason, select.POLLIN), silent_until, f"{self._awaited} in {self._patience:g} s"
+                )
             else:
                 if not data:
                     raise ConnectionLost("the server closed the connection")
@@ -92,9 +116,9 @@ class Stream:
         Raises CertificateRejected where `context` verifies and the chain does not.
         """
         # A handshake that opens the connection shares the time for connecting; one in mid-session gets that much anew.
-        by = monotonic() + self._deadlines.connect if self._spoken else self._connect_by
+        by = monotonic() + self.deadlines.connect if self._spoken else self._connect_by
         while want := self._flush():
-            self._wait(want, by)
+            self._wait(want, by, "no room for what comes before TLS")
         with _translated(ConnectionLost):
             secure = context.wrap_socket(self._socket, server_hostname=server_name, do_handshake_on_connect=False)
         self._socket = secure
@@ -103,7 +127,7 @@ class Stream:
                 with _translated(ConnectionLost):
                     secure.do_handshake()
             except _NOT_YET as reason:
-                self._wait(_awaited(reason, select.POLLIN), by)
+                self._wait(_awaited(reason, select.POLLIN), by, "no answer to the TLS handshake")
             else:
                 return Handshake(secure.version() or "", secure.getpeercert(binary_form=True) or b"")
 
@@ -126,20 +150,33 @@ class Stream:
                 self._outgoing.clear()
         return 0
 
-    def _wait(self, mask: int, by: float) -> None:
-        left = min(by, self._session_by) - monotonic()
+    def _wait(self, mask: int, by: float, failure: str) -> None:
+        """Wait for the socket, no longer than `by`, and say now and then that we do."""
+        until = min(by, self._session_by)
         self._poll.register(self._socket, mask)
-        if left <= 0 or not self._poll.poll(math.ceil(left * 1000)):
-            raise TimedOut("the session took too long" if self._session_by < by else "no answer")
+        while (left := until - monotonic()) > 0:
+            pause = min(left, max(0.0, self._alive_at - monotonic()))
+            if self._poll.poll(math.ceil(pause * 1000)):
+                return
+            self._tell_alive()
+        raise TimedOut("the session took too long" if self._session_by < by else failure)
+
+    def _tell_alive(self) -> None:
+        if self._alive is not None and monotonic() >= self._alive_at:
+            self._alive()
+            self._alive_at = monotonic() + ALIVE_SECONDS
 
     def _measure(self, octets: int, seconds: float) -> None:
-        """Hold the server to the slowest rate, once a reply has been on its way for as long as one silence may last."""
+        """Hold the server to the slowest rate, once a reply has been on its way for as long as one silence may last.
+
+        A server that begins its answer before it thinks is given that long for it, too.
+        """
         if self._reply_octets:  # the silence before the first octet is thinking, not transfer
             self._reply_seconds += seconds
         self._reply_octets += octets
-        if self._reply_seconds > self._deadlines.idle:
+        if self._reply_seconds > self._patience:
             rate = self._reply_octets / self._reply_seconds
-            if rate < self._deadlines.slowest:
+            if rate < self.deadlines.slowest:
                 raise TimedOut(f"{rate:.0f} octets a second")
 
 
@@ -153,10 +190,11 @@ def _awaited(reason: OSError, usual: int) -> int:
     return select.POLLIN if isinstance(reason, ssl.SSLWantReadError) else select.POLLOUT
 
 
-def connect(host: str, port: int, deadlines: Deadlines, targets: TargetPolicy) -> Stream:
+def connect(host: str, port: int, deadlines: Deadlines, targets: TargetPolicy, alive: Alive | None = None) -> Stream:
     """Resolve, check every address against `targets`, connect to the first that answers.
 
-    Raises TargetForbidden, HostNotFound, ConnectFailed or TimedOut.
+    `alive` is called about once a minute while the stream waits; what it raises, the stream raises. Raises TargetForbidden,
+    HostNotFound, ConnectFailed or TimedOut.
     """
     began = monotonic()
     check_port(port, targets)
@@ -174,7 +212,7 @@ def connect(host: str, port: int, deadlines: Deadlines, targets: TargetPolicy) -
         except (ConnectFailed, TimedOut) as error:
             failure = error
         else:
-            return Stream(sock, endpoint.address, deadlines, began)
+            return Stream(sock, endpoint.address, deadlines, began, alive)
     raise failure
 
 

@@ -5,6 +5,7 @@ import ssl
 from collections.abc import Iterator
 from contextlib import contextmanager
 from ipaddress import ip_network
+from itertools import pairwise
 from threading import Event, Timer
 from time import monotonic
 
@@ -16,12 +17,14 @@ from fetchrules.errors import (
     ConnectionLost,
     FetchError,
     HostNotFound,
+    RunOvertaken,
     TargetForbidden,
     TimedOut,
     TlsFailed,
 )
+from fetchrules.remote import net
 from fetchrules.remote.account import Deadlines, TargetPolicy
-from fetchrules.remote.net import Stream, connect
+from fetchrules.remote.net import Alive, Stream, connect
 from tests.certificates import Certificates
 from tests.servers.loopback import Hangup, LoopbackServer, Peer
 
@@ -30,11 +33,11 @@ ANYWHERE = TargetPolicy()
 
 
 @contextmanager
-def connected(serve: object, deadlines: Deadlines = PATIENT) -> Iterator[Stream]:
+def connected(serve: object, deadlines: Deadlines = PATIENT, alive: Alive | None = None) -> Iterator[Stream]:
     """A stream to a server that does `serve` with it."""
     assert callable(serve)
     with LoopbackServer(serve) as server:
-        stream = connect(server.address, server.port, deadlines, ANYWHERE)
+        stream = connect(server.address, server.port, deadlines, ANYWHERE, alive)
         try:
             yield stream
         finally:
@@ -182,6 +185,113 @@ def test_it_measures_each_reply_on_its_own() -> None:
         for _ in range(95):
             read(stream, 1)
             stream.reply_ended()
+
+
+def test_it_waits_longer_where_it_was_told_to() -> None:
+    def thinking(peer: Peer) -> None:
+        peer.stopping.wait(0.4)
+        peer.send(b"done")
+        peer.stall()
+
+    with connected(thinking, Deadlines(connect=10, idle=0.1, session=20)) as stream:
+        with stream.patience(10):
+            assert read(stream, 4) == b"done"
+        with pytest.raises(TimedOut, match=r"no answer in 0\.1 s"):
+            stream.read()
+
+
+def test_it_says_what_it_waited_for_and_how_long() -> None:
+    with connected(silent, Deadlines(connect=10, idle=10, session=20)) as stream:
+        with stream.patience(0.1, "UIDL"), pytest.raises(TimedOut) as caught:
+            stream.read()
+        assert caught.value.detail == "no answer to UIDL in 0.1 s"
+
+
+def thinking_midway(peer: Peer) -> None:
+    peer.send(b"+OK\r\n")
+    peer.stopping.wait(0.4)
+    peer.send(b"1 uid\r\n.\r\n")
+
+
+def test_it_lets_a_reply_think_behind_its_beginning_as_long_as_before_it() -> None:
+    with (
+        connected(thinking_midway, Deadlines(connect=10, idle=0.1, session=20, slowest=1000)) as stream,
+        stream.patience(10),
+    ):
+        assert read(stream, 15) == b"+OK\r\n1 uid\r\n.\r\n"
+
+
+def test_it_lets_no_reply_think_longer_than_a_silence_may_last() -> None:
+    with (
+        connected(thinking_midway, Deadlines(connect=10, idle=0.1, session=20, slowest=1000)) as stream,
+        pytest.raises(TimedOut, match="no answer"),
+    ):
+        read(stream, 15)
+
+
+def test_it_says_that_it_is_alive_while_a_peer_is_silent(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(net, "ALIVE_SECONDS", 0.05)
+    told, often_enough = [], Event()
+
+    def alive() -> None:
+        told.append(monotonic())
+        if len(told) == 3:
+            often_enough.set()
+
+    def thinking(peer: Peer) -> None:
+        assert often_enough.wait(10)
+        peer.send(b"done")
+
+    with connected(thinking, alive=alive) as stream:
+        assert read(stream, 4) == b"done"
+    assert all(later - earlier >= 0.05 for earlier, later in pairwise(told))
+
+
+def test_it_says_that_it_is_alive_while_a_peer_drips(monkeypatch: pytest.MonkeyPatch) -> None:
+    """No silence is as long as the time between two signs of life."""
+    monkeypatch.setattr(net, "ALIVE_SECONDS", 0.1)
+    told = []
+
+    def dripping(peer: Peer) -> None:
+        while not told:
+            peer.drip(b"x", 0.01)
+        peer.send(b"done")
+
+    with connected(dripping, alive=lambda: told.append(None)) as stream:
+        data = b""
+        while not data.endswith(b"done"):
+            data += stream.read()
+    assert told
+
+
+def test_it_says_nothing_where_nobody_has_to_wait() -> None:
+    def alive() -> None:
+        raise AssertionError
+
+    with connected(lambda peer: peer.send(b"x" * 1000), alive=alive) as stream:
+        read(stream, 1000)
+
+
+def test_it_times_out_where_it_said_that_it_is_alive(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(net, "ALIVE_SECONDS", 0.05)
+    told: list[None] = []
+    hurried = Deadlines(connect=10, idle=0.2, session=10)
+    with (
+        connected(silent, hurried, alive=lambda: told.append(None)) as stream,
+        pytest.raises(TimedOut, match="no answer"),
+    ):
+        stream.read()
+    assert told
+
+
+def test_it_ends_a_wait_that_has_become_useless(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(net, "ALIVE_SECONDS", 0.05)
+
+    def overtaken() -> None:
+        raise RunOvertaken
+
+    with connected(silent, alive=overtaken) as stream, pytest.raises(RunOvertaken):
+        stream.read()
 
 
 def test_it_waits_as_long_as_the_peer_still_takes_what_we_say() -> None:
