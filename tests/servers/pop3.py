@@ -3,19 +3,21 @@
 A fault is data: at this step, when a session comes to it for the nth time, do that. So a table of faults is a table of servers.
 """
 
+import re
 import ssl
 from base64 import b64decode
 from collections.abc import Callable, Iterable, Mapping
-from dataclasses import dataclass, replace
-from enum import StrEnum
+from dataclasses import dataclass, field, replace
+from enum import Enum, StrEnum
+from threading import Event
 from types import TracebackType
 from typing import ClassVar, Self
 
+from tests.servers.faults import Action, Faults, obeys, perform
 from tests.servers.faults import Alter as Alter
 from tests.servers.faults import Cut as Cut
 from tests.servers.faults import Drip as Drip
 from tests.servers.faults import Fault as Fault
-from tests.servers.faults import Faults, obeys, perform
 from tests.servers.faults import Flood as Flood
 from tests.servers.faults import Say as Say
 from tests.servers.faults import Stall as Stall
@@ -37,12 +39,36 @@ class Step(StrEnum):
     UIDL = "UIDL"
     LIST = "LIST"
     RETR = "RETR"
+    TOP = "TOP"
     DELE = "DELE"
     RSET = "RSET"
     QUIT = "QUIT"
 
 
+DOWNLOAD_EXCEED = b"-ERR Download exceed. msg=10\r\n"
+"""What NetEase says to RETR when an account has fetched enough."""
+
 CAPABILITIES = ("TOP", "UIDL", "RESP-CODES", "AUTH-RESP-CODE", "PIPELINING", "USER", "SASL PLAIN")
+
+
+class Top(Enum):
+    """What TOP n 0 is answered with."""
+
+    HEADER = "the header"
+    WHOLE = "the whole letter, whatever the number of lines"
+    UNKNOWN = "-ERR"
+
+
+EVERY_LETTER = ".*"
+
+
+@dataclass(frozen=True, slots=True)
+class LetterFault:
+    """Whenever a session comes with `step` (RETR, TOP, DELE) to a letter whose unique-id is `uid`, an expression, do `action`."""
+
+    step: Step
+    uid: str
+    action: Action
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,11 +76,20 @@ class Behaviour:
     """What kind of server it is.
 
     `capabilities` None: CAPA is not known. `slice`: answers come in pieces of that size. `commits_when_cut`: deletions
-    last although the session broke off before QUIT.
+    last although the session broke off before QUIT. `gives`: letters in one session; the next RETR and those behind it are
+    answered with `over_limit`. `short`: of the letters with these unique-ids only so many octets come, properly ended. `stay`:
+    letters whose unique-id is this, an expression, are never deleted, though DELE is affirmed; QUIT is, too, unless it `admits`.
     """
 
     capabilities: tuple[str, ...] | None = CAPABILITIES
     uidl: bool = True
+    top: Top = Top.HEADER
+    gives: int | None = None
+    over_limit: bytes = DOWNLOAD_EXCEED
+    short: Mapping[str, int] = field(default_factory=dict)
+    stay: str = ""
+    admits: bool = False
+    letter_faults: tuple[LetterFault, ...] = ()
     utf8: bool = False
     slice: int = 0
     commits_when_cut: bool = False
@@ -139,6 +174,7 @@ class _Session:
         self._mailbox: Mailbox | None = None
         self._snapshot: tuple[StoredLetter, ...] = ()
         self._deleted: set[int] = set()
+        self._given = 0
 
     def run(self) -> None:
         try:
@@ -159,23 +195,34 @@ class _Session:
             self._peer.send(b"-ERR unknown command\r\n")
             return True
         step = Step(verb.upper())
-        done = self._answer(step, lambda: answer(self))
+        done = self._answer(step, lambda: answer(self), self._letter_fault(step))
         if step is Step.STLS and done and self._server.tls is not None:
             self._peer.start_tls(self._server.tls)
         return step is not Step.QUIT
 
-    def _answer(self, step: Step, answer: Callable[[], bytes]) -> bool:
+    def _answer(self, step: Step, answer: Callable[[], bytes], otherwise: Action | None = None) -> bool:
         """Answer as the faults will have it; whether the command was obeyed."""
-        action = self._faults.due(step)
+        action = self._faults.due(step) or otherwise
         if step is Step.QUIT and obeys(action):
             self._commit()
         perform(action, self._peer, answer)
         return obeys(action)
 
+    def _letter_fault(self, step: Step) -> Action | None:
+        letter = self._letter(self._argument.partition(" ")[0]) if step in (Step.RETR, Step.TOP, Step.DELE) else None
+        for fault in self._behaviour.letter_faults:
+            if letter is not None and fault.step is step and re.fullmatch(fault.uid, letter.uid):
+                return fault.action
+        return None
+
     def _commit(self) -> None:
         if self._mailbox is not None:
-            self._mailbox.maildrop.commit([self._snapshot[number - 1] for number in self._deleted])
+            deleted = [self._snapshot[number - 1] for number in self._deleted]
+            self._mailbox.maildrop.commit([letter for letter in deleted if not self._stays(letter)])
             self._mailbox = None
+
+    def _stays(self, letter: StoredLetter) -> bool:
+        return re.fullmatch(self._behaviour.stay, letter.uid) is not None
 
     def _capa(self) -> bytes:
         if self._behaviour.capabilities is None:
@@ -227,7 +274,24 @@ class _Session:
 
     def _retr(self) -> bytes:
         letter = self._letter(self._argument)
-        return b"-ERR no such letter\r\n" if letter is None else b"+OK letter follows\r\n" + stuffed(letter.data)
+        if letter is None:
+            return b"-ERR no such letter\r\n"
+        if self._given == self._behaviour.gives:
+            return self._behaviour.over_limit
+        self._given += 1
+        return b"+OK letter follows\r\n" + stuffed(letter.data[: self._behaviour.short.get(letter.uid)])
+
+    def _top(self) -> bytes:
+        number, _, lines = self._argument.partition(" ")
+        letter = self._letter(number)
+        if self._behaviour.top is Top.UNKNOWN or not lines.isdecimal():
+            return b"-ERR unknown command\r\n"
+        if letter is None:
+            return b"-ERR no such letter\r\n"
+        header, blank, body = letter.data.partition(b"\r\n\r\n")
+        below = b"".join(body.splitlines(keepends=True)[: int(lines)])
+        whole = self._behaviour.top is Top.WHOLE
+        return b"+OK top follows\r\n" + stuffed(letter.data if whole else header + blank + below)
 
     def _dele(self) -> bytes:
         if self._letter(self._argument) is None:
@@ -240,6 +304,9 @@ class _Session:
         return OK
 
     def _quit(self) -> bytes:
+        stays = any(self._stays(self._snapshot[number - 1]) for number in self._deleted)
+        if stays and self._behaviour.admits:
+            return b"-ERR some deleted messages not removed\r\n"
         return b"+OK bye\r\n"
 
     def _left(self) -> list[tuple[int, StoredLetter]]:
@@ -260,10 +327,21 @@ class _Session:
         Step.UIDL: _uidl,
         Step.LIST: _list,
         Step.RETR: _retr,
+        Step.TOP: _top,
         Step.DELE: _dele,
         Step.RSET: _rset,
         Step.QUIT: _quit,
     }
+
+
+def late(seconds: float) -> Alter:
+    """The right answer, after so long a silence."""
+
+    def thinking(answer: bytes) -> bytes:
+        Event().wait(seconds)
+        return answer
+
+    return Alter(thinking)
 
 
 def stuffed(data: bytes) -> bytes:
