@@ -250,7 +250,7 @@ def test_it_says_that_it_is_alive_while_a_peer_is_silent(monkeypatch: pytest.Mon
 def test_it_says_that_it_is_alive_while_a_peer_drips(monkeypatch: pytest.MonkeyPatch) -> None:
     """No silence is as long as the time between two signs of life."""
     monkeypatch.setattr(net, "ALIVE_SECONDS", 0.1)
-    told = []
+    told: list[None] = []
 
     def dripping(peer: Peer) -> None:
         while not told:

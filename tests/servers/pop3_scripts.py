@@ -15,6 +15,7 @@ from fetchrules.errors import (
     LoginDelay,
     LoginRefused,
     MailboxBusy,
+    OverLimit,
     RemoteProtocolError,
     ServerRefused,
     ServerTemporary,
@@ -22,7 +23,7 @@ from fetchrules.errors import (
 )
 from tests.servers.faults import Action, Alter, Cut, Drip, Fault, Flood, Say, Stall
 from tests.servers.maildrop import letter
-from tests.servers.pop3 import Behaviour, Step, stuffed
+from tests.servers.pop3 import EVERY_LETTER, Behaviour, LetterFault, Step, stuffed
 
 LETTERS = (letter("one", 700), letter("two", 3000), letter("three"))
 
@@ -96,6 +97,9 @@ def _everywhere() -> Iterator[Script]:
     yield _failing("cut behind the answer: DELE", Step.DELE, Cut(None, done=True), ConnectionLost, got=ALL)
     yield _failing("silence: DELE", Step.DELE, Stall(), TimedOut, got=ALL)
     yield _failing("nonsense: DELE", Step.DELE, Say(b"what?\r\n"), RemoteProtocolError, got=ALL)
+    confused = Behaviour(letter_faults=(LetterFault(Step.DELE, "uid-2", Say(b"what?\r\n")),))
+    broken: dict[str, Any] = {"error": RemoteProtocolError, "left": ALL, "quit": None}
+    yield _script("nonsense: DELE of one letter", behaviour=confused, **broken)
 
 
 def _codes() -> Iterator[Script]:
@@ -122,6 +126,26 @@ def _codes() -> Iterator[Script]:
     yield _failing("words that lie: PASS", Step.PASS, Say(b"-ERR mailbox in use [IN-USE]\r\n"), LoginRefused)
     yield _failing("an unknown code: PASS", Step.PASS, Say(b"-ERR [MOON/FULL] no\r\n"), LoginRefused)
     yield _failing("-ERR and cut: PASS", Step.PASS, Say(b"-ERR no\r\n", hang_up=True), LoginRefused)
+    known: list[tuple[str, type[FetchError]]] = [
+        ("Download exceed. msg=10", OverLimit),
+        ("Exceeded the login limit for a 15 minute period.", OverLimit),
+        ("[ALERT] Too many simultaneous connections. (Failure)", ServerTemporary),
+        ("[OVERQUOTA] no", OverLimit),
+    ]
+    for words, error in known:
+        for step, _ in plain:
+            yield _failing(f"-ERR {words}: {step}", step, Say(f"-ERR {words}\r\n".encode()), error)
+    yield _failing(
+        "a code before known words: PASS",
+        Step.PASS,
+        Say(b"-ERR [AUTH] Too many simultaneous connections\r\n"),
+        LoginRefused,
+    )
+    unannounced = Behaviour().without("UIDL")
+    busy = Fault(Step.UIDL, Say(b"-ERR Download exceed\r\n"))
+    nothing: dict[str, Any] = {"error": OverLimit, "got": 0, "left": ALL, "quit": None}
+    yield _script("a busy server that announces no UIDL", busy, behaviour=unannounced, **nothing)
+    yield _script("over the limit after the first letter", behaviour=Behaviour(gives=1), got=1, left=2)
     yield _script("-ERR: STAT", Fault(Step.STAT, Say(b"-ERR\r\n")), complete=False)
     yield _script("-ERR: CAPA", Fault(Step.CAPA, Say(b"-ERR\r\n")))
     yield _script("-ERR: the second RETR", Fault(Step.RETR, Say(b"-ERR\r\n"), nth=2), got=2, left=1)
@@ -199,6 +223,7 @@ def _letters() -> Iterator[Script]:
         return _script(name, Fault(Step.RETR, Say(b"+OK\r\n" + body)), faithful=False, **ending)
 
     yield sending("a letter shorter than LIST says", stuffed(b"short\r\n"))
+    yield _script("one letter cut short", behaviour=Behaviour(short={"uid-2": 200}), faithful=False)
     yield sending("a letter longer than LIST says", stuffed(b"long\r\n" * 100_000))
     yield sending("a letter that is not stuffed", b"a\r\n.b\r\n.\r\n")
     lost: dict[str, Any] = {"error": TimedOut, "got": 0, "left": ALL, "quit": None}
@@ -221,6 +246,10 @@ def _farewells() -> Iterator[Script]:
         return _script(name, Fault(Step.QUIT, action), left=left, quit=confirmed)
 
     yield leaving("-ERR: QUIT", Say(b"-ERR [SYS/TEMP] some letters not removed\r\n"), ALL)
+    stubborn = Behaviour(stay=EVERY_LETTER)
+    yield _script("deletions affirmed and never done", behaviour=stubborn, left=ALL)
+    yield _script("one deletion affirmed and not done", behaviour=Behaviour(stay="uid-2"), left=1)
+    yield _script("deletions not done, as QUIT says", behaviour=replace(stubborn, admits=True), left=ALL, quit=False)
     yield leaving("nonsense: QUIT", Say(b"bye\r\n"), ALL)
     yield leaving("silence: QUIT", Stall(), ALL)
     yield leaving("silence having committed: QUIT", Stall(done=True), 0)

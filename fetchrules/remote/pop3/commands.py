@@ -24,6 +24,7 @@ class Verb(StrEnum):
     LIST = "LIST"
     UIDL = "UIDL"
     RETR = "RETR"
+    TOP = "TOP"
     DELE = "DELE"
     RSET = "RSET"
     QUIT = "QUIT"

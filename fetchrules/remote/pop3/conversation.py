@@ -12,6 +12,9 @@ from fetchrules.remote.pop3.memory import Judge
 from fetchrules.remote.pop3.protocol import Pop3Protocol
 from fetchrules.remote.transcript import Speaker, Trace
 
+LISTING = frozenset({Verb.STAT, Verb.UIDL, Verb.LIST})
+"""Commands to which a server may have to look through the whole mailbox before it answers."""
+
 WINDOW = 256
 """Commands in flight where the server pipelines: so deep that 100 ms of round trip do not show."""
 
@@ -118,4 +121,10 @@ class Conversation:
 
     def _read_events(self) -> Iterator[Event]:
         while True:
-            yield from self.protocol.receive(self.stream.read())
+            yield from self.protocol.receive(self._read())
+
+    def _read(self) -> bytes:
+        """The next octets, waited for as long as the command that they answer deserves."""
+        awaited, deadlines = self.protocol.awaited, self.stream.deadlines
+        with self.stream.patience(deadlines.for_a_list if awaited in LISTING else deadlines.idle, awaited or ""):
+            return self.stream.read()

@@ -24,7 +24,7 @@ class Reply:
 
 @dataclass(frozen=True, slots=True)
 class LetterBegan:
-    """A positive answer to RETR; the letter follows."""
+    """A positive answer to RETR or TOP; the letter follows, or the beginning of it."""
 
     command: Command
     line: StatusLine
@@ -39,7 +39,7 @@ class LetterData:
 
 @dataclass(frozen=True, slots=True)
 class LetterEnded:
-    """The terminator was seen: the letter is whole."""
+    """The terminator was seen: what was asked for is whole."""
 
     command: Command
 

@@ -3,16 +3,22 @@
 from fetchrules.remote.mailbox import Listed, Listing
 from fetchrules.remote.pop3.events import Reply
 from fetchrules.remote.pop3.grammar import Status, drop_listing, scan_listings, unique_id_listings
+from fetchrules.remote.pop3.refusals import is_limited
 
 
 def tells_of_none(stat: Reply, uidl: Reply, scan: Reply) -> bool:
     """Whether STAT counts no letters and no list has any: some servers refuse to list an empty mailbox.
 
-    A refusal with a response code has another reason.
+    A refusal with a response code, or of a server that says that it is busy, has another reason.
     """
     if stat.line.status is not Status.OK or drop_listing(stat.line.text) != 0:
         return False
-    return not any(reply.body or reply.line.code for reply in (uidl, scan))
+    return not any(reply.body or has_a_reason(reply) for reply in (uidl, scan))
+
+
+def has_a_reason(refused: Reply) -> bool:
+    """Whether a list is refused for another reason than that the server has no such list."""
+    return bool(refused.line.code) or is_limited(refused.line)
 
 
 def listing(stat: Reply, uidl: Reply, scan: Reply) -> Listing:

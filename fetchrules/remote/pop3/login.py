@@ -9,7 +9,7 @@ from fetchrules.remote.pop3.commands import AUTH_PLAIN, CAPA, LIST, STAT, UIDL, 
 from fetchrules.remote.pop3.conversation import Conversation
 from fetchrules.remote.pop3.events import Reply
 from fetchrules.remote.pop3.grammar import Capabilities, Status, capabilities
-from fetchrules.remote.pop3.listing import listing, tells_of_none
+from fetchrules.remote.pop3.listing import has_a_reason, listing, tells_of_none
 from fetchrules.remote.pop3.opening import MEMORY, Reached
 from fetchrules.remote.pop3.refusals import refusal
 
@@ -44,7 +44,7 @@ def _log_in(reached: Reached, account: Account) -> Listing:
         return Listing(complete=True)
     if scan.line.status is not Status.OK:
         raise _refused(conversation, scan, ServerRefused)
-    if uidl.line.status is not Status.OK and (uidl.line.code or announced.has("UIDL")):
+    if uidl.line.status is not Status.OK and (has_a_reason(uidl) or announced.has("UIDL")):
         # It knows unique-ids and keeps them back. Taken for a server without them, every letter would look new.
         raise _refused(conversation, uidl, ServerRefused)
     return listing(stat, uidl, scan)

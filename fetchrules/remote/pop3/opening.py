@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from fetchrules.errors import ServerRefused, TlsUnavailable
 from fetchrules.remote.account import Account
 from fetchrules.remote.mailbox import Connection
-from fetchrules.remote.net import connect
+from fetchrules.remote.net import Alive, connect
 from fetchrules.remote.pop3.commands import CAPA, STLS, plain_credentials
 from fetchrules.remote.pop3.conversation import Conversation
 from fetchrules.remote.pop3.grammar import Capabilities, Status, StatusLine, capabilities
@@ -41,10 +41,10 @@ class Reached:
         )
 
 
-def reach(account: Account, demand: Demand, trust: Trust, trace: Trace | None) -> Reached:
+def reach(account: Account, demand: Demand, trust: Trust, trace: Trace | None, alive: Alive | None = None) -> Reached:
     """Connect, and stop before the login. Raises FetchError; then nothing is left open."""
     secrets = (account.password, plain_credentials(account.user, account.password).argument)
-    stream = connect(account.host, account.port, account.deadlines, account.targets)
+    stream = connect(account.host, account.port, account.deadlines, account.targets, alive)
     conversation = Conversation(stream, secrets, trace)
     conversation.note(f"connected to {stream.address} port {account.port}")
 

@@ -36,7 +36,7 @@ COMMANDS: dict[State, frozenset[Verb]] = {
     State.SASL: frozenset({Verb.CREDENTIALS}),
     State.TLS: frozenset(),
     State.TRANSACTION: frozenset(
-        {Verb.CAPA, Verb.STAT, Verb.LIST, Verb.UIDL, Verb.RETR, Verb.DELE, Verb.RSET, Verb.QUIT}
+        {Verb.CAPA, Verb.STAT, Verb.LIST, Verb.UIDL, Verb.RETR, Verb.TOP, Verb.DELE, Verb.RSET, Verb.QUIT}
     ),
     State.CLOSED: frozenset(),
 }
@@ -52,7 +52,10 @@ TRANSITIONS: dict[tuple[Verb, Status], State] = {
     (Verb.QUIT, Status.ERR): State.CLOSED,
 }
 
-MULTILINE = frozenset({Verb.CAPA, Verb.LIST, Verb.UIDL, Verb.RETR})
+STREAMED = frozenset({Verb.RETR, Verb.TOP})
+"""Commands whose answer is a letter, told as it comes and never held as a whole."""
+
+MULTILINE = frozenset({Verb.CAPA, Verb.LIST, Verb.UIDL}) | STREAMED
 """Commands whose positive answer goes on below its first line."""
 
 ALONE = frozenset({Verb.STLS, Verb.AUTH, Verb.CREDENTIALS, Verb.QUIT})
@@ -81,6 +84,11 @@ class Pop3Protocol:
     def unanswered(self) -> int:
         """How many commands wait for the end of their answer."""
         return len(self._unanswered)
+
+    @property
+    def awaited(self) -> Verb | None:
+        """The command whose answer comes next, None while nothing was asked."""
+        return self._unanswered[0].verb if self._unanswered else None
 
     @property
     def answering(self) -> bool:
@@ -162,7 +170,7 @@ class Pop3Protocol:
             raise RemoteProtocolError(f"{command.verb} was answered with neither +OK nor -ERR")
         if line.status is Status.OK and command.verb in MULTILINE:
             self._body, self._first_line = MultilineBody(), line
-            if command.verb is Verb.RETR:
+            if command.verb in STREAMED:
                 yield LetterBegan(command, line)
         else:
             self._answered(command, line.status)
@@ -174,7 +182,7 @@ class Pop3Protocol:
         if body.ended:
             self._body = None
             self._answered(command, Status.OK)
-        if command.verb is Verb.RETR:
+        if command.verb in STREAMED:
             if data:
                 yield LetterData(data)
             if body.ended:

@@ -1,7 +1,8 @@
 """A POP3 mailbox that is open: what `poll` works with."""
 
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 
 from fetchrules.errors import FetchError, LocalProtocolError, ServerRefused
 from fetchrules.remote.account import Account
@@ -15,13 +16,15 @@ from fetchrules.remote.mailbox import (
     Refused,
     Retrieved,
 )
+from fetchrules.remote.net import Alive
 from fetchrules.remote.pop3.commands import QUIT, RSET, Command, Verb
 from fetchrules.remote.pop3.conversation import Conversation
 from fetchrules.remote.pop3.events import LetterBegan, LetterData, LetterEnded, Reply
-from fetchrules.remote.pop3.grammar import Status
+from fetchrules.remote.pop3.grammar import Capabilities, Status
+from fetchrules.remote.pop3.heads import Head, TopTrust
 from fetchrules.remote.pop3.login import log_in
 from fetchrules.remote.pop3.opening import reach
-from fetchrules.remote.pop3.refusals import refusal
+from fetchrules.remote.pop3.refusals import is_limited, refusal
 from fetchrules.remote.tls import Demand, Trust, protected
 from fetchrules.remote.transcript import Trace
 
@@ -31,11 +34,13 @@ OCTETS_AHEAD = 16 * 1024 * 1024
 SYSTEM_TRUST = Trust()
 
 
-def open_pop3(account: Account, *, trust: Trust = SYSTEM_TRUST, trace: Trace | None = None) -> "Pop3Mailbox":
+def open_pop3(
+    account: Account, *, trust: Trust = SYSTEM_TRUST, trace: Trace | None = None, alive: Alive | None = None
+) -> "Pop3Mailbox":
     """Connect, log in, list. Raises FetchError; then nothing is left open."""
 
     def attempt(demand: Demand) -> Pop3Mailbox:
-        reached = reach(account, demand, trust, trace)
+        reached = reach(account, demand, trust, trace, alive)
         try:
             return Pop3Mailbox(reached.conversation, reached.connection(), log_in(reached, account))
         except BaseException:
@@ -61,27 +66,55 @@ class Pop3Mailbox:
 
     def __init__(self, conversation: Conversation, connection: Connection, listing: Listing) -> None:
         self.connection = connection
+        self.exists = len(listing.letters) + listing.unlisted
+        self.together = 1
         self._conversation = conversation
         self._listing = listing
+        self._tops = TopTrust(Capabilities(connection.capabilities))
 
-    def listing(self) -> Listing:
+    def listing(self, at_once: int | None = None) -> Listing:  # noqa: ARG002 (POP3 lists all or nothing)
         """The letters as they were at the login: RFC 1939 section 3 gives the session a snapshot."""
         return self._listing
 
-    def retrieve(self, letters: Iterable[Listed]) -> Iterator[Retrieved]:
-        """Fetch `letters`. The iterator has to be exhausted: left before its end, it closes the session."""
-        self._require_quiet()
-        exhausted = False
-        try:
-            yield from self._retrieve(iter(letters))
-            exhausted = True
-        finally:
-            if not exhausted:
-                self.close()
+    def heads(self, letters: Iterable[Listed]) -> Iterator[tuple[Listed, bytes | None]]:
+        """TOP n 0 for `letters`, as far as the server is worth asking. Left before its end, it closes the session."""
+        with self._under_way():
+            unasked = iter(letters)
+            while not self._tops.proven and self._tops.asks and (letter := next(unasked, None)):
+                yield from self._heads(iter([letter]))
+            yield from self._heads(unasked)
+            for letter in unasked:
+                yield letter, None
 
-    def _retrieve(self, letters: Iterator[Listed]) -> Iterator[Retrieved]:
+    def _heads(self, unasked: Iterator[Listed]) -> Iterator[tuple[Listed, bytes | None]]:
+        head = Head()
+        for event in self._transfer(self._worth_asking(unasked), _top):
+            match event:
+                case Begun():
+                    head = Head()
+                case Chunk(data):
+                    head.feed(data)
+                case Complete(letter):
+                    self._tops.came()
+                    yield letter, head.octets()
+                case _:
+                    self._tops.refused(limited=event.limited)
+                    yield event.letter, None
+
+    def _worth_asking(self, unasked: Iterator[Listed]) -> Iterator[Listed]:
+        while self._tops.asks and (letter := next(unasked, None)):
+            yield letter
+
+    def retrieve(self, letters: Iterable[Listed], at_once: int | None = None) -> Iterator[Retrieved]:  # noqa: ARG002
+        """Fetch `letters`. The iterator has to be exhausted: left before its end, it closes the session."""
+        with self._under_way():
+            yield from self._transfer(iter(letters), _retr)
+
+    def _transfer(
+        self, letters: Iterator[Listed], command: Callable[[Listed], Command]
+    ) -> Iterator[Begun | Chunk | Complete | Refused]:
         asked = deque[Listed]()
-        while self._ask_ahead(letters, asked):
+        while self._ask_ahead(letters, command, asked):
             event = self._conversation.hear()
             match event:
                 case LetterBegan():
@@ -92,9 +125,9 @@ class Pop3Mailbox:
                     yield Complete(asked.popleft())
                 case _:
                     assert isinstance(event, Reply)
-                    yield Refused(asked.popleft(), self._conversation.masked(event.line.text))
+                    yield Refused(asked.popleft(), self._conversation.masked(event.line.text), is_limited(event.line))
 
-    def _ask_ahead(self, letters: Iterator[Listed], asked: deque[Listed]) -> bool:
+    def _ask_ahead(self, letters: Iterator[Listed], command: Callable[[Listed], Command], asked: deque[Listed]) -> bool:
         """Ask for more once half of the window is free, early enough that the line never idles; whether any are due."""
         window = self._conversation.window
         if len(asked) <= window // 2:
@@ -103,17 +136,17 @@ class Pop3Mailbox:
             while len(asked) < window and octets < OCTETS_AHEAD and (letter := next(letters, None)):
                 asked.append(letter)
                 octets += letter.size
-                commands.append(Command(Verb.RETR, str(letter.number)))
+                commands.append(command(letter))
             if commands:
                 self._conversation.say(commands)
         return bool(asked)
 
-    def delete(self, letters: Sequence[Listed]) -> frozenset[int]:
-        """DELE each of `letters`; done for good by `quit`, and by nothing else."""
-        self._require_quiet()
-        replies = self._conversation.replies([Command(Verb.DELE, str(letter.number)) for letter in letters])
-        accepted = [reply.line.status is Status.OK for reply in replies]
-        return frozenset(letter.number for letter, deleted in zip(letters, accepted, strict=True) if deleted)
+    def delete(self, letters: Sequence[Listed]) -> Iterator[tuple[Listed, bool]]:
+        """DELE each of `letters`; done for good by `quit`, and by nothing else. Left before its end, it closes the session."""
+        with self._under_way():
+            replies = self._conversation.replies([Command(Verb.DELE, str(letter.number)) for letter in letters])
+            for letter, reply in zip(letters, replies, strict=True):
+                yield letter, reply.line.status is Status.OK
 
     def mark_seen(self, letters: Sequence[Listed]) -> None:
         """Nothing: POP3 has no such mark."""
@@ -142,6 +175,24 @@ class Pop3Mailbox:
         """Drop the connection: the server takes back every deletion (RFC 1939 section 6)."""
         self._conversation.close()
 
+    @contextmanager
+    def _under_way(self) -> Iterator[None]:
+        """Answers come one after the other: whoever does not hear them to the end can only close the session."""
+        self._require_quiet()
+        try:
+            yield
+        except BaseException:
+            self.close()
+            raise
+
     def _require_quiet(self) -> None:
         if self._conversation.protocol.unanswered:
             raise LocalProtocolError("a retrieval is under way")
+
+
+def _retr(letter: Listed) -> Command:
+    return Command(Verb.RETR, str(letter.number))
+
+
+def _top(letter: Listed) -> Command:
+    return Command(Verb.TOP, f"{letter.number} 0")

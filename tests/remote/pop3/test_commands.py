@@ -12,6 +12,7 @@ ENCODED = [
     (Command(Verb.PASS, "two words "), b"PASS two words \r\n"),
     (Command(Verb.PASS, "пароль"), "PASS пароль\r\n".encode()),
     (Command(Verb.RETR, "12"), b"RETR 12\r\n"),
+    (Command(Verb.TOP, "12 0"), b"TOP 12 0\r\n"),
     (Command(Verb.CREDENTIALS, "AGEAYg=="), b"AGEAYg==\r\n"),
 ]
 

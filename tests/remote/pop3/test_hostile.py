@@ -17,7 +17,7 @@ from tests.servers.pop3 import PASSWORD, USER, Pop3Server
 from tests.servers.pop3_scripts import BY_NAME, SCRIPTS, Script
 
 PATIENT = Deadlines(connect=10, idle=10, session=20, slowest=1)
-HASTY = Deadlines(connect=10, idle=0.2, session=1.0, slowest=1000)
+HASTY = Deadlines(connect=10, idle=0.2, session=1.0, slowest=1000, listing=0.2)
 """For servers with which the time has to run out."""
 
 
@@ -61,7 +61,7 @@ def _collect(mailbox: Pop3Mailbox, outcome: Outcome) -> None:
                 outcome.whole[letter.number] = begun
             case Refused():
                 outcome.refused += 1
-    mailbox.delete([letter for letter in outcome.listing.letters if letter.number in outcome.whole])
+    list(mailbox.delete([letter for letter in outcome.listing.letters if letter.number in outcome.whole]))
     outcome.quit = mailbox.quit()
 
 

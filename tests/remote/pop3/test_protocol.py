@@ -24,11 +24,12 @@ from fetchrules.remote.pop3.commands import (
 )
 from fetchrules.remote.pop3.events import Event, Greeting, LetterBegan, LetterData, LetterEnded, Reply
 from fetchrules.remote.pop3.grammar import LINE_MAX, Status, StatusLine
-from fetchrules.remote.pop3.protocol import COMMANDS, MULTILINE, Pop3Protocol, State
+from fetchrules.remote.pop3.protocol import COMMANDS, MULTILINE, STREAMED, Pop3Protocol, State
 
 OK, ERR = StatusLine(Status.OK), StatusLine(Status.ERR)
 USER, PASS = Command(Verb.USER, "petrov"), Command(Verb.PASS, "secret")
 RETR1, RETR2, DELE1 = Command(Verb.RETR, "1"), Command(Verb.RETR, "2"), Command(Verb.DELE, "1")
+TOP1 = Command(Verb.TOP, "1 0")
 CREDENTIALS = plain_credentials("petrov", "secret")
 
 LOGIN = b"+OK\r\n+OK\r\n+OK\r\n"
@@ -124,6 +125,13 @@ TOLD: list[tuple[str, Callable[[], Pop3Protocol], bytes, list[Event | type[Broke
     ),
     ("empty letter", lambda: entered(RETR1), b"+OK\r\n.\r\n", [LetterBegan(RETR1, OK), LetterEnded(RETR1)]),
     (
+        "header",
+        lambda: entered(TOP1, RETR2),
+        b"+OK\r\nA: b\r\n\r\n.\r\n-ERR\r\n",
+        [LetterBegan(TOP1, OK), LetterData(b"A: b\r\n\r\n"), LetterEnded(TOP1), Reply(RETR2, ERR)],
+    ),
+    ("header refused", lambda: entered(TOP1), b"-ERR\r\n", [Reply(TOP1, ERR)]),
+    (
         "letter refused",
         lambda: entered(RETR1, RETR2),
         b"-ERR\r\n+OK\r\nb\r\n.\r\n",
@@ -193,6 +201,7 @@ STARTS = st.sampled_from(
         (CAPA, USER, PASS, STAT, UIDL, LIST),
         (USER, PASS, RETR1, RETR2, DELE1),
         (USER, PASS, RETR1, QUIT),
+        (USER, PASS, TOP1, RETR2),
         (STLS,),
         (AUTH_PLAIN,),
     ]
@@ -259,6 +268,7 @@ STEPS = [
     (State.SASL, CREDENTIALS, b"+OK\r\n", State.TRANSACTION),
     (State.SASL, CREDENTIALS, b"-ERR\r\n", State.AUTHORIZATION),
     (State.TRANSACTION, DELE1, b"+OK\r\n", State.TRANSACTION),
+    (State.TRANSACTION, TOP1, b"+OK\r\n.\r\n", State.TRANSACTION),
     (State.TRANSACTION, RETR1, b"+OK\r\n.\r\n", State.TRANSACTION),
     (State.TRANSACTION, QUIT, b"+OK\r\n", State.CLOSED),
     (State.TRANSACTION, QUIT, b"-ERR\r\n", State.CLOSED),
@@ -326,8 +336,18 @@ def test_it_does_not_quote_what_may_be_our_password() -> None:
     assert "secret" not in caught.value.detail
 
 
-def test_it_holds_little_of_a_letter_of_any_size() -> None:
-    protocol = _told(entered(RETR1), b"+OK\r\n")
+def test_it_knows_what_is_answered_next() -> None:
+    protocol = entered(UIDL, LIST)
+    awaited = [protocol.awaited]
+    for answer in (b"+OK\r\n1 a\r\n", b".\r\n", b"-ERR\r\n"):
+        _told(protocol, answer)
+        awaited.append(protocol.awaited)
+    assert awaited == [Verb.UIDL, Verb.UIDL, Verb.LIST, None]
+
+
+@pytest.mark.parametrize("command", [RETR1, TOP1])
+def test_it_holds_little_of_a_letter_of_any_size(command: Command) -> None:
+    protocol = _told(entered(command), b"+OK\r\n")
     block = b"x" * 65536
     tracemalloc.start()
     try:
@@ -341,7 +361,7 @@ def test_it_holds_little_of_a_letter_of_any_size() -> None:
     assert peak < 1024 * 1024
 
 
-@pytest.mark.parametrize("verb", sorted(MULTILINE - {Verb.RETR}))
+@pytest.mark.parametrize("verb", sorted(MULTILINE - STREAMED))
 def test_it_holds_only_so_much_of_a_listing(verb: Verb, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(machine, "LISTING_MAX", 1000)
     protocol = _told(entered(Command(verb)), b"+OK\r\n")

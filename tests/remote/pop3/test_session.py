@@ -7,9 +7,18 @@ from itertools import accumulate
 
 import pytest
 
-from fetchrules.errors import FetchError, LocalProtocolError, LoginRefused, RemoteProtocolError
+from fetchrules.errors import (
+    FetchError,
+    LocalProtocolError,
+    LoginRefused,
+    OverLimit,
+    RemoteProtocolError,
+    RunOvertaken,
+    TimedOut,
+)
+from fetchrules.remote import net
 from fetchrules.remote.account import Account, Deadlines
-from fetchrules.remote.mailbox import Begun, Chunk, Complete, Listed
+from fetchrules.remote.mailbox import Begun, Chunk, Complete, Listed, Refused
 from fetchrules.remote.pop3 import opening, session
 from fetchrules.remote.pop3.grammar import Capabilities
 from fetchrules.remote.pop3.memory import ServerKey
@@ -17,10 +26,23 @@ from fetchrules.remote.pop3.session import open_pop3, probe_pop3
 from fetchrules.remote.transcript import Speaker, Transcript
 from fetchrules.ruletext.spec import Encryption, Protocol
 from tests.servers.maildrop import Maildrop, letter
-from tests.servers.pop3 import PASSWORD, USER, Behaviour, Cut, Fault, Mailbox, Pop3Server, Say, Stall, Step
+from tests.servers.pop3 import (
+    PASSWORD,
+    USER,
+    Behaviour,
+    Cut,
+    Fault,
+    LetterFault,
+    Mailbox,
+    Pop3Server,
+    Say,
+    Stall,
+    Step,
+    late,
+)
 
 DEADLINES = Deadlines(connect=10, idle=10, session=20)
-HASTY = replace(DEADLINES, idle=0.3)
+HASTY = replace(DEADLINES, idle=0.3, listing=0.3)
 
 
 def account(server: Pop3Server, user: str = USER, password: str = PASSWORD) -> Account:
@@ -49,13 +71,13 @@ def server(maildrop: Maildrop) -> Iterator[Pop3Server]:
 def test_it_closes_a_session_whose_retrieval_was_left_midway(server: Pop3Server, maildrop: Maildrop) -> None:
     mailbox = open_pop3(account(server))
     letters = mailbox.listing().letters
-    mailbox.delete(letters[:1])
+    list(mailbox.delete(letters[:1]))
     retrieval = mailbox.retrieve(letters[1:])
     assert isinstance(next(retrieval), Begun)
     retrieval.close()  # type: ignore[attr-defined]
     assert not mailbox.quit()
     with pytest.raises(LocalProtocolError):
-        mailbox.delete(letters)
+        list(mailbox.delete(letters))
     assert len(maildrop.letters) == 3
 
 
@@ -65,7 +87,7 @@ def test_it_does_nothing_else_during_a_retrieval(server: Pop3Server) -> None:
     retrieval = mailbox.retrieve(letters)
     next(retrieval)
     with pytest.raises(LocalProtocolError):
-        mailbox.delete(letters)
+        list(mailbox.delete(letters))
     with pytest.raises(LocalProtocolError):
         mailbox.reset()
     with pytest.raises(LocalProtocolError):
@@ -75,7 +97,7 @@ def test_it_does_nothing_else_during_a_retrieval(server: Pop3Server) -> None:
 
 def test_it_does_not_quit_in_the_middle_of_a_letter(server: Pop3Server, maildrop: Maildrop) -> None:
     mailbox = open_pop3(account(server))
-    mailbox.delete(mailbox.listing().letters[:1])
+    list(mailbox.delete(mailbox.listing().letters[:1]))
     next(mailbox.retrieve(mailbox.listing().letters[1:]))
     assert not mailbox.quit()
     assert maildrop.commits == 0
@@ -83,7 +105,7 @@ def test_it_does_not_quit_in_the_middle_of_a_letter(server: Pop3Server, maildrop
 
 def test_it_commits_nothing_when_closed(server: Pop3Server, maildrop: Maildrop) -> None:
     mailbox = open_pop3(account(server))
-    mailbox.delete(mailbox.listing().letters)
+    list(mailbox.delete(mailbox.listing().letters))
     mailbox.close()
     mailbox.close()
     assert not mailbox.quit()
@@ -94,7 +116,7 @@ def test_it_is_no_longer_of_use_when_closed(server: Pop3Server) -> None:
     mailbox = open_pop3(account(server))
     mailbox.close()
     with pytest.raises(LocalProtocolError):
-        mailbox.delete(mailbox.listing().letters)
+        list(mailbox.delete(mailbox.listing().letters))
     with pytest.raises(LocalProtocolError):
         list(mailbox.retrieve(mailbox.listing().letters))
 
@@ -103,14 +125,134 @@ def test_it_says_which_letters_were_deleted(maildrop: Maildrop) -> None:
     refusing = Behaviour(faults=(Fault(Step.DELE, Say(b"-ERR\r\n"), nth=2),))
     with Pop3Server(maildrop, refusing) as server:
         mailbox = open_pop3(account(server))
-        assert mailbox.delete(mailbox.listing().letters) == {1, 3}
+        deleted = [(letter.number, accepted) for letter, accepted in mailbox.delete(mailbox.listing().letters)]
+        assert deleted == [(1, True), (2, False), (3, True)]
         assert mailbox.quit()
     assert maildrop.uids == ["uid-2"]
 
 
+def test_it_tells_which_deletions_were_answered_before_the_session_broke(maildrop: Maildrop) -> None:
+    confused = Behaviour(letter_faults=(LetterFault(Step.DELE, "uid-3", Say(b"what?\r\n")),))
+    for behaviour in (confused, confused.without("PIPELINING")):
+        with Pop3Server(maildrop, behaviour) as server:
+            mailbox = open_pop3(account(server))
+            deletions = mailbox.delete(mailbox.listing().letters)
+            assert [(one.number, accepted) for one, accepted in itertools.islice(deletions, 2)] == [
+                (1, True),
+                (2, True),
+            ]
+            with pytest.raises(RemoteProtocolError):
+                next(deletions)
+            assert not mailbox.quit()
+            assert mailbox.together == 1
+    assert len(maildrop.letters) == 3
+
+
+def test_it_closes_a_session_whose_deletions_were_left_midway(server: Pop3Server, maildrop: Maildrop) -> None:
+    mailbox = open_pop3(account(server))
+    deletions = mailbox.delete(mailbox.listing().letters)
+    next(deletions)
+    deletions.close()  # type: ignore[attr-defined]
+    assert not mailbox.quit()
+    assert len(maildrop.letters) == 3
+
+
+@pytest.mark.parametrize(
+    ("words", "limited"),
+    [(b"-ERR Download exceed. msg=10", True), (b"-ERR [SYS/TEMP] no", True), (b"-ERR no such letter", False)],
+)
+def test_it_tells_a_server_over_its_limit_from_a_letter_that_it_cannot_give(
+    maildrop: Maildrop, words: bytes, limited: bool
+) -> None:
+    refusing = Behaviour(gives=1, over_limit=words + b"\r\n")
+    with Pop3Server(maildrop, refusing) as server:
+        mailbox = open_pop3(account(server))
+        events = list(mailbox.retrieve(mailbox.listing().letters, at_once=1))
+        assert mailbox.quit()
+    refused = [event for event in events if isinstance(event, Refused)]
+    assert [(event.letter.number, event.limited) for event in refused] == [(2, limited), (3, limited)]
+
+
+@pytest.mark.parametrize(
+    ("faults", "expected"),
+    [
+        ((), 3),
+        ((Fault(Step.STAT, Say(b"-ERR\r\n")),), 3),
+        ((Fault(Step.STAT, Say(b"+OK 250 1\r\n")),), 250),
+        (
+            (
+                Fault(Step.STAT, Say(b"+OK 0 0\r\n")),
+                Fault(Step.UIDL, Say(b"-ERR\r\n")),
+                Fault(Step.LIST, Say(b"-ERR\r\n")),
+            ),
+            0,
+        ),
+    ],
+    ids=["as listed", "no STAT", "more than listed", "none"],
+)
+def test_it_says_how_many_letters_there_are(maildrop: Maildrop, faults: tuple[Fault, ...], expected: int) -> None:
+    with Pop3Server(maildrop, Behaviour(faults=faults)) as server:
+        mailbox = open_pop3(account(server))
+        assert mailbox.exists == expected
+        assert mailbox.listing(at_once=100) == mailbox.listing()
+        assert mailbox.quit()
+
+
+def test_it_does_not_take_a_busy_server_for_an_empty_mailbox() -> None:
+    busy = Say(b"-ERR Download exceed\r\n")
+    nothing = Fault(Step.STAT, Say(b"+OK 0 0\r\n"))
+    refusing = Behaviour(faults=(nothing, Fault(Step.UIDL, busy), Fault(Step.LIST, busy)))
+    with Pop3Server(Maildrop(), refusing) as server, pytest.raises(OverLimit):
+        open_pop3(account(server))
+
+
+@pytest.mark.parametrize("step", [Step.STAT, Step.UIDL, Step.LIST])
+@pytest.mark.parametrize("pipelining", [True, False])
+def test_it_waits_for_a_listing_longer_than_for_anything_else(maildrop: Maildrop, step: Step, pipelining: bool) -> None:
+    slow = Behaviour(faults=(Fault(step, late(0.4)),))
+    with Pop3Server(maildrop, slow if pipelining else slow.without("PIPELINING")) as server:
+        mailbox = open_pop3(replace(account(server), deadlines=replace(DEADLINES, idle=0.2, listing=10)))
+        assert len(mailbox.listing().letters) == 3
+        assert mailbox.quit()
+
+
+def test_it_waits_for_a_listing_never_less_than_for_anything_else() -> None:
+    assert Deadlines(idle=900).for_a_list == 900
+    assert Deadlines().for_a_list == 300
+
+
+@pytest.mark.parametrize(
+    ("step", "detail"), [(Step.GREETING, "no answer in 0.3 s"), (Step.PASS, "no answer to PASS in 0.3 s")]
+)
+def test_it_says_what_it_waited_for(step: Step, detail: str) -> None:
+    stalling = Behaviour(faults=(Fault(step, Stall()),))
+    deadlines = replace(DEADLINES, idle=0.3, listing=10)
+    with Pop3Server(Maildrop(), stalling) as server, pytest.raises(TimedOut) as caught:
+        open_pop3(replace(account(server), deadlines=deadlines))
+    assert caught.value.detail == detail
+
+
+def test_it_says_which_list_did_not_come() -> None:
+    stalling = Behaviour(faults=(Fault(Step.UIDL, Stall()),))
+    with Pop3Server(Maildrop(), stalling) as server, pytest.raises(TimedOut) as caught:
+        open_pop3(replace(account(server), deadlines=replace(HASTY, listing=0.5)))
+    assert caught.value.detail == "no answer to UIDL in 0.5 s"
+
+
+def test_it_ends_a_session_that_has_become_useless_while_the_server_is_silent(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(net, "ALIVE_SECONDS", 0.05)
+
+    def overtaken() -> None:
+        raise RunOvertaken
+
+    stalling = Behaviour(faults=(Fault(Step.UIDL, Stall()),))
+    with Pop3Server(Maildrop(), stalling) as server, pytest.raises(RunOvertaken):
+        open_pop3(account(server), alive=overtaken)
+
+
 def test_it_deletes_and_retrieves_nothing_when_asked_to(server: Pop3Server) -> None:
     mailbox = open_pop3(account(server))
-    assert mailbox.delete([]) == frozenset()
+    assert list(mailbox.delete([])) == []
     assert list(mailbox.retrieve([])) == []
     mailbox.mark_seen(mailbox.listing().letters)
     assert mailbox.quit()
@@ -118,7 +260,7 @@ def test_it_deletes_and_retrieves_nothing_when_asked_to(server: Pop3Server) -> N
 
 def test_it_takes_letters_back_that_were_deleted(server: Pop3Server, maildrop: Maildrop) -> None:
     mailbox = open_pop3(account(server))
-    mailbox.delete(mailbox.listing().letters)
+    list(mailbox.delete(mailbox.listing().letters))
     mailbox.reset()
     assert mailbox.quit()
     assert len(maildrop.letters) == 3
@@ -146,7 +288,7 @@ def test_it_keeps_a_window_of_requests_in_flight(monkeypatch: pytest.MonkeyPatch
         mailbox = open_pop3(account(server), trace=transcript)
         letters = mailbox.listing().letters
         list(mailbox.retrieve(letters))
-        assert len(mailbox.delete(letters)) == 50
+        assert len(list(mailbox.delete(letters))) == 50
         assert mailbox.quit()
     for request, answer in (("RETR", "+OK letter"), ("DELE", "+OK marked")):
         steps = [line.text.startswith(request) - line.text.startswith(answer) for line in transcript.head]
@@ -338,5 +480,5 @@ def _collect(account: Account) -> None:
     mailbox = open_pop3(account)
     letters = mailbox.listing().letters
     list(mailbox.retrieve(letters))
-    mailbox.delete(letters)
+    list(mailbox.delete(letters))
     mailbox.quit()

@@ -51,7 +51,7 @@ def act(account: Account, steps: list[str]) -> str:
                 case "retrieve":
                     list(mailbox.retrieve(mailbox.listing().letters))
                 case "delete":
-                    mailbox.delete(mailbox.listing().letters)
+                    list(mailbox.delete(mailbox.listing().letters))
                 case "reset":
                     mailbox.reset()
     except FetchError as error:

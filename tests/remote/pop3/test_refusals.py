@@ -1,0 +1,50 @@
+import pytest
+
+from fetchrules.errors import (
+    FetchError,
+    LoginDelay,
+    LoginRefused,
+    MailboxBusy,
+    OverLimit,
+    ServerRefused,
+    ServerTemporary,
+)
+from fetchrules.remote.pop3.grammar import status_line
+from fetchrules.remote.pop3.refusals import is_limited, refusal
+
+MEANINGS: list[tuple[bytes, type[FetchError]]] = [
+    (b"-ERR [IN-USE] no", MailboxBusy),
+    (b"-ERR [LOGIN-DELAY/30] no", LoginDelay),
+    (b"-ERR [SYS/TEMP] no", ServerTemporary),
+    (b"-ERR [SYS/TEMP/DB] no", ServerTemporary),
+    (b"-ERR [SYS/PERM] no", ServerRefused),
+    (b"-ERR [OVERQUOTA] no", OverLimit),
+    (b"-ERR [LIMIT] no", OverLimit),
+    (b"-ERR Download exceed. msg=10", OverLimit),
+    (b"-ERR [ALERT] Too many simultaneous connections. (Failure)", ServerTemporary),
+    (b"-ERR [AUTH] no", LoginRefused),
+    (b"-ERR [AUTH] Too many simultaneous connections", LoginRefused),
+    (b"-ERR [SYS/PERM] Download exceed", ServerRefused),
+    (b"-ERR [MOON/FULL] no", LoginRefused),
+    (b"-ERR wrong password", LoginRefused),
+]
+
+
+@pytest.mark.parametrize(("octets", "error"), MEANINGS)
+def test_it_knows_what_a_refusal_means_by_its_code_and_then_by_known_words(
+    octets: bytes, error: type[FetchError]
+) -> None:
+    line = status_line(octets)
+    assert line is not None
+    meaning = refusal(line, "shown", LoginRefused)
+    assert type(meaning) is error
+    assert meaning.detail == "shown"
+
+
+@pytest.mark.parametrize(("octets", "error"), MEANINGS)
+def test_it_tells_a_server_that_gives_none_from_a_letter_that_cannot_be_had(
+    octets: bytes, error: type[FetchError]
+) -> None:
+    line = status_line(octets)
+    assert line is not None
+    assert is_limited(line) is (error not in (LoginRefused, ServerRefused))
