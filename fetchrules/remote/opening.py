@@ -5,18 +5,22 @@ from typing import assert_never
 from fetchrules.remote.account import Account
 from fetchrules.remote.imap.session import list_folders, open_imap, probe_imap
 from fetchrules.remote.mailbox import Connection, RemoteMailbox
+from fetchrules.remote.net import Alive
 from fetchrules.remote.pop3.session import open_pop3, probe_pop3
 from fetchrules.remote.transcript import Trace
 from fetchrules.ruletext.spec import Protocol
 
 
-def open_mailbox(account: Account, trace: Trace) -> RemoteMailbox:
-    """A session, connected and logged in. Raises FetchError; then nothing is left open."""
+def open_mailbox(account: Account, trace: Trace, alive: Alive | None = None) -> RemoteMailbox:
+    """A session, connected and logged in. Raises FetchError; then nothing is left open.
+
+    `alive` is called about once a minute while the session waits for its server; it may raise FetchError to end the session.
+    """
     match account.protocol:
         case Protocol.POP3:
-            return open_pop3(account, trace=trace)
+            return open_pop3(account, trace=trace, alive=alive)
         case Protocol.IMAP:
-            return open_imap(account, trace=trace)
+            return open_imap(account, trace=trace, alive=alive)
         case _ as unreachable:
             assert_never(unreachable)
 
