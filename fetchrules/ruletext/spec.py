@@ -78,6 +78,21 @@ class Rule:
         """The port to connect to: the one given, else the protocol's."""
         return self.port or DEFAULT_PORTS[self.protocol, self.encryption is Encryption.SSL]
 
+    @property
+    def leaves(self) -> bool:
+        """Whether a letter stays on the server after it was delivered."""
+        return self.keep or self.keepdays is not None
+
+    @property
+    def judged_by_ledger(self) -> bool:
+        """Whether only our own ledger says which letters are seen, and not the server's marks as read."""
+        return self.protocol is Protocol.POP3 or self.uidl
+
+    @property
+    def judged_by_ledger(self) -> bool:
+        """Whether our ledger alone says which letters were seen, and not the server's marks (IMAP without `uidl`)."""
+        return self.protocol is Protocol.POP3 or self.uidl
+
 
 class Takes(Enum):
     """What follows an option word."""
