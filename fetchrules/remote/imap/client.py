@@ -6,7 +6,8 @@ in `run`.
 """
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from imaplib import IMAP4
 from typing import Any
@@ -29,6 +30,8 @@ _STATUS = re.compile(rb"(?:\*|[A-Z]{1,8}[0-9]+) (?:OK|NO|BAD|BYE|PREAUTH)\b")
 _WORTH_SHOWING = re.compile(
     rb"\* (?:OK|NO|BAD|BYE|PREAUTH|CAPABILITY)\b|[A-Z]{1,8}[0-9]+ (?:OK|NO|BAD)\b|\* [0-9]+ EXISTS|\+"
 )
+_TOO_MANY = "MESSAGELIMIT"
+_MOST = re.compile(rb"([1-9][0-9]{0,8})(?: |\Z)")
 MASKED = "********"
 
 
@@ -53,11 +56,15 @@ def _forms(secret: str) -> frozenset[str]:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """How the server answered a command. `data` is imaplib's; `words` what stands in the last line."""
+    """How the server answered a command. `data` is imaplib's; `words` what stands in the last line.
+
+    `partial`: it was done for some letters only, since the server limits how many a command may name (RFC 9738).
+    """
 
     ok: bool
     data: list[Any]
     words: str
+    partial: bool = False
 
 
 class FencedImap(IMAP4):
@@ -73,6 +80,10 @@ class FencedImap(IMAP4):
         self._octets, self._lines = OCTETS_MAX, LINES_MAX
         self._bad = ""
         self.closed = False
+        self.most: int | None = None
+        """How many letters a command may name, where the server has said so (RFC 9738)."""
+        self.together = 0
+        """How many letters the last command named."""
         self.overflowed = False
         """Whether the last answer was longer than `run` allowed it to be."""
         try:
@@ -90,17 +101,23 @@ class FencedImap(IMAP4):
         octets: int = OCTETS_MAX,
         lines: int = LINES_MAX,
         *,
+        letters: int = 0,
         bad_is_no: bool = False,
+        patiently: str = "",
     ) -> Answer:
         """Let imaplib run one command whose answer has at most so many octets and lines. NO is an answer, BAD and BYE raise.
 
-        With `bad_is_no`, BAD is an answer too: Exchange says it to commands that are right, and that it cannot do.
+        `letters`: how many it names. With `bad_is_no`, BAD is an answer too: Exchange says it to commands that are right, and
+        that it cannot do. `patiently`: the name of a command that takes long in a large folder.
         """
         if self.closed:
             raise LocalProtocolError("the session is over")
-        self._octets, self._lines, self._bad = octets, lines, ""
+        self._octets, self._lines, self._bad, self.together = octets, lines, "", letters
+        self.response(_TOO_MANY)  # what was said of another command
+        patience = self._stream.patience(self._stream.deadlines.for_a_list, patiently) if patiently else nullcontext()
         try:
-            status, data = command()
+            with patience:
+                status, data = command()
         except (IMAP4.error, FetchError) as error:
             if not bad_is_no or not self._bad or not isinstance(error, IMAP4.error) or isinstance(error, IMAP4.abort):
                 self.shutdown()
@@ -109,7 +126,20 @@ class FencedImap(IMAP4):
         self._stream.reply_ended()
         last = data[-1] if data else None
         words = self.masked(last.decode("utf-8", "replace")) if isinstance(last, bytes) else ""
-        return Answer(status == "OK", data, words)
+        return Answer(status == "OK", data, words, self._was_too_much())
+
+    def learn_most(self, capabilities: Iterable[str]) -> None:
+        """Note how many letters a command may name, where the server announces it."""
+        told = (one.partition("=")[2] for one in capabilities if one.startswith(f"{_TOO_MANY}="))
+        self.most = next((int(most) for most in told if _MOST.fullmatch(most.encode())), self.most)
+
+    def _was_too_much(self) -> bool:
+        """Whether the server said that the command named too many letters; `most` is then what it said."""
+        said = self.response(_TOO_MANY)[1][-1]
+        found = _MOST.match(said) if isinstance(said, bytes) else None
+        if found:
+            self.most = int(found[1])
+        return found is not None
 
     def announced(self) -> frozenset[str]:
         """The capabilities that the server told since it was asked, unasked; empty if it did not."""
@@ -149,7 +179,7 @@ class FencedImap(IMAP4):
     def select_folder(self, name: str) -> Answer:
         """SELECT. imaplib's own raises where the folder may only be read."""
         self.untagged_responses.clear()
-        answer = self.run(lambda: self.xatom("SELECT", quoted(name)), bad_is_no=True)
+        answer = self.run(lambda: self.xatom("SELECT", quoted(name)), bad_is_no=True, patiently="SELECT")
         if answer.ok:
             self.state = "SELECTED"
         return answer
@@ -238,4 +268,6 @@ class FencedImap(IMAP4):
         farewell = self.untagged_responses.get("BYE", [])
         if farewell and isinstance(farewell[-1], bytes):
             return refusal(self.masked(farewell[-1].decode("utf-8", "replace")), parting)
+        if self._bad:
+            return refusal(self.masked(self._bad), RemoteProtocolError)
         return error if isinstance(error, FetchError) else RemoteProtocolError(self.masked(str(error)))

@@ -1,91 +1,115 @@
 """How letters are fetched: small ones many at a time, large ones piece by piece, so that little is in memory at once."""
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Generator, Iterable, Iterator, Sequence
+from itertools import groupby
 
-from fetchrules.errors import RemoteProtocolError, ServerRefused
-from fetchrules.remote.imap.client import Answer, FencedImap
-from fetchrules.remote.imap.fetched import fetched
-from fetchrules.remote.imap.refusals import refusal
-from fetchrules.remote.imap.syntax import uid_set
+from fetchrules.errors import FetchError, RemoteProtocolError
+from fetchrules.remote.imap.asking import LETTERS_AT_ONCE, PIECE, Told, ask, batches, fewer
+from fetchrules.remote.imap.client import FencedImap
 from fetchrules.remote.mailbox import Begun, Chunk, Complete, Gone, Listed, Refused, Retrieved
 
-PIECE = 1024 * 1024
-"""Octets asked for at a time; about what a session holds in memory."""
-
-LETTERS_AT_ONCE = 250
-
-ANSWER_MAX = 16 * PIECE
-"""Octets in an answer. Some servers only guess at the sizes of their letters."""
-
-LINES_MAX = 20 * LETTERS_AT_ONCE
-"""Lines in an answer, those of the letters not counted."""
+Events = Generator[Retrieved, None, FetchError | None]
+"""What happens, and at last: why the server gives no more letters, if it does not."""
 
 
-def retrieve(client: FencedImap, letters: Iterable[Listed], *, trusting: bool = True) -> Iterator[Retrieved]:
+def retrieve(
+    client: FencedImap, letters: Iterable[Listed], at_once: int = LETTERS_AT_ONCE, *, trusting: bool = True
+) -> Iterator[Retrieved]:
     """The events for `letters`, in their order. BODY.PEEK: fetching marks nothing as read.
 
-    `trusting`: small ones come together. Else each comes in pieces, so that its size need not be believed.
+    `trusting`: small ones come together, at most `at_once`. Else each comes in pieces, so that its size need not be believed.
+    Once the server is over its limits, nothing more is asked for: every letter that is still handed out is refused.
     """
-    for batch in _batches(letters) if trusting else ([letter] for letter in letters):
-        if not trusting or _goes_alone(batch[0]):
-            yield from _in_pieces(client, batch[0])
-        else:
-            yield from _together(client, batch)
+    limit: FetchError | None = None
+    for batch in batches(client, letters, at_once if trusting else 1, _octets, PIECE):
+        limit = yield from _fetch(client, batch, limit, trusting=trusting)
+    if limit is not None and client.closed:
+        raise limit
 
 
-def _batches(letters: Iterable[Listed]) -> Iterator[list[Listed]]:
-    """Runs of letters for one command."""
-    batch: list[Listed] = []
-    octets = 0
+def _octets(letter: Listed) -> int:
+    """A letter of no known size may be large, and many of them more than an answer may hold."""
+    return letter.size if 0 < letter.size <= PIECE else PIECE + 1
+
+
+def _fetch(client: FencedImap, batch: Sequence[Listed], limit: FetchError | None, *, trusting: bool = True) -> Events:
+    if limit is not None:
+        return (yield from _limited(batch, limit))
+    if trusting and _octets(batch[0]) <= PIECE:
+        return (yield from _together(client, batch))
+    return (yield from _in_pieces(client, batch[0]))
+
+
+def _limited(letters: Iterable[Listed], limit: FetchError) -> Events:
     for letter in letters:
-        size = PIECE + 1 if _goes_alone(letter) else letter.size
-        if batch and (octets + size > PIECE or len(batch) == LETTERS_AT_ONCE):
-            yield batch
-            batch, octets = [], 0
-        batch.append(letter)
-        octets += size
-    if batch:
-        yield batch
+        yield Refused(letter, limit.detail, limited=True)
+    return limit
 
 
-def _goes_alone(letter: Listed) -> bool:
-    """A large one, and one of no known size: it may be large, and many of them more than an answer may hold."""
-    return not 0 < letter.size <= PIECE
-
-
-def _together(client: FencedImap, batch: Sequence[Listed]) -> Iterator[Retrieved]:
-    answer = _fetch(client, batch, "(UID BODY.PEEK[])")
-    if not answer.ok and len(batch) > 1:
-        # One letter that cannot be had shall not keep back its neighbours.
-        for letter in batch:
-            yield from _together(client, [letter])
-        return
-    found = fetched(answer.data) if answer.ok else ()
-    bodies = {one.uid: one.items[b"BODY[]"] for one in found if b"BODY[]" in one.items}
-    for letter in batch:
-        body = bodies.get(letter.number)
-        if isinstance(body, bytes) and body:
-            yield Begun(letter)
-            yield Chunk(body)
-            yield Complete(letter)
+def _together(client: FencedImap, batch: Sequence[Listed]) -> Events:
+    told = ask(client, batch, "(UID BODY.PEEK[])", b"BODY[]")
+    limit = told.limit
+    for has_come, run in groupby(batch, key=told.__contains__):
+        some = list(run)
+        if has_come:
+            for letter in some:
+                yield Begun(letter)
+                yield Chunk(told.parts[letter.number])
+                yield Complete(letter)
+        elif limit is not None:
+            yield from _limited(some, limit)
         else:
-            # A letter of some size that comes empty has not come: taken for whole, it would be deleted.
-            yield _not_had(client, letter, answer)
+            limit = yield from _missing(client, some, batch, told)
+    return limit
 
 
-def _in_pieces(client: FencedImap, letter: Listed) -> Iterator[Retrieved]:
-    first = _fetch_piece(client, letter, 0)
-    piece = _piece(first, letter, 0)
+def _missing(client: FencedImap, some: Sequence[Listed], batch: Sequence[Listed], told: Told) -> Events:
+    """What of `some` that did not come with the other letters of `batch`."""
+    if told.over:
+        client.together = len(batch) - batch.index(some[0])
+    told.require_session()
+    if told.trouble is None or len(batch) == 1:
+        return (yield from _not_had(client, some, told))
+    limit: FetchError | None = None
+    for part in fewer(some, batch):
+        limit = yield from _fetch(client, part, limit)
+    return limit
+
+
+def _not_had(client: FencedImap, letters: Sequence[Listed], told: Told) -> Events:
+    """Why these have not come: they are asked for once more, by their names alone."""
+    there = told if told.limit else ask(client, letters, "(UID)", b"UID")
+    if there.limit is not None:
+        return (yield from _limited(letters, there.limit))
+    there.require_session()
+    for letter in letters:
+        if there.trouble is None and letter not in there:
+            yield Gone(letter)
+        else:
+            yield Refused(letter, told.trouble.detail if told.trouble else "")
+    return None
+
+
+def _in_pieces(client: FencedImap, letter: Listed) -> Events:
+    told = _piece(client, letter, 0)
+    piece = told.parts.get(letter.number)
     if piece is None or (letter.size and not piece):
-        yield _not_had(client, letter, first)
-        return
+        return (yield from _not_had(client, [letter], told))
     yield Begun(letter)
-    yield from _chunks(client, letter, piece)
-    yield Complete(letter)
+    doubt = yield from _pieces(client, letter, piece)
+    if doubt is None:
+        yield Complete(letter)
+    elif doubt.limit is not None:
+        return (yield from _limited([letter], doubt.limit))
+    elif doubt.trouble is not None:
+        yield Refused(letter, doubt.trouble.detail)
+    else:
+        yield Complete(letter, doubtful=True)
+    return None
 
 
-def _chunks(client: FencedImap, letter: Listed, piece: bytes) -> Iterator[Chunk]:
-    """All of a letter whose first piece is `piece`. Raises ServerRefused where it is in doubt whether that is all.
+def _pieces(client: FencedImap, letter: Listed, piece: bytes) -> Generator[Chunk, None, Told | None]:
+    """All of a letter whose first piece is `piece`; then the answer that leaves it in doubt whether that is all, None: it is.
 
     RFC 3501 section 6.4.5: what lies beyond the end is cut off, so a piece shorter than asked for should be the last. But some
     servers send less than that each time, and others only guess at sizes. So it is the last where the letter then has just the
@@ -98,46 +122,24 @@ def _chunks(client: FencedImap, letter: Listed, piece: bytes) -> Iterator[Chunk]
     offset, longest = len(piece), 0
     yield Chunk(piece)
     while len(piece) == PIECE or offset != letter.size:
-        answer = _fetch_piece(client, letter, offset - 1)
-        more = _piece(answer, letter, offset - 1) or b""
+        told = _piece(client, letter, offset - 1)
+        more = told.parts.get(letter.number, b"")
         # A server that gives one octet at a time could not show us another.
         ends = len(more) == 1 < len(piece) and (offset >= letter.size or len(piece) < (longest or PIECE))
         if more[:1] != piece[-1:] or (len(more) == 1 and not ends):
-            doubt = f"nothing more came after {offset} of {letter.size} octets"
-            raise ServerRefused(doubt) if answer.ok else refusal(answer.words, ServerRefused)
+            return told
         if ends:
-            return
+            break
         yield Chunk(more[1:])
         offset, longest, piece = offset + len(more) - 1, max(longest, len(piece)), more
-
-
-def _fetch_piece(client: FencedImap, letter: Listed, offset: int) -> Answer:
-    return _fetch(client, [letter], f"(UID BODY.PEEK[]<{offset}.{PIECE}>)")
-
-
-def _piece(answer: Answer, letter: Listed, offset: int) -> bytes | None:
-    """The piece that was asked for; None if the letter has gone, or cannot be had. Raises RemoteProtocolError."""
-    name = b"BODY[]<%d>" % offset
-    for one in fetched(answer.data) if answer.ok else ():
-        if one.uid == letter.number and name in one.items:
-            piece = one.items[name]
-            if isinstance(piece, bytes):
-                if len(piece) > PIECE:
-                    raise RemoteProtocolError("a piece of more octets than were asked for")
-                return piece
-            return None  # NIL: nothing there (any more)
     return None
 
 
-def _not_had(client: FencedImap, letter: Listed, answer: Answer) -> Refused | Gone:
-    """Why `answer` has not brought the letter: it is asked for once more, by its name alone."""
-    there = _fetch(client, [letter], "(UID)")
-    if there.ok and all(one.uid != letter.number for one in fetched(there.data)):
-        return Gone(letter)
-    return Refused(letter, "" if answer.ok else answer.words)
-
-
-def _fetch(client: FencedImap, letters: Sequence[Listed], items: str) -> Answer:
-    client.response("FETCH")  # what was left behind by a command that failed
-    uids = uid_set(letter.number for letter in letters)
-    return client.run(lambda: client.uid("FETCH", uids, items), ANSWER_MAX, LINES_MAX, bad_is_no=True)
+def _piece(client: FencedImap, letter: Listed, offset: int) -> Told:
+    """The piece that begins at `offset`, if it comes. Raises FetchError where the session breaks, unless by a limit."""
+    told = ask(client, [letter], f"(UID BODY.PEEK[]<{offset}.{PIECE}>)", b"BODY[]<%d>" % offset)
+    if told.limit is None:
+        told.require_session()
+    if len(told.parts.get(letter.number, b"")) > PIECE:
+        return Told({}, RemoteProtocolError("a piece of more octets than were asked for"))
+    return told

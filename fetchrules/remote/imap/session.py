@@ -6,43 +6,38 @@ from dataclasses import dataclass
 
 from fetchrules.errors import FetchError, RemoteProtocolError, ServerRefused
 from fetchrules.remote.account import Account
+from fetchrules.remote.imap.asking import LETTERS_AT_ONCE
 from fetchrules.remote.imap.client import FencedImap
-from fetchrules.remote.imap.fetched import listing
+from fetchrules.remote.imap.deletion import Deletion, mark
 from fetchrules.remote.imap.folders import encode_folder, folders
+from fetchrules.remote.imap.heads import heads
+from fetchrules.remote.imap.listing import list_letters
 from fetchrules.remote.imap.memory import MEMORY, MailboxKey
 from fetchrules.remote.imap.opening import log_in, reach
 from fetchrules.remote.imap.refusals import refusal
 from fetchrules.remote.imap.retrieval import retrieve
-from fetchrules.remote.imap.syntax import quoted, uid_set
+from fetchrules.remote.imap.syntax import quoted
 from fetchrules.remote.mailbox import Connection, Listed, Listing, Retrieved
+from fetchrules.remote.net import Alive
 from fetchrules.remote.tls import Demand, Trust, protected
 from fetchrules.remote.transcript import Trace
 
 INBOX = "INBOX"
 SYSTEM_TRUST = Trust()
 
-LETTERS_MAX = 200_000
-"""Letters of a folder that are listed, the newest. A larger one is collected in several goes: its listing is never complete."""
-
-LINE_OF_LISTING_MAX = 512
-"""Octets that the listing may have for each letter, its keywords included."""
-
 FOLDERS_MAX = 10_000
 
-UIDS_AT_ONCE = 500
-"""In a command that names them one by one: servers take lines of 8,000 octets and more."""
 
-LINES_OF_CHANGES_MAX = 1000 + 4 * UIDS_AT_ONCE
-"""In the answer to such a command: Exchange counts the letters anew behind each one that it expunges."""
-
-
-def open_imap(account: Account, *, trust: Trust = SYSTEM_TRUST, trace: Trace | None = None) -> "ImapMailbox":
+def open_imap(
+    account: Account, *, trust: Trust = SYSTEM_TRUST, trace: Trace | None = None, alive: Alive | None = None
+) -> "ImapMailbox":
     """Connect, log in, select the account's folder. Raises FetchError; then nothing is left open."""
 
     def attempt(demand: Demand) -> ImapMailbox:
-        reached = reach(account, demand, trust, trace)
+        reached = reach(account, demand, trust, trace, alive)
         try:
             reached = log_in(reached, account)
+            reached.client.learn_most(reached.capabilities)
             selected = _select(reached.client, account.folder or INBOX)
             key = MailboxKey(account.host, account.port, account.user)
             return ImapMailbox(reached.client, reached.connection(), selected, key)
@@ -108,107 +103,62 @@ class ImapMailbox:
 
     def __init__(self, client: FencedImap, connection: Connection, selected: Selected, key: MailboxKey) -> None:
         self.connection = connection
+        self.exists = selected.exists
+        self.together = 0
         self._client = client
-        self._selected = selected
+        self._epoch = selected.epoch
         self._key = key
-        self._uidplus = "UIDPLUS" in connection.capabilities
-        self._flagged: set[int] = set()
+        self._deletion = Deletion(client, uidplus="UIDPLUS" in connection.capabilities)
 
-    def listing(self) -> Listing:
+    def listing(self, at_once: int | None = None) -> Listing:
         """The folder's letters but those that somebody has flagged \\Deleted: they are on their way out.
 
         Such a letter counts as listed, so that the list is complete; should its flag be taken back, it is compared with
         what the ledger knows of its UID, not taken for new.
         """
         with self._closing_on_error():
-            count = min(self._selected.exists, LETTERS_MAX)
-            found, whole = self._list(self._selected.exists - count + 1, count) if count else ({}, True)
-            if not found and count < self._selected.exists:
-                # Nothing where the newest should be: there are not so many letters as the server says.
-                found, whole = self._list(1, count)
+            found, whole = list_letters(self._client, self.exists, at_once)
         letters = tuple(letter for _, (letter, flagged) in sorted(found.items()) if not flagged)
         return Listing(
             letters=letters,
-            epoch=self._selected.epoch,
-            complete=whole and len(found) == self._selected.exists,
-            has_uids=self._selected.epoch is not None,
+            epoch=self._epoch,
+            complete=whole and len(found) == self.exists,
+            has_uids=self._epoch is not None,
             octets=sum(letter.size for letter in letters),
             flagged=tuple(letter for _, (letter, flagged) in sorted(found.items()) if flagged),
-            unlisted=max(self._selected.exists - len(found), 0),
+            unlisted=max(self.exists - len(found), 0),
         )
 
-    def _list(self, first: int, count: int) -> tuple[dict[int, tuple[Listed, bool]], bool]:
-        """By UID, each of `count` letters from the `first` on, and whether it is flagged \\Deleted; and whether these are all.
+    def heads(self, letters: Iterable[Listed]) -> Iterator[tuple[Listed, bytes | None]]:
+        """The headers of `letters`, many in one command."""
+        with self._closing_on_error():
+            yield from heads(self._client, letters)
 
-        A server that cannot tell of one letter (Gmail says NO, Exchange BAD) has told of the others. Raises ServerRefused where
-        it has told of none.
-        """
-        # By message numbers, this once: a server may not renumber during FETCH, and letters that arrive now stay out.
-        client = self._client
-        client.response("FETCH")  # what was told unasked
-        answer = client.run(
-            lambda: client.fetch(f"{first}:{first + count - 1}", "(UID FLAGS INTERNALDATE RFC822.SIZE)"),
-            octets=LINE_OF_LISTING_MAX * (count + 1000),
-            lines=2 * count + 1000,
-            bad_is_no=True,
-        )
-        found = listing(answer.data if answer.ok else client.response("FETCH")[1])
-        if not answer.ok and not found:
-            raise refusal(answer.words, ServerRefused)
-        return found, answer.ok
-
-    def retrieve(self, letters: Iterable[Listed]) -> Iterator[Retrieved]:
+    def retrieve(self, letters: Iterable[Listed], at_once: int | None = None) -> Iterator[Retrieved]:
         """Fetch `letters`, many small ones in one command; nothing is marked as read by it.
 
         An answer that is far longer than the sizes of its letters ends the session. From the next one on they are fetched piece
         by piece, whatever is told of them: the connection, with megabytes on their way, is not worth keeping.
         """
+        most = min(at_once or LETTERS_AT_ONCE, LETTERS_AT_ONCE)
         with self._closing_on_error():
             try:
-                yield from retrieve(self._client, letters, trusting=not MEMORY.distrusts(self._key))
+                yield from retrieve(self._client, letters, most, trusting=not MEMORY.distrusts(self._key))
             except RemoteProtocolError:
                 if self._client.overflowed:
                     MEMORY.distrust(self._key)
                 raise
 
-    def delete(self, letters: Sequence[Listed]) -> frozenset[int]:
+    def delete(self, letters: Sequence[Listed]) -> Iterator[tuple[Listed, bool]]:
         """Flag and expunge `letters`, and no letter that somebody else has flagged. It takes effect at once."""
         with self._closing_on_error():
-            chunks = [letters[start : start + UIDS_AT_ONCE] for start in range(0, len(letters), UIDS_AT_ONCE)]
-            return frozenset().union(*(self._delete(chunk) for chunk in chunks))
-
-    def _delete(self, letters: Sequence[Listed]) -> frozenset[int]:
-        uids = frozenset(letter.number for letter in letters)
-        if not self._flag(uids, "(\\Deleted)"):
-            return frozenset()
-        self._flagged |= uids
-        return uids if self._expunge(uids) else frozenset()
-
-    def _expunge(self, uids: frozenset[int]) -> bool:
-        """Whether the server has done it."""
-        client = self._client
-        if self._uidplus:  # RFC 4315
-            return client.run(lambda: client.uid("EXPUNGE", uid_set(uids)), lines=LINES_OF_CHANGES_MAX).ok
-        answer = client.run(lambda: client.uid("SEARCH", "DELETED"))
-        if not answer.ok:
-            return False
-        doomed = {int(uid) for line in answer.data if line for uid in line.split() if uid.isdigit()}
-        if uids <= doomed <= self._flagged:
-            return client.run(client.expunge, lines=LINES_OF_CHANGES_MAX).ok
-        # EXPUNGE would take others' letters with ours, or the answer cannot be believed: it lacks some of ours. They stay
-        # flagged, and whoever expunges next takes them.
-        return False
+            yield from self._deletion.delete(letters)
 
     def mark_seen(self, letters: Sequence[Listed]) -> None:
         """\\Seen. A server that refuses (a folder that may only be read) changes nothing: the ledger knows."""
         with self._closing_on_error():
-            for start in range(0, len(letters), UIDS_AT_ONCE):
-                self._flag(frozenset(letter.number for letter in letters[start : start + UIDS_AT_ONCE]), "(\\Seen)")
-
-    def _flag(self, uids: frozenset[int], flags: str) -> bool:
-        client = self._client
-        command = "STORE", uid_set(uids), "+FLAGS.SILENT", flags
-        return client.run(lambda: client.uid(*command), lines=LINES_OF_CHANGES_MAX).ok
+            for _ in mark(self._client, letters, "(\\Seen)"):
+                pass
 
     def reset(self) -> None:
         """Nothing: deletions took effect at once."""
@@ -233,3 +183,5 @@ class ImapMailbox:
         except FetchError:
             self.close()
             raise
+        finally:
+            self.together = self._client.together

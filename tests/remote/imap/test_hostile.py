@@ -56,13 +56,15 @@ def _collect(mailbox: ImapMailbox, outcome: Outcome) -> None:
                 begun = b""
             case Chunk(data):
                 begun += data
-            case Complete(letter):
+            case Complete(letter, doubtful=False):
                 outcome.whole[letter.number] = begun
-            case Refused() | Gone():
+            case Complete() | Refused() | Gone():
                 pass
     came = [letter for letter in outcome.listing.letters if letter.number in outcome.whole]
     mailbox.mark_seen(came)
-    outcome.deleted = mailbox.delete(came)
+    told = list(mailbox.delete(came))
+    assert [letter for letter, _ in told] == came
+    outcome.deleted = frozenset(letter.number for letter, accepted in told if accepted)
     outcome.quit = mailbox.quit()
 
 

@@ -1,15 +1,14 @@
 """What an ImapMailbox promises beyond surviving."""
 
 import tracemalloc
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
 
 import pytest
 
 from fetchrules.errors import FetchError, LocalProtocolError, LoginRefused, RemoteProtocolError, ServerRefused
 from fetchrules.remote.account import Account, Deadlines
-from fetchrules.remote.imap.client import Answer
-from fetchrules.remote.imap.retrieval import _piece
+from fetchrules.remote.imap.asking import _read
 from fetchrules.remote.imap.session import ImapMailbox, list_folders, open_imap
 from fetchrules.remote.imap.syntax import quoted
 from fetchrules.remote.mailbox import Chunk, Complete, Listed
@@ -49,6 +48,12 @@ def fetch(mailbox: ImapMailbox) -> list[int]:
     return [event.letter.number for event in events if isinstance(event, Complete)]
 
 
+def deleted(mailbox: ImapMailbox, letters: Sequence[Listed]) -> list[int]:
+    told = list(mailbox.delete(letters))
+    assert [letter for letter, _ in told] == list(letters)
+    return [letter.number for letter, accepted in told if accepted]
+
+
 def test_it_lists_letters_by_their_uids(server: ImapServer, folder: Folder) -> None:
     folder.flag(1, "\\deleted")
     folder.expunge()
@@ -78,7 +83,7 @@ def test_it_marks_letters_as_read(server: ImapServer, folder: Folder) -> None:
 
 def test_it_deletes_at_once(server: ImapServer, folder: Folder) -> None:
     mailbox = open_imap(account(server))
-    assert mailbox.delete(mailbox.listing().letters[:2]) == {1, 2}
+    assert deleted(mailbox, mailbox.listing().letters[:2]) == [1, 2]
     assert folder.uids == [3]
     mailbox.reset()
     mailbox.close()
@@ -94,7 +99,7 @@ def test_it_leaves_letters_that_somebody_else_has_flagged(folder: Folder, capabi
         listing = mailbox.listing()
         assert [one.number for one in listing.letters] == [1, 3]
         assert listing.complete
-        assert mailbox.delete(listing.letters[:1]) == ({1} if "UIDPLUS" in capabilities else frozenset())
+        assert deleted(mailbox, listing.letters[:1]) == ([1] if "UIDPLUS" in capabilities else [])
         assert mailbox.quit()
     assert 2 in folder.uids
 
@@ -103,7 +108,7 @@ def test_it_only_flags_where_expunging_would_take_others_letters(folder: Folder)
     folder.flag(2, "\\deleted")
     with ImapServer(folder, Behaviour().without("UIDPLUS")) as server:
         mailbox = open_imap(account(server))
-        assert mailbox.delete(mailbox.listing().letters) == frozenset()
+        assert deleted(mailbox, mailbox.listing().letters) == []
         assert mailbox.quit()
         assert folder.uids == [1, 2, 3]
         assert all("\\deleted" in one.flags for one in folder.letters)
@@ -111,20 +116,20 @@ def test_it_only_flags_where_expunging_would_take_others_letters(folder: Folder)
 
 
 def test_it_deletes_in_several_commands_what_does_not_fit_into_one(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("fetchrules.remote.imap.session.UIDS_AT_ONCE", 2)
+    monkeypatch.setattr("fetchrules.remote.imap.deletion.UIDS_AT_ONCE", 2)
     folder = Folder([letter(str(number)) for number in range(5)])
     with ImapServer(folder, Behaviour().without("UIDPLUS")) as server:
         mailbox = open_imap(account(server))
         letters = mailbox.listing().letters
         mailbox.mark_seen(letters)
-        assert mailbox.delete(letters) == {1, 2, 3, 4, 5}
-        assert mailbox.delete([]) == frozenset()
+        assert deleted(mailbox, letters) == [1, 2, 3, 4, 5]
+        assert deleted(mailbox, []) == []
     assert folder.uids == []
     assert len([line for line in server.said if line.startswith("UID STORE")]) == 6
 
 
 def test_it_fetches_many_small_letters_at_a_time(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("fetchrules.remote.imap.retrieval.LETTERS_AT_ONCE", 4)
+    monkeypatch.setattr("fetchrules.remote.imap.session.LETTERS_AT_ONCE", 4)
     with ImapServer(Folder([letter(str(number)) for number in range(10)])) as server:
         assert fetch(open_imap(account(server))) == list(range(1, 11))
     asked = [line for line in server.said if line.startswith("UID FETCH") and "BODY" in line]
@@ -175,8 +180,8 @@ def test_it_holds_little_of_what_comes_in_little_pieces(monkeypatch: pytest.Monk
 
 def test_it_takes_no_piece_of_another_letter_for_one_of_its_own() -> None:
     other, own = (b"1 (UID 8 BODY[]<0> {5}", b"other"), (b"2 (UID 7 BODY[]<0> {3}", b"own")
-    assert _piece(Answer(True, [other, b")", own, b")"], ""), Listed(7, "7", 3), 0) == b"own"
-    assert _piece(Answer(True, [other, b")"], ""), Listed(7, "7", 3), 0) is None
+    told, _ = _read([other, b")", own, b")"], [b"BODY[]<0>"])
+    assert told == {8: b"other", 7: b"own"}
 
 
 def test_it_opens_a_folder_by_the_name_that_people_write() -> None:
@@ -279,7 +284,7 @@ def test_it_is_no_longer_of_use_when_closed(server: ImapServer) -> None:
     mailbox.close()
     mailbox.close()
     with pytest.raises(LocalProtocolError):
-        mailbox.delete(letters)
+        deleted(mailbox, letters)
 
 
 def test_it_says_what_it_is_connected_to(server: ImapServer) -> None:
@@ -291,7 +296,7 @@ def test_it_says_what_it_is_connected_to(server: ImapServer) -> None:
 def test_it_lists_the_newest_of_too_many_letters(
     server: ImapServer, folder: Folder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("fetchrules.remote.imap.session.LETTERS_MAX", 2)
+    monkeypatch.setattr("fetchrules.remote.imap.listing.LETTERS_MAX", 2)
     mailbox = open_imap(account(server))
     listing = mailbox.listing()
     assert [int(letter.uid) for letter in listing.letters] == folder.uids[-2:]
