@@ -73,7 +73,10 @@ def test_it_reads_and_empties_a_mailbox(
     assert len({one.uid for one in listing.letters}) == len(LETTERS)
     assert [one.size for one in listing.letters] == [len(one) for one in LETTERS]
     assert retrieved(mailbox) == LETTERS
-    assert mailbox.delete(listing.letters[1:]) == {one.number for one in listing.letters[1:]}
+    assert mailbox.exists == len(LETTERS)
+    heads = [one[: one.index(b"\r\n\r\n") + 4] for one in LETTERS]
+    assert list(mailbox.heads(listing.letters)) == list(zip(listing.letters, heads, strict=True))
+    assert list(mailbox.delete(listing.letters[1:])) == [(one, True) for one in listing.letters[1:]]
     assert mailbox.quit()
     left = opened(dovecot, protocol, encryption, user)
     assert [one.uid for one in left.listing().letters] == [listing.letters[0].uid]
@@ -87,7 +90,7 @@ def test_it_leaves_a_letter_that_another_imap_client_has_flagged(dovecot: Doveco
     mailbox = opened(dovecot, Protocol.IMAP, Encryption.PLAINTEXT, "left.alone")
     letters = mailbox.listing().letters
     assert retrieved(mailbox) == [LETTERS[0], LETTERS[2]]
-    mailbox.delete(letters)
+    assert all(accepted for _, accepted in mailbox.delete(letters))
     assert mailbox.quit()
     assert dovecot.read("left.alone") == [LETTERS[1]]
 

@@ -5,11 +5,14 @@ from contextlib import contextmanager
 
 import pytest
 
+from fetchrules.errors import RunOvertaken
+from fetchrules.remote import net
 from fetchrules.remote.account import Account
 from fetchrules.remote.opening import open_mailbox, probe
 from fetchrules.remote.transcript import Transcript
 from fetchrules.ruletext.spec import Encryption, Protocol
 from tests.servers.imap import Folder, ImapServer
+from tests.servers.loopback import LoopbackServer
 from tests.servers.maildrop import Maildrop, letter
 from tests.servers.pop3 import PASSWORD, USER, Pop3Server
 
@@ -29,6 +32,21 @@ def test_it_opens_a_mailbox(protocol: Protocol) -> None:
         mailbox = open_mailbox(account, Transcript())
         assert len(mailbox.listing().letters) == 1
         assert mailbox.quit()
+
+
+@pytest.mark.parametrize("protocol", Protocol)
+def test_it_ends_a_session_of_which_nobody_wants_to_hear_any_more(
+    protocol: Protocol, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(net, "ALIVE_SECONDS", 0.05)
+
+    def overtaken() -> None:
+        raise RunOvertaken
+
+    with LoopbackServer(lambda peer: peer.stall()) as server:
+        account = Account(protocol, server.address, server.port, USER, PASSWORD, encryption=Encryption.PLAINTEXT)
+        with pytest.raises(RunOvertaken):
+            open_mailbox(account, Transcript(), overtaken)
 
 
 @pytest.mark.parametrize("protocol", Protocol)
