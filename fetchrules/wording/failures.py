@@ -55,7 +55,8 @@ FAILURES: dict[str, _Entry] = {
     "timed_out": _Entry(
         gettext_lazy("Timed out"),
         gettext_lazy(
-            "The server did not answer in time. It is tried again by itself; if it stays so, check server and port."
+            "The server did not answer in time. It is tried again by itself; if it stays so, check server and port, "
+            "and give a slow server more time with the rule's timeout."
         ),
         passes=True,
         field="server",
@@ -122,6 +123,15 @@ FAILURES: dict[str, _Entry] = {
         gettext_lazy("It says so itself. It is tried again later."),
         passes=True,
     ),
+    "over_limit": _Entry(
+        gettext_lazy("The server's limit is used up"),
+        gettext_lazy(
+            "It gives no more letters for now; none of them is at fault, and collecting goes on by itself. "
+            "If it happens often, make the interval longer, or let a poll fetch fewer letters (fetchlimit)."
+        ),
+        passes=True,
+        field="interval",
+    ),
     "server_refused": _Entry(
         gettext_lazy("The server refused"),
         gettext_lazy("It answered with an error; what it said stands in the journal. It is tried again later."),
@@ -136,6 +146,35 @@ FAILURES: dict[str, _Entry] = {
         gettext_lazy(
             "Without UIDL, letters cannot be left on the server: they would arrive again at each poll. "
             "Switch keep off, or use IMAP."
+        ),
+    ),
+    "pass_present_refused": _Entry(
+        gettext_lazy("What lies there cannot count as collected"),
+        gettext_lazy(
+            "The rule deletes its mail, or the server's marks decide what is new: letters that wait there would never come. "
+            "Switch keep on (by IMAP, uidl too), or press “Fetch them after all” on the rule's page."
+        ),
+    ),
+    "came_short": _Entry(
+        gettext_lazy("It came shorter than the server had said"),
+        gettext_lazy(
+            "It was not delivered and is asked for again at the next poll. If it comes with the same length again, it is "
+            "delivered, stays on the server and waits for you among the problem letters."
+        ),
+        passes=True,
+    ),
+    "deletion_failed": _Entry(
+        gettext_lazy("The server breaks off at a deletion"),
+        gettext_lazy(
+            "The letter was delivered and still lies on the server. Its deletion is tried again after everything else; "
+            "if it stays so, delete it there in a mail program."
+        ),
+    ),
+    "nothing_came": _Entry(
+        gettext_lazy("None of the letters came"),
+        gettext_lazy(
+            "The mailbox was read, but no letter that was to be fetched could be. "
+            "They stand among the problem letters, each with its reason, and are tried again."
         ),
     ),
     "password_unreadable": _Entry(
@@ -175,6 +214,12 @@ FAILURES: dict[str, _Entry] = {
         gettext_lazy(
             "Is its disk mounted? Nothing is delivered or deleted until it is back, or until you "
             "confirm that this is the right one."
+        ),
+    ),
+    "volume_missing": _Entry(
+        gettext_lazy("The volume with the local mailboxes is missing"),
+        gettext_lazy(
+            "Mount it, or check the path in UTM_MAIL_DELIVERY. Until then no mailbox is made there, and letters stay on the server."
         ),
     ),
     "recipient_invalid": _Entry(

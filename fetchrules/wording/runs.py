@@ -29,9 +29,14 @@ LEFT = {
     "passed": _("passed over by hand"),
     "in_hand": _("being delivered"),
     "doubt": _("not certain to be the same letter: kept"),
+    "marked": _("delivered, with a doubt that you have to settle"),
     "gone": _("gone from the server meanwhile"),
     "unlisted": _("counted by the server, but not in its list"),
     "undeleted": _("could not be deleted on the server"),
+    "not_deleted": _("not deleted by the server, although it had confirmed that"),
+    "flagged": _("flagged for deletion on the server, not by us; not collected"),
+    "doubted": _("delivered with a doubt; left on the server until you settle it"),
+    "uncounted": _("stay longer: their days cannot be counted, for polls are too rare or the clock is wrong"),
     "unconfirmed": _("deletion not confirmed by the server; it is asked for again"),
 }
 
@@ -41,6 +46,7 @@ LETTER_STATES = {
     Letter.State.DELIVERED.value: (_("delivered"), "check", "good"),
     Letter.State.HELD.value: (_("cannot be collected"), "alert", "warn"),
     Letter.State.PASSED.value: (_("passed over"), "minus", "idle"),
+    Letter.State.READ.value: (_("read on the server"), "minus", "idle"),
 }
 
 FATES = {
