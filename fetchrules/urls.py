@@ -49,6 +49,7 @@ urlpatterns = [
     path("journal/<int:run_id>/stop/", journal.stop, name="run_stop"),
     path("journal/letters/", letters.index, name="letters"),
     path("journal/letters/act/", letters.act, name="letters_act"),
+    path("journal/letters/sizes/", letters.declare_sizes, name="letters_sizes"),
     path("journal/audit/", audit.index, name="audit"),
     path("statistics/", statistics.index, name="statistics"),
     path("statistics/csv/", statistics.as_csv, name="statistics_csv"),

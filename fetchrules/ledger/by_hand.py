@@ -7,6 +7,7 @@ doubt here.
 from django.db import transaction
 from django.db.models import Q, QuerySet
 
+from fetchrules.errors import DeletionFailed
 from fetchrules.models import FetchRule, Letter, SourceMailbox
 from fetchrules.policy import Doubt, Fate, State
 from fetchrules.ruletext.sources import sources_of
@@ -16,22 +17,24 @@ from fetchrules.sources import folders_of, source_of
 HELD = Q(state=State.HELD) & ~Q(reason="")
 """Without a reason no poll has tried it yet."""
 DOUBTED = Q(state=State.DELIVERED) & ~Q(doubt="")
-PROBLEMS = HELD | DOUBTED
+UNDELETED = Q(state=State.DELIVERED, doubt="", reason=DeletionFailed.code, tries__gt=0, forgotten_at=None)
+"""The server breaks off when it is to delete them."""
+PROBLEMS = HELD | DOUBTED | UNDELETED
 """The letters that somebody has to look at."""
 
 
 def retry_held(letters: QuerySet[Letter]) -> int:
-    """Try these held letters again at the next poll, as if for the first time; how many."""
-    return letters.filter(state=State.HELD).update(tries=0, tried_at=None)
+    """Try these letters again at the next poll, to collect or to delete them, as if for the first time; how many."""
+    return letters.filter(Q(state=State.HELD) | UNDELETED).update(tries=0, tried_at=None)
 
 
 def pass_over(letters: QuerySet[Letter]) -> int:
     """Leave these letters on the server for good, by the administrator's own word; how many.
 
-    They are held, or may be among those that were passed over before.
+    They are held, or may be among those that were passed over before, or cannot be deleted.
     """
     perhaps_passed = Q(state=State.DELIVERED, doubt=Doubt.PASSED)
-    chosen = letters.filter(Q(state=State.HELD) | perhaps_passed)
+    chosen = letters.filter(Q(state=State.HELD) | perhaps_passed | UNDELETED)
     return chosen.update(state=State.PASSED, fate=Fate.KEPT, doubt="", tries=0)
 
 

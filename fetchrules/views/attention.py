@@ -1,24 +1,39 @@
-"""What an administrator has to look into, in a line or two above the list: incidents, and letters stuck in delivery."""
+"""What an administrator has to know first, in a line or two above the list: incidents, stuck letters, letters in doubt, and servers
+that cannot tell letters apart."""
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from django.db.models import Count, Min
 
-from fetchrules.ledger import letters
-from fetchrules.models import Incident
+from fetchrules.ledger import by_hand, hosts, letters
+from fetchrules.models import FetchRule, Incident, Letter
+from fetchrules.models.rule import RemoteHost
+from fetchrules.ruletext.spec import Protocol
+
+SHIFTED_LATELY = timedelta(days=30)
+"""A server is named for so long after it gave a known unique-id to another letter; its rules' pages say so always."""
 
 
 @dataclass(frozen=True, slots=True)
 class Attention:
-    """Mailboxes that are not being collected, the first of them `since`, and letters between the record and the mailbox."""
+    """Mailboxes that are not being collected, the first of them `since`; letters between the record and the mailbox; letters that
+    wait for somebody's word; POP3 servers that have given known unique-ids to other letters."""
 
     failing: int
     since: datetime | None
     stuck: int
+    doubted: int
+    shifting: tuple[RemoteHost, ...]
 
     @classmethod
     def read(cls, now: datetime) -> "Attention":
-        """As it is at `now`, in two queries."""
+        """As it is at `now`, in four queries."""
         open_ones = Incident.objects.filter(closed_at=None).aggregate(number=Count("id"), since=Min("opened_at"))
-        return cls(open_ones["number"], open_ones["since"], letters.stuck(now).count())
+        doubted = Letter.objects.filter(by_hand.DOUBTED).count()
+        return cls(open_ones["number"], open_ones["since"], letters.stuck(now).count(), doubted, _shifting(now))
+
+
+def _shifting(now: datetime) -> tuple[RemoteHost, ...]:
+    by_pop3 = FetchRule.objects.filter(protocol=Protocol.POP3).values("source__host")
+    return tuple(hosts.that_shift().filter(shifted_at__gte=now - SHIFTED_LATELY, host__in=by_pop3))

@@ -14,11 +14,13 @@ from django.utils.translation import gettext as _
 from django.views.decorators.http import require_POST, require_safe
 
 from fetchrules.ledger import runs as ledger
-from fetchrules.models import FetchRule, Run
+from fetchrules.models import FetchRule, Letter, Run
+from fetchrules.policy import Remark
 from fetchrules.views import access, audit
 from fetchrules.views.paths import back
 from fetchrules.views.period import Period
 from fetchrules.views.progress import Progress
+from fetchrules.views.rows import remarks_of
 from fetchrules.wording import failures, runs, states
 from fetchrules.wording.failures import Failure
 from fetchrules.wording.names import source_name
@@ -38,6 +40,7 @@ class Entry:
     took: timedelta | None
     result: Saying
     failure: Failure | None
+    remarks: str
     progress: Progress | None
 
     @classmethod
@@ -52,6 +55,7 @@ class Entry:
             took=took,
             result=states.result(run.fetched, run.octets, run.deleted, run.found, run.left),
             failure=failures.describe(run.error, run.source.host) if run.error else None,
+            remarks=remarks_of(run.left),
             progress=Progress.of(run, now) if run.is_open else None,
         )
 
@@ -60,7 +64,7 @@ RESULTS: dict[str, Q] = {
     "failed": Q(state__in=[Run.State.FAILED, Run.State.ABANDONED]),
     "open": Q(finished_at__isnull=True),
     "mail": Q(fetched__gt=0),
-    "held": Q(held__gt=0),
+    "held": Q(held__gt=0) | Q(left__has_key=Remark.DOUBTED.value),
 }
 
 
@@ -100,7 +104,7 @@ def run(request: HttpRequest, run_id: int) -> HttpResponse:
     """One run: its stages, its letters, what was left alone and why, the transcript."""
     user = access.user_of(request)
     found = get_object_or_404(access.visible_runs(user).select_related("source", "rule"), id=run_id)
-    paginator = Paginator(found.letters.order_by("id"), PAGE)
+    paginator = Paginator(found.letters.exclude(state=Letter.State.READ).order_by("id"), PAGE)  # of those it took none
     page = paginator.get_page(request.GET.get("page"))
     context = {
         "entry": Entry.of(found, timezone.now()),
@@ -110,6 +114,7 @@ def run(request: HttpRequest, run_id: int) -> HttpResponse:
         "pages": list(paginator.get_elided_page_range(page.number)),
         "letters": [(letter, *runs.LETTER_STATES[letter.state], runs.FATES[letter.fate]) for letter in page],
         "left": [(runs.left(reason), number) for reason, number in found.left.items()],
+        "problems": found.held + found.left.get(Remark.DOUBTED.value, 0),
         "may_run": _may_run(user),
     }
     return render(request, "fetchrules/_run.html" if "fragment" in request.GET else "fetchrules/run.html", context)

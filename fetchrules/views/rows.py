@@ -1,17 +1,18 @@
 """The rows of the list of rules: everything a row says, put into words once, in a fixed number of queries for all of them."""
 
 from collections import defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
 from django.utils.translation import gettext as _
 
 from fetchrules.models import FetchRule, HourlyStat, Run, ServiceSettings
+from fetchrules.policy import Remark
 from fetchrules.ruletext.render import options_of
-from fetchrules.ruletext.spec import MASK
+from fetchrules.ruletext.spec import MASK, Protocol
 from fetchrules.views.progress import Progress
-from fetchrules.wording import amounts, failures, states
+from fetchrules.wording import amounts, failures, runs, states
 from fetchrules.wording.failures import Failure
 from fetchrules.wording.names import source_name
 from fetchrules.wording.states import RULE_SIGNS, RuleState, Saying, Sign
@@ -59,6 +60,7 @@ class Row:
     chips: tuple[Chip, ...]
     result: Saying
     failure: Failure | None
+    remarks: str
     next: Saying
     sparkline: Sparkline
     progress: Progress | None
@@ -68,6 +70,11 @@ class Row:
     def problem(self) -> bool:
         """Whether the row needs a human."""
         return self.sign is RULE_SIGNS[RuleState.FAILED]
+
+    @property
+    def by_pop3(self) -> bool:
+        """Whether the rule collects by POP3."""
+        return self.rule.protocol == Protocol.POP3
 
     @property
     def live(self) -> bool:
@@ -95,11 +102,18 @@ def _row(rule: FetchRule, run: Run | None, hours: dict[int, HourlyStat], usual: 
         chips=chips_of(rule),
         result=_result(rule),
         failure=failures.describe(rule.last_error, rule.server) if failed else None,
+        remarks=remarks_of(rule.last_left),
         next=states.next_poll(rule, state, usual, now),
         sparkline=_sparkline(hours),
         progress=Progress.of(run, now) if run else None,
         due=_due(rule, now),
     )
+
+
+def remarks_of(left: Mapping[str, int]) -> str:
+    """Of what `left` counts, what the server did otherwise than planned: it is said beside a failure, too."""
+    said = (remark for remark in Remark if remark in left)
+    return " · ".join(f"{runs.left(remark)}: {amounts.count(left[remark])}" for remark in said)
 
 
 def _due(rule: FetchRule, now: datetime) -> bool:

@@ -14,13 +14,13 @@ from django.views.decorators.http import require_http_methods, require_POST
 
 from fetchrules import tasks
 from fetchrules.forms.rule import BLANK, RuleForm
-from fetchrules.ledger import by_hand, runs
+from fetchrules.ledger import by_hand, hosts, runs
 from fetchrules.models import FetchRule, ServiceSettings
 from fetchrules.rulebook.changes import Change, changes_of
 from fetchrules.rulebook.edits import SourceTaken, set_rule
 from fetchrules.ruletext.spec import MASK
 from fetchrules.sources import folders_of
-from fetchrules.views import access, audit
+from fetchrules.views import access, audit, problems
 from fetchrules.views.listing import with_state
 from fetchrules.views.preview import preview_of
 from fetchrules.views.rows import rows_of
@@ -89,6 +89,8 @@ def _page(request: HttpRequest, form: RuleForm, rule: FetchRule | None) -> HttpR
         "row": _row(rule),
         "passing": rule is not None and folders_of(rule.source).filter(pass_present=True).exists(),
         "passed": by_hand.passed(folders_of(rule.source)).count() if rule else 0,
+        "problems": problems.number_of(rule) if rule else 0,
+        "shifting": hosts.that_shift().filter(host=rule.source.host).first() if rule else None,
         "title": _("Rule: %(rule)s") % {"rule": source_name(rule.user, rule.server)} if rule else _("New rule"),
     }
     return render(request, "fetchrules/rule.html", context)

@@ -134,6 +134,17 @@ def test_it_leaves_a_letter_that_was_passed_over_before(make_rule: MakeRule) -> 
     assert (short.state, short.doubt) == ("delivered", SHORT)
 
 
+def test_it_tries_to_delete_again_or_leaves_what_a_server_breaks_off_over(make_rule: MakeRule) -> None:
+    letter = a_letter(make_rule(), doubt="", reason="deletion_failed", tries=5, tried_at=NOW, fate="sent")
+    assert by_hand.retry_held(Letter.objects.all()) == 1
+    letter.refresh_from_db()
+    assert (letter.state, letter.fate, letter.tries) == ("delivered", "sent", 0)
+    Letter.objects.update(tries=1)
+    assert by_hand.pass_over(Letter.objects.all()) == 1
+    letter.refresh_from_db()
+    assert (letter.state, letter.fate) == ("passed", "kept")
+
+
 def test_it_counts_as_a_problem_what_is_held_or_in_doubt(make_rule: MakeRule) -> None:
     rule = make_rule()
     a_letter(rule, "held", state=Letter.State.HELD, doubt="", reason="came_short")
@@ -141,6 +152,7 @@ def test_it_counts_as_a_problem_what_is_held_or_in_doubt(make_rule: MakeRule) ->
     a_letter(rule, "short")
     a_letter(rule, "passed", doubt=PASSED)
     a_letter(rule, "in hand", state=Letter.State.READY)
+    a_letter(rule, "undeleted", doubt="", reason="deletion_failed", tries=1)
     a_letter(rule, "well", doubt="")
     found = Letter.objects.filter(by_hand.PROBLEMS).values_list("uid", flat=True)
-    assert set(found) == {"held", "short", "passed"}
+    assert set(found) == {"held", "short", "passed", "undeleted"}

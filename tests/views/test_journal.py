@@ -1,4 +1,4 @@
-"""The journal, a run's page, and the letters that could not be collected."""
+"""The journal and a run's page."""
 
 from datetime import timedelta
 
@@ -7,7 +7,6 @@ from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
 
-from fetchrules.ledger.letters import STUCK_AFTER
 from fetchrules.models import AuditEntry, FetchRule, Letter, Run
 from tests.conftest import MakeRule
 
@@ -128,33 +127,6 @@ def test_it_escapes_what_a_letter_says(admin: Client, rule: FetchRule) -> None:
     assert "<img src=x" not in admin.get(reverse("run", args=[run.id])).content.decode()
 
 
-@pytest.mark.parametrize(("do", "state"), [("retry", Letter.State.HELD), ("pass", Letter.State.PASSED)])
-def test_it_knows_two_ways_out_for_a_letter_that_is_held(
-    do: str, state: Letter.State, admin: Client, rule: FetchRule
-) -> None:
-    held = a_letter(
-        a_run(rule), "7", state=Letter.State.HELD, tries=5, tried_at=timezone.now(), reason="server_refused"
-    )
-    assert "The server refused" in admin.get(reverse("letters")).content.decode()
-    admin.post(reverse("letters_act"), {"do": do, "letter": [held.id]})
-    held.refresh_from_db()
-    assert (held.state, held.tries) == (state, 0)
-
-
-def test_it_calls_no_letter_troubled_that_is_only_to_be_fetched_after_all(admin: Client, rule: FetchRule) -> None:
-    a_letter(a_run(rule), "7", state=Letter.State.PASSED)
-    admin.post(reverse("rule_take_up", args=[rule.id]))
-    assert Letter.objects.get().state == Letter.State.HELD
-    assert "No problem letters" in admin.get(reverse("letters")).content.decode()
-
-
-def test_it_keeps_held_letters_of_others_from_an_owner(owner: Client, rule: FetchRule) -> None:
-    held = a_letter(a_run(rule), "7", state=Letter.State.HELD, tries=5)
-    owner.post(reverse("letters_act"), {"do": "pass", "letter": [held.id]})
-    held.refresh_from_db()
-    assert held.state == Letter.State.HELD
-
-
 def test_it_lists_the_audit(admin: Client) -> None:
     AuditEntry.objects.create(who="alice", what="service_stopped", detail={"added": 3, "removed": 2, "of_later": 1})
     AuditEntry.objects.create(who="bob", what="a_word_of_a_later_version")
@@ -163,16 +135,6 @@ def test_it_lists_the_audit(admin: Client) -> None:
     assert "added: 3, deleted: 2, of_later: 1" in page
     assert "a_word_of_a_later_version" in page
     assert "bob" not in admin.get(reverse("audit"), {"q": "alice"}).content.decode()
-
-
-def test_it_lists_letters_that_are_stuck_in_delivery(admin: Client, owner: Client, rule: FetchRule) -> None:
-    long_ago = timezone.now() - STUCK_AFTER
-    a_letter(a_run(rule), "1", state=Letter.State.READY, first_seen_at=long_ago, subject="Stuck one")
-    a_letter(a_run(rule), "2", state=Letter.State.READY, subject="Young one")
-    page = admin.get(reverse("letters")).content.decode()
-    assert "Stuck one" in page
-    assert "Young one" not in page
-    assert "Stuck one" not in owner.get(reverse("letters")).content.decode()
 
 
 def test_it_turns_the_pages_of_a_run_with_many_letters(admin: Client, rule: FetchRule) -> None:

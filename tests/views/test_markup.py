@@ -11,6 +11,7 @@ from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
 
+from fetchrules.ledger import hosts
 from fetchrules.models import FetchRule, Incident, Letter, Revision, Run
 from tests.conftest import MakeRule
 from tests.views.test_journal import a_letter, a_run
@@ -128,6 +129,10 @@ def full(rule: FetchRule, make_rule: MakeRule) -> Run:
     a_letter(run, "1", file_name="1.Q.K")
     a_letter(run, "2", state=Letter.State.HELD, reason="server_refused", tried_at=timezone.now())
     a_letter(run, "3", state=Letter.State.READY, first_seen_at=timezone.now() - timedelta(hours=1))
+    a_letter(run, "4", doubt=Letter.Doubt.SHORT, octets=500, delivered_at=timezone.now())
+    a_letter(run, "5", doubt=Letter.Doubt.PASSED)
+    a_letter(run, "6", reason="deletion_failed", tries=1)
+    hosts.count_shifted(rule.source.host, 2, timezone.now())
     Incident.objects.create(rule=rule, kind=Incident.Kind.FAILING, opened_at=timezone.now())
     return run
 
@@ -147,6 +152,7 @@ PAGES = [
     "/journal/",
     "/journal/{run}/",
     "/journal/letters/",
+    "/journal/letters/?kind=short",
     "/journal/audit/",
     "/statistics/",
     "/settings/",
