@@ -16,12 +16,15 @@ from django.utils.translation import gettext as _
 from fetchrules.errors import FetchError, MailboxBusy
 from fetchrules.ledger import runs
 from fetchrules.models import FetchRule, Run
-from fetchrules.policy import Plan, Why
+from fetchrules.policy import Plan, Remark, Why
 from fetchrules.poll import STOPPING
 from fetchrules.poll.run import Result, dry_run, poll
 from fetchrules.wording.failures import describe
 
 Row = dict[str, object]
+
+_REMARKS = frozenset(remark.value for remark in Remark)
+"""What the server did otherwise than the plan had it; the rest of what is left are reasons why letters were left alone."""
 
 
 class Command(BaseCommand):
@@ -122,6 +125,7 @@ def _row(rule: FetchRule, result: Result) -> Row:
         "skipped": counts.skipped,
         "held": counts.held,
         "left": counts.left,
+        "remarks": {name: number for name, number in counts.left.items() if name in _REMARKS},
         "bytes": counts.octets,
         "seconds": round(result.seconds, 3),
         "error": _error(error, rule) if error else None,
