@@ -1,4 +1,4 @@
-"""What servers are known to say, without a response code, when they are busy or over their limits.
+"""What servers are known to say when they are busy or over their limits, often without a response code.
 
 This table is the one place where the text of a message decides anything. It may only soften an error to "busy, later"; it
 never pauses a rule, blames a letter or deletes one. Each text was seen on the named service; the sources are reports of what
@@ -22,9 +22,7 @@ class KnownText:
 
 
 KNOWN_TEXTS = (
-    KnownText(
-        "Download exceed", OverLimit, "NetEase (163, 126), POP3 RETR", "github.com/zhangyunhao116/zmail/issues/115"
-    ),
+    KnownText("Download exceed", OverLimit, "NetEase (163), POP3 RETR", "github.com/zhangyunhao116/zmail/issues/115"),
     KnownText(
         "exceeded command or bandwidth limits",
         OverLimit,
@@ -38,7 +36,12 @@ KNOWN_TEXTS = (
         "Microsoft 365 and Outlook.com, any IMAP command",
         "github.com/imapsync/imapsync/issues/198",
     ),
-    KnownText("Exceeded the login limit", OverLimit, "Outlook.com, POP3 LIST", "github.com/frappe/frappe/issues/242"),
+    KnownText(
+        "Exceeded the login limit",
+        OverLimit,
+        "a service that the report does not name, POP3 LIST",
+        "github.com/frappe/frappe/issues/242",
+    ),
     KnownText(
         "Too many simultaneous connections",
         ServerTemporary,
@@ -63,13 +66,6 @@ KNOWN_TEXTS = (
         "Yahoo, IMAP FETCH, with a code of its own",
         "github.com/mscdex/node-imap/issues/340",
     ),
-    KnownText(
-        "Service temporarily unavailable",
-        ServerTemporary,
-        "iCloud, IMAP login",
-        "github.com/MailCore/mailcore2/pull/1642",
-    ),
-    KnownText("Temporary system problem", ServerTemporary, "Gmail, POP3 login", "github.com/frappe/frappe/pull/1133"),
 )
 
 
