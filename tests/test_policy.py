@@ -11,7 +11,7 @@ from fetchrules.policy import (
     HELD_PAUSE,
     MAX_TRIES,
     Action,
-    Doomed,
+    ToDelete,
     Errand,
     Fate,
     Knowledge,
@@ -186,9 +186,18 @@ def test_it_does_not_fetch_again_what_was_delivered_and_only_waits_for_its_delet
 
 @pytest.mark.parametrize(("age", "deleted"), [(13, False), (14, True)])
 def test_it_deletes_after_so_many_days(age: int, deleted: bool) -> None:
-    row = known(1, delivered_at=NOW - timedelta(days=age))
-    made = plan(listing(listed(1)), knowledge(row), Terms(keepdays=14), NOW)
-    assert bool(made.delete) is deleted
+    row = known(1, delivered_at=NOW - timedelta(days=age), lived=1000)
+    terms = Terms(keepdays=14, lived=1000 + age * 86400)
+    assert bool(plan(listing(listed(1)), knowledge(row), terms, NOW).delete) is deleted
+
+
+@pytest.mark.parametrize(
+    ("age", "lived"), [(14, 13), (13, 14), (400, 13), (400, -5)], ids=["outage", "slow clock", "jump", "restored"]
+)
+def test_it_deletes_only_after_days_that_were_lived_through(age: int, lived: int) -> None:
+    row = known(1, delivered_at=NOW - timedelta(days=age), lived=1000)
+    terms = Terms(keepdays=14, lived=1000 + lived * 86400)
+    assert not plan(listing(listed(1)), knowledge(row), terms, NOW).delete
 
 
 @pytest.mark.parametrize(
@@ -360,7 +369,7 @@ def test_it_decides_once_over_every_letter(letters: Listing, view: Knowledge, te
 @given(listings, views, terms)
 def test_it_dooms_only_what_is_delivered_or_read_and_believed(letters: Listing, view: Knowledge, terms: Terms) -> None:
     for doomed in plan(letters, view, terms, NOW).delete:
-        assert isinstance(doomed, Doomed)
+        assert isinstance(doomed, ToDelete)
         if doomed.row is None:
             assert doomed.letter.seen
             assert terms.flush

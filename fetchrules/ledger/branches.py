@@ -1,12 +1,12 @@
 """The branches of a mailbox: what one recipient has of it may be news to another."""
 
-from collections.abc import Collection
+from collections.abc import Collection, Sequence
 
 from django.db.models import QuerySet
 
 from fetchrules.models import Letter, SourceMailbox
 from fetchrules.models.chunks import chunks
-from fetchrules.policy import State
+from fetchrules.policy import State, is_known
 
 
 def collected_by_others(source: SourceMailbox, epoch: int, uids: Collection[str]) -> frozenset[str]:
@@ -19,9 +19,26 @@ def collected_by_others(source: SourceMailbox, epoch: int, uids: Collection[str]
     return frozenset(found)
 
 
+def collected_for_others(source: SourceMailbox, fingerprint: str) -> bool:
+    """Whether another branch of the same mailbox has collected a letter of this content."""
+    others = _branches(source).exclude(pk=source.pk)
+    return Letter.objects.filter(source__in=others, fingerprint=fingerprint, state=State.DELIVERED).exists()
+
+
+def collected_heads(source: SourceMailbox, epoch: int, former: Sequence[SourceMailbox]) -> tuple[frozenset[str], bool]:
+    """The fingerprints of the headers of letters that were collected from the mailbox, for whomever, in another epoch or under a
+    former name; and whether there are such letters of whose headers none is on record.
+    """
+    ours = Letter.objects.filter(source__in=list(_branches(source))).exclude(epoch=epoch)
+    letters = ours | Letter.objects.filter(source__in=former)
+    heads = letters.filter(state__in=[State.DELIVERED, *Letter.IN_HAND]).values_list("head", flat=True)
+    known = frozenset(heads.distinct())
+    return frozenset(head for head in known if is_known(head)), not all(is_known(head) for head in known)
+
+
 def has_moved(source: SourceMailbox, epoch: int) -> bool:
     """Whether some branch of the mailbox, this one included, has letters on record, be they forgotten, of another epoch."""
-    letters = Letter.objects.filter(source__in=list(_branches(source)))
+    letters = Letter.objects.filter(source__in=list(_branches(source))).exclude(state=State.READ)
     # Each is a look into the index of names; "not equal" would read all of it, at every poll.
     return letters.filter(epoch__lt=epoch).exists() or letters.filter(epoch__gt=epoch).exists()
 

@@ -7,7 +7,7 @@ from django.db.models import Q
 
 from fetchrules.models import Letter
 from fetchrules.models.chunks import chunks
-from fetchrules.policy import Fate
+from fetchrules.policy import Fate, State
 
 FORGET_AFTER = timedelta(hours=24)
 """A letter has to be missing from two complete listings so far apart before it is forgotten."""
@@ -23,6 +23,12 @@ def record_missing(ids: Collection[int], now: datetime, *, forget: bool = True) 
         rows.filter(Q(missing_since=None) | Q(missing_since__gt=now)).update(missing_since=now)
         if forget:
             rows.filter(missing_since__lte=now - FORGET_AFTER).update(forgotten_at=now)
+
+
+def drop_outdated(ids: Collection[int]) -> None:
+    """These letters were only remembered as compared, under names that are listed no more."""
+    for chunk in chunks(sorted(ids)):
+        Letter.objects.filter(id__in=chunk, state=State.READ).delete()
 
 
 def record_back(ids: Collection[int]) -> None:

@@ -1,21 +1,22 @@
 """Letters: what we know of each, and the transactions by which none is lost and none comes twice."""
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import datetime, timedelta
 from typing import Any
 
 from django.db import transaction
 from django.db.models import F, QuerySet
 
-from fetchrules.errors import FetchError, RunOvertaken
+from fetchrules.errors import CameShort, DeletionFailed, FetchError, RunOvertaken
 from fetchrules.ledger.branches import collected_by_others, has_moved
 from fetchrules.ledger.claims import require_claim, require_run
+from fetchrules.ledger.former import copy_of_former, former_ledgers, has_letters, recognised
 from fetchrules.ledger.names import forget_former, names_for, next_order
 from fetchrules.ledger.trouble import doubted, replace_held
 from fetchrules.models import Letter, Run, SourceMailbox
 from fetchrules.models.chunks import chunks
-from fetchrules.policy import MAX_TRIES, Errand, Fate, Knowledge, Known, State, ambiguous, makeshift
+from fetchrules.policy import MAX_TRIES, Doubt, Errand, Fate, Knowledge, Known, State, ambiguous, makeshift
 from fetchrules.remote.mailbox import Listed, Listing
 
 STUCK_AFTER = timedelta(minutes=10)
@@ -25,12 +26,16 @@ IN_HAND = Letter.IN_HAND
 
 @dataclass(frozen=True, slots=True)
 class Arrival:
-    """A letter that is staged, durably, and not delivered yet. `octets` as received; `directory` is the staging one's marker."""
+    """A letter that is staged, durably, and not delivered yet. `octets` as received; `header` is the
+    fingerprint of its header; `lived` what its mailbox has lived through; `directory` is the staging one's marker.
+    """
 
     errand: Errand
     file_name: str
     octets: int
     fingerprint: str
+    header: str = ""
+    lived: int | None = None
     directory: str = ""
     sender: str = ""
     subject: str = ""
@@ -49,20 +54,36 @@ def knowledge(source: SourceMailbox, listing: Listing) -> Knowledge:
     unclear = ambiguous(listing)
     listed |= {makeshift(letter) for letter in listing.letters if letter.uid in unclear}
     rows: dict[str, Known] = {}
-    unlisted: set[int] = set()
-    renumbered = False
-    for row_epoch, in_hand, row in _known(Letter.objects.filter(source=source, forgotten_at=None)):
+    unlisted: dict[int, tuple[int, Known]] = {}
+    outdated: set[int] = set()
+    for row_epoch, row in _known(Letter.objects.filter(source=source, forgotten_at=None)):
         if row_epoch == epoch and row.uid in listed:
             rows[row.uid] = row
-        elif not in_hand:
-            unlisted.add(row.id)
-            renumbered |= row_epoch != epoch
+        elif row.state is State.READ:
+            outdated.add(row.id)
+        elif not row.in_hand:
+            unlisted[row.id] = row_epoch, row
     for uids in chunks(sorted(listed - rows.keys())):
         forgotten = Letter.objects.filter(source=source, epoch=epoch, uid__in=uids)
-        rows.update({row.uid: row for _, _, row in _known(forgotten)})
+        rows.update({row.uid: row for _, row in _known(forgotten)})
     read = {letter.uid for letter in listing.letters if letter.seen} - rows.keys()
-    marked, moved = collected_by_others(source, epoch, read), bool(read) and has_moved(source, epoch)
-    return Knowledge(rows, frozenset(unlisted), renumbered, marked, moved)
+    missed = [row for _, row in unlisted.values()]
+    former = former_ledgers(source)
+    taken = recognised(source) if former else frozenset()
+    passed = [row for row in missed if row.state is State.PASSED] + passed_in(former, taken)
+    return Knowledge(
+        rows=rows,
+        unlisted=frozenset(unlisted),
+        renumbered=any(row_epoch != epoch for row_epoch, _ in unlisted.values()),
+        marked=collected_by_others(source, epoch, read),
+        moved=bool(read) and has_moved(source, epoch),
+        passed=tuple(passed),
+        undeleted=any(row.fate in (Fate.WANTED, Fate.SENT) for row in missed),
+        former=bool(former) and has_letters(former, taken),
+        taken=taken,
+        outdated=frozenset(outdated),
+        ask_last=source.ask_last,
+    )
 
 
 def unfinished(source: SourceMailbox) -> list[Letter]:
@@ -123,40 +144,86 @@ def record_twice(ids: Collection[int]) -> None:
 
 
 def known_twins(source: SourceMailbox, fingerprints: Collection[str], taken: Collection[int]) -> dict[str, list[Known]]:
-    """Letters of this mailbox with these fingerprints, delivered or in hand, that are not otherwise accounted for (`taken`)."""
+    """Letters of this mailbox with these fingerprints, delivered or in hand, that are not otherwise accounted for (`taken`).
+
+    Those that it knows by the name that the mailbox had before come behind its own.
+    """
     twins: dict[str, list[Known]] = {}
-    same = Letter.objects.filter(source=source, fingerprint__in=fingerprints).exclude(state=State.HELD)
-    prints = dict(same.values_list("id", "fingerprint"))
-    for _, _, row in _known(same):
+    former = former_ledgers(source)
+    same = Letter.objects.filter(source__in=[source, *former], fingerprint__in=fingerprints).exclude(state=State.HELD)
+    # A letter whose deletion was confirmed is not there under another name of the mailbox: its copy is a new one.
+    same = same.exclude(source__in=former, fate=Fate.DELETED) if former else same
+    places = {
+        row_id: (fingerprint, place)
+        for row_id, fingerprint, place in same.values_list("id", "fingerprint", "source_id")
+    }
+    for _, row in _known(same):
         if row.id not in taken:
-            twins.setdefault(prints[row.id], []).append(row)
+            fingerprint, place = places[row.id]
+            twins.setdefault(fingerprint, []).append(replace(row, former=place != source.pk))
+    for rows in twins.values():
+        rows.sort(key=lambda row: row.former)
     return twins
 
 
-def rebind(run: Run, epoch: int, errand: Errand, row: Known, now: datetime) -> None:
-    """The letter that `errand` fetched is the one that `row` remembers: from now on by its present name. Raises RunOvertaken."""
+def rebind(run: Run, source: SourceMailbox, epoch: int, errand: Errand, row: Known, header: str, now: datetime) -> int:
+    """The letter of `errand` is the one that `row` remembers: from now on by its present name. The id of its row from now on.
+
+    `header`: the fingerprint of its header, where that is known. A row of a former ledger stays, and has a copy here. Raises
+    RunOvertaken.
+    """
     fate = Fate.WANTED if errand.delete_after and row.fate is not Fate.KEPT else Fate.KEPT
-    changes: dict[str, object] = {
-        "missing_since": None,
-        "forgotten_at": None,
-        "deleted_at": None,
-        "fate": fate,
-        "tries": 0,
-    }
+    changes: dict[str, object] = {"missing_since": None, "forgotten_at": None, "fate": fate, "tries": 0}
+    if fate is Fate.KEPT:
+        changes["deleted_at"] = None
+    if header:
+        changes["head"] = header
     if errand.named:
         changes |= {"size": errand.letter.size, "epoch": epoch, "uid": errand.letter.uid}
-        if row.uid != errand.letter.uid or not errand.row or row.id != errand.row.id:
+        if row.former or row.uid != errand.letter.uid or not errand.row or row.id != errand.row.id:
             changes["ord"] = errand.ord
     with transaction.atomic():
         require_claim(run, now)
+        row_id = copy_of_former(source, row, epoch) if row.former else row.id
         if not errand.named and row.gone:
-            changes["ord"] = next_order(row.id)  # later letters may have had its name
-        if errand.row and errand.row.id != row.id:
+            changes["ord"] = next_order(row_id)  # later letters may have had its name
+        if errand.row and errand.row.id != row_id:
             forget_former(errand.row, now)
             former = Letter.objects.filter(id=errand.row.id)
-            former.filter(state=State.HELD).delete()  # it holds the name that the row is going to have
+            # These hold the name that the row is going to have.
+            former.filter(state__in=[State.HELD, State.READ]).delete()
             former.update(forgotten_at=now)
-        Letter.objects.filter(id=row.id).update(**changes)
+        Letter.objects.filter(id=row_id).update(**changes)
+    return row_id
+
+
+def record_read(
+    run: Run, source: SourceMailbox, epoch: int, compared: Sequence[tuple[Listed, str]], now: datetime
+) -> None:
+    """These letters are marked as read, or for deletion, on the server, and none of ours; each with its header's fingerprint.
+
+    Nothing else is remembered of them: they go on being judged by the marks. Raises RunOvertaken.
+    """
+    with transaction.atomic():
+        require_claim(run, now)
+        names = [letter.uid for letter, _ in compared]
+        for uids in chunks(names):
+            Letter.objects.filter(source=source, epoch=epoch, uid__in=uids, state=State.HELD).delete()
+        rows = [
+            Letter(
+                source=source,
+                epoch=epoch,
+                uid=letter.uid,
+                recipient=run.recipient,
+                state=State.READ,
+                size=letter.size,
+                head=head,
+                first_seen_at=now,
+                received_at=letter.received,
+            )
+            for letter, head in compared
+        ]
+        Letter.objects.bulk_create(rows, ignore_conflicts=True)
 
 
 def record_deleting(run: Run, ids: Collection[int], now: datetime) -> None:
@@ -164,7 +231,7 @@ def record_deleting(run: Run, ids: Collection[int], now: datetime) -> None:
     with transaction.atomic():
         require_claim(run, now)
         for chunk in chunks(sorted(ids)):
-            Letter.objects.filter(id__in=chunk).update(fate=Fate.SENT)
+            Letter.objects.filter(id__in=chunk).update(fate=Fate.SENT, deletions=F("deletions") + 1, tried_at=now)
 
 
 def record_deleted(ids: Collection[int], now: datetime) -> None:
@@ -185,22 +252,38 @@ def record_undeleted(run: Run, ids: Collection[int]) -> None:
             Letter.objects.filter(id__in=chunk, fate=Fate.SENT).update(fate=Fate.WANTED)
 
 
-def hold(run: Run, source: SourceMailbox, epoch: int, errand: Errand, error: FetchError, now: datetime) -> None:
+def blame_deletion(row_id: int, error: FetchError, now: datetime) -> None:
+    """The session broke when the deletion of this letter was asked for: next time it is asked for last, by itself."""
+    note = {"tried_at": now, "reason": DeletionFailed.code, "detail": error.detail}
+    Letter.objects.filter(id=row_id).update(tries=F("tries") + 1, **note)
+
+
+def hold(
+    run: Run,
+    source: SourceMailbox,
+    epoch: int,
+    errand: Errand,
+    error: FetchError,
+    now: datetime,
+    *,
+    short: int | None = None,
+) -> None:
     """Note that this letter could not be fetched or delivered. It stays on the server and is tried again, after the others.
 
-    Where it has the name of one that was delivered, it may be another: it has a row of its own, to be seen by people. Raises
-    RunOvertaken: another poll may have collected it meanwhile.
+    Where it has the name of one that was delivered, it may be another: it has a row of its own, to be seen by people. `short`: it
+    ended after so many octets, far too few; the first time that is no try. Raises RunOvertaken: another poll may have collected it
+    meanwhile.
     """
-    tries = errand.row.tries + 1 if errand.row else 1
-    note = {"tries": tries, **_trouble(error, now)}
+    tries = errand.row.tries if errand.row else 0
+    first = short is not None and not (errand.row and errand.row.reason == CameShort.code)
+    note = {"tries": tries if first else tries + 1, "octets": short or 0, **_trouble(error, now)}
     with transaction.atomic():
         require_run(run)
         if errand.row and errand.again:
             # What the row says of an earlier delivery stays true.
             Letter.objects.filter(id=errand.row.id).update(**note)
             return
-        name = errand.letter.uid if errand.named else makeshift(errand.letter)
-        key = {"source": source, "epoch": epoch, "uid": name, "ord": errand.ord}
+        key = {"source": source, "epoch": epoch, "uid": errand.name, "ord": errand.ord}
         note |= {"run": run, "size": errand.letter.size}
         new = {"recipient": run.recipient, "state": State.HELD, "first_seen_at": now}
         Letter.objects.update_or_create(
@@ -229,8 +312,11 @@ def take_back(row_id: int) -> None:
     _in_hand([row_id]).update(state=State.HELD, fate=Fate.KEPT)
 
 
-def record_present(run: Run, source: SourceMailbox, epoch: int, letters: Sequence[Listed], now: datetime) -> None:
-    """These letters lay there before we came: they count as collected, and no later one does. Raises RunOvertaken.
+def record_present(
+    run: Run, source: SourceMailbox, epoch: int, letters: Sequence[tuple[Listed, str]], now: datetime
+) -> None:
+    """These letters lay there before we came: they count as collected, and no later one does. Each comes with the fingerprint of
+    its header, as far as that is known. Raises RunOvertaken.
 
     That was asked for once, and may have been taken back meanwhile.
     """
@@ -243,10 +329,11 @@ def record_present(run: Run, source: SourceMailbox, epoch: int, letters: Sequenc
             recipient=run.recipient,
             state=State.PASSED,
             size=letter.size,
+            head=head,
             first_seen_at=now,
             received_at=letter.received,
         )
-        for letter in letters
+        for letter, head in letters
     ]
     with transaction.atomic():
         require_claim(run, now)
@@ -255,14 +342,59 @@ def record_present(run: Run, source: SourceMailbox, epoch: int, letters: Sequenc
         Letter.objects.bulk_create(rows, ignore_conflicts=True)
 
 
-def _known(letters: QuerySet[Letter]) -> Iterator[tuple[int, bool, Known]]:
-    """(epoch, in hand, row) for each letter, in the order of `ord`, so that of one uid the newest comes last."""
-    place = ("epoch", "missing_since", "forgotten_at", "id", "uid", "ord", "size", "state", "fate")
-    trouble = ("tries", "tried_at", "reason", "delivered_at")
-    rows = letters.order_by("ord").values_list(*place, *trouble).iterator(chunk_size=2000)
-    for epoch, missing_since, forgotten_at, row_id, uid, order, size, state, fate, *rest in rows:
-        gone = missing_since is not None or forgotten_at is not None
-        yield epoch, state in IN_HAND, Known(row_id, uid, order, size, State(state), Fate(fate), gone, *rest)
+def passed_in(former: Sequence[SourceMailbox], taken: Collection[int]) -> list[Known]:
+    """Letters that were passed over under a former name of the mailbox, without those that are recognised already."""
+    rows = _known(Letter.objects.filter(source__in=former, state=State.PASSED)) if former else ()
+    return [replace(row, former=True) for _, row in rows if row.id not in taken]
+
+
+def record_heads(heads: Mapping[int, str]) -> None:
+    """The fingerprints of the headers of these letters, by the ids of their rows."""
+    for row_id, head in heads.items():
+        Letter.objects.filter(id=row_id).update(head=head)
+
+
+def has_names(source: SourceMailbox) -> bool:
+    """Whether the ledger has letters of the mailbox under names that the server gave them."""
+    named = Letter.objects.filter(source=source, forgotten_at=None)
+    return named.exclude(uid__startswith="fp:").exclude(uid__contains=" ").exists()
+
+
+def start_counting(source: SourceMailbox, lived: int) -> None:
+    """Letters that were delivered before the days of this mailbox were counted: theirs are counted from now on."""
+    Letter.objects.filter(source=source, state=State.DELIVERED, lived=None, forgotten_at=None).update(lived=lived)
+
+
+def _known(letters: QuerySet[Letter]) -> Iterator[tuple[int, Known]]:
+    """(epoch, row) for each letter, in the order of `ord`, so that of one uid the newest comes last."""
+    place = ("epoch", "missing_since", "forgotten_at", "deleted_at", "doubt")
+    columns = ("id", "uid", "ord", "size", "state", "fate")
+    trouble = ("tries", "tried_at", "reason", "delivered_at", "lived", "octets", "deletions", "head")
+    rows = letters.order_by("ord").values_list(*place, *columns, *trouble).iterator(chunk_size=2000)
+    for epoch, missing_since, forgotten_at, deleted_at, doubt, row_id, uid, order, size, state, fate, *rest in rows:
+        tries, tried_at, reason, delivered_at, lived, octets, deletions, head = rest
+        yield (
+            epoch,
+            Known(
+                id=row_id,
+                uid=uid,
+                ord=order,
+                size=size,
+                state=State(state),
+                fate=Fate(fate),
+                gone=missing_since is not None or forgotten_at is not None,
+                tries=tries,
+                tried_at=tried_at,
+                reason=reason,
+                delivered_at=delivered_at,
+                doubt=Doubt(doubt) if doubt else None,
+                lived=lived,
+                octets=octets,
+                deletions=deletions,
+                deleted=deleted_at is not None,
+                head=head,
+            ),
+        )
 
 
 def _mark_delivered(ids: Collection[int], now: datetime) -> None:
@@ -299,9 +431,12 @@ def _rows(
             recipient=run.recipient,
             state=state,
             fate=Fate.WANTED if arrival.errand.delete_after else Fate.KEPT,
+            doubt=arrival.errand.doubt or "",
             size=arrival.errand.letter.size,
             octets=arrival.octets,
             fingerprint=arrival.fingerprint,
+            head=arrival.header,
+            lived=arrival.lived,
             file_name=arrival.file_name,
             directory=arrival.directory,
             first_seen_at=now,

@@ -50,7 +50,11 @@ class Fate(StrEnum):
 @dataclass(frozen=True, slots=True)
 class Known:
     """What the ledger holds of one letter. `gone`: it was missing from a complete listing, or its deletion was confirmed.
-    `tries`: how often it could not be fetched or delivered, at last for `reason`, an error's code."""
+    `tries`: how often it could not be fetched, delivered or deleted, at last for `reason`, an error's code. `lived`: what its
+    mailbox had lived through when it was delivered. `octets`: how many came. `deletions`: how often its deletion was asked for;
+    `deleted`: the server has confirmed it once. `head`: the fingerprint of its header. `former`: it is of the ledger that the
+    mailbox had under another name.
+    """
 
     id: int
     uid: str
@@ -63,11 +67,23 @@ class Known:
     tried_at: datetime | None = None
     reason: str = ""
     delivered_at: datetime | None = None
+    doubt: Doubt | None = None
+    lived: int | None = None
+    octets: int = 0
+    deletions: int = 0
+    deleted: bool = False
+    head: str = ""
+    former: bool = False
 
     @property
     def in_hand(self) -> bool:
         """Whether it is on its way: recorded, and not known to be delivered."""
         return self.state in (State.READY, State.SENDING)
+
+    @property
+    def uncounted(self) -> bool:
+        """Whether it was delivered before the days of its mailbox were counted."""
+        return self.state is State.DELIVERED and self.lived is None
 
     def may_be_of_another(self, letter: Listed) -> bool:
         """Whether the name may have been given to another letter meanwhile."""
@@ -98,6 +114,10 @@ class Knowledge:
     of another epoch.
     `marked`: uids of letters that were collected for another recipient, too, and marked as read by that. `moved`: letters are on
     record, for this recipient or another, that had their names in another epoch: a mark as read may be theirs.
+    `passed`: letters that were passed over and are not listed under their names. `undeleted`: some of `unlisted` were to be
+    deleted. `former`: the mailbox had another name before, and its ledger has letters that may be here; `taken`: ids of those that
+    are recognised already. `outdated`: ids of rows in state READ whose names are gone: they say nothing any more. `ask_last`: the
+    unique-id of the letter over which the server said last that it gives no more.
     """
 
     rows: Mapping[str, Known] = field(default_factory=dict)
@@ -105,3 +125,9 @@ class Knowledge:
     renumbered: bool = False
     marked: frozenset[str] = frozenset()
     moved: bool = False
+    passed: tuple[Known, ...] = ()
+    undeleted: bool = False
+    former: bool = False
+    taken: frozenset[int] = frozenset()
+    outdated: frozenset[int] = frozenset()
+    ask_last: str = ""

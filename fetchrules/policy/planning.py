@@ -1,11 +1,12 @@
 """The plan of one poll: for every letter of a listing, what to do with it and why."""
 
 from dataclasses import dataclass
-from datetime import datetime
-from enum import StrEnum
+from datetime import datetime, timedelta
+from enum import Enum, StrEnum
 from typing import assert_never
 
-from fetchrules.policy.known import Fate, Knowledge, Known, State, ambiguous, makeshift
+from fetchrules.errors import DeletionFailed
+from fetchrules.policy.known import Doubt, Fate, Knowledge, Known, State, ambiguous, makeshift
 from fetchrules.policy.table import Action, Terms, decide
 from fetchrules.remote.mailbox import Listed, Listing
 
@@ -27,8 +28,21 @@ class Why(StrEnum):
 
 
 _UNSETTLED = frozenset({Fate.WANTED, Fate.SENT})
-_UNMET = frozenset({Why.PRESENT, Why.TOO_LARGE, Why.FETCHLIMIT, Why.HELD})
-"""Of a letter that is left for such a reason nothing is known but its name."""
+_UNCOMPARED = frozenset({Why.PRESENT, Why.TOO_LARGE, Why.FETCHLIMIT, Why.HELD})
+"""For these reasons a letter is skipped unread, so its content cannot be compared."""
+READ_AGAIN = timedelta(days=1)
+"""A letter that its server does not delete, and gives no header of, is fetched again to be compared no more often than this."""
+
+
+class Purpose(Enum):
+    """What a letter is fetched for."""
+
+    COLLECT = "collect"
+    """To be delivered, unless it is compared and turns out to be known."""
+    OWED = "owed"
+    """It is marked as read on the server, perhaps by us. Deliver it only if it was collected for somebody else."""
+    FLAGGED = "flagged"
+    """It is flagged for deletion on the server, perhaps by us. Never deliver it; expunge it if it was ours to delete."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +51,8 @@ class Errand:
 
     `delete_after`: delete it once it is delivered. `compare`: its name proves nothing, so its fingerprint decides whether it is
     one that we have; if so it is not delivered again, and deleted only if it was to be. `ord` makes the new row's key unique.
-    `named`: the server's name for the letter is its own; otherwise the ledger calls it by its fingerprint.
+    `named`: the server's name for the letter is its own; otherwise the ledger calls it by its fingerprint. `doubt`: it is left on
+    the server once it is delivered, until somebody has looked at it.
     """
 
     letter: Listed
@@ -46,19 +61,35 @@ class Errand:
     ord: int = 0
     row: Known | None = None
     named: bool = True
+    purpose: Purpose = Purpose.COLLECT
+    doubt: Doubt | None = None
 
     @property
     def again(self) -> bool:
         """Whether the rule itself wants a letter once more that it certainly had (fetchall)."""
         return self.row is not None and self.row.state is State.DELIVERED and not self.compare
 
+    @property
+    def name(self) -> str:
+        """What the ledger calls the letter as long as it made nothing but trouble."""
+        return self.letter.uid if self.named else makeshift(self.letter)
+
 
 @dataclass(frozen=True, slots=True)
-class Doomed:
-    """A letter to delete before anything is fetched. `row` None: the server alone says that it was read."""
+class ToDelete:
+    """A letter to delete without fetching it. `row` None: the server alone says that it was read.
+
+    `if_head`: only if its header is still the one that `row` remembers.
+    """
 
     letter: Listed
     row: Known | None
+    if_head: bool = False
+
+    @property
+    def broke(self) -> bool:
+        """Whether asking for its deletion has broken a session: no other deletion may hang on the session that asks again."""
+        return self.row is not None and self.row.tries > 0 and self.row.reason == DeletionFailed.code
 
 
 @dataclass(frozen=True, slots=True)
@@ -67,16 +98,19 @@ class Plan:
 
     `believed`: ids of the ledger's rows whose letters are here under their own names, so that no other letter can be theirs.
     `unsettled`: letters are left that may be some of the ledger's by other names. `back`: rows of letters that are passed over and
-    were missing from an earlier list.
+    were missing from an earlier list. `flagged`: how many letters somebody else, as far as we know, has flagged for deletion.
+    `headless`: rows of letters that are passed over and whose headers are not on record yet, with the letters.
     """
 
-    delete: tuple[Doomed, ...] = ()
+    delete: tuple[ToDelete, ...] = ()
     fetch: tuple[Errand, ...] = ()
     left: tuple[tuple[Listed, Why], ...] = ()
     believed: frozenset[int] = frozenset()
     distrusted: bool = False
     unsettled: bool = False
     back: frozenset[int] = frozenset()
+    flagged: int = 0
+    headless: tuple[tuple[Listed, Known], ...] = ()
 
     @property
     def present(self) -> tuple[Listed, ...]:
@@ -90,26 +124,27 @@ class Plan:
 
 
 def plan(listing: Listing, knowledge: Knowledge, terms: Terms, now: datetime) -> Plan:
-    """Decide over every letter of `listing`. New ones come first, what made trouble before last: it is in nobody's way.
+    """Decide over every letter of `listing`. New letters come first and those that made trouble last, in nobody's way.
 
     A doubt ends in keeping and comparing, never in deleting, never in a blind second delivery.
     """
     doubt = _Doubt.of(listing, knowledge)
-    delete: list[Doomed] = []
+    delete: list[ToDelete] = []
     errands: list[Errand] = []
     left: list[tuple[Listed, Why]] = []
     for letter in listing.letters:
         match _verdict(letter, doubt, knowledge, terms, now):
-            case Doomed() as doomed:
-                delete.append(doomed)
+            case ToDelete() as to_delete:
+                delete.append(to_delete)
             case Errand() as errand:
                 errands.append(errand)
             case why:
                 left.append((letter, why))
-    delete += _half_deleted(listing, knowledge, terms, doubt)
+    half_deleted = _half_deleted(listing, knowledge, terms, doubt)
+    errands += _perhaps_ours(listing, knowledge, terms)
     fetch: list[Errand] = []
     named = 0
-    for errand in sorted(errands, key=_urgency):
+    for errand in sorted(errands, key=lambda one: _urgency(one, knowledge.ask_last)):
         if why_not := _not_now(errand, terms, named):
             left.append((errand.letter, why_not))
         else:
@@ -117,10 +152,18 @@ def plan(listing: Listing, knowledge: Knowledge, terms: Terms, now: datetime) ->
             named += errand.named
     believed = {row.id for uid, row in knowledge.rows.items() if uid not in doubt.ambiguous}
     believed -= {errand.row.id for errand in errands if errand.compare and errand.row}
-    unsettled = doubt.strangers and any(why in _UNMET for _, why in left)
-    passed = [knowledge.rows[letter.uid] for letter, why in left if why is Why.PASSED]
-    back = frozenset(row.id for row in passed if row.gone)
-    return Plan(tuple(delete), tuple(fetch), tuple(left), frozenset(believed), doubt.whole, unsettled, back)
+    passed = [(letter, knowledge.rows[letter.uid]) for letter, why in left if why is Why.PASSED]
+    return Plan(
+        delete=tuple(sorted(delete + half_deleted, key=lambda one: one.broke)),
+        fetch=tuple(fetch),
+        left=tuple(left),
+        believed=frozenset(believed),
+        distrusted=doubt.whole,
+        unsettled=doubt.strangers and any(why in _UNCOMPARED for _, why in left),
+        back=frozenset(row.id for _, row in passed if row.gone),
+        flagged=len(listing.flagged) - len(half_deleted),
+        headless=tuple((letter, row) for letter, row in passed if not row.head),
+    )
 
 
 def missing(listing: Listing, knowledge: Knowledge) -> frozenset[int]:
@@ -144,6 +187,8 @@ class _Doubt:
     """Letters whose mark as read is ours, and says nothing of this recipient."""
     moved: bool
     """No mark as read says anything of a letter that the ledger does not know by its present name."""
+    former: bool
+    """Unknown letters may be known by the name that the mailbox had before."""
 
     @classmethod
     def of(cls, listing: Listing, knowledge: Knowledge) -> "_Doubt":
@@ -155,72 +200,120 @@ class _Doubt:
         nameless = not listing.has_uids or bool(unclear)
         whole = not listing.complete or nameless or knowledge.renumbered or resized or (renamed and not known)
         strangers = renamed or nameless or knowledge.renumbered
-        return cls(whole, strangers, unclear, final, knowledge.marked, knowledge.moved)
+        moved = knowledge.moved or knowledge.former
+        return cls(whole, strangers, unclear, final, knowledge.marked, moved, knowledge.former)
 
 
-def _half_deleted(listing: Listing, knowledge: Knowledge, terms: Terms, doubt: "_Doubt") -> list[Doomed]:
+def _half_deleted(listing: Listing, knowledge: Knowledge, terms: Terms, doubt: "_Doubt") -> list[ToDelete]:
     """Letters that a poll flagged for deletion and that were not expunged then; what only others have flagged is theirs."""
     if terms.leaves or doubt.whole:
         return []
     rows = ((letter, knowledge.rows.get(letter.uid)) for letter in listing.flagged)
     return [
-        Doomed(letter, row)
+        ToDelete(letter, row)
         for letter, row in rows
         if row and row.state is State.DELIVERED and row.fate in _UNSETTLED and not row.may_be_of_another(letter)
     ]
 
 
-def _verdict(letter: Listed, doubt: _Doubt, knowledge: Knowledge, terms: Terms, now: datetime) -> Doomed | Errand | Why:
+def _perhaps_ours(listing: Listing, knowledge: Knowledge, terms: Terms) -> list[Errand]:
+    """Letters flagged for deletion under new names, while deletions of ours are unsettled under the old ones."""
+    if terms.leaves or not (knowledge.renumbered and knowledge.undeleted):
+        return []
+    return [
+        Errand(letter, delete_after=True, compare=True, purpose=Purpose.FLAGGED)
+        for letter in listing.flagged
+        if letter.uid not in knowledge.rows
+    ]
+
+
+def _verdict(
+    letter: Listed, doubt: _Doubt, knowledge: Knowledge, terms: Terms, now: datetime
+) -> ToDelete | Errand | Why:
     if letter.uid in doubt.ambiguous:
         trouble = knowledge.rows.get(makeshift(letter))
         return _of_unknown(letter, trouble if trouble and trouble.state is State.HELD else None, doubt, terms, now)
     row = knowledge.rows.get(letter.uid)
-    if row is None or row.state is State.HELD:
+    if row is None or row.state in (State.HELD, State.READ):
         return _of_unknown(letter, row, doubt, terms, now)
     if row.in_hand:
         return Why.IN_HAND
     if row.state is State.PASSED and row.size == letter.size:
         return Why.PASSED
+    return _of_known(letter, row, doubt, terms, now)
+
+
+def _of_known(letter: Listed, row: Known, doubt: _Doubt, terms: Terms, now: datetime) -> ToDelete | Errand | Why:
     unsettled = row.fate in _UNSETTLED
+    goes = not terms.leaves and row.state is not State.PASSED
+    if goes and row.size == letter.size and not doubt.whole and (again := _deleted_again(letter, row, doubt, now)):
+        return again
     doubtful = unsettled and (doubt.whole or (row.fate is Fate.SENT and not doubt.final))
     # A name that may have been given to another letter meanwhile proves nothing: look at the letter itself.
     if doubtful or row.may_be_of_another(letter):
-        goes = not terms.leaves and row.state is not State.PASSED
         errand = Errand(letter, delete_after=goes, compare=True, ord=row.ord + 1, row=row)
         return Why.HELD if row.is_given_up(now) else errand
+    if row.doubt is not None:
+        return Why.MARKED
     if unsettled and not terms.leaves:
-        return Doomed(letter, row)
-    if terms.expire(row.delivered_at, now):
-        return Why.DOUBT if doubt.whole else Doomed(letter, row)
+        return Why.HELD if row.is_given_up(now) else ToDelete(letter, row)
+    if terms.expire(row.delivered_at, row.lived, now):
+        return Why.DOUBT if doubt.whole else ToDelete(letter, row)
     return _of_seen(letter, row, doubt, terms)
 
 
-def _of_unknown(letter: Listed, row: Known | None, doubt: _Doubt, terms: Terms, now: datetime) -> Doomed | Errand | Why:
+def _deleted_again(letter: Listed, row: Known, doubt: _Doubt, now: datetime) -> ToDelete | Why | None:
+    """What to do with a letter that is listed though its deletion was asked for before; None: it has to be fetched and compared.
+
+    An IMAP name is the letter's own, so the deletion is repeated. A POP3 name may be another letter's by now: the first time the
+    letter is compared as a whole, from then on its header is enough.
+    """
+    if row.fate not in (Fate.SENT, Fate.DELETED):
+        return None
+    if row.is_given_up(now):
+        return Why.HELD
+    if doubt.final:
+        return ToDelete(letter, row) if row.fate is Fate.DELETED else None
+    return ToDelete(letter, row, if_head=True) if row.deletions > 1 else None
+
+
+def _of_unknown(
+    letter: Listed, row: Known | None, doubt: _Doubt, terms: Terms, now: datetime
+) -> ToDelete | Errand | Why:
+    """`row`: the letter made trouble (HELD), or was found to be read and none of ours (READ)."""
     if terms.pass_present and row is None and letter.uid not in doubt.ambiguous:
         return Why.PRESENT
-    read = letter.seen and not terms.uidl and row is None and letter.uid not in doubt.marked
-    if read and not doubt.moved:
-        verdict = _of_seen(letter, None, doubt, terms)
-        if not isinstance(verdict, Errand):
-            return verdict
     named = letter.uid not in doubt.ambiguous
+    compared = row is not None and row.state is State.READ
+    # A letter that was taken up after all, or held before the names changed, is collected though it has been read meanwhile.
+    unread = row is not None and not compared and not (doubt.moved and row.reason)
+    read = letter.seen and not terms.uidl and not unread and letter.uid not in doubt.marked
+    uncertain = read and doubt.moved and not compared
+    if read:
+        verdict = _of_seen(letter, None, doubt, terms)
+        if not uncertain and not isinstance(verdict, Errand):
+            return verdict
+        purpose = Purpose.COLLECT if isinstance(verdict, Errand) else Purpose.OWED
+    else:
+        purpose = Purpose.COLLECT
     if named and row and row.is_given_up(now) and not row.may_be_of_another(letter):
         return Why.HELD
     return Errand(
         letter,
         delete_after=not terms.leaves,
         # A later use of a name: the letter may be one that had it before, as when it was first doubted.
-        compare=doubt.strangers or (read and doubt.moved) or (row is not None and row.ord > 0),
-        ord=row.ord if row else 0,
+        compare=doubt.strangers or doubt.former or uncertain or (row is not None and row.ord > 0),
+        ord=(row.ord + compared) if row else 0,
         row=row,
         named=named,
+        purpose=purpose,
     )
 
 
-def _of_seen(letter: Listed, row: Known | None, doubt: _Doubt, terms: Terms) -> Doomed | Errand | Why:
+def _of_seen(letter: Listed, row: Known | None, doubt: _Doubt, terms: Terms) -> ToDelete | Errand | Why:
     match decide(True, terms):
         case Action.DELETE:
-            return Why.DOUBT if doubt.whole else Doomed(letter, row)
+            return Why.DOUBT if doubt.whole else ToDelete(letter, row)
         case Action.LEAVE:
             return Why.SEEN
         case Action.FETCH_DELETE | Action.FETCH_LEAVE:
@@ -229,13 +322,14 @@ def _of_seen(letter: Listed, row: Known | None, doubt: _Doubt, terms: Terms) -> 
             assert_never(never)
 
 
-def _urgency(errand: Errand) -> tuple[int, bool, bool]:
+def _urgency(errand: Errand, ask_last: str) -> tuple[bool, int, bool, bool]:
     row = errand.row
-    return (row.tries if row else 0, not errand.named, row is not None and row.state is not State.HELD)
+    last = bool(ask_last) and errand.name == ask_last
+    return (last, row.tries if row else 0, not errand.named, row is not None and row.state is not State.HELD)
 
 
 def _not_now(errand: Errand, terms: Terms, named: int) -> Why | None:
-    """What has no name of its own is compared at each poll anew: it is no part of the `named`, or would use up their number."""
+    """A letter without a name of its own is compared at each poll anew, so it does not count against `fetchlimit`."""
     if terms.limit is not None and errand.letter.size > terms.limit:
         return Why.TOO_LARGE
     if terms.fetchlimit is not None and errand.named and named >= terms.fetchlimit:

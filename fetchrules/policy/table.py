@@ -45,8 +45,8 @@ TABLE = (
 @dataclass(frozen=True, slots=True)
 class Terms:
     """The part of a rule that decides over letters. `limit` is in octets, `fetchlimit` in letters, `keepdays` in days.
-    `may_expire`: days can be counted; otherwise no letter is deleted for its age. `pass_present`: this once, what is unknown
-    counts as collected."""
+    `lived`: the seconds that successful polls of the mailbox have lived through so far. `pass_present`: this once, what is
+    unknown counts as collected."""
 
     keep: bool = False
     flush: bool = False
@@ -55,7 +55,7 @@ class Terms:
     limit: int | None = None
     fetchlimit: int | None = None
     keepdays: int | None = None
-    may_expire: bool = True
+    lived: int = 0
     pass_present: bool = False
 
     @property
@@ -63,11 +63,15 @@ class Terms:
         """Whether a letter stays on the server after it was delivered."""
         return self.keep or self.keepdays is not None
 
-    def expire(self, delivered_at: datetime | None, now: datetime) -> bool:
-        """Whether a letter delivered then is too old to stay."""
-        if self.keepdays is None or delivered_at is None or not self.may_expire:
+    def expire(self, delivered_at: datetime | None, lived: int | None, now: datetime) -> bool:
+        """Whether a letter delivered then, when the mailbox had `lived` so long, is too old to stay.
+
+        The clock and the time lived through must both say so: a clock may be wrong, and a mailbox may not have been looked at.
+        """
+        if self.keepdays is None or delivered_at is None or lived is None:
             return False
-        return delivered_at + timedelta(days=self.keepdays) <= now
+        age = timedelta(days=self.keepdays)
+        return delivered_at + age <= now and timedelta(seconds=self.lived - lived) >= age
 
 
 def decide(seen: bool, terms: Terms) -> Action:

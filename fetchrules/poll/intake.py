@@ -1,7 +1,7 @@
 """Letters on their way in: staged as they arrive, then batch by batch made durable, recorded, and delivered."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from typing import assert_never
 
 from django.utils import timezone
@@ -10,18 +10,22 @@ from fetchrules.delivery.courier import UnderWay
 from fetchrules.delivery.local import Draft, Staged
 from fetchrules.destinations import Destination
 from fetchrules.errors import (
+    CameShort,
     DeliveryFailed,
     FetchError,
     LocalProtocolError,
+    OverLimit,
     RemoteProtocolError,
     RunOvertaken,
     ServerRefused,
 )
+from fetchrules.ledger import hosts
 from fetchrules.ledger import letters as ledger
+from fetchrules.ledger.branches import collected_for_others
 from fetchrules.ledger.letters import Arrival
 from fetchrules.letterhead import read_letterhead
 from fetchrules.models import SourceMailbox
-from fetchrules.policy import Errand, Fate, Known, State, Why
+from fetchrules.policy import Doubt, Errand, Fate, Known, Purpose, Remark, State, Why, is_short, passed_by_head
 from fetchrules.poll.blame import blame, count_try
 from fetchrules.poll.progress import Progress
 from fetchrules.remote.mailbox import Begun, Chunk, Complete, Gone, Listed, Refused, Retrieved
@@ -36,9 +40,10 @@ SPARE_OCTETS = 256 * 1024 * 1024
 class Intake:
     """The letters of one session between the two mailboxes.
 
-    `to_delete` are the letters that are safe here and no longer wanted there, with their rows; `to_mark` those that stay and
-    have been read. `spared`: how many turned out to be known, and stay. `taken` are the ledger's rows that belong to some letter of
-    this mailbox already.
+    `to_delete` are the letters that are safe here and no longer wanted there, with their rows and whether the server has confirmed
+    their deletion before; `to_mark` those that stay and have been read. `spared`: how many turned out to be known, and stay.
+    `taken` are the ledger's rows that belong to some letter of this mailbox already, `passed` those of letters that were passed
+    over and may be any. `limit`: the server gives no more letters for now. `at_once`: so many letters came in one command.
     """
 
     source: SourceMailbox
@@ -46,9 +51,14 @@ class Intake:
     destination: Destination
     progress: Progress
     taken: set[int]
-    to_delete: dict[int, Listed] = field(default_factory=dict)
+    passed: list[Known] = field(default_factory=list)
+    lived: int | None = None
+    to_delete: dict[int, tuple[Listed, bool]] = field(default_factory=dict)
     to_mark: list[Listed] = field(default_factory=list)
     spared: int = 0
+    limit: OverLimit | None = None
+    limited_by: Errand | None = None
+    _compared: list[tuple[Listed, str]] = field(default_factory=list)
     _batch: list[tuple[Errand, Staged]] = field(default_factory=list)
     _committed: list[int] = field(default_factory=list)
     _draft: Draft | None = None
@@ -56,6 +66,10 @@ class Intake:
     _answered: int = 0
     _drafted: int = 0
     _unlooked: int = 0
+
+    def unanswered(self, asked: Sequence[Errand]) -> Sequence[Errand]:
+        """Those of `asked` that nothing was said of: where a session broke, the first is to blame, or another of its command."""
+        return asked[self._answered :]
 
     def take(self, events: Iterator[Retrieved], asked: Sequence[Errand]) -> None:
         """Receive what `events` bring, until they end; `asked` grows meanwhile and has their letters in their order.
@@ -69,19 +83,18 @@ class Intake:
         except (DeliveryFailed, RunOvertaken):
             self._drop()
             raise
-        except FetchError as error:
+        except FetchError:
             self._discard_draft()
             self._settle()
-            if self._answered < len(asked):
-                self.hold(asked[self._answered], error)  # perhaps it is the letter's fault: next time it comes last
             raise
         finally:
             self._record()
 
-    def hold(self, errand: Errand, error: FetchError) -> None:
-        """Note that this letter could not be fetched or delivered."""
-        ledger.hold(self.progress.run, self.source, self.epoch, errand, error, timezone.now())
+    def hold(self, errand: Errand, error: FetchError, *, short: int | None = None) -> None:
+        """Note that this letter could not be fetched or delivered; `short`: it ended after so many octets."""
+        ledger.hold(self.progress.run, self.source, self.epoch, errand, error, timezone.now(), short=short)
         self.progress.hold(self.source, errand.letter)
+        self.progress.trouble = self.progress.trouble or str(error)
         self.progress.received(0)  # refusals, too, are a sign of life
 
     def _receive(self, event: Retrieved, errand: Errand) -> None:
@@ -106,19 +119,48 @@ class Intake:
                 self.progress.received(len(data))
                 self._expect_an_end(len(data), errand.letter)
                 self._keep_room(len(data))
-            case Complete() if self._drafted or not errand.letter.size:
-                self._batch.append((errand, self._open_draft().finish()))
+            case Complete(_, doubtful) if self._drafted or not errand.letter.size:
+                staged = self._open_draft().finish()
                 self._draft = None
                 self._answered += 1
+                self._judge(errand, staged, doubtful=doubtful)
             case Complete():
                 self._refuse(errand, f"nothing came of {errand.letter.size} octets")
+            case Refused(_, reason, True):
+                self._stop_at(errand, reason)
             case Refused(_, reason):
                 self._refuse(errand, reason)
             case Gone():
                 self.progress.left[Why.GONE] += 1
+                self.progress.came += 1
                 self._answered += 1
             case never:
                 assert_never(never)
+
+    def _judge(self, errand: Errand, staged: Staged, *, doubtful: bool) -> None:
+        """Take a letter that came to its end; one that is far shorter than the server said is asked for once more first.
+
+        If it has the same length then, it is all that there is: it is delivered, and left on the server for people to judge.
+        """
+        short = doubtful or is_short(errand.letter.size, staged.canonical)
+        if not short or hosts.sizes_are_wrong(self.source.host) or self._is_known(errand, staged):
+            self._batch.append((errand, staged))
+        elif errand.row and errand.row.reason == CameShort.code and errand.row.octets == staged.size:
+            self._batch.append((replace(errand, delete_after=False, doubt=Doubt.SHORT), staged))
+        else:
+            self.destination.mailbox.discard([staged.name])
+            self.hold(errand, CameShort(f"{staged.size} of {errand.letter.size} octets"), short=staged.size)
+
+    def _is_known(self, errand: Errand, staged: Staged) -> bool:
+        """Whether the letter has been delivered before as it is."""
+        return errand.compare and bool(ledger.known_twins(self.source, [staged.fingerprint], self.taken))
+
+    def _stop_at(self, errand: Errand, reason: str) -> None:
+        """The server is over its limits: no letter is to blame, and no more is asked for in this session."""
+        self._discard_draft()
+        self._answered += 1
+        if self.limit is None:
+            self.limit, self.limited_by = OverLimit(reason), errand
 
     def _refuse(self, errand: Errand, reason: str) -> None:
         """The server would not give the letter, or gave nothing and called it the letter."""
@@ -145,6 +187,7 @@ class Intake:
         if not batch:
             return
         arrivals, won = self._record_ready(batch)
+        self.record_compared()
         self._committed = []
         self.taken.update(won.values())
         self.destination.mailbox.discard([arrival.file_name for arrival in arrivals if arrival.file_name not in won])
@@ -187,8 +230,9 @@ class Intake:
                 continue
             self._committed.append(row_id)
             self.progress.fetched += 1
+            self.progress.remark(Remark.DOUBTED, int(arrival.errand.doubt is not None))
             if arrival.errand.delete_after:
-                self.to_delete[row_id] = letter
+                self.to_delete[row_id] = letter, False
             else:
                 self.to_mark.append(letter)
                 self.progress.finished.add((self.source.pk, letter.uid))
@@ -215,26 +259,78 @@ class Intake:
         fresh: list[tuple[Errand, Staged]] = []
         for errand, staged in batch:
             known = [] if errand.again else twins.get(staged.fingerprint, [])
-            candidates = [twin for twin in known if errand.compare or twin.fate is not Fate.DELETED]
-            if not candidates:
-                fresh.append((errand, staged))
+            row = _twin(errand, known) or self._passed_over(errand, staged)
+            if row is not None:
+                if row in known:
+                    known.remove(row)
+                self._known(errand, row, staged)
+            elif errand.purpose is Purpose.COLLECT or self._is_owed(errand, staged):
+                fresh.append((self._doubted(errand, staged), staged))
                 continue
-            row = next((twin for twin in candidates if twin.uid == errand.letter.uid), candidates[0])
-            known.remove(row)
-            self.taken.add(row.id)
-            if not row.in_hand:
-                self._recognise(errand, row)
-            self.progress.left[Why.IN_HAND if row.in_hand else Why.SEEN] += 1
+            else:
+                self.set_apart(errand.letter, staged.header)
             self.destination.mailbox.discard([staged.name])
         return fresh
 
-    def _recognise(self, errand: Errand, row: Known) -> None:
-        """The letter is the one that `row` remembers, which was delivered."""
-        ledger.rebind(self.progress.run, self.epoch, errand, row, timezone.now())
+    def _known(self, errand: Errand, row: Known, staged: Staged) -> None:
+        """The letter is one that the ledger knows."""
+        self.taken.add(row.id)
+        self.progress.came += 1
+        if row.in_hand:
+            self.progress.left[Why.IN_HAND] += 1
+            return
+        row_id = self.recognise(errand, row, staged.header)
         if errand.delete_after and row.fate is not Fate.KEPT:
-            self.to_delete[row.id] = errand.letter
+            self.to_delete[row_id] = errand.letter, row.deleted
         else:
             self.spared += 1
+
+    def recognise_passed(self, errand: Errand, row: Known, header: str) -> None:
+        """The letter is one that was passed over."""
+        self.recognise(errand, row, header)
+        self.passed.remove(row)
+        self.progress.came += 1
+
+    def set_apart(self, letter: Listed, header: str) -> None:
+        """The letter is marked on the server as read or for deletion, and none of ours: it is left alone."""
+        self._compared.append((letter, header))
+        self.progress.left[Why.SEEN] += 1
+        self.progress.came += 1
+
+    def recognise(self, errand: Errand, row: Known, header: str) -> int:
+        """Call the letter that `row` remembers by its present name; the id of its row from now on."""
+        if _name_was_given_away(errand, row):
+            self.progress.shifted += 1
+        self.taken.add(row.id)
+        self.progress.left[Why.PASSED if row.state is State.PASSED else Why.SEEN] += 1
+        return ledger.rebind(self.progress.run, self.source, self.epoch, errand, row, header, timezone.now())
+
+    def _passed_over(self, errand: Errand, staged: Staged) -> Known | None:
+        """The letter that was passed over and has this one's size and header."""
+        if not errand.compare:
+            return None
+        row = passed_by_head(self.passed, errand.letter, staged.header).row
+        if row is not None:
+            self.passed.remove(row)
+        return row
+
+    def _doubted(self, errand: Errand, staged: Staged) -> Errand:
+        """The errand of a new letter; where it may be one that was passed over, it is left on the server."""
+        if _name_was_given_away(errand, None):
+            self.progress.shifted += 1
+        if errand.compare and passed_by_head(self.passed, errand.letter, staged.header).perhaps:
+            return replace(errand, delete_after=False, doubt=Doubt.PASSED)
+        return errand
+
+    def _is_owed(self, errand: Errand, staged: Staged) -> bool:
+        """Whether the mark as read is ours, made when the letter was delivered to another recipient."""
+        return errand.purpose is Purpose.OWED and collected_for_others(self.source, staged.fingerprint)
+
+    def record_compared(self) -> None:
+        """Remember the letters that were set apart, so that they are not compared again. Raises RunOvertaken."""
+        compared, self._compared = self._compared, []
+        if compared:
+            ledger.record_read(self.progress.run, self.source, self.epoch, compared, timezone.now())
 
     def _record(self) -> None:
         if self._committed:
@@ -244,7 +340,8 @@ class Intake:
     def _arrival(self, errand: Errand, staged: Staged) -> Arrival:
         head, directory = read_letterhead(staged.head), self.destination.mailbox.marker or ""
         told = (head.sender, head.subject, head.message_id)
-        return Arrival(errand, staged.name, staged.size, staged.fingerprint, directory, *told)
+        known = (staged.fingerprint, staged.header, self.lived, directory)
+        return Arrival(errand, staged.name, staged.size, *known, *told)
 
     def _key(self, errand: Errand) -> str:
         return f"{self.source.pk}/{self.epoch}/{errand.letter.uid}/{errand.ord}"
@@ -263,3 +360,19 @@ class Intake:
         self._discard_draft()
         self.destination.mailbox.discard([staged.name for _, staged in self._batch])
         self._batch = []
+
+
+def _twin(errand: Errand, known: Sequence[Known]) -> Known | None:
+    """The one of these letters, equal in content, that the fetched letter is."""
+    twins = [row for row in known if errand.compare or row.fate is not Fate.DELETED]
+    if errand.purpose is Purpose.FLAGGED:
+        twins = [row for row in twins if row.fate in (Fate.WANTED, Fate.SENT)] or twins
+    return next((row for row in twins if row.uid == errand.letter.uid and not row.former), twins[0] if twins else None)
+
+
+def _name_was_given_away(errand: Errand, row: Known | None) -> bool:
+    """Whether the letter's unique-id was another letter's, which was never missed: `row` is the one that it is."""
+    before = errand.row
+    if before is None or not errand.compare or before.gone or before.state not in (State.DELIVERED, State.PASSED):
+        return False
+    return row is None or row.id != before.id

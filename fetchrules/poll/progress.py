@@ -26,6 +26,14 @@ class Progress:
     fetched: int = 0
     deleted: int = 0
     held: int = 0
+    wanted: int = 0
+    """Letters that were to be fetched."""
+    came: int = 0
+    """Letters that need not be fetched any more though they were not delivered: recognised, gone, or in hand."""
+    trouble: str = ""
+    """Why the first letter could not be fetched or delivered."""
+    shifted: int = 0
+    """Letters under unique-ids that were other letters' before."""
     finished: set[tuple[int, str]] = field(default_factory=set)
     """Letters that this poll asks for no more, collected and left there or tried in vain: source mailbox and unique-id."""
     octets: int = 0
@@ -51,6 +59,7 @@ class Progress:
         if not counted:
             runs.announce(self.run, self.found + len(letters), len(plan.fetch), plan.octets)
             self.remark(Remark.UNLISTED, unlisted)
+            self.remark(Remark.FLAGGED, plan.flagged)
         self.found += sum(letter.uid not in counted for letter in letters)
         self.left.update(why for letter, why in plan.left if letter.uid not in counted)
         counted.update(letter.uid for letter in letters)
@@ -70,6 +79,10 @@ class Progress:
         self.octets += octets
         if time.monotonic() - self._renewed > _RENEW_EVERY:
             self.renew()
+
+    def alive(self) -> None:
+        """Keep the claim while a server is silent. Raises RunOvertaken."""
+        self.received(0)
 
     def renew(self) -> None:
         """Keep the claim, and show how far it is. Raises RunOvertaken."""

@@ -7,8 +7,18 @@ from datetime import timedelta
 
 from django.utils import timezone
 
-from fetchrules.errors import FetchError, InternalError, RunOvertaken, ServerRefused
-from fetchrules.ledger import runs
+from fetchrules.errors import (
+    ConnectionLost,
+    DeletionFailed,
+    FetchError,
+    InternalError,
+    NothingCame,
+    RemoteProtocolError,
+    RunOvertaken,
+    ServerRefused,
+    TimedOut,
+)
+from fetchrules.ledger import hosts, runs
 from fetchrules.models import FetchRule, Run, ServiceSettings, SourceMailbox
 from fetchrules.policy import Plan
 from fetchrules.poll.progress import Progress
@@ -17,6 +27,9 @@ from fetchrules.poll.session import collect, look
 from fetchrules.ruletext.spec import MASK
 from fetchrules.schedule import NextPoll, next_poll
 from fetchrules.sources import sources_of
+
+LOGINS = 3
+"""So often a poll logs in to find the one letter that breaks sessions; the next poll goes on."""
 
 log = logging.getLogger(__name__)
 
@@ -50,7 +63,7 @@ def dry_run(rule: FetchRule) -> list[Plan]:
     """What a poll of `rule` would do now, a plan for each folder; nothing is changed anywhere. Raises FetchError."""
     plans = []
     for source in sources_of(rule.as_rule(MASK), rule.source.branch):
-        session = look(rule, source, Progress(Run(rule=rule, source=source)))
+        session = look(rule, source, Progress(Run(rule=rule, source=source)), claimed=False)
         session.mailbox.quit()
         plans.append(session.plan)
     return plans
@@ -73,17 +86,31 @@ def _attempt(run: Run, progress: Progress) -> FetchError | None:
     except Exception as error:
         log.exception("poll of %s broke", run.source)
         return InternalError(type(error).__name__)
+    if failed is None and progress.wanted and not progress.fetched and not progress.came:
+        return NothingCame(progress.trouble)
     return failed
 
 
 def _collect_all(rule: FetchRule, source: SourceMailbox, progress: Progress) -> None:
-    """As many sessions as it takes."""
+    """As many sessions as it takes; after one that broke over several letters at once, up to LOGINS in all."""
     counted: set[str] = set()
-    more = True
+    more, logins = True, 0
     while more:
+        logins += 1
         session = look(rule, source, progress)
         progress.listed(session.plan, session.listing.unlisted, counted)
-        more = collect(session)
+        try:
+            more = collect(session)
+        except (ConnectionLost, TimedOut, RemoteProtocolError):
+            if session.blamed:
+                return  # the letter is held and says why; nothing else hung on this session
+            if not session.narrowed or logins >= LOGINS:
+                raise
+        except DeletionFailed:
+            return  # likewise
+    if progress.shifted:
+        hosts.count_shifted(source.host, progress.shifted, timezone.now())
+        progress.shifted = 0
 
 
 def _next(run: Run, error: FetchError | None) -> NextPoll:

@@ -170,7 +170,7 @@ def test_it_knows_a_letter_that_was_met_by_another_name_not_to_be_gone(run: Run)
     letters.record_deleting(run, [row_id], NOW)
     forgetting.record_missing([row_id], NOW)
     (row,) = letters.known_twins(run.source, ["print-a"], ())["print-a"]
-    letters.rebind(run, 0, Errand(listed("b"), delete_after=True, compare=True), row, NOW)
+    letters.rebind(run, run.source, 0, Errand(listed("b"), delete_after=True, compare=True), row, "", NOW)
     letters.record_deleting(run, [row_id], NOW)
     forgetting.record_gone([row_id], NOW)
     assert Letter.objects.get().fate == Fate.SENT
@@ -202,7 +202,7 @@ def test_it_finds_twins_that_belong_to_no_other_letter(run: Run) -> None:
 def test_it_calls_a_letter_by_its_new_name(run: Run) -> None:
     delivered(run, arrival("old"))
     row = known(run.source, "old")["old"]
-    letters.rebind(run, 0, Errand(listed("new", 101), delete_after=False, compare=True), row, NOW)
+    letters.rebind(run, run.source, 0, Errand(listed("new", 101), delete_after=False, compare=True), row, "", NOW)
     row = known(run.source, "new")["new"]
     assert (row.size, row.fate) == (101, Fate.KEPT)
 
@@ -211,7 +211,7 @@ def test_it_lets_a_name_pass_from_one_letter_to_another(run: Run) -> None:
     delivered(run, arrival("a"), arrival("b"))
     rows = known(run.source, "a", "b")
     errand = Errand(listed("a"), delete_after=True, compare=True, ord=1, row=rows["a"])
-    letters.rebind(run, 0, errand, rows["b"], NOW)
+    letters.rebind(run, run.source, 0, errand, rows["b"], "", NOW)
     assert known(run.source, "a", "b")["a"].id == rows["b"].id
     assert Letter.objects.get(id=rows["a"].id).forgotten_at == NOW
 
@@ -263,7 +263,7 @@ def test_it_calls_a_held_letter_by_its_name_again_when_it_is_the_one_of_before(r
     row = known(run.source, "a")["a"]
     doubtful = Errand(listed("a"), delete_after=True, compare=True, ord=1, row=row)
     letters.hold(run, run.source, 0, doubtful, ServerRefused("not now"), NOW)
-    letters.rebind(run, 0, replace(doubtful, row=known(run.source, "a")["a"]), row, NOW)
+    letters.rebind(run, run.source, 0, replace(doubtful, row=known(run.source, "a")["a"]), row, "", NOW)
     assert list(Letter.objects.values_list("id", "ord", "forgotten_at")) == [(row_id, 1, None)]
 
 
@@ -354,7 +354,7 @@ def test_it_remembers_a_letter_that_came_back_and_not_its_trouble(run: Run) -> N
     letters.record_deleted(delivered(run, arrival("a")), NOW)
     Letter.objects.update(tries=1)
     row = known(run.source, "a")["a"]
-    letters.rebind(run, 0, Errand(listed("a"), delete_after=True, compare=True, ord=1, row=row), row, NOW)
+    letters.rebind(run, run.source, 0, Errand(listed("a"), delete_after=True, compare=True, ord=1, row=row), row, "", NOW)
     row = known(run.source, "a")["a"]
     assert (row.gone, row.tries, row.fate, row.ord) == (False, 0, Fate.WANTED, 0)
     assert Letter.objects.get().deleted_at is None
@@ -366,7 +366,7 @@ def test_it_rebinds_nothing_for_a_run_that_lost_its_claim(run: Run) -> None:
     row = known(run.source, "old")["old"]
     runs.abandon_all(NOW)
     with pytest.raises(RunOvertaken):
-        letters.rebind(run, 0, Errand(listed("new"), delete_after=True, compare=True), row, NOW)
+        letters.rebind(run, run.source, 0, Errand(listed("new"), delete_after=True, compare=True), row, "", NOW)
     assert Letter.objects.get().uid == "old"
 
 
@@ -400,7 +400,7 @@ def test_it_takes_no_letter_for_delivered_that_was_held_back_meanwhile(run: Run)
 def test_it_passes_over_no_letter_that_somebody_recorded_meanwhile(run: Run) -> None:
     ready(run, arrival("a"))
     SourceMailbox.objects.update(pass_present=True)
-    letters.record_present(run, run.source, 0, [listed("a"), listed("b")], NOW)
+    letters.record_present(run, run.source, 0, [(listed("a"), ""), (listed("b"), "")], NOW)
     assert dict(Letter.objects.values_list("uid", "state")) == {"a": "ready", "b": "passed"}
 
 

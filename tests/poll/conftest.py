@@ -13,11 +13,13 @@ from pytest_django import Settings
 from fetchrules.ledger import runs
 from fetchrules.models import FetchRule, Letter, Run
 from fetchrules.poll.run import Result, poll
+from tests.servers import imap
 from tests.servers.maildrop import Maildrop, StoredLetter
 from tests.servers.pop3 import Behaviour, Mailbox, Pop3Server
 
 MakeRule = Callable[..., FetchRule]
 NewScene = Callable[..., "Scene"]
+NewImapScene = Callable[..., "ImapScene"]
 
 
 def letter(name: str, filling: str = "text", size: int = 0) -> StoredLetter:
@@ -29,18 +31,11 @@ def letter(name: str, filling: str = "text", size: int = 0) -> StoredLetter:
 
 
 @dataclass
-class Scene:
-    """Everything that one poll touches. `behaviour` can be changed between polls."""
+class Reader:
+    """A rule, and the local mailbox that it fills."""
 
-    server: Pop3Server
-    maildrop: Maildrop
     rule: FetchRule
     mailbox: Path
-
-    def arrive(self, *letters: StoredLetter | str) -> None:
-        """Letters arrive on the server."""
-        for one in letters:
-            self.maildrop.add(letter(one) if isinstance(one, str) else one)
 
     def poll(self, **columns: Any) -> Result:
         """Edit the rule, if `columns` say so, and poll it."""
@@ -56,15 +51,6 @@ class Scene:
         result = self.poll(**columns)
         assert result.error is None
         return result.counts
-
-    def behave(self, behaviour: Behaviour | None = None) -> None:
-        """Let the server be another from now on, by default a good one."""
-        self.server.behaviour = behaviour or Behaviour()
-
-    def replace(self, *letters: StoredLetter) -> None:
-        """From now on the server has these letters, whatever it had."""
-        self.maildrop.commit(self.maildrop.letters)
-        self.arrive(*letters)
 
     @property
     def delivered(self) -> list[str]:
@@ -83,6 +69,48 @@ class Scene:
         return dict(Letter.objects.values_list("uid", "state"))
 
 
+@dataclass
+class Scene(Reader):
+    """Everything that one poll touches. The server's behaviour can be changed between polls."""
+
+    server: Pop3Server
+    maildrop: Maildrop
+
+    def arrive(self, *letters: StoredLetter | str) -> None:
+        """Letters arrive on the server."""
+        for one in letters:
+            self.maildrop.add(letter(one) if isinstance(one, str) else one)
+
+    def behave(self, behaviour: Behaviour | None = None) -> None:
+        """Let the server be another from now on, by default a good one."""
+        self.server.behaviour = behaviour or Behaviour()
+
+    def replace(self, *letters: StoredLetter) -> None:
+        """From now on the server has these letters, whatever it had."""
+        self.maildrop.commit(self.maildrop.letters)
+        self.arrive(*letters)
+
+
+@dataclass
+class ImapScene(Reader):
+    """The same for a folder of an IMAP server."""
+
+    server: imap.ImapServer
+    folder: imap.Folder
+
+    def arrive(self, *names: str, flags: tuple[str, ...] = (), size: int = 0) -> list[int]:
+        """Letters with these subjects arrive; their UIDs."""
+        return [self.folder.add(letter(name, size=size).data, *flags) for name in names]
+
+    def behave(self, behaviour: imap.Behaviour | None = None) -> None:
+        """Let the server be another from now on, by default a good one."""
+        self.server.behaviour = behaviour or imap.Behaviour()
+
+    def renumber(self) -> None:
+        """The folder gets another UIDVALIDITY, and its letters new UIDs."""
+        self.folder.renumber(first=101)
+
+
 @pytest.fixture
 def new_scene(make_rule: MakeRule, tmp_path: Path, settings: Settings) -> Iterator[NewScene]:
     """Make a scene; the columns are the rule's, which is in a hurry by default."""
@@ -95,7 +123,7 @@ def new_scene(make_rule: MakeRule, tmp_path: Path, settings: Settings) -> Iterat
         place = {"server": "127.0.0.1", "port": server.port, "user": "petrov", "encryption": "plaintext", "timeout": 1}
         rule = make_rule(**{**place, **columns})
         local, _, domain = rule.recipient.partition("@")
-        return Scene(server, maildrop, rule, tmp_path / "mail" / domain / local)
+        return Scene(rule, tmp_path / "mail" / domain / local, server, maildrop)
 
     with stack:
         yield make
@@ -105,3 +133,21 @@ def new_scene(make_rule: MakeRule, tmp_path: Path, settings: Settings) -> Iterat
 def scene(new_scene: NewScene) -> Scene:
     """The plainest of rules, on a server without fault."""
     return new_scene()
+
+
+@pytest.fixture
+def new_imap_scene(make_rule: MakeRule, tmp_path: Path, settings: Settings) -> Iterator[NewImapScene]:
+    """Make a scene of an IMAP folder; the columns are the rule's."""
+    settings.UTM_MAIL_DELIVERY = f"maildir:{tmp_path}/mail/{{domain}}/{{local}}"
+    stack = ExitStack()
+
+    def make(behaviour: imap.Behaviour | None = None, **columns: Any) -> ImapScene:
+        folder = imap.Folder()
+        server = stack.enter_context(imap.ImapServer(folder, behaviour))
+        place = {"server": "127.0.0.1", "port": server.port, "user": imap.USER, "encryption": "plaintext", "timeout": 1}
+        rule = make_rule(**{"protocol": "imap", **place, **columns})
+        local, _, domain = rule.recipient.partition("@")
+        return ImapScene(rule, tmp_path / "mail" / domain / local, server, folder)
+
+    with stack:
+        yield make

@@ -8,7 +8,7 @@ import pytest
 from django.utils import timezone
 from pytest_django import Settings
 
-from fetchrules.errors import NoUniqueIds, RemoteProtocolError, RunOvertaken
+from fetchrules.errors import NoUniqueIds, PassPresentRefused, RemoteProtocolError, RunOvertaken
 from fetchrules.ledger import by_hand, forgetting, runs
 from fetchrules.ledger import letters as ledger
 from fetchrules.models import Letter, Run, SourceMailbox
@@ -18,9 +18,16 @@ from fetchrules.remote.mailbox import Listed
 from fetchrules.ruletext.spec import MASK
 from fetchrules.sources import folders_of, pass_present
 from tests.conftest import MakeRule
-from tests.poll.conftest import NewScene, Scene, letter
+from tests.poll.conftest import NewImapScene, NewScene, Scene, letter
 from tests.servers.imap import Folder, ImapServer
+from tests.servers.maildrop import StoredLetter
 from tests.servers.pop3 import Alter, Behaviour, Fault, Step
+
+
+@pytest.fixture
+def scene(new_scene: NewScene) -> Scene:
+    """A rule that leaves its mail."""
+    return new_scene(keep=True)
 
 
 def ask(scene: Scene) -> None:
@@ -32,10 +39,10 @@ def ask(scene: Scene) -> None:
 TREATMENTS: list[dict[str, Any]] = [
     {"keep": True},
     {"keep": True, "flush": True},
-    {"fetchall": True},
-    {"keepdays": 1},
-    {},
+    {"keep": True, "fetchall": True},
+    {"keep": False, "keepdays": 1},
 ]
+REFUSED: list[dict[str, Any]] = [{"keep": False}, {"keep": False, "fetchall": True}, {"keep": False, "flush": True}]
 
 
 @pytest.mark.parametrize("columns", TREATMENTS, ids=str)
@@ -47,8 +54,95 @@ def test_it_fetches_and_deletes_only_what_comes_later(columns: dict[str, Any], s
     scene.arrive("c")
     assert scene.poll_fine().fetched == 1
     scene.poll_fine()
-    assert scene.delivered == ["c"]
+    assert set(scene.delivered) == {"c"}
     assert set(scene.maildrop.uids) >= {"a", "b"}
+
+
+@pytest.mark.parametrize("columns", REFUSED, ids=str)
+def test_it_refuses_for_a_rule_that_has_come_to_delete(columns: dict[str, Any], scene: Scene) -> None:
+    scene.arrive("a", "b")
+    ask(scene)
+    assert isinstance(scene.poll(**columns).error, PassPresentRefused)
+    assert (scene.delivered, scene.maildrop.uids) == ([], ["a", "b"])
+    assert scene.poll_fine(keep=True).left == {"present": 2}
+
+
+@pytest.mark.parametrize(("columns", "fails"), [({}, True), ({"uidl": True}, False)], ids=["by marks", "uidl"])
+def test_it_refuses_where_the_server_says_what_is_seen(
+    columns: dict[str, bool], fails: bool, new_imap_scene: NewImapScene
+) -> None:
+    scene = new_imap_scene(keep=True, **columns)
+    scene.arrive("a")
+    SourceMailbox.objects.update(pass_present=True)
+    scene.rule.refresh_from_db()
+    assert isinstance(scene.poll().error, PassPresentRefused) is fails
+    assert scene.delivered == []
+
+
+@pytest.fixture
+def passed_scene(new_scene: NewScene) -> Scene:
+    """Forty letters that are passed over, and one that was collected."""
+    scene = new_scene(keep=True)
+    scene.arrive(*OLD)
+    ask(scene)
+    scene.poll_fine()
+    scene.arrive("ours")
+    scene.poll_fine()
+    return scene
+
+
+OLD = [letter(f"old {number}", filling="x" * (number // 2)) for number in range(40)]
+
+
+def renamed(scene: Scene) -> None:
+    """The server has lost its index: all letters have new unique-ids."""
+    scene.replace(*(StoredLetter(f"new{n}", one.data) for n, one in enumerate(scene.maildrop.letters)))
+
+
+@pytest.mark.parametrize("columns", [*TREATMENTS, *REFUSED], ids=str)
+def test_it_passes_over_letters_under_new_names_whatever_the_rule_becomes(
+    columns: dict[str, Any], passed_scene: Scene
+) -> None:
+    renamed(passed_scene)
+    for _ in range(3):
+        passed_scene.poll_fine(**columns)
+    assert set(passed_scene.delivered) == {"ours"}
+    assert len(passed_scene.maildrop.letters) >= len(OLD)
+    assert not [line for line in passed_scene.server.said if line == "RETR 1"]
+
+
+def test_headers_of_an_older_version_are_learnt_at_the_next_poll(passed_scene: Scene) -> None:
+    Letter.objects.filter(state="passed").update(head="")
+    passed_scene.poll_fine()
+    assert not Letter.objects.filter(state="passed", head="").exists()
+    renamed(passed_scene)
+    passed_scene.poll_fine()
+    assert passed_scene.delivered == ["ours"]
+
+
+def test_a_letter_that_may_have_been_passed_over_is_delivered_and_left(new_scene: NewScene) -> None:
+    scene = new_scene(Behaviour().without("TOP"), keep=True)
+    scene.arrive(*OLD[:4])
+    ask(scene)
+    scene.poll_fine()
+    renamed(scene)
+    scene.arrive(letter("newer", size=4000))
+    counts = scene.poll_fine(keep=False)
+    assert (counts.fetched, counts.deleted, counts.left) == (5, 1, {"doubted": 4})
+    assert scene.delivered == ["newer", *(f"old {n}" for n in range(4))]
+    for _ in range(2):
+        assert scene.poll_fine().left == {"marked": 4}
+    assert len(scene.maildrop.letters) == 4
+
+
+def test_a_letter_whose_header_was_passed_over_with_another_size_is_in_doubt(passed_scene: Scene) -> None:
+    letters = [StoredLetter(f"new{n}", one.data) for n, one in enumerate(passed_scene.maildrop.letters)]
+    letters[7] = StoredLetter("new7", letters[7].data + b"more text\r\n")
+    passed_scene.replace(*letters)
+    passed_scene.poll_fine(keep=False)
+    assert passed_scene.delivered == ["old 7", "ours"]
+    assert Letter.objects.get(doubt="passed").uid == "new7"
+    assert "new7" in passed_scene.maildrop.uids
 
 
 def test_it_passes_over_what_lies_there_once_in_a_poll_of_several_sessions(
@@ -56,11 +150,12 @@ def test_it_passes_over_what_lies_there_once_in_a_poll_of_several_sessions(
 ) -> None:
     monkeypatch.setattr("fetchrules.poll.session.CHECKPOINT_LETTERS", 3)
     scene.arrive("a", "b", "c", "d")
-    scene.poll_fine(keep=True)
+    scene.poll_fine()
     scene.arrive("old")
     ask(scene)
-    assert scene.poll_fine(keep=False, fetchall=True).fetched == 4
-    assert (scene.server.connections, scene.maildrop.uids) == (3, ["old"])
+    assert scene.poll_fine(fetchall=True).fetched == 4
+    assert scene.poll_fine(keep=False).deleted == 4
+    assert (scene.server.connections, scene.maildrop.uids) == (4, ["old"])
 
 
 def test_it_counts_no_letter_as_collected_that_came_after_the_listing(scene: Scene) -> None:
@@ -94,7 +189,7 @@ def test_it_fetches_what_was_read_when_told(make_rule: MakeRule, tmp_path: Path,
     folder.add(letter("read").data, "\\seen")
     with ImapServer(folder) as server:
         place = {"server": "127.0.0.1", "port": server.port, "user": "petrov", "encryption": "plaintext"}
-        rule = make_rule(protocol="imap", keep=True, **place)
+        rule = make_rule(protocol="imap", keep=True, uidl=True, **place)
         pass_present([(rule.as_rule(MASK), 0)])
         for fetched in (0, 1, 0):
             rule.refresh_from_db()
@@ -105,14 +200,12 @@ def test_it_fetches_what_was_read_when_told(make_rule: MakeRule, tmp_path: Path,
             by_hand.take_up(by_hand.passed(folders_of(rule.source)))
 
 
-@pytest.mark.parametrize("columns", [{"keep": True}, {}], ids=["keep", "nokeep"])
-def test_it_passes_over_what_is_listed_again_after_a_list_without_it(
-    columns: dict[str, bool], new_scene: NewScene
-) -> None:
-    scene = new_scene(**columns)
+@pytest.mark.parametrize("keep", [True, False], ids=["keep", "nokeep"])
+def test_it_passes_over_what_is_listed_again_after_a_list_without_it(keep: bool, scene: Scene) -> None:
     scene.arrive("a", "x")
     ask(scene)
     scene.poll_fine()
+    scene.poll_fine(keep=keep)
     a = scene.maildrop.letters[0]
     for days in (0, 2, 2):
         scene.maildrop.commit([a])
@@ -131,7 +224,7 @@ def test_it_passes_nothing_over_when_that_was_taken_back_meanwhile(scene: Scene)
     run = runs.start(run_id, timezone.now())
     assert run is not None
     with pytest.raises(RunOvertaken):
-        ledger.record_present(run, scene.rule.source, 0, [Listed(1, "a", 100)], timezone.now())
+        ledger.record_present(run, scene.rule.source, 0, [(Listed(1, "a", 100), "")], timezone.now())
     assert not Letter.objects.exists()
 
 
@@ -145,7 +238,7 @@ def test_it_looks_again_when_the_listing_is_not_whole(scene: Scene) -> None:
 
 
 def test_it_refuses_where_letters_have_no_names(new_scene: NewScene) -> None:
-    scene = new_scene(Behaviour(capabilities=None, uidl=False))
+    scene = new_scene(Behaviour(capabilities=None, uidl=False), keep=True)
     scene.arrive("a")
     ask(scene)
     assert isinstance(scene.poll().error, NoUniqueIds)
@@ -157,7 +250,7 @@ def test_it_looks_into_every_folder(make_rule: MakeRule, tmp_path: Path, setting
     folders = {name: Folder([letter(f"{name} {number}").data for number in range(3)]) for name in ("INBOX", "Archive")}
     with ImapServer(folders) as server:
         place = {"server": "127.0.0.1", "port": server.port, "user": "petrov", "encryption": "plaintext"}
-        rule = make_rule(protocol="imap", folders=["INBOX", "Archive"], keep=True, **place)
+        rule = make_rule(protocol="imap", folders=["INBOX", "Archive"], keep=True, uidl=True, **place)
         pass_present([(rule.as_rule(MASK), 0)])
         rule.refresh_from_db()
         (first,) = runs.claim([rule], timezone.now(), Run.Cause.COMMAND)

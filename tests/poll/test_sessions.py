@@ -20,7 +20,7 @@ NAMES = [f"letter-{number}" for number in range(10)]
 @pytest.fixture(autouse=True)
 def short_sessions(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr("fetchrules.poll.session.CHECKPOINT_LETTERS", 3)
-    monkeypatch.setattr("fetchrules.poll.session.DELETE_AT_ONCE", 2)
+    monkeypatch.setattr("fetchrules.poll.deleting.AT_ONCE", 2)
 
 
 def test_it_deletes_now_and_then_on_its_way_through_a_large_mailbox(scene: Scene) -> None:
@@ -215,6 +215,7 @@ def test_it_deletes_the_rest_in_another_session_when_the_first_has_lasted_long_e
     scene.poll_fine()
     monkeypatch.setattr(ledger, "record_deleting", recording)
     monkeypatch.setattr("fetchrules.poll.session.time", SimpleNamespace(monotonic=lambda: now[0]))
+    monkeypatch.setattr("fetchrules.poll.deleting.time", SimpleNamespace(monotonic=lambda: now[0]))
     before = scene.server.connections
     assert scene.poll_fine(flush=True).deleted == 10
     assert scene.server.connections - before == 5

@@ -3,7 +3,7 @@
 import pytest
 from django.utils import translation
 
-from fetchrules.policy import Doomed, Errand, Plan, Why
+from fetchrules.policy import ToDelete, Errand, Plan, Why
 from fetchrules.remote.mailbox import Listed
 from fetchrules.wording.trial import would
 
@@ -27,7 +27,7 @@ SEEN = (LETTER, Why.SEEN)
             "A poll now would fetch 2 letters (4 KB) and leave them on the server.",
         ),
         (
-            Plan(delete=(Doomed(LETTER, None),), left=(SEEN, SEEN)),
+            Plan(delete=(ToDelete(LETTER, None),), left=(SEEN, SEEN)),
             "Опрос сейчас сначала удалил бы собранное раньше: 1 письмо. Новых писем нет. Не тронул бы: 2 письма.",
             "A poll now would first delete 1 letter, collected earlier. There are no new letters. Left alone: 2 letters.",
         ),

@@ -1,0 +1,45 @@
+"""The ledgers that a mailbox had under former names: its letters are recognised by what those remember, and nothing is moved."""
+
+from collections.abc import Collection, Sequence
+
+from fetchrules.models import Letter, SourceMailbox
+from fetchrules.policy import Fate, Known, State
+
+
+def former_ledgers(source: SourceMailbox) -> list[SourceMailbox]:
+    """The ledgers that this one continues, the nearest first, without itself: names may have been changed to and fro."""
+    chain: list[SourceMailbox] = []
+    visited = {source.pk}
+    following = source.continues
+    while following is not None and following.pk not in visited:
+        visited.add(following.pk)
+        chain.append(following)
+        following = following.continues
+    return chain
+
+
+def recognised(source: SourceMailbox) -> frozenset[int]:
+    """Ids of the former ledgers' letters that this ledger has copies of."""
+    copies = Letter.objects.filter(source=source).values_list("continues", flat=True)
+    return frozenset(one for one in copies.exclude(continues=None) if one is not None)
+
+
+def has_letters(former: Sequence[SourceMailbox], taken: Collection[int]) -> bool:
+    """Whether these ledgers know letters that may be in the mailbox, and that are not `taken` for one of it yet."""
+    letters = Letter.objects.filter(source__in=former).exclude(state__in=[State.HELD, State.READ])
+    return not set(letters.exclude(fate=Fate.DELETED).values_list("id", flat=True)) <= set(taken)
+
+
+def copy_of_former(source: SourceMailbox, row: Known, epoch: int) -> int:
+    """A copy of a former ledger's letter in this one, under a name that is nobody's yet; its id.
+
+    All that is known of the letter comes along: its mark, that it was passed over, and the time that it has lived through.
+    """
+    letter = Letter.objects.select_related("source").get(id=row.id)
+    lived = None if letter.lived is None else source.lived - (letter.source.lived - letter.lived)
+    letter.continues, letter.lived = letter.id, lived
+    letter.pk, letter.source, letter.epoch, letter.run = None, source, epoch, None
+    letter.uid = f"former {row.id}"  # no server's name has a blank in it
+    letter._state.adding = True
+    letter.save(force_insert=True)
+    return letter.id

@@ -1,0 +1,51 @@
+"""What size and header say of a letter, before or without a look at all of its content."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from fetchrules.policy.known import Known
+from fetchrules.remote.mailbox import Listed
+
+NO_HEAD = "-"
+"""Stands for the fingerprint of a header that the server does not give alone."""
+
+SHORT_OCTETS = 1024
+SHORT_SHARE = 0.1
+
+
+def is_short(listed: int, octets: int) -> bool:
+    """Whether a letter of `octets`, each line end counted as two, cannot be all of one of `listed` octets.
+
+    Servers count sizes each in their way, so a little less is nothing: it takes more than 1 KB and a tenth, or half of it.
+    """
+    lack = listed - octets
+    return (lack > SHORT_OCTETS and lack > SHORT_SHARE * listed) or 2 * octets < listed
+
+
+@dataclass(frozen=True, slots=True)
+class Match:
+    """`row`: the letter that was passed over and is this one. `perhaps`: this may be one of them, but nobody can tell."""
+
+    row: Known | None = None
+    perhaps: bool = False
+
+
+def passed_by_head(passed: Sequence[Known], letter: Listed, head: str) -> Match:
+    """Which of the letters that were passed over `letter` is, whose header has the fingerprint `head` (empty: unknown).
+
+    They were never fetched, so that size and header have to tell. Both equal: it is the one. The header equal and the size not,
+    or the size equal and one header unknown: it may be.
+    """
+    same_size = [row for row in passed if row.size == letter.size]
+    if is_known(head):
+        for row in same_size:
+            if row.head == head:
+                return Match(row)
+        if any(row.head == head for row in passed):
+            return Match(perhaps=True)
+    return Match(perhaps=any(not (is_known(head) and is_known(row.head)) for row in same_size))
+
+
+def is_known(head: str) -> bool:
+    """Whether `head` is the fingerprint of a header."""
+    return head not in ("", NO_HEAD)

@@ -1,0 +1,147 @@
+"""The deletions of one session: asked for in portions, counted when the server confirms them."""
+
+import math
+import time
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from datetime import datetime
+
+from django.utils import timezone
+
+from fetchrules.errors import DeletionFailed, FetchError, RunOvertaken
+from fetchrules.ledger import letters as ledger
+from fetchrules.policy import NO_HEAD, READ_AGAIN, Remark, ToDelete, Why, is_known
+from fetchrules.poll.heads import heads
+from fetchrules.poll.progress import Progress
+from fetchrules.remote.mailbox import Listed, RemoteMailbox
+
+AT_ONCE = 500
+"""Between two portions of deletions the claim is renewed and the rule read again."""
+
+Doomed = tuple[Listed, int | None, bool]
+"""A letter, its row, and whether the server has confirmed its deletion before: then it does not count again."""
+
+
+@dataclass(slots=True)
+class Deletions:
+    """What a session deletes. `final`: the server names no other letter so, and deletes at once (IMAP).
+
+    `accepted`: deletions that the server has agreed to, and not yet confirmed by its goodbye. `put_off`: letters that broke a
+    session before wait for a session of their own.
+    """
+
+    mailbox: RemoteMailbox
+    progress: Progress
+    final: bool
+    asked: bool = False
+    put_off: bool = False
+    accepted: int = 0
+    _rows: set[int] = field(default_factory=set)
+    _broke: list[ToDelete] = field(default_factory=list)
+
+    def flush(self, planned: Sequence[ToDelete], until: float) -> tuple[bool, list[ToDelete]]:
+        """Delete what needs no comparing. Whether time ran out before the end; and what has to be compared as a whole first."""
+        self._broke = [one for one in planned if one.broke]
+        same, doubted = self._by_head([one for one in planned if not one.broke])
+        doomed = [(one.letter, one.row.id if one.row else None, bool(one.row and one.row.deleted)) for one in same]
+        return self.delete(doomed, until), doubted
+
+    def delete(self, doomed: Sequence[Doomed], until: float = math.inf) -> bool:
+        """Ask for the deletion of letters that are safe here. Whether `until` (of the monotonic clock) came before the end."""
+        for start in range(0, len(doomed), AT_ONCE):
+            if time.monotonic() > until:
+                return True
+            self._delete(doomed[start : start + AT_ONCE])
+        return False
+
+    def delete_those_that_broke(self) -> None:
+        """Ask once more for deletions that broke a session, if nothing else hangs on this one. Raises DeletionFailed."""
+        if not self._broke:
+            return
+        if self.asked and not self.final:
+            self.put_off = True
+            return
+        alone = self._broke if self.final else self._broke[:1]
+        self.put_off = len(alone) < len(self._broke)
+        for one in alone:
+            try:
+                self._delete([(one.letter, one.row.id if one.row else None, bool(one.row and one.row.deleted))])
+            except RunOvertaken:
+                raise
+            except FetchError as error:
+                raise DeletionFailed(error.detail) from error
+
+    def commit(self) -> bool:
+        """End the session. Only a confirmed goodbye proves that the deletions happened; otherwise the rows keep their doubt.
+
+        The rule is read a last time: one that keeps its mail by now deletes nothing. Raises RunOvertaken.
+        """
+        if self._rows or self.accepted:
+            self._require_claim()
+        confirmed = self.mailbox.quit()
+        if confirmed:
+            ledger.record_deleted(self._rows, timezone.now())
+        else:
+            self.progress.deleted -= self.accepted
+            self.progress.remark(Remark.UNCONFIRMED, self.accepted)
+        return confirmed
+
+    def _by_head(self, planned: Sequence[ToDelete]) -> tuple[list[ToDelete], list[ToDelete]]:
+        """Those whose names are theirs for certain, or whose headers are still the ones on record; and those to be compared.
+
+        Of a server that gives no headers a letter is left alone for a day before it is fetched and compared again.
+        """
+        looked_at = [one for one in planned if one.if_head]
+        told = {letter.number: head for letter, head in heads(self.mailbox, _letters(looked_at), self.progress)}
+        same = [one for one in planned if not one.if_head]
+        doubted: list[ToDelete] = []
+        for one in looked_at:
+            head, row = told.get(one.letter.number, NO_HEAD), one.row
+            if is_known(head) and row and head == row.head:
+                same.append(one)
+            elif is_known(head) or row is None or row.tried_at is None or _is_long_ago(row.tried_at):
+                doubted.append(one)
+            else:
+                self.progress.left[Why.SEEN] += 1
+                self.progress.remark(Remark.NOT_DELETED, 1)
+        return same, doubted
+
+    def _delete(self, doomed: Sequence[Doomed]) -> None:
+        """The rule is read once more in the transaction before: one that was changed meanwhile deletes nothing."""
+        rows = {letter.number: row_id for letter, row_id, _ in doomed if row_id is not None}
+        self._require_claim(list(rows.values()))
+        self.asked = True
+        told = 0
+        accepted: set[int] = set()
+        try:
+            for letter, deleted in self.mailbox.delete([letter for letter, _, _ in doomed]):
+                told += 1
+                if deleted:
+                    accepted.add(letter.number)
+        except FetchError as error:
+            for letter, _, _ in doomed[told : told + max(self.mailbox.together, 1)]:
+                if letter.number in rows:
+                    ledger.blame_deletion(rows[letter.number], error, timezone.now())
+            raise
+        ledger.record_undeleted(self.progress.run, {rows[number] for number in rows.keys() - accepted})
+        counted = sum(letter.number in accepted and not known for letter, _, known in doomed)
+        self.progress.deleted += counted
+        self.progress.remark(Remark.UNDELETED, len(doomed) - len(accepted))
+        self.progress.remark(Remark.NOT_DELETED, len(accepted) - counted)
+        self.accepted += counted
+        self._rows |= {rows[number] for number in rows.keys() & accepted}
+
+    def _require_claim(self, rows: Sequence[int] = ()) -> None:
+        try:
+            ledger.record_deleting(self.progress.run, rows, timezone.now())
+        except RunOvertaken:
+            self.mailbox.reset()
+            raise
+
+
+def _is_long_ago(tried_at: datetime) -> bool:
+    return abs(timezone.now() - tried_at) >= READ_AGAIN
+
+
+def _letters(planned: Iterable[ToDelete]) -> list[Listed]:
+    return [one.letter for one in planned]
