@@ -110,13 +110,14 @@ class Behaviour:
     letters are said to be larger than they are.
 
     Single letters, by UID: `short` end after so many octets, whatever was told of their size; of those in `nothing` comes
-    `BODY[] )`; in the middle of those in `breaks` the server hangs up; whoever asks for one of `refuses` hears these words, and
-    gets the letters before it; a STORE that names one of `keeps` is refused, or one of `breaks_storing` ends the session.
+    `BODY[] )`; in the middle of those in `breaks` the server hangs up; whoever asks for one of `refuses` hears these words (NO,
+    BAD or BYE), and gets the letters before it; a STORE that names one of `keeps` is refused, of `breaks_storing` hung up on.
 
-    `gives`: so many letters, in all sessions together (ImapServer.given), then every FETCH by UID is answered `limit_words`;
-    `says_bye`: with a BYE instead. `message_limit`: no command is done for more letters (RFC 9738), but for the newest so
-    many; it is answered OK, or refused where `message_limit_refuses`. `lists`: it hangs up on a FETCH by number of more letters.
-    `expunges`: else it says that it did. `select_takes`: seconds until SELECT is answered.
+    `gives`: so many letters, in all sessions together (ImapServer.given), then every FETCH by UID is answered NO `limit_words`;
+    `says_bye`: with a BYE instead. `message_limit`: no command is done for more letters (RFC 9738), but for the newest so many;
+    it is answered OK, or refused where `message_limit_refuses`. `lists`: the server hangs up on a FETCH by number of more
+    letters. `expunges`: else it says that it did. `select_takes`, `listing_takes`: seconds until SELECT, or a FETCH by number,
+    is answered.
     """
 
     capabilities: tuple[str, ...] = CAPABILITIES
@@ -140,6 +141,7 @@ class Behaviour:
     lists: int | None = None
     expunges: bool = True
     select_takes: float = 0.0
+    listing_takes: float = 0.0
     faults: tuple[Fault, ...] = ()
 
     def without(self, *capabilities: str) -> "Behaviour":
@@ -275,6 +277,7 @@ class _Session:
 
     def _listing(self) -> bytes:
         """By message numbers."""
+        self._peer.stopping.wait(self._behaviour.listing_takes)
         first, _, last = self._argument.split(" ")[0].partition(":")
         chosen = list(enumerate(self._selected().letters, start=1))[int(first) - 1 : int(last)]
         if self._behaviour.lists is not None and len(chosen) > self._behaviour.lists:
@@ -303,6 +306,9 @@ class _Session:
         answers: list[bytes] = []
         for number, one in self._within_limit(self._chosen()):
             words = self._refusal(one)
+            if words.startswith("BYE"):
+                self._peer.send(b"".join(answers) + f"* {words}\r\n".encode())
+                raise Hangup
             if words:
                 self._status = words
                 break
@@ -320,10 +326,7 @@ class _Session:
         behaviour = self._behaviour
         if behaviour.gives is None or self._server.given < behaviour.gives:
             return behaviour.refuses.get(letter.uid, "")
-        if behaviour.says_bye:
-            self._peer.send(f"* BYE {behaviour.limit_words}\r\n".encode())
-            raise Hangup
-        return f"NO {behaviour.limit_words}"
+        return f"{'BYE' if behaviour.says_bye else 'NO'} {behaviour.limit_words}"
 
     def _text(self, number: int, letter: ImapLetter, asked: re.Match[str]) -> bytes:
         """A letter, its header, or a piece of them."""

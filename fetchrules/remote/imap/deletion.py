@@ -76,17 +76,19 @@ class Deletion:
     def __init__(self, client: FencedImap, *, uidplus: bool) -> None:
         self._client = client
         self._uidplus = uidplus
-        self._flagged: set[int] = set()
+        self._ours: set[int] = set()
+        """Letters that this session was to delete: a command that is refused may have flagged some of them."""
+        self._gone: set[int] = set()
 
     def delete(self, letters: Sequence[Listed]) -> Iterator[tuple[Listed, bool]]:
         """Each letter, in this order, with whether the server says that it is deleted."""
         yield from _by_halves(self._client, letters, self._delete)
 
     def _delete(self, letters: Sequence[Listed]) -> _Outcome:
+        self._ours |= {letter.number for letter in letters}
         outcome = _store(self._client, letters, "(\\Deleted)")
         if outcome is not _Outcome.DONE:
             return outcome
-        self._flagged |= {letter.number for letter in letters}
         return self._expunge_by_uid(letters) if self._uidplus else self._expunge(letters)
 
     def _expunge_by_uid(self, letters: Sequence[Listed]) -> _Outcome:
@@ -99,12 +101,15 @@ class Deletion:
 
     def _expunge(self, letters: Sequence[Listed]) -> _Outcome:
         client, doomed = self._client, self._doomed()
-        if doomed is None or not {letter.number for letter in letters} <= doomed <= self._flagged:
+        if doomed is None or not {letter.number for letter in letters} - self._gone <= doomed <= self._ours:
             # EXPUNGE would take others' letters with ours, or the answer cannot be believed: it lacks some of ours. They stay
             # flagged, and whoever expunges next takes them.
             return _Outcome.LEFT
         answer = client.run(client.expunge, lines=_LINES_MAX, letters=len(letters), bad_is_no=True)
-        return _Outcome.DONE if answer.ok and not answer.partial else _Outcome.LEFT
+        if not answer.ok or answer.partial:
+            return _Outcome.LEFT
+        self._gone |= doomed
+        return _Outcome.DONE
 
     def _doomed(self) -> set[int] | None:
         """The UIDs of all letters that are flagged \\Deleted, by whomever; None where the server does not tell of all.

@@ -26,6 +26,7 @@ class Outcome:
 
     listing: Listing = field(default_factory=Listing)
     whole: dict[int, bytes] = field(default_factory=dict)
+    doubted: list[int] = field(default_factory=list)
     deleted: frozenset[int] = frozenset()
     quit: bool | None = None
     error: FetchError | None = None
@@ -58,7 +59,9 @@ def _collect(mailbox: ImapMailbox, outcome: Outcome) -> None:
                 begun += data
             case Complete(letter, doubtful=False):
                 outcome.whole[letter.number] = begun
-            case Complete() | Refused() | Gone():
+            case Complete(letter):
+                outcome.doubted.append(letter.number)
+            case Refused() | Gone():
                 pass
     came = [letter for letter in outcome.listing.letters if letter.number in outcome.whole]
     mailbox.mark_seen(came)

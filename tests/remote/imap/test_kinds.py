@@ -179,12 +179,12 @@ def giving(octets: int) -> Alter:
 
 
 @pytest.mark.parametrize(("most", "octets"), [(0, 1024 * 1024), (SHORT, 2 * SHORT - 1), (1, 2_500_000)])
-def test_it_leaves_a_letter_of_which_less_comes_than_was_told(most: int, octets: int) -> None:
+def test_it_doubts_a_letter_of_which_less_comes_than_was_told(most: int, octets: int) -> None:
     """All of its pieces are full ones: it is not over, the server has cut it."""
     folder = Folder([LARGE])
     with ImapServer(folder, Behaviour(most=most, faults=(Fault(Step.FETCH, giving(octets), nth=0),))) as server:
         outcome = collect(account(server), Trust())
-    assert (outcome.error, outcome.whole, folder.uids) == (None, {}, [1])
+    assert (outcome.error, outcome.whole, outcome.doubted, folder.uids) == (None, {}, [1], [1])
 
 
 @pytest.mark.parametrize("oversizes", [-1_100_000, 100])
@@ -195,7 +195,7 @@ def test_it_takes_no_silence_for_the_end(oversizes: int) -> None:
     folder = Folder([LARGE])
     with ImapServer(folder, Behaviour(most=SHORT, oversizes=oversizes, faults=faults)) as server:
         outcome = collect(account(server), Trust())
-    assert (outcome.error, outcome.whole, folder.uids) == (None, {}, [1])
+    assert (outcome.error, outcome.whole, outcome.doubted, folder.uids) == (None, {}, [1], [1])
 
 
 def test_it_expunges_nothing_that_the_server_does_not_name() -> None:
