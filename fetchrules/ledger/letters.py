@@ -79,6 +79,7 @@ def knowledge(source: SourceMailbox, listing: Listing) -> Knowledge:
         moved=bool(read) and has_moved(source, epoch),
         passed=tuple(passed),
         undeleted=any(row.fate in (Fate.WANTED, Fate.SENT) for row in missed),
+        held_sizes=frozenset(row.size for row in missed if row.state is State.HELD),
         former=bool(former) and has_letters(former, taken),
         taken=taken,
         outdated=frozenset(outdated),

@@ -187,6 +187,8 @@ class _Doubt:
     """Letters whose mark as read is ours, and says nothing of this recipient."""
     moved: bool
     """No mark as read says anything of a letter that the ledger does not know by its present name."""
+    held_sizes: frozenset[int]
+    """A letter of this size may be one that could not be fetched under its former name."""
     former: bool
     """Unknown letters may be known by the name that the mailbox had before."""
 
@@ -201,7 +203,8 @@ class _Doubt:
         whole = not listing.complete or nameless or knowledge.renumbered or resized or (renamed and not known)
         strangers = renamed or nameless or knowledge.renumbered
         moved = knowledge.moved or knowledge.former
-        return cls(whole, strangers, unclear, final, knowledge.marked, moved, knowledge.former)
+        held = knowledge.held_sizes
+        return cls(whole, strangers, unclear, final, knowledge.marked, moved, held, knowledge.former)
 
 
 def _half_deleted(listing: Listing, knowledge: Knowledge, terms: Terms, doubt: "_Doubt") -> list[ToDelete]:
@@ -293,9 +296,9 @@ def _of_unknown(
         verdict = _of_seen(letter, None, doubt, terms)
         if not uncertain and not isinstance(verdict, Errand):
             return verdict
-        purpose = Purpose.COLLECT if isinstance(verdict, Errand) else Purpose.OWED
+        owed = not isinstance(verdict, Errand) and letter.size not in doubt.held_sizes
     else:
-        purpose = Purpose.COLLECT
+        owed = False
     if named and row and row.is_given_up(now) and not row.may_be_of_another(letter):
         return Why.HELD
     return Errand(
@@ -306,7 +309,7 @@ def _of_unknown(
         ord=(row.ord + compared) if row else 0,
         row=row,
         named=named,
-        purpose=purpose,
+        purpose=Purpose.OWED if owed else Purpose.COLLECT,
     )
 
 

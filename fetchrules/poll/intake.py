@@ -93,8 +93,7 @@ class Intake:
     def hold(self, errand: Errand, error: FetchError, *, short: int | None = None) -> None:
         """Note that this letter could not be fetched or delivered; `short`: it ended after so many octets."""
         ledger.hold(self.progress.run, self.source, self.epoch, errand, error, timezone.now(), short=short)
-        self.progress.hold(self.source, errand.letter)
-        self.progress.trouble = self.progress.trouble or str(error)
+        self.progress.hold(self.source, errand.letter, error)
         self.progress.received(0)  # refusals, too, are a sign of life
 
     def _receive(self, event: Retrieved, errand: Errand) -> None:
@@ -242,7 +241,7 @@ class Intake:
         if self.destination.mailbox.exactly_once or isinstance(failure, UnderWay):
             return  # the row stays in hand: what became of the letter is found out at the next poll
         if to_blame:
-            self.progress.hold(self.source, arrival.errand.letter)
+            self.progress.hold(self.source, arrival.errand.letter, failure)
             if not count_try(row_id, failure):
                 return  # the file waits to be sent again
         else:

@@ -69,9 +69,10 @@ class Progress:
         if letters:
             self.remarks[remark] += letters
 
-    def hold(self, source: SourceMailbox, letter: Listed) -> None:
+    def hold(self, source: SourceMailbox, letter: Listed, error: FetchError) -> None:
         """Count a letter that could not be fetched or delivered; this poll does not try it again."""
         self.held += 1
+        self.trouble = self.trouble or str(error)
         self.finished.add((source.pk, letter.uid))
 
     def received(self, octets: int) -> None:

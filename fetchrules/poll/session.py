@@ -144,11 +144,9 @@ def _listing(mailbox: RemoteMailbox, rule: FetchRule, source: SourceMailbox, ter
         if claimed and portion > LIST_AT_LEAST:
             hosts.note_list_at_once(source.host, max(portion // 4, LIST_AT_LEAST))
         raise
-    if listing.has_uids or not listing.letters:
-        return listing
-    if rule.failures < PASSING_FAILURES and ledger.has_names(source):
-        raise ServerTemporary("the server named letters before, and does not now")
-    if terms.leaves or terms.pass_present:
+    if (terms.leaves or terms.pass_present) and not listing.has_uids and listing.letters:
+        if rule.failures < PASSING_FAILURES and ledger.has_names(source):
+            raise ServerTemporary("the server named letters before, and does not now")
         raise NoUniqueIds
     return listing
 

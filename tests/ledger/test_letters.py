@@ -354,10 +354,15 @@ def test_it_remembers_a_letter_that_came_back_and_not_its_trouble(run: Run) -> N
     letters.record_deleted(delivered(run, arrival("a")), NOW)
     Letter.objects.update(tries=1)
     row = known(run.source, "a")["a"]
-    letters.rebind(run, run.source, 0, Errand(listed("a"), delete_after=True, compare=True, ord=1, row=row), row, "", NOW)
+    letters.rebind(
+        run, run.source, 0, Errand(listed("a"), delete_after=True, compare=True, ord=1, row=row), row, "", NOW
+    )
     row = known(run.source, "a")["a"]
     assert (row.gone, row.tries, row.fate, row.ord) == (False, 0, Fate.WANTED, 0)
-    assert Letter.objects.get().deleted_at is None
+    assert row.deleted, "the server has confirmed it once"
+    keeping = Errand(listed("a"), delete_after=False, compare=True, ord=1, row=row)
+    letters.rebind(run, run.source, 0, keeping, row, "", NOW)
+    assert not known(run.source, "a")["a"].deleted
     assert forgetting.purge(NOW + 2 * forgetting.REMEMBER) == 0
 
 

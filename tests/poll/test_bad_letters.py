@@ -1,16 +1,17 @@
 """One letter that a server cannot give, and a server that gives no more for now: the other letters come."""
 
-from collections.abc import Sequence
+from dataclasses import replace
 
 import pytest
 
 from fetchrules.errors import ConnectionLost, NothingCame, OverLimit, ServerTemporary
 from fetchrules.ledger import by_hand, hosts
-from fetchrules.models import FetchRule, Letter, SourceMailbox
+from fetchrules.models import Letter, SourceMailbox
 from fetchrules.policy import MAX_TRIES
-from tests.poll.conftest import ImapScene, NewImapScene, NewScene, Scene, letter
+from tests.poll.conftest import NewImapScene, NewScene, letter
 from tests.servers import imap
-from tests.servers.faults import Cut, Fault, Say, Stall
+from tests.servers.faults import Fault, Say
+from tests.servers.maildrop import StoredLetter
 from tests.servers.pop3 import Behaviour, LetterFault, Step
 
 NAMES = [f"letter-{number:02}" for number in range(12)]
@@ -137,16 +138,17 @@ def test_a_server_that_hangs_up_on_long_listings_is_asked_for_less(new_imap_scen
     assert scene.delivered == names
 
 
-@pytest.mark.parametrize("rule", [{}, {"keep": True}], ids=["nokeep", "keep"])
+@pytest.mark.parametrize("rule", [{"keep": False}, {"keep": True}], ids=["nokeep", "keep"])
 def test_one_refusal_to_name_letters_passes(rule: dict[str, bool], new_scene: NewScene) -> None:
-    scene = new_scene(keep=True)
+    kind = Behaviour(capabilities=None)
+    scene = new_scene(kind, keep=True)
     scene.arrive("a", "b")
     scene.poll_fine()
-    scene.behave(Behaviour(faults=(Fault(Step.UIDL, Say(b"-ERR try again\r\n")),)).without("UIDL"))
-    assert isinstance(scene.poll(**rule).error, ServerTemporary)
+    scene.behave(replace(kind, faults=(Fault(Step.UIDL, Say(b"-ERR try again\r\n")),)))
+    assert isinstance(scene.poll(**rule).error, ServerTemporary) is rule["keep"]
     scene.rule.refresh_from_db()
     assert not scene.rule.pause
-    scene.behave()
+    scene.behave(kind)
     scene.arrive("c")
     assert scene.poll_fine().fetched == 1
     assert scene.delivered == ["a", "b", "c"]
@@ -164,7 +166,7 @@ def test_a_poll_that_recognises_what_it_fetches_is_a_success(new_scene: NewScene
     scene = new_scene(keep=True)
     scene.arrive("a", "b")
     scene.poll_fine()
-    scene.replace(*(type(one)(f"new-{one.uid}", one.data) for one in scene.maildrop.letters))
+    scene.replace(*(StoredLetter(f"new-{one.uid}", one.data) for one in scene.maildrop.letters))
     assert scene.poll_fine().left == {"seen": 2}
 
 
@@ -173,7 +175,7 @@ def test_it_counts_unique_ids_that_were_given_to_other_letters(new_scene: NewSce
     one, two = letter("a", size=400), letter("b", size=500)
     scene.arrive(one)
     scene.poll_fine()
-    scene.replace(type(two)("a", two.data))
+    scene.replace(StoredLetter("a", two.data))
     scene.poll_fine()
     assert scene.delivered == ["a", "b"]
     host = hosts.that_shift().get()

@@ -69,7 +69,7 @@ def test_it_fetches_another_letter_under_the_name_of_one_that_was_given_up(state
     scene = new_scene(Behaviour(faults=(Fault(Step.RETR, Say(b"-ERR\r\n"), nth=0),)), keep=True)
     scene.arrive(A)
     for _ in range(5):
-        scene.poll_fine()
+        scene.poll()
     if state == "passed":
         by_hand.pass_over(Letter.objects.all())
     scene.behave()
@@ -85,7 +85,7 @@ def test_it_recognises_a_renamed_letter_that_was_refused_under_its_new_name(new_
     scene.poll_fine()
     scene.replace(named("1", A), B)
     scene.behave(Behaviour(faults=(Fault(Step.RETR, Say(b"-ERR\r\n")),)))
-    assert scene.poll_fine().held == 1
+    assert scene.poll().counts.held == 1
     scene.behave()
     assert scene.poll_fine().fetched == 0
     assert scene.poll_fine().left == {"seen": 2}

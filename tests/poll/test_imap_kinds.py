@@ -100,9 +100,8 @@ def test_it_passes_over_a_letter_that_goes_meanwhile(
 
 
 def test_it_holds_the_one_letter_that_exchange_cannot_give(new_rule: NewRule, delivered: Callable[[], int]) -> None:
-    say = Say(b"{tag} BAD Command Error. 10\r\n")
-    faults = (Fault(Step.FETCH, say), Fault(Step.FETCH, say, nth=3))
-    with ImapServer(Folder(LETTERS), Behaviour(faults=faults).without("UIDPLUS")) as server:
+    kind = Behaviour(refuses={2: "BAD Command Error. 10"}).without("UIDPLUS")
+    with ImapServer(Folder(LETTERS), kind) as server:
         counts = poll_once(new_rule(server))
         assert (counts.fetched, counts.held, counts.deleted) == (2, 1, 2)
         assert server.folders["INBOX"].uids == [2]

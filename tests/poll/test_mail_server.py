@@ -132,7 +132,7 @@ def test_it_gives_up_a_letter_for_a_day_that_the_mail_server_refused_five_times(
     scene.arrive("a")
     sink.faults = {(END, number): ANSWERS["for good"] for number in range(1, MAX_TRIES + 1)}
     for _ in range(MAX_TRIES):
-        assert scene.poll_fine().held == 1
+        assert scene.poll().counts.held == 1
     assert Letter.objects.get().tries == MAX_TRIES
     assert scene.poll_fine().left == {"held": 1}
     assert subjects(sink) == []
@@ -141,7 +141,7 @@ def test_it_gives_up_a_letter_for_a_day_that_the_mail_server_refused_five_times(
 def test_it_ends_no_session_for_a_letter_that_only_the_mail_server_refused(scene: Scene, sink: MailSink) -> None:
     scene.arrive("a")
     sink.faults = {(END, 1): ANSWERS["for good"]}
-    scene.poll_fine()
+    scene.poll()
     scene.arrive("b", "c")
     assert scene.poll_fine().fetched == 3
     assert scene.server.connections == 2

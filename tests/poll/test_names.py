@@ -128,7 +128,7 @@ def test_it_shows_what_cannot_be_fetched_under_a_used_name(
     scene.arrive(StoredLetter("a", b.data) if another else a)
     scene.behave(REFUSED)
     for _ in range(2):
-        scene.poll_fine()
+        scene.poll()
     (held,) = Letter.objects.filter(state=Letter.State.HELD)
     assert (held.tries, held.reason) == (2, "server_refused")
     scene.behave()

@@ -43,7 +43,7 @@ WITHOUT_SIZES = Alter(lambda said: re.sub(rb" RFC822.SIZE \d+", b"", said))
 IMAP = {
     "no sizes": (imap.Behaviour(faults=(Fault(imap.Step.LISTING, WITHOUT_SIZES),)), {"unlisted": 1}),
     "a folder that can only be read": (imap.Behaviour(read_only=True), {"undeleted": 1}),
-    "others' letters would go too": (imap.Behaviour().without("UIDPLUS"), {"undeleted": 1}),
+    "others' letters would go too": (imap.Behaviour().without("UIDPLUS"), {"undeleted": 1, "flagged": 1}),
     "a letter that is never given": (
         imap.Behaviour(faults=(Fault(imap.Step.FETCH, Say(b"{tag} OK done\r\n"), nth=0),)),
         {"gone": 1},

@@ -1,6 +1,5 @@
 """A letter that ends properly but far too early: asked for again, then delivered and left on the server for people to judge."""
 
-from collections.abc import Callable
 from typing import Any
 
 import pytest
@@ -8,7 +7,7 @@ import pytest
 from fetchrules.errors import NothingCame
 from fetchrules.ledger import by_hand, hosts
 from fetchrules.models import Letter
-from tests.poll.conftest import ImapScene, NewImapScene, NewScene, Scene, letter
+from tests.poll.conftest import NewImapScene, NewScene, Scene, letter
 from tests.servers import imap
 from tests.servers.maildrop import StoredLetter
 from tests.servers.pop3 import Alter, Behaviour, Fault, Step
