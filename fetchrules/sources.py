@@ -42,6 +42,12 @@ def pass_present(readers: Iterable[tuple[Rule, int]]) -> None:
         SourceMailbox.objects.filter(id__in=ids).update(pass_present=True)
 
 
+def to_be_passed() -> set[tuple[Source, int]]:
+    """The accounts and branches in which what lies there counts as collected at the next poll."""
+    marked = SourceMailbox.objects.filter(pass_present=True)
+    return {(source_of(row).account, row.branch) for row in marked}
+
+
 def pass_nothing(branches: Collection[tuple[Source, int]]) -> None:
     """What lies in the mailboxes of these accounts and branches does not count as collected any more, if it did."""
     for rows in rows_of({account for account, _ in branches}):
@@ -62,6 +68,18 @@ def folders_of(row: SourceMailbox) -> QuerySet[SourceMailbox]:
     """Every mailbox of the account that `row` belongs to, for the same reader."""
     protocol, host, port, user = row.account
     return SourceMailbox.objects.filter(protocol=protocol, host=host, port=port, user=user, branch=row.branch)
+
+
+def former_of(row: SourceMailbox) -> list[SourceMailbox]:
+    """The ledgers that this one continues, the nearest first, without itself, each once: names may be changed to and fro."""
+    chain: list[SourceMailbox] = []
+    met = {row.pk}
+    former = row.continues
+    while former is not None and former.pk not in met:
+        met.add(former.pk)
+        chain.append(former)
+        former = former.continues
+    return chain
 
 
 def source_of(row: SourceMailbox) -> Source:

@@ -8,7 +8,7 @@ from pytest_django import DjangoAssertNumQueries
 from fetchrules.models import SourceMailbox
 from fetchrules.ruletext.sources import account_of
 from fetchrules.ruletext.spec import Encryption, Protocol, Rule
-from fetchrules.sources import found_or_made, source_of, sources_of
+from fetchrules.sources import former_of, found_or_made, source_of, sources_of
 
 RULE = Rule("mailserver.ru", Protocol.POP3, "petrov", "petrovpasswd", "i.petrov@mydomain.ru")
 
@@ -67,3 +67,24 @@ def test_it_finds_and_makes_many_rows_in_few_queries(django_assert_max_num_queri
         made = found_or_made(wanted)
     assert {(source_of(row), row.branch) for row in made.values()} == wanted
     assert found_or_made(wanted) == made
+
+
+@pytest.mark.django_db
+@pytest.mark.parametrize(
+    ("links", "chain"),
+    [
+        ([], []),
+        ([(0, 1)], ["1"]),
+        ([(0, 1), (1, 2)], ["1", "2"]),
+        ([(0, 1), (1, 0)], ["1"]),
+        ([(0, 1), (1, 2), (2, 1)], ["1", "2"]),
+    ],
+)
+def test_it_follows_former_ledgers_to_the_end_and_round_no_circle(
+    links: list[tuple[int, int]], chain: list[str]
+) -> None:
+    rows = [sources_of(replace(RULE, user=str(number)))[0] for number in range(3)]
+    for later, former in links:
+        rows[later].continues = rows[former]
+        rows[later].save()
+    assert [source.user for source in former_of(SourceMailbox.objects.get(user="0"))] == chain

@@ -13,6 +13,7 @@ from fetchrules.rulebook import revisions
 from fetchrules.rulebook.branches import choose_branches
 from fetchrules.rulebook.layout import Key, Layout, lay_out, text_of_layout
 from fetchrules.rulebook.preview import Entry, Preview, Verdict, preview
+from fetchrules.rulebook.renaming import Succession, carry_on
 from fetchrules.rulebook.revisions import Snapshot
 from fetchrules.rulebook.rows import CONTENT, PLACE, fill, password_of
 from fetchrules.rulebook.scope import EVERYTHING, Scope
@@ -27,6 +28,14 @@ class TextChanged(Exception):
     """The rules were changed since the preview was made."""
 
 
+class MeaningUnsaid(Exception):
+    """Mailboxes got other names, or ledgers are offered, and nobody was told so; nothing was changed."""
+
+    def __init__(self, seen: Preview) -> None:
+        super().__init__()
+        self.preview = seen
+
+
 class TextRefused(Exception):
     """The text has errors; nothing was changed."""
 
@@ -37,13 +46,18 @@ class TextRefused(Exception):
 
 @dataclass(frozen=True, slots=True)
 class Applied:
-    """What was done. `revision` is None where there was nothing to do."""
+    """What was done. `revision` is None where there was nothing to do.
+
+    `continued`: rules that go on with the ledger of another name of their mailbox; `begun`: those that do not, although they could.
+    """
 
     version: int
     added: int = 0
     changed: int = 0
     removed: int = 0
     unchanged: int = 0
+    continued: int = 0
+    begun: int = 0
     revision: Revision | None = None
 
 
@@ -54,25 +68,30 @@ def apply(
     *,
     delete_missing: bool = False,
     pass_present: bool = False,
+    other_mailbox: bool = False,
+    same_mailbox: bool = False,
+    told: bool = True,
     author: User | None = None,
     note: str = "",
 ) -> Applied:
     """Make the rules of `scope` say `text`. New and changed rules are polled at once.
 
-    `pass_present`: what lies on the servers of new rules by then counts as collected.
+    `pass_present`: what lies on the servers of new rules by then counts as collected. `other_mailbox`: a mailbox that has another
+    name now is another one, and all that lies there is collected. `same_mailbox`: new rules go on with the ledgers that are offered
+    to them. `told`: whoever applies the text knows what is said of either.
 
-    Raises TextChanged when the rules are not those of `version` any more, TextRefused when the text has errors.
+    Raises TextChanged when the rules are not those of `version` any more, TextRefused when the text has errors, MeaningUnsaid.
     """
     with transaction.atomic():
-        seen = preview(text, scope, delete_missing=delete_missing)
+        seen = preview(text, scope, delete_missing=delete_missing, pass_present=pass_present)
         if seen.version != version:
             raise TextChanged
         if seen.errors:
             raise TextRefused(seen)
+        if not told and (seen.renamed or seen.adoptable):
+            raise MeaningUnsaid(seen)
         layout = lay_out(seen, scope, delete_missing=delete_missing)
-        moved = [
-            stored.row for stored in seen.stored if stored.row.id in layout.positions and _has_moved(stored, layout)
-        ]
+        moved = [stored.row for stored in seen.stored if _has_moved(stored, layout)]
         counts = {"added": len(seen.added), "changed": len(seen.changed), "removed": len(layout.removed)}
         same_frame = not scope.is_whole or (layout.start, layout.tail) == (seen.start, seen.tail)
         if same_frame and not moved and not any(counts.values()):
@@ -82,18 +101,39 @@ def apply(
         if not ServiceSettings.advance_text(version):
             raise TextChanged
         rows = _write(seen, layout, moved, scope)
+        followed = _follow(layout, rows, other_mailbox=other_mailbox, same_mailbox=same_mailbox)
         if pass_present:
             new = [key for key in layout.entries if key < 0]
             pass_over_present((layout.entries[key].rule, rows[key].source.branch) for key in new)
         snapshot = _became(seen, layout, rows) if scope.is_whole else Snapshot.now()
         revision = revisions.record(version + 1, snapshot, author, note, **counts)
         tasks.wake()
-    return Applied(version + 1, **counts, unchanged=len(seen.unchanged), revision=revision)
+    return Applied(version + 1, **counts, unchanged=len(seen.unchanged), **followed, revision=revision)
+
+
+def _follow(
+    layout: Layout, rows: Mapping[Key, FetchRule], *, other_mailbox: bool, same_mailbox: bool
+) -> dict[str, int]:
+    """Let ledgers continue those of other names; how many do, and how many begin although they could."""
+    successions = []
+    for key, entry in layout.entries.items():
+        branch = rows[key].source.branch
+        if entry.former is not None:
+            successions.append(Succession(entry.rule, branch, None if other_mailbox else entry.former))
+        elif entry.orphan is not None and same_mailbox:
+            successions.append(Succession(entry.rule, branch, entry.orphan.ledger))
+    written = {rows[key].id for key, entry in layout.entries.items() if entry.verdict is not Verdict.UNCHANGED}
+    if successions:
+        carry_on(successions, written)
+    continued = sum(one.former is not None for one in successions)
+    return {"continued": continued, "begun": len(successions) - continued}
 
 
 def _has_moved(stored: Stored, layout: Layout) -> bool:
-    """Whether the row's place in the text is not what it was."""
+    """Whether the row stays, and its place in the text is not what it was."""
     row = stored.row
+    if row.id not in layout.positions:
+        return False
     return layout.positions[row.id] != row.position or layout.places.get(row.id, stored.place) != stored.place
 
 

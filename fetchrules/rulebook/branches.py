@@ -121,14 +121,14 @@ def _accounts(readers: Collection[Reader], gone: Collection[int]) -> dict[Source
                 other = Reader.of(row.as_rule(MASK), row)
                 accounts[account].expect(other)
                 accounts[account].seat(row.source.branch, other.recipient)
-        for letter in _newest(rows):
+        for letter in newest_letters(rows):
             account = source_of(letter.source).account
             if account in accounts:
                 accounts[account].letter(letter.source.branch, mailbox_key(letter.recipient))
     return accounts
 
 
-def _newest(rows: QuerySet[SourceMailbox]) -> QuerySet[Letter]:
+def newest_letters(rows: QuerySet[SourceMailbox]) -> QuerySet[Letter]:
     """The newest letter of each of `rows`, the newest first."""
     letters = Letter.objects.filter(source=OuterRef("pk")).order_by("-id").values("id")[:1]
     ids = rows.annotate(newest=Subquery(letters)).values("newest")

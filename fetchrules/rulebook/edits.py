@@ -12,14 +12,17 @@ from fetchrules import tasks
 from fetchrules.models import FetchRule, NextReason, Pause, ServiceSettings
 from fetchrules.rulebook.branches import choose_branches
 from fetchrules.rulebook.order import STEP
+from fetchrules.rulebook.orphans import offered_to
+from fetchrules.rulebook.renaming import Ledger, Succession, carry_on, ledgers_left
 from fetchrules.rulebook.rows import CONTENT, PLACE, fill, line_of
 from fetchrules.ruletext.edit import edit
 from fetchrules.ruletext.line import Line, parse_line
-from fetchrules.ruletext.problem import Problem
+from fetchrules.ruletext.problem import Code, Problem
 from fetchrules.ruletext.render import render_rule
-from fetchrules.ruletext.sources import Claims, sources_of
+from fetchrules.ruletext.sources import Claims, account_of, sources_of
 from fetchrules.ruletext.spec import MASK, Rule, Spelling
-from fetchrules.ruletext.validate import problems_of
+from fetchrules.ruletext.validate import passing_fault, problems_of
+from fetchrules.sources import folders_of, pass_nothing, source_of
 from fetchrules.sources import pass_present as pass_over_present
 from fetchrules.sources import sources_of as source_rows
 
@@ -28,8 +31,12 @@ class SourceTaken(Exception):
     """Another rule that is switched on reads the same remote mailbox, and one of the two takes mail away from the other."""
 
 
+class LedgerTaken(Exception):
+    """The ledger that a new rule was to go on with is read by another rule, or is not that of its recipient."""
+
+
 class RuleInvalid(Exception):
-    """The rule cannot be written as a line."""
+    """The rule cannot be written as a line, or cannot do what it is to do once."""
 
     def __init__(self, problems: tuple[Problem, ...]) -> None:
         super().__init__(", ".join(problem.code for problem in problems))
@@ -37,13 +44,21 @@ class RuleInvalid(Exception):
 
 
 def set_rule(
-    row: FetchRule | None, wanted: Rule, owner: User | None = None, *, pass_present: bool = False
+    row: FetchRule | None,
+    wanted: Rule,
+    owner: User | None = None,
+    *,
+    pass_present: bool | None = None,
+    other_mailbox: bool = False,
+    same_mailbox: int | None = None,
 ) -> FetchRule:
     """Make `row` say `wanted` (a masked password: the stored one) and poll it at once; None: a new rule, the last of the text.
 
     Only the characters of what changed are changed in the rule's line. `pass_present`: what lies on the server by then counts as
-    collected. Raises RuleInvalid, SourceTaken, PasswordUnreadable,
-    FetchRule.DoesNotExist.
+    collected, or does not any more; None: as it is. A rule that logs in elsewhere goes on with its ledger, unless `other_mailbox`
+    says that all that lies there is to be collected. `same_mailbox`: the name of the orphan that a new rule goes on with.
+
+    Raises RuleInvalid, SourceTaken, LedgerTaken, PasswordUnreadable, FetchRule.DoesNotExist.
     """
     errors = tuple(problem for problem in problems_of(wanted) if problem.is_error)
     if errors:
@@ -54,7 +69,11 @@ def set_rule(
             _check_source(row, wanted)
             # As the row is now: a poll may have written its result since the caller read it.
             known = FetchRule.objects.select_related("source").get(id=row.id) if row else None
+            _check_passing(known, wanted, pass_present)
+            former = _ledger_before(known, wanted, same_mailbox)
             branch = choose_branches({0: (wanted, known)})[0]
+            if former is not None or other_mailbox:
+                carry_on([Succession(wanted, branch, None if other_mailbox else former)], {known.id} if known else ())
             saved = known or _new_row(owner)
             saved.line = _line_for(known, wanted).text
             fill(saved, wanted, timezone.now())
@@ -63,6 +82,8 @@ def set_rule(
             saved.save(update_fields=[*CONTENT, *PLACE] if known else None)
             if pass_present:
                 pass_over_present([(wanted, branch)])
+            elif pass_present is False:
+                pass_nothing({(account_of(wanted), branch)})
             tasks.wake()
     except IntegrityError as error:
         raise SourceTaken from error
@@ -125,6 +146,33 @@ def _check_source(row: FetchRule | None, wanted: Rule) -> None:
         claims.claim(other.as_rule(MASK), other.id)
     if claims.conflict(wanted) is not None:
         raise SourceTaken
+
+
+def _check_passing(row: FetchRule | None, wanted: Rule, pass_present: bool | None) -> None:
+    """Raises RuleInvalid where what lies on the server cannot count as collected, though it is said now or was said before."""
+    fault = passing_fault(wanted)
+    if fault is not None and pass_present:
+        raise RuleInvalid((Problem(fault, field="pass_present"),))
+    if fault is not None and pass_present is None and row is not None and is_to_be_passed(row, wanted):
+        raise RuleInvalid((Problem(Code.PRESENT_PENDING, field="pass_present"),))
+
+
+def is_to_be_passed(row: FetchRule, wanted: Rule | None = None) -> bool:
+    """Whether what lies in the mailbox of `row` counts as collected at the next poll, also if it says `wanted`."""
+    stays = wanted is None or source_of(row.source).account == account_of(wanted)
+    return stays and folders_of(row.source).filter(pass_present=True).exists()
+
+
+def _ledger_before(row: FetchRule | None, wanted: Rule, same_mailbox: int | None) -> Ledger | None:
+    """The ledger that the rule's own goes on with. Raises LedgerTaken."""
+    if row is not None:
+        return ledgers_left({0: (wanted, row)}).get(0)
+    if same_mailbox is None:
+        return None
+    for orphan in offered_to(wanted):
+        if orphan.name == same_mailbox:
+            return orphan.ledger
+    raise LedgerTaken
 
 
 def _shared_and_emptied(rules: QuerySet[FetchRule]) -> bool:

@@ -1,12 +1,14 @@
 """What a text would change, before it does: rule by rule, field by field. Nothing is written here."""
 
 from collections.abc import Iterator, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from enum import Enum
 
 from fetchrules.models import FetchRule, ServiceSettings
 from fetchrules.rulebook.changes import Change, changes_of
+from fetchrules.rulebook.orphans import Orphan, offered_to_each
 from fetchrules.rulebook.passwords import Kept, StoredPasswords
+from fetchrules.rulebook.renaming import Ledger, heirs, ledgers_left
 from fetchrules.rulebook.scope import EVERYTHING, Scope
 from fetchrules.rulebook.text import Stored, stored_rules
 from fetchrules.ruletext.document import Document, parse
@@ -14,8 +16,10 @@ from fetchrules.ruletext.lexer import Kind
 from fetchrules.ruletext.line import Line
 from fetchrules.ruletext.matching import match
 from fetchrules.ruletext.problem import Code, Problem
-from fetchrules.ruletext.sources import Claims
+from fetchrules.ruletext.sources import Claims, account_of
 from fetchrules.ruletext.spec import MASK, Rule
+from fetchrules.ruletext.validate import passing_fault
+from fetchrules.sources import to_be_passed
 
 
 class Verdict(Enum):
@@ -28,13 +32,19 @@ class Verdict(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """One rule of the text. `stored` is the rule that it was so far; `kept` where its masked password comes from."""
+    """One rule of the text. `stored` is the rule that it was so far; `kept` where its masked password comes from.
+
+    `former`: the ledger of the same mailbox under another name, with which it goes on unless somebody says otherwise; `orphan`: the
+    only ledger that it may be told to go on with.
+    """
 
     line: Line
     rule: Rule
     stored: Stored | None
     changes: tuple[Change, ...]
     kept: Kept | None
+    former: Ledger | None = None
+    orphan: Orphan | None = None
 
     @property
     def verdict(self) -> Verdict:
@@ -86,9 +96,30 @@ class Preview:
         """Rules that say what they said."""
         return self.entries_that_are(Verdict.UNCHANGED)
 
+    @property
+    def renamed(self) -> tuple[Entry, ...]:
+        """Rules whose mailbox has another name than before."""
+        return tuple(entry for entry in self.entries if entry.former is not None)
 
-def preview(text: str, scope: Scope = EVERYTHING, *, delete_missing: bool = False) -> Preview:
-    """What applying `text` would do. One error of any kind, and there is nothing but problems."""
+    @property
+    def adoptable(self) -> tuple[Entry, ...]:
+        """New rules that may go on with a ledger that no rule reads."""
+        return tuple(entry for entry in self.entries if entry.orphan is not None)
+
+    @property
+    def unpassable(self) -> tuple[tuple[Entry, Code], ...]:
+        """New rules for which what lies on the server cannot count as collected, each with the reason."""
+        faults = ((entry, passing_fault(entry.rule)) for entry in self.added)
+        return tuple((entry, fault) for entry, fault in faults if fault is not None)
+
+
+def preview(
+    text: str, scope: Scope = EVERYTHING, *, delete_missing: bool = False, pass_present: bool = False
+) -> Preview:
+    """What applying `text` would do. One error of any kind, and there is nothing but problems.
+
+    `pass_present`: what lies on the servers of new rules is to count as collected.
+    """
     settings = ServiceSettings.current()
     document = parse(text)
     if document.errors:
@@ -96,8 +127,13 @@ def preview(text: str, scope: Scope = EVERYTHING, *, delete_missing: bool = Fals
     stored = tuple(stored_rules(scope))
     lines = [line for line in document.lines if line.rule is not None]
     entries, missing = _compare(lines, stored)
+    entries = _with_ledgers(entries, missing if delete_missing else [])
     problems = sorted(
-        [*document.problems, *_problems(entries, [] if delete_missing else missing, scope, settings)],
+        [
+            *document.problems,
+            *_problems(entries, [] if delete_missing else missing, scope, settings),
+            *_passing_problems(entries, new=pass_present),
+        ],
         key=lambda problem: (problem.line, problem.column),
     )
     return Preview(
@@ -124,6 +160,41 @@ def _compare(lines: Sequence[Line], stored: Sequence[Stored]) -> tuple[list[Entr
         entries.append(Entry(line, rule, own, changes_of(own.row, rule, own.rule) if own else (), kept))
     taken = {found.old for found in matches if found}
     return entries, [item for index, item in enumerate(stored) if index not in taken]
+
+
+def _with_ledgers(entries: Sequence[Entry], removed: Sequence[Stored]) -> list[Entry]:
+    """`entries`, each with the ledger that it goes on with, or may."""
+    new = {number: entry.rule for number, entry in enumerate(entries) if entry.stored is None}
+    moved = {
+        number: (entry.rule, entry.stored.row)
+        for number, entry in enumerate(entries)
+        if entry.stored is not None and entry.verdict is Verdict.CHANGED
+    }
+    former = ledgers_left(moved) | heirs(new, [(stored.rule, stored.row) for stored in removed])
+    alone = {number: rule for number, rule in new.items() if number not in former}
+    orphans = {
+        number: offered[0]
+        for number, offered in zip(alone, offered_to_each(alone.values()), strict=True)
+        if len(offered) == 1
+    }
+    return [
+        replace(entry, former=former.get(number), orphan=orphans.get(number)) for number, entry in enumerate(entries)
+    ]
+
+
+def _passing_problems(entries: Sequence[Entry], *, new: bool) -> Iterator[Problem]:
+    """Rules for which what lies on the server cannot count as collected, although somebody says so, or has said so."""
+    pending = to_be_passed()
+    for entry in entries:
+        fault = passing_fault(entry.rule)
+        if fault is None:
+            continue
+        if entry.verdict is Verdict.ADDED and new:
+            yield _at(entry, fault, "user")
+        elif entry.verdict is Verdict.CHANGED and entry.stored is not None:
+            ledger = Ledger.of(entry.stored.row.source)
+            if (ledger.account, ledger.branch) in pending and ledger.account == account_of(entry.rule):
+                yield _at(entry, Code.PRESENT_PENDING, "user")
 
 
 def _problems(

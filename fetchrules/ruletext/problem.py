@@ -58,6 +58,9 @@ class Code(StrEnum):
     RECIPIENT_NOT_LOCAL = "recipient_not_local"
     RECIPIENT_NOT_YOURS = "recipient_not_yours"
     TOO_MANY_RULES = "too_many_rules"
+    PRESENT_DELETED = "present_deleted"
+    PRESENT_BY_MARKS = "present_by_marks"
+    PRESENT_PENDING = "present_pending"
 
     FOREIGN_UNEXPECTED = "foreign_unexpected"
     FOREIGN_VALUE_MISSING = "foreign_value_missing"

@@ -45,6 +45,13 @@ def sources_of(rule: Rule) -> Iterator[Source]:
         yield replace(account, folder=INBOX if folder.upper() == INBOX else folder)
 
 
+def counterpart(folder: str, protocol: Protocol) -> str:
+    """What a folder is called if its mailbox is read by `protocol`: a POP3 mailbox is an IMAP account's INBOX."""
+    if folder not in ("", INBOX):
+        return folder
+    return INBOX if protocol is Protocol.IMAP else ""
+
+
 @functools.lru_cache(maxsize=2**15)
 def host_key(server: str) -> str:
     """What a server's names have in common: no case, IDN in ASCII, an address in its shortest form."""

@@ -85,11 +85,6 @@ class Rule:
 
     @property
     def judged_by_ledger(self) -> bool:
-        """Whether only our own ledger says which letters are seen, and not the server's marks as read."""
-        return self.protocol is Protocol.POP3 or self.uidl
-
-    @property
-    def judged_by_ledger(self) -> bool:
         """Whether our ledger alone says which letters were seen, and not the server's marks (IMAP without `uidl`)."""
         return self.protocol is Protocol.POP3 or self.uidl
 

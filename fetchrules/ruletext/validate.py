@@ -151,6 +151,13 @@ def rule_problems(rule: Rule) -> Iterator[Problem]:
     yield from _tls_warnings(rule)
 
 
+def passing_fault(rule: Rule) -> Code | None:
+    """Why what lies on the server cannot count as collected, if so: letters must be left, and seen what only our ledger says."""
+    if not rule.leaves:
+        return Code.PRESENT_DELETED
+    return None if rule.judged_by_ledger else Code.PRESENT_BY_MARKS
+
+
 def _account_warnings(rule: Rule) -> Iterator[Problem]:
     if rule.user != rule.user.strip(" \t"):
         yield Problem(Code.BLANK_AT_EDGE, field="user")

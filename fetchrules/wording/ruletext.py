@@ -63,6 +63,17 @@ _TEXTS: dict[Code, str] = {
     ),
     Code.RECIPIENT_NOT_LOCAL: gettext_noop("the domain of the local mailbox is not one of the local domains"),
     Code.TOO_MANY_RULES: gettext_noop("you may have at most %(maximum)s rules"),
+    Code.PRESENT_DELETED: gettext_noop(
+        "what lies on the server cannot count as collected: the rule does not leave letters there"
+    ),
+    Code.PRESENT_BY_MARKS: gettext_noop(
+        "what lies on the server cannot count as collected: "
+        "the server's “read” marks say what is new, unless the rule has “uidl”"
+    ),
+    Code.PRESENT_PENDING: gettext_noop(
+        "what lies on the server is to count as collected at the next poll, and this rule cannot do that: "
+        "it must leave letters there and, on IMAP, have “uidl”. On the rule's page, “Fetch them after all” takes it back"
+    ),
     Code.RECIPIENT_NOT_YOURS: gettext_noop("your rules may only deliver into your own mailbox"),
     Code.FOREIGN_UNEXPECTED: gettext_noop("this was not expected here; a value with a blank in it goes in quotes"),
     Code.FOREIGN_VALUE_MISSING: gettext_noop("a value was expected behind “%(word)s”"),

@@ -1,6 +1,7 @@
 """A rule book with something in it."""
 
 from collections.abc import Callable
+from typing import Any
 
 import pytest
 
@@ -27,8 +28,8 @@ Applier = Callable[..., Applied]
 def write(db: None) -> Applier:
     """An Applier."""
 
-    def write(text: str, scope: Scope = EVERYTHING, *, delete_missing: bool = False) -> Applied:
-        return apply(text, current_version(), scope, delete_missing=delete_missing)
+    def write(text: str, scope: Scope = EVERYTHING, **options: Any) -> Applied:
+        return apply(text, current_version(), scope, **options)
 
     return write
 
