@@ -60,6 +60,13 @@ class Applied:
     begun: int = 0
     revision: Revision | None = None
 
+    @property
+    def counts(self) -> dict[str, int]:
+        """What the audit says of it; of ledgers only where there is something to say."""
+        ledgers = {"continued": self.continued, "begun": self.begun}
+        changes = {"added": self.added, "changed": self.changed, "removed": self.removed}
+        return changes | {name: number for name, number in ledgers.items() if number}
+
 
 def apply(
     text: str,

@@ -42,6 +42,10 @@ DETAILS = {
     "format": _("format"),
     "detail": _("changed"),
     "count": _("letters"),
+    "continued": _("go on with a former ledger"),
+    "begun": _("other mailboxes, collected from the beginning"),
+    "former": _("goes on with the ledger of"),
+    "other_mailbox": _("another mailbox, not"),
     "sealed": _("passwords sealed anew"),
     "unreadable": _("passwords that could not be read"),
 }

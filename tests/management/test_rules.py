@@ -11,10 +11,14 @@ from typing import Any
 
 import pytest
 from django.core.management import CommandError, call_command
+from django.utils import timezone
 
-from fetchrules.models import AuditEntry, FetchRule, Revision
+from fetchrules.models import AuditEntry, FetchRule, Letter, Revision, SourceMailbox
 from fetchrules.rulebook.text import load
 from fetchrules.ruletext.problem import Code, Problem
+from fetchrules.ruletext.sources import Source
+from fetchrules.ruletext.spec import Protocol
+from fetchrules.wording import ledgers
 from fetchrules.wording.ruletext import explain
 from tests.rulebook.conftest import TEXT
 
@@ -99,6 +103,8 @@ def test_it_says_what_it_imported_as_json(file: Path, out: Said) -> None:
                 "line": 2,
                 "text": "mailserver.ru:pop3 petrov ******** i.petrov@mydomain.ru nokeep ssl   # the boss",
                 "changes": [{"field": "keep", "old": True, "new": False}],
+                "continues": None,
+                "offered": None,
             }
         ],
         "missing": [
@@ -269,8 +275,64 @@ def test_it_refuses_wrong_usage(arguments: list[str]) -> None:
 
 
 def test_it_counts_what_lies_on_the_servers_as_collected_when_told(file: Path) -> None:
+    file.write_text("a.ru:pop3 u p r@mydomain.ru keep\nb.ru:imap u p r@mydomain.ru keep uidl\n")
     call_command("rules", "import", str(file), "--pass-present", stdout=Said())
     assert set(FetchRule.objects.values_list("source__pass_present", flat=True)) == {True}
+
+
+def test_it_refuses_to_count_as_collected_what_a_rule_deletes(file: Path, out: Said, err: Said) -> None:
+    with pytest.raises(SystemExit) as left:
+        call_command("rules", "import", str(file), "--pass-present", stdout=out, stderr=err)
+    assert left.value.code == 2
+    reason = explain(Problem(Code.PRESENT_DELETED))
+    assert err.lines == [f"4:20: {reason}", f"6:21: {reason}"]
+    assert not FetchRule.objects.exists()
+
+
+OLD, NEW = (f"{host}.ru:pop3 u p r@mydomain.ru keep\n" for host in ("old", "new"))
+
+
+@pytest.fixture
+def old(file: Path) -> Path:
+    """A file with the rule that OLD says, imported."""
+    file.write_text(OLD)
+    call_command("rules", "import", str(file), stdout=Said())
+    return file
+
+
+@pytest.mark.parametrize(
+    ("options", "continued", "said"),
+    [
+        ([], True, {"continued": 1}),
+        (["--other-mailbox"], False, {"begun": 1}),
+    ],
+)
+def test_it_says_what_another_name_of_a_mailbox_means(
+    options: list[str], continued: bool, said: dict[str, int], old: Path, out: Said
+) -> None:
+    old.write_text(NEW)
+    call_command("rules", "import", str(old), "--dry-run", *options, stdout=out)
+    account = Source(Protocol.POP3, "old.ru", 0, "u", "")
+    assert out.lines[1].strip() == ledgers.renamed(account, other_mailbox=not continued)
+    told = Said()
+    call_command("rules", "import", str(old), "--json", *options, stdout=told)
+    former = {"server": "old.ru", "protocol": "pop3", "port": None, "user": "u"}
+    assert told.json["rules"][0]["continues"] == (former if continued else None)
+    assert (SourceMailbox.objects.get(host="new.ru").continues is not None) == continued
+    assert said.items() <= AuditEntry.objects.first().detail.items()  # type: ignore[union-attr]  # there is one
+
+
+def test_it_offers_a_new_rule_the_ledger_without_a_rule(old: Path, out: Said) -> None:
+    rule = FetchRule.objects.get()
+    known = {"recipient": rule.recipient, "state": "delivered", "size": 1, "first_seen_at": timezone.now()}
+    Letter.objects.create(source=rule.source, epoch=0, uid="a", **known)
+    old.write_text("")
+    call_command("rules", "import", str(old), "--delete-missing", stdout=Said())
+    old.write_text(NEW)
+    call_command("rules", "import", str(old), "--dry-run", "--json", stdout=out)
+    assert (out.json["rules"][0]["continues"], out.json["rules"][0]["offered"]["server"]) == (None, "old.ru")
+    call_command("rules", "import", str(old), "--same-mailbox", stdout=Said())
+    assert SourceMailbox.objects.get(host="new.ru").continues == rule.source
 
 
 def test_it_stops_quietly_when_nobody_reads_on(tmp_path: Path) -> None:

@@ -19,6 +19,7 @@ from fetchrules.rulebook import imports, text
 from fetchrules.rulebook.apply import TextChanged, apply
 from fetchrules.rulebook.changes import Change
 from fetchrules.rulebook.preview import Entry, Preview, preview
+from fetchrules.rulebook.renaming import Ledger
 from fetchrules.ruletext.document import parse
 from fetchrules.ruletext.exchange import as_json
 from fetchrules.ruletext.fetchmailrc.exporter import lost_in_fetchmail
@@ -26,6 +27,7 @@ from fetchrules.ruletext.formats import Format, decode, detect, import_foreign
 from fetchrules.ruletext.problem import Problem
 from fetchrules.ruletext.render import option_text, options_of, render_rule
 from fetchrules.ruletext.spec import MASK, Rule, Spelling
+from fetchrules.wording import ledgers
 from fetchrules.wording.ruletext import explain
 
 AUTO = "auto"
@@ -66,27 +68,31 @@ class Command(BaseCommand):
         form = None if options["format"] == AUTO else Format(options["format"])
         delete = options["delete_missing"]
         file = imports.read(_content(options["file"]), form, domain=options["domain"], replace_all=delete)
-        seen = preview(file.text, delete_missing=delete)
+        seen = preview(file.text, delete_missing=delete, pass_present=options["pass_present"])
         problems = [*file.problems, *(file.at_origin(problem) for problem in seen.problems if not file.errors)]
         refused = any(problem.is_error for problem in problems)
         applied = not refused and not options["dry_run"]
         if applied:
-            note = "" if options["file"] == "-" else Path(options["file"]).name[:200]
-            try:
-                apply(file.text, seen.version, delete_missing=delete, pass_present=options["pass_present"], note=note)
-            except TextChanged as error:
-                raise CommandError(_("the rules were changed at the same moment; nothing was done")) from error
-            AuditEntry.objects.create(who=WHO, what="text_applied", about=note, detail=_counts(seen, delete=delete))
+            self._apply(file.text, seen.version, options)
         self._say_import(options, file.format, seen, problems, applied=applied)
         if refused:
             raise SystemExit(2)
+
+    def _apply(self, content: str, version: int, options: dict[str, Any]) -> None:
+        note = "" if options["file"] == "-" else Path(options["file"]).name[:200]
+        words = ("delete_missing", "pass_present", "other_mailbox", "same_mailbox")
+        try:
+            done = apply(content, version, note=note, **{word: options[word] for word in words})
+        except TextChanged as error:
+            raise CommandError(_("the rules were changed at the same moment; nothing was done")) from error
+        AuditEntry.objects.create(who=WHO, what="text_applied", about=note, detail=done.counts)
 
     def _say_import(
         self, options: dict[str, Any], form: Format, seen: Preview, problems: list[Problem], *, applied: bool
     ) -> None:
         counts = _counts(seen, delete=options["delete_missing"])
         if options["json"]:
-            rules = [_entry_row(entry) for entry in (*seen.added, *seen.changed)]
+            rules = [_entry_row(entry, options) for entry in (*seen.added, *seen.changed)]
             missing = [_row(stored.row, stored.rule) for stored in seen.missing]
             said = [_problem_row(problem) for problem in problems]
             result = {
@@ -101,9 +107,10 @@ class Command(BaseCommand):
             return
         self._say_problems(problems)
         for entry in seen.added:
-            self.stdout.write(f"+ {entry.line.masked_text}")
+            self._say_entry(f"+ {entry.line.masked_text}", entry, options)
         for entry in seen.changed:
-            self.stdout.write(f"~ {entry.line.masked_text}  ({', '.join(_change(change) for change in entry.changes)})")
+            changes = ", ".join(_change(change) for change in entry.changes)
+            self._say_entry(f"~ {entry.line.masked_text}  ({changes})", entry, options)
         for stored in seen.missing:
             self.stdout.write(f"- {stored.line.text}")
         self.stdout.write(
@@ -111,6 +118,16 @@ class Command(BaseCommand):
         )
         if not applied:
             self.stdout.write(_("Nothing was changed."))
+
+    def _say_entry(self, line: str, entry: Entry, options: dict[str, Any]) -> None:
+        """The line, and below it what becomes of the ledger of another name of the mailbox."""
+        self.stdout.write(line)
+        if entry.former is not None:
+            said = ledgers.renamed(entry.former.account, other_mailbox=options["other_mailbox"])
+            self.stdout.write(f"    {said}")
+        elif orphan := entry.orphan:
+            same = options["same_mailbox"]
+            self.stdout.write(f"    {ledgers.offered(orphan.ledger.account, orphan.letters, same_mailbox=same)}")
 
     def _export(self, options: dict[str, Any]) -> None:
         """Stream the rules to a file that only its owner can read, or to the standard output."""
@@ -170,6 +187,16 @@ def _add_import(parser: ArgumentParser) -> None:
     parser.add_argument("--delete-missing", action="store_true", help="delete the rules that the file does not have")
     parser.add_argument(
         "--pass-present", action="store_true", help="what already lies on the servers of new rules counts as collected"
+    )
+    parser.add_argument(
+        "--other-mailbox",
+        action="store_true",
+        help="a rule with another server, protocol or login reads another mailbox: collect everything that lies there",
+    )
+    parser.add_argument(
+        "--same-mailbox",
+        action="store_true",
+        help="a new rule reads the mailbox of the only ledger of its recipient that no rule reads: recognise its letters",
     )
     parser.add_argument("--dry-run", action="store_true", help="only say what would be changed")
 
@@ -248,7 +275,8 @@ def _counts(seen: Preview, *, delete: bool) -> dict[str, int]:
     }
 
 
-def _entry_row(entry: Entry) -> dict[str, object]:
+def _entry_row(entry: Entry, options: dict[str, Any]) -> dict[str, object]:
+    """`continues`: the ledger that it goes on with; `offered`: one that it could go on with."""
     changes = [
         {"field": change.field, "old": _plain(change.old), "new": _plain(change.new)} for change in entry.changes
     ]
@@ -257,7 +285,22 @@ def _entry_row(entry: Entry) -> dict[str, object]:
         "line": entry.line.number,
         "text": entry.line.masked_text,
         "changes": changes,
+        "continues": _ledger_row(_continued(entry, options)),
+        "offered": _ledger_row(entry.orphan.ledger if entry.orphan and not options["same_mailbox"] else None),
     }
+
+
+def _continued(entry: Entry, options: dict[str, Any]) -> Ledger | None:
+    if entry.former is not None:
+        return None if options["other_mailbox"] else entry.former
+    return entry.orphan.ledger if entry.orphan and options["same_mailbox"] else None
+
+
+def _ledger_row(ledger: Ledger | None) -> dict[str, object] | None:
+    if ledger is None:
+        return None
+    account = ledger.account
+    return {"server": account.host, "protocol": account.protocol, "port": account.port or None, "user": account.user}
 
 
 def _change(change: Change) -> str:
