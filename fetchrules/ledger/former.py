@@ -6,18 +6,6 @@ from fetchrules.models import Letter, SourceMailbox
 from fetchrules.policy import Fate, Known, State
 
 
-def former_ledgers(source: SourceMailbox) -> list[SourceMailbox]:
-    """The ledgers that this one continues, the nearest first, without itself: names may have been changed to and fro."""
-    chain: list[SourceMailbox] = []
-    visited = {source.pk}
-    following = source.continues
-    while following is not None and following.pk not in visited:
-        visited.add(following.pk)
-        chain.append(following)
-        following = following.continues
-    return chain
-
-
 def recognised(source: SourceMailbox) -> frozenset[int]:
     """Ids of the former ledgers' letters that this ledger has copies of."""
     copies = Letter.objects.filter(source=source).values_list("continues", flat=True)

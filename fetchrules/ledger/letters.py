@@ -11,13 +11,14 @@ from django.db.models import F, QuerySet
 from fetchrules.errors import CameShort, DeletionFailed, FetchError, RunOvertaken
 from fetchrules.ledger.branches import collected_by_others, has_moved
 from fetchrules.ledger.claims import require_claim, require_run
-from fetchrules.ledger.former import copy_of_former, former_ledgers, has_letters, recognised
+from fetchrules.ledger.former import copy_of_former, has_letters, recognised
 from fetchrules.ledger.names import forget_former, names_for, next_order
 from fetchrules.ledger.trouble import doubted, replace_held
 from fetchrules.models import Letter, Run, SourceMailbox
 from fetchrules.models.chunks import chunks
 from fetchrules.policy import MAX_TRIES, Doubt, Errand, Fate, Knowledge, Known, State, ambiguous, makeshift
 from fetchrules.remote.mailbox import Listed, Listing
+from fetchrules.sources import former_of
 
 STUCK_AFTER = timedelta(minutes=10)
 """A letter that is in hand for so long is stuck: no poll takes it that long to get from the record into the mailbox."""
@@ -68,7 +69,7 @@ def knowledge(source: SourceMailbox, listing: Listing) -> Knowledge:
         rows.update({row.uid: row for _, row in _known(forgotten)})
     read = {letter.uid for letter in listing.letters if letter.seen} - rows.keys()
     missed = [row for _, row in unlisted.values()]
-    former = former_ledgers(source)
+    former = former_of(source)
     taken = recognised(source) if former else frozenset()
     passed = [row for row in missed if row.state is State.PASSED] + passed_in(former, taken)
     return Knowledge(
@@ -150,7 +151,7 @@ def known_twins(source: SourceMailbox, fingerprints: Collection[str], taken: Col
     Those that it knows by the name that the mailbox had before come behind its own.
     """
     twins: dict[str, list[Known]] = {}
-    former = former_ledgers(source)
+    former = former_of(source)
     same = Letter.objects.filter(source__in=[source, *former], fingerprint__in=fingerprints).exclude(state=State.HELD)
     # A letter whose deletion was confirmed is not there under another name of the mailbox: its copy is a new one.
     same = same.exclude(source__in=former, fate=Fate.DELETED) if former else same
@@ -173,8 +174,11 @@ def rebind(run: Run, source: SourceMailbox, epoch: int, errand: Errand, row: Kno
     `header`: the fingerprint of its header, where that is known. A row of a former ledger stays, and has a copy here. Raises
     RunOvertaken.
     """
-    fate = Fate.WANTED if errand.delete_after and row.fate is not Fate.KEPT else Fate.KEPT
-    changes: dict[str, object] = {"missing_since": None, "forgotten_at": None, "fate": fate, "tries": 0}
+    goes = errand.delete_after or errand.delete_known
+    fate = Fate.WANTED if goes and row.fate is not Fate.KEPT else Fate.KEPT
+    changes: dict[str, object] = {"missing_since": None, "forgotten_at": None, "fate": fate}
+    if not row.broke_deleting:
+        changes["tries"] = 0
     if fate is Fate.KEPT:
         changes["deleted_at"] = None
     if header:
@@ -277,7 +281,9 @@ def hold(
     """
     tries = errand.row.tries if errand.row else 0
     first = short is not None and not (errand.row and errand.row.reason == CameShort.code)
-    note = {"tries": tries if first else tries + 1, "octets": short or 0, **_trouble(error, now)}
+    note = {"tries": tries if first else tries + 1, **_trouble(error, now)}
+    if short is not None:
+        note["octets"] = short
     with transaction.atomic():
         require_run(run)
         if errand.row and errand.again:

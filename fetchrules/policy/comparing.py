@@ -34,16 +34,17 @@ def passed_by_head(passed: Sequence[Known], letter: Listed, head: str) -> Match:
     """Which of the letters that were passed over `letter` is, whose header has the fingerprint `head` (empty: unknown).
 
     They were never fetched, so that size and header have to tell. Both equal: it is the one. The header equal and the size not,
-    or the size equal and one header unknown: it may be.
+    or one header unknown and the size or the unique-id equal: it may be.
     """
     same_size = [row for row in passed if row.size == letter.size]
+    alike = [row for row in passed if row.size == letter.size or row.uid == letter.uid]
     if is_known(head):
         for row in same_size:
             if row.head == head:
                 return Match(row)
         if any(row.head == head for row in passed):
             return Match(perhaps=True)
-    return Match(perhaps=any(not (is_known(head) and is_known(row.head)) for row in same_size))
+    return Match(perhaps=any(not (is_known(head) and is_known(row.head)) for row in alike))
 
 
 def is_known(head: str) -> bool:

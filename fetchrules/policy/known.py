@@ -6,6 +6,7 @@ from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
 
+from fetchrules.errors import DeletionFailed
 from fetchrules.remote.mailbox import Listed, Listing
 
 MAX_TRIES = 5
@@ -81,6 +82,11 @@ class Known:
         return self.state in (State.READY, State.SENDING)
 
     @property
+    def broke_deleting(self) -> bool:
+        """Whether asking for its deletion has broken a session: no other deletion may hang on the session that asks again."""
+        return self.tries > 0 and self.reason == DeletionFailed.code
+
+    @property
     def uncounted(self) -> bool:
         """Whether it was delivered before the days of its mailbox were counted."""
         return self.state is State.DELIVERED and self.lived is None
@@ -115,9 +121,10 @@ class Knowledge:
     `marked`: uids of letters that were collected for another recipient, too, and marked as read by that. `moved`: letters are on
     record, for this recipient or another, that had their names in another epoch: a mark as read may be theirs.
     `passed`: letters that were passed over and are not listed under their names. `undeleted`: some of `unlisted` were to be
-    deleted. `held_sizes`: sizes of letters among `unlisted` that could not be fetched so far. `former`: the mailbox had another name before, and its ledger has letters that may be here; `taken`: ids of those that
-    are recognised already. `outdated`: ids of rows in state READ whose names are gone: they say nothing any more. `ask_last`: the
-    unique-id of the letter over which the server said last that it gives no more.
+    deleted. `held_sizes`: sizes of letters among `unlisted` that could not be fetched so far. `former`: the mailbox had another
+    name before, and its ledger has letters that may be here; `taken`: ids of those that are recognised already. `outdated`: ids of
+    rows in state READ whose names are gone: they say nothing any more. `ask_last`: the unique-id of the letter over which the
+    server said last that it gives no more.
     """
 
     rows: Mapping[str, Known] = field(default_factory=dict)

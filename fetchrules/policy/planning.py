@@ -5,7 +5,6 @@ from datetime import datetime, timedelta
 from enum import Enum, StrEnum
 from typing import assert_never
 
-from fetchrules.errors import DeletionFailed
 from fetchrules.policy.known import Doubt, Fate, Knowledge, Known, State, ambiguous, makeshift
 from fetchrules.policy.table import Action, Terms, decide
 from fetchrules.remote.mailbox import Listed, Listing
@@ -52,7 +51,8 @@ class Errand:
     `delete_after`: delete it once it is delivered. `compare`: its name proves nothing, so its fingerprint decides whether it is
     one that we have; if so it is not delivered again, and deleted only if it was to be. `ord` makes the new row's key unique.
     `named`: the server's name for the letter is its own; otherwise the ledger calls it by its fingerprint. `doubt`: it is left on
-    the server once it is delivered, until somebody has looked at it.
+    the server once it is delivered, until somebody has looked at it. `delete_known`: its deletion was asked for before; if it is
+    the same letter still, it is to be deleted, whatever becomes of new ones.
     """
 
     letter: Listed
@@ -63,6 +63,7 @@ class Errand:
     named: bool = True
     purpose: Purpose = Purpose.COLLECT
     doubt: Doubt | None = None
+    delete_known: bool = False
 
     @property
     def again(self) -> bool:
@@ -85,11 +86,6 @@ class ToDelete:
     letter: Listed
     row: Known | None
     if_head: bool = False
-
-    @property
-    def broke(self) -> bool:
-        """Whether asking for its deletion has broken a session: no other deletion may hang on the session that asks again."""
-        return self.row is not None and self.row.tries > 0 and self.row.reason == DeletionFailed.code
 
 
 @dataclass(frozen=True, slots=True)
@@ -154,7 +150,7 @@ def plan(listing: Listing, knowledge: Knowledge, terms: Terms, now: datetime) ->
     believed -= {errand.row.id for errand in errands if errand.compare and errand.row}
     passed = [(letter, knowledge.rows[letter.uid]) for letter, why in left if why is Why.PASSED]
     return Plan(
-        delete=tuple(sorted(delete + half_deleted, key=lambda one: one.broke)),
+        delete=(*delete, *half_deleted),
         fetch=tuple(fetch),
         left=tuple(left),
         believed=frozenset(believed),
@@ -248,13 +244,15 @@ def _verdict(
 
 def _of_known(letter: Listed, row: Known, doubt: _Doubt, terms: Terms, now: datetime) -> ToDelete | Errand | Why:
     unsettled = row.fate in _UNSETTLED
-    goes = not terms.leaves and row.state is not State.PASSED
+    collected = row.state is not State.PASSED
+    goes = collected and (not terms.leaves or terms.expire(row.delivered_at, row.lived, now) or _is_flushed(terms))
     if goes and row.size == letter.size and not doubt.whole and (again := _deleted_again(letter, row, doubt, now)):
         return again
     doubtful = unsettled and (doubt.whole or (row.fate is Fate.SENT and not doubt.final))
     # A name that may have been given to another letter meanwhile proves nothing: look at the letter itself.
     if doubtful or row.may_be_of_another(letter):
-        errand = Errand(letter, delete_after=goes, compare=True, ord=row.ord + 1, row=row)
+        to_delete = collected and not terms.leaves
+        errand = Errand(letter, to_delete, compare=True, ord=row.ord + 1, row=row, delete_known=goes)
         return Why.HELD if row.is_given_up(now) else errand
     if row.doubt is not None:
         return Why.MARKED
@@ -263,6 +261,10 @@ def _of_known(letter: Listed, row: Known, doubt: _Doubt, terms: Terms, now: date
     if terms.expire(row.delivered_at, row.lived, now):
         return Why.DOUBT if doubt.whole else ToDelete(letter, row)
     return _of_seen(letter, row, doubt, terms)
+
+
+def _is_flushed(terms: Terms) -> bool:
+    return decide(True, terms) is Action.DELETE
 
 
 def _deleted_again(letter: Listed, row: Known, doubt: _Doubt, now: datetime) -> ToDelete | Why | None:

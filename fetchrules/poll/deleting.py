@@ -10,7 +10,7 @@ from django.utils import timezone
 
 from fetchrules.errors import DeletionFailed, FetchError, RunOvertaken
 from fetchrules.ledger import letters as ledger
-from fetchrules.policy import NO_HEAD, READ_AGAIN, Remark, ToDelete, Why, is_known
+from fetchrules.policy import NO_HEAD, READ_AGAIN, Known, Remark, ToDelete, Why, is_known
 from fetchrules.poll.heads import heads
 from fetchrules.poll.progress import Progress
 from fetchrules.remote.mailbox import Listed, RemoteMailbox
@@ -18,8 +18,26 @@ from fetchrules.remote.mailbox import Listed, RemoteMailbox
 AT_ONCE = 500
 """Between two portions of deletions the claim is renewed and the rule read again."""
 
-Doomed = tuple[Listed, int | None, bool]
-"""A letter, its row, and whether the server has confirmed its deletion before: then it does not count again."""
+
+@dataclass(frozen=True, slots=True)
+class Doomed:
+    """A letter to delete, and its row, if it has one.
+
+    `counted`: the server has confirmed its deletion before, so that it does not count again. `broke`: asking for its deletion
+    has broken a session.
+    """
+
+    letter: Listed
+    row_id: int | None = None
+    counted: bool = False
+    broke: bool = False
+
+    @classmethod
+    def of(cls, letter: Listed, row: Known | None, row_id: int | None = None) -> "Doomed":
+        """The letter that `row` remembers, now as `row_id`."""
+        if row is None:
+            return cls(letter, row_id)
+        return cls(letter, row_id or row.id, counted=row.deleted, broke=row.broke_deleting)
 
 
 @dataclass(slots=True)
@@ -37,21 +55,25 @@ class Deletions:
     put_off: bool = False
     accepted: int = 0
     _rows: set[int] = field(default_factory=set)
-    _broke: list[ToDelete] = field(default_factory=list)
+    _broke: list[Doomed] = field(default_factory=list)
 
     def flush(self, planned: Sequence[ToDelete], until: float) -> tuple[bool, list[ToDelete]]:
         """Delete what needs no comparing. Whether time ran out before the end; and what has to be compared as a whole first."""
-        self._broke = [one for one in planned if one.broke]
-        same, doubted = self._by_head([one for one in planned if not one.broke])
-        doomed = [(one.letter, one.row.id if one.row else None, bool(one.row and one.row.deleted)) for one in same]
-        return self.delete(doomed, until), doubted
+        same, doubted = self._by_head(planned)
+        return self.delete([Doomed.of(one.letter, one.row) for one in same], until), doubted
 
-    def delete(self, doomed: Sequence[Doomed], until: float = math.inf) -> bool:
-        """Ask for the deletion of letters that are safe here. Whether `until` (of the monotonic clock) came before the end."""
-        for start in range(0, len(doomed), AT_ONCE):
+    def delete(self, doomed: Iterable[Doomed], until: float = math.inf) -> bool:
+        """Ask for the deletion of letters that are safe here. Whether `until` (of the monotonic clock) came before the end.
+
+        Those that broke a session wait for `delete_those_that_broke`.
+        """
+        chosen = list(doomed)
+        self._broke += [one for one in chosen if one.broke]
+        chosen = [one for one in chosen if not one.broke]
+        for start in range(0, len(chosen), AT_ONCE):
             if time.monotonic() > until:
                 return True
-            self._delete(doomed[start : start + AT_ONCE])
+            self._delete(chosen[start : start + AT_ONCE])
         return False
 
     def delete_those_that_broke(self) -> None:
@@ -65,7 +87,7 @@ class Deletions:
         self.put_off = len(alone) < len(self._broke)
         for one in alone:
             try:
-                self._delete([(one.letter, one.row.id if one.row else None, bool(one.row and one.row.deleted))])
+                self._delete([one])
             except RunOvertaken:
                 raise
             except FetchError as error:
@@ -108,23 +130,23 @@ class Deletions:
 
     def _delete(self, doomed: Sequence[Doomed]) -> None:
         """The rule is read once more in the transaction before: one that was changed meanwhile deletes nothing."""
-        rows = {letter.number: row_id for letter, row_id, _ in doomed if row_id is not None}
+        rows = {one.letter.number: one.row_id for one in doomed if one.row_id is not None}
         self._require_claim(list(rows.values()))
         self.asked = True
         told = 0
         accepted: set[int] = set()
         try:
-            for letter, deleted in self.mailbox.delete([letter for letter, _, _ in doomed]):
+            for letter, deleted in self.mailbox.delete([one.letter for one in doomed]):
                 told += 1
                 if deleted:
                     accepted.add(letter.number)
         except FetchError as error:
-            for letter, _, _ in doomed[told : told + max(self.mailbox.together, 1)]:
-                if letter.number in rows:
-                    ledger.blame_deletion(rows[letter.number], error, timezone.now())
+            for one in doomed[told : told + max(self.mailbox.together, 1)]:
+                if one.row_id is not None:
+                    ledger.blame_deletion(one.row_id, error, timezone.now())
             raise
         ledger.record_undeleted(self.progress.run, {rows[number] for number in rows.keys() - accepted})
-        counted = sum(letter.number in accepted and not known for letter, _, known in doomed)
+        counted = sum(one.letter.number in accepted and not one.counted for one in doomed)
         self.progress.deleted += counted
         self.progress.remark(Remark.UNDELETED, len(doomed) - len(accepted))
         self.progress.remark(Remark.NOT_DELETED, len(accepted) - counted)

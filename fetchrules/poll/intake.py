@@ -25,8 +25,9 @@ from fetchrules.ledger.branches import collected_for_others
 from fetchrules.ledger.letters import Arrival
 from fetchrules.letterhead import read_letterhead
 from fetchrules.models import SourceMailbox
-from fetchrules.policy import Doubt, Errand, Fate, Known, Purpose, Remark, State, Why, is_short, passed_by_head
+from fetchrules.policy import Doubt, Errand, Fate, Known, Match, Purpose, Remark, State, Why, is_short, passed_by_head
 from fetchrules.poll.blame import blame, count_try
+from fetchrules.poll.deleting import Doomed
 from fetchrules.poll.progress import Progress
 from fetchrules.remote.mailbox import Begun, Chunk, Complete, Gone, Listed, Refused, Retrieved
 
@@ -40,10 +41,10 @@ SPARE_OCTETS = 256 * 1024 * 1024
 class Intake:
     """The letters of one session between the two mailboxes.
 
-    `to_delete` are the letters that are safe here and no longer wanted there, with their rows and whether the server has confirmed
-    their deletion before; `to_mark` those that stay and have been read. `spared`: how many turned out to be known, and stay.
-    `taken` are the ledger's rows that belong to some letter of this mailbox already, `passed` those of letters that were passed
-    over and may be any. `limit`: the server gives no more letters for now. `at_once`: so many letters came in one command.
+    `to_delete` are the letters that are safe here and no longer wanted there; `to_mark` those that stay and have been read.
+    `spared`: how many turned out to be known, and stay. `taken` are the ledger's rows that belong to some letter of this mailbox
+    already, `passed` those of letters that were passed over and may be any. `lived`: what the mailbox has lived through, where that
+    is counted. `limit`: the server gives no more letters for now, it said so over `limited_by`.
     """
 
     source: SourceMailbox
@@ -53,7 +54,7 @@ class Intake:
     taken: set[int]
     passed: list[Known] = field(default_factory=list)
     lived: int | None = None
-    to_delete: dict[int, tuple[Listed, bool]] = field(default_factory=dict)
+    to_delete: list[Doomed] = field(default_factory=list)
     to_mark: list[Listed] = field(default_factory=list)
     spared: int = 0
     limit: OverLimit | None = None
@@ -231,7 +232,7 @@ class Intake:
             self.progress.fetched += 1
             self.progress.remark(Remark.DOUBTED, int(arrival.errand.doubt is not None))
             if arrival.errand.delete_after:
-                self.to_delete[row_id] = letter, False
+                self.to_delete.append(Doomed(letter, row_id))
             else:
                 self.to_mark.append(letter)
                 self.progress.finished.add((self.source.pk, letter.uid))
@@ -279,15 +280,14 @@ class Intake:
             self.progress.left[Why.IN_HAND] += 1
             return
         row_id = self.recognise(errand, row, staged.header)
-        if errand.delete_after and row.fate is not Fate.KEPT:
-            self.to_delete[row_id] = errand.letter, row.deleted
+        if (errand.delete_after or errand.delete_known) and row.fate is not Fate.KEPT:
+            self.to_delete.append(Doomed.of(errand.letter, row, row_id))
         else:
             self.spared += 1
 
     def recognise_passed(self, errand: Errand, row: Known, header: str) -> None:
         """The letter is one that was passed over."""
         self.recognise(errand, row, header)
-        self.passed.remove(row)
         self.progress.came += 1
 
     def set_apart(self, letter: Listed, header: str) -> None:
@@ -301,6 +301,7 @@ class Intake:
         if _name_was_given_away(errand, row):
             self.progress.shifted += 1
         self.taken.add(row.id)
+        self.passed = [one for one in self.passed if one.id != row.id]
         self.progress.left[Why.PASSED if row.state is State.PASSED else Why.SEEN] += 1
         return ledger.rebind(self.progress.run, self.source, self.epoch, errand, row, header, timezone.now())
 
@@ -308,16 +309,18 @@ class Intake:
         """The letter that was passed over and has this one's size and header."""
         if not errand.compare:
             return None
-        row = passed_by_head(self.passed, errand.letter, staged.header).row
-        if row is not None:
-            self.passed.remove(row)
-        return row
+        return self.passed_match(errand, staged.header).row
+
+    def passed_match(self, errand: Errand, header: str) -> Match:
+        """Which letter that was passed over this one is, with a header of this fingerprint."""
+        before = [errand.row] if errand.row and errand.row.state is State.PASSED else []
+        return passed_by_head([*self.passed, *before], errand.letter, header)
 
     def _doubted(self, errand: Errand, staged: Staged) -> Errand:
         """The errand of a new letter; where it may be one that was passed over, it is left on the server."""
         if _name_was_given_away(errand, None):
             self.progress.shifted += 1
-        if errand.compare and passed_by_head(self.passed, errand.letter, staged.header).perhaps:
+        if errand.compare and self.passed_match(errand, staged.header).perhaps:
             return replace(errand, delete_after=False, doubt=Doubt.PASSED)
         return errand
 

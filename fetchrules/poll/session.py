@@ -11,8 +11,8 @@ from fetchrules.accounts import account_of
 from fetchrules.destinations import Destination, same_mailbox
 from fetchrules.errors import (
     ConnectionLost,
+    DeletionFailed,
     DeliveryFailed,
-    DeliveryRefused,
     DiskFull,
     FetchError,
     NoUniqueIds,
@@ -28,13 +28,14 @@ from fetchrules.ledger import letters as ledger
 from fetchrules.ledger.clock import live
 from fetchrules.models import FetchRule, Run, ServiceSettings, SourceMailbox
 from fetchrules.policy import Errand, Knowledge, Plan, Remark, Terms, ToDelete, Why, missing, plan
+from fetchrules.poll.by_head import settled_by_head
 from fetchrules.poll.deleting import Deletions
-from fetchrules.poll.heads import heads, settled_by_head
+from fetchrules.poll.heads import heads
 from fetchrules.poll.intake import BATCH_LETTERS, BATCH_OCTETS, Intake
 from fetchrules.poll.progress import Progress
 from fetchrules.remote.mailbox import Listed, Listing, RemoteMailbox
 from fetchrules.remote.opening import open_mailbox
-from fetchrules.ruletext.spec import MASK
+from fetchrules.ruletext.spec import MASK, Protocol
 
 CHECKPOINT_LETTERS = 1000
 """After so many letters that are to be deleted, or so many seconds, the deletions are committed and a new session begins:
@@ -44,6 +45,7 @@ HEADS_AT_ONCE = 1000
 """Headers of letters that were passed over which one session learns."""
 LIST_AT_LEAST = 20
 """No fewer letters in one command of a listing."""
+_BREAKS = frozenset({ConnectionLost.code, TimedOut.code, RemoteProtocolError.code, DeletionFailed.code})
 PASSING_FAILURES = 3
 """So often running a server may keep back the unique-ids that it is known to have; then it counts as one without."""
 
@@ -135,7 +137,7 @@ def look(rule: FetchRule, source: SourceMailbox, progress: Progress, *, claimed:
 
 def _listing(mailbox: RemoteMailbox, rule: FetchRule, source: SourceMailbox, terms: Terms, *, claimed: bool) -> Listing:
     """Raises NoUniqueIds where letters that stay could not be told from new ones."""
-    at_once = hosts.list_at_once(source.host)
+    at_once = hosts.list_at_once(source.host) if rule.protocol == Protocol.IMAP else None
     try:
         listing = mailbox.listing(at_once)
     except (ConnectionLost, TimedOut, ServerRefused, RemoteProtocolError):
@@ -218,7 +220,10 @@ def _work(session: Session, deletions: Deletions) -> None:
     finally:
         destination.close()
     if intake is not None:
-        deletions.delete([(letter, row_id, known) for row_id, (letter, known) in intake.to_delete.items()])
+        deletions.delete(intake.to_delete)
+        flagged = set(session.listing.flagged)
+        ours = sum(one.letter in flagged for one in intake.to_delete)
+        session.progress.remark(Remark.FLAGGED, -ours)
     deletions.delete_those_that_broke()
 
 
@@ -236,7 +241,7 @@ def _flush(session: Session, destination: Destination, deletions: Deletions) -> 
 
 def _fetch(session: Session, destination: Destination, doubted: Sequence[ToDelete]) -> Intake | None:
     """Fetch and deliver as many letters as a session may."""
-    errands = [*session.errands, *(_to_compare(one) for one in doubted)]
+    errands = [*session.errands, *(_to_compare(one, session.terms) for one in doubted)]
     if not errands:
         return None
     progress, source = session.progress, session.source
@@ -263,10 +268,11 @@ def _fetch(session: Session, destination: Destination, doubted: Sequence[ToDelet
     return intake
 
 
-def _to_compare(doubted: ToDelete) -> Errand:
+def _to_compare(doubted: ToDelete, terms: Terms) -> Errand:
     """A letter whose header does not prove that it is the one to delete."""
     row = doubted.row
-    return Errand(doubted.letter, delete_after=True, compare=True, ord=row.ord + 1 if row else 0, row=row)
+    order = row.ord + 1 if row else 0
+    return Errand(doubted.letter, not terms.leaves, compare=True, ord=order, row=row, delete_known=True)
 
 
 def _blame(session: Session, intake: Intake, error: FetchError) -> None:
@@ -355,4 +361,4 @@ def _ends_before(errand: Errand, session: Session, intake: Intake) -> bool:
 
 def _is_risky(errand: Errand) -> bool:
     row = errand.row
-    return row is not None and row.tries > 0 and row.reason not in (ServerRefused.code, DeliveryRefused.code)
+    return row is not None and row.tries > 0 and row.reason in _BREAKS

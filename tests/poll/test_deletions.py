@@ -1,6 +1,9 @@
 """Deletions that servers affirm and do not do, refuse, or answer with nonsense."""
 
+from datetime import timedelta
+
 import pytest
+from django.utils import timezone
 
 from fetchrules.errors import RemoteProtocolError
 from fetchrules.ledger import by_hand
@@ -48,6 +51,35 @@ def test_it_reads_letters_again_once_where_deletions_do_not_happen(
     assert scene.maildrop.uids == ([] if top else NAMES), "without TOP it waits for a day"
 
 
+@pytest.mark.parametrize("columns", [{"keep": True, "flush": True}, {"keepdays": 1}], ids=str)
+def test_it_repeats_no_deletion_by_reading_where_the_rule_leaves_new_letters(
+    columns: dict[str, object], new_scene: NewScene
+) -> None:
+    scene = new_scene(Behaviour(faults=(AFFIRMS["QUIT +OK"],)), **columns)
+    scene.arrive(*NAMES)
+    scene.poll_fine()
+    long_ago = {"delivered_at": timezone.now() - timedelta(days=9), "lived": -(10**9)}
+    Letter.objects.update(**long_ago)
+    retrieved(scene)
+    deleted, read = [], []
+    for _ in range(5):
+        deleted.append(scene.poll_fine().deleted)
+        read.append(retrieved(scene))
+    assert (deleted, read) == ([10, 0, 0, 0, 0], [0, 10, 0, 0, 0])
+    assert scene.delivered == NAMES
+
+
+def test_a_new_letter_under_the_name_of_one_that_was_flushed_stays(new_scene: NewScene) -> None:
+    scene = new_scene(keep=True, flush=True)
+    scene.arrive("a")
+    scene.poll_fine()
+    scene.poll_fine()
+    assert scene.maildrop.uids == []
+    scene.replace(StoredLetter("a", letter("b").data))
+    scene.poll_fine()
+    assert (scene.delivered, scene.maildrop.uids) == (["a", "b"], ["a"])
+
+
 def test_it_says_that_the_server_does_not_delete(new_scene: NewScene) -> None:
     scene = new_scene(Behaviour(faults=(AFFIRMS["QUIT +OK"],)))
     scene.arrive(*NAMES)
@@ -72,12 +104,13 @@ def test_imap_repeats_by_uid_where_an_expunge_does_not_happen(new_imap_scene: Ne
     stores = Fault(imap.Step.STORE, Say(b"{tag} OK done\r\n"), 0)
     scene = new_imap_scene(imap.Behaviour(faults=(pretends, stores)))
     scene.arrive(*NAMES)
-    deleted, read = [], []
+    deleted, told, read = [], [], []
     for _ in range(6):
         counts = scene.poll_fine()
         deleted.append(counts.deleted)
+        told.append(counts.left.get("not_deleted", 0))
         read.append(retrieved(scene))
-    assert (deleted, counts.left["not_deleted"]) == ([10, 0, 0, 0, 0, 0], 10)
+    assert (deleted, told) == ([10, 0, 0, 0, 0, 0], [0, 10, 10, 10, 10, 10])
     assert read[1:] == [0, 0, 0, 0, 0]
     assert scene.delivered == NAMES
 

@@ -11,7 +11,7 @@ from fetchrules.ledger import runs
 from fetchrules.models import FetchRule, Letter, Run
 from fetchrules.poll.run import poll
 from tests.conftest import MakeRule
-from tests.servers.faults import Alter, Fault, Say
+from tests.servers.faults import Alter, Fault
 from tests.servers.imap import Behaviour, Folder, ImapLetter, ImapServer, Step
 
 pytestmark = pytest.mark.django_db

@@ -40,7 +40,7 @@ def test_it_blames_no_letter_for_a_connection_that_is_lost_behind_the_last(scene
         intake.take(events(), ERRANDS)
     assert scene.states == {"a": "delivered"}
     assert scene.delivered == ["a"]
-    assert list(intake.to_delete.values()) == [(LETTER, False)]
+    assert [one.letter for one in intake.to_delete] == [LETTER]
 
 
 def test_it_believes_in_no_text_without_a_beginning(scene: Scene, intake: Intake) -> None:

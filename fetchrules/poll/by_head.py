@@ -1,0 +1,53 @@
+"""Letters that their headers tell enough of, so that they need not be fetched."""
+
+from collections.abc import Sequence
+
+from fetchrules.ledger.branches import collected_heads
+from fetchrules.policy import Errand, Purpose, State, Why, is_known
+from fetchrules.poll.heads import heads
+from fetchrules.poll.intake import Intake
+from fetchrules.remote.mailbox import Listed, RemoteMailbox
+from fetchrules.sources import former_of
+
+AT_ONCE = 1000
+"""Headers that one session asks for; the other letters wait for the next one."""
+
+
+def settled_by_head(mailbox: RemoteMailbox, errands: Sequence[Errand], intake: Intake) -> list[Errand]:
+    """Those of `errands` that have to be fetched, after a look at the headers of letters that may be known by them.
+
+    A letter that was passed over is recognised. One that is marked as read, or for deletion, and of which no ledger of the account
+    knows the header is none of ours, and left alone. Letters beyond AT_ONCE are left for a later poll.
+    """
+    looked_at = [one for one in errands if one.compare and (intake.passed or _is_told_by_head(one))]
+    if not looked_at:
+        return list(errands)
+    postponed = {one.letter.number for one in looked_at[AT_ONCE:]}
+    told = {letter.number: head for letter, head in heads(mailbox, _letters(looked_at[:AT_ONCE]), intake.progress)}
+    former = former_of(intake.source)
+    ours, headless = collected_heads(intake.source, intake.epoch, former)
+    to_fetch: list[Errand] = []
+    for errand in errands:
+        head = told.get(errand.letter.number, "")
+        match = intake.passed_match(errand, head)
+        if errand.letter.number in postponed:
+            intake.progress.left[Why.DOUBT] += 1
+        elif not is_known(head):
+            to_fetch.append(errand)
+        elif match.row is not None:
+            intake.recognise_passed(errand, match.row, head)
+        elif errand.purpose is not Purpose.COLLECT and head not in ours and not headless:
+            intake.set_apart(errand.letter, head)
+        else:
+            to_fetch.append(errand)
+    intake.record_compared()
+    return to_fetch
+
+
+def _is_told_by_head(errand: Errand) -> bool:
+    passed = errand.row is not None and errand.row.state is State.PASSED
+    return passed or errand.purpose is not Purpose.COLLECT
+
+
+def _letters(errands: Sequence[Errand]) -> list[Listed]:
+    return [errand.letter for errand in errands]
