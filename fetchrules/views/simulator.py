@@ -9,6 +9,8 @@ from fetchrules.remote.mailbox import Listed, Listing
 
 POLLS = 4
 _START = datetime(2026, 1, 12, 9, tzinfo=UTC)
+_BEFORE = _START - timedelta(hours=1)
+"""When the letter that was collected before was; the mailbox has been polled regularly ever since."""
 _SIZE = 20_000
 
 
@@ -68,7 +70,8 @@ class _Mailbox:
         present = [letter for letter in self.letters if letter.on_server and letter.arrives <= number]
         listed = {letter.kind: Listed(place, letter.kind.value, letter.size) for place, letter in enumerate(present, 1)}
         known = Knowledge({letter.kind.value: letter.known for letter in present if letter.known})
-        decided = plan(Listing(tuple(listed.values()), complete=True), known, self.terms, now)
+        terms = replace(self.terms, lived=_lived(now))
+        decided = plan(Listing(tuple(listed.values()), complete=True), known, terms, now)
         for letter in self.letters:
             events = _events(letter, decided, now) if letter in present else ()
             self.log.setdefault(letter.kind, []).append(events)
@@ -84,8 +87,7 @@ def simulate(terms: Terms) -> Simulation:
 
 
 def _letters(terms: Terms) -> list[_Letter]:
-    before = _START - timedelta(hours=1)
-    old = Known(1, Kind.OLD.value, 0, _SIZE, State.DELIVERED, Fate.KEPT, delivered_at=before)
+    old = Known(1, Kind.OLD.value, 0, _SIZE, State.DELIVERED, Fate.KEPT, delivered_at=_BEFORE, lived=_lived(_BEFORE))
     size = min(_SIZE, terms.limit) if terms.limit else _SIZE
     letters = [
         _Letter(Kind.OLD, size, 0, replace(old, size=size)),
@@ -98,6 +100,11 @@ def _letters(terms: Terms) -> list[_Letter]:
     return letters
 
 
+def _lived(now: datetime) -> int:
+    """What the mailbox has lived through by `now`, in seconds."""
+    return int((now - _BEFORE).total_seconds())
+
+
 def _events(letter: _Letter, decided: Plan, now: datetime) -> tuple[Event, ...]:
     """What happens to `letter`, which is on the server; it is changed accordingly."""
     name = letter.kind.value
@@ -107,7 +114,8 @@ def _events(letter: _Letter, decided: Plan, now: datetime) -> tuple[Event, ...]:
     errand = next((errand for errand in decided.fetch if errand.letter.uid == name), None)
     if errand:
         fetched = Event.AGAIN if letter.known else Event.FETCHED
-        letter.known = Known(1, name, errand.ord, letter.size, State.DELIVERED, Fate.KEPT, delivered_at=now)
+        delivered = Known(1, name, errand.ord, letter.size, State.DELIVERED, Fate.KEPT, delivered_at=now)
+        letter.known = replace(delivered, lived=_lived(now))
         letter.on_server = not errand.delete_after
         return (fetched, Event.DELETED) if errand.delete_after else (fetched,)
     why = next(why for left, why in decided.left if left.uid == name)
