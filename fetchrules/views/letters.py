@@ -107,6 +107,10 @@ def _do(what: str, chosen: QuerySet[Letter]) -> _Done:
                 "%(count)s letter is being tried again.", "%(count)s letters are being tried again.", number
             )
             return _Done(number, "letters_retried", words, poll=True)
+        case "delete":
+            number = by_hand.retry_held(chosen)
+            words = ngettext("Deleting %(count)s letter again.", "Deleting %(count)s letters again.", number)
+            return _Done(number, "letters_retried", words, poll=True)
         case "again":
             number = by_hand.collect_again(chosen)
             words = ngettext(

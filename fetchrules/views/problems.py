@@ -14,7 +14,7 @@ from fetchrules.models import FetchRule, Letter, SourceMailbox
 from fetchrules.sources import folders_of
 from fetchrules.wording import failures
 from fetchrules.wording.failures import Failure
-from fetchrules.wording.names import shown_host
+from fetchrules.wording.names import shown_host, source_name
 
 PAGE = 50
 FIRST = 20
@@ -41,7 +41,6 @@ class Kind:
     fails: bool = False
 
 
-_RETRY = Way("retry", "poll", _("Try again now"))
 _AGAIN = Way("again", "poll", _("Collect again"))
 _LEAVE = Way("pass", "minus", _("Leave on the server"))
 
@@ -70,14 +69,14 @@ KINDS: Mapping[str, Kind] = {
         _("Could not be collected"),
         _("They stay on the remote server and hold up no other letter."),
         by_hand.HELD,
-        (_RETRY, _LEAVE),
+        (Way("retry", "poll", _("Try again now")), _LEAVE),
         fails=True,
     ),
     "undeleted": Kind(
         _("Could not be deleted on the server"),
         _("They were delivered. The server breaks off when it is to delete them; they hold up no other letter."),
         by_hand.UNDELETED,
-        (_RETRY, _LEAVE),
+        (Way("delete", "delete", _("Try to delete again")), _LEAVE),
         fails=True,
     ),
 }
@@ -88,6 +87,7 @@ class Line:
     """A letter as its table shows it. `short`: it came shorter than the server had said; `failure`: what was tried in vain."""
 
     letter: Letter
+    source: str
     short: bool
     failure: Failure | None
 
@@ -96,7 +96,7 @@ class Line:
         """`letter` with its source at hand."""
         short = letter.reason == CameShort.code if kind.fails else letter.doubt == Letter.Doubt.SHORT
         failure = failures.describe(letter.reason, letter.source.host) if kind.fails else None
-        return cls(letter, short and letter.octets > 0, failure)
+        return cls(letter, source_name(letter.source.user, letter.source.host), short and letter.octets > 0, failure)
 
 
 @dataclass(frozen=True, slots=True)

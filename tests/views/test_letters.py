@@ -58,6 +58,14 @@ def test_it_lists_what_the_server_does_not_delete(admin: Client, rule: FetchRule
     assert "Could not be deleted on the server" in page_of(admin)
 
 
+def test_it_has_a_deletion_tried_again(admin: Client, rule: FetchRule) -> None:
+    letter = a_letter(a_run(rule), "7", reason="deletion_failed", tries=5, tried_at=timezone.now(), fate="sent")
+    said = admin.post(reverse("letters_act"), {"do": "delete", "undeleted": [letter.id]}, follow=True).content.decode()
+    assert "Deleting 1 letter again." in said
+    letter.refresh_from_db()
+    assert (letter.state, letter.fate, letter.tries) == ("delivered", "sent", 0)
+
+
 @pytest.mark.parametrize(
     ("doubt", "do", "state", "left", "event"),
     [
