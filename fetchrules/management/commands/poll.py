@@ -91,9 +91,14 @@ def _planned(rule: FetchRule) -> Row:
         deleted=doomed,
         skipped=len(left),
         octets=sum(plan.octets for plan in plans),
-        left={why.value: left.count(why) for why in Why if why in left},
+        left={why.value: left.count(why) for why in Why if why in left} | _flagged(plans),
     )
     return _row(rule, Result(counts, (timezone.now() - begun).total_seconds(), error))
+
+
+def _flagged(plans: Sequence[Plan]) -> dict[str, int]:
+    flagged = sum(plan.flagged for plan in plans)
+    return {Remark.FLAGGED.value: flagged} if flagged else {}
 
 
 def _each(rules: Sequence[FetchRule], work: Callable[[FetchRule], Row]) -> Iterator[Row]:
