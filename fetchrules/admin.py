@@ -30,6 +30,7 @@ from fetchrules.models import (
 from fetchrules.models.rule import RemoteHost
 from fetchrules.rulebook.changes import changes_of
 from fetchrules.rulebook.edits import SourceTaken, delete_rules, set_rule, switch_rules
+from fetchrules.rulebook.renaming import ledger_change
 from fetchrules.views import audit
 
 admin.site.site_header = gettext_lazy("Mail collection from remote servers")
@@ -85,7 +86,7 @@ class FetchRuleAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
             gettext_lazy("Remote server"),
             {"fields": (("server", "protocol"), ("encryption", "port"), ("sslcertck", "sslfingerprint"))},
         ),
-        (gettext_lazy("Account"), {"fields": ("user", "new_password")}),
+        (gettext_lazy("Account"), {"fields": ("user", "new_password", "other_mailbox")}),
         (gettext_lazy("Delivery"), {"fields": ("recipient", "owner")}),
         (
             gettext_lazy("Treatment of letters"),
@@ -107,13 +108,13 @@ class FetchRuleAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
 
     def save_model(self, request: HttpRequest, obj: FetchRule, form: Any, change: Any) -> None:
         """Through the rule book; `obj` itself, already changed by the form, is only told its number."""
-        row = FetchRule.objects.get(pk=obj.pk) if change else None
+        row = FetchRule.objects.select_related("source").get(pk=obj.pk) if change else None
         wanted = form.wanted()
         changes = changes_of(row, wanted) if row else None
-        saved = set_rule(row, wanted, obj.owner)
+        saved = set_rule(row, wanted, obj.owner, other_mailbox=form.cleaned_data["other_mailbox"])
         FetchRule.objects.filter(pk=saved.pk).update(owner=obj.owner)
         obj.pk = saved.pk
-        audit.record_saved(request, saved, changes)
+        audit.record_saved(request, saved, changes, ledger_change(row.source if row else None, saved.source))
 
     def delete_model(self, request: HttpRequest, obj: FetchRule) -> None:
         """With its line."""

@@ -7,9 +7,11 @@ from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from fetchrules.models import FetchRule
+from fetchrules.rulebook.edits import is_to_be_passed
+from fetchrules.ruletext.problem import Code, Problem
 from fetchrules.ruletext.spec import MASK, MAX_LENGTHS, Rule
 from fetchrules.ruletext.trust import keeps_password
-from fetchrules.ruletext.validate import problems_of
+from fetchrules.ruletext.validate import passing_fault, problems_of
 from fetchrules.wording.ruletext import explain
 
 _COLUMNS = (
@@ -43,6 +45,12 @@ class RuleAdminForm(forms.ModelForm):  # type: ignore[type-arg]  # generic in th
         help_text=_("Empty: the stored one stays. It is never shown"),
     )
 
+    other_mailbox = forms.BooleanField(
+        label=_("This is another mailbox: collect everything that lies there"),
+        required=False,
+        help_text=_("Unless it is ticked, letters collected under another address of this mailbox are recognised"),
+    )
+
     class Meta:
         model = FetchRule
         fields = (*_COLUMNS, "owner")
@@ -70,6 +78,8 @@ class RuleAdminForm(forms.ModelForm):  # type: ignore[type-arg]  # generic in th
         for problem in problems_of(wanted):
             if problem.is_error and problem.field != "password":
                 self.add_error(problem.field if problem.field in self.fields else None, explain(problem))
+        if passing_fault(wanted) and self.before is not None and is_to_be_passed(self.instance, wanted):
+            self.add_error(None, explain(Problem(Code.PRESENT_PENDING)))
         if wanted.password == MASK and (self.before is None or not keeps_password(self.before, wanted)):
             self.add_error("new_password", gettext("Enter the password."))
         return data

@@ -24,6 +24,15 @@ class Joined(LayoutObject):  # type: ignore[misc]  # crispy-forms has no types
         )
 
 
+class Former(LayoutObject):  # type: ignore[misc]  # as above
+    """What becomes of the ledger of another name of the mailbox, or of one that no rule reads."""
+
+    def render(self, form: BaseForm, context: Context, template_pack: str = "utm", **kwargs: Any) -> SafeString:  # noqa: ARG002 -- crispy's signature
+        """The place where it is asked; empty where there is nothing to ask."""
+        form.rendered_fields.update(("other_mailbox", "same_mailbox"))  # type: ignore[attr-defined]  # as above
+        return render_to_string("utm/former.html", {"form": form})
+
+
 class Advanced(LayoutObject):  # type: ignore[misc]  # as above
     """Rows that open on demand; open from the start when one of them says something or has an error."""
 

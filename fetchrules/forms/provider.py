@@ -4,6 +4,7 @@ from typing import Any
 
 from django import forms
 
+from fetchrules.ruletext.spec import Protocol
 from fetchrules.wording.providers import provider_named
 
 
@@ -17,3 +18,18 @@ class ProviderSelect(forms.Select):
             option["attrs"] |= {f"data-{protocol}": host for protocol, host in provider.hosts.items()}
             option["attrs"] |= {"data-encryption": provider.encryption.value, "data-hint": str(provider.login)}
         return option
+
+
+def with_provider(data: dict[str, Any]) -> dict[str, Any]:
+    """`data` with the server of the mail service that was chosen, where none was entered."""
+    provider = provider_named(data.get("provider", ""))
+    if not provider or data.get("server"):
+        return data
+    asked = Protocol(data.get("protocol") or Protocol.POP3)
+    protocol = asked if asked in provider.hosts else Protocol.IMAP
+    data |= {
+        "server": provider.hosts[protocol],
+        "protocol": protocol.value,
+        "encryption": provider.encryption.value,
+    }
+    return data

@@ -9,10 +9,11 @@ from django.http import QueryDict
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
-from fetchrules.forms.provider import ProviderSelect
+from fetchrules.forms.once import SaidOnce
+from fetchrules.forms.provider import ProviderSelect, with_provider
 from fetchrules.forms.rule_layout import rule_layout
 from fetchrules.forms.treatment import CHOICES, WORDS, Treatment, treatment_of
-from fetchrules.models import ServiceSettings
+from fetchrules.models import FetchRule, ServiceSettings
 from fetchrules.ruletext.problem import Code, Problem
 from fetchrules.ruletext.spec import (
     BOUNDS,
@@ -25,7 +26,7 @@ from fetchrules.ruletext.spec import (
 )
 from fetchrules.ruletext.trust import keeps_password
 from fetchrules.ruletext.validate import problems_of
-from fetchrules.wording.providers import PROVIDERS, provider_named
+from fetchrules.wording.providers import PROVIDERS
 from fetchrules.wording.ruletext import explain
 
 BLANK = Rule("", Protocol.POP3, "", MASK, "", encryption=Encryption.SSL)
@@ -42,7 +43,7 @@ def _number(name: str, label: Any, css: str = "short", **kwargs: Any) -> forms.I
     )
 
 
-class RuleForm(forms.Form):
+class RuleForm(SaidOnce):
     """A rule's fields. `initial` is the rule as it is (BLANK for a new one); the password is asked for, never shown."""
 
     provider = forms.ChoiceField(
@@ -106,11 +107,6 @@ class RuleForm(forms.Form):
         help_text=_("Where letters go. Example: i.petrov@mydomain.ru"),
     )
     treatment = forms.ChoiceField(label=_("What to do with letters"), choices=CHOICES, widget=forms.RadioSelect)
-    pass_present = forms.BooleanField(
-        label=_("What already lies on the server counts as collected"),
-        required=False,
-        help_text=_("Once, at the next poll: it is not fetched and stays there. For a move from UTM with keep"),
-    )
     keepdays = _number("keepdays", _("Days on the server"))
     keep = forms.BooleanField(label="keep", required=False)
     flush = forms.BooleanField(label="flush", required=False)
@@ -149,17 +145,29 @@ class RuleForm(forms.Form):
         help_text=_("One in a line. Empty: INBOX"),
     )
 
-    def __init__(self, data: QueryDict | None = None, *, rule: Rule = BLANK, fixed_recipient: str = "") -> None:
-        """`rule` is what is being changed; `fixed_recipient` the one local mailbox that the user may deliver into."""
-        self.rule = rule
-        self.is_new = not rule.user
-        super().__init__(data, initial=_initial(rule))
+    def __init__(
+        self,
+        data: QueryDict | None = None,
+        *,
+        rule: Rule = BLANK,
+        stored: FetchRule | None = None,
+        fixed_recipient: str = "",
+    ) -> None:
+        """`rule` is what a new rule starts from, `stored` what is being changed instead.
+
+        `fixed_recipient` is the one local mailbox that the user may deliver into.
+        """
+        self.rule = stored.as_rule(MASK) if stored else rule
+        self.is_new = stored is None
+        super().__init__(data, stored=stored, initial=_initial(self.rule))
         if self.stored_password:
             self.fields["password"].widget.attrs["placeholder"] = gettext("•••••••• (keep the stored one)")
         if fixed_recipient:
             self.fields["recipient"].disabled = True
             self.initial["recipient"] = fixed_recipient
         self.fields["keepdays"].widget.attrs["aria-label"] = self.fields["keepdays"].label
+        if self.is_new and not self.is_bound:
+            self.offer(replace(self.rule, recipient=self.initial["recipient"]))
         self.helper = rule_layout()
 
     @property
@@ -187,7 +195,9 @@ class RuleForm(forms.Form):
 
     def clean(self) -> dict[str, Any]:
         """What the fields may not be together, by the same checks as a rule line."""
-        data = _with_provider(super().clean() or self.cleaned_data)
+        data = with_provider(super().clean() or self.cleaned_data)
+        if self.is_new:
+            self.offer(self.draft())
         self._require(data)
         if self.errors:
             return data
@@ -197,6 +207,7 @@ class RuleForm(forms.Form):
                 self.add_error(problem.field or None, explain(problem))
         if wanted.recipient != self.rule.recipient and not _is_local(wanted.recipient):
             self.add_error("recipient", explain(Problem(Code.RECIPIENT_NOT_LOCAL, field="recipient")))
+        self.check_passing(wanted)
         if wanted.password == MASK and not (self.is_new or keeps_password(self.rule, wanted)):
             self.add_error("password", gettext("Server, login or encryption were changed: enter the password again."))
         return data
@@ -209,6 +220,7 @@ class RuleForm(forms.Form):
             self.add_error("keepdays", gettext("Say for how many days."))
         if self.is_new and data.get("password", "") in {"", MASK} and "password" not in self.errors:
             self.add_error("password", gettext("Enter the password."))
+        self.require_choice(data.get("same_mailbox", ""))
 
     def draft(self) -> Rule:
         """The rule as far as the fields can be read; what is missing or wrong stands as `…`, a password not given as MASK."""
@@ -251,21 +263,6 @@ class RuleForm(forms.Form):
             recipient=self.initial["recipient"] or _UNKNOWN,
             password=MASK,
         )
-
-
-def _with_provider(data: dict[str, Any]) -> dict[str, Any]:
-    """`data` with the server of the mail service that was chosen, where none was entered."""
-    provider = provider_named(data.get("provider", ""))
-    if not provider or data.get("server"):
-        return data
-    asked = Protocol(data.get("protocol") or Protocol.POP3)
-    protocol = asked if asked in provider.hosts else Protocol.IMAP
-    data |= {
-        "server": provider.hosts[protocol],
-        "protocol": protocol.value,
-        "encryption": provider.encryption.value,
-    }
-    return data
 
 
 def _is_local(recipient: str) -> bool:

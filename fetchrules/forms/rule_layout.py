@@ -4,7 +4,7 @@ from crispy_forms.helper import FormHelper
 from crispy_forms.layout import Field, Fieldset, Layout
 from django.utils.translation import gettext_lazy as _
 
-from fetchrules.forms.layout import Advanced, Joined
+from fetchrules.forms.layout import Advanced, Former, Joined
 
 
 def rule_layout() -> FormHelper:
@@ -21,7 +21,7 @@ def rule_layout() -> FormHelper:
             "sslcertck",
         ),
         Fieldset(_("Account"), "user", "password"),
-        Fieldset(_("Delivery"), "recipient"),
+        Fieldset(_("Delivery"), "recipient", Former()),
         Fieldset(_("Treatment of letters"), Field("treatment", template="utm/treatment.html"), "pass_present"),
         Fieldset(_("Schedule"), Joined(_("Poll every"), "interval", css_id="interval", tail=_("min")), "enabled"),
         Advanced(

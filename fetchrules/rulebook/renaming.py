@@ -37,6 +37,14 @@ class Succession:
     former: Ledger | None
 
 
+@dataclass(frozen=True, slots=True)
+class LedgerChange:
+    """For the audit: a rule goes on with the ledger of the account `former`, or does not although it could."""
+
+    former: Source
+    continues: bool
+
+
 def ledgers_left(changed: Mapping[_K, tuple[Rule, FetchRule]]) -> dict[_K, Ledger]:
     """The ledgers that rules, given with their rows as stored, would go on with because they log in elsewhere.
 
@@ -89,11 +97,15 @@ def carry_on(successions: Collection[Succession], written: Collection[int]) -> N
     _Chains.of(wanted).write(wanted)
 
 
-def is_continued(row: SourceMailbox) -> bool:
-    """Whether the ledger of `row`'s account and reader continues another one."""
-    protocol, host, port, user = row.account
-    rows = SourceMailbox.objects.filter(protocol=protocol, host=host, port=port, user=user, branch=row.branch)
-    return rows.exclude(continues=None).exists()
+def ledger_change(before: SourceMailbox | None, after: SourceMailbox) -> LedgerChange | None:
+    """What a saved rule did: `before` is what it read, None if it is new; `after` what it reads now. None: nothing of the kind."""
+    if after.continues is not None and (before is None or before.pk != after.pk):
+        return LedgerChange(source_of(after.continues).account, continues=True)
+    if before is None or after.continues is not None:
+        return None
+    if before.account != after.account:
+        return LedgerChange(source_of(before).account, continues=False)
+    return LedgerChange(source_of(before.continues).account, continues=False) if before.continues else None
 
 
 def _same_recipient(rule: Rule, row: FetchRule) -> bool:

@@ -11,8 +11,10 @@ from django.views.decorators.http import require_safe
 
 from fetchrules.models import AuditEntry, FetchRule
 from fetchrules.rulebook.changes import Change
+from fetchrules.rulebook.renaming import LedgerChange
 from fetchrules.views import access
 from fetchrules.wording import events
+from fetchrules.wording.ledgers import mailbox_name
 
 PAGE = 100
 
@@ -33,12 +35,17 @@ def record_each(request: HttpRequest, what: str, rules: Iterable[FetchRule]) -> 
         record(request, what, rule)
 
 
-def record_saved(request: HttpRequest, rule: FetchRule, changes: Iterable[Change] | None) -> None:
-    """Note that a rule was changed, and in what; `changes` None: that it was added."""
+def record_saved(
+    request: HttpRequest, rule: FetchRule, changes: Iterable[Change] | None, ledger: LedgerChange | None = None
+) -> None:
+    """Note that a rule was changed, and in what; `changes` None: that it was added. `ledger`: what became of its ledger."""
+    detail: dict[str, Noted] = {}
+    if ledger is not None:
+        detail["former" if ledger.continues else "other_mailbox"] = mailbox_name(ledger.former)
     if changes is None:
-        record(request, "rule_added", rule)
+        record(request, "rule_added", rule, **detail)
     else:
-        record(request, "rule_changed", rule, fields=[astuple(change) for change in changes])
+        record(request, "rule_changed", rule, fields=[astuple(change) for change in changes], **detail)
 
 
 @require_safe

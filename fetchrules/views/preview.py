@@ -4,9 +4,10 @@ from dataclasses import dataclass, replace
 
 from django.utils.translation import gettext as _
 
+from fetchrules.ruletext.problem import Problem
 from fetchrules.ruletext.render import render_rule
 from fetchrules.ruletext.spec import MASK, Rule, Spelling
-from fetchrules.ruletext.validate import problems_of
+from fetchrules.ruletext.validate import passing_fault, problems_of
 from fetchrules.views.simulator import POLLS, Event, simulate
 from fetchrules.wording import behaviour, simulation
 from fetchrules.wording.ruletext import explain
@@ -24,16 +25,21 @@ class Preview:
     stories: list[tuple[str, list[list[tuple[str, str]]]]]
 
 
-def preview_of(rule: Rule, usual_interval: int) -> Preview:
-    """Of a rule that may not be finished; its password is not looked at."""
+def preview_of(rule: Rule, usual_interval: int, *, pass_present: bool = False) -> Preview:
+    """Of a rule that may not be finished; its password is not looked at.
+
+    `pass_present`: what lies on the server is to count as collected.
+    """
     masked = replace(rule, password=MASK)
+    fault = passing_fault(rule) if pass_present else None
+    problems = [*([Problem(fault)] if fault else []), *problems_of(masked)]
     simulated = simulate(behaviour.terms_of(rule))
     days = simulated.days or (None,) * POLLS
     return Preview(
         line=_line(masked),
         sentences=behaviour.sentences(rule, usual_interval),
         new=behaviour.what_is_new(rule),
-        warnings=[explain(problem) for problem in problems_of(masked) if not problem.is_error],
+        warnings=[explain(problem) for problem in problems if problem.code is fault or not problem.is_error],
         polls=[_poll(number, day) for number, day in enumerate(days, 1)],
         stories=[
             (str(simulation.KINDS[story.kind.value]), [[_word(event) for event in events] for events in story.polls])

@@ -17,12 +17,13 @@ from fetchrules.forms.rule import BLANK, RuleForm
 from fetchrules.ledger import by_hand, hosts, runs
 from fetchrules.models import FetchRule, ServiceSettings
 from fetchrules.rulebook.changes import Change, changes_of
-from fetchrules.rulebook.edits import SourceTaken, set_rule
+from fetchrules.rulebook.edits import LedgerTaken, SourceTaken, is_to_be_passed, set_rule
+from fetchrules.rulebook.renaming import LedgerChange, ledger_change
 from fetchrules.ruletext.spec import MASK
 from fetchrules.sources import folders_of
 from fetchrules.views import access, audit, problems
 from fetchrules.views.listing import with_state
-from fetchrules.views.preview import preview_of
+from fetchrules.views.preview import Preview, preview_of
 from fetchrules.views.rows import rows_of
 from fetchrules.views.trial import try_rule
 from fetchrules.wording.names import source_name
@@ -51,43 +52,49 @@ def edit(request: HttpRequest, rule_id: int) -> HttpResponse:
     rule = get_object_or_404(access.editable_rules(user), id=rule_id)
     if not access.edits_rules(user):
         raise PermissionDenied
-    form = RuleForm(request.POST or None, rule=rule.as_rule(MASK), fixed_recipient=_fixed_recipient(user))
+    form = RuleForm(request.POST or None, stored=rule, fixed_recipient=_fixed_recipient(user))
     return _page(request, form, rule)
 
 
 @require_POST
 @access.editors_only
 def preview(request: HttpRequest) -> HttpResponse:
-    """What stands beside the form, for what is being typed. Saves nothing."""
-    form = RuleForm(request.POST)
+    """What stands beside the form, for what is being typed, and what it asks of ledgers. Saves nothing."""
+    user, rule_id = access.user_of(request), request.GET.get("rule", "")
+    known = access.editable_rules(user).filter(id=int(rule_id) if rule_id.isascii() and rule_id.isdigit() else 0)
+    form = RuleForm(request.POST, stored=known.first(), fixed_recipient=_fixed_recipient(user))
     form.is_valid()
-    return render(request, "fetchrules/_preview.html", {"preview": preview_of(form.shown(), _usual_interval())})
+    return render(request, "fetchrules/_typed.html", {"preview": _preview_of(form), "form": form})
 
 
 def _page(request: HttpRequest, form: RuleForm, rule: FetchRule | None) -> HttpResponse:
     trial = None
     if form.is_bound and form.is_valid():
         owner = access.scope_of(access.user_of(request)).owner
-        wanted, pass_present = form.draft(), form.cleaned_data["pass_present"]
+        wanted = form.draft()
         if "test" in request.POST:
-            trial = try_rule(rule, wanted, owner, pass_present=pass_present)
+            pass_present = form.cleaned_data["pass_present"]
+            trial = try_rule(rule, wanted, owner, pass_present=pass_present, recognises=form.recognises)
         else:
             changes = changes_of(rule, wanted) if rule else None
             try:
-                return _saved(request, set_rule(rule, wanted, owner, pass_present=pass_present), changes)
+                saved = set_rule(rule, wanted, owner, **form.once())
+                return _saved(request, saved, changes, ledger_change(rule.source if rule else None, saved.source))
             except SourceTaken:
                 form.add_error(
                     "user", _("Another rule collects from this mailbox; two may share it only if both keep its mail.")
                 )
+            except LedgerTaken:
+                form.refuse_choice()
     if "fragment" in request.POST:
         return render(request, "fetchrules/_trial.html" if trial else "utm/errors.html", {"form": form, "trial": trial})
     context = {
         "form": form,
         "rule": rule,
         "trial": trial,
-        "preview": preview_of(form.shown(), _usual_interval()),
+        "preview": _preview_of(form),
         "row": _row(rule),
-        "passing": rule is not None and folders_of(rule.source).filter(pass_present=True).exists(),
+        "passing": rule is not None and is_to_be_passed(rule),
         "passed": by_hand.passed(folders_of(rule.source)).count() if rule else 0,
         "problems": problems.number_of(rule) if rule else 0,
         "shifting": hosts.that_shift().filter(host=rule.source.host).first() if rule else None,
@@ -96,9 +103,15 @@ def _page(request: HttpRequest, form: RuleForm, rule: FetchRule | None) -> HttpR
     return render(request, "fetchrules/rule.html", context)
 
 
-def _saved(request: HttpRequest, rule: FetchRule, changes: tuple[Change, ...] | None) -> HttpResponse:
+def _preview_of(form: RuleForm) -> Preview:
+    return preview_of(form.shown(), _usual_interval(), pass_present=bool(form["pass_present"].value()))
+
+
+def _saved(
+    request: HttpRequest, rule: FetchRule, changes: tuple[Change, ...] | None, ledger: LedgerChange | None
+) -> HttpResponse:
     """`changes` None: it is a new rule."""
-    audit.record_saved(request, rule, changes)
+    audit.record_saved(request, rule, changes, ledger)
     if "poll" in request.POST:
         runs.ask_for_poll(FetchRule.objects.filter(id=rule.id), timezone.now())
         tasks.wake()

@@ -18,6 +18,7 @@ from fetchrules.ruletext.spec import Rule
 from fetchrules.wording import amounts, failures, runs
 from fetchrules.wording.behaviour import terms_of
 from fetchrules.wording.failures import Failure
+from fetchrules.wording.ledgers import would_recognise
 from fetchrules.wording.trial import Told, tell, would
 
 LISTED = 50
@@ -47,10 +48,12 @@ class Shown:
     more_folders: int = 0
 
 
-def try_rule(row: FetchRule | None, wanted: Rule, owner: User | None, *, pass_present: bool = False) -> Shown:
+def try_rule(
+    row: FetchRule | None, wanted: Rule, owner: User | None, *, pass_present: bool = False, recognises: bool = False
+) -> Shown:
     """Try `wanted`, with the password of `row` where it has none, within the bounds of `owner`. Changes nothing, here or there.
 
-    `pass_present`: as if what lies there counted as collected.
+    `pass_present`: as if what lies there counted as collected. `recognises`: it would go on with the ledger of another name.
     """
     now = timezone.now()
     draft = copy(row) if row else FetchRule(owner=owner)
@@ -61,7 +64,6 @@ def try_rule(row: FetchRule | None, wanted: Rule, owner: User | None, *, pass_pr
     except FetchError as error:
         return Shown([], failure=failures.describe(error.code, wanted.server))
     source = SourceMailbox.objects.filter(**key).first()
-    pass_present |= source is not None and source.pass_present
     terms = replace(terms_of(wanted), pass_present=pass_present)
     trial = try_connection(account, source, terms, wanted.recipient, now, wanted.folders[1:])
     steps = tell(trial, wanted.server)
@@ -73,7 +75,7 @@ def try_rule(row: FetchRule | None, wanted: Rule, owner: User | None, *, pass_pr
     prospects = tuple(_prospects(trial.plan))
     return replace(
         shown,
-        summary=would(trial.plan),
+        summary=f"{would(trial.plan)} {would_recognise()}" if recognises else would(trial.plan),
         prospects=prospects[:LISTED],
         more=max(0, len(prospects) - LISTED),
     )

@@ -45,7 +45,7 @@ DETAILS = {
     "continued": _("go on with a former ledger"),
     "begun": _("other mailboxes, collected from the beginning"),
     "former": _("goes on with the ledger of"),
-    "other_mailbox": _("another mailbox, not"),
+    "other_mailbox": _("does not go on with the ledger of"),
     "sealed": _("passwords sealed anew"),
     "unreadable": _("passwords that could not be read"),
 }

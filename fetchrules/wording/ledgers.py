@@ -28,6 +28,16 @@ def renamed(account: Source, *, other_mailbox: bool) -> str:
     return _("the mailbox has another address: letters collected as %(mailbox)s are recognised") % about
 
 
+def continued(account: Source) -> str:
+    """What is known of a ledger that goes on with that of `account`."""
+    return _("Letters collected as %(mailbox)s are recognised.") % {"mailbox": mailbox_name(account)}
+
+
+def would_recognise() -> str:
+    """What a dry run cannot see of a ledger that goes on with another one."""
+    return _("Of these, what was collected under the former address is recognised, and not delivered again.")
+
+
 def offered(account: Source, letters: int, *, same_mailbox: bool) -> str:
     """What becomes of a ledger without a rule that a new rule may go on with."""
     about = {"ledger": with_letters(account, letters)}

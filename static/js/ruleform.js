@@ -13,7 +13,15 @@ async function refresh() {
   const answer = await fetch(form.dataset.preview, { method: "POST", body: data }).catch(() => null);
   if (!answer?.ok || answer.redirected || ticket !== asked) return;
   const page = new DOMParser().parseFromString(await answer.text(), "text/html");
+  showFormer(page.querySelector("#former"));
   preview.replaceChildren(...page.body.childNodes);
+}
+
+// What is asked of ledgers stands in the form itself; it stays while somebody is answering.
+function showFormer(asked) {
+  asked.remove();
+  const shown = document.querySelector("#former");
+  if (!shown.contains(document.activeElement)) shown.replaceChildren(...asked.childNodes);
 }
 
 function fill(field, value) {

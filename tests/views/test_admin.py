@@ -6,7 +6,7 @@ from django.contrib import admin as django_admin
 from django.test import Client
 from django.urls import reverse
 
-from fetchrules.models import AuditEntry, FetchRule
+from fetchrules.models import AuditEntry, FetchRule, SourceMailbox
 from fetchrules.rulebook.rows import password_of
 from fetchrules.wording.events import EVENTS
 from tests.conftest import MakeRule
@@ -92,6 +92,25 @@ def test_it_says_when_the_mailbox_is_taken(admin: Client, make_rule: MakeRule) -
     page = admin.post(reverse("admin:fetchrules_fetchrule_add"), FILLED, follow=True).content.decode()
     assert "another rule reads the same remote mailbox" in page
     assert FetchRule.objects.count() == 1
+
+
+@pytest.mark.parametrize("other", [False, True])
+def test_it_goes_on_with_the_ledger_of_another_address(other: bool, admin: Client, make_rule: MakeRule) -> None:
+    rule = make_rule(server="old.ru", user="petrov", encryption="ssl")
+    tick = {"other_mailbox": "on"} if other else {}
+    admin.post(reverse("admin:fetchrules_fetchrule_change", args=[rule.id]), {**FILLED, **tick})
+    assert (SourceMailbox.objects.get(host="mailserver.ru").continues is None) == other
+    detail = AuditEntry.objects.get().detail
+    assert ("former" in detail, "other_mailbox" in detail) == (not other, other)
+
+
+def test_it_does_not_lose_what_was_to_count_as_collected(admin: Client, make_rule: MakeRule) -> None:
+    rule = make_rule(user="petrov", encryption="ssl", keep=True)
+    SourceMailbox.objects.update(pass_present=True)
+    address = reverse("admin:fetchrules_fetchrule_change", args=[rule.id])
+    assert "is to count as collected" in admin.post(address, FILLED).content.decode()
+    admin.post(address, {**FILLED, "keep": "on", "interval": "5"})
+    assert SourceMailbox.objects.get().pass_present
 
 
 def test_it_never_shows_a_password(admin: Client, make_rule: MakeRule) -> None:

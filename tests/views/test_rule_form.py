@@ -10,6 +10,8 @@ from django.utils import timezone
 
 from fetchrules.models import AuditEntry, FetchRule, Letter, ServiceSettings, SourceMailbox
 from fetchrules.rulebook.rows import password_of
+from fetchrules.ruletext.problem import Code, Problem
+from fetchrules.wording.ruletext import explain
 from tests.conftest import MakeRule
 from tests.servers.imap import Folder, ImapServer
 from tests.servers.maildrop import Maildrop
@@ -252,11 +254,124 @@ def test_it_speaks_of_no_folders_with_pop3(admin: Client) -> None:
 
 
 def test_it_counts_what_lies_on_the_server_as_collected_when_told(admin: Client) -> None:
-    folders = {"protocol": "imap", "folders": "INBOX\nOrders"}
+    folders = {"protocol": "imap", "folders": "INBOX\nOrders", "uidl": "on"}
     admin.post(reverse("rule_new"), filled(**folders, treatment="leave", pass_present="on"))
     assert set(SourceMailbox.objects.values_list("folder", "pass_present")) == {("INBOX", True), ("Orders", True)}
     page = admin.get(reverse("rule", args=[FetchRule.objects.get().id])).content.decode()
     assert "what lies on the server counts as collected" in page
+
+
+@pytest.mark.parametrize(
+    ("changes", "code"),
+    [
+        ({"treatment": "take"}, Code.PRESENT_DELETED),
+        ({"treatment": "leave", "protocol": "imap"}, Code.PRESENT_BY_MARKS),
+    ],
+)
+def test_it_refuses_to_count_as_collected_what_nothing_would_remember(
+    changes: dict[str, str], code: Code, admin: Client
+) -> None:
+    page = admin.post(reverse("rule_new"), filled(**changes, pass_present="on")).content.decode()
+    at_field = page.split('id="id_pass_present_error"')[1]
+    assert explain(Problem(code)).capitalize()[:40] in unescape(at_field)
+    assert not FetchRule.objects.exists()
+    typed = admin.post(reverse("rule_preview"), filled(**changes, pass_present="on")).content.decode()
+    assert "What lies on the server cannot count as collected" in typed
+
+
+def test_it_takes_back_what_was_to_count_as_collected(admin: Client) -> None:
+    admin.post(reverse("rule_new"), filled(treatment="leave", pass_present="on"))
+    address = reverse("rule", args=[FetchRule.objects.get().id])
+    assert "checked" in admin.get(address).content.decode().split('name="pass_present"')[1].split(">")[0]
+    refused = admin.post(address, filled(treatment="take", pass_present="on")).content.decode()
+    assert 'id="id_pass_present_error"' in refused
+    admin.post(address, filled(treatment="leave", pass_present="on"))
+    assert SourceMailbox.objects.get().pass_present
+    admin.post(address, filled(treatment="take"))
+    assert not SourceMailbox.objects.get().pass_present
+
+
+def test_it_asks_whether_a_mailbox_with_another_address_is_another(admin: Client, make_rule: MakeRule) -> None:
+    rule = make_rule(server="old.ru", user="petrov", encryption="ssl", keep=True)
+    address = reverse("rule", args=[rule.id])
+    assert 'name="other_mailbox"' in admin.get(address).content.decode()
+    typed = admin.post(f"{reverse('rule_preview')}?rule={rule.id}", filled(password=None)).content.decode()
+    assert "letters collected as petrov@old.ru, POP3 are recognised" in typed
+    same = admin.post(f"{reverse('rule_preview')}?rule={rule.id}", filled(password=None, server="old.ru"))
+    assert "are recognised" not in same.content.decode().split('class="scriptless"')[0]
+
+
+@pytest.mark.parametrize("other", [False, True])
+def test_it_goes_on_with_the_ledger_unless_it_is_told_otherwise(
+    other: bool, admin: Client, make_rule: MakeRule
+) -> None:
+    rule = make_rule(server="old.ru", user="petrov", encryption="ssl", keep=True)
+    tick = {"other_mailbox": "on"} if other else {}
+    admin.post(reverse("rule", args=[rule.id]), filled(treatment="leave", **tick))
+    assert (SourceMailbox.objects.get(host="mailserver.ru").continues is None) == other
+    words = "does not go on with the ledger of" if other else "goes on with the ledger of"
+    assert f"{words}: petrov@old.ru, POP3" in admin.get(reverse("audit")).content.decode()
+    if not other:
+        page = admin.get(reverse("rule", args=[rule.id])).content.decode()
+        assert "Letters collected as petrov@old.ru, POP3 are recognised." in page
+
+
+def test_it_offers_a_new_rule_the_ledger_without_a_rule(admin: Client, make_rule: MakeRule) -> None:
+    gone = make_rule(server="old.ru", user="petrov", keep=True)
+    make_letter(gone, "a", "delivered")
+    gone.delete()
+    typed = admin.post(reverse("rule_preview"), filled(password=None)).content.decode()
+    assert "petrov@old.ru, POP3: 1 letter</option>" in typed
+    asked = admin.post(reverse("rule_new"), filled(treatment="leave")).content.decode()
+    assert "Choose whether it is the same, and save." in asked
+    assert not FetchRule.objects.exists()
+    admin.post(reverse("rule_new"), filled(treatment="leave", same_mailbox=str(gone.source_id)))
+    assert FetchRule.objects.get().source.continues == gone.source
+    assert "goes on with the ledger of: petrov@old.ru, POP3" in admin.get(reverse("audit")).content.decode()
+
+
+def test_it_saves_a_new_rule_with_a_ledger_of_its_own(admin: Client, make_rule: MakeRule) -> None:
+    gone = make_rule(server="old.ru", user="petrov", keep=True)
+    make_letter(gone, "a", "delivered")
+    gone.delete()
+    admin.post(reverse("rule_new"), filled(treatment="leave", same_mailbox=""))
+    assert FetchRule.objects.get().source.continues is None
+
+
+def test_it_tests_a_connection_without_asking_for_a_choice(admin: Client, make_rule: MakeRule) -> None:
+    gone = make_rule(server="old.ru", user="petrov", keep=True)
+    make_letter(gone, "a", "delivered")
+    gone.delete()
+    data = filled(server="127.0.0.1", port="1", treatment="leave", test="1")
+    assert "Cannot connect" in admin.post(reverse("rule_new"), data).content.decode()
+
+
+def test_it_shows_an_owner_no_ledger_but_his_own(owner: Client, make_rule: MakeRule) -> None:
+    for recipient in ("charlie@mydomain.ru", "director@mydomain.ru"):
+        gone = make_rule(server=f"{recipient[:4]}.ru", recipient=recipient, keep=True)
+        make_letter(gone, "a", "delivered")
+        gone.delete()
+    page = owner.get(reverse("rule_new")).content.decode()
+    assert ("char.ru" in page, "dire.ru" in page) == (True, False)
+    data = filled(treatment="leave", recipient="director@mydomain.ru", same_mailbox=str(gone.source_id))
+    refused = owner.post(reverse("rule_new"), data).content.decode()
+    assert "This mailbox cannot be chosen any more" in refused
+    assert "dire.ru" not in refused
+    assert not FetchRule.objects.exists()
+
+
+def test_it_asks_nobody_of_the_rule_of_another(owner: Client, make_rule: MakeRule) -> None:
+    rule = make_rule(server="secret.ru", keep=True)
+    typed = owner.post(f"{reverse('rule_preview')}?rule={rule.id}", filled(password=None)).content.decode()
+    assert "secret.ru" not in typed
+
+
+def test_it_says_in_a_dry_run_that_letters_will_be_recognised(admin: Client, make_rule: MakeRule) -> None:
+    rule = make_rule(server="old.ru", user="petrov", keep=True)
+    with Pop3Server({"petrov": Mailbox("petrovpasswd", Maildrop([b"Subject: 1\r\n\r\n"]))}) as server:
+        data = filled(server="127.0.0.1", port=str(server.port), encryption="plaintext", treatment="leave", test="1")
+        page = admin.post(reverse("rule", args=[rule.id]), data).content.decode()
+    assert "what was collected under the former address is recognised" in page
 
 
 def test_it_fetches_letters_that_were_passed_over_after_all(admin: Client, rule: FetchRule) -> None:
