@@ -2,6 +2,8 @@
 
 import functools
 import os
+import secrets
+from pathlib import Path
 
 from django.conf import settings
 
@@ -10,7 +12,8 @@ from fetchrules.delivery.maildir import Maildir
 from fetchrules.delivery.mailserver import MailServer
 from fetchrules.delivery.spool import SpooledMailbox
 from fetchrules.delivery.target import PathTemplate, Place
-from fetchrules.errors import DeliveryFailed, MailboxUnwritable, MaildirReplaced, RecipientInvalid
+from fetchrules.delivery.volume import is_maildir, make_volume_marker, volume_marker
+from fetchrules.errors import DeliveryFailed, MailboxUnwritable, MaildirReplaced, RecipientInvalid, VolumeMissing
 from fetchrules.models import Letter, LocalMarker
 
 
@@ -30,14 +33,19 @@ class Destination:
     def prepare(self, octets: int) -> None:
         """As LocalMailbox.prepare; a new marker is recorded before the first letter is, and a copy not taken for the original.
 
-        Raises DeliveryFailed: MaildirReplaced, too, for a copy while letters that it has not are in hand.
+        Raises DeliveryFailed: MaildirReplaced, too, for a copy while letters that it has not are in hand, and VolumeMissing where a
+        Maildir would have to be made on a volume that is not the known one.
         """
+        if not self._recorded:
+            self._require_volume()
         self.mailbox.prepare(octets)
         if not self._recorded and self.mailbox.marker:
             row, _ = LocalMarker.objects.get_or_create(path=self._path, defaults={"marker": self.mailbox.marker})
             if row.marker != self.mailbox.marker:
                 raise MaildirReplaced(f"{self._path}: another directory was recorded here meanwhile")
             self._recorded = True
+            if self.mailbox.exactly_once:
+                _mark_volume(self._place.root)
         if not self._sealed:
             self._seal()
             self._sealed = True  # while it is open, nobody can put another in its place without being noticed
@@ -47,6 +55,17 @@ class Destination:
         if not self.mailbox.sealed:
             waiting = Letter.objects.filter(directory=self.mailbox.marker, state__in=Letter.IN_HAND)
             self.mailbox.seal(list(waiting.values_list("file_name", flat=True)))
+
+    def _require_volume(self) -> None:
+        """Raises VolumeMissing. What waits to be sent to a mail server lies beside the database, so that it is not asked for."""
+        if not self.mailbox.exactly_once:
+            return
+        root, parts = self._place.root, self._place.parts
+        neighbours = _known_below(root / parts[0]) if len(parts) > 1 else []
+        known = neighbours or ([] if _volume_is_there(root) else _known_below(root))
+        others = [row for row in known if row.path != self._path]
+        if others and not any(is_maildir(Path(row.path), row.marker) for row in others):
+            raise VolumeMissing(f"{root}: none of the {len(others)} local mailboxes known there is there now")
 
     def confirm(self) -> None:
         """Make sure, as far as it can be known, that what was delivered before is still there. Raises DeliveryFailed."""
@@ -58,6 +77,7 @@ class Destination:
         if not self.mailbox.exactly_once or self._recorded:
             self.prepare(0)
             return
+        self._require_volume()
         nearest = next(path for path in (self._place.path, *self._place.path.parents) if path.exists())
         if not nearest.is_dir() or not os.access(nearest, os.W_OK | os.X_OK):
             raise MailboxUnwritable(str(nearest))
@@ -98,6 +118,22 @@ def forget_marker(recipient: str) -> bool:
     layout = _layout()
     path = str(layout.directory(layout.template.place(recipient)))
     return bool(LocalMarker.objects.filter(path=path).delete()[0])
+
+
+def _volume_is_there(root: Path) -> bool:
+    row = LocalMarker.objects.filter(path=str(root)).first()
+    return row is not None and volume_marker(root) == row.marker
+
+
+def _known_below(directory: Path) -> list[LocalMarker]:
+    """The local mailboxes that are known below this directory."""
+    return list(LocalMarker.objects.filter(path__startswith=f"{directory}/"))
+
+
+def _mark_volume(root: Path) -> None:
+    """A Maildir below it is the known one, so this is the right volume."""
+    if not _volume_is_there(root) and (marker := make_volume_marker(root, f"draft-{secrets.token_hex(8)}")):
+        LocalMarker.objects.update_or_create(path=str(root), defaults={"marker": marker})
 
 
 def check_delivery(value: str) -> None:

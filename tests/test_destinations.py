@@ -1,5 +1,6 @@
 """From UTM_MAIL_DELIVERY to the directory that letters arrive in."""
 
+import shutil
 from pathlib import Path
 
 import pytest
@@ -7,9 +8,11 @@ from django.utils import timezone
 from pytest_django import Settings
 
 from fetchrules import destinations
-from fetchrules.errors import MaildirReplaced
+from fetchrules.delivery.volume import DIRECTORY, volume_marker
+from fetchrules.errors import DeliveryFailed, MaildirReplaced, VolumeMissing
 from fetchrules.ledger import runs
 from fetchrules.models import FetchRule, LocalMarker, Run
+from fetchrules.poll.adoption import adopt
 from fetchrules.poll.run import poll
 from tests.conftest import MakeRule
 from tests.servers.maildrop import Maildrop, letter
@@ -41,7 +44,8 @@ def test_it_delivers_into_a_folder_and_elsewhere_when_that_changes(
             assert poll_fine(rule) == 1
             assert len(list((directory / "new").iterdir())) == 1
             assert (directory / "maildirfolder").exists() == bool(options)
-    assert set(LocalMarker.objects.values_list("path", flat=True)) == {str(directory) for directory in folders.values()}
+    known = {str(directory) for directory in (tmp_path, *folders.values())}
+    assert set(LocalMarker.objects.values_list("path", flat=True)) == known
 
 
 def test_it_minds_that_another_directory_was_recorded_meanwhile(tmp_path: Path, settings: Settings) -> None:
@@ -58,9 +62,9 @@ def test_it_forgets_the_marker_of_the_folder(tmp_path: Path, settings: Settings)
     destination = destinations.Destination("petrov@mydomain.ru")
     destination.prepare(0)
     destination.close()
-    assert LocalMarker.objects.get().path == str(tmp_path / "petrov" / ".Collected")
+    assert LocalMarker.objects.exclude(path=str(tmp_path)).get().path == str(tmp_path / "petrov" / ".Collected")
     assert destinations.forget_marker("petrov@mydomain.ru")
-    assert not LocalMarker.objects.exists()
+    assert not LocalMarker.objects.exclude(path=str(tmp_path)).exists()
 
 
 @pytest.mark.parametrize(
@@ -77,3 +81,126 @@ def test_it_forgets_the_marker_of_the_folder(tmp_path: Path, settings: Settings)
 def test_it_knows_the_names_of_one_mailbox(delivery: str, one: str, other: str, same: bool, settings: Settings) -> None:
     settings.UTM_MAIL_DELIVERY = delivery
     assert (destinations.mailbox_key(one) == destinations.mailbox_key(other)) == same
+
+
+class Volume:
+    """A directory with Maildirs on a volume, which can be taken away from its mount point and brought back."""
+
+    def __init__(self, point: Path) -> None:
+        self.point = point
+        self._away = point.with_name(f"{point.name} (not mounted)")
+
+    def unmount(self) -> None:
+        self.point.rename(self._away)
+        self.point.mkdir()
+
+    def mount(self) -> None:
+        shutil.rmtree(self.point)
+        self._away.rename(self.point)
+
+
+@pytest.fixture
+def mail(tmp_path: Path, settings: Settings) -> Path:
+    settings.UTM_MAIL_DELIVERY = f"maildir:{tmp_path}/mail/{{domain}}/{{local}}"
+    return tmp_path / "mail"
+
+
+def prepare(recipient: str) -> None:
+    """As for a poll's first letter."""
+    destination = destinations.Destination(recipient)
+    try:
+        destination.prepare(0)
+    finally:
+        destination.close()
+
+
+def test_it_makes_no_maildir_where_the_volume_is_not_mounted(mail: Path) -> None:
+    prepare("known@mydomain.ru")
+    volume = Volume(mail)
+    volume.unmount()
+    for recipient in ("new@mydomain.ru", "new@other.ru"):
+        with pytest.raises(VolumeMissing):
+            prepare(recipient)
+        with pytest.raises(VolumeMissing):
+            destinations.Destination(recipient).check()
+    assert list(mail.iterdir()) == []
+    volume.mount()
+    for recipient in ("new@mydomain.ru", "new@other.ru"):
+        prepare(recipient)
+        assert (mail.joinpath(*reversed(recipient.split("@"))) / "new").is_dir()
+
+
+def test_a_letter_stays_on_the_server_while_the_volume_is_not_mounted(mail: Path, make_rule: MakeRule) -> None:
+    prepare("known@mydomain.ru")
+    drop = Maildrop([letter("one")])
+    volume = Volume(mail)
+    volume.unmount()
+    with Pop3Server({"petrov": Mailbox("petrovpasswd", drop)}) as server:
+        rule = make_rule(server="127.0.0.1", port=server.port, user="petrov", encryption="plaintext")
+        (run_id,) = runs.claim([rule], timezone.now(), Run.Cause.COMMAND)
+        result = poll(run_id)
+        assert result is not None
+        assert isinstance(result.error, VolumeMissing)
+        assert (list(mail.iterdir()), len(drop.letters)) == ([], 1)
+        volume.mount()
+        assert poll_fine(rule) == 1
+    assert drop.letters == ()
+
+
+def test_a_volume_for_one_domain_is_missed_too(mail: Path) -> None:
+    prepare("known@mydomain.ru")
+    prepare("known@other.ru")
+    Volume(mail / "mydomain.ru").unmount()
+    with pytest.raises(VolumeMissing):
+        prepare("new@mydomain.ru")
+    prepare("new@other.ru")
+
+
+def test_a_marker_of_the_root_is_made_where_an_older_version_made_none(mail: Path) -> None:
+    prepare("known@mydomain.ru")
+    shutil.rmtree(mail / DIRECTORY)
+    LocalMarker.objects.filter(path=str(mail)).delete()
+    prepare("new@mydomain.ru")
+    assert LocalMarker.objects.get(path=str(mail)).marker == volume_marker(mail)
+
+
+def test_known_maildirs_prove_a_volume_that_lost_its_own_marker(mail: Path) -> None:
+    prepare("known@mydomain.ru")
+    shutil.rmtree(mail / DIRECTORY)
+    prepare("new@other.ru")
+    assert volume_marker(mail) == LocalMarker.objects.get(path=str(mail)).marker
+
+
+def test_the_root_need_not_be_writable(mail: Path) -> None:
+    prepare("known@mydomain.ru")
+    shutil.rmtree(mail / DIRECTORY)
+    (mail / DIRECTORY).write_text("in the way")
+    prepare("new@other.ru")
+    Volume(mail).unmount()
+    with pytest.raises(VolumeMissing):
+        prepare("newer@other.ru")
+
+
+def test_another_path_is_a_fresh_start(mail: Path, settings: Settings) -> None:
+    prepare("known@mydomain.ru")
+    settings.UTM_MAIL_DELIVERY = f"maildir:{mail.parent}/elsewhere/{{domain}}/{{local}}"
+    prepare("known@mydomain.ru")
+    assert volume_marker(mail.parent / "elsewhere")
+
+
+def test_an_administrator_can_say_that_another_volume_is_the_right_one(mail: Path) -> None:
+    prepare("known@mydomain.ru")
+    Volume(mail).unmount()
+    with pytest.raises(VolumeMissing):
+        prepare("new@mydomain.ru")
+    adopt("known@mydomain.ru")
+    prepare("known@mydomain.ru")
+    prepare("new@mydomain.ru")
+
+
+def test_letters_for_a_mail_server_wait_where_there_is_no_volume(tmp_path: Path, settings: Settings) -> None:
+    settings.UTM_MAIL_DELIVERY = "lmtp://127.0.0.1:1"
+    settings.DATA_DIR = tmp_path
+    with pytest.raises(DeliveryFailed) as raised:
+        prepare("known@mydomain.ru")
+    assert not isinstance(raised.value, VolumeMissing)

@@ -13,7 +13,7 @@ from fetchrules.demo.maildrop import DELETED, SEEN, Mailbox
 from fetchrules.demo.pop3_server import Pop3Server
 from fetchrules.errors import LoginRefused, ServerRefused
 from fetchrules.remote.account import Account
-from fetchrules.remote.imap.retrieval import PIECE
+from fetchrules.remote.imap.asking import PIECE
 from fetchrules.remote.imap.session import list_folders
 from fetchrules.remote.mailbox import Chunk, RemoteMailbox
 from fetchrules.remote.opening import open_mailbox
@@ -79,7 +79,7 @@ def test_it_deletes_what_was_named_and_nobody_elses(imap: ImapServer, mailbox: M
     mailbox.inbox.flag({1}, lambda flags: flags | {DELETED})
     session = log_in(imap)
     letters = session.listing().letters
-    assert session.delete(letters[:2]) == {2, 3}
+    assert {letter.number for letter, accepted in session.delete(letters[:2]) if accepted} == {2, 3}
     assert session.quit()
     assert [letter.uid for letter in mailbox.inbox.letters()] == [1, 4]
 
@@ -108,8 +108,8 @@ def test_it_shows_the_same_inbox_as_pop3(imap: ImapServer, tmp_path: Path, put: 
     with serving(pop3):
         by_pop3, by_imap = log_in(pop3), log_in(imap)
         assert collect(by_pop3) == collect(by_imap) == put
-        by_imap.delete(by_imap.listing().letters[:1])
-        by_pop3.delete(by_pop3.listing().letters[3:])
+        list(by_imap.delete(by_imap.listing().letters[:1]))
+        list(by_pop3.delete(by_pop3.listing().letters[3:]))
         assert by_pop3.quit()
         assert collect(log_in(imap)) == put[1:3]
 

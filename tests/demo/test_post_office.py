@@ -74,11 +74,11 @@ def test_it_deletes_when_the_session_ends_well(server: Pop3Server, tmp_path: Pat
         maildrop.add(b"Subject: %d\r\n\r\n" % number, MOMENT + timedelta(seconds=number))
     first, second = maildrop.letters()
     cut_off = log_in(server)
-    cut_off.delete(cut_off.listing().letters[:1])
+    list(cut_off.delete(cut_off.listing().letters[:1]))
     cut_off.close()
     assert maildrop.letters() == [first, second]
     ended = until(lambda: log_in_if_free(server))
-    ended.delete(ended.listing().letters[:1])
+    list(ended.delete(ended.listing().letters[:1]))
     assert ended.quit()
     assert maildrop.letters() == [second]
 
