@@ -199,6 +199,9 @@ def _listings() -> Iterator[Script]:
         exists = Fault(Step.SELECT, Alter(lambda answer: answer.replace(b"3 EXISTS", count)))
         return _script(name, exists, **ending)
 
+    words = Alter(lambda answer: b"* OK [ALERT] You have used {90}\r\n" + answer)
+    yield _script("words that look like a literal", Fault(Step.LISTING, words), Fault(Step.FETCH, words))
+
     yield counting("EXISTS: 10^9", b"1000000000 EXISTS", complete=False)
     yield counting("EXISTS: one too many", b"4 EXISTS", complete=False)
     yield counting("EXISTS: one too few", b"2 EXISTS", got=2, left=1)
