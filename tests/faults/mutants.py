@@ -13,7 +13,7 @@ from fetchrules.delivery import disk, draft, maildir, staging
 from fetchrules.destinations import Destination
 from fetchrules.ledger import letters, names, runs
 from fetchrules.models import Letter
-from fetchrules.poll import intake, recovery, session
+from fetchrules.poll import deleting, intake, recovery
 from fetchrules.remote.mailbox import Listed, Retrieved
 from fetchrules.remote.pop3.protocol import Pop3Protocol
 from fetchrules.remote.pop3.session import Pop3Mailbox
@@ -65,16 +65,16 @@ def _delete_early() -> None:
     """DELE and QUIT as soon as the letters are here, before they are recorded."""
     retrieve, delete, leave = Pop3Mailbox.retrieve, Pop3Mailbox.delete, Pop3Mailbox.quit
 
-    def hasty(self: Pop3Mailbox, wanted: Iterable[Listed]) -> Iterator[Retrieved]:
+    def hasty(self: Pop3Mailbox, wanted: Iterable[Listed], at_once: int | None = None) -> Iterator[Retrieved]:
         asked: list[Listed] = []
-        yield from retrieve(self, (asked.append(letter) or letter for letter in wanted))  # type: ignore[func-returns-value]
-        delete(self, asked)
+        yield from retrieve(self, (asked.append(letter) or letter for letter in wanted), at_once)  # type: ignore[func-returns-value]
+        list(delete(self, asked))
         leave(self)
 
     put(
         Pop3Mailbox,
         retrieve=hasty,
-        delete=lambda _, asked: frozenset(letter.number for letter in asked),
+        delete=lambda _, asked: ((letter, True) for letter in asked),
         quit=lambda _: True,
     )
 
@@ -100,13 +100,27 @@ def _recover_by_looking_into_new() -> None:
 @mutant
 def _forget_at_quit() -> None:
     """What was to be deleted will be deleted, will it not?"""
-    goodbye = session._say_goodbye
+    commit = deleting.Deletions.commit
 
-    def forgetting(of: session.Session, rows: frozenset[int]) -> bool:
-        Letter.objects.filter(id__in=rows).delete()
-        return goodbye(of, rows)
+    def forgetting(self: deleting.Deletions) -> bool:
+        Letter.objects.filter(id__in=self._rows).delete()
+        return commit(self)
 
-    put(session, _say_goodbye=forgetting)
+    put(deleting.Deletions, commit=forgetting)
+
+
+@mutant
+def _no_last_look() -> None:
+    """Between DELE and QUIT nobody changes his mind."""
+    commit, look = deleting.Deletions.commit, deleting.Deletions._require_claim
+
+    def hasty(self: deleting.Deletions) -> bool:
+        put(deleting.Deletions, _require_claim=lambda *_: None)
+        confirmed = commit(self)
+        put(deleting.Deletions, _require_claim=look)
+        return confirmed
+
+    put(deleting.Deletions, commit=hasty)
 
 
 @mutant

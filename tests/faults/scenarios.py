@@ -60,17 +60,21 @@ def overtaken(step: str, when: str) -> Scenario:
     return scenario
 
 
-def switched_to_keep(world: World) -> None:
-    """The letters are delivered; before they are deleted, the rule is told to leave them on the server."""
-    world.send(3)
-    asleep = world.begin_poll(stop=(("deleting", "before", 1, STOP),))
-    assert asleep.stopped_or_ended()
-    world.engine.do("edit_rule", rule=world.rule, keep=True)
-    asleep.signal(CONTINUE)
-    asleep.wait()
-    assert world.count().left == 3
-    world.engine.do("edit_rule", rule=world.rule, keep=False)
-    come_to_rest(world)
+def switched(step: str, when: str) -> Scenario:
+    """The letters are delivered; before their deletion lasts, the rule is told to leave them on the server."""
+
+    def scenario(world: World) -> None:
+        world.send(3)
+        asleep = world.begin_poll(stop=((step, when, 1, STOP),))
+        assert asleep.stopped_or_ended()
+        world.engine.do("edit_rule", rule=world.rule, keep=True)
+        asleep.signal(CONTINUE)
+        asleep.wait()
+        assert world.count().left == 3
+        world.engine.do("edit_rule", rule=world.rule, keep=False)
+        come_to_rest(world)
+
+    return scenario
 
 
 def served(*faults: Fault, polls: int = 1) -> Scenario:
@@ -147,5 +151,7 @@ def checked(world: World) -> None:
     assert wrong == [], wrong
 
 
+SWITCHED_BEFORE_DELE = switched("deleting", "before")
+SWITCHED_BEFORE_QUIT = switched("delete", "after")
 REFUSED_QUIT = served(Fault(Step.QUIT, Say(b"-ERR [SYS/TEMP] try again\r\n")))
 CUT_LETTER = served(Fault(Step.RETR, Cut(200), nth=2), Fault(Step.RETR, Cut(60)), polls=2)

@@ -19,7 +19,7 @@ STEPS = {
     "rename": "os.rename",
     "delivered": "fetchrules.ledger.letters.record_delivered",
     "deleting": "fetchrules.ledger.letters.record_deleting",
-    "delete": "fetchrules.remote.pop3.session.Pop3Mailbox.delete",
+    "delete": "fetchrules.poll.deleting.Deletions.delete",
     "quit": "fetchrules.remote.pop3.session.Pop3Mailbox.quit",
     "deleted": "fetchrules.ledger.letters.record_deleted",
     "close": "fetchrules.ledger.runs.close",

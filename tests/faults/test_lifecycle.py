@@ -42,9 +42,18 @@ def test_it_survives_a_sleep_at_each_step(step: str, when: str, engine: Engine, 
     play(scenarios.overtaken(step, when), name, engine, "SIGSTOP past the claim, on again, at each step", campaign)
 
 
-@pytest.mark.parametrize("story", [scenarios.maildir_replaced, scenarios.switched_to_keep, scenarios.names_change])
-def test_it_survives(story: scenarios.Scenario, engine: Engine, campaign: NewCampaign) -> None:
-    play(story, f"story-{story.__name__}", engine, "Maildir replaced, rule switched, names changed", campaign)
+STORIES = {
+    "maildir-replaced": scenarios.maildir_replaced,
+    "switched-before-dele": scenarios.SWITCHED_BEFORE_DELE,
+    "switched-before-quit": scenarios.SWITCHED_BEFORE_QUIT,
+    "names-change": scenarios.names_change,
+}
+
+
+@pytest.mark.parametrize("story", STORIES)
+def test_it_survives(story: str, engine: Engine, campaign: NewCampaign) -> None:
+    row = "Maildir replaced, rule switched, names changed"
+    play(STORIES[story], f"story-{story}", engine, row, campaign)
 
 
 def test_it_survives_jumps_of_the_clock(engine: Engine, campaign: NewCampaign) -> None:

@@ -19,11 +19,12 @@ CATCHERS: dict[str, tuple[Scenario, ...]] = {
     "delete early": (scenarios.killed("record", "before"), scenarios.in_order),
     "recover by looking into new": (scenarios.killed("rename", "after"), scenarios.killed("delivered", "before")),
     "forget at quit": (scenarios.REFUSED_QUIT, scenarios.killed("quit", "before")),
+    "no last look": (scenarios.SWITCHED_BEFORE_QUIT,),
     "no marker check": (scenarios.maildir_replaced,),
     "buffer kept over starttls": (scenarios.forged_behind_starttls,),
     "sqlite synchronous normal": (scenarios.checked, scenarios.in_order),
     "half a letter is a letter": (scenarios.CUT_LETTER,),
-    "claim not looked at": (scenarios.switched_to_keep,),
+    "claim not looked at": (scenarios.SWITCHED_BEFORE_DELE,),
     "neither claim nor key": (scenarios.overtaken("record", "before"),),
     "names believed": (scenarios.names_change,),
 }
