@@ -21,7 +21,7 @@ from tests.conftest import MakeRule
 from tests.poll.conftest import NewImapScene, NewScene, Scene, letter
 from tests.servers.imap import Folder, ImapServer
 from tests.servers.maildrop import StoredLetter
-from tests.servers.pop3 import Alter, Behaviour, Fault, Step
+from tests.servers.pop3 import Alter, Behaviour, Fault, Step, Top
 
 
 @pytest.fixture
@@ -121,7 +121,7 @@ def test_headers_of_an_older_version_are_learnt_at_the_next_poll(passed_scene: S
 
 
 def test_a_letter_that_may_have_been_passed_over_is_delivered_and_left(new_scene: NewScene) -> None:
-    scene = new_scene(Behaviour().without("TOP"), keep=True)
+    scene = new_scene(Behaviour(top=Top.UNKNOWN).without("TOP"), keep=True)
     scene.arrive(*OLD[:4])
     ask(scene)
     scene.poll_fine()
