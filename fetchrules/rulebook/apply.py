@@ -77,7 +77,7 @@ def apply(
     pass_present: bool = False,
     other_mailbox: bool = False,
     same_mailbox: bool = False,
-    told: bool = True,
+    told: str | None = None,
     author: User | None = None,
     note: str = "",
 ) -> Applied:
@@ -85,7 +85,7 @@ def apply(
 
     `pass_present`: what lies on the servers of new rules by then counts as collected. `other_mailbox`: a mailbox that has another
     name now is another one, and all that lies there is collected. `same_mailbox`: new rules go on with the ledgers that are offered
-    to them. `told`: whoever applies the text knows what is said of either.
+    to them. `told`: what was said of either to whoever applies the text, as `Preview.meaning`; None: nobody has to be told.
 
     Raises TextChanged when the rules are not those of `version` any more, TextRefused when the text has errors, MeaningUnsaid.
     """
@@ -95,7 +95,7 @@ def apply(
             raise TextChanged
         if seen.errors:
             raise TextRefused(seen)
-        if not told and (seen.renamed or seen.adoptable):
+        if told is not None and told != seen.meaning:
             raise MeaningUnsaid(seen)
         layout = lay_out(seen, scope, delete_missing=delete_missing)
         moved = [stored.row for stored in seen.stored if _has_moved(stored, layout)]
@@ -124,11 +124,9 @@ def _follow(
     """Let ledgers continue those of other names; how many do, and how many begin although they could."""
     successions = []
     for key, entry in layout.entries.items():
-        branch = rows[key].source.branch
-        if entry.former is not None:
-            successions.append(Succession(entry.rule, branch, None if other_mailbox else entry.former))
-        elif entry.orphan is not None and same_mailbox:
-            successions.append(Succession(entry.rule, branch, entry.orphan.ledger))
+        followed = entry.followed(other_mailbox=other_mailbox, same_mailbox=same_mailbox)
+        if followed is not None or entry.former is not None:
+            successions.append(Succession(entry.rule, rows[key].source.branch, followed))
     written = {rows[key].id for key, entry in layout.entries.items() if entry.verdict is not Verdict.UNCHANGED}
     if successions:
         carry_on(successions, written)

@@ -1,5 +1,6 @@
 """What a text would change, before it does: rule by rule, field by field. Nothing is written here."""
 
+import hashlib
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from enum import Enum
@@ -20,6 +21,7 @@ from fetchrules.ruletext.sources import Claims, account_of
 from fetchrules.ruletext.spec import MASK, Rule
 from fetchrules.ruletext.validate import passing_fault
 from fetchrules.sources import to_be_passed
+from fetchrules.wording import ledgers
 
 
 class Verdict(Enum):
@@ -52,6 +54,12 @@ class Entry:
         if self.stored is None:
             return Verdict.ADDED
         return Verdict.CHANGED if self.changes else Verdict.UNCHANGED
+
+    def followed(self, *, other_mailbox: bool, same_mailbox: bool) -> Ledger | None:
+        """The ledger that it goes on with, if renamed mailboxes are other ones, and if offered ledgers are those of the same."""
+        if self.former is not None:
+            return None if other_mailbox else self.former
+        return self.orphan.ledger if self.orphan is not None and same_mailbox else None
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,10 +115,27 @@ class Preview:
         return tuple(entry for entry in self.entries if entry.orphan is not None)
 
     @property
+    def meaning(self) -> str:
+        """What has to be said of ledgers before the text is applied, in short; empty if nothing."""
+        said = [
+            (entry.rule.server, entry.rule.user, entry.former, entry.orphan) for entry in self.renamed + self.adoptable
+        ]
+        return hashlib.sha256(repr(said).encode()).hexdigest()[:16] if said else ""
+
+    @property
     def unpassable(self) -> tuple[tuple[Entry, Code], ...]:
         """New rules for which what lies on the server cannot count as collected, each with the reason."""
         faults = ((entry, passing_fault(entry.rule)) for entry in self.added)
         return tuple((entry, fault) for entry, fault in faults if fault is not None)
+
+
+def ledger_words(entry: Entry, *, other_mailbox: bool, same_mailbox: bool) -> str:
+    """What becomes of the ledger of another name of its mailbox; empty where there is none."""
+    if entry.former is not None:
+        return ledgers.renamed(entry.former.account, other_mailbox=other_mailbox)
+    if entry.orphan is not None:
+        return ledgers.offered(entry.orphan.ledger.account, entry.orphan.letters, same_mailbox=same_mailbox)
+    return ""
 
 
 def preview(

@@ -1,7 +1,7 @@
 """The text of all rules: read, checked, previewed, applied; from a file, to a file; as one box or as a list of lines."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, fields
 
 from django.contrib import messages
 from django.http import HttpRequest, HttpResponse
@@ -10,8 +10,8 @@ from django.utils.translation import gettext as _
 from django.views.decorators.http import require_http_methods
 
 from fetchrules.rulebook import imports
-from fetchrules.rulebook.apply import Applied, TextChanged, TextRefused, apply
-from fetchrules.rulebook.preview import Preview, preview
+from fetchrules.rulebook.apply import Applied, MeaningUnsaid, TextChanged, TextRefused, apply
+from fetchrules.rulebook.preview import Entry, Preview, ledger_words, preview
 from fetchrules.rulebook.revisions import current_version
 from fetchrules.rulebook.scope import Scope
 from fetchrules.rulebook.text import from_text_box, load
@@ -23,6 +23,8 @@ from fetchrules.wording.ruletext import describe, explain
 
 SHOWN = 200
 """So many rules of each kind of change are listed, and so many problems."""
+FEW = 5
+"""So many rules are named as an example."""
 MANY_LINES = 500
 """Up to so many lines the text is also offered as a list of lines."""
 
@@ -40,28 +42,63 @@ class Finding:
 
 
 @dataclass(frozen=True, slots=True)
+class Ticks:
+    """What is ticked beside the text."""
+
+    delete_missing: bool = False
+    pass_present: bool = False
+    other_mailbox: bool = False
+    same_mailbox: bool = False
+
+    @classmethod
+    def of(cls, request: HttpRequest) -> "Ticks":
+        """As they were sent."""
+        return cls(**{field.name: field.name in request.POST for field in fields(cls)})
+
+    def said_of(self, entry: Entry) -> list[str]:
+        """What becomes of the ledger of another name of its mailbox."""
+        said = ledger_words(entry, other_mailbox=self.other_mailbox, same_mailbox=self.same_mailbox)
+        return [said] if said else []
+
+
+@dataclass(frozen=True, slots=True)
 class Shown:
-    """A preview in words. `added`: each with what becomes of it at once."""
+    """A preview in words. `added`: each with what becomes of it at once. `unpassable`: as the preview's, each with its reason."""
 
     seen: Preview
-    added: list[tuple[str, str]]
+    ticks: Ticks
+    added: list[tuple[str, list[str]]]
     changed: list[tuple[str, list[str]]]
     missing: list[str]
+    unpassable: list[tuple[str, str]]
     findings: list[Finding]
     more: int
 
+    @property
+    def able(self) -> int:
+        """For how many new rules what lies on the server can count as collected."""
+        return len(self.seen.added) - len(self.seen.unpassable)
+
     @classmethod
-    def of(cls, seen: Preview, displayed: str) -> "Shown":
+    def of(cls, seen: Preview, displayed: str, ticks: Ticks) -> "Shown":
         """Of what applying would do; `displayed` is the text as the reader sees it, some passwords masked."""
         lines = displayed.splitlines()
         return cls(
             seen,
-            [(changes.name_of(entry.rule), changes.beginning_of(entry.rule)) for entry in seen.added[:SHOWN]],
+            ticks,
             [
-                (changes.name_of(entry.rule), [changes.describe(c.field, c.old, c.new) for c in entry.changes])
+                (changes.name_of(entry.rule), [changes.beginning_of(entry.rule), *ticks.said_of(entry)])
+                for entry in seen.added[:SHOWN]
+            ],
+            [
+                (
+                    changes.name_of(entry.rule),
+                    [*(changes.describe(c.field, c.old, c.new) for c in entry.changes), *ticks.said_of(entry)],
+                )
                 for entry in seen.changed[:SHOWN]
             ],
             [changes.name_of(stored.rule) for stored in seen.missing[:SHOWN]],
+            [(changes.name_of(entry.rule), explain(Problem(fault))) for entry, fault in seen.unpassable[:FEW]],
             [_finding(problem, seen, lines) for problem in (*seen.errors, *seen.warnings)[:SHOWN]],
             max(0, len(seen.problems) - SHOWN),
         )
@@ -122,7 +159,9 @@ def _imported(request: HttpRequest, content: str) -> str:
 
 
 def _check(request: HttpRequest, text: str) -> HttpResponse:
-    return _page(request, text, preview(text, _scope(request), delete_missing=_delete_missing(request)))
+    ticks = Ticks.of(request)
+    seen = preview(text, _scope(request), delete_missing=ticks.delete_missing, pass_present=ticks.pass_present)
+    return _page(request, text, seen)
 
 
 def _apply(request: HttpRequest, text: str) -> HttpResponse:
@@ -133,8 +172,8 @@ def _apply(request: HttpRequest, text: str) -> HttpResponse:
             text,
             int(version) if version.isascii() and version.isdigit() else -1,
             _scope(request),
-            delete_missing=_delete_missing(request),
-            pass_present="pass_present" in request.POST,
+            **asdict(Ticks.of(request)),
+            told=request.POST.get("told", ""),
             author=user,
         )
     except TextChanged:
@@ -143,7 +182,7 @@ def _apply(request: HttpRequest, text: str) -> HttpResponse:
             _("Not applied: the rules were changed meanwhile. Look at what would change now, then apply again."),
         )
         return _check(request, text)
-    except TextRefused as refused:
+    except (TextRefused, MeaningUnsaid) as refused:
         return _page(request, text, refused.preview)
     drafts.forget(request)
     _tell(request, done)
@@ -154,7 +193,7 @@ def _tell(request: HttpRequest, done: Applied) -> None:
     if done.revision is None:
         messages.info(request, _("Applied: there was nothing to change."))
         return
-    audit.record(request, "text_applied", added=done.added, changed=done.changed, removed=done.removed)
+    audit.record(request, "text_applied", **done.counts)
     words = _(
         "Applied: added %(added)s, changed %(changed)s, deleted %(removed)s, unchanged %(unchanged)s. "
         "New and changed rules are being polled."
@@ -165,14 +204,13 @@ def _tell(request: HttpRequest, done: Applied) -> None:
 
 def _page(request: HttpRequest, text: str, seen: Preview | None) -> HttpResponse:
     """The page; or with `fragment` only what a check found, for a page that keeps its own text."""
+    ticks = Ticks.of(request)
     if "fragment" in request.POST and seen:
-        shown = Shown.of(seen, request.POST.get("text", ""))
         context = {
-            "shown": shown,
+            "shown": Shown.of(seen, request.POST.get("text", ""), ticks),
             "version": seen.version,
             "outdated": request.POST.get("version") != str(seen.version),
-            "delete_missing": _delete_missing(request),
-            "pass_present": "pass_present" in request.POST,
+            "delete_missing": ticks.delete_missing,
         }
         return render(request, "fetchrules/_text_check.html", context)
     masked = drafts.keep(request, text) if request.method == "POST" else text
@@ -185,18 +223,13 @@ def _page(request: HttpRequest, text: str, seen: Preview | None) -> HttpResponse
         "may_list": len(lines) <= MANY_LINES,
         "rows": max(len(lines) + 1, 14),
         "columns": max((len(line) for line in lines), default=0) + 2,
-        "shown": Shown.of(seen, masked) if seen else None,
+        "shown": Shown.of(seen, masked, ticks) if seen else None,
         "version": seen.version if seen else current_version(),
         # A line of the list that is thrown away takes its rule with it, as long as nobody says otherwise.
-        "delete_missing": _delete_missing(request) if request.method == "POST" else as_lines,
-        "pass_present": "pass_present" in request.POST,
+        "delete_missing": ticks.delete_missing if request.method == "POST" else as_lines,
     }
     return render(request, "fetchrules/text.html", context)
 
 
 def _scope(request: HttpRequest) -> Scope:
     return access.scope_of(access.user_of(request))
-
-
-def _delete_missing(request: HttpRequest) -> bool:
-    return "delete_missing" in request.POST

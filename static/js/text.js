@@ -105,7 +105,7 @@ if (area) {
     showLine(Number(item.dataset.line));
   });
   check.addEventListener("change", (event) => {
-    if (event.target.name === "delete_missing" && check.querySelector(".diff")) askServer();
+    if (event.target.type === "checkbox" && check.querySelector(".diff")) askServer();
   });
   form.querySelector("button[value=check]").addEventListener("click", async (event) => {
     event.preventDefault();
@@ -116,10 +116,12 @@ if (area) {
   apply.addEventListener("click", async (event) => {
     if (sure) return;
     event.preventDefault();
-    const version = form.elements.version.value;
+    const [version, told] = [form.elements.version.value, form.elements.told?.value];
     const answered = await askServer();
-    sure = !answered || (!check.querySelector(".findings .bad") && form.elements.version.value === version);
+    const same = form.elements.version.value === version && form.elements.told?.value === told;
+    sure = !answered || (!check.querySelector(".findings .bad") && same);
     if (sure) form.requestSubmit(apply);
+    else check.scrollIntoView({ block: "nearest" });
   });
   area.addEventListener("keydown", (event) => {
     if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) askServer();

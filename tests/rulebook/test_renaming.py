@@ -231,10 +231,14 @@ def test_it_offers_nothing_where_several_could_be_meant(make_rule: MakeRule) -> 
 def test_it_lets_nobody_apply_what_was_not_said(write: Applier) -> None:
     write(LINE.format("old.ru"))
     with pytest.raises(MeaningUnsaid) as unsaid:
-        write(LINE.format("new.ru"), told=False)
+        write(LINE.format("new.ru"), told="")
     assert len(unsaid.value.preview.renamed) == 1
     assert FetchRule.objects.get().server == "old.ru"
-    write(LINE.format("old.ru") + "new.ru:pop3 x p x@mydomain.ru\n", told=False)
+    write(LINE.format("old.ru") + "new.ru:pop3 x p x@mydomain.ru\n", told="")
+    with pytest.raises(MeaningUnsaid):
+        write(LINE.format("newest.ru"), told=unsaid.value.preview.meaning)
+    write(LINE.format("new.ru"), told=preview(LINE.format("new.ru")).meaning)
+    assert FetchRule.objects.filter(server="new.ru", user="petrov").exists()
 
 
 def test_it_asks_little_however_many_mailboxes_get_another_name(

@@ -347,13 +347,16 @@ def test_it_tests_a_connection_without_asking_for_a_choice(admin: Client, make_r
 
 
 def test_it_shows_an_owner_no_ledger_but_his_own(owner: Client, make_rule: MakeRule) -> None:
-    for recipient in ("charlie@mydomain.ru", "director@mydomain.ru"):
-        gone = make_rule(server=f"{recipient[:4]}.ru", recipient=recipient, keep=True)
+    his, others = (
+        make_rule(server=f"{name[:4]}.ru", recipient=f"{name}@mydomain.ru", keep=True)
+        for name in ("charlie", "director")
+    )
+    for gone in (his, others):
         make_letter(gone, "a", "delivered")
         gone.delete()
     page = owner.get(reverse("rule_new")).content.decode()
     assert ("char.ru" in page, "dire.ru" in page) == (True, False)
-    data = filled(treatment="leave", recipient="director@mydomain.ru", same_mailbox=str(gone.source_id))
+    data = filled(treatment="leave", recipient="director@mydomain.ru", same_mailbox=str(others.source_id))
     refused = owner.post(reverse("rule_new"), data).content.decode()
     assert "This mailbox cannot be chosen any more" in refused
     assert "dire.ru" not in refused

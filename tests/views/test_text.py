@@ -7,8 +7,9 @@ from django.contrib.auth.models import Permission, User
 from django.core.files.uploadedfile import SimpleUploadedFile
 from django.test import Client
 from django.urls import reverse
+from django.utils import timezone
 
-from fetchrules.models import AuditEntry, FetchRule, Revision, ServiceSettings
+from fetchrules.models import AuditEntry, FetchRule, Letter, Revision, ServiceSettings, SourceMailbox
 from fetchrules.rulebook.rows import password_of
 from fetchrules.rulebook.text import load
 from tests.conftest import PASSWORD, MakeRule
@@ -257,3 +258,54 @@ def test_it_counts_what_lies_on_the_servers_of_new_rules_as_collected_when_told(
     assert 'name="pass_present"' in post(admin, text, "check")
     post(admin, text, pass_present="on")
     assert dict(FetchRule.objects.values_list("user", "source__pass_present")) == {"old": False, "petrov": True}
+
+
+def test_it_refuses_to_count_as_collected_what_new_rules_delete(admin: Client) -> None:
+    text = f"{LINE}\nmailserver.ru:pop3 sidorov p sidorov@mydomain.ru keep\n"
+    page = post(admin, text, "check")
+    assert "Possible for 1 of 2 new rules" in page
+    assert "the rule does not leave letters there" in page
+    refused = post(admin, text, pass_present="on")
+    assert 'data-line="1"' in refused
+    assert "checked" in refused.split('name="pass_present"')[1].split(">")[0]
+    assert not FetchRule.objects.exists()
+
+
+OLD = f"{LINE} keep\n"
+NEW = OLD.replace("mailserver.ru", "new.ru")
+
+
+def told(page: str) -> str:
+    """What the page says that it has said."""
+    return page.split('name="told" value="')[1].split('"')[0]
+
+
+def test_it_says_what_another_address_means_before_it_applies(admin: Client) -> None:
+    post(admin, OLD)
+    page = post(admin, NEW)
+    assert "letters collected as petrov@mailserver.ru, POP3 are recognised" in page
+    assert FetchRule.objects.get().server == "mailserver.ru"
+    post(admin, NEW, told=told(page))
+    assert FetchRule.objects.get().source.continues == SourceMailbox.objects.get(host="mailserver.ru")
+    assert "go on with a former ledger: 1" in admin.get(reverse("audit")).content.decode()
+
+
+def test_it_collects_everything_where_it_is_told_that_the_mailbox_is_another(admin: Client) -> None:
+    post(admin, OLD)
+    page = post(admin, NEW, "check", other_mailbox="on")
+    assert "another mailbox: everything that lies there is collected" in page
+    post(admin, NEW, told=told(page), other_mailbox="on")
+    assert FetchRule.objects.get().source.continues is None
+
+
+def test_it_offers_new_rules_the_ledger_without_a_rule(admin: Client, make_rule: MakeRule) -> None:
+    gone = make_rule(server="old.ru", user="petrov", keep=True)
+    known = {"recipient": gone.recipient, "state": "delivered", "size": 1, "first_seen_at": timezone.now()}
+    Letter.objects.create(source=gone.source, epoch=0, uid="a", **known)
+    gone.delete()
+    page = post(admin, OLD)
+    assert "perhaps the same mailbox as petrov@old.ru, POP3: 1 letter" in page
+    assert "checked" not in page.split('name="same_mailbox"')[1].split(">")[0]
+    assert not FetchRule.objects.exists()
+    post(admin, OLD, told=told(page), same_mailbox="on")
+    assert FetchRule.objects.get().source.continues == gone.source

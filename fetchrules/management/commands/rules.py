@@ -18,7 +18,7 @@ from fetchrules.models import AuditEntry, FetchRule
 from fetchrules.rulebook import imports, text
 from fetchrules.rulebook.apply import TextChanged, apply
 from fetchrules.rulebook.changes import Change
-from fetchrules.rulebook.preview import Entry, Preview, preview
+from fetchrules.rulebook.preview import Entry, Preview, ledger_words, preview
 from fetchrules.rulebook.renaming import Ledger
 from fetchrules.ruletext.document import parse
 from fetchrules.ruletext.exchange import as_json
@@ -27,12 +27,12 @@ from fetchrules.ruletext.formats import Format, decode, detect, import_foreign
 from fetchrules.ruletext.problem import Problem
 from fetchrules.ruletext.render import option_text, options_of, render_rule
 from fetchrules.ruletext.spec import MASK, Rule, Spelling
-from fetchrules.wording import ledgers
 from fetchrules.wording.ruletext import explain
 
 AUTO = "auto"
 WHO = "manage.py"
 """Whose doing it is, in the audit."""
+_LEDGERS = ("other_mailbox", "same_mailbox")
 EXPORTS = ("text", "utm-blanks", "utm-bars", "fetchmailrc", "json")
 
 
@@ -46,7 +46,7 @@ class Command(BaseCommand):
         verbs = parser.add_subparsers(dest="verb", required=True)
         _add_import(verbs.add_parser("import", help="make the rules say what a file says"))
         _add_export(verbs.add_parser("export", help="write the rules out"))
-        _add_check(verbs.add_parser("check", help="say what is wrong with a file"))
+        _add_file(verbs.add_parser("check", help="say what is wrong with a file"))
         verbs.add_parser("list", help="the rules, one in a line").add_argument(
             "--json", action="store_true", help="one JSON object a rule"
         )
@@ -80,7 +80,7 @@ class Command(BaseCommand):
 
     def _apply(self, content: str, version: int, options: dict[str, Any]) -> None:
         note = "" if options["file"] == "-" else Path(options["file"]).name[:200]
-        words = ("delete_missing", "pass_present", "other_mailbox", "same_mailbox")
+        words = ("delete_missing", "pass_present", *_LEDGERS)
         try:
             done = apply(content, version, note=note, **{word: options[word] for word in words})
         except TextChanged as error:
@@ -122,12 +122,8 @@ class Command(BaseCommand):
     def _say_entry(self, line: str, entry: Entry, options: dict[str, Any]) -> None:
         """The line, and below it what becomes of the ledger of another name of the mailbox."""
         self.stdout.write(line)
-        if entry.former is not None:
-            said = ledgers.renamed(entry.former.account, other_mailbox=options["other_mailbox"])
+        if said := ledger_words(entry, **{word: options[word] for word in _LEDGERS}):
             self.stdout.write(f"    {said}")
-        elif orphan := entry.orphan:
-            same = options["same_mailbox"]
-            self.stdout.write(f"    {ledgers.offered(orphan.ledger.account, orphan.letters, same_mailbox=same)}")
 
     def _export(self, options: dict[str, Any]) -> None:
         """Stream the rules to a file that only its owner can read, or to the standard output."""
@@ -199,10 +195,6 @@ def _add_import(parser: ArgumentParser) -> None:
         help="a new rule reads the mailbox of the only ledger of its recipient that no rule reads: recognise its letters",
     )
     parser.add_argument("--dry-run", action="store_true", help="only say what would be changed")
-
-
-def _add_check(parser: ArgumentParser) -> None:
-    _add_file(parser)
 
 
 def _add_file(parser: ArgumentParser) -> None:
@@ -285,15 +277,9 @@ def _entry_row(entry: Entry, options: dict[str, Any]) -> dict[str, object]:
         "line": entry.line.number,
         "text": entry.line.masked_text,
         "changes": changes,
-        "continues": _ledger_row(_continued(entry, options)),
+        "continues": _ledger_row(entry.followed(**{word: options[word] for word in _LEDGERS})),
         "offered": _ledger_row(entry.orphan.ledger if entry.orphan and not options["same_mailbox"] else None),
     }
-
-
-def _continued(entry: Entry, options: dict[str, Any]) -> Ledger | None:
-    if entry.former is not None:
-        return None if options["other_mailbox"] else entry.former
-    return entry.orphan.ledger if entry.orphan and options["same_mailbox"] else None
 
 
 def _ledger_row(ledger: Ledger | None) -> dict[str, object] | None:
