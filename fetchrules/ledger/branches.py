@@ -6,7 +6,7 @@ from django.db.models import QuerySet
 
 from fetchrules.models import Letter, SourceMailbox
 from fetchrules.models.chunks import chunks
-from fetchrules.policy import State, is_known
+from fetchrules.policy import State
 
 
 def collected_by_others(source: SourceMailbox, epoch: int, uids: Collection[str]) -> frozenset[str]:
@@ -33,7 +33,7 @@ def collected_heads(source: SourceMailbox, epoch: int, former: Sequence[SourceMa
     letters = ours | Letter.objects.filter(source__in=former)
     heads = letters.filter(state__in=[State.DELIVERED, *Letter.IN_HAND]).values_list("head", flat=True)
     known = frozenset(heads.distinct())
-    return frozenset(head for head in known if is_known(head)), not all(is_known(head) for head in known)
+    return known - {""}, "" in known
 
 
 def has_moved(source: SourceMailbox, epoch: int) -> bool:

@@ -1,24 +1,22 @@
 """Letters: what we know of each, and the transactions by which none is lost and none comes twice."""
 
-from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from collections.abc import Collection, Mapping, Sequence
+from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
 from django.db import transaction
 from django.db.models import F, QuerySet
 
-from fetchrules.errors import CameShort, DeletionFailed, FetchError, RunOvertaken
-from fetchrules.ledger.branches import collected_by_others, has_moved
+from fetchrules.errors import CameShort, FetchError, RunOvertaken
 from fetchrules.ledger.claims import require_claim, require_run
-from fetchrules.ledger.former import copy_of_former, has_letters, recognised
+from fetchrules.ledger.former import copy_of_former
 from fetchrules.ledger.names import forget_former, names_for, next_order
 from fetchrules.ledger.trouble import doubted, replace_held
 from fetchrules.models import Letter, Run, SourceMailbox
 from fetchrules.models.chunks import chunks
-from fetchrules.policy import MAX_TRIES, Doubt, Errand, Fate, Knowledge, Known, State, ambiguous, makeshift
-from fetchrules.remote.mailbox import Listed, Listing
-from fetchrules.sources import former_of
+from fetchrules.policy import MAX_TRIES, Errand, Fate, Known, State
+from fetchrules.remote.mailbox import Listed
 
 STUCK_AFTER = timedelta(minutes=10)
 """A letter that is in hand for so long is stuck: no poll takes it that long to get from the record into the mailbox."""
@@ -41,51 +39,6 @@ class Arrival:
     sender: str = ""
     subject: str = ""
     message_id: str = ""
-
-
-def epoch_of(source: SourceMailbox, listing: Listing) -> int:
-    """IMAP's UIDVALIDITY, or our own counter where the protocol has none."""
-    return source.epoch if listing.epoch is None else listing.epoch
-
-
-def knowledge(source: SourceMailbox, listing: Listing) -> Knowledge:
-    """What the ledger knows of the letters in `listing`, and which letters of its own it misses there."""
-    epoch = epoch_of(source, listing)
-    listed = {letter.uid for letter in (*listing.letters, *listing.flagged)}
-    unclear = ambiguous(listing)
-    listed |= {makeshift(letter) for letter in listing.letters if letter.uid in unclear}
-    rows: dict[str, Known] = {}
-    unlisted: dict[int, tuple[int, Known]] = {}
-    outdated: set[int] = set()
-    for row_epoch, row in _known(Letter.objects.filter(source=source, forgotten_at=None)):
-        if row_epoch == epoch and row.uid in listed:
-            rows[row.uid] = row
-        elif row.state is State.READ:
-            outdated.add(row.id)
-        elif not row.in_hand:
-            unlisted[row.id] = row_epoch, row
-    for uids in chunks(sorted(listed - rows.keys())):
-        forgotten = Letter.objects.filter(source=source, epoch=epoch, uid__in=uids)
-        rows.update({row.uid: row for _, row in _known(forgotten)})
-    read = {letter.uid for letter in listing.letters if letter.seen} - rows.keys()
-    missed = [row for _, row in unlisted.values()]
-    former = former_of(source)
-    taken = recognised(source) if former else frozenset()
-    passed = [row for row in missed if row.state is State.PASSED] + passed_in(former, taken)
-    return Knowledge(
-        rows=rows,
-        unlisted=frozenset(unlisted),
-        renumbered=any(row_epoch != epoch for row_epoch, _ in unlisted.values()),
-        marked=collected_by_others(source, epoch, read),
-        moved=bool(read) and has_moved(source, epoch),
-        passed=tuple(passed),
-        undeleted=any(row.fate in (Fate.WANTED, Fate.SENT) for row in missed),
-        held_sizes=frozenset(row.size for row in missed if row.state is State.HELD),
-        former=bool(former) and has_letters(former, taken),
-        taken=taken,
-        outdated=frozenset(outdated),
-        ask_last=source.ask_last,
-    )
 
 
 def unfinished(source: SourceMailbox) -> list[Letter]:
@@ -143,29 +96,6 @@ def record_delivered(ids: Collection[int], now: datetime) -> None:
 def record_twice(ids: Collection[int]) -> None:
     """These letters are about to be sent again, and may already have arrived."""
     Letter.objects.filter(id__in=ids).update(maybe_twice=True)
-
-
-def known_twins(source: SourceMailbox, fingerprints: Collection[str], taken: Collection[int]) -> dict[str, list[Known]]:
-    """Letters of this mailbox with these fingerprints, delivered or in hand, that are not otherwise accounted for (`taken`).
-
-    Those that it knows by the name that the mailbox had before come behind its own.
-    """
-    twins: dict[str, list[Known]] = {}
-    former = former_of(source)
-    same = Letter.objects.filter(source__in=[source, *former], fingerprint__in=fingerprints).exclude(state=State.HELD)
-    # A letter whose deletion was confirmed is not there under another name of the mailbox: its copy is a new one.
-    same = same.exclude(source__in=former, fate=Fate.DELETED) if former else same
-    places = {
-        row_id: (fingerprint, place)
-        for row_id, fingerprint, place in same.values_list("id", "fingerprint", "source_id")
-    }
-    for _, row in _known(same):
-        if row.id not in taken:
-            fingerprint, place = places[row.id]
-            twins.setdefault(fingerprint, []).append(replace(row, former=place != source.pk))
-    for rows in twins.values():
-        rows.sort(key=lambda row: row.former)
-    return twins
 
 
 def rebind(run: Run, source: SourceMailbox, epoch: int, errand: Errand, row: Known, header: str, now: datetime) -> int:
@@ -229,38 +159,6 @@ def record_read(
             for letter, head in compared
         ]
         Letter.objects.bulk_create(rows, ignore_conflicts=True)
-
-
-def record_deleting(run: Run, ids: Collection[int], now: datetime) -> None:
-    """The deletion of these letters is about to be asked of the server. Raises RunOvertaken: then nothing may be deleted."""
-    with transaction.atomic():
-        require_claim(run, now)
-        for chunk in chunks(sorted(ids)):
-            Letter.objects.filter(id__in=chunk).update(fate=Fate.SENT, deletions=F("deletions") + 1, tried_at=now)
-
-
-def record_deleted(ids: Collection[int], now: datetime) -> None:
-    """The server confirmed the deletion of these letters."""
-    for chunk in chunks(sorted(ids)):
-        Letter.objects.filter(id__in=chunk).update(fate=Fate.DELETED, deleted_at=now, forgotten_at=now)
-
-
-def record_undeleted(run: Run, ids: Collection[int]) -> None:
-    """The server refused to delete these letters, or the deletion was taken back: it certainly did not happen. Raises RunOvertaken:
-    another poll may have asked for it, too.
-    """
-    if not ids:
-        return
-    with transaction.atomic():
-        require_run(run)
-        for chunk in chunks(sorted(ids)):
-            Letter.objects.filter(id__in=chunk, fate=Fate.SENT).update(fate=Fate.WANTED)
-
-
-def blame_deletion(row_id: int, error: FetchError, now: datetime) -> None:
-    """The session broke when the deletion of this letter was asked for: next time it is asked for last, by itself."""
-    note = {"tried_at": now, "reason": DeletionFailed.code, "detail": error.detail}
-    Letter.objects.filter(id=row_id).update(tries=F("tries") + 1, **note)
 
 
 def hold(
@@ -349,59 +247,15 @@ def record_present(
         Letter.objects.bulk_create(rows, ignore_conflicts=True)
 
 
-def passed_in(former: Sequence[SourceMailbox], taken: Collection[int]) -> list[Known]:
-    """Letters that were passed over under a former name of the mailbox, without those that are recognised already."""
-    rows = _known(Letter.objects.filter(source__in=former, state=State.PASSED)) if former else ()
-    return [replace(row, former=True) for _, row in rows if row.id not in taken]
-
-
 def record_heads(heads: Mapping[int, str]) -> None:
     """The fingerprints of the headers of these letters, by the ids of their rows."""
     for row_id, head in heads.items():
         Letter.objects.filter(id=row_id).update(head=head)
 
 
-def has_names(source: SourceMailbox) -> bool:
-    """Whether the ledger has letters of the mailbox under names that the server gave them."""
-    named = Letter.objects.filter(source=source, forgotten_at=None)
-    return named.exclude(uid__startswith="fp:").exclude(uid__contains=" ").exists()
-
-
 def start_counting(source: SourceMailbox, lived: int) -> None:
     """Letters that were delivered before the days of this mailbox were counted: theirs are counted from now on."""
     Letter.objects.filter(source=source, state=State.DELIVERED, lived=None, forgotten_at=None).update(lived=lived)
-
-
-def _known(letters: QuerySet[Letter]) -> Iterator[tuple[int, Known]]:
-    """(epoch, row) for each letter, in the order of `ord`, so that of one uid the newest comes last."""
-    place = ("epoch", "missing_since", "forgotten_at", "deleted_at", "doubt")
-    columns = ("id", "uid", "ord", "size", "state", "fate")
-    trouble = ("tries", "tried_at", "reason", "delivered_at", "lived", "octets", "deletions", "head")
-    rows = letters.order_by("ord").values_list(*place, *columns, *trouble).iterator(chunk_size=2000)
-    for epoch, missing_since, forgotten_at, deleted_at, doubt, row_id, uid, order, size, state, fate, *rest in rows:
-        tries, tried_at, reason, delivered_at, lived, octets, deletions, head = rest
-        yield (
-            epoch,
-            Known(
-                id=row_id,
-                uid=uid,
-                ord=order,
-                size=size,
-                state=State(state),
-                fate=Fate(fate),
-                gone=missing_since is not None or forgotten_at is not None,
-                tries=tries,
-                tried_at=tried_at,
-                reason=reason,
-                delivered_at=delivered_at,
-                doubt=Doubt(doubt) if doubt else None,
-                lived=lived,
-                octets=octets,
-                deletions=deletions,
-                deleted=deleted_at is not None,
-                head=head,
-            ),
-        )
 
 
 def _mark_delivered(ids: Collection[int], now: datetime) -> None:

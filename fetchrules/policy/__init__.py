@@ -1,15 +1,15 @@
 """What to do with each letter of a remote mailbox: the table of keep, flush and fetchall, and the plan of one poll. Pure."""
 
-from fetchrules.policy.comparing import NO_HEAD, Match, is_known, is_short, passed_by_head
+from fetchrules.policy.comparing import Match, is_short, passed_by_head
+from fetchrules.policy.errands import READ_AGAIN, Errand, Plan, Purpose, ToDelete, Why
 from fetchrules.policy.known import HELD_PAUSE, MAX_TRIES, Doubt, Fate, Knowledge, Known, State, ambiguous, makeshift
-from fetchrules.policy.planning import READ_AGAIN, Errand, Plan, Purpose, ToDelete, Why, missing, plan
+from fetchrules.policy.planning import missing, plan
 from fetchrules.policy.remarks import Remark
 from fetchrules.policy.table import TABLE, Action, Row, Terms, decide
 
 __all__ = [
     "HELD_PAUSE",
     "MAX_TRIES",
-    "NO_HEAD",
     "READ_AGAIN",
     "TABLE",
     "Action",
@@ -29,7 +29,6 @@ __all__ = [
     "Why",
     "ambiguous",
     "decide",
-    "is_known",
     "is_short",
     "makeshift",
     "missing",

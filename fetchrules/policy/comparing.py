@@ -6,9 +6,6 @@ from dataclasses import dataclass
 from fetchrules.policy.known import Known
 from fetchrules.remote.mailbox import Listed
 
-NO_HEAD = "-"
-"""Stands for the fingerprint of a header that the server does not give alone."""
-
 SHORT_OCTETS = 1024
 SHORT_SHARE = 0.1
 
@@ -38,15 +35,10 @@ def passed_by_head(passed: Sequence[Known], letter: Listed, head: str) -> Match:
     """
     same_size = [row for row in passed if row.size == letter.size]
     alike = [row for row in passed if row.size == letter.size or row.uid == letter.uid]
-    if is_known(head):
+    if head:
         for row in same_size:
             if row.head == head:
                 return Match(row)
         if any(row.head == head for row in passed):
             return Match(perhaps=True)
-    return Match(perhaps=any(not (is_known(head) and is_known(row.head)) for row in alike))
-
-
-def is_known(head: str) -> bool:
-    """Whether `head` is the fingerprint of a header."""
-    return head not in ("", NO_HEAD)
+    return Match(perhaps=any(not (head and row.head) for row in alike))

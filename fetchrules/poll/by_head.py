@@ -3,9 +3,9 @@
 from collections.abc import Sequence
 
 from fetchrules.ledger.branches import collected_heads
-from fetchrules.policy import Errand, Purpose, State, Why, is_known
+from fetchrules.policy import Errand, Purpose, State, Why
+from fetchrules.poll.comparison import Comparison
 from fetchrules.poll.heads import heads
-from fetchrules.poll.intake import Intake
 from fetchrules.remote.mailbox import Listed, RemoteMailbox
 from fetchrules.sources import former_of
 
@@ -13,34 +13,34 @@ AT_ONCE = 1000
 """Headers that one session asks for; the other letters wait for the next one."""
 
 
-def settled_by_head(mailbox: RemoteMailbox, errands: Sequence[Errand], intake: Intake) -> list[Errand]:
+def settled_by_head(mailbox: RemoteMailbox, errands: Sequence[Errand], comparison: Comparison) -> list[Errand]:
     """Those of `errands` that have to be fetched, after a look at the headers of letters that may be known by them.
 
     A letter that was passed over is recognised. One that is marked as read, or for deletion, and of which no ledger of the account
     knows the header is none of ours, and left alone. Letters beyond AT_ONCE are left for a later poll.
     """
-    looked_at = [one for one in errands if one.compare and (intake.passed or _is_told_by_head(one))]
+    looked_at = [one for one in errands if one.compare and (comparison.passed or _is_told_by_head(one))]
     if not looked_at:
         return list(errands)
     postponed = {one.letter.number for one in looked_at[AT_ONCE:]}
-    told = {letter.number: head for letter, head in heads(mailbox, _letters(looked_at[:AT_ONCE]), intake.progress)}
-    former = former_of(intake.source)
-    ours, headless = collected_heads(intake.source, intake.epoch, former)
+    told = {letter.number: head for letter, head in heads(mailbox, _letters(looked_at[:AT_ONCE]), comparison.progress)}
+    former = former_of(comparison.source)
+    ours, headless = collected_heads(comparison.source, comparison.epoch, former)
     to_fetch: list[Errand] = []
     for errand in errands:
         head = told.get(errand.letter.number, "")
-        match = intake.passed_match(errand, head)
+        match = comparison.passed_match(errand, head)
         if errand.letter.number in postponed:
-            intake.progress.left[Why.DOUBT] += 1
-        elif not is_known(head):
+            comparison.progress.left[Why.DOUBT] += 1
+        elif not head:
             to_fetch.append(errand)
         elif match.row is not None:
-            intake.recognise_passed(errand, match.row, head)
+            comparison.recognise_passed(errand, match.row, head)
         elif errand.purpose is not Purpose.COLLECT and head not in ours and not headless:
-            intake.set_apart(errand.letter, head)
+            comparison.set_apart(errand.letter, head)
         else:
             to_fetch.append(errand)
-    intake.record_compared()
+    comparison.record()
     return to_fetch
 
 

@@ -9,8 +9,8 @@ from datetime import datetime
 from django.utils import timezone
 
 from fetchrules.errors import DeletionFailed, FetchError, RunOvertaken
-from fetchrules.ledger import letters as ledger
-from fetchrules.policy import NO_HEAD, READ_AGAIN, Known, Remark, ToDelete, Why, is_known
+from fetchrules.ledger import deletions as ledger
+from fetchrules.policy import READ_AGAIN, Known, Remark, ToDelete, Why
 from fetchrules.poll.heads import heads
 from fetchrules.poll.progress import Progress
 from fetchrules.remote.mailbox import Listed, RemoteMailbox
@@ -118,10 +118,10 @@ class Deletions:
         same = [one for one in planned if not one.if_head]
         doubted: list[ToDelete] = []
         for one in looked_at:
-            head, row = told.get(one.letter.number, NO_HEAD), one.row
-            if is_known(head) and row and head == row.head:
+            head, row = told.get(one.letter.number, ""), one.row
+            if head and row and head == row.head:
                 same.append(one)
-            elif is_known(head) or row is None or row.tried_at is None or _is_long_ago(row.tried_at):
+            elif head or row is None or row.tried_at is None or _is_long_ago(row.tried_at):
                 doubted.append(one)
             else:
                 self.progress.left[Why.SEEN] += 1

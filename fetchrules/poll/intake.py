@@ -21,12 +21,12 @@ from fetchrules.errors import (
 )
 from fetchrules.ledger import hosts
 from fetchrules.ledger import letters as ledger
-from fetchrules.ledger.branches import collected_for_others
 from fetchrules.ledger.letters import Arrival
 from fetchrules.letterhead import read_letterhead
 from fetchrules.models import SourceMailbox
-from fetchrules.policy import Doubt, Errand, Fate, Known, Match, Purpose, Remark, State, Why, is_short, passed_by_head
+from fetchrules.policy import Doubt, Errand, Remark, State, Why, is_short
 from fetchrules.poll.blame import blame, count_try
+from fetchrules.poll.comparison import Comparison
 from fetchrules.poll.deleting import Doomed
 from fetchrules.poll.progress import Progress
 from fetchrules.remote.mailbox import Begun, Chunk, Complete, Gone, Listed, Refused, Retrieved
@@ -42,24 +42,20 @@ class Intake:
     """The letters of one session between the two mailboxes.
 
     `to_delete` are the letters that are safe here and no longer wanted there; `to_mark` those that stay and have been read.
-    `spared`: how many turned out to be known, and stay. `taken` are the ledger's rows that belong to some letter of this mailbox
-    already, `passed` those of letters that were passed over and may be any. `lived`: what the mailbox has lived through, where that
-    is counted. `limit`: the server gives no more letters for now, it said so over `limited_by`.
+    `comparison` knows them by other names. `lived`: what the mailbox has lived through, where that is counted. `limit`: the server
+    gives no more letters for now, and said so over `limited_by`.
     """
 
     source: SourceMailbox
     epoch: int
     destination: Destination
     progress: Progress
-    taken: set[int]
-    passed: list[Known] = field(default_factory=list)
+    comparison: Comparison
     lived: int | None = None
     to_delete: list[Doomed] = field(default_factory=list)
     to_mark: list[Listed] = field(default_factory=list)
-    spared: int = 0
     limit: OverLimit | None = None
     limited_by: Errand | None = None
-    _compared: list[tuple[Listed, str]] = field(default_factory=list)
     _batch: list[tuple[Errand, Staged]] = field(default_factory=list)
     _committed: list[int] = field(default_factory=list)
     _draft: Draft | None = None
@@ -143,17 +139,13 @@ class Intake:
         If it has the same length then, it is all that there is: it is delivered, and left on the server for people to judge.
         """
         short = doubtful or is_short(errand.letter.size, staged.canonical)
-        if not short or hosts.sizes_are_wrong(self.source.host) or self._is_known(errand, staged):
+        if not short or hosts.sizes_are_wrong(self.source.host) or self.comparison.knows(errand, staged):
             self._batch.append((errand, staged))
         elif errand.row and errand.row.reason == CameShort.code and errand.row.octets == staged.size:
             self._batch.append((replace(errand, delete_after=False, doubt=Doubt.SHORT), staged))
         else:
             self.destination.mailbox.discard([staged.name])
             self.hold(errand, CameShort(f"{staged.size} of {errand.letter.size} octets"), short=staged.size)
-
-    def _is_known(self, errand: Errand, staged: Staged) -> bool:
-        """Whether the letter has been delivered before as it is."""
-        return errand.compare and bool(ledger.known_twins(self.source, [staged.fingerprint], self.taken))
 
     def _stop_at(self, errand: Errand, reason: str) -> None:
         """The server is over its limits: no letter is to blame, and no more is asked for in this session."""
@@ -187,9 +179,9 @@ class Intake:
         if not batch:
             return
         arrivals, won = self._record_ready(batch)
-        self.record_compared()
+        self.comparison.record()
         self._committed = []
-        self.taken.update(won.values())
+        self.comparison.taken.update(won.values())
         self.destination.mailbox.discard([arrival.file_name for arrival in arrivals if arrival.file_name not in won])
         failures = self.destination.mailbox.commit(list(won))
         self._delivered([arrival for arrival in arrivals if arrival.file_name in won], won, failures)
@@ -206,7 +198,10 @@ class Intake:
         try:
             self.destination.prepare(0)
             local.sync([staged for _, staged in batch])
-            arrivals = [self._arrival(errand, staged) for errand, staged in self._without_known(batch)]
+            fresh = self.comparison.without_known(batch)
+            known = {staged.name for _, staged in batch} - {staged.name for _, staged in fresh}
+            local.discard(sorted(known))
+            arrivals = [self._arrival(errand, staged) for errand, staged in fresh]
             state = State.READY if local.exactly_once else State.SENDING
             now = timezone.now()
             won = ledger.record_ready(run, self.source, self.epoch, arrivals, state, self._committed, now)
@@ -249,91 +244,6 @@ class Intake:
             ledger.take_back(row_id)
         self.destination.mailbox.discard([arrival.file_name])
 
-    def _without_known(self, batch: list[tuple[Errand, Staged]]) -> list[tuple[Errand, Staged]]:
-        """The batch without the letters that the ledger knows by another name; those are called by their present one.
-
-        Even where nothing is suspect a letter may be one that had vanished, and not by our doing. Only the copy of a letter
-        whose deletion was confirmed is then a new one. One that is in hand is looked at again when it is not.
-        """
-        twins = ledger.known_twins(self.source, {staged.fingerprint for _, staged in batch}, self.taken)
-        fresh: list[tuple[Errand, Staged]] = []
-        for errand, staged in batch:
-            known = [] if errand.again else twins.get(staged.fingerprint, [])
-            row = _twin(errand, known) or self._passed_over(errand, staged)
-            if row is not None:
-                if row in known:
-                    known.remove(row)
-                self._known(errand, row, staged)
-            elif errand.purpose is Purpose.COLLECT or self._is_owed(errand, staged):
-                fresh.append((self._doubted(errand, staged), staged))
-                continue
-            else:
-                self.set_apart(errand.letter, staged.header)
-            self.destination.mailbox.discard([staged.name])
-        return fresh
-
-    def _known(self, errand: Errand, row: Known, staged: Staged) -> None:
-        """The letter is one that the ledger knows."""
-        self.taken.add(row.id)
-        self.progress.came += 1
-        if row.in_hand:
-            self.progress.left[Why.IN_HAND] += 1
-            return
-        row_id = self.recognise(errand, row, staged.header)
-        if (errand.delete_after or errand.delete_known) and row.fate is not Fate.KEPT:
-            self.to_delete.append(Doomed.of(errand.letter, row, row_id))
-        else:
-            self.spared += 1
-
-    def recognise_passed(self, errand: Errand, row: Known, header: str) -> None:
-        """The letter is one that was passed over."""
-        self.recognise(errand, row, header)
-        self.progress.came += 1
-
-    def set_apart(self, letter: Listed, header: str) -> None:
-        """The letter is marked on the server as read or for deletion, and none of ours: it is left alone."""
-        self._compared.append((letter, header))
-        self.progress.left[Why.SEEN] += 1
-        self.progress.came += 1
-
-    def recognise(self, errand: Errand, row: Known, header: str) -> int:
-        """Call the letter that `row` remembers by its present name; the id of its row from now on."""
-        if _name_was_given_away(errand, row):
-            self.progress.shifted += 1
-        self.taken.add(row.id)
-        self.passed = [one for one in self.passed if one.id != row.id]
-        self.progress.left[Why.PASSED if row.state is State.PASSED else Why.SEEN] += 1
-        return ledger.rebind(self.progress.run, self.source, self.epoch, errand, row, header, timezone.now())
-
-    def _passed_over(self, errand: Errand, staged: Staged) -> Known | None:
-        """The letter that was passed over and has this one's size and header."""
-        if not errand.compare:
-            return None
-        return self.passed_match(errand, staged.header).row
-
-    def passed_match(self, errand: Errand, header: str) -> Match:
-        """Which letter that was passed over this one is, with a header of this fingerprint."""
-        before = [errand.row] if errand.row and errand.row.state is State.PASSED else []
-        return passed_by_head([*self.passed, *before], errand.letter, header)
-
-    def _doubted(self, errand: Errand, staged: Staged) -> Errand:
-        """The errand of a new letter; where it may be one that was passed over, it is left on the server."""
-        if _name_was_given_away(errand, None):
-            self.progress.shifted += 1
-        if errand.compare and self.passed_match(errand, staged.header).perhaps:
-            return replace(errand, delete_after=False, doubt=Doubt.PASSED)
-        return errand
-
-    def _is_owed(self, errand: Errand, staged: Staged) -> bool:
-        """Whether the mark as read is ours, made when the letter was delivered to another recipient."""
-        return errand.purpose is Purpose.OWED and collected_for_others(self.source, staged.fingerprint)
-
-    def record_compared(self) -> None:
-        """Remember the letters that were set apart, so that they are not compared again. Raises RunOvertaken."""
-        compared, self._compared = self._compared, []
-        if compared:
-            ledger.record_read(self.progress.run, self.source, self.epoch, compared, timezone.now())
-
     def _record(self) -> None:
         if self._committed:
             ledger.record_delivered(self._committed, timezone.now())
@@ -362,19 +272,3 @@ class Intake:
         self._discard_draft()
         self.destination.mailbox.discard([staged.name for _, staged in self._batch])
         self._batch = []
-
-
-def _twin(errand: Errand, known: Sequence[Known]) -> Known | None:
-    """The one of these letters, equal in content, that the fetched letter is."""
-    twins = [row for row in known if errand.compare or row.fate is not Fate.DELETED]
-    if errand.purpose is Purpose.FLAGGED:
-        twins = [row for row in twins if row.fate in (Fate.WANTED, Fate.SENT)] or twins
-    return next((row for row in twins if row.uid == errand.letter.uid and not row.former), twins[0] if twins else None)
-
-
-def _name_was_given_away(errand: Errand, row: Known | None) -> bool:
-    """Whether the letter's unique-id was another letter's, which was never missed: `row` is the one that it is."""
-    before = errand.row
-    if before is None or not errand.compare or before.gone or before.state not in (State.DELIVERED, State.PASSED):
-        return False
-    return row is None or row.id != before.id

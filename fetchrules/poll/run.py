@@ -21,9 +21,10 @@ from fetchrules.errors import (
 from fetchrules.ledger import hosts, runs
 from fetchrules.models import FetchRule, Run, ServiceSettings, SourceMailbox
 from fetchrules.policy import Plan
+from fetchrules.poll.looking import look
 from fetchrules.poll.progress import Progress
 from fetchrules.poll.recovery import recover
-from fetchrules.poll.session import collect, look
+from fetchrules.poll.session import collect
 from fetchrules.ruletext.spec import MASK
 from fetchrules.schedule import NextPoll, next_poll
 from fetchrules.sources import sources_of

@@ -18,7 +18,7 @@ from fetchrules.errors import (
     TlsFailed,
     TlsUnavailable,
 )
-from fetchrules.ledger import letters as ledger
+from fetchrules.ledger import knowing
 from fetchrules.models import SourceMailbox
 from fetchrules.policy import Knowledge, Plan, Terms, plan
 from fetchrules.remote.account import Account
@@ -149,7 +149,7 @@ def _look_in(
             trial.steps = [step for step in trial.steps if step.stage is not Stage.TLS]
         watch.reached(Stage.LOGIN)
         listing = mailbox.listing()
-        knowledge = ledger.knowledge(source, listing) if source else Knowledge()
+        knowledge = knowing.knowledge(source, listing) if source else Knowledge()
         trial.plan = plan(listing, knowledge, terms, now)
         trial.octets = sum(letter.size for letter in listing.letters)
         mailbox.quit()

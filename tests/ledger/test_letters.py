@@ -8,7 +8,7 @@ import pytest
 from django.utils import timezone
 
 from fetchrules.errors import DeliveryFailed, DeliveryRefused, RunOvertaken, ServerRefused
-from fetchrules.ledger import by_hand, forgetting, letters, runs
+from fetchrules.ledger import by_hand, deletions, forgetting, knowing, letters, runs
 from fetchrules.ledger.letters import Arrival
 from fetchrules.models import FetchRule, Letter, Run, SourceMailbox
 from fetchrules.policy import MAX_TRIES, Errand, Fate, Known, State, Terms, missing, plan
@@ -52,7 +52,7 @@ def delivered(run: Run, *arrivals: Arrival, epoch: int = 0) -> list[int]:
 
 
 def known(source: SourceMailbox, *uids: str, epoch: int | None = None) -> dict[str, Known]:
-    return dict(letters.knowledge(source, listing(*uids, epoch=epoch)).rows)
+    return dict(knowing.knowledge(source, listing(*uids, epoch=epoch)).rows)
 
 
 def test_it_gives_a_letter_to_the_first_who_records_it(run: Run) -> None:
@@ -73,7 +73,7 @@ def test_it_records_nothing_for_a_rule_that_was_changed_meanwhile(run: Run) -> N
     with pytest.raises(RunOvertaken):
         ready(run, arrival("a"))
     with pytest.raises(RunOvertaken):
-        letters.record_deleting(run, [], NOW)
+        deletions.record_deleting(run, [], NOW)
 
 
 def test_it_finds_what_a_crash_left_unfinished(run: Run) -> None:
@@ -98,31 +98,31 @@ def test_it_knows_a_delivered_letter_by_its_name(run: Run) -> None:
 def test_it_misses_what_the_listing_lacks_and_not_what_is_in_hand(run: Run) -> None:
     (gone,) = delivered(run, arrival("gone"))
     ready(run, arrival("in-hand"))
-    assert letters.knowledge(run.source, listing("x")).unlisted == {gone}
+    assert knowing.knowledge(run.source, listing("x")).unlisted == {gone}
 
 
 def test_it_calls_the_mailbox_renumbered_while_letters_of_another_epoch_are_missing(run: Run) -> None:
     delivered(run, arrival("1"), epoch=7)
-    assert not letters.knowledge(run.source, listing("1", epoch=7)).renumbered
-    assert letters.knowledge(run.source, listing("1", epoch=8)).renumbered
+    assert not knowing.knowledge(run.source, listing("1", epoch=7)).renumbered
+    assert knowing.knowledge(run.source, listing("1", epoch=8)).renumbered
 
 
 def test_it_knows_that_names_were_others_while_one_of_them_is_remembered(
     run: Run, django_assert_max_num_queries: Callable[..., object]
 ) -> None:
     read = Listing((Listed(1, "1", 100, seen=True),), 8, complete=True)
-    letters.record_deleted(delivered(run, arrival("1"), epoch=7), NOW)
+    deletions.record_deleted(delivered(run, arrival("1"), epoch=7), NOW)
     with django_assert_max_num_queries(6):  # type: ignore[attr-defined]
-        assert letters.knowledge(run.source, read).moved
-    assert not letters.knowledge(run.source, replace(read, epoch=7)).moved
-    assert letters.knowledge(run.source, replace(read, epoch=6)).moved
+        assert knowing.knowledge(run.source, read).moved
+    assert not knowing.knowledge(run.source, replace(read, epoch=7)).moved
+    assert knowing.knowledge(run.source, replace(read, epoch=6)).moved
     forgetting.purge(NOW + forgetting.REMEMBER + DAY)
-    assert not letters.knowledge(run.source, read).moved
+    assert not knowing.knowledge(run.source, read).moved
 
 
 def test_it_recognises_a_deleted_letter_that_comes_back(run: Run) -> None:
-    letters.record_deleted(delivered(run, arrival("a")), NOW)
-    assert letters.knowledge(run.source, listing("b")).unlisted == frozenset()
+    deletions.record_deleted(delivered(run, arrival("a")), NOW)
+    assert knowing.knowledge(run.source, listing("b")).unlisted == frozenset()
     assert known(run.source, "a")["a"].gone
 
 
@@ -151,14 +151,14 @@ def test_it_forgets_no_letter_by_a_list_without_any(run: Run) -> None:
 
 
 def test_it_remembers_a_forgotten_letter_for_half_a_year(run: Run) -> None:
-    letters.record_deleted(delivered(run, arrival("a")), NOW)
+    deletions.record_deleted(delivered(run, arrival("a")), NOW)
     assert forgetting.purge(NOW + forgetting.REMEMBER) == 0
     assert forgetting.purge(NOW + forgetting.REMEMBER + DAY) == 1
 
 
 def test_it_takes_the_absence_of_a_letter_for_the_missing_confirmation(run: Run) -> None:
     ids = delivered(run, arrival("a"))
-    letters.record_deleting(run, ids, NOW)
+    deletions.record_deleting(run, ids, NOW)
     forgetting.record_missing(ids, NOW)
     assert Letter.objects.get().fate == Fate.SENT, "it may be there by another name"
     forgetting.record_gone(ids, NOW)
@@ -167,35 +167,35 @@ def test_it_takes_the_absence_of_a_letter_for_the_missing_confirmation(run: Run)
 
 def test_it_knows_a_letter_that_was_met_by_another_name_not_to_be_gone(run: Run) -> None:
     (row_id,) = delivered(run, arrival("a"))
-    letters.record_deleting(run, [row_id], NOW)
+    deletions.record_deleting(run, [row_id], NOW)
     forgetting.record_missing([row_id], NOW)
-    (row,) = letters.known_twins(run.source, ["print-a"], ())["print-a"]
+    (row,) = knowing.known_twins(run.source, ["print-a"], ())["print-a"]
     letters.rebind(run, run.source, 0, Errand(listed("b"), delete_after=True, compare=True), row, "", NOW)
-    letters.record_deleting(run, [row_id], NOW)
+    deletions.record_deleting(run, [row_id], NOW)
     forgetting.record_gone([row_id], NOW)
     assert Letter.objects.get().fate == Fate.SENT
 
 
 def test_it_takes_back_only_deletions_that_were_not_confirmed(run: Run) -> None:
     first, second = delivered(run, arrival("a"), arrival("b"))
-    letters.record_deleting(run, [first, second], NOW)
-    letters.record_deleted([first], NOW)
-    letters.record_undeleted(run, [first, second])
+    deletions.record_deleting(run, [first, second], NOW)
+    deletions.record_deleted([first], NOW)
+    deletions.record_undeleted(run, [first, second])
     assert dict(Letter.objects.values_list("uid", "fate")) == {"a": Fate.DELETED, "b": Fate.WANTED}
 
 
 def test_it_leaves_to_the_next_poll_what_a_lost_claim_does_not_cover(run: Run) -> None:
     ids = delivered(run, arrival("a"))
-    letters.record_deleting(run, ids, NOW)
+    deletions.record_deleting(run, ids, NOW)
     runs.abandon_all(NOW)
     with pytest.raises(RunOvertaken):
-        letters.record_undeleted(run, ids)
+        deletions.record_undeleted(run, ids)
     assert Letter.objects.get().fate == Fate.SENT
 
 
 def test_it_finds_twins_that_belong_to_no_other_letter(run: Run) -> None:
     first, second = delivered(run, arrival("a", fingerprint="same"), arrival("b", fingerprint="same"))
-    twins = letters.known_twins(run.source, ["same", "other"], {first})
+    twins = knowing.known_twins(run.source, ["same", "other"], {first})
     assert {name: [row.id for row in rows] for name, rows in twins.items()} == {"same": [second]}
 
 
@@ -339,7 +339,7 @@ def test_it_puts_an_older_copy_aside_when_everything_is_fetched_again(run: Run) 
 
 
 def test_it_takes_no_letter_of_another_epoch_for_one_that_came_back(run: Run) -> None:
-    letters.record_deleted(delivered(run, arrival("1"), epoch=7), NOW)
+    deletions.record_deleted(delivered(run, arrival("1"), epoch=7), NOW)
     assert known(run.source, "1", epoch=7)["1"].gone
     assert known(run.source, "1", epoch=8) == {}
 
@@ -347,11 +347,11 @@ def test_it_takes_no_letter_of_another_epoch_for_one_that_came_back(run: Run) ->
 def test_it_takes_no_refused_letter_for_a_delivered_one(run: Run) -> None:
     refused = ready(run, arrival("a"))["file-a-0"]
     letters.hold_back(refused, DeliveryRefused("spam"), NOW)
-    assert letters.known_twins(run.source, ["print-a"], ()) == {}
+    assert knowing.known_twins(run.source, ["print-a"], ()) == {}
 
 
 def test_it_remembers_a_letter_that_came_back_and_not_its_trouble(run: Run) -> None:
-    letters.record_deleted(delivered(run, arrival("a")), NOW)
+    deletions.record_deleted(delivered(run, arrival("a")), NOW)
     Letter.objects.update(tries=1)
     row = known(run.source, "a")["a"]
     letters.rebind(
@@ -411,10 +411,10 @@ def test_it_passes_over_no_letter_that_somebody_recorded_meanwhile(run: Run) -> 
 
 def test_it_forgets_a_letter_whose_deletion_its_absence_confirmed(run: Run) -> None:
     ids = delivered(run, arrival("a"))
-    letters.record_deleting(run, ids, NOW)
+    deletions.record_deleting(run, ids, NOW)
     forgetting.record_missing(ids, NOW)
     forgetting.record_gone(ids, NOW)
-    assert letters.knowledge(run.source, listing("b")).unlisted == frozenset()
+    assert knowing.knowledge(run.source, listing("b")).unlisted == frozenset()
 
 
 def test_it_lets_people_say_nothing_of_letters_that_were_delivered(run: Run) -> None:
@@ -436,7 +436,7 @@ def test_it_takes_a_mark_as_read_for_its_own_only_where_another_recipient_has_th
     other.pk, other.branch = None, mine.branch + 1
     other.save()
     seen = Listing((Listed(1, "1", 100, seen=True),), 7, complete=True)
-    assert letters.knowledge(other, seen).marked == marked
+    assert knowing.knowledge(other, seen).marked == marked
 
 
 def test_it_needs_few_queries_for_a_long_listing(
@@ -444,7 +444,7 @@ def test_it_needs_few_queries_for_a_long_listing(
 ) -> None:
     delivered(run, *(arrival(f"u{number}") for number in range(60)))
     with django_assert_max_num_queries(2):  # type: ignore[attr-defined]
-        view = letters.knowledge(run.source, listing(*(f"u{number}" for number in range(100))))
+        view = knowing.knowledge(run.source, listing(*(f"u{number}" for number in range(100))))
     made = plan(listing(*(f"u{number}" for number in range(100))), view, Terms(keep=True), NOW)
     assert len(made.fetch) == 40
     assert missing(listing("u1"), view) == frozenset()

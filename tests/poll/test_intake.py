@@ -10,6 +10,7 @@ from fetchrules.errors import ConnectionLost, LocalProtocolError
 from fetchrules.ledger import runs
 from fetchrules.models import Run
 from fetchrules.policy import Errand
+from fetchrules.poll.comparison import Comparison
 from fetchrules.poll.intake import Intake
 from fetchrules.poll.progress import Progress
 from fetchrules.remote.mailbox import Begun, Chunk, Complete, Listed, Retrieved
@@ -27,7 +28,8 @@ def intake(scene: Scene) -> Iterator[Intake]:
     assert run is not None
     destination = Destination(run.recipient)
     destination.prepare(0)
-    yield Intake(run.source, 0, destination, Progress(run), set())
+    progress = Progress(run)
+    yield Intake(run.source, 0, destination, progress, Comparison(run.source, 0, progress, set()))
     destination.close()
 
 

@@ -37,7 +37,7 @@ def test_it_says_that_something_broke_which_nobody_thought_of(scene: Scene, monk
 
     scene.arrive("a")
     with monkeypatch.context() as broken:
-        broken.setattr("fetchrules.poll.session.plan", breaks)
+        broken.setattr("fetchrules.poll.looking.plan", breaks)
         error = scene.poll().error
     assert isinstance(error, InternalError)
     assert error.detail == "ZeroDivisionError", "what an unknown error says may be a secret"

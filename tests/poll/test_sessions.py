@@ -6,11 +6,12 @@ from types import SimpleNamespace
 import pytest
 
 from fetchrules.errors import RunOvertaken
+from fetchrules.ledger import deletions
 from fetchrules.ledger import letters as ledger
 from fetchrules.models import FetchRule, Letter, Run, SourceMailbox
 from fetchrules.policy import Errand
 from fetchrules.poll.progress import Progress
-from fetchrules.poll.session import Session, look
+from fetchrules.poll.looking import Session, look
 from tests.poll.conftest import NewScene, Scene
 from tests.servers.pop3 import Alter, Behaviour, Fault, Say, Step
 
@@ -102,13 +103,13 @@ def test_it_tries_a_refused_letter_once_in_a_poll(new_scene: NewScene) -> None:
 
 
 def test_it_begins_no_other_session_when_it_is_asked_to_stop(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
-    original = ledger.record_deleting
+    original = deletions.record_deleting
 
     def recording(*args: object) -> object:
         Run.objects.update(stop_asked=True)
         return original(*args)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(ledger, "record_deleting", recording)
+    monkeypatch.setattr(deletions, "record_deleting", recording)
     scene.arrive(*NAMES)
     assert scene.poll_fine().fetched == 3
     assert scene.server.connections == 1
@@ -145,13 +146,14 @@ def test_it_deletes_nothing_once_the_rule_is_another(
     edit: Callable[[FetchRule], object], record: str, scene: Scene, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     scene.arrive("a", "b", "c")
-    original = getattr(ledger, record)
+    room = deletions if record == "record_deleting" else ledger
+    original = getattr(room, record)
 
     def recording(*args: object, **kwargs: object) -> object:
         edit(scene.rule)
         return original(*args, **kwargs)
 
-    monkeypatch.setattr(ledger, record, recording)
+    monkeypatch.setattr(room, record, recording)
     assert isinstance(scene.poll().error, RunOvertaken)
     assert scene.maildrop.uids == ["a", "b", "c"]
     assert scene.delivered == ([] if record == "record_ready" else ["a", "b", "c"])
@@ -163,7 +165,7 @@ def test_it_takes_back_what_it_asked_for_when_the_rule_becomes_another_meanwhile
 ) -> None:
     scene = new_scene(Behaviour(commits_when_cut=True))
     scene.arrive("a", "b", "c")
-    original, asked = ledger.record_deleting, list[object]()
+    original, asked = deletions.record_deleting, list[object]()
 
     def recording(*args: object) -> object:
         asked.append(args)
@@ -171,7 +173,7 @@ def test_it_takes_back_what_it_asked_for_when_the_rule_becomes_another_meanwhile
             FetchRule.objects.update(revision=9, keep=True)
         return original(*args)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(ledger, "record_deleting", recording)
+    monkeypatch.setattr(deletions, "record_deleting", recording)
     assert isinstance(scene.poll().error, RunOvertaken)
     assert len(asked) == 2
     assert scene.maildrop.uids == ["a", "b", "c"]
@@ -190,6 +192,7 @@ def test_it_fetches_all_once_in_a_poll_however_long_it_takes(
     original = ledger.record_ready
     monkeypatch.setattr(ledger, "record_ready", recording)
     monkeypatch.setattr("fetchrules.poll.session.time", SimpleNamespace(monotonic=lambda: now[0]))
+    monkeypatch.setattr("fetchrules.poll.looking.time", SimpleNamespace(monotonic=lambda: now[0]))
     monkeypatch.setattr("fetchrules.poll.intake.BATCH_LETTERS", 2)
     monkeypatch.setattr("fetchrules.poll.session.BATCH_LETTERS", 2)
     scene = new_scene(Behaviour().without("PIPELINING"), keep=True, fetchall=True)
@@ -209,12 +212,13 @@ def test_it_deletes_the_rest_in_another_session_when_the_first_has_lasted_long_e
         now[0] += 1000
         return original(*args)  # type: ignore[arg-type]
 
-    original = ledger.record_deleting
+    original = deletions.record_deleting
     scene = new_scene(keep=True)
     scene.arrive(*NAMES)
     scene.poll_fine()
-    monkeypatch.setattr(ledger, "record_deleting", recording)
+    monkeypatch.setattr(deletions, "record_deleting", recording)
     monkeypatch.setattr("fetchrules.poll.session.time", SimpleNamespace(monotonic=lambda: now[0]))
+    monkeypatch.setattr("fetchrules.poll.looking.time", SimpleNamespace(monotonic=lambda: now[0]))
     monkeypatch.setattr("fetchrules.poll.deleting.time", SimpleNamespace(monotonic=lambda: now[0]))
     before = scene.server.connections
     assert scene.poll_fine(flush=True).deleted == 10

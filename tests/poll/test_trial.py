@@ -9,7 +9,7 @@ from pytest_django import Settings
 
 from fetchrules.accounts import account_of
 from fetchrules.models import FetchRule, Letter, Run
-from fetchrules.poll.session import terms_of
+from fetchrules.poll.looking import terms_of
 from fetchrules.poll.trial import Stage, Trial, try_connection
 from fetchrules.ruletext.spec import MASK, Encryption
 from tests.certificates import Certificates, make_certificates

@@ -11,7 +11,7 @@ from django.utils.translation import gettext as _
 from fetchrules.accounts import account_of
 from fetchrules.errors import FetchError
 from fetchrules.models import FetchRule
-from fetchrules.poll.session import terms_of
+from fetchrules.poll.looking import terms_of
 from fetchrules.poll.trial import Trial, try_connection
 from fetchrules.ruletext.spec import MASK
 from fetchrules.wording.failures import describe

@@ -1,0 +1,126 @@
+"""What the ledger knows of letters, read for a poll."""
+
+from collections.abc import Collection, Iterator, Sequence
+from dataclasses import replace
+
+from django.db.models import QuerySet
+
+from fetchrules.ledger.branches import collected_by_others, has_moved
+from fetchrules.ledger.former import has_letters, recognised
+from fetchrules.models import Letter, SourceMailbox
+from fetchrules.models.chunks import chunks
+from fetchrules.policy import Doubt, Fate, Knowledge, Known, State, ambiguous, makeshift
+from fetchrules.remote.mailbox import Listing
+from fetchrules.sources import former_of
+
+
+def epoch_of(source: SourceMailbox, listing: Listing) -> int:
+    """IMAP's UIDVALIDITY, or our own counter where the protocol has none."""
+    return source.epoch if listing.epoch is None else listing.epoch
+
+
+def knowledge(source: SourceMailbox, listing: Listing) -> Knowledge:
+    """What the ledger knows of the letters in `listing`, and which letters of its own it misses there."""
+    epoch = epoch_of(source, listing)
+    listed = {letter.uid for letter in (*listing.letters, *listing.flagged)}
+    unclear = ambiguous(listing)
+    listed |= {makeshift(letter) for letter in listing.letters if letter.uid in unclear}
+    rows: dict[str, Known] = {}
+    unlisted: dict[int, tuple[int, Known]] = {}
+    outdated: set[int] = set()
+    for row_epoch, row in _known(Letter.objects.filter(source=source, forgotten_at=None)):
+        if row_epoch == epoch and row.uid in listed:
+            rows[row.uid] = row
+        elif row.state is State.READ:
+            outdated.add(row.id)
+        elif not row.in_hand:
+            unlisted[row.id] = row_epoch, row
+    for uids in chunks(sorted(listed - rows.keys())):
+        forgotten = Letter.objects.filter(source=source, epoch=epoch, uid__in=uids)
+        rows.update({row.uid: row for _, row in _known(forgotten)})
+    read = {letter.uid for letter in listing.letters if letter.seen} - rows.keys()
+    missed = [row for _, row in unlisted.values()]
+    former = former_of(source)
+    taken = recognised(source) if former else frozenset()
+    passed = [row for row in missed if row.state is State.PASSED] + passed_in(former, taken)
+    return Knowledge(
+        rows=rows,
+        unlisted=frozenset(unlisted),
+        renumbered=any(row_epoch != epoch for row_epoch, _ in unlisted.values()),
+        marked=collected_by_others(source, epoch, read),
+        moved=bool(read) and has_moved(source, epoch),
+        passed=tuple(passed),
+        undeleted=any(row.fate in (Fate.WANTED, Fate.SENT) for row in missed),
+        held_sizes=frozenset(row.size for row in missed if row.state is State.HELD),
+        former=bool(former) and has_letters(former, taken),
+        taken=taken,
+        outdated=frozenset(outdated),
+        ask_last=source.ask_last,
+    )
+
+
+def known_twins(source: SourceMailbox, fingerprints: Collection[str], taken: Collection[int]) -> dict[str, list[Known]]:
+    """Letters of this mailbox with these fingerprints, delivered or in hand, that are not otherwise accounted for (`taken`).
+
+    Those that it knows by the name that the mailbox had before come behind its own.
+    """
+    twins: dict[str, list[Known]] = {}
+    former = former_of(source)
+    same = Letter.objects.filter(source__in=[source, *former], fingerprint__in=fingerprints).exclude(state=State.HELD)
+    # A letter whose deletion was confirmed is not there under another name of the mailbox: its copy is a new one.
+    same = same.exclude(source__in=former, fate=Fate.DELETED) if former else same
+    places = {
+        row_id: (fingerprint, place)
+        for row_id, fingerprint, place in same.values_list("id", "fingerprint", "source_id")
+    }
+    for _, row in _known(same):
+        if row.id not in taken:
+            fingerprint, place = places[row.id]
+            twins.setdefault(fingerprint, []).append(replace(row, former=place != source.pk))
+    for rows in twins.values():
+        rows.sort(key=lambda row: row.former)
+    return twins
+
+
+def passed_in(former: Sequence[SourceMailbox], taken: Collection[int]) -> list[Known]:
+    """Letters that were passed over under a former name of the mailbox, without those that are recognised already."""
+    rows = _known(Letter.objects.filter(source__in=former, state=State.PASSED)) if former else ()
+    return [replace(row, former=True) for _, row in rows if row.id not in taken]
+
+
+def has_names(source: SourceMailbox) -> bool:
+    """Whether the ledger has letters of the mailbox under names that the server gave them."""
+    named = Letter.objects.filter(source=source, forgotten_at=None)
+    return named.exclude(uid__startswith="fp:").exclude(uid__contains=" ").exists()
+
+
+def _known(letters: QuerySet[Letter]) -> Iterator[tuple[int, Known]]:
+    """(epoch, row) for each letter, in the order of `ord`, so that of one uid the newest comes last."""
+    place = ("epoch", "missing_since", "forgotten_at", "deleted_at", "doubt")
+    columns = ("id", "uid", "ord", "size", "state", "fate")
+    trouble = ("tries", "tried_at", "reason", "delivered_at", "lived", "octets", "deletions", "head")
+    rows = letters.order_by("ord").values_list(*place, *columns, *trouble).iterator(chunk_size=2000)
+    for epoch, missing_since, forgotten_at, deleted_at, doubt, row_id, uid, order, size, state, fate, *rest in rows:
+        tries, tried_at, reason, delivered_at, lived, octets, deletions, head = rest
+        yield (
+            epoch,
+            Known(
+                id=row_id,
+                uid=uid,
+                ord=order,
+                size=size,
+                state=State(state),
+                fate=Fate(fate),
+                gone=missing_since is not None or forgotten_at is not None,
+                tries=tries,
+                tried_at=tried_at,
+                reason=reason,
+                delivered_at=delivered_at,
+                doubt=Doubt(doubt) if doubt else None,
+                lived=lived,
+                octets=octets,
+                deletions=deletions,
+                deleted=deleted_at is not None,
+                head=head,
+            ),
+        )

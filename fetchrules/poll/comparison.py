@@ -1,0 +1,138 @@
+"""Letters whose names prove nothing, compared with what the ledger knows: each is one of its letters, or new, or in doubt."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field, replace
+
+from django.utils import timezone
+
+from fetchrules.delivery.local import Staged
+from fetchrules.ledger import knowing
+from fetchrules.ledger import letters as ledger
+from fetchrules.ledger.branches import collected_for_others
+from fetchrules.models import SourceMailbox
+from fetchrules.policy import Doubt, Errand, Fate, Known, Match, Purpose, State, Why, passed_by_head
+from fetchrules.poll.deleting import Doomed
+from fetchrules.poll.progress import Progress
+from fetchrules.remote.mailbox import Listed
+
+
+@dataclass(slots=True)
+class Comparison:
+    """The comparisons of one session.
+
+    `taken` are the ledger's rows that belong to some letter of this mailbox already, `passed` those of letters that were passed
+    over and may be any. `to_delete` are letters that are known and no longer wanted on the server; `spared`: how many are known
+    and stay.
+    """
+
+    source: SourceMailbox
+    epoch: int
+    progress: Progress
+    taken: set[int]
+    passed: list[Known] = field(default_factory=list)
+    to_delete: list[Doomed] = field(default_factory=list)
+    spared: int = 0
+    _apart: list[tuple[Listed, str]] = field(default_factory=list)
+
+    def without_known(self, batch: Sequence[tuple[Errand, Staged]]) -> list[tuple[Errand, Staged]]:
+        """The batch without the letters that the ledger knows by another name; those are called by their present one.
+
+        Even where nothing is suspect a letter may be one that had vanished, and not by our doing. Only the copy of a letter
+        whose deletion was confirmed is then a new one. One that is in hand is looked at again when it is not.
+        """
+        twins = knowing.known_twins(self.source, {staged.fingerprint for _, staged in batch}, self.taken)
+        fresh: list[tuple[Errand, Staged]] = []
+        for errand, staged in batch:
+            known = [] if errand.again else twins.get(staged.fingerprint, [])
+            row = _twin(errand, known) or self._passed_over(errand, staged)
+            if row is not None:
+                if row in known:
+                    known.remove(row)
+                self._known(errand, row, staged)
+            elif errand.purpose is Purpose.COLLECT or self._is_owed(errand, staged):
+                fresh.append((self._doubted(errand, staged), staged))
+            else:
+                self.set_apart(errand.letter, staged.header)
+        return fresh
+
+    def knows(self, errand: Errand, staged: Staged) -> bool:
+        """Whether the letter, whose name proves nothing, has been delivered before as it is."""
+        return errand.compare and bool(knowing.known_twins(self.source, [staged.fingerprint], self.taken))
+
+    def _known(self, errand: Errand, row: Known, staged: Staged) -> None:
+        """The letter is one that the ledger knows."""
+        self.taken.add(row.id)
+        self.progress.came += 1
+        if row.in_hand:
+            self.progress.left[Why.IN_HAND] += 1
+            return
+        row_id = self.recognise(errand, row, staged.header)
+        if (errand.delete_after or errand.delete_known) and row.fate is not Fate.KEPT:
+            self.to_delete.append(Doomed.of(errand.letter, row, row_id))
+        else:
+            self.spared += 1
+
+    def recognise_passed(self, errand: Errand, row: Known, header: str) -> None:
+        """The letter is one that was passed over."""
+        self.recognise(errand, row, header)
+        self.progress.came += 1
+
+    def set_apart(self, letter: Listed, header: str) -> None:
+        """The letter is marked on the server as read or for deletion, and none of ours: it is left alone."""
+        self._apart.append((letter, header))
+        self.progress.left[Why.SEEN] += 1
+        self.progress.came += 1
+
+    def recognise(self, errand: Errand, row: Known, header: str) -> int:
+        """Call the letter that `row` remembers by its present name; the id of its row from now on."""
+        if _name_was_given_away(errand, row):
+            self.progress.shifted += 1
+        self.taken.add(row.id)
+        self.passed = [one for one in self.passed if one.id != row.id]
+        self.progress.left[Why.PASSED if row.state is State.PASSED else Why.SEEN] += 1
+        return ledger.rebind(self.progress.run, self.source, self.epoch, errand, row, header, timezone.now())
+
+    def _passed_over(self, errand: Errand, staged: Staged) -> Known | None:
+        """The letter that was passed over and has this one's size and header."""
+        if not errand.compare:
+            return None
+        return self.passed_match(errand, staged.header).row
+
+    def passed_match(self, errand: Errand, header: str) -> Match:
+        """Which letter that was passed over this one is, with a header of this fingerprint."""
+        before = [errand.row] if errand.row and errand.row.state is State.PASSED else []
+        return passed_by_head([*self.passed, *before], errand.letter, header)
+
+    def _doubted(self, errand: Errand, staged: Staged) -> Errand:
+        """The errand of a new letter; where it may be one that was passed over, it is left on the server."""
+        if _name_was_given_away(errand, None):
+            self.progress.shifted += 1
+        if errand.compare and self.passed_match(errand, staged.header).perhaps:
+            return replace(errand, delete_after=False, doubt=Doubt.PASSED)
+        return errand
+
+    def _is_owed(self, errand: Errand, staged: Staged) -> bool:
+        """Whether the mark as read is ours, made when the letter was delivered to another recipient."""
+        return errand.purpose is Purpose.OWED and collected_for_others(self.source, staged.fingerprint)
+
+    def record(self) -> None:
+        """Remember the letters that were set apart, so that they are not compared again. Raises RunOvertaken."""
+        compared, self._apart = self._apart, []
+        if compared:
+            ledger.record_read(self.progress.run, self.source, self.epoch, compared, timezone.now())
+
+
+def _twin(errand: Errand, known: Sequence[Known]) -> Known | None:
+    """The one of these letters, equal in content, that the fetched letter is."""
+    twins = [row for row in known if errand.compare or row.fate is not Fate.DELETED]
+    if errand.purpose is Purpose.FLAGGED:
+        twins = [row for row in twins if row.fate in (Fate.WANTED, Fate.SENT)] or twins
+    return next((row for row in twins if row.uid == errand.letter.uid and not row.former), twins[0] if twins else None)
+
+
+def _name_was_given_away(errand: Errand, row: Known | None) -> bool:
+    """Whether the letter's unique-id was another letter's, which was never missed: `row` is the one that it is."""
+    before = errand.row
+    if before is None or not errand.compare or before.gone or before.state not in (State.DELIVERED, State.PASSED):
+        return False
+    return row is None or row.id != before.id
