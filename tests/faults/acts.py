@@ -14,11 +14,13 @@ from django.db.models import F, QuerySet
 from django.utils import timezone
 
 from fetchrules import accounts, housekeeping, tasks
+from fetchrules.ledger import by_hand as ledger_by_hand
 from fetchrules.ledger import letters, runs
-from fetchrules.models import FetchRule, Letter, Run
+from fetchrules.models import FetchRule, Letter, Run, SourceMailbox
 from fetchrules.remote.account import Deadlines
+from fetchrules.rulebook.renaming import Ledger, Succession, carry_on
 from fetchrules.secrets import seal, target_of
-from fetchrules.sources import sources_of
+from fetchrules.sources import former_of, sources_of
 
 PASSWORD = "petrovpasswd"
 
@@ -44,6 +46,28 @@ def edit_rule(rule: int, **columns: Any) -> None:
     """Change a rule as a form would: with its revision."""
     revision = FetchRule.objects.get(pk=rule).revision
     FetchRule.objects.filter(pk=rule).update(revision=revision + 1, **columns)
+
+
+def rename_account(rule: int, user: str) -> None:
+    """The mailbox gets another login, and the rule goes on with its ledger, as the form does it by default."""
+    row = FetchRule.objects.get(pk=rule)
+    former, row.user = row.source, user
+    text = row.as_rule(PASSWORD)
+    row.source = sources_of(text)[0]
+    carry_on([Succession(text, row.source.branch, Ledger.of(former))], [rule])
+    edit_rule(rule, user=user, source=row.source, password=seal(PASSWORD, target_of(text)))
+
+
+def pass_present(rule: int, asked: bool = True) -> None:
+    """What lies there counts as collected at the next poll, or no more."""
+    source = FetchRule.objects.get(pk=rule).source
+    SourceMailbox.objects.filter(pk=source.pk).update(pass_present=asked)
+
+
+def by_hand(rule: int, verb: str) -> int:
+    """What somebody says of all letters that need it; of how many."""
+    answer: int = getattr(ledger_by_hand, verb)(Letter.objects.filter(source=FetchRule.objects.get(pk=rule).source))
+    return answer
 
 
 def delete_rule(rule: int) -> None:
@@ -80,19 +104,26 @@ def outlive_leases(rule: int) -> int:
 
 def unfinished(rule: int) -> int:
     """Letters between the record and the delivery."""
-    return len(letters.unfinished(FetchRule.objects.get(pk=rule).source))
+    return sum(len(letters.unfinished(source)) for source in _mailboxes(rule))
+
+
+def _mailboxes(rule: int) -> list[SourceMailbox]:
+    """What the rule reads, and what that was called before."""
+    source = FetchRule.objects.get(pk=rule).source
+    return [source, *former_of(source)]
 
 
 def _open_runs(rule: int) -> QuerySet[Run]:
-    return Run.objects.filter(source__rules=rule, finished_at__isnull=True)
+    return Run.objects.filter(source__in=_mailboxes(rule), finished_at__isnull=True)
 
 
 def days_pass(rule: int, days: float) -> None:
     """Let everything that is known of the rule's mailbox be so much older."""
     past = timedelta(days=days)
-    source = FetchRule.objects.get(pk=rule).source
+    ids = [source.pk for source in _mailboxes(rule)]
     for column in ("missing_since", "forgotten_at", "delivered_at", "deleted_at", "tried_at"):
-        Letter.objects.filter(source=source).exclude(**{column: None}).update(**{column: F(column) - past})
+        Letter.objects.filter(source__in=ids).exclude(**{column: None}).update(**{column: F(column) - past})
+    SourceMailbox.objects.filter(id__in=ids).exclude(listed_at=None).update(listed_at=F("listed_at") - past)
 
 
 def tidy() -> None:
@@ -135,9 +166,8 @@ def check() -> list[str]:
 
 def rows(rule: int) -> list[dict[str, Any]]:
     """The ledger of the rule's mailbox."""
-    wanted = ("uid", "ord", "state", "fate", "size", "tries", "reason")
-    source = FetchRule.objects.get(pk=rule).source
-    return list(Letter.objects.filter(source=source).order_by("id").values(*wanted))
+    wanted = ("uid", "ord", "state", "fate", "doubt", "size", "tries", "reason", "epoch")
+    return list(Letter.objects.filter(source__in=_mailboxes(rule)).order_by("id").values(*wanted))
 
 
 ACTS: dict[str, Callable[..., Any]] = {
@@ -146,6 +176,9 @@ ACTS: dict[str, Callable[..., Any]] = {
         migrate,
         make_rule,
         edit_rule,
+        rename_account,
+        pass_present,
+        by_hand,
         delete_rule,
         poll,
         take_claims,

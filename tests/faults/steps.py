@@ -18,10 +18,10 @@ STEPS = {
     "commit": "fetchrules.delivery.maildir.Maildir.commit",
     "rename": "os.rename",
     "delivered": "fetchrules.ledger.letters.record_delivered",
-    "deleting": "fetchrules.ledger.letters.record_deleting",
+    "deleting": "fetchrules.ledger.deletions.record_deleting",
     "delete": "fetchrules.poll.deleting.Deletions.delete",
     "quit": "fetchrules.remote.pop3.session.Pop3Mailbox.quit",
-    "deleted": "fetchrules.ledger.letters.record_deleted",
+    "deleted": "fetchrules.ledger.deletions.record_deleted",
     "close": "fetchrules.ledger.runs.close",
 }
 

@@ -8,16 +8,17 @@ import os
 import re
 import ssl
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
 from hashlib import sha256
 from pathlib import Path
 from random import Random
 from threading import Event, Lock, Thread
-from typing import Any
+from typing import Any, Protocol
 
 from tests.faults.engine import Act, Ended, Engine, Stop
+from tests.servers.imap import Folder, ImapServer
 from tests.servers.maildrop import Maildrop, StoredLetter
 from tests.servers.pop3 import PASSWORD, Behaviour, Mailbox, Pop3Server
 
@@ -52,22 +53,41 @@ class Tally:
 
 
 class Oracle:
-    """Knows every letter that was ever sent, by what a true copy of it looks like."""
+    """Knows every letter that was ever sent, by what a true copy of it looks like, and what may become of it besides."""
 
     def __init__(self) -> None:
         self._sent: Counter[bytes] = Counter()
         self._copies: Counter[bytes] = Counter()
+        self._short: dict[bytes, bytes] = {}
+        self._came_short: Counter[bytes] = Counter()
+        self._wanted_again: Counter[bytes] = Counter()
+        self._given_up: Counter[bytes] = Counter()
         self._corrupt = 0
 
     def sent(self, data: bytes) -> None:
         """A letter is on its way."""
         self._sent[_expected(data)] += 1
 
+    def may_come_short(self, data: bytes, octets: int) -> None:
+        """The server gives only so many octets of this letter, at times: that is a copy to keep beside the whole one."""
+        for end in (b"", b"\r\n"):
+            self._short[_expected(data[:octets] + end)] = _expected(data)
+
+    def may_come_again(self, data: bytes) -> None:
+        """The rule, or somebody, wants this letter once more."""
+        self._wanted_again[_expected(data)] += 1
+
+    def given_up(self, data: bytes) -> None:
+        """People, or the rule, did away with this letter uncollected."""
+        self._given_up[_expected(data)] += 1
+
     def found(self, data: bytes) -> None:
         """A local copy."""
         digest = sha256(data).digest()
         if digest in self._sent:
             self._copies[digest] += 1
+        elif digest in self._short:
+            self._came_short[digest] += 1
         else:
             self._corrupt += 1
 
@@ -75,15 +95,22 @@ class Oracle:
         """Whether a copy of this letter was found."""
         return self._copies[_expected(data)] > 0
 
+    def has_short_copy(self, data: bytes) -> bool:
+        """Whether a copy of its beginning was found, such as may be."""
+        return any(self._short[digest] == _expected(data) for digest in self._came_short)
+
     def tally(self, left: list[bytes]) -> Tally:
         """The count, with what the server still has."""
         there = Counter(map(_expected, left))
+        once = Counter(dict.fromkeys(self._short, 1)) + Counter(
+            {digest: self._wanted_again[whole] for digest, whole in self._short.items()}
+        )
         return Tally(
             letters=self._sent.total(),
             collected=(self._sent & self._copies).total(),
             left=len(left),
-            lost=(self._sent - self._copies - there).total(),
-            twice=(self._copies - self._sent).total(),
+            lost=(self._sent - self._copies - there - self._given_up).total(),
+            twice=(self._copies - self._sent - self._wanted_again).total() + (self._came_short - once).total(),
             corrupt=self._corrupt,
         )
 
@@ -93,6 +120,41 @@ def _expected(data: bytes) -> bytes:
     return sha256(data.replace(b"\r\n", b"\n")).digest()
 
 
+class Server(Protocol):
+    """A remote server. How it behaves is said in its protocol's own words."""
+
+    behaviour: Any
+    port: int
+    said: list[str]
+
+    @property
+    def connections(self) -> int:
+        """How many connections were made so far."""
+        ...
+
+
+class Drop(Protocol):
+    """The letters of one mailbox on it."""
+
+    @property
+    def letters(self) -> tuple[StoredLetter, ...]:
+        """What is there now."""
+        ...
+
+    @property
+    def uids(self) -> list[str]:
+        """The unique-ids of what is there now."""
+        ...
+
+    def add(self, letter: bytes | StoredLetter) -> str:
+        """A letter arrives; its unique-id."""
+        ...
+
+    def commit(self, gone: Collection[StoredLetter]) -> None:
+        """Remove the letters in `gone` for good."""
+        ...
+
+
 @dataclass
 class World:
     """One remote mailbox, one rule, one local mailbox. Made by `new_world`."""
@@ -100,8 +162,8 @@ class World:
     engine: Engine
     name: str
     random: Random
-    server: Pop3Server
-    maildrop: Maildrop
+    server: Server
+    maildrop: Drop
     rule: int
     oracle: Oracle = field(default_factory=Oracle)
     keep: bool = False
@@ -245,6 +307,33 @@ class World:
         return True
 
 
+@dataclass(frozen=True, slots=True)
+class FolderDrop:
+    """An IMAP folder as a Drop."""
+
+    folder: Folder
+
+    @property
+    def letters(self) -> tuple[StoredLetter, ...]:
+        """As Drop."""
+        return tuple(StoredLetter(str(one.uid), one.data) for one in self.folder.letters)
+
+    @property
+    def uids(self) -> list[str]:
+        """As Drop."""
+        return [letter.uid for letter in self.letters]
+
+    def add(self, letter: bytes | StoredLetter) -> str:
+        """As Drop; no letter has a name of its own choice."""
+        return str(self.folder.add(letter.data if isinstance(letter, StoredLetter) else letter))
+
+    def commit(self, gone: Collection[StoredLetter]) -> None:
+        """As Drop."""
+        for letter in gone:
+            self.folder.flag(int(letter.uid), "\\deleted")
+        self.folder.expunge(int(letter.uid) for letter in gone)
+
+
 @contextmanager
 def new_world(
     engine: Engine,
@@ -254,14 +343,22 @@ def new_world(
     *,
     tls: ssl.SSLContext | None = None,
     implicit: bool = False,
+    folder: Folder | None = None,
     **columns: Any,
 ) -> Iterator[World]:
-    """A world of its own in `engine`; `name` is lower case, `columns` are the rule's."""
-    maildrop = Maildrop()
+    """A world of its own in `engine`; `name` is lower case, `columns` are the rule's. `folder`: it is one of an IMAP server."""
+    maildrop: Drop
+    server: Server
     with ExitStack() as stack:
-        server = stack.enter_context(
-            Pop3Server({name: Mailbox(PASSWORD, maildrop)}, behaviour, tls=tls, implicit=implicit)
-        )
+        if folder is not None:
+            maildrop = FolderDrop(folder)
+            server = stack.enter_context(ImapServer(folder, user=name))
+            columns = {"protocol": "imap", **columns}
+        else:
+            maildrop = pop3 = Maildrop()
+            server = stack.enter_context(
+                Pop3Server({name: Mailbox(PASSWORD, pop3)}, behaviour, tls=tls, implicit=implicit)
+            )
         place = {"server": "localhost", "port": server.port, "user": name, "recipient": f"{name}@{DOMAIN}"}
         rule = engine.do("make_rule", **{**place, **columns})
         keep = bool(columns.get("keep"))
