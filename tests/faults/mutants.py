@@ -5,15 +5,19 @@ Each breaks one rule of the order on which everything rests, and has to be caugh
 
 import os
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from datetime import datetime, timedelta
 from typing import Any
 
 from django.utils import timezone
 
 from fetchrules.delivery import disk, draft, maildir, staging
 from fetchrules.destinations import Destination
-from fetchrules.ledger import letters, names, runs
+from fetchrules.ledger import deletions, knowing, letters, names, runs
 from fetchrules.models import Letter
-from fetchrules.poll import deleting, intake, recovery
+from fetchrules.policy import Action, Errand, Match, Purpose, Terms, table
+from fetchrules.poll import comparison, deleting, intake, recovery
+from fetchrules.remote.imap.deletion import Deletion
 from fetchrules.remote.mailbox import Listed, Retrieved
 from fetchrules.remote.pop3.protocol import Pop3Protocol
 from fetchrules.remote.pop3.session import Pop3Mailbox
@@ -185,13 +189,14 @@ _ASKED: list[Any] = []
 @mutant
 def _names_believed() -> None:
     """No letter is compared: what has a new name is new."""
-    put(letters, known_twins=lambda *_: {})
+    put(knowing, known_twins=lambda *_: {})
 
 
 @mutant
 def _claim_not_looked_at() -> None:
     """A poll that lost its claim, or whose rule is another by now, goes on."""
-    put(letters, require_claim=lambda *_: None, require_run=lambda *_: None)
+    for module in (letters, deletions):
+        put(module, require_claim=lambda *_: None, require_run=lambda *_: None)
     put(runs, renew=lambda *_: None)
 
 
@@ -202,3 +207,52 @@ def _neither_claim_nor_key() -> None:
     named = names.names_for
     order = int.from_bytes(os.urandom(3), "big")
     put(letters, names_for=lambda *args: [(uid, order) for uid, _ in named(*args)])
+
+
+@mutant
+def _sizes_not_compared() -> None:
+    """What ends is whole."""
+    put(intake, is_short=lambda *_: False)
+
+
+@mutant
+def _passed_over_under_a_name() -> None:
+    """What was passed over is known by its name alone."""
+    put(comparison, passed_by_head=lambda *_: Match())
+
+
+@mutant
+def _read_by_nobody_else() -> None:
+    """Whatever is read under new names may be fetched, and so it is a letter to collect."""
+    put(Errand, purpose=property(lambda _: Purpose.COLLECT, lambda *_: None))
+
+
+@mutant
+def _clock_believed() -> None:
+    """What the clock says is old is old."""
+
+    def expire(self: Terms, delivered_at: datetime | None, _lived: int | None, now: datetime) -> bool:
+        return self.keepdays is not None and delivered_at is not None and delivered_at + timedelta(self.keepdays) <= now
+
+    put(Terms, expire=expire)
+
+
+@mutant
+def _others_flags_are_ours() -> None:
+    """What is flagged for deletion is expunged."""
+
+    def expunging(self: Deletion, letters: Sequence[Listed]) -> Any:
+        self._ours |= self._doomed() or set()
+        return expunge(self, letters)
+
+    expunge = Deletion._expunge
+    put(Deletion, _expunge=expunging)
+
+
+@mutant
+def _kept_is_forgotten() -> None:
+    """The rule of today decides over what was collected under the rule of yesterday."""
+    put(
+        table,
+        TABLE=tuple(replace(row, action=Action.DELETE) if row.action is Action.LEAVE else row for row in table.TABLE),
+    )

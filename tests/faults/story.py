@@ -94,6 +94,7 @@ class Story:
     def poll(self, polls: int = 1, *, kill: bool = False, change: str = "", alone: bool = True) -> int:
         """So many polls at once, killed or not, and what became of the letters by them; how many were killed."""
         world, before = self.world, self.there
+        variant = ", ".join(filter(None, (world.change, change)))
         if self.terms["fetchall"]:
             for data in before:
                 for _ in range(polls):
@@ -101,7 +102,7 @@ class Story:
         after = [
             world.random.uniform(0.01, 0.25) if kill and world.random.random() < 0.5 else None for _ in range(polls)
         ]
-        acts = [world.begin_poll(alone=alone, change=change, kill_after=seconds) for seconds in after]
+        acts = [world.begin_poll(alone=alone, change=variant, kill_after=seconds) for seconds in after]
         killed = sum(act.wait().killed for act in acts)
         until(lambda: not vars(world.server)["_server"]._peers)
         self.lied |= bool(
@@ -152,14 +153,14 @@ class Story:
         terms, collected = self.terms, self.world.oracle.has_copy(data)
         if data in self.passed or (data in self.flagged and (self.leaves or not collected)):
             return False
-        flushed = terms["flush"] and not terms["fetchall"] and terms["keepdays"] is None
+        flushed = bool(terms["flush"] and not terms["fetchall"] and terms["keepdays"] is None)
         if not collected:
-            return data in self.let_go or bool(flushed and data in self.read and not terms["uidl"])
+            return data in self.let_go or (flushed and data in self.read and not terms["uidl"])
         if terms["keepdays"] is not None:
-            return self.day - self.came.get(data, self.day) >= terms["keepdays"]
+            return self.day - self.came.get(data, self.day) >= float(terms["keepdays"])
         if terms["keep"]:
-            return bool(flushed)
-        return data not in self.kept or bool(flushed or terms["fetchall"])
+            return flushed
+        return data not in self.kept or flushed or bool(terms["fetchall"])
 
     def live(self, days: float) -> None:
         """Time passes."""
