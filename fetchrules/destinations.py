@@ -3,6 +3,7 @@
 import functools
 import os
 import secrets
+from collections.abc import Mapping
 from pathlib import Path
 
 from django.conf import settings
@@ -16,6 +17,12 @@ from fetchrules.delivery.volume import is_maildir, make_volume_marker, volume_ma
 from fetchrules.errors import DeliveryFailed, MailboxUnwritable, MaildirReplaced, RecipientInvalid, VolumeMissing
 from fetchrules.models import Letter, LocalMarker
 
+ADOPTED = ""
+"""Recorded instead of a marker: what stands there, or is made by the next delivery, is the right one, whatever its volume."""
+
+_SPOOL = "spool"
+"""In the data directory: the directories in which letters for a mail server wait."""
+
 
 class Destination:
     """One recipient's mailbox, together with the marker by which the database knows its directory."""
@@ -26,9 +33,10 @@ class Destination:
         self._place = layout.template.place(recipient)
         self._path = str(layout.directory(self._place))
         known = LocalMarker.objects.filter(path=self._path).first()
-        self._recorded = known is not None
+        self._adopted = known is not None and known.marker == ADOPTED
+        self._recorded = known is not None and not self._adopted
         self._sealed = False
-        self.mailbox = _mailbox(recipient, layout, self._place, known.marker if known else None)
+        self.mailbox = _mailbox(recipient, layout, self._place, known.marker if known and self._recorded else None)
 
     def prepare(self, octets: int) -> None:
         """As LocalMailbox.prepare; a new marker is recorded before the first letter is, and a copy not taken for the original.
@@ -36,19 +44,23 @@ class Destination:
         Raises DeliveryFailed: MaildirReplaced, too, for a copy while letters that it has not are in hand, and VolumeMissing where a
         Maildir would have to be made on a volume that is not the known one.
         """
-        if not self._recorded:
-            self._require_volume()
-        self.mailbox.prepare(octets)
-        if not self._recorded and self.mailbox.marker:
-            row, _ = LocalMarker.objects.get_or_create(path=self._path, defaults={"marker": self.mailbox.marker})
-            if row.marker != self.mailbox.marker:
-                raise MaildirReplaced(f"{self._path}: another directory was recorded here meanwhile")
-            self._recorded = True
-            if self.mailbox.exactly_once:
-                _mark_volume(self._place.root)
+        if self._recorded:
+            self.mailbox.prepare(octets)
+        else:
+            self._make(octets)
         if not self._sealed:
             self._seal()
             self._sealed = True  # while it is open, nobody can put another in its place without being noticed
+
+    def _make(self, octets: int) -> None:
+        self._require_volume()
+        self.mailbox.prepare(octets)
+        self._require_volume()  # it may have been unmounted meanwhile
+        if self.mailbox.marker:
+            _record(self._path, self.mailbox.marker)
+            self._recorded = True
+            if self.mailbox.exactly_once:
+                _mark_volume(self._place.root)
 
     def _seal(self) -> None:
         """A mailbox that moved to another disk is the same, unless a letter was about to be delivered and is not there."""
@@ -58,14 +70,16 @@ class Destination:
 
     def _require_volume(self) -> None:
         """Raises VolumeMissing. What waits to be sent to a mail server lies beside the database, so that it is not asked for."""
-        if not self.mailbox.exactly_once:
+        if self._adopted or not self.mailbox.exactly_once:
             return
         root, parts = self._place.root, self._place.parts
-        neighbours = _known_below(root / parts[0]) if len(parts) > 1 else []
-        known = neighbours or ([] if _volume_is_there(root) else _known_below(root))
-        others = [row for row in known if row.path != self._path]
-        if others and not any(is_maildir(Path(row.path), row.marker) for row in others):
-            raise VolumeMissing(f"{root}: none of the {len(others)} local mailboxes known there is there now")
+        neighbours = _known_below(root / parts[0]) if len(parts) > 1 else {}
+        if not (_any_is_there(neighbours) if neighbours else _volume_is_there(root)):
+            where = root / parts[0] if neighbours else root
+            raise VolumeMissing(
+                f"{where}: no local mailbox that is known there is there now; "
+                "mount the volume, or confirm that this is the right place"
+            )
 
     def confirm(self) -> None:
         """Make sure, as far as it can be known, that what was delivered before is still there. Raises DeliveryFailed."""
@@ -102,38 +116,72 @@ def mailbox_key(recipient: str) -> str:
 
 
 def is_replaced(recipient: str) -> bool:
-    """Whether another directory than the known one stands in the recipient's place, or none. Raises RecipientInvalid."""
+    """Whether another directory than the known one stands in the recipient's place, or none, or his volume is missing.
+
+    Raises RecipientInvalid.
+    """
     destination = Destination(recipient)
     try:
         destination.check()
     except DeliveryFailed as error:
-        return isinstance(error, MaildirReplaced)
+        return isinstance(error, MaildirReplaced | VolumeMissing)
     finally:
         destination.close()
     return False
 
 
-def forget_marker(recipient: str) -> bool:
-    """From now on the directory that stands in the recipient's place is the right one, whichever it is. Raises RecipientInvalid."""
+def forget_marker(recipient: str) -> None:
+    """From now on what stands in the recipient's place is the right directory, on the right volume. Raises RecipientInvalid.
+
+    If nothing stands there, the next delivery makes it.
+    """
     layout = _layout()
-    path = str(layout.directory(layout.template.place(recipient)))
-    return bool(LocalMarker.objects.filter(path=path).delete()[0])
+    place = layout.template.place(recipient)
+    path = str(layout.directory(place))
+    if LocalMarker.objects.filter(path__startswith=_within(place.root)).exclude(path=path).exists():
+        LocalMarker.objects.update_or_create(path=path, defaults={"marker": ADOPTED})
+    else:
+        LocalMarker.objects.filter(path=path).delete()
+
+
+def _record(path: str, marker: str) -> None:
+    """Raises MaildirReplaced where another directory was recorded meanwhile."""
+    LocalMarker.objects.filter(path=path, marker=ADOPTED).update(marker=marker)
+    row, _ = LocalMarker.objects.get_or_create(path=path, defaults={"marker": marker})
+    if row.marker != marker:
+        raise MaildirReplaced(f"{path}: another directory was recorded here meanwhile")
 
 
 def _volume_is_there(root: Path) -> bool:
-    row = LocalMarker.objects.filter(path=str(root)).first()
-    return row is not None and volume_marker(root) == row.marker
+    """Whether the volume at `root` is the one that was recorded, or holds a known Maildir, or nothing is known of it."""
+    row = LocalMarker.objects.filter(path=_within(root)).first()
+    if row and volume_marker(root) == row.marker:
+        return True
+    known = _known_below(root)
+    return _any_is_there(known) if known or row else True
 
 
-def _known_below(directory: Path) -> list[LocalMarker]:
-    """The local mailboxes that are known below this directory."""
-    return list(LocalMarker.objects.filter(path__startswith=f"{directory}/"))
+def _any_is_there(maildirs: Mapping[str, str]) -> bool:
+    return any(is_maildir(Path(path), marker) for path, marker in maildirs.items())
+
+
+def _known_below(directory: Path) -> dict[str, str]:
+    """The paths and markers of the Maildirs that are known below this directory, the newest first."""
+    within, spool = _within(directory), _within(settings.DATA_DIR / _SPOOL)
+    rows = LocalMarker.objects.filter(path__startswith=within).exclude(path__endswith="/").exclude(marker=ADOPTED)
+    found = rows.order_by("-id").values_list("path", "marker")
+    return {path: marker for path, marker in found if not path.startswith(spool)}
 
 
 def _mark_volume(root: Path) -> None:
     """A Maildir below it is the known one, so this is the right volume."""
-    if not _volume_is_there(root) and (marker := make_volume_marker(root, f"draft-{secrets.token_hex(8)}")):
-        LocalMarker.objects.update_or_create(path=str(root), defaults={"marker": marker})
+    if marker := make_volume_marker(root, f"draft-{secrets.token_hex(8)}"):
+        LocalMarker.objects.update_or_create(path=_within(root), defaults={"marker": marker})
+
+
+def _within(directory: Path) -> str:
+    """How the paths of all that lies in `directory` begin. The marker of a root is recorded under it: no Maildir is called so."""
+    return f"{directory}/".replace("//", "/")
 
 
 def check_delivery(value: str) -> None:
@@ -149,7 +197,7 @@ def _layout() -> MaildirLayout:
     value: str = settings.UTM_MAIL_DELIVERY
     if value.startswith(SCHEME):
         return MaildirLayout.parse(value)
-    return MaildirLayout(PathTemplate(f"{settings.DATA_DIR}/spool/{{domain}}/{{local}}"))
+    return MaildirLayout(PathTemplate(f"{settings.DATA_DIR}/{_SPOOL}/{{domain}}/{{local}}"))
 
 
 def _mailbox(recipient: str, layout: MaildirLayout, place: Place, marker: str | None) -> Maildir | SpooledMailbox:

@@ -42,10 +42,13 @@ def make_marker(directory: Directory, draft_name: str) -> str:
     """
     is_new = read_marker(directory) is None
     if is_new:
-        _write(directory, draft_name, f"{secrets.token_hex(16)}\n".encode())
-        with suppress(FileExistsError):
-            os.link(draft_name, FILE_NAME, src_dir_fd=directory.fd, dst_dir_fd=directory.fd)
-        os.unlink(draft_name, dir_fd=directory.fd)
+        try:
+            _write(directory, draft_name, f"{secrets.token_hex(16)}\n".encode())
+            with suppress(FileExistsError):
+                os.link(draft_name, FILE_NAME, src_dir_fd=directory.fd, dst_dir_fd=directory.fd)
+        finally:
+            with suppress(FileNotFoundError):
+                os.unlink(draft_name, dir_fd=directory.fd)
     directory.sync()
     made = read_marker(directory)
     if made is None:
