@@ -4,14 +4,16 @@ from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
 from fetchrules.ruletext.sources import Source
-from fetchrules.wording.names import source_name
+from fetchrules.wording.names import shown_host, source_name
 
 
 def mailbox_name(account: Source) -> str:
     """What a ledger is called: the login at its server, and how it was read."""
     name = source_name(account.user, account.host)
-    where = "" if account.host in name else f", {account.host}"
-    return f"{name}{where}, {account.protocol.value.upper()}" + (f":{account.port}" if account.port else "")
+    if not name.endswith(f"@{shown_host(account.host)}"):
+        name += f", {shown_host(account.host)}"
+    port = f":{account.port}" if account.port else ""
+    return f"{name}{port}, {account.protocol.value.upper()}"
 
 
 def with_letters(account: Source, letters: int) -> str:

@@ -41,3 +41,20 @@ def test_it_shows_every_word_of_the_simulator(page: Page, demo: Panel) -> None:
     expect(page.get_by_text("получено снова").first).to_be_visible(timeout=PATIENCE)
     assert page.evaluate(CUT_OFF) == []
     assert fits(page)
+
+
+def test_it_asks_of_a_mailbox_with_another_address_as_one_types(page: Page, demo: Panel) -> None:
+    sign_in(page, demo)
+    page.get_by_role("link", name="petrov@127.0.0.1").first.click()
+    tick, note = page.locator("#id_other_mailbox"), page.locator("#former .note")
+    expect(tick).to_be_hidden()
+    page.get_by_label("Сервер", exact=True).fill("new.example.ru")
+    expect(note).to_contain_text("petrov@127.0.0.1", timeout=PATIENCE)
+    tick.press("Space")
+    page.get_by_label("Логин").fill("petrov2")
+    expect(page.locator("#rule-line")).to_contain_text("petrov2", timeout=PATIENCE)
+    expect(tick).to_be_checked()
+    page.get_by_label("Логин").fill("petrov")
+    page.get_by_label("Сервер", exact=True).fill("127.0.0.1")
+    expect(note).to_have_count(0, timeout=PATIENCE)
+    assert fits(page)

@@ -49,3 +49,20 @@ def test_it_leads_through_the_mistakes_to_a_clean_preview(page: Page, demo: Pane
     expect(page.get_by_text("новое правило, выключено").first).to_be_visible()
     expect(marks).to_have_count(0)
     assert fits(page)
+
+
+def test_it_says_what_another_address_means_before_it_applies(page: Page, demo: Panel) -> None:
+    sign_in(page, demo)
+    page.goto(f"{demo.address}text/")
+    box = page.get_by_role("textbox", name="Правила, по одному в строке")
+    text = box.input_value()
+    server = "127.0.0.3" if "127.0.0.2:pop3 petrov" in text else "127.0.0.2"
+    line = next(line for line in text.split("\n") if ":pop3 petrov " in line)
+    renamed = f"{server}:{line.partition(':')[2]}".replace("********", "petrovpasswd")
+    box.fill(text.replace(line, renamed))
+    apply = page.get_by_role("button", name="Применить", exact=True)
+    apply.click()
+    expect(page.locator(".diff .note")).to_be_visible(timeout=PATIENCE)
+    assert fits(page)
+    apply.click()
+    expect(page.get_by_role("status").filter(has_text="Применено")).to_be_visible(timeout=PATIENCE)
