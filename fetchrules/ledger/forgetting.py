@@ -17,12 +17,16 @@ REMEMBER = timedelta(days=180)
 
 def record_missing(ids: Collection[int], now: datetime, *, forget: bool = True) -> None:
     """These letters were not in a complete listing: their names may be given to others. The second time, a day later, they are
-    forgotten, unless the listing was one that proves too little for that (`forget`)."""
+    forgotten, unless the listing was one that proves too little for that (`forget`).
+
+    Letters that were passed over are forgotten by `record_gone` alone: nobody has their content to recognise them later.
+    """
     for chunk in chunks(sorted(ids)):
         rows = Letter.objects.filter(id__in=chunk)
         rows.filter(Q(missing_since=None) | Q(missing_since__gt=now)).update(missing_since=now)
         if forget:
-            rows.filter(missing_since__lte=now - FORGET_AFTER).update(forgotten_at=now)
+            long_missing = rows.filter(missing_since__lte=now - FORGET_AFTER).exclude(state=State.PASSED)
+            long_missing.update(forgotten_at=now)
 
 
 def drop_outdated(ids: Collection[int]) -> None:
@@ -38,10 +42,13 @@ def record_back(ids: Collection[int]) -> None:
 
 
 def record_gone(ids: Collection[int], now: datetime) -> None:
-    """No letter of a complete listing is one of these, by another name either: where deletion was asked for, it happened."""
+    """No letter of a complete listing is one of these, by another name either: where deletion was asked for, it happened;
+    those that were passed over have left the server, if they have been missing for a day."""
     for chunk in chunks(sorted(ids)):
         asked_for = Letter.objects.filter(id__in=chunk, fate=Fate.SENT, missing_since__isnull=False)
         asked_for.update(fate=Fate.DELETED, deleted_at=now, forgotten_at=now)
+        passed = Letter.objects.filter(id__in=chunk, state=State.PASSED, missing_since__lte=now - FORGET_AFTER)
+        passed.update(forgotten_at=now)
 
 
 def purge(now: datetime) -> int:

@@ -1,6 +1,6 @@
 """What the ledger knows of letters, read for a poll."""
 
-from collections.abc import Collection, Iterator, Sequence
+from collections.abc import Collection, Iterator, Mapping, Sequence
 from dataclasses import replace
 
 from django.db.models import QuerySet
@@ -42,11 +42,11 @@ def knowledge(source: SourceMailbox, listing: Listing) -> Knowledge:
     missed = [row for _, row in unlisted.values()]
     former = former_of(source)
     taken = recognised(source) if former else frozenset()
-    passed = [row for row in missed if row.state is State.PASSED] + passed_in(former, taken)
+    passed = _displaced(listing, unclear, rows, unlisted, epoch) + passed_in(former, taken)
     return Knowledge(
         rows=rows,
         unlisted=frozenset(unlisted),
-        renumbered=any(row_epoch != epoch for row_epoch, _ in unlisted.values()),
+        renumbered=any(row_epoch != epoch for row_epoch, row in unlisted.values() if row.state is not State.PASSED),
         marked=collected_by_others(source, epoch, read),
         moved=bool(read) and has_moved(source, epoch),
         passed=tuple(passed),
@@ -57,6 +57,24 @@ def knowledge(source: SourceMailbox, listing: Listing) -> Knowledge:
         outdated=frozenset(outdated),
         ask_last=source.ask_last,
     )
+
+
+def _displaced(
+    listing: Listing,
+    unclear: Collection[str],
+    rows: Mapping[str, Known],
+    unlisted: Mapping[int, tuple[int, Known]],
+    epoch: int,
+) -> list[Known]:
+    """Letters that were passed over and may be listed under other names, or whose names are other letters' by now.
+
+    Within one UIDVALIDITY a name is the letter's own, so that an IMAP letter is gone with its name.
+    """
+    final = listing.epoch is not None
+    sizes = {letter.uid: letter.size for letter in listing.letters}
+    gone = [row for row_epoch, row in unlisted.values() if not final or row_epoch != epoch]
+    doubtful = [row for row in rows.values() if row.uid in unclear or sizes.get(row.uid, row.size) != row.size]
+    return [row for row in (*gone, *doubtful) if row.state is State.PASSED]
 
 
 def known_twins(source: SourceMailbox, fingerprints: Collection[str], taken: Collection[int]) -> dict[str, list[Known]]:

@@ -94,8 +94,8 @@ class Letter(models.Model):
 
     `file_name` and `directory` (its marker) say where it was staged. `head` is the fingerprint of its header alone. `lived`: what
     its mailbox had lived through when it was delivered (seconds). `deletions`: how often its deletion was asked of the server.
-    `continues`: the id of the letter of a former ledger that it was recognised as. `octets` of a letter that is held since it came short:
-    how many came.
+    `continues`: the id of the letter of a former ledger that it was recognised as. `octets` of a letter that is held since it came
+    short: how many came.
     """
 
     class State(models.TextChoices):

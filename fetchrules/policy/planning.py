@@ -92,7 +92,7 @@ class _Doubt:
         resized = any(letter.size != knowledge.rows[letter.uid].size for letter in known)
         nameless = not listing.has_uids or bool(unclear)
         whole = not listing.complete or nameless or knowledge.renumbered or resized or (renamed and not known)
-        strangers = renamed or nameless or knowledge.renumbered
+        strangers = renamed or nameless or knowledge.renumbered or bool(knowledge.passed)
         moved = knowledge.moved or knowledge.former
         held = knowledge.held_sizes
         return cls(whole, strangers, unclear, final, knowledge.marked, moved, held, knowledge.former)

@@ -21,7 +21,7 @@ from tests.conftest import MakeRule
 from tests.poll.conftest import NewImapScene, NewScene, Scene, letter
 from tests.servers.imap import Folder, ImapServer
 from tests.servers.maildrop import StoredLetter
-from tests.servers.pop3 import Alter, Behaviour, Fault, Step, Top
+from tests.servers.pop3 import Alter, Behaviour, Fault, LetterFault, Say, Step, Top
 
 
 @pytest.fixture
@@ -109,6 +109,31 @@ def test_it_passes_over_letters_under_new_names_whatever_the_rule_becomes(
     assert set(passed_scene.delivered) == {"ours"}
     assert len(passed_scene.maildrop.letters) >= len(OLD)
     assert not [line for line in passed_scene.server.said if line == "RETR 1"]
+
+
+def test_it_passes_over_letters_whose_names_go_round(passed_scene: Scene) -> None:
+    letters = passed_scene.maildrop.letters
+    uids = [one.uid for one in letters]
+    passed_scene.replace(*(StoredLetter(uid, one.data) for uid, one in zip(uids[3:] + uids[:3], letters, strict=True)))
+    for _ in range(3):
+        passed_scene.poll_fine(keep=False)
+    assert passed_scene.delivered == ["ours"]
+    assert len(passed_scene.maildrop.letters) >= len(OLD)
+
+
+def test_it_passes_over_letters_that_could_not_be_compared_for_days(passed_scene: Scene) -> None:
+    renamed(passed_scene)
+    refuses = LetterFault(Step.RETR, ".*", Say(b"-ERR no\r\n"))
+    passed_scene.behave(Behaviour(top=Top.UNKNOWN, letter_faults=(refuses,)))
+    for _ in range(3):
+        passed_scene.poll()
+        Letter.objects.exclude(missing_since=None).update(missing_since=timezone.now() - timedelta(days=2))
+    passed_scene.behave()
+    later = timezone.now() - timedelta(days=2)
+    Letter.objects.filter(state="held").update(tried_at=later)
+    passed_scene.poll_fine(keep=False)
+    assert passed_scene.delivered == ["ours"]
+    assert len(passed_scene.maildrop.letters) >= len(OLD)
 
 
 def test_headers_of_an_older_version_are_learnt_at_the_next_poll(passed_scene: Scene) -> None:

@@ -10,8 +10,8 @@ from fetchrules.ledger import deletions
 from fetchrules.ledger import letters as ledger
 from fetchrules.models import FetchRule, Letter, Run, SourceMailbox
 from fetchrules.policy import Errand
-from fetchrules.poll.progress import Progress
 from fetchrules.poll.looking import Session, look
+from fetchrules.poll.progress import Progress
 from tests.poll.conftest import NewScene, Scene
 from tests.servers.pop3 import Alter, Behaviour, Fault, Say, Step
 
