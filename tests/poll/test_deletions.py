@@ -1,14 +1,15 @@
 """Deletions that servers affirm and do not do, refuse, or answer with nonsense."""
 
+from collections.abc import Collection
 from dataclasses import replace
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import pytest
 from django.utils import timezone
 
-from fetchrules.errors import RemoteProtocolError
-from fetchrules.ledger import by_hand
-from fetchrules.models import Letter
+from fetchrules.errors import RemoteProtocolError, RunOvertaken
+from fetchrules.ledger import by_hand, deletions
+from fetchrules.models import FetchRule, Letter, Run
 from tests.poll.conftest import ImapScene, NewImapScene, NewScene, Scene, letter
 from tests.servers import imap
 from tests.servers.faults import Fault, Say
@@ -139,3 +140,20 @@ def test_one_refusal_to_store_holds_up_no_other_letter(new_imap_scene: NewImapSc
     counts = scene.poll_fine()
     assert (counts.fetched, counts.deleted, counts.left["undeleted"]) == (10, 9, 1)
     assert len(scene.folder.uids) == 1
+
+
+def test_a_deletion_that_breaks_off_is_overtaken_by_an_edit(
+    new_scene: NewScene, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    scene = new_scene(Behaviour(letter_faults=(LetterFault(Step.DELE, "letter-3", Say(b"gibberish\r\n")),)))
+    scene.arrive("letter-3")
+    scene.poll()
+    original = deletions.record_deleting
+
+    def recording(run: Run, ids: Collection[int], now: datetime) -> None:
+        FetchRule.objects.update(revision=9)
+        original(run, ids, now)
+
+    monkeypatch.setattr(deletions, "record_deleting", recording)
+    assert isinstance(scene.poll().error, RunOvertaken)
+    assert scene.maildrop.uids == ["letter-3"]

@@ -287,3 +287,11 @@ def test_it_looks_into_every_folder(make_rule: MakeRule, tmp_path: Path, setting
         result = poll(second)
     assert result is not None
     assert (result.error, result.counts.fetched, result.counts.left) == (None, 1, {"passed": 6})
+
+
+def test_it_asks_for_so_many_headers_in_one_session(passed_scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("fetchrules.poll.by_head.AT_ONCE", 15)
+    renamed(passed_scene)
+    told = [passed_scene.poll_fine().left.get("doubt", 0) for _ in range(4)]
+    assert told == [26, 11, 0, 0]
+    assert passed_scene.delivered == ["ours"]
