@@ -170,7 +170,8 @@ def _known_below(directory: Path) -> dict[str, str]:
     within, spool = _within(directory), _within(settings.DATA_DIR / _SPOOL)
     rows = LocalMarker.objects.filter(path__startswith=within).exclude(path__endswith="/").exclude(marker=ADOPTED)
     found = rows.order_by("-id").values_list("path", "marker")
-    return {path: marker for path, marker in found if not path.startswith(spool)}
+    # SQLite's LIKE does not tell capital letters from small ones.
+    return {path: marker for path, marker in found if path.startswith(within) and not path.startswith(spool)}
 
 
 def _mark_volume(root: Path) -> None:

@@ -198,6 +198,14 @@ def test_another_path_is_a_fresh_start(mail: Path, settings: Settings) -> None:
     assert volume_marker(mail.parent / "elsewhere")
 
 
+def test_a_path_in_other_letters_is_another_path(mail: Path, settings: Settings) -> None:
+    settings.UTM_MAIL_DELIVERY = f"maildir:{mail.parent}/Mail/{{domain}}/{{local}}"
+    prepare("known@mydomain.ru")
+    shutil.rmtree(mail.parent / "Mail")
+    settings.UTM_MAIL_DELIVERY = f"maildir:{mail}/{{domain}}/{{local}}"
+    prepare("known@mydomain.ru")
+
+
 def test_an_administrator_can_say_that_another_volume_is_the_right_one(mail: Path) -> None:
     prepare("known@mydomain.ru")
     Volume(mail).unmount()

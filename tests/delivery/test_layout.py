@@ -37,3 +37,13 @@ def test_it_finds_the_directory(value: str) -> None:
 def test_it_refuses_what_is_no_folder(options: str) -> None:
     with pytest.raises(ValueError, match=r"folder|query"):
         MaildirLayout.parse("maildir:/var/vmail/{local}" + options)
+
+
+@pytest.mark.parametrize("options", ["", "?folder=Collected"])
+def test_it_opens_the_mailbox_there(options: str, tmp_path: Path) -> None:
+    layout = MaildirLayout.parse(f"maildir:{tmp_path}/{{local}}{options}")
+    place = layout.template.place("petrov")
+    mailbox = layout.mailbox(place, None)
+    mailbox.prepare(0)
+    mailbox.close()
+    assert (layout.directory(place) / "new").is_dir()

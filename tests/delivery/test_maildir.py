@@ -48,6 +48,12 @@ def test_it_delivers_the_letter_with_local_line_ends(maildir: Maildir, place: Pl
     assert (place.path / "new" / name).read_bytes() == LETTER.replace(b"\r\n", b"\n")
 
 
+def test_no_letter_can_come_twice(maildir: Maildir) -> None:
+    letter = staged(maildir)
+    maildir.sync([letter])
+    assert list(maildir.in_doubt([letter.name])) == []
+
+
 def test_it_shows_nothing_before_the_commit(maildir: Maildir, place: Place) -> None:
     letter = staged(maildir)
     maildir.sync([letter])

@@ -113,6 +113,13 @@ def test_it_sends_nothing_twice_when_committing_again(spool: SpooledMailbox, sin
     assert len(sink.taken) == 1
 
 
+def test_only_a_letter_that_waits_can_come_twice(spool: SpooledMailbox) -> None:
+    names = stage_some(spool, LETTER, LETTER)
+    assert spool.in_doubt(names) == names
+    spool.commit(names)
+    assert spool.in_doubt(names) == []
+
+
 def test_it_sends_nothing_that_another_is_sending(open_spool: OpenSpool, sink: MailSink) -> None:
     slow, other, answer = open_spool(), open_spool(), Event()
     names = stage_some(slow, LETTER, LETTER)
