@@ -59,3 +59,15 @@ def test_it_is_not_for_those_who_may_not_change_the_rule(
     user: User = request.getfixturevalue(who)
     assert signed_in(user).post(reverse("rule_adopt", args=[replaced.id])).status_code == status
     assert LocalMarker.objects.exists()
+
+
+def test_a_volume_is_confirmed_by_administrators_alone(alice: User, charlie: User, replaced: FetchRule) -> None:
+    FetchRule.objects.update(last_error="volume_missing", owner=charlie)
+    page = reverse("rule_adopt", args=[replaced.id])
+    assert page in signed_in(alice).get(reverse("rules")).content.decode()
+    assert page not in signed_in(charlie).get(reverse("rules")).content.decode()
+    assert signed_in(charlie).post(page).status_code == 404
+    assert "на томе, который не тот, что раньше" in signed_in(alice).get(page).content.decode()
+    assert signed_in(alice).post(page).status_code == 302
+    replaced.refresh_from_db()
+    assert replaced.next_reason == "by_hand"
