@@ -31,6 +31,7 @@ def settled_by_head(mailbox: RemoteMailbox, errands: Sequence[Errand], compariso
         head = told.get(errand.letter.number, "")
         match = comparison.passed_match(errand, head)
         if errand.letter.number in postponed:
+            comparison.postponed += 1
             comparison.progress.left[Why.DOUBT] += 1
         elif not head:
             to_fetch.append(errand)

@@ -22,7 +22,7 @@ class Comparison:
 
     `taken` are the ledger's rows that belong to some letter of this mailbox already, `passed` those of letters that were passed
     over and may be any. `to_delete` are letters that are known and no longer wanted on the server; `spared`: how many are known
-    and stay.
+    and stay; `postponed`: how many wait for a later poll.
     """
 
     source: SourceMailbox
@@ -32,6 +32,7 @@ class Comparison:
     passed: list[Known] = field(default_factory=list)
     to_delete: list[Doomed] = field(default_factory=list)
     spared: int = 0
+    postponed: int = 0
     _apart: list[tuple[Listed, str]] = field(default_factory=list)
 
     def without_known(self, batch: Sequence[tuple[Errand, Staged]]) -> list[tuple[Errand, Staged]]:

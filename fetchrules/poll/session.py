@@ -136,7 +136,7 @@ def _fetch(session: Session, destination: Destination, doubted: Sequence[ToDelet
     intake = Intake(source, session.epoch, destination, progress, comparison)
     intake.lived = session.terms.lived if session.terms.keepdays is not None else None
     to_fetch = settled_by_head(session.mailbox, errands, comparison)
-    session.settled = len(errands) - len(to_fetch)
+    session.settled = len(errands) - len(to_fetch) - comparison.postponed
     fetched = progress.fetched
     try:
         portion = _portion(session, to_fetch, intake)

@@ -51,11 +51,14 @@ class Act:
         return int(self._await("pid")["pid"])
 
     def wait(self, seconds: float = PATIENCE) -> Ended:
-        """Its end. Raises TimeoutError, with the child killed."""
+        """Its end. Raises TimeoutError, with where the child was, and it is killed."""
         try:
             told = self._await("status", seconds)
-        except TimeoutError:
+        except TimeoutError as error:
+            self.signal(signal.SIGUSR1)
+            self.doze(1.0)
             self.signal(signal.SIGKILL)
+            error.add_note(self._engine.log[-4000:])
             raise
         result = self._engine.data / "results" / str(self._number)
         answer = json.loads(result.read_text()) if told["status"] == 0 else None

@@ -103,12 +103,15 @@ class Story:
             world.random.uniform(0.01, 0.25) if kill and world.random.random() < 0.5 else None for _ in range(polls)
         ]
         acts = [world.begin_poll(alone=alone, change=variant, kill_after=seconds) for seconds in after]
-        killed = sum(act.wait().killed for act in acts)
+        self.told.append(f"{polls} polls of {self.terms} {change}, server {world.server.behaviour}")
+        try:
+            killed = sum(act.wait().killed for act in acts)
+        except TimeoutError as error:
+            raise AssertionError(self.told[-4:]) from error
         until(lambda: not vars(world.server)["_server"]._peers)
         self.lied |= bool(
             getattr(world.server.behaviour, "stay", "") or not getattr(world.server.behaviour, "expunges", True)
         )
-        self.told.append(f"{polls} polls of {self.terms} {change}, {killed} killed, server {world.server.behaviour}")
         self._judge(before)
         return killed
 

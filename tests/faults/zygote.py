@@ -10,6 +10,7 @@ The child is what `manage.py poll` would be: real settings, a real database, and
 returns it leaves in the file `results/<id>` of the data directory.
 """
 
+import faulthandler
 import importlib
 import json
 import os
@@ -105,6 +106,7 @@ class Zygote:
             os.dup2(source, target)
         for spare in (nothing, log, self._woken):
             os.close(spare)
+        faulthandler.register(signal.SIGUSR1)
         code = 1
         try:
             code = _perform(request, self._data / "results" / str(request["id"]))
