@@ -13,8 +13,8 @@ from pytest_django import Settings
 from fetchrules.accounts import account_of
 from fetchrules.ledger import runs
 from fetchrules.models import FetchRule, Letter, Run
+from fetchrules.poll.looking import terms_of
 from fetchrules.poll.run import Result, poll
-from fetchrules.poll.session import terms_of
 from fetchrules.poll.trial import Stage, try_connection
 from fetchrules.remote.imap.folders import encode_folder
 from tests.conftest import MakeRule

@@ -3,7 +3,7 @@
 import pytest
 from django.utils import translation
 
-from fetchrules.policy import ToDelete, Errand, Plan, Why
+from fetchrules.policy import Errand, Plan, ToDelete, Why
 from fetchrules.remote.mailbox import Listed
 from fetchrules.wording.trial import would
 
