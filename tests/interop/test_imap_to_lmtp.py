@@ -7,6 +7,7 @@ from pathlib import Path
 from random import Random
 
 import pytest
+from django.db.models import F
 from django.utils import timezone
 from pytest_django import Settings
 
@@ -281,7 +282,8 @@ def test_it_deletes_letters_when_their_days_are_over(dovecot: Dovecot, new_rule:
     assert (poll_fine(rule).fetched, poll_fine(rule).deleted) == (4, 0)
     for number, age in enumerate((timedelta(days=4), timedelta(days=3, minutes=1), timedelta(days=2, hours=23))):
         letter = Letter.objects.get(source=rule.source, subject=f"letter {number}")
-        Letter.objects.filter(pk=letter.pk).update(delivered_at=timezone.now() - age)
+        lived = F("lived") - int(age.total_seconds())
+        Letter.objects.filter(pk=letter.pk).update(delivered_at=timezone.now() - age, lived=lived)
 
     counts = poll_fine(rule)
 

@@ -1,10 +1,11 @@
 """Applying a text: all or nothing, only to what was seen, and what is not in it stays where it is."""
 
-import time
 from datetime import timedelta
 
 import pytest
 from django.contrib.auth.models import User
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from fetchrules.models import FetchRule, NextReason, Pause, Revision, ServiceSettings
@@ -210,9 +211,9 @@ def test_it_records_who_did_it(alice: User) -> None:
     assert (done.revision.author, done.revision.note, done.revision.version) == (alice, "import.txt", 1)
 
 
-def test_it_applies_ten_thousand_rules_in_ten_seconds(write: Applier) -> None:
+def test_it_applies_ten_thousand_rules_in_few_statements(write: Applier) -> None:
     line = "mail{0}.ru:pop3 petrov{0} petrovpasswd i.petrov@mydomain.ru keep ssl limit 5m # a note\n"
     text = "".join(line.format(number) for number in range(10_000))
-    begun = time.process_time()
-    assert write(text).added == 10_000
-    assert time.process_time() - begun < 10
+    with CaptureQueriesContext(connection) as queries:
+        assert write(text).added == 10_000
+    assert len(queries) < 1000
