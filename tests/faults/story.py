@@ -93,6 +93,8 @@ class Story:
 
     def poll(self, polls: int = 1, *, kill: bool = False, change: str = "", alone: bool = True) -> int:
         """So many polls at once, killed or not, and what became of the letters by them; how many were killed."""
+        if self.lied and not self._lies:
+            self._learn_the_truth()
         world, before = self.world, self.there
         variant = ", ".join(filter(None, (world.change, change)))
         if self.terms["fetchall"]:
@@ -109,18 +111,28 @@ class Story:
         except TimeoutError as error:
             raise AssertionError(self.told[-4:]) from error
         until(lambda: not vars(world.server)["_server"]._peers)
-        self.lied |= bool(
-            getattr(world.server.behaviour, "stay", "") or not getattr(world.server.behaviour, "expunges", True)
-        )
+        self.lied |= self._lies
         self._judge(before)
         return killed
 
     def good_poll(self) -> None:
         """One poll of a server without fault, that nobody disturbs."""
         self.world.server.behaviour = self.good
+        self.lied = False
         self.world.engine.do("take_claims", rule=self.world.rule)
         self.poll()
-        self.lied = False
+
+    @property
+    def _lies(self) -> bool:
+        """Whether the server affirms deletions that it does not do."""
+        behaviour = self.world.server.behaviour
+        return not behaviour.expunges if self.folder is not None else bool(behaviour.stay)
+
+    def _learn_the_truth(self) -> None:
+        """See once more what was said to be deleted: nobody could know it, if it came back under another name."""
+        behaviour = self.world.server.behaviour
+        self.good_poll()
+        self.world.server.behaviour = behaviour
 
     def _judge(self, before: dict[bytes, str]) -> None:
         """Raises AssertionError where a letter came, or went, that should not have."""
@@ -190,9 +202,11 @@ class Story:
         assert not missing, (sorted(missing.values()), about, row, self.terms, self.told[-12:])
 
     def names_change(self) -> None:
-        """Names are about to change. Nobody could know letters whose deletion was affirmed, if they came back under other names."""
+        """Names are about to be given to other letters: what the server does to single letters by their names is over."""
         if self.lied:
-            self.good_poll()
+            self._learn_the_truth()
+        if self.world.server.behaviour.short:
+            self.world.server.behaviour = self.good
 
     def pass_over(self, letters: set[bytes]) -> None:
         """These letters count as collected from now on."""
