@@ -160,8 +160,8 @@ class Story:
     def _passed_and_unmarked(self) -> list[tuple[str, int, str]]:
         came = {data for data in self.uncopied if self.world.oracle.has_copy(data)}
         self.uncopied -= came
-        marked = {row["size"] for row in self.rows() if row["doubt"] == "passed"} if came else set()
-        return [("passed over, and delivered unmarked", len(data), "") for data in came if len(data) not in marked]
+        marked = self.named([row for row in self.rows() if row["doubt"] == "passed"]) if came else set()
+        return [("passed over, and delivered unmarked", len(data), "") for data in came - marked]
 
     def _may_go(self, data: bytes) -> bool:
         """Whether the rule wants the letter to go, if it was collected, or was read and not collected."""
