@@ -230,8 +230,15 @@ def test_it_never_deletes_what_may_have_been_passed_over(rule: Terms) -> None:
     letters = listing(listed(1), listed(2, size=101), complete=False)
     passed = [known(number, state=State.PASSED, gone=True) for number in (1, 2)]
     made = plan(letters, knowledge(*passed), rule, NOW)
+    told = [(errand.letter.number, errand.compare, errand.delete_after, errand.delete_known) for errand in made.fetch]
+    assert told == [(1, True, False, False), (2, True, False, False)], "both names may be other letters' by now"
+    assert not made.delete
+
+
+def test_it_knows_an_imap_letter_that_was_passed_over_by_its_name() -> None:
+    row = known(1, state=State.PASSED, gone=True)
+    made = plan(listing(listed(1), epoch=7), knowledge(row), PLAIN, NOW)
     assert made.left == ((listed(1), Why.PASSED),)
-    assert [(errand.letter.number, errand.compare, errand.delete_after) for errand in made.fetch] == [(2, True, False)]
 
 
 def test_it_concludes_that_letters_are_missing_from_a_complete_list_only() -> None:
@@ -248,7 +255,8 @@ def test_it_concludes_that_letters_are_missing_from_a_complete_list_only() -> No
         ({"fate": Fate.SENT}, True),
         ({"fate": Fate.KEPT}, False),
         ({"fate": Fate.SENT, "size": 99}, False),
-        ({"fate": Fate.SENT, "gone": True}, False),
+        ({"fate": Fate.SENT, "gone": True}, True),
+        ({"fate": Fate.DELETED, "gone": True}, True),
         ({"fate": Fate.WANTED, "state": State.PASSED}, False),
     ],
     ids=str,

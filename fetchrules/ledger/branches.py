@@ -1,12 +1,15 @@
 """The branches of a mailbox: what one recipient has of it may be news to another."""
 
-from collections.abc import Collection, Sequence
+from collections.abc import Collection
+from functools import reduce
+from operator import or_
 
-from django.db.models import QuerySet
+from django.db.models import Q, QuerySet
 
 from fetchrules.models import Letter, SourceMailbox
 from fetchrules.models.chunks import chunks
 from fetchrules.policy import State
+from fetchrules.sources import former_of
 
 
 def collected_by_others(source: SourceMailbox, epoch: int, uids: Collection[str]) -> frozenset[str]:
@@ -20,17 +23,21 @@ def collected_by_others(source: SourceMailbox, epoch: int, uids: Collection[str]
 
 
 def collected_for_others(source: SourceMailbox, fingerprint: str) -> bool:
-    """Whether another branch of the same mailbox has collected a letter of this content."""
-    others = _branches(source).exclude(pk=source.pk)
+    """Whether another branch of the same mailbox, by whichever name, has collected a letter of this content."""
+    ours = [source, *former_of(source)]
+    others = _branches(*ours).exclude(pk__in=[one.pk for one in ours])
     return Letter.objects.filter(source__in=others, fingerprint=fingerprint, state=State.DELIVERED).exists()
 
 
-def collected_heads(source: SourceMailbox, epoch: int, former: Sequence[SourceMailbox]) -> tuple[frozenset[str], bool]:
+def collected_heads(source: SourceMailbox, epoch: int) -> tuple[frozenset[str], bool]:
     """The fingerprints of the headers of letters that were collected from the mailbox, for whomever, in another epoch or under a
     former name; and whether there are such letters of whose headers none is on record.
     """
-    ours = Letter.objects.filter(source__in=list(_branches(source))).exclude(epoch=epoch)
-    letters = ours | Letter.objects.filter(source__in=former)
+    present = list(_branches(source))
+    former = _branches(*former_of(source)) if source.continues_id else ()
+    letters = Letter.objects.filter(source__in=present).exclude(epoch=epoch) | Letter.objects.filter(
+        source__in=list(former)
+    )
     heads = letters.filter(state__in=[State.DELIVERED, *Letter.IN_HAND]).values_list("head", flat=True)
     known = frozenset(heads.distinct())
     return known - {""}, "" in known
@@ -43,6 +50,8 @@ def has_moved(source: SourceMailbox, epoch: int) -> bool:
     return letters.filter(epoch__lt=epoch).exists() or letters.filter(epoch__gt=epoch).exists()
 
 
-def _branches(source: SourceMailbox) -> QuerySet[SourceMailbox]:
-    mailbox = {column: getattr(source, column) for column in ("protocol", "host", "port", "user", "folder")}
-    return SourceMailbox.objects.filter(**mailbox)
+def _branches(*ledgers: SourceMailbox) -> QuerySet[SourceMailbox]:
+    """All branches of the mailboxes that these ledgers belong to."""
+    columns = ("protocol", "host", "port", "user", "folder")
+    mailboxes = [Q(**{column: getattr(one, column) for column in columns}) for one in ledgers]
+    return SourceMailbox.objects.filter(reduce(or_, mailboxes))

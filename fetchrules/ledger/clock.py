@@ -12,7 +12,7 @@ from fetchrules.models import SourceMailbox
 NOTED_EVERY = timedelta(hours=1)
 AT_LEAST = timedelta(hours=24)
 """A gap of a day counts, however short the interval is."""
-TOLERANCE = timedelta(hours=1)
+TOLERANCE = timedelta(minutes=5)
 """Polls once a day are never exactly a day apart."""
 
 

@@ -5,17 +5,37 @@ from collections.abc import Collection, Sequence
 from fetchrules.models import Letter, SourceMailbox
 from fetchrules.policy import Fate, Known, State
 
+UNSETTLED = (Fate.WANTED, Fate.SENT)
 
-def recognised(source: SourceMailbox) -> frozenset[int]:
-    """Ids of the former ledgers' letters that this ledger has copies of."""
-    copies = Letter.objects.filter(source=source).values_list("continues", flat=True)
-    return frozenset(one for one in copies.exclude(continues=None) if one is not None)
+
+def recognised(source: SourceMailbox, former: Sequence[SourceMailbox]) -> frozenset[int]:
+    """Ids of the former ledgers' letters that this ledger has as well.
+
+    It has a copy of them, or of a copy of them, or they are copies of its own: names may be changed several times, and back.
+    """
+    own = set(Letter.objects.filter(source=source).values_list("id", flat=True))
+    copies = Letter.objects.filter(source__in=[source, *former], continues__isnull=False)
+    original = dict(copies.values_list("id", "continues"))
+    families: dict[int, set[int]] = {}
+    for row_id in original:
+        first = row_id
+        while (before := original.get(first)) is not None:
+            first = before
+        families.setdefault(first, {first}).add(row_id)
+    found = (family for family in families.values() if not own.isdisjoint(family))
+    return frozenset().union(*found) - own
 
 
 def has_letters(former: Sequence[SourceMailbox], taken: Collection[int]) -> bool:
     """Whether these ledgers know letters that may be in the mailbox, and that are not `taken` for one of it yet."""
     letters = Letter.objects.filter(source__in=former).exclude(state__in=[State.HELD, State.READ])
     return not set(letters.exclude(fate=Fate.DELETED).values_list("id", flat=True)) <= set(taken)
+
+
+def has_undeleted(former: Sequence[SourceMailbox], taken: Collection[int]) -> bool:
+    """Whether some of them were to be deleted when the mailbox got another name."""
+    undeleted = Letter.objects.filter(source__in=former, fate__in=UNSETTLED) if former else Letter.objects.none()
+    return not set(undeleted.values_list("id", flat=True)) <= set(taken)
 
 
 def copy_of_former(source: SourceMailbox, row: Known, epoch: int) -> int:

@@ -6,7 +6,7 @@ from dataclasses import replace
 from django.db.models import QuerySet
 
 from fetchrules.ledger.branches import collected_by_others, has_moved
-from fetchrules.ledger.former import has_letters, recognised
+from fetchrules.ledger.former import UNSETTLED, has_letters, has_undeleted, recognised
 from fetchrules.models import Letter, SourceMailbox
 from fetchrules.models.chunks import chunks
 from fetchrules.policy import Doubt, Fate, Knowledge, Known, State, ambiguous, makeshift
@@ -38,10 +38,11 @@ def knowledge(source: SourceMailbox, listing: Listing) -> Knowledge:
     for uids in chunks(sorted(listed - rows.keys())):
         forgotten = Letter.objects.filter(source=source, epoch=epoch, uid__in=uids)
         rows.update({row.uid: row for _, row in _known(forgotten)})
-    read = {letter.uid for letter in listing.letters if letter.seen} - rows.keys()
+    collected = {uid for uid, row in rows.items() if row.state is not State.READ}
+    read = {letter.uid for letter in listing.letters if letter.seen} - collected
     missed = [row for _, row in unlisted.values()]
     former = former_of(source)
-    taken = recognised(source) if former else frozenset()
+    taken = recognised(source, former) if former else frozenset()
     passed = _displaced(listing, unclear, rows, unlisted, epoch) + passed_in(former, taken)
     return Knowledge(
         rows=rows,
@@ -50,7 +51,7 @@ def knowledge(source: SourceMailbox, listing: Listing) -> Knowledge:
         marked=collected_by_others(source, epoch, read),
         moved=bool(read) and has_moved(source, epoch),
         passed=tuple(passed),
-        undeleted=any(row.fate in (Fate.WANTED, Fate.SENT) for row in missed),
+        undeleted=any(row.fate in UNSETTLED for row in missed) or has_undeleted(former, taken),
         held_sizes=frozenset(row.size for row in missed if row.state is State.HELD),
         former=bool(former) and has_letters(former, taken),
         taken=taken,
@@ -100,6 +101,13 @@ def known_twins(source: SourceMailbox, fingerprints: Collection[str], taken: Col
     return twins
 
 
+def marked_twin(source: SourceMailbox, size: int, head: str, taken: Collection[int]) -> Known | None:
+    """The letter that came short and has this size and header: it bears its mark though more of it comes by now."""
+    short = Letter.objects.filter(source__in=[source, *former_of(source)], doubt=Doubt.SHORT, size=size, head=head)
+    rows = (replace(row, former=row_source != source.pk) for row_source, row in _with_source(short))
+    return next((row for row in rows if row.id not in taken), None)
+
+
 def passed_in(former: Sequence[SourceMailbox], taken: Collection[int]) -> list[Known]:
     """Letters that were passed over under a former name of the mailbox, without those that are recognised already."""
     rows = _known(Letter.objects.filter(source__in=former, state=State.PASSED)) if former else ()
@@ -110,6 +118,11 @@ def has_names(source: SourceMailbox) -> bool:
     """Whether the ledger has letters of the mailbox under names that the server gave them."""
     named = Letter.objects.filter(source=source, forgotten_at=None)
     return named.exclude(uid__startswith="fp:").exclude(uid__contains=" ").exists()
+
+
+def _with_source(letters: QuerySet[Letter]) -> Iterator[tuple[int, Known]]:
+    places = dict(letters.values_list("id", "source_id"))
+    return ((places[row.id], row) for _, row in _known(letters))
 
 
 def _known(letters: QuerySet[Letter]) -> Iterator[tuple[int, Known]]:

@@ -15,7 +15,7 @@ from fetchrules.ledger.names import forget_former, names_for, next_order
 from fetchrules.ledger.trouble import doubted, replace_held
 from fetchrules.models import Letter, Run, SourceMailbox
 from fetchrules.models.chunks import chunks
-from fetchrules.policy import MAX_TRIES, Errand, Fate, Known, State
+from fetchrules.policy import MAX_TRIES, Errand, Fate, Known, Purpose, State
 from fetchrules.remote.mailbox import Listed
 
 STUCK_AFTER = timedelta(minutes=10)
@@ -143,7 +143,7 @@ def record_read(
         require_claim(run, now)
         names = [letter.uid for letter, _ in compared]
         for uids in chunks(names):
-            Letter.objects.filter(source=source, epoch=epoch, uid__in=uids, state=State.HELD).delete()
+            Letter.objects.filter(source=source, epoch=epoch, uid__in=uids, state=State.READ).delete()
         rows = [
             Letter(
                 source=source,
@@ -188,9 +188,13 @@ def hold(
             # What the row says of an earlier delivery stays true.
             Letter.objects.filter(id=errand.row.id).update(**note)
             return
-        key = {"source": source, "epoch": epoch, "uid": errand.name, "ord": errand.ord}
+        state, order = State.HELD, errand.ord
+        if errand.purpose is not Purpose.COLLECT:
+            # Not to be collected, as far as is known: it is only to be compared.
+            state, order = State.READ, errand.row.ord if errand.row else 0
+        key = {"source": source, "epoch": epoch, "uid": errand.name, "ord": order}
         note |= {"run": run, "size": errand.letter.size}
-        new = {"recipient": run.recipient, "state": State.HELD, "first_seen_at": now}
+        new = {"recipient": run.recipient, "state": state, "first_seen_at": now}
         Letter.objects.update_or_create(
             **key,
             defaults={**note, "missing_since": None, "forgotten_at": None},

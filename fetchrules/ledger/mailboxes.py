@@ -1,7 +1,10 @@
 """What polls learn of a remote mailbox for the next one: how many letters to ask for at a time, and which of them last."""
 
+from datetime import datetime, timedelta
+
 from fetchrules.models import SourceMailbox
 
+WITHOUT_HEADS = timedelta(days=1)
 PLENTY = 250
 """From so many letters in one command on there is no limit any more."""
 
@@ -23,7 +26,17 @@ def ask_last(source: SourceMailbox, name: str) -> None:
     _note(source, ask_last=name)
 
 
-def _note(source: SourceMailbox, **columns: int | str | None) -> None:
+def gives_heads(source: SourceMailbox, now: datetime) -> bool:
+    """Whether headers may be asked for alone: not for a day after a session broke over them."""
+    return source.heads_broke_at is None or abs(now - source.heads_broke_at) >= WITHOUT_HEADS
+
+
+def heads_broke(source: SourceMailbox, now: datetime) -> None:
+    """A session broke when headers were asked for alone."""
+    _note(source, heads_broke_at=now)
+
+
+def _note(source: SourceMailbox, **columns: int | str | datetime | None) -> None:
     for column, value in columns.items():
         setattr(source, column, value)
     SourceMailbox.objects.filter(pk=source.pk).update(**columns)

@@ -80,6 +80,11 @@ class Migration(migrations.Migration):
         ),
         migrations.AddField(
             model_name='sourcemailbox',
+            name='heads_broke_at',
+            field=models.DateTimeField(blank=True, null=True),
+        ),
+        migrations.AddField(
+            model_name='sourcemailbox',
             name='fetch_at_once',
             field=models.PositiveIntegerField(blank=True, null=True),
         ),

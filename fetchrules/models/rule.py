@@ -21,6 +21,7 @@ class SourceMailbox(models.Model):
 
     `listed_at` and `lived` count the seconds that successful polls have lived through. `fetch_at_once`: no more letters in one
     command, since a session broke over more. `ask_last`: the unique-id of the letter over which the server gave up.
+    `heads_broke_at`: when a session broke over headers that were asked for alone.
     """
 
     protocol = models.CharField(max_length=4, choices=[(p.value, p.value.upper()) for p in Protocol])
@@ -36,6 +37,7 @@ class SourceMailbox(models.Model):
     continues = models.ForeignKey("self", models.SET_NULL, null=True, blank=True, related_name="+")
     fetch_at_once = models.PositiveIntegerField(null=True, blank=True)
     ask_last = models.CharField(max_length=128, blank=True, default="")
+    heads_broke_at = models.DateTimeField(null=True, blank=True)
 
     class Meta:
         verbose_name = _("source mailbox")

@@ -31,7 +31,7 @@ def plan(listing: Listing, knowledge: Knowledge, terms: Terms, now: datetime) ->
                 errands.append(errand)
             case why:
                 left.append((letter, why))
-    half_deleted = _half_deleted(listing, knowledge, terms, doubt)
+    half_deleted = _half_deleted(listing, knowledge, terms, doubt, now)
     errands += _perhaps_ours(listing, knowledge, terms)
     fetch: list[Errand] = []
     named = 0
@@ -98,21 +98,30 @@ class _Doubt:
         return cls(whole, strangers, unclear, final, knowledge.marked, moved, held, knowledge.former)
 
 
-def _half_deleted(listing: Listing, knowledge: Knowledge, terms: Terms, doubt: "_Doubt") -> list[ToDelete]:
-    """Letters that a poll flagged for deletion and that were not expunged then; what only others have flagged is theirs."""
-    if terms.leaves or doubt.whole:
+def _half_deleted(
+    listing: Listing, knowledge: Knowledge, terms: Terms, doubt: "_Doubt", now: datetime
+) -> list[ToDelete]:
+    """Letters that a poll flagged for deletion and that were not expunged, whatever the server said of it.
+
+    What only others have flagged is theirs.
+    """
+    if doubt.whole:
         return []
     rows = ((letter, knowledge.rows.get(letter.uid)) for letter in listing.flagged)
     return [
         ToDelete(letter, row)
         for letter, row in rows
-        if row and row.state is State.DELIVERED and row.fate in _UNSETTLED and not row.may_be_of_another(letter)
+        if row and row.state is State.DELIVERED and row.size == letter.size and _was_ours_to_delete(row, terms, now)
     ]
+
+
+def _was_ours_to_delete(row: Known, terms: Terms, now: datetime) -> bool:
+    return row.fate is not Fate.KEPT and _goes(row, terms, now)
 
 
 def _perhaps_ours(listing: Listing, knowledge: Knowledge, terms: Terms) -> list[Errand]:
     """Letters flagged for deletion under new names, while deletions of ours are unsettled under the old ones."""
-    if terms.leaves or not (knowledge.renumbered and knowledge.undeleted):
+    if terms.leaves or not (knowledge.undeleted and (knowledge.renumbered or knowledge.former)):
         return []
     return [
         Errand(letter, delete_after=True, compare=True, purpose=Purpose.FLAGGED)
@@ -132,7 +141,7 @@ def _verdict(
         return _of_unknown(letter, row, doubt, terms, now)
     if row.in_hand:
         return Why.IN_HAND
-    if row.state is State.PASSED and row.size == letter.size:
+    if row.state is State.PASSED and row.size == letter.size and (doubt.final or not row.gone):
         return Why.PASSED
     return _of_known(letter, row, doubt, terms, now)
 
@@ -140,7 +149,7 @@ def _verdict(
 def _of_known(letter: Listed, row: Known, doubt: _Doubt, terms: Terms, now: datetime) -> ToDelete | Errand | Why:
     unsettled = row.fate in _UNSETTLED
     collected = row.state is not State.PASSED
-    goes = collected and (not terms.leaves or terms.expire(row.delivered_at, row.lived, now) or _is_flushed(terms))
+    goes = collected and _goes(row, terms, now)
     if goes and row.size == letter.size and not doubt.whole and (again := _deleted_again(letter, row, doubt, now)):
         return again
     doubtful = unsettled and (doubt.whole or (row.fate is Fate.SENT and not doubt.final))
@@ -158,8 +167,10 @@ def _of_known(letter: Listed, row: Known, doubt: _Doubt, terms: Terms, now: date
     return _of_seen(letter, row, doubt, terms)
 
 
-def _is_flushed(terms: Terms) -> bool:
-    return decide(True, terms) is Action.DELETE
+def _goes(row: Known, terms: Terms, now: datetime) -> bool:
+    """Whether the rule wants a letter that it has collected to be deleted by now."""
+    flushed = decide(True, terms) is Action.DELETE
+    return not terms.leaves or flushed or terms.expire(row.delivered_at, row.lived, now)
 
 
 def _deleted_again(letter: Listed, row: Known, doubt: _Doubt, now: datetime) -> ToDelete | Why | None:
@@ -184,10 +195,10 @@ def _of_unknown(
     if terms.pass_present and row is None and letter.uid not in doubt.ambiguous:
         return Why.PRESENT
     named = letter.uid not in doubt.ambiguous
-    compared = row is not None and row.state is State.READ
-    # A letter that was taken up after all, or held before the names changed, is collected though it has been read meanwhile.
-    unread = row is not None and not compared and not (doubt.moved and row.reason)
-    read = letter.seen and not terms.uidl and not unread and letter.uid not in doubt.marked
+    apart = row is not None and row.state is State.READ
+    compared = row is not None and apart and not row.tries
+    # A letter that was held, or taken up after all, is collected though it has been read meanwhile.
+    read = letter.seen and not terms.uidl and (row is None or apart) and letter.uid not in doubt.marked
     uncertain = read and doubt.moved and not compared
     if read:
         verdict = _of_seen(letter, None, doubt, terms)
@@ -203,7 +214,7 @@ def _of_unknown(
         delete_after=not terms.leaves,
         # A later use of a name: the letter may be one that had it before, as when it was first doubted.
         compare=doubt.strangers or doubt.former or uncertain or (row is not None and row.ord > 0),
-        ord=(row.ord + compared) if row else 0,
+        ord=(row.ord + apart) if row else 0,
         row=row,
         named=named,
         purpose=Purpose.OWED if owed else Purpose.COLLECT,

@@ -1,13 +1,12 @@
 """Letters that their headers tell enough of, so that they need not be fetched."""
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 
 from fetchrules.ledger.branches import collected_heads
 from fetchrules.policy import Errand, Purpose, State, Why
 from fetchrules.poll.comparison import Comparison
 from fetchrules.poll.heads import heads
 from fetchrules.remote.mailbox import Listed, RemoteMailbox
-from fetchrules.sources import former_of
 
 AT_ONCE = 1000
 """Headers that one session asks for; the other letters wait for the next one."""
@@ -22,10 +21,11 @@ def settled_by_head(mailbox: RemoteMailbox, errands: Sequence[Errand], compariso
     looked_at = [one for one in errands if one.compare and (comparison.passed or _is_told_by_head(one))]
     if not looked_at:
         return list(errands)
-    postponed = {one.letter.number for one in looked_at[AT_ONCE:]}
-    told = {letter.number: head for letter, head in heads(mailbox, _letters(looked_at[:AT_ONCE]), comparison.progress)}
-    former = former_of(comparison.source)
-    ours, headless = collected_heads(comparison.source, comparison.epoch, former)
+    # Letters without names are recognised anew in each poll, so that those behind them would wait for ever.
+    postponed = {one.letter.number for one in looked_at[AT_ONCE:] if one.named}
+    now = [one for one in looked_at if one.letter.number not in postponed]
+    told = {letter.number: head for letter, head in _heads(mailbox, now, comparison)}
+    ours, headless = collected_heads(comparison.source, comparison.epoch)
     to_fetch: list[Errand] = []
     for errand in errands:
         head = told.get(errand.letter.number, "")
@@ -50,5 +50,5 @@ def _is_told_by_head(errand: Errand) -> bool:
     return passed or errand.purpose is not Purpose.COLLECT
 
 
-def _letters(errands: Sequence[Errand]) -> list[Listed]:
-    return [errand.letter for errand in errands]
+def _heads(mailbox: RemoteMailbox, errands: Sequence[Errand], comparison: Comparison) -> Iterator[tuple[Listed, str]]:
+    return heads(mailbox, comparison.source, [errand.letter for errand in errands], comparison.progress)

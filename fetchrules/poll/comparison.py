@@ -45,7 +45,7 @@ class Comparison:
         fresh: list[tuple[Errand, Staged]] = []
         for errand, staged in batch:
             known = [] if errand.again else twins.get(staged.fingerprint, [])
-            row = _twin(errand, known) or self._passed_over(errand, staged)
+            row = _twin(errand, known) or self._marked_or_passed_over(errand, staged)
             if row is not None:
                 if row in known:
                     known.remove(row)
@@ -93,11 +93,12 @@ class Comparison:
         self.progress.left[Why.PASSED if row.state is State.PASSED else Why.SEEN] += 1
         return ledger.rebind(self.progress.run, self.source, self.epoch, errand, row, header, timezone.now())
 
-    def _passed_over(self, errand: Errand, staged: Staged) -> Known | None:
-        """The letter that was passed over and has this one's size and header."""
+    def _marked_or_passed_over(self, errand: Errand, staged: Staged) -> Known | None:
+        """The letter that has this one's size and header, and came short before or was passed over."""
         if not errand.compare:
             return None
-        return self.passed_match(errand, staged.header).row
+        marked = knowing.marked_twin(self.source, errand.letter.size, staged.header, self.taken)
+        return marked or self.passed_match(errand, staged.header).row
 
     def passed_match(self, errand: Errand, header: str) -> Match:
         """Which letter that was passed over this one is, with a header of this fingerprint."""

@@ -10,6 +10,7 @@ from django.utils import timezone
 
 from fetchrules.errors import DeletionFailed, FetchError, RunOvertaken
 from fetchrules.ledger import deletions as ledger
+from fetchrules.models import SourceMailbox
 from fetchrules.policy import READ_AGAIN, Known, Remark, ToDelete, Why
 from fetchrules.poll.heads import heads
 from fetchrules.poll.progress import Progress
@@ -23,21 +24,21 @@ AT_ONCE = 500
 class Doomed:
     """A letter to delete, and its row, if it has one.
 
-    `counted`: the server has confirmed its deletion before, so that it does not count again. `broke`: asking for its deletion
-    has broken a session.
+    `counted`: the server has confirmed its deletion before, so that it does not count again. `broke`: so often asking for its
+    deletion has broken a session.
     """
 
     letter: Listed
     row_id: int | None = None
     counted: bool = False
-    broke: bool = False
+    broke: int = 0
 
     @classmethod
     def of(cls, letter: Listed, row: Known | None, row_id: int | None = None) -> "Doomed":
         """The letter that `row` remembers, now as `row_id`."""
         if row is None:
             return cls(letter, row_id)
-        return cls(letter, row_id or row.id, counted=row.deleted, broke=row.broke_deleting)
+        return cls(letter, row_id or row.id, counted=row.deleted, broke=row.tries if row.broke_deleting else 0)
 
 
 @dataclass(slots=True)
@@ -49,6 +50,7 @@ class Deletions:
     """
 
     mailbox: RemoteMailbox
+    source: SourceMailbox
     progress: Progress
     final: bool
     asked: bool = False
@@ -83,7 +85,8 @@ class Deletions:
         if self.asked and not self.final:
             self.put_off = True
             return
-        alone = self._broke if self.final else self._broke[:1]
+        waiting = sorted(self._broke, key=lambda one: one.broke)
+        alone = waiting if self.final else waiting[:1]
         self.put_off = len(alone) < len(self._broke)
         for one in alone:
             try:
@@ -114,7 +117,9 @@ class Deletions:
         Of a server that gives no headers a letter is left alone for a day before it is fetched and compared again.
         """
         looked_at = [one for one in planned if one.if_head]
-        told = {letter.number: head for letter, head in heads(self.mailbox, _letters(looked_at), self.progress)}
+        told = {
+            letter.number: head for letter, head in heads(self.mailbox, self.source, _letters(looked_at), self.progress)
+        }
         same = [one for one in planned if not one.if_head]
         doubted: list[ToDelete] = []
         for one in looked_at:

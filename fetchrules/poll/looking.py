@@ -132,7 +132,8 @@ def _listing(mailbox: RemoteMailbox, rule: FetchRule, source: SourceMailbox, ter
             hosts.note_list_at_once(source.host, max(portion // 4, LIST_AT_LEAST))
         raise
     if (terms.leaves or terms.pass_present) and not listing.has_uids and listing.letters:
-        if rule.failures < PASSING_FAILURES and knowing.has_names(source):
+        again = rule.last_error == ServerTemporary.code and rule.failures >= PASSING_FAILURES
+        if not again and knowing.has_names(source):
             raise ServerTemporary("the server named letters before, and does not now")
         raise NoUniqueIds
     return listing

@@ -12,13 +12,14 @@ from fetchrules.errors import (
     DeliveryFailed,
     DiskFull,
     FetchError,
+    OverLimit,
     RemoteProtocolError,
     RunOvertaken,
     TimedOut,
 )
 from fetchrules.ledger import forgetting, mailboxes, runs
 from fetchrules.ledger import letters as ledger
-from fetchrules.models import Run
+from fetchrules.models import Run, SourceMailbox
 from fetchrules.policy import Errand, Remark, Terms, ToDelete, Why, missing
 from fetchrules.poll.by_head import settled_by_head
 from fetchrules.poll.comparison import Comparison
@@ -57,7 +58,7 @@ def _collect(session: Session) -> bool:
         forgetting.drop_outdated(session.knowledge.outdated)
     forgetting.record_back(session.plan.back)
     _learn(session)
-    deletions = Deletions(session.mailbox, session.progress, final=session.listing.epoch is not None)
+    deletions = Deletions(session.mailbox, session.source, session.progress, final=session.listing.epoch is not None)
     if session.plan.delete or session.plan.fetch:
         _work(session, deletions)
     if session.met_all and progress.held == held:
@@ -77,7 +78,7 @@ def _learn(session: Session) -> None:
     rows = {letter.number: row.id for letter, row in session.plan.headless[:HEADS_AT_ONCE]}
     if rows:
         letters = [letter for letter, _ in session.plan.headless[:HEADS_AT_ONCE]]
-        told = heads(session.mailbox, letters, session.progress)
+        told = heads(session.mailbox, session.source, letters, session.progress)
         ledger.record_heads({rows[letter.number]: head for letter, head in told if head})
     if session.terms.keepdays is not None and any(row.uncounted for row in session.knowledge.rows.values()):
         ledger.start_counting(session.source, session.terms.lived)
@@ -88,7 +89,8 @@ def _pass_present(session: Session) -> None:
     if not session.listing.complete:
         raise RemoteProtocolError("the list of letters is not whole")
     present = session.plan.present
-    known = {letter.number: head for letter, head in heads(session.mailbox, present[:HEADS_AT_ONCE], session.progress)}
+    told = heads(session.mailbox, session.source, present[:HEADS_AT_ONCE], session.progress)
+    known = {letter.number: head for letter, head in told}
     letters = [(letter, known.get(letter.number, "")) for letter in present]
     ledger.record_present(session.progress.run, session.source, session.epoch, letters, timezone.now())
     session.source.pass_present = False
@@ -139,17 +141,28 @@ def _fetch(session: Session, destination: Destination, doubted: Sequence[ToDelet
     session.settled = len(errands) - len(to_fetch) - comparison.postponed
     fetched = progress.fetched
     try:
-        portion = _portion(session, to_fetch, intake)
-        intake.take(session.mailbox.retrieve(portion, source.fetch_at_once), session.asked)
+        for some in _last_apart(to_fetch, source):
+            portion = _portion(session, some, intake)
+            intake.take(session.mailbox.retrieve(portion, source.fetch_at_once), session.asked)
     except (DeliveryFailed, RunOvertaken):
         raise
     except FetchError as error:
-        _blame(session, intake, error)
-        raise
+        if intake.limit is None:
+            _blame(session, intake, error)
+            raise
+        _heed_limit(session, intake, others_came=progress.fetched > fetched)
+        raise session.limit or error from error
     _heed_limit(session, intake, others_came=progress.fetched > fetched)
     session.mailbox.mark_seen(intake.to_mark)
     progress.stage("delivered")
     return intake
+
+
+def _last_apart(errands: Sequence[Errand], source: SourceMailbox) -> list[Sequence[Errand]]:
+    """The letter over which the server gave up last is asked for in a command of its own, behind the others."""
+    if len(errands) > 1 and source.ask_last and errands[-1].name == source.ask_last:
+        return [errands[:-1], errands[-1:]]
+    return [errands]
 
 
 def _to_compare(doubted: ToDelete, terms: Terms) -> Errand:
@@ -178,7 +191,9 @@ def _heed_limit(session: Session, intake: Intake, *, others_came: bool) -> None:
     if stopped_at is None or intake.limit is None:
         mailboxes.fetched_well(source)
         return
-    if others_came and stopped_at.name == source.ask_last:
+    others_came |= len(session.asked) == 1 and session.rule.last_fetched > 0
+    known = stopped_at.row is not None and stopped_at.row.reason == OverLimit.code
+    if known or (others_came and stopped_at.name == source.ask_last):
         intake.hold(stopped_at, intake.limit)
         mailboxes.fetched_well(source)
         return

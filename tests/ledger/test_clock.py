@@ -31,12 +31,13 @@ def lived(source: SourceMailbox, interval: timedelta, *hours: float) -> list[tup
     ("hours", "counted"),
     [
         ([0, 0.1, 2, 25, 48], [(0, True), (0.1, True), (2, True), (25, True), (48, True)]),
-        ([0, 24.2, 48.4], [(0, True), (24, True), (48, True)]),
+        ([0, 24.05, 48.1], [(0, True), (24, True), (48, True)]),
+        ([0, 24.2, 48.2], [(0, True), (0, False), (24, True)]),
         ([0, 24 * 40, 24 * 40 + 24], [(0, True), (0, False), (24, True)]),
         ([0, 24 * 40, 1, 2], [(0, True), (0, False), (0, False), (1, True)]),
         ([0, -3, -2], [(0, True), (0, False), (1, True)]),
     ],
-    ids=["evenly", "once a day", "jumped ahead", "jumped ahead and back", "put back"],
+    ids=["evenly", "once a day", "jumped by a little over a day", "jumped ahead", "jumped ahead and back", "put back"],
 )
 def test_it_counts_what_was_lived_through(
     source: SourceMailbox, hours: list[float], counted: list[tuple[float, bool]]
