@@ -22,11 +22,12 @@ def collected_by_others(source: SourceMailbox, epoch: int, uids: Collection[str]
     return frozenset(found)
 
 
-def collected_for_others(source: SourceMailbox, fingerprint: str) -> bool:
-    """Whether another branch of the same mailbox, by whichever name, has collected a letter of this content."""
+def collected_for_others(source: SourceMailbox, fingerprint: str, head: str = "") -> bool:
+    """Whether another branch of the mailbox, by whichever name, has collected a letter of this content, or with this header."""
     ours = [source, *former_of(source)]
     others = _branches(*ours).exclude(pk__in=[one.pk for one in ours])
-    return Letter.objects.filter(source__in=others, fingerprint=fingerprint, state=State.DELIVERED).exists()
+    same = Q(fingerprint=fingerprint) | (Q(head=head) if head else Q())
+    return Letter.objects.filter(same, source__in=others, state=State.DELIVERED).exists()
 
 
 def collected_heads(source: SourceMailbox, epoch: int) -> tuple[frozenset[str], bool]:

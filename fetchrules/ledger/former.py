@@ -5,8 +5,6 @@ from collections.abc import Collection, Sequence
 from fetchrules.models import Letter, SourceMailbox
 from fetchrules.policy import Fate, Known, State
 
-UNSETTLED = (Fate.WANTED, Fate.SENT)
-
 
 def recognised(source: SourceMailbox, former: Sequence[SourceMailbox]) -> frozenset[int]:
     """Ids of the former ledgers' letters that this ledger has as well.
@@ -30,12 +28,6 @@ def has_letters(former: Sequence[SourceMailbox], taken: Collection[int]) -> bool
     """Whether these ledgers know letters that may be in the mailbox, and that are not `taken` for one of it yet."""
     letters = Letter.objects.filter(source__in=former).exclude(state__in=[State.HELD, State.READ])
     return not set(letters.exclude(fate=Fate.DELETED).values_list("id", flat=True)) <= set(taken)
-
-
-def has_undeleted(former: Sequence[SourceMailbox], taken: Collection[int]) -> bool:
-    """Whether some of them were to be deleted when the mailbox got another name."""
-    undeleted = Letter.objects.filter(source__in=former, fate__in=UNSETTLED) if former else Letter.objects.none()
-    return not set(undeleted.values_list("id", flat=True)) <= set(taken)
 
 
 def copy_of_former(source: SourceMailbox, row: Known, epoch: int) -> int:

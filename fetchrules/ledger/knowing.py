@@ -6,7 +6,7 @@ from dataclasses import replace
 from django.db.models import QuerySet
 
 from fetchrules.ledger.branches import collected_by_others, has_moved
-from fetchrules.ledger.former import UNSETTLED, has_letters, has_undeleted, recognised
+from fetchrules.ledger.former import has_letters, recognised
 from fetchrules.models import Letter, SourceMailbox
 from fetchrules.models.chunks import chunks
 from fetchrules.policy import Doubt, Fate, Knowledge, Known, State, ambiguous, makeshift
@@ -40,18 +40,20 @@ def knowledge(source: SourceMailbox, listing: Listing) -> Knowledge:
         rows.update({row.uid: row for _, row in _known(forgotten)})
     collected = {uid for uid, row in rows.items() if row.state is not State.READ}
     read = {letter.uid for letter in listing.letters if letter.seen} - collected
+    flagged = {letter.uid for letter in listing.flagged}
     missed = [row for _, row in unlisted.values()]
     former = former_of(source)
     taken = recognised(source, former) if former else frozenset()
     passed = _displaced(listing, unclear, rows, unlisted, epoch) + passed_in(former, taken)
+    if not listed <= rows.keys():
+        passed += _passed_and_forgotten(source, listing)
     return Knowledge(
         rows=rows,
         unlisted=frozenset(unlisted),
         renumbered=any(row_epoch != epoch for row_epoch, row in unlisted.values() if row.state is not State.PASSED),
         marked=collected_by_others(source, epoch, read),
-        moved=bool(read) and has_moved(source, epoch),
+        moved=bool(read or flagged - rows.keys()) and has_moved(source, epoch),
         passed=tuple(passed),
-        undeleted=any(row.fate in UNSETTLED for row in missed) or has_undeleted(former, taken),
         held_sizes=frozenset(row.size for row in missed if row.state is State.HELD),
         former=bool(former) and has_letters(former, taken),
         taken=taken,
@@ -76,6 +78,12 @@ def _displaced(
     gone = [row for row_epoch, row in unlisted.values() if not final or row_epoch != epoch]
     doubtful = [row for row in rows.values() if row.uid in unclear or sizes.get(row.uid, row.size) != row.size]
     return [row for row in (*gone, *doubtful) if row.state is State.PASSED]
+
+
+def _passed_and_forgotten(source: SourceMailbox, listing: Listing) -> list[Known]:
+    """Letters that were passed over, were listed no more, and may come back under other names: by their headers they are known."""
+    forgotten = Letter.objects.filter(source=source, state=State.PASSED, forgotten_at__isnull=False).exclude(head="")
+    return [row for row_epoch, row in _known(forgotten) if row_epoch != listing.epoch]
 
 
 def known_twins(source: SourceMailbox, fingerprints: Collection[str], taken: Collection[int]) -> dict[str, list[Known]]:

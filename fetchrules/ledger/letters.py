@@ -72,7 +72,7 @@ def record_ready(
     """
     with transaction.atomic():
         require_claim(run, now)
-        _mark_delivered(delivered, now)
+        record_delivered(delivered, now)
         replaced = {arrival.file_name: arrival.errand.row.id for arrival in arrivals if arrival.errand.row}
         twice = doubted(source, [one.fingerprint for one in arrivals]) if state is State.SENDING else frozenset()
         for arrival in arrivals:
@@ -84,13 +84,13 @@ def record_ready(
         Letter.objects.bulk_create(rows, ignore_conflicts=True)
         names = [arrival.file_name for arrival in arrivals]
         won = dict(Letter.objects.filter(run=run, state=state, file_name__in=names).values_list("file_name", "id"))
-        Letter.objects.filter(id__in=[replaced[name] for name in replaced.keys() & won]).update(forgotten_at=now)
+        former = {one.errand.row.id: one.errand.row.uid for one in arrivals if one.errand.row and one.file_name in won}
+        named = dict(Letter.objects.filter(id__in=former).values_list("id", "uid")) if former else {}
+        # Some have been recognised under other names by now.
+        still = [row_id for row_id, uid in former.items() if named.get(row_id) == uid]
+        if still:
+            Letter.objects.filter(id__in=still).update(forgotten_at=now)
         return won
-
-
-def record_delivered(ids: Collection[int], now: datetime) -> None:
-    """These letters are durably in their local mailboxes; what trouble they made is over."""
-    _mark_delivered(ids, now)
 
 
 def record_twice(ids: Collection[int]) -> None:
@@ -124,7 +124,7 @@ def rebind(run: Run, source: SourceMailbox, epoch: int, errand: Errand, row: Kno
             changes["ord"] = next_order(row_id)  # later letters may have had its name
         if errand.row and errand.row.id != row_id:
             forget_former(errand.row, now)
-            former = Letter.objects.filter(id=errand.row.id)
+            former = Letter.objects.filter(id=errand.row.id, uid=errand.row.uid)  # it may have got another name by now
             # These hold the name that the row is going to have.
             former.filter(state__in=[State.HELD, State.READ]).delete()
             former.update(forgotten_at=now)
@@ -262,7 +262,8 @@ def start_counting(source: SourceMailbox, lived: int) -> None:
     Letter.objects.filter(source=source, state=State.DELIVERED, lived=None, forgotten_at=None).update(lived=lived)
 
 
-def _mark_delivered(ids: Collection[int], now: datetime) -> None:
+def record_delivered(ids: Collection[int], now: datetime) -> None:
+    """These letters are durably in their local mailboxes; what trouble they made is over."""
     if ids:
         over = {"tries": 0, "reason": "", "detail": ""}
         _in_hand(ids).update(state=State.DELIVERED, delivered_at=now, **over)

@@ -5,6 +5,7 @@ from typing import Any
 
 from fetchrules.models import Letter, SourceMailbox
 from fetchrules.policy import State
+from fetchrules.sources import former_of
 
 _GOES_ON = ("tries", "tried_at", "reason", "detail")
 
@@ -20,5 +21,6 @@ def replace_held(ids: Collection[int]) -> dict[int, dict[str, Any]]:
 
 def doubted(source: SourceMailbox, fingerprints: Iterable[str]) -> frozenset[str]:
     """Those that are held letters' which a mail server may have taken, whatever the letters are called now."""
-    held = Letter.objects.filter(source=source, state=State.HELD, maybe_twice=True, fingerprint__in=fingerprints)
+    ledgers = [source, *former_of(source)]
+    held = Letter.objects.filter(source__in=ledgers, state=State.HELD, maybe_twice=True, fingerprint__in=fingerprints)
     return frozenset(held.values_list("fingerprint", flat=True))

@@ -136,7 +136,7 @@ class Letter(models.Model):
     head = models.CharField(max_length=64, blank=True, default="")
     doubt = models.CharField(max_length=6, choices=Doubt.choices, blank=True, default="")
     lived = models.BigIntegerField(null=True, blank=True)
-    deletions = models.PositiveSmallIntegerField(default=0)
+    deletions = models.PositiveIntegerField(default=0)
     continues = models.BigIntegerField(null=True, blank=True)
     maybe_twice = models.BooleanField(default=False)
     tries = models.PositiveSmallIntegerField(default=0)

@@ -46,7 +46,8 @@ class Errand:
     one that we have; if so it is not delivered again, and deleted only if it was to be. `ord` makes the new row's key unique.
     `named`: the server's name for the letter is its own; otherwise the ledger calls it by its fingerprint. `doubt`: it is left on
     the server once it is delivered, until somebody has looked at it. `delete_known`: its deletion was asked for before; if it is
-    the same letter still, it is to be deleted, whatever becomes of new ones.
+    the same letter still, it is to be deleted, whatever becomes of new ones. `head`: the
+    fingerprint of its header, fetched alone, which may differ from that of the whole letter.
     """
 
     letter: Listed
@@ -58,6 +59,7 @@ class Errand:
     purpose: Purpose = Purpose.COLLECT
     doubt: Doubt | None = None
     delete_known: bool = False
+    head: str = ""
 
     @property
     def again(self) -> bool:
@@ -74,12 +76,13 @@ class Errand:
 class ToDelete:
     """A letter to delete without fetching it. `row` None: the server alone says that it was read.
 
-    `if_head`: only if its header is still the one that `row` remembers.
+    `if_head`: only if its header is still the one that `row` remembers. `head`: the fingerprint of the present one.
     """
 
     letter: Listed
     row: Known | None
     if_head: bool = False
+    head: str = ""
 
 
 @dataclass(frozen=True, slots=True)

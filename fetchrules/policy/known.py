@@ -120,11 +120,10 @@ class Knowledge:
     of another epoch.
     `marked`: uids of letters that were collected for another recipient, too, and marked as read by that. `moved`: letters are on
     record, for this recipient or another, that had their names in another epoch: a mark as read may be theirs.
-    `passed`: letters that were passed over and may be listed under other names. `undeleted`: some of `unlisted` were to be
-    deleted. `held_sizes`: sizes of letters among `unlisted` that could not be fetched so far. `former`: the mailbox had another
-    name before, and its ledger has letters that may be here; `taken`: ids of those that are recognised already. `outdated`: ids of
-    rows in state READ whose names are gone: they say nothing any more. `ask_last`: the unique-id of the letter over which the
-    server said last that it gives no more.
+    `passed`: letters that were passed over and may be listed under other names. `held_sizes`: sizes of letters among `unlisted`
+    that could not be fetched so far. `former`: the mailbox had another name before, and its ledger has letters that may be here;
+    `taken`: ids of those that are recognised already. `outdated`: ids of rows in state READ whose names are gone. `ask_last`: the
+    unique-id of the letter over which the server said last that it gives no more.
     """
 
     rows: Mapping[str, Known] = field(default_factory=dict)
@@ -133,7 +132,6 @@ class Knowledge:
     marked: frozenset[str] = frozenset()
     moved: bool = False
     passed: tuple[Known, ...] = ()
-    undeleted: bool = False
     held_sizes: frozenset[int] = frozenset()
     former: bool = False
     taken: frozenset[int] = frozenset()

@@ -120,8 +120,8 @@ def _was_ours_to_delete(row: Known, terms: Terms, now: datetime) -> bool:
 
 
 def _perhaps_ours(listing: Listing, knowledge: Knowledge, terms: Terms) -> list[Errand]:
-    """Letters flagged for deletion under new names, while deletions of ours are unsettled under the old ones."""
-    if terms.leaves or not (knowledge.undeleted and (knowledge.renumbered or knowledge.former)):
+    """Letters flagged for deletion under new names: perhaps by us, under the old ones."""
+    if terms.leaves or not (knowledge.moved or knowledge.former):
         return []
     return [
         Errand(letter, delete_after=True, compare=True, purpose=Purpose.FLAGGED)
@@ -196,7 +196,7 @@ def _of_unknown(
         return Why.PRESENT
     named = letter.uid not in doubt.ambiguous
     apart = row is not None and row.state is State.READ
-    compared = row is not None and apart and not row.tries
+    compared = row is not None and apart and not row.reason
     # A letter that was held, or taken up after all, is collected though it has been read meanwhile.
     read = letter.seen and not terms.uidl and (row is None or apart) and letter.uid not in doubt.marked
     uncertain = read and doubt.moved and not compared

@@ -67,7 +67,7 @@ class Comparison:
         if row.in_hand:
             self.progress.left[Why.IN_HAND] += 1
             return
-        row_id = self.recognise(errand, row, staged.header)
+        row_id = self.recognise(errand, row, errand.head or staged.header)
         if (errand.delete_after or errand.delete_known) and row.fate is not Fate.KEPT:
             self.to_delete.append(Doomed.of(errand.letter, row, row_id))
         else:
@@ -115,7 +115,9 @@ class Comparison:
 
     def _is_owed(self, errand: Errand, staged: Staged) -> bool:
         """Whether the mark as read is ours, made when the letter was delivered to another recipient."""
-        return errand.purpose is Purpose.OWED and collected_for_others(self.source, staged.fingerprint)
+        # Of a letter that came short the content says nothing.
+        head = staged.header if errand.doubt is Doubt.SHORT else ""
+        return errand.purpose is Purpose.OWED and collected_for_others(self.source, staged.fingerprint, head)
 
     def record(self) -> None:
         """Remember the letters that were set apart, so that they are not compared again. Raises RunOvertaken."""

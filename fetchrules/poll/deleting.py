@@ -3,7 +3,7 @@
 import math
 import time
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime
 
 from django.utils import timezone
@@ -53,7 +53,6 @@ class Deletions:
     source: SourceMailbox
     progress: Progress
     final: bool
-    asked: bool = False
     put_off: bool = False
     accepted: int = 0
     _rows: set[int] = field(default_factory=set)
@@ -82,7 +81,7 @@ class Deletions:
         """Ask once more for deletions that broke a session, if nothing else hangs on this one. Raises DeletionFailed."""
         if not self._broke:
             return
-        if self.asked and not self.final:
+        if self._rows and not self.final:
             self.put_off = True
             return
         waiting = sorted(self._broke, key=lambda one: one.broke)
@@ -127,7 +126,7 @@ class Deletions:
             if head and row and head == row.head:
                 same.append(one)
             elif head or row is None or row.tried_at is None or _is_long_ago(row.tried_at):
-                doubted.append(one)
+                doubted.append(replace(one, head=head))
             else:
                 self.progress.left[Why.SEEN] += 1
                 self.progress.remark(Remark.NOT_DELETED, 1)
@@ -137,7 +136,6 @@ class Deletions:
         """The rule is read once more in the transaction before: one that was changed meanwhile deletes nothing."""
         rows = {one.letter.number: one.row_id for one in doomed if one.row_id is not None}
         self._require_claim(list(rows.values()))
-        self.asked = True
         told = 0
         accepted: set[int] = set()
         try:

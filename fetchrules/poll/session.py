@@ -49,7 +49,8 @@ def collect(session: Session) -> bool:
 
 
 def _collect(session: Session) -> bool:
-    progress, fetched, held = session.progress, session.progress.fetched, session.progress.held
+    progress = session.progress
+    fetched, deleted, held = progress.fetched, progress.deleted, progress.held
     absent = missing(session.listing, session.knowledge)
     if session.listing.complete:
         # An empty listing proves nothing: the server may have lost its index. Letters that reappear under a known UID are
@@ -66,7 +67,7 @@ def _collect(session: Session) -> bool:
     confirmed = deletions.commit()
     progress.stage("quit")
     # A server that takes back what it confirms would be visited for ever: go on only after a session that got somewhere.
-    got_somewhere = confirmed and (progress.fetched > fetched or deletions.asked)
+    got_somewhere = confirmed and (progress.fetched > fetched or progress.deleted > deleted)
     more = session.cut_short or deletions.put_off
     return more and got_somewhere and progress.may_go_on()
 
@@ -169,7 +170,7 @@ def _to_compare(doubted: ToDelete, terms: Terms) -> Errand:
     """A letter whose header does not prove that it is the one to delete."""
     row = doubted.row
     order = row.ord + 1 if row else 0
-    return Errand(doubted.letter, not terms.leaves, compare=True, ord=order, row=row, delete_known=True)
+    return Errand(doubted.letter, not terms.leaves, True, order, row, delete_known=True, head=doubted.head)
 
 
 def _blame(session: Session, intake: Intake, error: FetchError) -> None:
@@ -189,7 +190,8 @@ def _heed_limit(session: Session, intake: Intake, *, others_came: bool) -> None:
     """The server gives no more: no letter is blamed, unless the others came and it alone got that answer twice."""
     source, stopped_at = session.source, intake.limited_by
     if stopped_at is None or intake.limit is None:
-        mailboxes.fetched_well(source)
+        if not source.ask_last or source.ask_last in {one.name for one in session.asked}:
+            mailboxes.fetched_well(source)
         return
     others_came |= len(session.asked) == 1 and session.rule.last_fetched > 0
     known = stopped_at.row is not None and stopped_at.row.reason == OverLimit.code

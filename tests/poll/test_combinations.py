@@ -13,7 +13,7 @@ from fetchrules.sources import pass_present
 from tests.poll.conftest import ImapScene, NewImapScene, NewScene, Scene, letter
 from tests.poll.test_former_names import place, rename
 from tests.servers import imap
-from tests.servers.faults import Cut, Fault, Say
+from tests.servers.faults import Alter, Cut, Fault, Say
 from tests.servers.maildrop import StoredLetter
 from tests.servers.pop3 import Behaviour, LetterFault, Step
 
@@ -218,3 +218,68 @@ def test_a_marked_letter_that_comes_whole_under_a_new_name_keeps_its_mark(new_sc
     assert scene.delivered == ["a", "b"]
     assert Letter.objects.get(doubt="short").uid == "n1"
     assert "n1" in scene.maildrop.uids
+
+
+def test_a_server_whose_headers_differ_from_its_letters_is_read_once(new_scene: NewScene) -> None:
+    with_field = Alter(lambda answer: answer.replace(b"\r\n", b"\r\nX-Folder: in\r\n", 1))
+    scene = new_scene(Behaviour(stay=".*", faults=(Fault(Step.TOP, with_field, 0),)))
+    scene.arrive("a", "b")
+    read = []
+    for _ in range(6):
+        scene.poll_fine()
+        read.append(len([line for line in scene.server.said if line.startswith("RETR")]))
+        del scene.server.said[:]
+    assert read[3:] == [0, 0, 0]
+
+
+def test_passed_letters_that_were_away_for_days_come_back_under_new_names(new_scene: NewScene) -> None:
+    scene = new_scene(keep=True)
+    scene.arrive("p1", "p2")
+    pass_over(scene)
+    scene.arrive("ours")
+    scene.poll_fine()
+    away = scene.maildrop.letters[:2]
+    scene.maildrop.commit(away)
+    for _ in range(3):
+        scene.poll_fine()
+        two_days_later()
+    scene.arrive(*(StoredLetter(f"n{one.uid}", one.data) for one in away))
+    scene.poll_fine(keep=False)
+    assert scene.delivered == ["ours"]
+    assert {"np1", "np2"} <= set(scene.maildrop.uids)
+
+
+def test_passed_letters_whose_names_go_round_stay_known(new_scene: NewScene) -> None:
+    scene = new_scene(keep=True)
+    one, two, three = letter("a", size=300), letter("b", size=400), letter("c", size=500)
+    scene.arrive(one, two, three)
+    pass_over(scene)
+    scene.replace(*(StoredLetter(uid, each.data) for uid, each in zip("abc", (two, three, one), strict=True)))
+    scene.poll_fine()
+    assert not Letter.objects.exclude(forgotten_at=None).exists()
+    scene.replace(*(StoredLetter(f"n{one.uid}", one.data) for one in scene.maildrop.letters))
+    scene.poll_fine(keep=False)
+    assert (scene.delivered, len(scene.maildrop.letters)) == ([], 3)
+
+
+def test_expunges_that_did_not_happen_are_done_under_new_names(new_imap_scene: NewImapScene) -> None:
+    scene = new_imap_scene(imap.Behaviour(expunges=False))
+    scene.arrive("a", "b")
+    scene.poll_fine()
+    scene.renumber()
+    scene.arrive("c")
+    for _ in range(3):
+        scene.poll()
+    scene.behave()
+    scene.poll()
+    assert (scene.delivered, scene.folder.uids) == (["a", "b", "c"], [])
+
+
+def test_a_deletion_that_breaks_ends_a_poll_though_no_other_is_done(new_scene: NewScene) -> None:
+    scene = new_scene(Behaviour(letter_faults=(LetterFault(Step.DELE, "a", Say(b"what?\r\n")),)))
+    scene.arrive("a", "b", "c")
+    scene.poll()
+    scene.behave(Behaviour(letter_faults=(LetterFault(Step.DELE, ".*", Say(b"-ERR no\r\n")),)))
+    before = scene.server.connections
+    scene.poll()
+    assert scene.server.connections - before <= 2
