@@ -17,7 +17,7 @@ STEPS = {
     "record": "fetchrules.ledger.letters.record_ready",
     "commit": "fetchrules.delivery.maildir.Maildir.commit",
     "rename": "os.rename",
-    "delivered": "fetchrules.ledger.letters.record_delivered",
+    "delivered": "fetchrules.poll.intake.Intake._record",
     "deleting": "fetchrules.ledger.deletions.record_deleting",
     "delete": "fetchrules.poll.deleting.Deletions.delete",
     "quit": "fetchrules.remote.pop3.session.Pop3Mailbox.quit",
