@@ -131,6 +131,7 @@ class Story:
     def _learn_the_truth(self) -> None:
         """See once more what was said to be deleted: nobody could know it, if it came back under another name."""
         behaviour = self.world.server.behaviour
+        self.edit(fetchlimit=None, limit=None)
         self.good_poll()
         self.world.server.behaviour = behaviour
 

@@ -186,10 +186,11 @@ def people_read(story: Story) -> None:
 
 
 def people_flag(story: Story) -> None:
-    """Somebody flags letters for deletion."""
+    """Somebody flags letters for deletion, such as no poll has flagged."""
     assert story.folder is not None
+    ours = {letter.uid for letter in story.folder.letters if "\\deleted" in letter.flags}
     for data, uid in story.there.items():
-        if story.world.random.random() < 0.15:
+        if int(uid) not in ours and story.world.random.random() < 0.15:
             story.folder.flag(int(uid), "\\deleted")
             story.flagged.add(data)
 
