@@ -94,9 +94,13 @@ def test_it_takes_as_many_lines_as_it_says() -> None:
 @pytest.mark.parametrize(
     ("line", "errors"), [(RULE, 0), (RULE.replace("keep", "kep"), 10_000), (RULE.replace(":pop3 ", ":pop3|"), 10_000)]
 )
-def test_it_checks_ten_thousand_lines_in_two_seconds(line: str, errors: int) -> None:
-    text = "\n".join(line.format(number) for number in range(10_000))
-    begun = time.process_time()
-    document: Document = parse(text)
-    assert time.process_time() - begun < 2
-    assert len(document.errors) == errors
+def test_it_checks_ten_thousand_lines_in_time_due_to_their_number(line: str, errors: int) -> None:
+    def seconds(lines: int) -> float:
+        text = "\n".join(line.format(number) for number in range(lines))
+        begun = time.process_time()
+        document: Document = parse(text)
+        assert len(document.errors) == errors * lines // 10_000
+        return time.process_time() - begun
+
+    # Ten times as many lines; a hundred times the work if it grew with the square.
+    assert min(seconds(10_000) for _ in range(2)) < 40 * max(seconds(1_000) for _ in range(3))
