@@ -1,9 +1,8 @@
 """What the ledger knows of letters, read for a poll."""
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
-from dataclasses import replace
 
-from django.db.models import QuerySet
+from django.db.models import Q, QuerySet
 
 from fetchrules.ledger.branches import collected_by_others, has_moved
 from fetchrules.ledger.former import has_letters, recognised
@@ -28,7 +27,7 @@ def knowledge(source: SourceMailbox, listing: Listing) -> Knowledge:
     rows: dict[str, Known] = {}
     unlisted: dict[int, tuple[int, Known]] = {}
     outdated: set[int] = set()
-    for row_epoch, row in _known(Letter.objects.filter(source=source, forgotten_at=None)):
+    for row_epoch, row in _known(Letter.objects.filter(source=source, forgotten_at=None), source):
         if row_epoch == epoch and row.uid in listed:
             rows[row.uid] = row
         elif row.state is State.READ:
@@ -37,14 +36,14 @@ def knowledge(source: SourceMailbox, listing: Listing) -> Knowledge:
             unlisted[row.id] = row_epoch, row
     for uids in chunks(sorted(listed - rows.keys())):
         forgotten = Letter.objects.filter(source=source, epoch=epoch, uid__in=uids)
-        rows.update({row.uid: row for _, row in _known(forgotten)})
+        rows.update({row.uid: row for _, row in _known(forgotten, source)})
     collected = {uid for uid, row in rows.items() if row.state is not State.READ}
     read = {letter.uid for letter in listing.letters if letter.seen} - collected
     flagged = {letter.uid for letter in listing.flagged}
     missed = [row for _, row in unlisted.values()]
     former = former_of(source)
     taken = recognised(source, former) if former else frozenset()
-    passed = _displaced(listing, unclear, rows, unlisted, epoch) + passed_in(former, taken)
+    passed = _displaced(listing, unclear, rows, unlisted, epoch) + passed_in(former, taken, source)
     if not listed <= rows.keys():
         passed += _passed_and_forgotten(source, listing)
     return Knowledge(
@@ -83,7 +82,7 @@ def _displaced(
 def _passed_and_forgotten(source: SourceMailbox, listing: Listing) -> list[Known]:
     """Letters that were passed over, were listed no more, and may come back under other names: by their headers they are known."""
     forgotten = Letter.objects.filter(source=source, state=State.PASSED, forgotten_at__isnull=False).exclude(head="")
-    return [row for row_epoch, row in _known(forgotten) if row_epoch != listing.epoch]
+    return [row for row_epoch, row in _known(forgotten, source) if row_epoch != listing.epoch]
 
 
 def known_twins(source: SourceMailbox, fingerprints: Collection[str], taken: Collection[int]) -> dict[str, list[Known]]:
@@ -96,30 +95,25 @@ def known_twins(source: SourceMailbox, fingerprints: Collection[str], taken: Col
     same = Letter.objects.filter(source__in=[source, *former], fingerprint__in=fingerprints).exclude(state=State.HELD)
     # A letter whose deletion was confirmed is not there under another name of the mailbox: its copy is a new one.
     same = same.exclude(source__in=former, fate=Fate.DELETED) if former else same
-    places = {
-        row_id: (fingerprint, place)
-        for row_id, fingerprint, place in same.values_list("id", "fingerprint", "source_id")
-    }
-    for _, row in _known(same):
+    prints = dict(same.values_list("id", "fingerprint"))
+    for _, row in _known(same, source):
         if row.id not in taken:
-            fingerprint, place = places[row.id]
-            twins.setdefault(fingerprint, []).append(replace(row, former=place != source.pk))
+            twins.setdefault(prints[row.id], []).append(row)
     for rows in twins.values():
         rows.sort(key=lambda row: row.former)
     return twins
 
 
-def marked_twin(source: SourceMailbox, size: int, head: str, taken: Collection[int]) -> Known | None:
-    """The letter that came short and has this size and header: it bears its mark though more of it comes by now."""
-    short = Letter.objects.filter(source__in=[source, *former_of(source)], doubt=Doubt.SHORT, size=size, head=head)
-    rows = (replace(row, former=row_source != source.pk) for row_source, row in _with_source(short))
-    return next((row for row in rows if row.id not in taken), None)
+def came_short(source: SourceMailbox) -> list[Known]:
+    """Letters that bear their mark since they came short; those known by a former name of the mailbox, too."""
+    marked = Letter.objects.filter(~Q(doubt=""), source__in=[source, *former_of(source)], doubt=Doubt.SHORT)
+    return [row for _, row in _known(marked, source)]
 
 
-def passed_in(former: Sequence[SourceMailbox], taken: Collection[int]) -> list[Known]:
+def passed_in(former: Sequence[SourceMailbox], taken: Collection[int], source: SourceMailbox) -> list[Known]:
     """Letters that were passed over under a former name of the mailbox, without those that are recognised already."""
-    rows = _known(Letter.objects.filter(source__in=former, state=State.PASSED)) if former else ()
-    return [replace(row, former=True) for _, row in rows if row.id not in taken]
+    rows = _known(Letter.objects.filter(source__in=former, state=State.PASSED), source) if former else ()
+    return [row for _, row in rows if row.id not in taken]
 
 
 def has_names(source: SourceMailbox) -> bool:
@@ -128,18 +122,30 @@ def has_names(source: SourceMailbox) -> bool:
     return named.exclude(uid__startswith="fp:").exclude(uid__contains=" ").exists()
 
 
-def _with_source(letters: QuerySet[Letter]) -> Iterator[tuple[int, Known]]:
-    places = dict(letters.values_list("id", "source_id"))
-    return ((places[row.id], row) for _, row in _known(letters))
+def _known(letters: QuerySet[Letter], source: SourceMailbox) -> Iterator[tuple[int, Known]]:
+    """(epoch, row) for each letter, in the order of `ord`, so that of one uid the newest comes last.
 
-
-def _known(letters: QuerySet[Letter]) -> Iterator[tuple[int, Known]]:
-    """(epoch, row) for each letter, in the order of `ord`, so that of one uid the newest comes last."""
-    place = ("epoch", "missing_since", "forgotten_at", "deleted_at", "doubt")
+    Letters of another ledger than `source` are those of a former one.
+    """
+    place = ("source_id", "epoch", "missing_since", "forgotten_at", "deleted_at", "doubt")
     columns = ("id", "uid", "ord", "size", "state", "fate")
     trouble = ("tries", "tried_at", "reason", "delivered_at", "lived", "octets", "deletions", "head")
     rows = letters.order_by("ord").values_list(*place, *columns, *trouble).iterator(chunk_size=2000)
-    for epoch, missing_since, forgotten_at, deleted_at, doubt, row_id, uid, order, size, state, fate, *rest in rows:
+    for (
+        ledger_id,
+        epoch,
+        missing_since,
+        forgotten_at,
+        deleted_at,
+        doubt,
+        row_id,
+        uid,
+        order,
+        size,
+        state,
+        fate,
+        *rest,
+    ) in rows:
         tries, tried_at, reason, delivered_at, lived, octets, deletions, head = rest
         yield (
             epoch,
@@ -161,5 +167,6 @@ def _known(letters: QuerySet[Letter]) -> Iterator[tuple[int, Known]]:
                 deletions=deletions,
                 deleted=deleted_at is not None,
                 head=head,
+                former=ledger_id != source.pk,
             ),
         )

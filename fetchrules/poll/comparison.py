@@ -33,6 +33,7 @@ class Comparison:
     to_delete: list[Doomed] = field(default_factory=list)
     spared: int = 0
     postponed: int = 0
+    _marked: list[Known] | None = None
     _apart: list[tuple[Listed, str]] = field(default_factory=list)
 
     def without_known(self, batch: Sequence[tuple[Errand, Staged]]) -> list[tuple[Errand, Staged]]:
@@ -97,8 +98,11 @@ class Comparison:
         """The letter that has this one's size and header, and came short before or was passed over."""
         if not errand.compare:
             return None
-        marked = knowing.marked_twin(self.source, errand.letter.size, staged.header, self.taken)
-        return marked or self.passed_match(errand, staged.header).row
+        if self._marked is None:
+            self._marked = knowing.came_short(self.source)
+        size, header = errand.letter.size, staged.header
+        marked = (row for row in self._marked if row.size == size and row.head == header and row.id not in self.taken)
+        return next(marked, None) or self.passed_match(errand, header).row
 
     def passed_match(self, errand: Errand, header: str) -> Match:
         """Which letter that was passed over this one is, with a header of this fingerprint."""

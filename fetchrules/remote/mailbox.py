@@ -148,6 +148,8 @@ class RemoteMailbox(Protocol):
     def retrieve(self, letters: Iterable[Listed], at_once: int | None = None) -> Iterator[Retrieved]:
         """Fetch `letters` in this order, pipelined where the server can: Begun, Chunk…, Complete for each, or Refused, or Gone.
 
+        Refused may follow Begun: what came of the letter so far is void.
+
         `letters` is read as they are asked for, so that the caller can end it early. The consumer may take its time
         between two events: requests already sent keep the line busy. `at_once`: no more letters in one command.
         """
