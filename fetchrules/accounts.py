@@ -31,8 +31,8 @@ def account_of(rule: FetchRule, source: SourceMailbox) -> Account:
 
 
 def targets_of(rule: FetchRule) -> TargetPolicy:
-    """Where this rule may connect to: anywhere if an administrator answers for it, else public mail servers and what is allowed."""
-    if rule.owner is None or rule.owner.is_staff:
+    """Where this rule may connect to: anywhere, or public mail servers and what is allowed."""
+    if not rule.restricted:
         return TargetPolicy()
     networks = ServiceSettings.current().owner_networks.split()
     return TargetPolicy(

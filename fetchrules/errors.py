@@ -20,6 +20,8 @@ class Retry(Enum):
     """The server is busy, asks to wait, or answers nonsense: a long back-off."""
     AFTER_EDIT = "after_edit"
     """Repeating it cannot help, and may get the address banned: a human has to change something."""
+    OURS = "ours"
+    """A fault of this machine: a short back-off, and two minutes at most, so that mail flows again as soon as it is mended."""
     AS_USUAL = "as_usual"
     """Only letters are at fault: the mailbox is polled at its usual interval."""
 
@@ -168,9 +170,21 @@ class NothingCame(FetchError):
 
 
 class PasswordUnreadable(FetchError):
-    """The stored password does not open with the keys at hand."""
+    """The stored password does not open: it was sealed for another mailbox, or is damaged."""
 
     retry, code = Retry.AFTER_EDIT, "password_unreadable"
+
+
+class KeyMissing(PasswordUnreadable):
+    """The key that the stored password was sealed with is not at hand; it may come back."""
+
+    retry, code = Retry.OURS, "key_missing"
+
+
+class PasswordMissing(PasswordUnreadable):
+    """There is no password: the key that it was sealed with was given up as lost."""
+
+    retry, code = Retry.AFTER_EDIT, "password_missing"
 
 
 class DeliveryFailed(FetchError):
@@ -194,13 +208,13 @@ class RecipientUnknown(DeliveryRefused):
 class DiskFull(DeliveryFailed):
     """No room, or no quota, for the letter."""
 
-    code = "disk_full"
+    retry, code = Retry.OURS, "disk_full"
 
 
 class MailboxUnwritable(DeliveryFailed):
     """The local mailbox exists but may not be written to, or is not what it should be."""
 
-    code = "mailbox_unwritable"
+    retry, code = Retry.OURS, "mailbox_unwritable"
 
 
 class MaildirReplaced(DeliveryFailed):
@@ -212,7 +226,7 @@ class MaildirReplaced(DeliveryFailed):
 class VolumeMissing(DeliveryFailed):
     """The volume with the Maildirs is not the one known before, or not mounted: no new mailbox is made there."""
 
-    code = "volume_missing"
+    retry, code = Retry.OURS, "volume_missing"
 
 
 class RecipientInvalid(DeliveryFailed):
@@ -225,6 +239,12 @@ class RunOvertaken(FetchError):
     """This run's claim is no longer its own, or the rule was edited under it: it stops and concludes nothing."""
 
     retry, code = Retry.SOON, "run_overtaken"
+
+
+class DatabaseFailed(FetchError):
+    """Our own database did not answer, or would not be written to."""
+
+    retry, code = Retry.OURS, "database_failed"
 
 
 class InternalError(FetchError):

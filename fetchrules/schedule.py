@@ -11,6 +11,8 @@ REFUSALS = 3
 """So many refused logins running, and the rule pauses: the next one may get the address banned."""
 SOONEST = timedelta(minutes=1)
 LONGEST = timedelta(hours=6)
+OURS = timedelta(minutes=2)
+"""A fault of this machine is looked at again no later than that."""
 JITTER = 0.1
 OVERTAKEN = timedelta(seconds=5)
 
@@ -62,6 +64,8 @@ def pauses(error: FetchError, failures: int) -> bool:
 def _wait(retry: Retry, interval: timedelta, failures: int) -> timedelta:
     doublings = min(max(failures, 1) - 1, 10)
     match retry:
+        case Retry.OURS:
+            return min(SOONEST * (1 << doublings), OURS)
         case Retry.SOON:
             return min(SOONEST * (1 << doublings), max(interval, SOONEST * 30))
         case Retry.LATER | Retry.AFTER_EDIT:

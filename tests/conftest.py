@@ -63,6 +63,9 @@ def make_rule(db: None) -> MakeRule:
                 **columns,
             }
         )
+        if rule.owner is not None:
+            rule.owned = True
+            rule.restricted = columns.get("restricted", not rule.owner.is_staff)
         as_text = rule.as_rule(password)
         rule.password = seal(password, target_of(as_text))
         rule.source = sources_of(as_text)[0]

@@ -2,10 +2,21 @@
 
 from fetchrules.models.journal import HourlyStat, Letter, LocalMarker, Run
 from fetchrules.models.rule import FetchRule, NextReason, Pause, SourceMailbox
-from fetchrules.models.service import AuditEntry, Heartbeat, Incident, Revision, ServiceSettings
+from fetchrules.models.service import (
+    Attempt,
+    AuditEntry,
+    Channel,
+    Heartbeat,
+    Incident,
+    Notice,
+    Revision,
+    ServiceSettings,
+)
 
 __all__ = [
+    "Attempt",
     "AuditEntry",
+    "Channel",
     "FetchRule",
     "Heartbeat",
     "HourlyStat",
@@ -13,6 +24,7 @@ __all__ = [
     "Letter",
     "LocalMarker",
     "NextReason",
+    "Notice",
     "Pause",
     "Revision",
     "Run",

@@ -14,7 +14,7 @@ from fetchrules.models.rule import FetchRule, SourceMailbox
 class Run(models.Model):
     """One poll: at once the claim, the progress and the history. At most one is open per source mailbox.
 
-    `token` names the dispatch that claimed it; `left` counts letters left alone by the reason why (`policy.Why`).
+    `token` names the dispatch that claimed it, `worker` the process that does it (as its Heartbeat's `host`); `left` counts letters left alone by the reason why (`policy.Why`).
     """
 
     class Cause(models.TextChoices):
@@ -43,6 +43,7 @@ class Run(models.Model):
     started_at = models.DateTimeField(null=True, blank=True)
     finished_at = models.DateTimeField(null=True, blank=True)
     deadline = models.DateTimeField()
+    worker = models.CharField(max_length=200, blank=True, default="")
     stop_asked = models.BooleanField(default=False)
 
     found = models.PositiveIntegerField(default=0)

@@ -98,7 +98,12 @@ class NextReason(models.TextChoices):
 
 
 class FetchRule(models.Model):
-    """One rule: one remote mailbox, or some folders of it, into one local mailbox. Columns are the truth, text a view of them."""
+    """One rule: one remote mailbox, or some folders of it, into one local mailbox. Columns are the truth, text a view of them.
+
+    `restricted`: it connects to public mail servers and the allowed networks only, whoever owns it now; set whenever somebody who is
+    no administrator says where it connects to, or gets it, and cleared by an administrator alone. `owned`: it was given to an owner;
+    where he is gone, it is not polled until somebody takes it over. `failing_since`: when the first of its `failures` running was.
+    """
 
     # Place in the text and own spelling. The password never stands in `line`.
     position = models.BigIntegerField(default=0, db_index=True)
@@ -134,6 +139,8 @@ class FetchRule(models.Model):
     owner = models.ForeignKey(
         settings.AUTH_USER_MODEL, models.SET_NULL, null=True, blank=True, related_name="fetch_rules"
     )
+    owned = models.BooleanField(default=False)
+    restricted = models.BooleanField(_("public mail servers only"), default=False)
     source = models.ForeignKey(SourceMailbox, models.PROTECT, related_name="rules")
     revision = models.PositiveIntegerField(default=1)
     created_at = models.DateTimeField(default=timezone.now, editable=False)
@@ -158,6 +165,7 @@ class FetchRule(models.Model):
     last_octets = models.BigIntegerField(default=0)
     last_left = models.JSONField(default=dict, blank=True)
     failures = models.PositiveIntegerField(default=0)
+    failing_since = models.DateTimeField(null=True, blank=True)
     tls_seen = models.CharField(
         _("encryption seen"), max_length=10, choices=[(t.value, t.value) for t in TlsLevel], default=TlsLevel.NONE
     )
@@ -184,6 +192,9 @@ class FetchRule(models.Model):
                 condition=Q(port__isnull=True) | Q(port__range=(1, 65535)), name="rule_port_is_a_port"
             ),
         ]
+
+    OWNER_GONE: ClassVar = Q(owned=True) & (Q(owner=None) | Q(owner__is_active=False))
+    """Nobody answers for it any more."""
 
     def __str__(self) -> str:
         return f"{self.user}@{self.server} → {self.recipient}"

@@ -1,5 +1,6 @@
 """The service itself: its settings, its signs of life, and who changed what."""
 
+import secrets
 from typing import ClassVar
 
 from django.conf import settings
@@ -52,19 +53,24 @@ class AuditEntry(models.Model):
 
 
 class Incident(models.Model):
-    """A time in which a rule did not collect. It is told once when it opens and once when it closes, however long it lasts."""
+    """A time in which a rule did not collect, or (`rule` None) something of the installation's own was broken.
+
+    Each channel tells of it once when it opens and once when it closes, however long it lasts. `error`: the rule's failure; of an
+    installation's incident what is broken: the channel, or the failure's code. `detail`: what the system said.
+    """
 
     class Kind(models.TextChoices):
         FAILING = "failing", _("its polls fail one after another")
         STARVED = "starved", _("it has not succeeded for long")
+        CHANNEL = "channel", _("notices do not get through")
+        LOCAL = "local", _("a fault of this machine")
 
-    rule = models.ForeignKey(FetchRule, models.CASCADE, related_name="incidents")
+    rule = models.ForeignKey(FetchRule, models.CASCADE, null=True, blank=True, related_name="incidents")
     kind = models.CharField(max_length=7, choices=Kind.choices)
     error = models.CharField(max_length=32, blank=True, default="")
+    detail = models.CharField(max_length=200, blank=True, default="")
     opened_at = models.DateTimeField()
     closed_at = models.DateTimeField(null=True, blank=True)
-    told_at = models.DateTimeField(null=True, blank=True)
-    told_end_at = models.DateTimeField(null=True, blank=True)
 
     class Meta:
         verbose_name = _("incident")
@@ -72,21 +78,89 @@ class Incident(models.Model):
         ordering: ClassVar = ["-opened_at", "-id"]
         constraints: ClassVar = [
             models.UniqueConstraint(fields=["rule"], condition=Q(closed_at=None), name="one_open_incident_per_rule"),
+            models.UniqueConstraint(
+                fields=["kind", "error"], condition=Q(closed_at=None, rule=None), name="one_open_incident_of_our_own"
+            ),
         ]
 
     def __str__(self) -> str:
-        return f"{self.rule} {self.opened_at:%Y-%m-%d %H:%M}"
+        return f"{self.rule or self.error} {self.opened_at:%Y-%m-%d %H:%M}"
+
+
+class Channel(models.Model):
+    """A way by which notices go out, and whether it works. `failures` running since `failing_since`; the next try at `next_try_at`."""
+
+    class Name(models.TextChoices):
+        MAIL = "mail", _("e-mail")
+        WEBHOOK = "webhook", _("webhook")
+
+    name = models.CharField(max_length=7, choices=Name.choices, unique=True)
+    failures = models.PositiveIntegerField(default=0)
+    failing_since = models.DateTimeField(null=True, blank=True)
+    next_try_at = models.DateTimeField(null=True, blank=True)
+    detail = models.CharField(max_length=200, blank=True, default="")
+
+    class Meta:
+        verbose_name = _("channel of notices")
+        verbose_name_plural = _("channels of notices")
+
+    def __str__(self) -> str:
+        return self.name
+
+
+class Notice(models.Model):
+    """What a channel has told of an incident: that it began, that it ended."""
+
+    incident = models.ForeignKey(Incident, models.CASCADE, related_name="notices")
+    channel = models.CharField(max_length=7, choices=Channel.Name.choices)
+    begun_at = models.DateTimeField(null=True, blank=True)
+    ended_at = models.DateTimeField(null=True, blank=True)
+
+    class Meta:
+        verbose_name = _("notice")
+        verbose_name_plural = _("notices")
+        constraints: ClassVar = [
+            models.UniqueConstraint(fields=["incident", "channel"], name="one_notice_per_incident_and_channel")
+        ]
+
+    def __str__(self) -> str:
+        return f"{self.incident} {self.channel}"
+
+
+class Attempt(models.Model):
+    """A try that is counted, so that there are not too many: written before it is looked at, struck out where it was a good one.
+
+    `who` is the folded name, `place` the address, of IPv6 its /64.
+    """
+
+    class What(models.TextChoices):
+        PASSWORD = "password", _("entering one's own password")
+        TRIAL = "trial", _("testing a connection")
+
+    at = models.DateTimeField()
+    what = models.CharField(max_length=8, choices=What.choices)
+    who = models.CharField(max_length=150)
+    place = models.CharField(max_length=64, blank=True, default="")
+
+    class Meta:
+        verbose_name = _("counted attempt")
+        verbose_name_plural = _("counted attempts")
+        indexes: ClassVar = [models.Index(fields=["what", "at"], name="recent_attempts")]
+
+    def __str__(self) -> str:
+        return f"{self.what} {self.who} {self.at:%Y-%m-%d %H:%M:%S}"
 
 
 class Heartbeat(models.Model):
     """When a part of the service was last heard from. `part` is worker or beat, `host` the machine and process; `slots`: how
-    many polls a worker does at a time."""
+    many polls a worker does at a time; `dropped`: messages that it could make nothing of."""
 
     part = models.CharField(max_length=8)
     host = models.CharField(max_length=200)
     started_at = models.DateTimeField(default=timezone.now)
     seen_at = models.DateTimeField(default=timezone.now)
     slots = models.PositiveIntegerField(null=True, blank=True)
+    dropped = models.PositiveIntegerField(default=0)
 
     class Meta:
         verbose_name = _("sign of life")
@@ -99,8 +173,16 @@ class Heartbeat(models.Model):
         return f"{self.part} {self.host}"
 
 
+def _new_installation() -> str:
+    return secrets.token_hex(4)
+
+
 class ServiceSettings(models.Model):
-    """The one row of settings that administrators change in the panel. `text_version` counts changes of the rule text."""
+    """The one row of settings that administrators change in the panel. `text_version` counts changes of the rule text.
+
+    `installation` names this database among others that share a broker. `tidied_at`: when the last housekeeping was;
+    `clock_since`: since when housekeepings follow each other as a clock that is right would have it.
+    """
 
     running = models.BooleanField(_("service runs"), default=True)
     stopped_by = models.CharField(max_length=150, blank=True, default="")
@@ -109,6 +191,7 @@ class ServiceSettings(models.Model):
     local_domains = models.TextField(_("local domains"), blank=True, default="")
     alert_addresses = models.TextField(_("alert addresses"), blank=True, default="")
     alert_webhook = models.URLField(_("alert webhook"), blank=True, default="")
+    webhook_internal = models.BooleanField(_("the webhook may lead to an internal address"), default=False)
     alert_after_failures = models.PositiveIntegerField(default=3)
     alert_after_hours = models.PositiveIntegerField(default=24)
     journal_days = models.PositiveIntegerField(_("keep the journal for, days"), default=90)
@@ -118,6 +201,9 @@ class ServiceSettings(models.Model):
     text_start = models.CharField(max_length=1, blank=True, default="")
     text_tail = models.TextField(blank=True, default="")
     text_version = models.PositiveBigIntegerField(default=0)
+    installation = models.CharField(max_length=8, default=_new_installation, editable=False)
+    tidied_at = models.DateTimeField(null=True, blank=True, editable=False)
+    clock_since = models.DateTimeField(null=True, blank=True, editable=False)
 
     class Meta:
         verbose_name = _("service settings")

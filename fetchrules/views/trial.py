@@ -56,7 +56,7 @@ def try_rule(
     `pass_present`: as if what lies there counted as collected. `recognises`: it would go on with the ledger of another name.
     """
     now = timezone.now()
-    draft = copy(row) if row else FetchRule(owner=owner)
+    draft = copy(row) if row else FetchRule(owner=owner, restricted=owner is not None and not owner.is_staff)
     key = asdict(next(sources_of(wanted))) | {"branch": row.source.branch if row else 0}
     try:
         fill(draft, replace(wanted, skip=False), now)
