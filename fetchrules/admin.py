@@ -15,13 +15,16 @@ from fetchrules import tasks
 from fetchrules.forms.admin import RuleAdminForm
 from fetchrules.ledger import runs
 from fetchrules.models import (
+    Attempt,
     AuditEntry,
+    Channel,
     FetchRule,
     Heartbeat,
     HourlyStat,
     Incident,
     Letter,
     LocalMarker,
+    Notice,
     Revision,
     Run,
     ServiceSettings,
@@ -237,6 +240,28 @@ class IncidentAdmin(LookedAtOnly):
     """What somebody was told of."""
 
     list_display = ("__str__",)
+
+
+@admin.register(Notice)
+class NoticeAdmin(LookedAtOnly):
+    """What each channel has told."""
+
+    list_display = ("incident", "channel", "begun_at", "ended_at")
+
+
+@admin.register(Channel)
+class ChannelAdmin(LookedAtOnly):
+    """The ways by which notices go out."""
+
+    list_display = ("name", "failures", "failing_since", "next_try_at", "detail")
+
+
+@admin.register(Attempt)
+class AttemptAdmin(LookedAtOnly):
+    """Tries that are counted, so that there are not too many."""
+
+    list_display = ("at", "what", "who", "place")
+    list_filter = ("what",)
 
 
 @admin.register(Heartbeat)

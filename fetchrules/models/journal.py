@@ -14,7 +14,8 @@ from fetchrules.models.rule import FetchRule, SourceMailbox
 class Run(models.Model):
     """One poll: at once the claim, the progress and the history. At most one is open per source mailbox.
 
-    `token` names the dispatch that claimed it, `worker` the process that does it (as its Heartbeat's `host`); `left` counts letters left alone by the reason why (`policy.Why`).
+    `token` names the dispatch that claimed it, `worker` the process that does it (as its Heartbeat's `host`); `left` counts letters
+    left alone by the reason why (`policy.Why`).
     """
 
     class Cause(models.TextChoices):

@@ -88,7 +88,7 @@ class Incident(models.Model):
 
 
 class Channel(models.Model):
-    """A way by which notices go out, and whether it works. `failures` running since `failing_since`; the next try at `next_try_at`."""
+    """A way by which notices go out, and whether it works. `failures`: so many running, since `failing_since`."""
 
     class Name(models.TextChoices):
         MAIL = "mail", _("e-mail")
