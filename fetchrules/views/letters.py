@@ -16,6 +16,7 @@ from fetchrules.ledger import by_hand, hosts, letters, runs
 from fetchrules.models import FetchRule, Letter
 from fetchrules.sources import folders_of
 from fetchrules.views import access, audit, problems
+from fetchrules.views.params import numbers
 from fetchrules.views.paths import back
 from fetchrules.wording.names import shown_host
 
@@ -40,8 +41,7 @@ def index(request: HttpRequest) -> HttpResponse:
 def act(request: HttpRequest) -> HttpResponse:
     """Do with the selected letters what the reader says."""
     user = access.user_of(request)
-    given = [number for kind in problems.KINDS for number in request.POST.getlist(kind)]
-    ids = [int(number) for number in given if number.isascii() and number.isdigit()]
+    ids = numbers(given for kind in problems.KINDS for given in request.POST.getlist(kind))
     if not ids:
         messages.warning(request, _("Select the letters first."))
         return redirect(back(request, "letters"))

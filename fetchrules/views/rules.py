@@ -12,6 +12,7 @@ from django.views.decorators.http import require_safe
 from fetchrules.views import access
 from fetchrules.views.attention import Attention
 from fetchrules.views.listing import Choice, with_state
+from fetchrules.views.params import numbers
 from fetchrules.views.pauses import PAUSES
 from fetchrules.views.rows import rows_of
 from fetchrules.wording.states import RULE_SIGNS, RuleState
@@ -57,7 +58,7 @@ def index(request: HttpRequest) -> HttpResponse:
 def rows(request: HttpRequest) -> HttpResponse:
     """The rows named by `ids` and the filters with their numbers, as they are now."""
     user = access.user_of(request)
-    ids = [int(number) for number in request.GET.get("ids", "").split(",") if number.isascii() and number.isdigit()]
+    ids = numbers(request.GET.get("ids", "").split(","))
     visible = access.visible_rules(user)
     rules = with_state(visible.filter(id__in=ids[: max(PAGE_SIZES)]))
     choice = Choice.of(request.GET)
