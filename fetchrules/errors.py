@@ -205,6 +205,12 @@ class RecipientUnknown(DeliveryRefused):
     code = "recipient_unknown"
 
 
+class MailServerDown(DeliveryFailed):
+    """No session with the local mail server could be opened."""
+
+    retry, code = Retry.OURS, "mail_server_down"
+
+
 class DiskFull(DeliveryFailed):
     """No room, or no quota, for the letter."""
 

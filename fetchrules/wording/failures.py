@@ -179,8 +179,26 @@ FAILURES: dict[str, _Entry] = {
     ),
     "password_unreadable": _Entry(
         gettext_lazy("The stored password cannot be read"),
-        gettext_lazy("Its key is missing, or the rule was copied from elsewhere. Enter the password again."),
+        gettext_lazy("It was stored for another mailbox, or is damaged. Enter the password again."),
         field="password",
+    ),
+    "key_missing": _Entry(
+        gettext_lazy("The key of the stored password is missing"),
+        gettext_lazy(
+            "Bring the file keys back, or name the right keys in UTM_MAIL_KEYS. Nobody logged in; it goes on by itself as "
+            "soon as the key is there."
+        ),
+    ),
+    "password_missing": _Entry(
+        gettext_lazy("The password is needed"),
+        gettext_lazy("The key that it was stored with was given up as lost. Enter the password again."),
+        field="password",
+    ),
+    "database_failed": _Entry(
+        gettext_lazy("Our database did not work"),
+        gettext_lazy(
+            "It did not answer, is read-only, or its disk is full. Nothing is lost; it goes on as soon as the database works."
+        ),
     ),
     "delivery_failed": _Entry(
         gettext_lazy("Not delivered"),
@@ -197,6 +215,12 @@ FAILURES: dict[str, _Entry] = {
         gettext_lazy(
             "The local mail server takes no letters for this address. Make the mailbox there, or correct the "
             "local mailbox in the rule; no letter was fetched."
+        ),
+    ),
+    "mail_server_down": _Entry(
+        gettext_lazy("The local mail server does not answer"),
+        gettext_lazy(
+            "See whether it runs, and check its address in UTM_MAIL_DELIVERY. Letters stay on the remote server until it answers."
         ),
     ),
     "disk_full": _Entry(
