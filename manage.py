@@ -1,21 +1,7 @@
 #!/usr/bin/env python
-"""Django's command line: see docs/ for the commands."""
+"""The command line of a checkout: see docs/operations.md for the commands. Installed, it is called `utm-mail`."""
 
-import os
-import sys
-
-
-def tell_settings_of_up(arguments: list[str]) -> None:
-    """What `up` means for the settings, before they load: it speaks plain HTTP, and --demo has a place of its own."""
-    os.environ.setdefault("UTM_MAIL_INSECURE_HTTP", "1")
-    if "--demo" in arguments:
-        os.environ.setdefault("UTM_MAIL_DEMO", "1")
-
+from utm_mail.command_line import main
 
 if __name__ == "__main__":
-    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "utm_mail.settings")
-    if sys.argv[1:2] == ["up"]:
-        tell_settings_of_up(sys.argv[2:])
-    from django.core.management import execute_from_command_line
-
-    execute_from_command_line(sys.argv)
+    main()

@@ -5,7 +5,7 @@ import socket
 from dataclasses import dataclass
 from pathlib import Path
 
-_ROOT = Path(__file__).resolve().parent.parent
+from utm_mail.places import CHECKOUT
 
 
 class BadEnvironment(Exception):
@@ -47,7 +47,7 @@ def read(name: str, default: str = "") -> str:
 def environment() -> Environment:
     """All settings that come from outside. Raises BadEnvironment."""
     demo = _boolean("UTM_MAIL_DEMO")
-    data = Path(read("UTM_MAIL_DATA", str(_ROOT / "var" / "demo" if demo else _ROOT / "var"))).expanduser().resolve()
+    data = _data(demo)
     return Environment(
         data=data,
         database_url=read("UTM_MAIL_DATABASE_URL"),
@@ -65,6 +65,34 @@ def environment() -> Environment:
         time_zone=read("UTM_MAIL_TIME_ZONE", "Europe/Moscow"),
         demo=demo,
     )
+
+
+def default_data(checkout: Path | None, *, root: bool) -> Path:
+    """The data directory if UTM_MAIL_DATA names none: in the checkout, or where the system keeps data of services and of users."""
+    if checkout:
+        return checkout / "var"
+    if root:
+        return Path("/var/lib/utm-mail")
+    shared = Path(os.environ.get("XDG_DATA_HOME", ""))
+    return (shared if shared.is_absolute() else Path("~/.local/share")) / "utm-mail"  # a relative one is to be ignored
+
+
+def _data(demo: bool) -> Path:
+    """The data directory; the demonstration's default is one of its own. Raises BadEnvironment."""
+    place = default_data(CHECKOUT, root=os.geteuid() == 0)
+    data = Path(read("UTM_MAIL_DATA") or (place / "demo" if demo else place))
+    try:
+        return data.expanduser().resolve()
+    except (OSError, RuntimeError) as error:  # RuntimeError: a user without a home
+        raise BadEnvironment(f"UTM_MAIL_DATA: cannot use {data}: {error}") from error
+
+
+def make_directory(data: Path) -> None:
+    """Make the data directory unless it is there. Raises BadEnvironment."""
+    try:
+        data.mkdir(parents=True, exist_ok=True, mode=0o700)
+    except OSError as error:
+        raise BadEnvironment(f"UTM_MAIL_DATA: cannot make {data}: {error.strerror}") from error
 
 
 def _boolean(name: str) -> bool:

@@ -1,18 +1,17 @@
 """Django's settings, all derived from `utm_mail.env` and nothing else."""
 
 import secrets
-from pathlib import Path
 
 from django.utils.translation import gettext_lazy as _
 
 from fetchrules.private_file import read_or_make
 from utm_mail.database import database
-from utm_mail.env import environment
+from utm_mail.env import environment, make_directory
 from utm_mail.mail import mail_server
+from utm_mail.places import COMMAND, FILES, TRANSLATIONS
 
-BASE_DIR = Path(__file__).resolve().parent.parent
 ENV = environment()
-ENV.data.mkdir(parents=True, exist_ok=True, mode=0o700)
+make_directory(ENV.data)
 
 
 SECRET_KEY = ENV.secret_key or read_or_make(ENV.data / "secret_key", lambda: secrets.token_urlsafe(50))
@@ -47,7 +46,7 @@ WSGI_APPLICATION = "utm_mail.wsgi.application"
 TEMPLATES = [
     {
         "BACKEND": "django.template.backends.django.DjangoTemplates",
-        "DIRS": [BASE_DIR / "templates"],
+        "DIRS": [FILES / "templates"],
         "APP_DIRS": True,
         "OPTIONS": {
             "context_processors": [
@@ -75,13 +74,13 @@ LOGOUT_REDIRECT_URL = "login"
 
 LANGUAGE_CODE = "ru"
 LANGUAGES = [("ru", _("Russian")), ("en", _("English"))]
-LOCALE_PATHS = [BASE_DIR / "fetchrules" / "locale"]
+LOCALE_PATHS = [TRANSLATIONS]
 USE_I18N = True
 USE_TZ = True
 TIME_ZONE = ENV.time_zone
 
 STATIC_URL = "static/"
-STATICFILES_DIRS = [BASE_DIR / "static"]
+STATICFILES_DIRS = [FILES / "static"]
 STATIC_ROOT = ENV.data / "static"
 
 CRISPY_ALLOWED_TEMPLATE_PACKS = "utm"
@@ -102,6 +101,8 @@ DATA_UPLOAD_MAX_NUMBER_FIELDS = 12_000
 
 # The panel's own.
 DATA_DIR = ENV.data
+MANUAL_DIR = FILES / "docs"
+UTM_MAIL_COMMAND = COMMAND
 UTM_MAIL_DEMO = ENV.demo
 UTM_MAIL_DELIVERY = ENV.delivery
 UTM_MAIL_KEYS = ENV.keys

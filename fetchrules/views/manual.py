@@ -27,7 +27,7 @@ def index(request: HttpRequest) -> HttpResponse:
 def whole(request: HttpRequest, language: str = "") -> HttpResponse:
     """The administrator's manual, in the reader's language if he names no other."""
     language = language or get_language() or settings.LANGUAGE_CODE
-    text = (settings.BASE_DIR / "docs" / f"manual.{language}.md").read_text(encoding="utf-8")
+    text = (settings.MANUAL_DIR / f"manual.{language}.md").read_text(encoding="utf-8")
     context = {"manual": html_of(text, partial(_link, request.path)), "language": language}
     return render(request, "fetchrules/manual.html", context)
 
@@ -35,7 +35,7 @@ def whole(request: HttpRequest, language: str = "") -> HttpResponse:
 @require_safe
 def picture(request: HttpRequest, name: str) -> FileResponse:  # noqa: ARG001 -- Django's signature
     """A picture of the manual."""
-    pictures = {file.name: file for file in (settings.BASE_DIR / "docs" / "images").iterdir()}
+    pictures = {file.name: file for file in (settings.MANUAL_DIR / "images").iterdir()}
     if name not in pictures:
         raise Http404
     return FileResponse(pictures[name].open("rb"))

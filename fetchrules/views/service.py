@@ -87,7 +87,9 @@ def _silent(part: str, last: datetime | None, now: datetime) -> Fault:
         "worker": _("No worker is running (last heard from: %(since)s): mail is not collected."),
         "beat": _("The scheduler is not running (last heard from: %(since)s): rules are not polled by themselves."),
     }[part]
-    return Fault(title % {"since": since}, PARTS[part] if settings.UTM_MAIL_REDIS_URL else "python manage.py up")
+    return Fault(
+        title % {"since": since}, PARTS[part] if settings.UTM_MAIL_REDIS_URL else f"{settings.UTM_MAIL_COMMAND} up"
+    )
 
 
 def strip(request: HttpRequest) -> dict[str, object]:

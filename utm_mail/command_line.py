@@ -1,0 +1,27 @@
+"""The command line: `utm-mail` where the product is installed, `manage.py` in a checkout."""
+
+import os
+import sys
+
+from django.core.management import execute_from_command_line
+
+from utm_mail.env import BadEnvironment
+
+
+def main() -> None:
+    """Run the management command that the arguments name. Raises SystemExit where the environment cannot be used."""
+    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "utm_mail.settings")
+    if sys.argv[1:2] == ["up"]:
+        _tell_settings_of_up(sys.argv[2:])
+    try:
+        execute_from_command_line(sys.argv)
+    except BadEnvironment as error:
+        sys.stderr.write(f"{error}\n")
+        raise SystemExit(2) from error
+
+
+def _tell_settings_of_up(arguments: list[str]) -> None:
+    """What `up` means for the settings, before they load: it speaks plain HTTP, and --demo has a place of its own."""
+    os.environ.setdefault("UTM_MAIL_INSECURE_HTTP", "1")
+    if "--demo" in arguments:
+        os.environ.setdefault("UTM_MAIL_DEMO", "1")
