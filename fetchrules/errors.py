@@ -86,13 +86,13 @@ class TlsRequired(FetchError):
 
 
 class CertificateRejected(FetchError):
-    """The certificate does not verify (expired, unknown issuer, another host's)."""
+    """The certificate does not verify (expired, unknown issuer, another host's). Nothing secret was said, and it may verify again."""
 
     retry, code = Retry.LATER, "certificate_rejected"
 
 
 class CertificateChanged(FetchError):
-    """The certificate is not the pinned one, or stopped verifying where it once did."""
+    """The certificate is not the one that the rule pins."""
 
     retry, code = Retry.AFTER_EDIT, "certificate_changed"
 

@@ -16,7 +16,7 @@ ROOT = Path(__file__).resolve().parent.parent
 PACKAGES = ("fetchrules", "utm_mail")
 
 LAYERS: tuple[frozenset[str], ...] = (
-    frozenset({"errors", "private_file"}),
+    frozenset({"errors", "private_file", "authorities"}),
     frozenset({"ruletext", "remote.mailbox", "letterhead"}),
     frozenset({"policy", "schedule", "remote", "delivery"}),
     frozenset({"models"}),
@@ -34,7 +34,7 @@ LAYERS: tuple[frozenset[str], ...] = (
 )
 """Rooms of fetchrules, the lowest first. A room may import from those below it and from itself; its neighbours do not know it."""
 
-WITHOUT_DJANGO = ("errors", "private_file", "ruletext", "letterhead", "policy", "schedule", "remote", "delivery")
+WITHOUT_DJANGO = ("errors", "private_file", "authorities", "ruletext", "letterhead", "policy", "schedule", "remote", "delivery")
 """No Django, no Celery."""
 
 PURE = ("errors", "ruletext", "letterhead", "policy", "schedule", "remote.mailbox", "remote.account")

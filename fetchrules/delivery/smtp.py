@@ -5,6 +5,7 @@ import ssl
 from contextlib import suppress
 from functools import cache
 
+from fetchrules.authorities import verifying
 from fetchrules.delivery.dialogue import CONNECT_SECONDS, BoundedReplies, opening
 from fetchrules.delivery.mailserver import MailServer, TlsUse
 
@@ -24,20 +25,19 @@ def connect_smtp(server: MailServer, own_name: str) -> smtplib.SMTP:
 def _start_tls(client: smtplib.SMTP, use: TlsUse) -> None:
     match use:
         case TlsUse.VERIFY:
-            client.starttls(context=_context(verified=True))
+            client.starttls(context=verifying())
         case TlsUse.MAY if client.has_extn("starttls"):
             with suppress(smtplib.SMTPResponseException):  # 454: not now; the session goes on in plain text
-                client.starttls(context=_context(verified=False))
+                client.starttls(context=_unverified())
         case _:
             return
     client.ehlo_or_helo_if_needed()
 
 
 @cache
-def _context(*, verified: bool) -> ssl.SSLContext:
+def _unverified() -> ssl.SSLContext:
     """Making one takes 30 ms: all connections share it."""
     context = ssl.create_default_context()
-    if not verified:
-        context.check_hostname = False
-        context.verify_mode = ssl.CERT_NONE
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
     return context

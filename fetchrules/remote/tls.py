@@ -4,13 +4,14 @@ import ssl
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from enum import Enum
-from functools import lru_cache
+from functools import cache
 from hashlib import sha256
 from hmac import compare_digest
 from typing import TypeVar, assert_never
 
 from cryptography import x509
 
+from fetchrules.authorities import verifying
 from fetchrules.errors import CertificateChanged, CertificateRejected, printable
 from fetchrules.remote.account import Account
 from fetchrules.remote.mailbox import Certificate, TlsLevel
@@ -98,15 +99,16 @@ def protected(account: Account, attempt: Callable[[Demand], Opened]) -> Opened:
     would be a second opinion with rules of its own. So the strict way goes first, before anything secret is said,
     and only a server whose certificate is bad costs a second connection. The other order would never notice that a
     certificate has become good.
+
+    A chain that verified once is never done without again; it may verify again by itself (renewed an hour late, a wrong clock
+    here, no authorities at hand), so the rule goes on trying and says no password until then.
     """
     asked = demand(account)
     try:
         return attempt(asked)
-    except CertificateRejected as rejected:
-        if account.encryption is not Encryption.AUTO:
+    except CertificateRejected:
+        if account.encryption is not Encryption.AUTO or account.tls_seen is TlsLevel.VERIFIED:
             raise
-        if account.tls_seen is TlsLevel.VERIFIED:
-            raise CertificateChanged(rejected.detail) from rejected
     return attempt(replace(asked, check=Check.NOTHING))
 
 
@@ -115,7 +117,8 @@ def secure(stream: Stream, account: Account, check: Check, trust: Trust) -> Prot
 
     Raises CertificateRejected, CertificateChanged (another than the pinned one) or TlsFailed.
     """
-    handshake = stream.start_tls(_context(check is Check.CHAIN, trust), ascii_name(account.host))
+    context = verifying(trust.cafile) if check is Check.CHAIN else _unverified()
+    handshake = stream.start_tls(context, ascii_name(account.host))
     certificate = describe(handshake.certificate)
     if check is Check.PIN and not compare_digest(certificate.sha256, account.fingerprint):
         raise CertificateChanged(f"sha256 {certificate.sha256}")
@@ -134,14 +137,10 @@ def describe(der: bytes) -> Certificate:
         return Certificate(digest)
 
 
-@lru_cache(maxsize=16)
-def _context(verify: bool, trust: Trust) -> ssl.SSLContext:
-    """One context for all connections: loading the authorities takes ten times as long as a whole poll."""
+@cache
+def _unverified() -> ssl.SSLContext:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
-    if verify:
-        context.load_verify_locations(trust.cafile) if trust.cafile else context.load_default_certs()
-    else:
-        context.check_hostname = False
-        context.verify_mode = ssl.CERT_NONE
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
     return context

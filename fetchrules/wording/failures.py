@@ -86,15 +86,15 @@ FAILURES: dict[str, _Entry] = {
     "certificate_rejected": _Entry(
         gettext_lazy("Certificate rejected"),
         gettext_lazy(
-            "It has expired, is another server's, or comes from an unknown issuer. "
-            "Test the connection: you can pin the certificate there."
+            "It has expired, is another server's, or comes from an unknown issuer. No password was said. "
+            "It goes on by itself when the server has a good one; test the connection to pin this one."
         ),
         field="sslfingerprint",
     ),
     "certificate_changed": _Entry(
         gettext_lazy("Certificate changed"),
         gettext_lazy(
-            "It is not the pinned one, or no longer verifies. "
+            "It is not the pinned one, and no password was said. "
             "If the server's owner has renewed it, pin the new one; otherwise somebody may be listening."
         ),
         field="sslfingerprint",

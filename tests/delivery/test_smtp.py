@@ -4,7 +4,6 @@ from collections.abc import Iterator
 
 import pytest
 
-from fetchrules.delivery import smtp
 from fetchrules.delivery.mailserver import Handover, MailServer, TlsUse
 from fetchrules.delivery.spool import SpooledMailbox
 from fetchrules.delivery.target import Place
@@ -36,12 +35,9 @@ def server(sink: MailSink) -> Iterator[LoopbackServer]:
 
 
 @pytest.fixture
-def trusted(certificates: Certificates, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
+def trusted(certificates: Certificates, monkeypatch: pytest.MonkeyPatch) -> None:
     """The authority is one that this machine trusts."""
     monkeypatch.setenv("SSL_CERT_FILE", str(certificates.cafile))
-    smtp._context.cache_clear()
-    yield
-    smtp._context.cache_clear()
 
 
 def deliver(server: LoopbackServer, place: Place, **options: str) -> None:

@@ -8,7 +8,6 @@ from time import monotonic
 
 import pytest
 
-from fetchrules.delivery import smtp
 from fetchrules.delivery.maildir import Maildir
 from fetchrules.delivery.mailserver import Handover, MailServer, TlsUse
 from fetchrules.delivery.spool import SpooledMailbox
@@ -134,10 +133,8 @@ def test_it_hands_letters_to_postfix_in_verified_tls(
     dovecot: Dovecot, postfix: Postfix, spool: Place, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("SSL_CERT_FILE", str(postfix.certificates.cafile))
-    smtp._context.cache_clear()
     target = MailServer(Handover.SMTP, "127.0.0.1", postfix.port, tls=TlsUse.VERIFY)
     send(target, RECIPIENTS[1], spool, LETTERS[:1])
-    smtp._context.cache_clear()
     (letter,) = wait_for(lambda: dovecot.letters(RECIPIENTS[1]), 1)
     assert b"using TLS" in letter or b"with ESMTPS" in letter
 

@@ -4,6 +4,7 @@ import socket
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -141,7 +142,7 @@ REACHED = [
 REFUSED: list[tuple[Encryption, TlsLevel, str, type[FetchError]]] = [
     (AUTO, UNVERIFIED, NO_TLS, TlsUnavailable),
     (AUTO, VERIFIED, NO_TLS, TlsUnavailable),
-    *[(AUTO, VERIFIED, kind, CertificateChanged) for kind in BAD],
+    *[(AUTO, VERIFIED, kind, CertificateRejected) for kind in BAD],
     *[(SSL, NONE, kind, CertificateRejected) for kind in BAD],
     *[(SSL, VERIFIED, kind, CertificateRejected) for kind in BAD],
     *[(STARTTLS, NONE, kind, CertificateRejected) for kind in BAD],
@@ -271,6 +272,20 @@ def test_it_asks_a_known_server_again_before_it_says_a_password_in_the_clear(wor
 def test_it_trusts_the_system_where_no_other_authority_is_named(world: World) -> None:
     with world.serving(GOOD, True) as server, pytest.raises(CertificateRejected):
         world.open(replace(terms(SSL), protocol=world.protocol, port=server.port))
+
+
+def test_it_needs_no_restart_when_the_authorities_were_missing_for_a_while(
+    world: World, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    authorities = tmp_path / "authorities.pem"
+    authorities.touch()
+    monkeypatch.setenv("SSL_CERT_FILE", str(authorities))
+    with world.serving(GOOD, True) as server:
+        there = replace(terms(AUTO, VERIFIED), encryption=SSL, protocol=world.protocol, port=server.port)
+        with pytest.raises(CertificateRejected):
+            world.open(there)
+        authorities.write_bytes(world.certificates.cafile.read_bytes())
+        assert world.open(there).quit()
 
 
 @pytest.mark.parametrize(("kind", "level"), [(GOOD, VERIFIED), (SELF_SIGNED, UNVERIFIED), (NO_TLS, NONE)])

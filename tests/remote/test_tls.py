@@ -2,7 +2,7 @@ from ssl import PEM_cert_to_DER_cert
 
 import pytest
 
-from fetchrules.errors import CertificateChanged, CertificateRejected
+from fetchrules.errors import CertificateRejected
 from fetchrules.remote.account import Account
 from fetchrules.remote.mailbox import TlsLevel
 from fetchrules.remote.tls import Check, Demand, Start, demand, describe, protected
@@ -71,7 +71,7 @@ def test_it_forgives_a_bad_certificate_where_no_tls_was_asked_for() -> None:
 
 
 def test_it_does_not_forgive_what_was_better_once() -> None:
-    with pytest.raises(CertificateChanged, match="expired"):
+    with pytest.raises(CertificateRejected, match="expired"):
         attempts(account(AUTO, seen=VERIFIED))
 
 
