@@ -16,7 +16,6 @@ from fetchrules.rulebook.preview import Entry, Preview, Verdict, preview
 from fetchrules.rulebook.renaming import Succession, carry_on
 from fetchrules.rulebook.revisions import Snapshot
 from fetchrules.rulebook.rows import CONTENT, PLACE, fill, password_of
-from fetchrules.rulebook.scope import EVERYTHING, Scope
 from fetchrules.rulebook.text import Stored
 from fetchrules.ruletext.sources import sources_of
 from fetchrules.ruletext.spec import Rule
@@ -71,7 +70,6 @@ class Applied:
 def apply(
     text: str,
     version: int,
-    scope: Scope = EVERYTHING,
     *,
     delete_missing: bool = False,
     pass_present: bool = False,
@@ -81,7 +79,7 @@ def apply(
     author: User | None = None,
     note: str = "",
 ) -> Applied:
-    """Make the rules of `scope` say `text`. New and changed rules are polled at once.
+    """Make the rules say `text`. New and changed rules are polled at once.
 
     `pass_present`: what lies on the servers of new rules by then counts as collected. `other_mailbox`: a mailbox that has another
     name now is another one, and all that lies there is collected. `same_mailbox`: new rules go on with the ledgers that are offered
@@ -90,30 +88,29 @@ def apply(
     Raises TextChanged when the rules are not those of `version` any more, TextRefused when the text has errors, MeaningUnsaid.
     """
     with transaction.atomic():
-        seen = preview(text, scope, delete_missing=delete_missing, pass_present=pass_present)
+        seen = preview(text, delete_missing=delete_missing, pass_present=pass_present)
         if seen.version != version:
             raise TextChanged
         if seen.errors:
             raise TextRefused(seen)
         if told is not None and told != seen.meaning:
             raise MeaningUnsaid(seen)
-        layout = lay_out(seen, scope, delete_missing=delete_missing)
+        layout = lay_out(seen, delete_missing=delete_missing)
         moved = [stored.row for stored in seen.stored if _has_moved(stored, layout)]
         counts = {"added": len(seen.added), "changed": len(seen.changed), "removed": len(layout.removed)}
-        same_frame = not scope.is_whole or (layout.start, layout.tail) == (seen.start, seen.tail)
+        same_frame = (layout.start, layout.tail) == (seen.start, seen.tail)
         if same_frame and not moved and not any(counts.values()):
             return Applied(version, unchanged=len(seen.entries))
         if not revisions.is_recorded(version):
-            revisions.record(version, _was(seen, scope), None, "", added=0, changed=0, removed=0)
+            revisions.record(version, _was(seen), None, "", added=0, changed=0, removed=0)
         if not ServiceSettings.advance_text(version):
             raise TextChanged
-        rows = _write(seen, layout, moved, scope)
+        rows = _write(seen, layout, moved)
         followed = _follow(layout, rows, other_mailbox=other_mailbox, same_mailbox=same_mailbox)
         if pass_present:
             new = [key for key in layout.entries if key < 0]
             pass_over_present((layout.entries[key].rule, rows[key].source.branch) for key in new)
-        snapshot = _became(seen, layout, rows) if scope.is_whole else Snapshot.now()
-        revision = revisions.record(version + 1, snapshot, author, note, **counts)
+        revision = revisions.record(version + 1, _became(seen, layout, rows), author, note, **counts)
         tasks.wake()
     return Applied(version + 1, **counts, unchanged=len(seen.unchanged), **followed, revision=revision)
 
@@ -142,8 +139,8 @@ def _has_moved(stored: Stored, layout: Layout) -> bool:
     return layout.positions[row.id] != row.position or layout.places.get(row.id, stored.place) != stored.place
 
 
-def _was(seen: Preview, scope: Scope) -> Snapshot:
-    return Snapshot.of(seen.start, seen.stored, seen.tail) if scope.is_whole else Snapshot.now()
+def _was(seen: Preview) -> Snapshot:
+    return Snapshot.of(seen.start, seen.stored, seen.tail)
 
 
 def _became(seen: Preview, layout: Layout, rows: Mapping[Key, FetchRule]) -> Snapshot:
@@ -151,7 +148,7 @@ def _became(seen: Preview, layout: Layout, rows: Mapping[Key, FetchRule]) -> Sna
     return Snapshot(text, [rows[key].password for key in layout.order])
 
 
-def _write(seen: Preview, layout: Layout, moved: Sequence[FetchRule], scope: Scope) -> dict[Key, FetchRule]:
+def _write(seen: Preview, layout: Layout, moved: Sequence[FetchRule]) -> dict[Key, FetchRule]:
     """Write everything; the rows by their keys."""
     rows = {stored.row.id: stored.row for stored in seen.stored if stored.row.id not in layout.removed}
     written = {key: entry for key, entry in layout.entries.items() if entry.verdict is not Verdict.UNCHANGED}
@@ -159,7 +156,7 @@ def _write(seen: Preview, layout: Layout, moved: Sequence[FetchRule], scope: Sco
     rules = {key: replace(entry.rule, password=_password(entry)) for key, entry in written.items()}
     now = timezone.now()
     for key, rule in rules.items():
-        row = rows.setdefault(key, FetchRule(owner=scope.owner, revision=0)) if key < 0 else rows[key]
+        row = rows.setdefault(key, FetchRule(revision=0)) if key < 0 else rows[key]
         fill(row, rule, now)
         row.source, row.revision = sources[key], row.revision + 1
     for key, row in rows.items():
@@ -173,7 +170,7 @@ def _write(seen: Preview, layout: Layout, moved: Sequence[FetchRule], scope: Sco
     _update([rows[key] for key in changed], (*CONTENT, *PLACE))
     _update([row for row in moved if row.id not in changed], PLACE)
     FetchRule.objects.bulk_create([rows[key] for key in written if key < 0])
-    _write_frame(layout, rows, scope)
+    ServiceSettings.objects.filter(id=1).update(text_start=layout.start, text_tail=layout.tail)
     return rows
 
 
@@ -185,20 +182,6 @@ def _sources(
     chosen = {key: (next(sources_of(rule)), branches[key]) for key, rule in rules.items()}
     found = found_or_made(set(chosen.values()))
     return {key: found[wanted] for key, wanted in chosen.items()}
-
-
-def _write_frame(layout: Layout, rows: Mapping[Key, FetchRule], scope: Scope) -> None:
-    """What belongs to no rule of the text: the mark before it and the text below it, or the positions of others' rules."""
-    if scope.is_whole:
-        ServiceSettings.objects.filter(id=1).update(text_start=layout.start, text_tail=layout.tail)
-        return
-    moved = []
-    for row in FetchRule.objects.exclude(id__in=[key for key in rows if key > 0]).only("id", "position"):
-        position = layout.positions.get(row.id, row.position)
-        if position != row.position:
-            row.position = position
-            moved.append(row)
-    FetchRule.objects.bulk_update(moved, ["position"], batch_size=200)
 
 
 def _password(entry: Entry) -> str:

@@ -4,7 +4,6 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from fetchrules.models import ServiceSettings
-from fetchrules.rulebook.scope import EVERYTHING, Scope
 from fetchrules.rulebook.text import Place, Stored, joined, stored_rules
 from fetchrules.ruletext.edit import edit
 from fetchrules.ruletext.foreign import Found, Imported
@@ -42,7 +41,6 @@ class Import:
 def read(
     content: str,
     form: Format | None = None,
-    scope: Scope = EVERYTHING,
     *,
     domain: str = "",
     replace_all: bool = False,
@@ -56,22 +54,20 @@ def read(
     form = form or detect(content)
     if form is Format.TEXT:
         return Import(form, content)
-    imported = import_foreign(content, form, domain or local_domain(scope))
-    text, origins = _set_into(imported, scope, replace_all=replace_all)
+    imported = import_foreign(content, form, domain or local_domain())
+    text, origins = _set_into(imported, replace_all=replace_all)
     return Import(form, text, imported.problems, origins)
 
 
-def local_domain(scope: Scope = EVERYTHING) -> str:
-    """The one domain that a name without one can be in: an owner's own, or the only local one; empty if there are several."""
-    if scope.recipient:
-        return scope.recipient.rpartition("@")[2]
+def local_domain() -> str:
+    """The one domain that a name without one can be in: the only local one; empty if there are several."""
     domains = ServiceSettings.current().local_domains.split()
     return domains[0] if len(domains) == 1 else ""
 
 
-def _set_into(imported: Imported, scope: Scope, *, replace_all: bool) -> tuple[str, dict[int, int]]:
+def _set_into(imported: Imported, *, replace_all: bool) -> tuple[str, dict[int, int]]:
     """The present text with the imported rules in it, and which line of the file each of theirs comes from."""
-    stored = list(stored_rules(scope))
+    stored = list(stored_rules())
     matches = match([found.rule for found in imported.found], [item.rule for item in stored])
     known = {item.old: found for item, found in zip(matches, imported.found, strict=True) if item}
     places: list[tuple[Place, Found | None]] = []
@@ -84,14 +80,13 @@ def _set_into(imported: Imported, scope: Scope, *, replace_all: bool) -> tuple[s
             places.append((_edited(item, found, above), found))
             above = ""
     settings = ServiceSettings.current()
-    start, tail = (settings.text_start, settings.text_tail) if scope.is_whole else ("", "")
-    above += tail
+    above += settings.text_tail
     for match_of_new, new in zip(matches, imported.found, strict=True):
         if match_of_new is None:
             places.append((_new(new, above), new))
             above = ""
     below = above + "".join(f"{comment}\n" for comment in imported.comments)
-    return "".join(joined(start, (place for place, _ in places), below)), _origins(places)
+    return "".join(joined(settings.text_start, (place for place, _ in places), below)), _origins(places)
 
 
 def _edited(stored: Stored, found: Found | None, above: str) -> Place:

@@ -3,10 +3,8 @@
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, replace
 
-from fetchrules.models import FetchRule
 from fetchrules.rulebook import order
 from fetchrules.rulebook.preview import Entry, Preview
-from fetchrules.rulebook.scope import Scope
 from fetchrules.rulebook.text import Place, joined
 from fetchrules.ruletext.line import Line
 
@@ -30,28 +28,21 @@ class Layout:
     tail: str
 
 
-def lay_out(seen: Preview, scope: Scope, *, delete_missing: bool) -> Layout:
+def lay_out(seen: Preview, *, delete_missing: bool) -> Layout:
     """Lay the rules of a preview out. What is missing from the text and stays, stays behind the rule that it stood behind."""
     removed = frozenset(stored.row.id for stored in seen.missing) if delete_missing else frozenset()
     keys = [entry.stored.row.id if entry.stored else -1 - number for number, entry in enumerate(seen.entries)]
     old = [stored.row.id for stored in seen.stored]
     wanted = order.with_missing(keys, [key for key in old if key not in removed])
     places = _places(keys, seen.document.lines)
-    start, tail = seen.document.start, ""
-    if scope.is_whole:
-        known = {stored.row.id: stored.row.position for stored in seen.stored}
-        tail = "".join(f"{line.text}{line.ending}" for line in _below_last_rule(seen.document.lines))
-        if seen.missing and not delete_missing:
-            start = start or seen.start
-            tail = _with_old_tail(places, wanted, seen, tail)
-        everything = old
-    else:
-        known = dict(FetchRule.objects.order_by("position", "id").values_list("id", "position"))
-        everything = list(known)
-        wanted = order.in_slots(wanted, old, everything)
+    start = seen.document.start
+    tail = "".join(f"{line.text}{line.ending}" for line in _below_last_rule(seen.document.lines))
+    if seen.missing and not delete_missing:
+        start = start or seen.start
+        tail = _with_old_tail(places, wanted, seen, tail)
     _end_lines(places, wanted, tail, seen.document.lines)
-    kept = {key: position for key, position in known.items() if key not in removed}
-    positions = kept if wanted == [key for key in everything if key in kept] else order.numbered(wanted, kept)
+    kept = {stored.row.id: stored.row.position for stored in seen.stored if stored.row.id not in removed}
+    positions = kept if wanted == [key for key in old if key in kept] else order.numbered(wanted, kept)
     entries = dict(zip(keys, seen.entries, strict=True))
     return Layout(tuple(wanted), entries, places, positions, removed, start, tail)
 

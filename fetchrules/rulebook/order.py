@@ -26,14 +26,6 @@ def with_missing(new: Sequence[Item], old: Sequence[Item]) -> list[Item]:
     return order
 
 
-def in_slots(new: Sequence[Item], old: Sequence[Item], everything: Sequence[Item]) -> list[Item]:
-    """`everything` with the members of `old` replaced by those of `new` in their order; those left over come last."""
-    slots = set(old)
-    rest = iter(new)
-    order = [next(rest, None) if item in slots else item for item in everything]
-    return [item for item in order if item is not None] + list(rest)
-
-
 def numbered(order: Sequence[Item], positions: Mapping[Item, int]) -> dict[Item, int]:
     """A position for each item of `order`, ascending; those in `positions` keep theirs as long as everything fits."""
     known = [positions[item] for item in order if item in positions]

@@ -5,12 +5,11 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from enum import Enum
 
-from fetchrules.models import FetchRule, ServiceSettings
+from fetchrules.models import ServiceSettings
 from fetchrules.rulebook.changes import Change, changes_of
 from fetchrules.rulebook.orphans import Orphan, offered_to_each
 from fetchrules.rulebook.passwords import Kept, StoredPasswords
 from fetchrules.rulebook.renaming import Ledger, heirs, ledgers_left
-from fetchrules.rulebook.scope import EVERYTHING, Scope
 from fetchrules.rulebook.text import Stored, stored_rules
 from fetchrules.ruletext.document import Document, parse
 from fetchrules.ruletext.lexer import Kind
@@ -138,9 +137,7 @@ def ledger_words(entry: Entry, *, other_mailbox: bool, same_mailbox: bool) -> st
     return ""
 
 
-def preview(
-    text: str, scope: Scope = EVERYTHING, *, delete_missing: bool = False, pass_present: bool = False
-) -> Preview:
+def preview(text: str, *, delete_missing: bool = False, pass_present: bool = False) -> Preview:
     """What applying `text` would do. One error of any kind, and there is nothing but problems.
 
     `pass_present`: what lies on the servers of new rules is to count as collected.
@@ -149,14 +146,14 @@ def preview(
     document = parse(text)
     if document.errors:
         return Preview(settings.text_version, document, document.problems)
-    stored = tuple(stored_rules(scope))
+    stored = tuple(stored_rules())
     lines = [line for line in document.lines if line.rule is not None]
     entries, missing = _compare(lines, stored)
     entries = _with_ledgers(entries, missing if delete_missing else [])
     problems = sorted(
         [
             *document.problems,
-            *_problems(entries, [] if delete_missing else missing, scope, settings),
+            *_problems(entries, [] if delete_missing else missing, settings),
             *_passing_problems(entries, new=pass_present),
         ],
         key=lambda problem: (problem.line, problem.column),
@@ -222,47 +219,29 @@ def _passing_problems(entries: Sequence[Entry], *, new: bool) -> Iterator[Proble
                 yield _at(entry, Code.PRESENT_PENDING, "user")
 
 
-def _problems(
-    entries: Sequence[Entry], remaining: Sequence[Stored], scope: Scope, settings: ServiceSettings
-) -> Iterator[Problem]:
+def _problems(entries: Sequence[Entry], remaining: Sequence[Stored], settings: ServiceSettings) -> Iterator[Problem]:
     """What only the stored rules and the settings can tell. `remaining`: rules that stay without being in the text."""
     domains = frozenset(settings.local_domains.lower().split())
     for entry in entries:
         if entry.kept is not None and entry.kept.problem is not None:
             yield _at(entry, entry.kept.problem, "password")
         if entry.verdict is not Verdict.UNCHANGED:
-            yield from _recipient_problems(entry, scope, domains)
-    yield from _taken_elsewhere(entries, remaining, scope)
-    allowed = settings.owner_rules
-    if not scope.is_whole and len(entries) + len(remaining) > allowed:
-        yield from (
-            _at(entry, Code.TOO_MANY_RULES, "user", allowed) for entry in entries if entry.verdict is Verdict.ADDED
-        )
+            domain = entry.rule.recipient.rpartition("@")[2].lower()
+            if domains and domain not in domains:
+                yield _at(entry, Code.RECIPIENT_NOT_LOCAL, "recipient")
+    yield from _taken_elsewhere(entries, remaining)
 
 
-def _recipient_problems(entry: Entry, scope: Scope, domains: frozenset[str]) -> Iterator[Problem]:
-    recipient = entry.rule.recipient
-    if scope.recipient and recipient != scope.recipient:
-        yield _at(entry, Code.RECIPIENT_NOT_YOURS, "recipient")
-    elif domains and recipient.rpartition("@")[2].lower() not in domains:
-        yield _at(entry, Code.RECIPIENT_NOT_LOCAL, "recipient")
-
-
-def _taken_elsewhere(entries: Sequence[Entry], remaining: Sequence[Stored], scope: Scope) -> Iterator[Problem]:
-    """Rules that are not in the text read mailboxes too: those missing from it, and those of others."""
+def _taken_elsewhere(entries: Sequence[Entry], remaining: Sequence[Stored]) -> Iterator[Problem]:
+    """Rules that are missing from the text, and stay, read mailboxes too."""
     claims: Claims[int] = Claims()
     for stored in remaining:
         claims.claim(stored.rule, stored.row.id)
-    if not scope.is_whole:
-        for row in FetchRule.objects.exclude(id__in=scope.rules.values("id")).filter(enabled=True).iterator():
-            claims.claim(row.as_rule(MASK), row.id)
     yield from (
         _at(entry, Code.SOURCE_TAKEN_ELSEWHERE, "user") for entry in entries if claims.conflict(entry.rule) is not None
     )
 
 
-def _at(entry: Entry, code: Code, field: str, maximum: int | None = None) -> Problem:
+def _at(entry: Entry, code: Code, field: str) -> Problem:
     token = entry.line.token(Kind(field))
-    return Problem(
-        code, line=entry.line.number, column=token.start + 1, length=len(token.text), field=field, maximum=maximum
-    )
+    return Problem(code, line=entry.line.number, column=token.start + 1, length=len(token.text), field=field)

@@ -8,7 +8,6 @@ from django.db.models import Q
 from fetchrules.errors import PasswordUnreadable
 from fetchrules.models import FetchRule, ServiceSettings
 from fetchrules.rulebook.rows import line_of, password_of
-from fetchrules.rulebook.scope import EVERYTHING, Scope
 from fetchrules.ruletext.document import with_endings_of
 from fetchrules.ruletext.exchange import export_json
 from fetchrules.ruletext.fetchmailrc.exporter import export_fetchmailrc
@@ -42,32 +41,30 @@ class Place:
     ending: str
 
 
-def stored_rules(scope: Scope = EVERYTHING) -> Iterator[Stored]:
-    """The rules of `scope` in the order of the text."""
-    for row in scope.rules.iterator(chunk_size=_CHUNK):
+def stored_rules() -> Iterator[Stored]:
+    """The rules in the order of the text."""
+    for row in _rows():
         yield Stored(row, line_of(row), row.as_rule(MASK))
 
 
-def load(scope: Scope = EVERYTHING, *, with_passwords: bool = False) -> str:
+def load(*, with_passwords: bool = False) -> str:
     """The whole text."""
-    return "".join(text_of(scope, with_passwords=with_passwords))
+    return "".join(text_of(with_passwords=with_passwords))
 
 
-def from_text_box(text: str, scope: Scope = EVERYTHING) -> str:
+def from_text_box(text: str) -> str:
     """`text` as a browser sent it: there all line ends are alike, here each line gets back its own."""
-    own = scope.rules.filter(Q(line_end__contains="\r") | Q(before__contains="\r")).exists()
-    if own or (scope.is_whole and "\r" in ServiceSettings.current().text_tail):
-        return with_endings_of(text, load(scope))
+    own = FetchRule.objects.filter(Q(line_end__contains="\r") | Q(before__contains="\r")).exists()
+    if own or "\r" in ServiceSettings.current().text_tail:
+        return with_endings_of(text, load())
     return text.replace("\r\n", "\n").replace("\r", "\n")
 
 
-def text_of(scope: Scope = EVERYTHING, *, with_passwords: bool = False) -> Iterator[str]:
+def text_of(*, with_passwords: bool = False) -> Iterator[str]:
     """The text as written, comments and all, rule by rule. A password that cannot be read stays masked."""
-    places = (_with_password(item) if with_passwords else item.place for item in stored_rules(scope))
-    if scope.is_whole:
-        settings = ServiceSettings.current()
-        return joined(settings.text_start, places, settings.text_tail)
-    return joined("", places, "")
+    places = (_with_password(item) if with_passwords else item.place for item in stored_rules())
+    settings = ServiceSettings.current()
+    return joined(settings.text_start, places, settings.text_tail)
 
 
 def joined(start: str, places: Iterable[Place], tail: str) -> Iterator[str]:
@@ -81,26 +78,31 @@ def joined(start: str, places: Iterable[Place], tail: str) -> Iterator[str]:
         yield ("\n" if unended else "") + tail
 
 
-def rules_of(scope: Scope = EVERYTHING, *, with_passwords: bool = False) -> Iterator[Rule]:
+def rules_of(*, with_passwords: bool = False) -> Iterator[Rule]:
     """The rules themselves; a password that cannot be read stays masked."""
-    for row in scope.rules.iterator(chunk_size=_CHUNK):
+    for row in _rows():
         yield row.as_rule(_password(row) if with_passwords else MASK)
 
 
-def in_spelling(spelling: Spelling, scope: Scope = EVERYTHING, *, with_passwords: bool = False) -> Iterator[str]:
+def in_spelling(spelling: Spelling, *, with_passwords: bool = False) -> Iterator[str]:
     """The rules one in a line, all in one spelling, without comments."""
-    for rule in rules_of(scope, with_passwords=with_passwords):
+    for rule in rules_of(with_passwords=with_passwords):
         yield render_rule(rule, spelling) + "\n"
 
 
-def as_fetchmailrc(scope: Scope = EVERYTHING, *, with_passwords: bool = False) -> Iterator[str]:
+def as_fetchmailrc(*, with_passwords: bool = False) -> Iterator[str]:
     """A .fetchmailrc."""
-    return export_fetchmailrc(rules_of(scope, with_passwords=with_passwords))
+    return export_fetchmailrc(rules_of(with_passwords=with_passwords))
 
 
-def as_json(scope: Scope = EVERYTHING, *, with_passwords: bool = False) -> Iterator[str]:
+def as_json(*, with_passwords: bool = False) -> Iterator[str]:
     """The JSON of `ruletext.exchange`."""
-    return export_json(rules_of(scope, with_passwords=with_passwords))
+    return export_json(rules_of(with_passwords=with_passwords))
+
+
+def _rows() -> Iterator[FetchRule]:
+    rows = FetchRule.objects.select_related("source").order_by("position", "id")
+    return rows.iterator(chunk_size=_CHUNK)
 
 
 def _with_password(stored: Stored) -> Place:

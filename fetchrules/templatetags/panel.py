@@ -65,10 +65,10 @@ def _in_demonstration(_user: access.Reader) -> bool:
 
 _TABS = (
     ("rules", "/rules/", _("Rules"), _everybody),
-    ("text", "/text/", _("As text"), access.edits_rules),
+    ("text", "/text/", _("As text"), access.edits_all),
     ("journal", "/journal/", _("Journal"), _everybody),
     ("statistics", "/statistics/", _("Statistics"), _everybody),
-    ("settings", "/settings/", _("Settings"), access.edits_all),
+    ("settings", "/settings/", _("Settings"), access.administers),
     ("arrivals", "/demo/", _("What arrived"), _in_demonstration),
 )
 

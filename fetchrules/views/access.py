@@ -4,15 +4,44 @@ from collections.abc import Callable
 from functools import wraps
 from typing import Concatenate, ParamSpec
 
-from django.contrib.auth.models import AbstractBaseUser, AnonymousUser, User
+from django.contrib.auth.models import User
 from django.core.exceptions import PermissionDenied
 from django.db.models import Q, QuerySet
 from django.http import HttpRequest, HttpResponse
 
 from fetchrules.models import FetchRule, Letter, Run
-from fetchrules.rulebook.scope import EVERYTHING, Scope
+from fetchrules.roles import (
+    Reader,
+    administers,
+    editable_rules,
+    edits_all,
+    edits_rules,
+    runs_service,
+    sees_all,
+    sees_passwords,
+)
 
-Reader = AbstractBaseUser | AnonymousUser
+__all__ = [
+    "Reader",
+    "administers",
+    "administrators_only",
+    "editable_rules",
+    "editors_only",
+    "edits_all",
+    "edits_rules",
+    "operators_only",
+    "runnable_letters",
+    "runnable_rules",
+    "runs_service",
+    "sees_all",
+    "sees_passwords",
+    "text_editors_only",
+    "user_of",
+    "visible_letters",
+    "visible_rules",
+    "visible_runs",
+]
+
 P = ParamSpec("P")
 View = Callable[Concatenate[HttpRequest, P], HttpResponse]
 
@@ -23,26 +52,6 @@ def user_of(request: HttpRequest) -> User:
     return request.user
 
 
-def edits_all(user: Reader) -> bool:
-    """An administrator: changes every rule, the text, the settings."""
-    return isinstance(user, User) and user.is_active and (user.is_staff or user.has_perm("fetchrules.change_fetchrule"))
-
-
-def runs_service(user: Reader) -> bool:
-    """An administrator or an operator: polls and pauses every rule, starts and stops the service."""
-    return edits_all(user) or (isinstance(user, User) and user.has_perm("fetchrules.run_service"))
-
-
-def sees_all(user: Reader) -> bool:
-    """Sees the rules and runs of everybody."""
-    return runs_service(user) or (isinstance(user, User) and user.has_perm("fetchrules.view_fetchrule"))
-
-
-def sees_passwords(user: Reader) -> bool:
-    """May export passwords, after entering his own once more."""
-    return isinstance(user, User) and user.has_perm("fetchrules.see_passwords")
-
-
 def visible_rules(user: User) -> QuerySet[FetchRule]:
     """The rules that `user` may watch."""
     return FetchRule.objects.all() if sees_all(user) else FetchRule.objects.filter(owner=user)
@@ -51,21 +60,6 @@ def visible_rules(user: User) -> QuerySet[FetchRule]:
 def runnable_rules(user: User) -> QuerySet[FetchRule]:
     """The rules that `user` may poll, pause and resume."""
     return FetchRule.objects.all() if runs_service(user) else FetchRule.objects.filter(owner=user)
-
-
-def editable_rules(user: User) -> QuerySet[FetchRule]:
-    """The rules that `user` may change, switch and delete."""
-    return FetchRule.objects.all() if edits_all(user) else FetchRule.objects.filter(owner=user)
-
-
-def edits_rules(user: Reader) -> bool:
-    """May add and change rules: an administrator all of them; an owner his own, if it is known which mailbox is his."""
-    return edits_all(user) or (isinstance(user, User) and not sees_all(user) and bool(user.email))
-
-
-def scope_of(user: User) -> Scope:
-    """The rules whose text `user` may change."""
-    return EVERYTHING if edits_all(user) else Scope(owner=user, recipient=user.email)
 
 
 def visible_runs(user: User) -> QuerySet[Run]:
@@ -90,12 +84,17 @@ def _letters_of(user: User) -> QuerySet[Letter]:
 
 def administrators_only(view: "View[P]") -> "View[P]":
     """Refuse everybody else."""
-    return _only(edits_all, view)
+    return _only(administers, view)
 
 
 def operators_only(view: "View[P]") -> "View[P]":
     """Refuse those who may not run the service."""
     return _only(runs_service, view)
+
+
+def text_editors_only(view: "View[P]") -> "View[P]":
+    """Refuse those who may not change every rule."""
+    return _only(edits_all, view)
 
 
 def editors_only(view: "View[P]") -> "View[P]":

@@ -9,23 +9,22 @@ from django.views.decorators.http import require_http_methods, require_safe
 
 from fetchrules.forms.account import ExportForm
 from fetchrules.rulebook import text
-from fetchrules.rulebook.scope import Scope
 from fetchrules.ruletext.spec import Spelling
 from fetchrules.views import access, audit
 from fetchrules.wording.formats import FILES, FileFormat
 
 
 @require_safe
-@access.editors_only
+@access.text_editors_only
 def download(request: HttpRequest) -> HttpResponse:
     """The rules, passwords masked."""
     asked = request.GET.get("format", "")
     form = next((form for form in FileFormat if form.value == asked), FileFormat.TEXT)
-    return _file(form, access.scope_of(access.user_of(request)), with_passwords=False)
+    return _file(form, with_passwords=False)
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
-@access.editors_only
+@access.text_editors_only
 def with_passwords(request: HttpRequest) -> HttpResponse:
     """Ask for the reader's own password, then the rules with theirs. It is noted in the audit."""
     user = access.user_of(request)
@@ -35,26 +34,26 @@ def with_passwords(request: HttpRequest) -> HttpResponse:
     if form.is_bound and form.is_valid():
         chosen = FileFormat(form.cleaned_data["format"])
         audit.record(request, "passwords_exported", format=chosen.value)
-        return _file(chosen, access.scope_of(user), with_passwords=True)
+        return _file(chosen, with_passwords=True)
     return render(request, "fetchrules/export.html", {"form": form})
 
 
-def _file(form: FileFormat, scope: Scope, *, with_passwords: bool) -> HttpResponse:
+def _file(form: FileFormat, *, with_passwords: bool) -> HttpResponse:
     name, kind = FILES[form]
     headers = {"Content-Disposition": f'attachment; filename="{name}"'}
-    content = "".join(_pieces(form, scope, with_passwords))
+    content = "".join(_pieces(form, with_passwords=with_passwords))
     return HttpResponse(content, content_type=f"{kind}; charset=utf-8", headers=headers)
 
 
-def _pieces(form: FileFormat, scope: Scope, with_passwords: bool) -> Iterator[str]:
+def _pieces(form: FileFormat, *, with_passwords: bool) -> Iterator[str]:
     match form:
         case FileFormat.TEXT:
-            return text.text_of(scope, with_passwords=with_passwords)
+            return text.text_of(with_passwords=with_passwords)
         case FileFormat.BLANKS:
-            return text.in_spelling(Spelling.BLANKS, scope, with_passwords=with_passwords)
+            return text.in_spelling(Spelling.BLANKS, with_passwords=with_passwords)
         case FileFormat.BARS:
-            return text.in_spelling(Spelling.BARS, scope, with_passwords=with_passwords)
+            return text.in_spelling(Spelling.BARS, with_passwords=with_passwords)
         case FileFormat.FETCHMAILRC:
-            return text.as_fetchmailrc(scope, with_passwords=with_passwords)
+            return text.as_fetchmailrc(with_passwords=with_passwords)
         case FileFormat.JSON:
-            return text.as_json(scope, with_passwords=with_passwords)
+            return text.as_json(with_passwords=with_passwords)

@@ -32,7 +32,7 @@ def index(request: HttpRequest) -> HttpResponse:
         "stuck": stuck.select_related("source").order_by("first_seen_at")[: problems.PAGE],
         "sections": problems.sections_of(visible, asked, request.GET.get("page")),
         "asked": asked,
-        "servers": list(problems.servers()) if access.edits_all(user) else [],
+        "servers": list(problems.servers()) if access.administers(user) else [],
     }
     return render(request, "fetchrules/letters.html", context)
 

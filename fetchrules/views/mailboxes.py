@@ -24,7 +24,7 @@ def adopt(request: HttpRequest, rule_id: int) -> HttpResponse:
     """
     user = access.user_of(request)
     rule = get_object_or_404(access.editable_rules(user), id=rule_id)
-    if rule.last_error == VolumeMissing.code and not access.edits_all(user):
+    if rule.last_error == VolumeMissing.code and not access.administers(user):
         raise Http404
     if request.method != "POST":
         return render(request, "fetchrules/adopt.html", {"rule": rule})

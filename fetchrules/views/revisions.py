@@ -19,7 +19,7 @@ PAGE = 25
 
 
 @require_safe
-@access.administrators_only
+@access.text_editors_only
 def index(request: HttpRequest) -> HttpResponse:
     """The revisions, newest first."""
     paginator = Paginator(Revision.objects.select_related("author").defer("text", "passwords"), PAGE)
@@ -32,7 +32,7 @@ def index(request: HttpRequest) -> HttpResponse:
 
 
 @require_safe
-@access.administrators_only
+@access.text_editors_only
 def show(request: HttpRequest, revision_id: int) -> HttpResponse:
     """What a revision changed, and what going back to it would change."""
     revision = get_object_or_404(Revision, id=revision_id)
@@ -48,7 +48,7 @@ def show(request: HttpRequest, revision_id: int) -> HttpResponse:
 
 
 @require_POST
-@access.administrators_only
+@access.text_editors_only
 def undo(request: HttpRequest, revision_id: int) -> HttpResponse:
     """Go back to the text of a revision, with the passwords of its time. This is a revision too."""
     revision = get_object_or_404(Revision, id=revision_id)

@@ -98,6 +98,7 @@ def strip(request: HttpRequest) -> dict[str, object]:
         return {}
     return {
         "service": SimpleLazyObject(lambda: Service.read(timezone.now())),
+        "administers": SimpleLazyObject(lambda: access.administers(request.user)),
         "edits_all": SimpleLazyObject(lambda: access.edits_all(request.user)),
         "runs_service": SimpleLazyObject(lambda: access.runs_service(request.user)),
     }

@@ -13,7 +13,6 @@ from fetchrules.rulebook import imports
 from fetchrules.rulebook.apply import Applied, MeaningUnsaid, TextChanged, TextRefused, apply
 from fetchrules.rulebook.preview import Entry, Preview, ledger_words, preview
 from fetchrules.rulebook.revisions import current_version
-from fetchrules.rulebook.scope import Scope
 from fetchrules.rulebook.text import from_text_box, load
 from fetchrules.ruletext.formats import Format, decode
 from fetchrules.ruletext.problem import Problem
@@ -114,12 +113,12 @@ def _finding(problem: Problem, seen: Preview, displayed: Sequence[str]) -> Findi
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
-@access.editors_only
+@access.text_editors_only
 def edit(request: HttpRequest) -> HttpResponse:
     """The page. What was pasted is never sent back: its passwords stay in the session, sealed, until it is applied."""
     if request.method != "POST":
         drafts.forget(request)
-        return _page(request, load(_scope(request)), None)
+        return _page(request, load(), None)
     text = _submitted(request)
     match request.POST.get("do"):
         case "apply":
@@ -143,13 +142,13 @@ def _submitted(request: HttpRequest) -> str:
             del lines[int(removed) : int(removed) + 1]
         text = "".join(f"{line}\n" for line in lines)
     else:
-        text = from_text_box(request.POST.get("text", ""), _scope(request))
+        text = from_text_box(request.POST.get("text", ""))
     return drafts.restore(request, text)
 
 
 def _imported(request: HttpRequest, content: str) -> str:
     """A file of any format that is understood, as rule text: another program's rules are set into the present text."""
-    found = imports.read(content, scope=_scope(request))
+    found = imports.read(content)
     if found.format is not Format.TEXT:
         about = {"format": found.format.value}
         messages.info(request, _("The file was read as %(format)s. Check the text, then apply it.") % about)
@@ -160,7 +159,7 @@ def _imported(request: HttpRequest, content: str) -> str:
 
 def _check(request: HttpRequest, text: str) -> HttpResponse:
     ticks = Ticks.of(request)
-    seen = preview(text, _scope(request), delete_missing=ticks.delete_missing, pass_present=ticks.pass_present)
+    seen = preview(text, delete_missing=ticks.delete_missing, pass_present=ticks.pass_present)
     return _page(request, text, seen)
 
 
@@ -171,7 +170,6 @@ def _apply(request: HttpRequest, text: str) -> HttpResponse:
         done = apply(
             text,
             int(version) if version.isascii() and version.isdigit() else -1,
-            _scope(request),
             **asdict(Ticks.of(request)),
             told=request.POST.get("told", ""),
             author=user,
@@ -229,7 +227,3 @@ def _page(request: HttpRequest, text: str, seen: Preview | None) -> HttpResponse
         "delete_missing": ticks.delete_missing if request.method == "POST" else as_lines,
     }
     return render(request, "fetchrules/text.html", context)
-
-
-def _scope(request: HttpRequest) -> Scope:
-    return access.scope_of(access.user_of(request))

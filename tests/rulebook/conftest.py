@@ -7,7 +7,6 @@ import pytest
 
 from fetchrules.rulebook.apply import Applied, apply
 from fetchrules.rulebook.revisions import current_version
-from fetchrules.rulebook.scope import EVERYTHING, Scope
 
 TEXT = (
     "\ufeff# Accounts\r\n"
@@ -28,8 +27,8 @@ Applier = Callable[..., Applied]
 def write(db: None) -> Applier:
     """An Applier."""
 
-    def write(text: str, scope: Scope = EVERYTHING, **options: Any) -> Applied:
-        return apply(text, current_version(), scope, **options)
+    def write(text: str, **options: Any) -> Applied:
+        return apply(text, current_version(), **options)
 
     return write
 

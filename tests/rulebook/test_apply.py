@@ -8,17 +8,15 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
-from fetchrules.models import FetchRule, NextReason, Pause, Revision, ServiceSettings
+from fetchrules.models import FetchRule, NextReason, Pause, Revision
 from fetchrules.remote.mailbox import TlsLevel
 from fetchrules.rulebook.apply import TextChanged, TextRefused, apply
 from fetchrules.rulebook.edits import set_rule
 from fetchrules.rulebook.revisions import current_version
 from fetchrules.rulebook.rows import password_of
-from fetchrules.rulebook.scope import Scope
 from fetchrules.rulebook.text import load
 from fetchrules.ruletext.problem import Code
 from fetchrules.ruletext.spec import MASK
-from tests.conftest import MakeRule
 from tests.rulebook.conftest import Applier
 
 
@@ -158,50 +156,6 @@ def test_it_refuses_when_the_rules_were_changed_since(book: str) -> None:
 def test_it_takes_everything_away_when_asked(book: str, write: Applier) -> None:
     assert write("", delete_missing=True).removed == 3
     assert (FetchRule.objects.count(), load()) == (0, "")
-
-
-def test_it_gives_an_owner_his_rules_and_leaves_the_others_in_place(
-    make_rule: MakeRule, charlie: User, write: Applier
-) -> None:
-    for number, owner in enumerate([None, charlie, None, charlie, None]):
-        make_rule(user=f"u{number}", owner=owner, recipient="charlie@mydomain.ru", before=f"# {number}\n")
-    scope = Scope(charlie, "charlie@mydomain.ru")
-    others = [row.line for row in FetchRule.objects.filter(owner=None)]
-    line = "mailserver.ru:pop3 {} {} charlie@mydomain.ru\n"
-    write(line.format("u3", MASK) + line.format("u1", MASK) + line.format("new", "p"), scope)
-    assert [row.user for row in FetchRule.objects.order_by("position")] == ["u0", "u3", "u2", "u1", "u4", "new"]
-    assert FetchRule.objects.get(user="new").owner == charlie
-    assert [row.line for row in FetchRule.objects.filter(owner=None)] == others
-    assert write(line.format("u1", MASK), scope, delete_missing=True).removed == 2
-    assert [row.user for row in FetchRule.objects.order_by("position")] == ["u0", "u1", "u2", "u4"]
-
-
-@pytest.mark.parametrize(
-    ("line", "code"),
-    [
-        ("mailserver.ru:pop3 charlie p boss@mydomain.ru", Code.RECIPIENT_NOT_YOURS),
-        ("mailserver.ru:pop3 boss p charlie@mydomain.ru", Code.SOURCE_TAKEN_ELSEWHERE),
-        (f"mailserver.ru:pop3 boss {MASK} charlie@mydomain.ru keep", Code.PASSWORD_NEEDED),
-    ],
-)
-def test_it_holds_an_owner_to_what_is_his(
-    make_rule: MakeRule, charlie: User, write: Applier, line: str, code: Code
-) -> None:
-    make_rule(user="boss", keep=True)
-    with pytest.raises(TextRefused) as refused:
-        write(line, Scope(charlie, "charlie@mydomain.ru"))
-    assert [problem.code for problem in refused.value.preview.errors] == [code]
-
-
-def test_it_holds_an_owner_to_the_number_of_rules_that_he_may_have(charlie: User, write: Applier) -> None:
-    ServiceSettings.current()
-    ServiceSettings.objects.update(owner_rules=2)
-    scope = Scope(charlie, "charlie@mydomain.ru")
-    line = "mailserver.ru:pop3 {} p charlie@mydomain.ru\n"
-    write(line.format("a") + line.format("b"), scope)
-    with pytest.raises(TextRefused) as refused:
-        write(line.format("c"), scope)
-    assert [problem.code for problem in refused.value.preview.errors] == [Code.TOO_MANY_RULES]
 
 
 def test_it_records_who_did_it(alice: User) -> None:

@@ -3,12 +3,10 @@
 import json
 
 import pytest
-from django.contrib.auth.models import User
 
 from fetchrules.models import FetchRule, ServiceSettings
 from fetchrules.rulebook.imports import read
 from fetchrules.rulebook.preview import preview
-from fetchrules.rulebook.scope import Scope
 from fetchrules.rulebook.text import as_fetchmailrc, as_json, load
 from fetchrules.ruletext.document import parse
 from fetchrules.ruletext.formats import Format
@@ -84,9 +82,3 @@ def test_it_completes_a_local_name_where_only_one_domain_can_be_meant(domains: s
     ServiceSettings.objects.update(local_domains=domains)
     text = read("poll a.ru proto pop3 user u pass p is ivan here").text
     assert [line.rule.recipient for line in parse(text).lines if line.rule] == recipients
-
-
-@pytest.mark.django_db
-def test_it_completes_a_local_name_with_the_owners_domain() -> None:
-    owner = Scope(User.objects.create(username="ivan"), "ivan@mydomain.ru")
-    assert "ivan@mydomain.ru" in read("poll a.ru proto pop3 user u pass p is ivan here", scope=owner).text

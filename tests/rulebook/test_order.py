@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fetchrules.rulebook.order import in_slots, numbered, with_missing
+from fetchrules.rulebook.order import numbered, with_missing
 
 keys = st.lists(st.integers(1, 30), unique=True, max_size=12)
 
@@ -18,17 +18,6 @@ def test_it_loses_nothing_that_is_missing(new: list[int], old: list[int]) -> Non
 @given(keys)
 def test_it_leaves_what_is_missing_where_it_was(old: list[int]) -> None:
     assert with_missing([item for item in old if item % 3], old) == old
-
-
-@given(keys, keys, st.randoms(use_true_random=False))
-def test_it_leaves_the_others_in_their_slots(everything: list[int], extra: list[int], chance: object) -> None:
-    old = [item for item in everything if item % 2]
-    new = sorted(old, key=lambda item: -item) + [-item for item in extra]
-    order = in_slots(new, old, everything)
-    assert [item for item in order if item in new] == new
-    assert [item for item in order[: len(everything)] if item % 2 == 0 and item > 0] == [
-        i for i in everything if i % 2 == 0
-    ]
 
 
 @given(keys, st.dictionaries(st.integers(1, 30), st.integers(-50, 50)))

@@ -5,8 +5,7 @@ import json
 import pytest
 
 from fetchrules.models import FetchRule, ServiceSettings
-from fetchrules.rulebook.scope import Scope
-from fetchrules.rulebook.text import as_fetchmailrc, as_json, from_text_box, in_spelling, load, text_of
+from fetchrules.rulebook.text import as_fetchmailrc, as_json, from_text_box, in_spelling, load
 from fetchrules.ruletext.spec import MASK, Encryption, Spelling
 from tests.conftest import MakeRule
 
@@ -87,13 +86,6 @@ def test_it_writes_the_formats_of_others() -> None:
     assert "s@les" not in "".join(as_fetchmailrc())
     rules = json.loads("".join(as_json()))["rules"]
     assert [rule["password"] for rule in rules] == [MASK] * 3
-
-
-def test_it_shows_an_owner_his_own_lines_only(make_rule: MakeRule, charlie: object) -> None:
-    make_rule(user="boss", before="# secret\n")
-    make_rule(user="charlie", owner=charlie, before="# mine\n")
-    text = "".join(text_of(Scope(charlie, "charlie@mydomain.ru")))  # type: ignore[arg-type]
-    assert text == "# mine\nmailserver.ru:pop3 charlie ******** i.petrov@mydomain.ru\n"
 
 
 def test_it_reads_the_rules_in_two_queries_however_many(

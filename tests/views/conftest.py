@@ -3,12 +3,12 @@
 from collections.abc import Callable
 
 import pytest
-from django.contrib.auth.models import User
+from django.contrib.auth.models import Permission, User
 from django.test import Client
 from pytest_django import Settings
 
 from fetchrules.models import FetchRule, Run
-from tests.conftest import MakeRule
+from tests.conftest import PASSWORD, MakeRule
 
 MakeRun = Callable[..., Run]
 
@@ -30,6 +30,14 @@ def client_of(user: User) -> Client:
 def admin(alice: User) -> Client:
     """Alice's browser."""
     return client_of(alice)
+
+
+@pytest.fixture
+def editor(db: None) -> Client:
+    """The browser of Erin, who may change every rule and is no administrator."""
+    erin = User.objects.create_user("erin", "erin@mydomain.ru", PASSWORD)
+    erin.user_permissions.add(Permission.objects.get(codename="change_fetchrule"))
+    return client_of(erin)
 
 
 @pytest.fixture

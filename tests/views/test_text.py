@@ -3,7 +3,6 @@
 import json
 
 import pytest
-from django.contrib.auth.models import Permission, User
 from django.core.files.uploadedfile import SimpleUploadedFile
 from django.test import Client
 from django.urls import reverse
@@ -210,22 +209,6 @@ def test_it_hands_out_passwords_to_those_who_prove_who_they_are(admin: Client) -
     right = admin.post(reverse("text_passwords"), {"format": "text", "password": PASSWORD}).content.decode()
     assert right == f"{LINE}\n"
     assert AuditEntry.objects.filter(what="passwords_exported").count() == 1
-
-
-def test_it_hands_an_owner_his_own_rules_only(
-    owner: Client, charlie: User, rule: FetchRule, charlies_rule: FetchRule
-) -> None:
-    charlie.user_permissions.add(Permission.objects.get(codename="see_passwords"))
-    page = owner.post(reverse("text_passwords"), {"format": "text", "password": PASSWORD}).content.decode()
-    assert "charlie" in page
-    assert "petrov" not in page.replace("petrovpasswd", "")
-
-
-def test_it_keeps_an_owner_to_his_mailbox(owner: Client, rule: FetchRule) -> None:
-    page = post(owner, "mailserver.ru:pop3 x y director@mydomain.ru\n")
-    assert "your rules may only deliver into your own mailbox" in page
-    post(owner, "mailserver.ru:pop3 x y charlie@mydomain.ru\n", delete_missing="on")
-    assert set(FetchRule.objects.values_list("user", flat=True)) == {"petrov", "x"}
 
 
 def test_it_goes_back_to_an_earlier_text(admin: Client) -> None:
