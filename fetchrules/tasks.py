@@ -8,10 +8,10 @@ from django.db import transaction
 from django.utils import timezone
 from kombu.exceptions import OperationalError
 
-from fetchrules import incidents
 from fetchrules.errors import TimedOut
 from fetchrules.housekeeping import tidy
 from fetchrules.ledger import runs
+from fetchrules.notices import incidents
 from fetchrules.poll import STOPPING
 from fetchrules.poll.run import poll
 

@@ -22,7 +22,7 @@ LAYERS: tuple[frozenset[str], ...] = (
     frozenset({"models"}),
     frozenset({"secrets", "sources", "roles", "heartbeat", "wording"}),
     frozenset({"ledger", "accounts", "destinations"}),
-    frozenset({"poll", "incidents"}),
+    frozenset({"poll", "notices"}),
     frozenset({"housekeeping"}),
     frozenset({"tasks", "wording.trial"}),
     frozenset({"rulebook"}),
@@ -34,7 +34,17 @@ LAYERS: tuple[frozenset[str], ...] = (
 )
 """Rooms of fetchrules, the lowest first. A room may import from those below it and from itself; its neighbours do not know it."""
 
-WITHOUT_DJANGO = ("errors", "private_file", "authorities", "ruletext", "letterhead", "policy", "schedule", "remote", "delivery")
+WITHOUT_DJANGO = (
+    "errors",
+    "private_file",
+    "authorities",
+    "ruletext",
+    "letterhead",
+    "policy",
+    "schedule",
+    "remote",
+    "delivery",
+)
 """No Django, no Celery."""
 
 PURE = ("errors", "ruletext", "letterhead", "policy", "schedule", "remote.mailbox", "remote.account")

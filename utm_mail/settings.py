@@ -110,8 +110,8 @@ UTM_MAIL_REDIS_URL = ENV.redis_url
 UTM_MAIL_CONCURRENCY = ENV.concurrency
 
 # Notices of incidents.
-EMAIL_BACKEND = "django.core.mail.backends.smtp.EmailBackend"
-EMAIL_TIMEOUT = 20
+EMAIL_BACKEND = "fetchrules.notices.mail.Backend"
+EMAIL_TIMEOUT = 10
 DEFAULT_FROM_EMAIL = ENV.alert_from
 globals().update(mail_server(ENV.alert_smtp))
 

@@ -1,5 +1,5 @@
-"""What an administrator has to know first, in a line or two above the list: incidents, stuck letters, letters in doubt, and servers
-that cannot tell letters apart."""
+"""What an administrator has to know first, in a line or two above the list: incidents, faults of the installation's own, stuck
+letters, letters in doubt, and servers that cannot tell letters apart."""
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -10,6 +10,7 @@ from fetchrules.ledger import by_hand, hosts, letters
 from fetchrules.models import FetchRule, Incident, Letter
 from fetchrules.models.rule import RemoteHost
 from fetchrules.ruletext.spec import Protocol
+from fetchrules.wording.incidents import fault
 
 SHIFTED_LATELY = timedelta(days=30)
 """A server is named for so long after it gave a known unique-id to another letter; its rules' pages say so always."""
@@ -17,21 +18,25 @@ SHIFTED_LATELY = timedelta(days=30)
 
 @dataclass(frozen=True, slots=True)
 class Attention:
-    """Mailboxes that are not being collected, the first of them `since`; letters between the record and the mailbox; letters that
-    wait for somebody's word; POP3 servers that have given known unique-ids to other letters."""
+    """Mailboxes that are not being collected, the first of them `since`; `faults` of the installation's own, in words; letters
+    between the record and the mailbox; letters that wait for somebody's word; POP3 servers that have given known unique-ids to
+    other letters."""
 
     failing: int
     since: datetime | None
+    faults: tuple[str, ...]
     stuck: int
     doubted: int
     shifting: tuple[RemoteHost, ...]
 
     @classmethod
     def read(cls, now: datetime) -> "Attention":
-        """As it is at `now`, in four queries."""
-        open_ones = Incident.objects.filter(closed_at=None).aggregate(number=Count("id"), since=Min("opened_at"))
+        """As it is at `now`, in five queries."""
+        unfinished = Incident.objects.filter(closed_at=None)
+        of_rules = unfinished.exclude(rule=None).aggregate(number=Count("id"), since=Min("opened_at"))
+        faults = tuple(fault(incident) for incident in unfinished.filter(rule=None))
         doubted = Letter.objects.filter(by_hand.DOUBTED).count()
-        return cls(open_ones["number"], open_ones["since"], letters.stuck(now).count(), doubted, _shifting(now))
+        return cls(of_rules["number"], of_rules["since"], faults, letters.stuck(now).count(), doubted, _shifting(now))
 
 
 def _shifting(now: datetime) -> tuple[RemoteHost, ...]:

