@@ -1,7 +1,7 @@
 """The authorities whose signatures count on certificates, read anew where their file has changed.
 
-No `cafile`: the system's (OpenSSL heeds SSL_CERT_FILE and SSL_CERT_DIR). A worker runs for months; a file that was empty for a minute,
-or was replaced by an update, must not need a restart.
+No `cafile`: the system's (OpenSSL heeds SSL_CERT_FILE and SSL_CERT_DIR). A worker runs for months; a file that was empty for a
+minute, or was replaced by an update, must not need a restart.
 """
 
 import ssl

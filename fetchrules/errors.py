@@ -18,8 +18,10 @@ class Retry(Enum):
     """A fault of the network: a short back-off."""
     LATER = "later"
     """The server is busy, asks to wait, or answers nonsense: a long back-off."""
+    IF_IT_LASTS = "if_it_lasts"
+    """As LATER at first, for it may be the server's bad minute; what has lasted waits for a human."""
     AFTER_EDIT = "after_edit"
-    """Repeating it cannot help, and may get the address banned: a human has to change something."""
+    """The rule's own words make it impossible: a human has to change something."""
     OURS = "ours"
     """A fault of this machine: a short back-off, and two minutes at most, so that mail flows again as soon as it is mended."""
     AS_USUAL = "as_usual"
@@ -52,7 +54,7 @@ class ConnectFailed(FetchError):
 class TargetForbidden(FetchError):
     """The address or port is one that this rule's owner may not connect to."""
 
-    retry, code = Retry.AFTER_EDIT, "target_forbidden"
+    retry, code = Retry.IF_IT_LASTS, "target_forbidden"
 
 
 class TimedOut(FetchError):
@@ -86,7 +88,7 @@ class TlsRequired(FetchError):
 
 
 class CertificateRejected(FetchError):
-    """The certificate does not verify (expired, unknown issuer, another host's). Nothing secret was said, and it may verify again."""
+    """The certificate does not verify (expired, unknown issuer, another host's). Nothing secret was said; it may verify later."""
 
     retry, code = Retry.LATER, "certificate_rejected"
 
@@ -100,7 +102,7 @@ class CertificateChanged(FetchError):
 class LoginRefused(FetchError):
     """The server refused user and password."""
 
-    retry, code = Retry.AFTER_EDIT, "login_refused"
+    retry, code = Retry.IF_IT_LASTS, "login_refused"
 
 
 class MailboxBusy(FetchError):
@@ -142,7 +144,7 @@ class RemoteProtocolError(FetchError):
 class NoUniqueIds(FetchError):
     """The rule keeps mail on a server that cannot name letters (no UIDL): they could not be told apart."""
 
-    retry, code = Retry.AFTER_EDIT, "no_unique_ids"
+    retry, code = Retry.IF_IT_LASTS, "no_unique_ids"
 
 
 class PassPresentRefused(FetchError):

@@ -8,7 +8,10 @@ from typing import assert_never
 from fetchrules.errors import FetchError, LoginDelay, LoginRefused, MailboxBusy, OverLimit, Retry, RunOvertaken
 
 REFUSALS = 3
-"""So many refused logins running, and the rule pauses: the next one may get the address banned."""
+"""So many refused logins, and the rule pauses: the next one may get the address banned."""
+LASTS = 3
+LASTING = timedelta(minutes=30)
+"""What has failed so often, over so long a time, does not pass by itself."""
 SOONEST = timedelta(minutes=1)
 LONGEST = timedelta(hours=6)
 OURS = timedelta(minutes=2)
@@ -34,8 +37,21 @@ class NextPoll:
     reason: Reason
 
 
-def next_poll(now: datetime, interval: timedelta, error: FetchError | None, failures: int, dice: float) -> NextPoll:
-    """After a poll that ended at `now` with `error` (None: it succeeded), the `failures`th running; `dice` is in [-1, 1].
+@dataclass(frozen=True, slots=True)
+class Failing:
+    """How long a rule has been failing, counted with the poll that has just ended, since its last success or edit.
+
+    `failures` of any kind; `alike` of them with the error of the last one, the first of these `lasting` ago. Timeouts between two
+    refused logins do not make them fewer.
+    """
+
+    failures: int = 1
+    alike: int = 1
+    lasting: timedelta = timedelta(0)
+
+
+def next_poll(now: datetime, interval: timedelta, error: FetchError | None, failing: Failing, dice: float) -> NextPoll:
+    """After a poll that ended at `now` with `error` (None: it succeeded, and `failing` says nothing); `dice` is in [-1, 1].
 
     A poll that failed by letters alone is followed by the next one as if it had succeeded: the mailbox was read.
     """
@@ -43,10 +59,10 @@ def next_poll(now: datetime, interval: timedelta, error: FetchError | None, fail
         return NextPoll(now + _jittered(interval, dice), Reason.INTERVAL)
     if isinstance(error, RunOvertaken):
         return NextPoll(now + OVERTAKEN, Reason.OVERTAKEN)
-    if pauses(error, failures):
+    if pauses(error, failing):
         return NextPoll(None, Reason.BACKOFF)
     reason = Reason.SERVER_WAIT if isinstance(error, MailboxBusy | LoginDelay | OverLimit) else Reason.BACKOFF
-    return NextPoll(now + _jittered(_wait(error.retry, interval, failures), dice), reason)
+    return NextPoll(now + _jittered(_wait(error.retry, interval, failing.failures), dice), reason)
 
 
 def longest_wait(interval: timedelta) -> timedelta:
@@ -54,10 +70,12 @@ def longest_wait(interval: timedelta) -> timedelta:
     return max(interval, LONGEST) * (1 + JITTER)
 
 
-def pauses(error: FetchError, failures: int) -> bool:
-    """Whether the rule has to wait for a human: a refused login may be the server's bad minute, twice."""
+def pauses(error: FetchError, failing: Failing) -> bool:
+    """Whether the rule has to wait for a human."""
     if isinstance(error, LoginRefused):
-        return failures >= REFUSALS
+        return failing.alike >= REFUSALS
+    if error.retry is Retry.IF_IT_LASTS:
+        return failing.alike >= LASTS and failing.lasting >= LASTING
     return error.retry is Retry.AFTER_EDIT
 
 
@@ -68,7 +86,7 @@ def _wait(retry: Retry, interval: timedelta, failures: int) -> timedelta:
             return min(SOONEST * (1 << doublings), OURS)
         case Retry.SOON:
             return min(SOONEST * (1 << doublings), max(interval, SOONEST * 30))
-        case Retry.LATER | Retry.AFTER_EDIT:
+        case Retry.LATER | Retry.IF_IT_LASTS | Retry.AFTER_EDIT:
             return min(interval * (1 << doublings), max(interval, LONGEST))
         case Retry.AS_USUAL:
             return interval

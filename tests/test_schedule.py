@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from fetchrules import errors
 from fetchrules.errors import FetchError
-from fetchrules.schedule import JITTER, LONGEST, REFUSALS, NextPoll, Reason, next_poll
+from fetchrules.schedule import JITTER, LASTING, LONGEST, OURS, REFUSALS, Failing, NextPoll, Reason, next_poll
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 TEN = timedelta(minutes=10)
@@ -18,8 +18,15 @@ FAMILY = sorted(
 )
 
 
-def after(error: FetchError | None, failures: int = 1, interval: timedelta = TEN) -> NextPoll:
-    return next_poll(NOW, interval, error, failures, 0.0)
+SECOND = timedelta(seconds=1)
+
+
+def after(error: FetchError | None, failures: int = 1, alike: int = 1, lasting: timedelta = timedelta(0)) -> NextPoll:
+    return next_poll(NOW, TEN, error, Failing(failures, alike, lasting), 0.0)
+
+
+def paused(error: FetchError, failures: int, alike: int, lasting: timedelta) -> bool:
+    return after(error, failures, alike, lasting).at is None
 
 
 def test_it_waits_the_interval_after_a_success() -> None:
@@ -53,16 +60,60 @@ def test_it_keeps_the_interval_where_letters_alone_failed(error: FetchError, fai
 
 
 def test_it_pauses_after_three_refused_logins_and_not_before() -> None:
-    assert [after(errors.LoginRefused(), n).at is None for n in (1, 2, REFUSALS)] == [False, False, True]
+    refused = errors.LoginRefused()
+    assert [paused(refused, n, n, n * SECOND) for n in (1, 2, REFUSALS)] == [False, False, True]
+
+
+def test_it_takes_no_timeout_for_a_refused_login() -> None:
+    assert not paused(errors.LoginRefused(), 40, 1, timedelta(0))
+    assert paused(errors.LoginRefused(), 40, REFUSALS, LASTING)
 
 
 def test_it_looks_again_whether_a_disk_was_mounted_meanwhile() -> None:
     assert after(errors.MaildirReplaced()).at is not None
 
 
-@pytest.mark.parametrize("error", [errors.CertificateChanged(), errors.RecipientInvalid(), errors.NoUniqueIds()])
-def test_it_pauses_at_once_where_repeating_cannot_help(error: FetchError) -> None:
+@pytest.mark.parametrize(
+    "error",
+    [
+        errors.CertificateChanged(),
+        errors.RecipientInvalid(),
+        errors.PassPresentRefused(),
+        errors.PasswordMissing(),
+        errors.PasswordUnreadable(),
+    ],
+)
+def test_it_pauses_at_once_where_the_rule_itself_makes_it_impossible(error: FetchError) -> None:
     assert after(error).at is None
+
+
+@pytest.mark.parametrize("error", [errors.NoUniqueIds(), errors.TargetForbidden()])
+def test_it_waits_for_a_human_only_if_it_lasts(error: FetchError) -> None:
+    assert not paused(error, 1, 1, timedelta(0))
+    assert not paused(error, 2, 2, timedelta(days=1))
+    assert not paused(error, 9, 9, LASTING - SECOND)
+    assert paused(error, 3, 3, LASTING)
+    assert after(error, 2, 2).at == NOW + 2 * TEN
+
+
+def test_it_takes_no_other_failure_for_one_that_lasts() -> None:
+    assert not paused(errors.NoUniqueIds(), 40, 1, timedelta(0))
+
+
+@pytest.mark.parametrize("kind", FAMILY)
+def test_it_pauses_for_nothing_that_failed_once_but_for_what_the_rule_says(kind: type[FetchError]) -> None:
+    impossible = {"certificate_changed", "recipient_invalid", "pass_present_refused"}
+    impossible |= {"password_missing", "password_unreadable"}
+    assert (after(kind()).at is None) == (kind.code in impossible)
+
+
+@pytest.mark.parametrize(("failures", "minutes"), [(1, 1), (2, 2), (3, 2), (1000, 2)])
+@pytest.mark.parametrize("kind", [kind for kind in FAMILY if kind.retry is errors.Retry.OURS])
+def test_it_looks_again_at_a_fault_of_this_machine_within_two_minutes(
+    kind: type[FetchError], failures: int, minutes: int
+) -> None:
+    assert after(kind(), failures, failures, timedelta(days=1)).at == NOW + timedelta(minutes=minutes)
+    assert timedelta(minutes=minutes) <= OURS
 
 
 def test_it_redoes_an_overtaken_poll_at_once() -> None:
@@ -74,7 +125,8 @@ def test_it_is_never_in_the_past_and_never_too_far(
     kind: type[FetchError], failures: int, minutes: int, dice: float
 ) -> None:
     interval = timedelta(minutes=minutes)
-    at = next_poll(NOW, interval, kind(), failures, dice).at
+    failing = Failing(failures, failures, timedelta(minutes=failures))
+    at = next_poll(NOW, interval, kind(), failing, dice).at
     assert at is None or NOW < at <= NOW + max(LONGEST, interval) * (1 + JITTER)
 
 

@@ -6,7 +6,8 @@ from dataclasses import asdict, dataclass, field
 from datetime import datetime, timedelta
 
 from django.db import transaction
-from django.db.models import F, QuerySet
+from django.db.models import Case, F, QuerySet, Value, When
+from django.db.models.functions import Coalesce
 
 from fetchrules.errors import FetchError, Retry, RunOvertaken
 from fetchrules.ledger.turns import choose
@@ -263,9 +264,11 @@ def _note_result(run: Run, rule_id: int, ending: Ending, after: NextPoll, now: d
         "last_octets": counts.octets,
         "last_left": counts.left,
         "failures": F("failures") + 1,
+        "failing_since": Case(When(failures=0, then=Value(now)), default=Coalesce("failing_since", Value(now))),
     }
     if error is None or error.retry is Retry.AS_USUAL:  # the mailbox was read, whatever became of its letters
-        result |= {"failures": 0, "last_success_at": now}
+        ended = Case(When(pause=Pause.FAILURE, then=Value(Pause.NONE)), default=F("pause"))
+        result |= {"failures": 0, "failing_since": None, "last_success_at": now, "pause": ended}
     if not rule.update(**result):
         return False
     if ending.tls is not None:

@@ -103,7 +103,7 @@ class FetchRule(models.Model):
     Columns are the truth, text a view of them. `restricted`: it connects to public mail servers and the allowed networks only,
     whoever owns it now; set whenever somebody who is no administrator says where it connects to, or gets it, and cleared by an
     administrator alone. `owned`: it was given to an owner; where he is gone, it is not polled until somebody takes it over.
-    `failing_since`: when the first of its `failures` running was.
+    `failing_since`: when the first of its `failures` running was, if there are any.
     """
 
     # Place in the text and own spelling. The password never stands in `line`.

@@ -3,7 +3,7 @@
 import logging
 import random
 from dataclasses import dataclass
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 from django.utils import timezone
 
@@ -19,6 +19,7 @@ from fetchrules.errors import (
     TimedOut,
 )
 from fetchrules.ledger import hosts, runs
+from fetchrules.ledger.failing import failing
 from fetchrules.models import FetchRule, Run, ServiceSettings, SourceMailbox
 from fetchrules.policy import Plan
 from fetchrules.poll.looking import look
@@ -26,7 +27,7 @@ from fetchrules.poll.progress import Progress
 from fetchrules.poll.recovery import recover
 from fetchrules.poll.session import collect
 from fetchrules.ruletext.spec import MASK
-from fetchrules.schedule import NextPoll, next_poll
+from fetchrules.schedule import Failing, NextPoll, next_poll
 from fetchrules.sources import sources_of
 
 LOGINS = 3
@@ -53,7 +54,7 @@ def poll(run_id: int) -> Result | None:
     error = _attempt(run, progress)
     ending = progress.ending(error)
     now = timezone.now()
-    if not runs.close(run, ending, _next(run, error), now):
+    if not runs.close(run, ending, _next(run, error, now), now):
         error = error or RunOvertaken("the run was abandoned")
     if error is not None:
         log.warning("poll of %s failed: %s", run.source, error)
@@ -114,9 +115,9 @@ def _collect_all(rule: FetchRule, source: SourceMailbox, progress: Progress) -> 
         progress.shifted = 0
 
 
-def _next(run: Run, error: FetchError | None) -> NextPoll:
+def _next(run: Run, error: FetchError | None, now: datetime) -> NextPoll:
     rule = run.rule
     minutes = (rule and rule.interval) or ServiceSettings.current().interval
-    failures = rule.failures + 1 if rule else 1
+    failed = failing(rule, error, now) if rule and error else Failing()
     dice = random.uniform(-1, 1)  # noqa: S311 -- spreads the load, guards nothing
-    return next_poll(timezone.now(), timedelta(minutes=minutes), error, failures, dice)
+    return next_poll(now, timedelta(minutes=minutes), error, failed, dice)
