@@ -20,7 +20,7 @@ LAYERS: tuple[frozenset[str], ...] = (
     frozenset({"ruletext", "remote.mailbox", "letterhead"}),
     frozenset({"policy", "schedule", "remote", "delivery"}),
     frozenset({"models"}),
-    frozenset({"secrets", "sources", "roles", "heartbeat", "wording"}),
+    frozenset({"attempts", "secrets", "sources", "roles", "heartbeat", "wording"}),
     frozenset({"ledger", "accounts", "destinations"}),
     frozenset({"poll", "notices"}),
     frozenset({"housekeeping"}),

@@ -3,6 +3,7 @@
 import os
 import socket
 from dataclasses import dataclass
+from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
 
 from utm_mail.places import CHECKOUT
@@ -27,6 +28,7 @@ class Environment:
     concurrency: int
     insecure_http: bool
     behind_proxy: bool
+    trusted_proxies: tuple[IPv4Network | IPv6Network, ...]
     time_zone: str
     demo: bool
     alert_smtp: str
@@ -60,6 +62,7 @@ def environment() -> Environment:
         concurrency=_positive("UTM_MAIL_CONCURRENCY", 64),
         insecure_http=_boolean("UTM_MAIL_INSECURE_HTTP"),
         behind_proxy=_boolean("UTM_MAIL_BEHIND_PROXY"),
+        trusted_proxies=networks("UTM_MAIL_TRUSTED_PROXIES", read("UTM_MAIL_TRUSTED_PROXIES", "127.0.0.0/8,::1")),
         alert_smtp=read("UTM_MAIL_ALERT_SMTP", "smtp://localhost:25"),
         alert_from=read("UTM_MAIL_ALERT_FROM", f"utm-mail@{socket.gethostname()}"),
         time_zone=read("UTM_MAIL_TIME_ZONE", "Europe/Moscow"),
@@ -109,3 +112,11 @@ def _positive(name: str, default: int) -> int:
     if not value.isascii() or not value.isdigit() or not int(value):
         raise BadEnvironment(f"{name}: expected a positive number, not {value!r}")
     return int(value)
+
+
+def networks(name: str, text: str) -> tuple[IPv4Network | IPv6Network, ...]:
+    """The networks that `text`, the value of `name`, lists by comma. Raises BadEnvironment."""
+    try:
+        return tuple(ip_network(part.strip()) for part in text.split(",") if part.strip())
+    except ValueError as error:
+        raise BadEnvironment(f"{name}: expected networks as 192.0.2.0/24, by comma: {error}") from error

@@ -30,6 +30,7 @@ INSTALLED_APPS = [
     "fetchrules",
 ]
 MIDDLEWARE = [
+    "fetchrules.views.proxies.ForwardedMiddleware",
     "django.middleware.security.SecurityMiddleware",
     "fetchrules.views.security.ContentSecurityMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
@@ -105,6 +106,7 @@ MANUAL_DIR = FILES / "docs"
 UTM_MAIL_COMMAND = COMMAND
 UTM_MAIL_DEMO = ENV.demo
 UTM_MAIL_DELIVERY = ENV.delivery
+UTM_MAIL_TRUSTED_PROXIES = ENV.trusted_proxies if ENV.behind_proxy else ()
 UTM_MAIL_KEYS = ENV.keys
 UTM_MAIL_REDIS_URL = ENV.redis_url
 UTM_MAIL_CONCURRENCY = ENV.concurrency

@@ -9,6 +9,7 @@ from django.views.generic import RedirectView
 urlpatterns = [
     # One way in, guarded once.
     path("admin/login/", login_not_required(RedirectView.as_view(pattern_name="login", query_string=True))),
+    path("admin/password_change/", RedirectView.as_view(pattern_name="password_change")),
     path("admin/", admin.site.urls),
     path("", include("fetchrules.urls")),
 ]

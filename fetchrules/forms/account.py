@@ -1,5 +1,6 @@
 """Logging in, changing one's own password, proving who one is."""
 
+from collections.abc import Callable
 from typing import Any
 
 from crispy_forms.helper import FormHelper
@@ -7,9 +8,11 @@ from django import forms
 from django.contrib.auth.forms import AuthenticationForm, PasswordChangeForm
 from django.contrib.auth.models import User
 from django.core.exceptions import ValidationError
+from django.http import HttpRequest
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
+from fetchrules import attempts
 from fetchrules.wording.formats import NAMES
 
 
@@ -20,21 +23,59 @@ def _helper() -> FormHelper:
     return helper
 
 
+TOO_MANY = "too_many"
+"""The code of the error that says so."""
+
+
+def is_closed(form: forms.Form) -> bool:
+    """Whether the password was not looked at, since too many were wrong."""
+    return any(error.code == TOO_MANY for errors in form.errors.as_data().values() for error in errors)
+
+
 class LoginForm(AuthenticationForm):
-    """Django's, in our clothes."""
+    """Django's, in our clothes; closed for a while to whoever guesses. The name is counted as it is compared: after its field."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.helper = _helper()
+
+    def clean(self) -> dict[str, Any]:
+        """The two together, counted."""
+        name, given = self.cleaned_data.get("username"), self.cleaned_data.get("password")
+        if not name or not given:
+            return self.cleaned_data
+        refused: list[ValidationError] = []
+
+        def check() -> bool:
+            try:
+                super(LoginForm, self).clean()
+            except ValidationError as error:
+                refused.append(error)
+            return not refused
+
+        _counted(name, self.request, check, "login_refused")
+        if refused:
+            raise refused[0]
+        return self.cleaned_data
 
 
 class PasswordForm(PasswordChangeForm):
-    """Django's, in our clothes."""
+    """Django's, in our clothes; the old password counted as at the login."""
 
-    def __init__(self, *args: Any, **kwargs: Any) -> None:
+    def __init__(self, request: HttpRequest, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
+        self.request = request
         self.fields["new_password2"].help_text = ""
         self.helper = _helper()
+
+    def clean_old_password(self) -> str:
+        """His password, right now."""
+        password = str(self.cleaned_data["old_password"])
+        if not _counted(
+            self.user.get_username(), self.request, lambda: self.user.check_password(password), "password_refused"
+        ):
+            raise ValidationError(self.error_messages["password_incorrect"], code="password_incorrect")
+        return password
 
 
 class ExportForm(forms.Form):
@@ -47,14 +88,25 @@ class ExportForm(forms.Form):
         widget=forms.PasswordInput(attrs={"class": "field", "autocomplete": "current-password"}),
     )
 
-    def __init__(self, *args: Any, user: User, **kwargs: Any) -> None:
+    def __init__(self, *args: Any, user: User, request: HttpRequest, **kwargs: Any) -> None:
         self.user = user
+        self.request = request
         super().__init__(*args, **kwargs)
         self.helper = _helper()
 
     def clean_password(self) -> str:
         """His password, right now."""
         password = str(self.cleaned_data["password"])
-        if not self.user.check_password(password):
+        if not _counted(
+            self.user.get_username(), self.request, lambda: self.user.check_password(password), "password_refused"
+        ):
             raise ValidationError(gettext("This is not your password."))
         return password
+
+
+def _counted(who: str, request: HttpRequest, check: Callable[[], bool], refusal: str) -> bool:
+    """`attempts.is_right`, and what is said where there were too many."""
+    try:
+        return attempts.is_right(who, request.META["REMOTE_ADDR"], check, refusal)
+    except attempts.TooMany as error:
+        raise ValidationError(gettext("Too many attempts. Try again in 15 minutes."), code=TOO_MANY) from error

@@ -5,6 +5,7 @@ from typing import Any
 from django.contrib import messages
 from django.contrib.auth import views
 from django.contrib.auth.decorators import login_not_required
+from django.contrib.sessions.models import Session
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.urls import reverse_lazy
@@ -12,29 +13,26 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_POST
 
-from fetchrules.forms.account import LoginForm, PasswordForm
-from fetchrules.views import attempts, audit
+from fetchrules.forms.account import LoginForm, PasswordForm, is_closed
+from fetchrules.views import audit
 from fetchrules.views.paths import back
 
 _YEAR = 365 * 24 * 3600
 
 
 class Login(views.LoginView):
-    """The way in; closed for a while to whoever guesses."""
+    """The way in."""
 
     authentication_form = LoginForm
 
-    def post(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
-        """Look at name and password, unless too many were wrong."""
-        now, name = timezone.now(), request.POST.get("username", "")
-        if attempts.too_many(request, name, now):
-            form = self.get_form_class()(request)
-            context = self.get_context_data(form=form, closed=True)
-            return self.render_to_response(context, status=429)
-        response = super().post(request, *args, **kwargs)
-        if not request.user.is_authenticated:
-            attempts.note(request, name, now)
-        return response
+    def form_valid(self, form: Any) -> HttpResponse:
+        """Let them in, and forget the sessions that nobody uses any more."""
+        Session.objects.filter(expire_date__lt=timezone.now()).delete()
+        return super().form_valid(form)
+
+    def form_invalid(self, form: Any) -> HttpResponse:
+        """Say why not."""
+        return self.render_to_response(self.get_context_data(form=form), status=429 if is_closed(form) else 200)
 
 
 class PasswordChange(views.PasswordChangeView):
@@ -43,6 +41,14 @@ class PasswordChange(views.PasswordChangeView):
     form_class = PasswordForm
     success_url = reverse_lazy("rules")
     template_name = "registration/password.html"
+
+    def get_form_kwargs(self) -> dict[str, Any]:
+        """The form counts what is tried."""
+        return super().get_form_kwargs() | {"request": self.request}
+
+    def form_invalid(self, form: Any) -> HttpResponse:
+        """Say why not."""
+        return self.render_to_response(self.get_context_data(form=form), status=429 if is_closed(form) else 200)
 
     def form_valid(self, form: Any) -> HttpResponse:
         """Change it, and say so."""

@@ -7,7 +7,7 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.views.decorators.http import require_http_methods, require_safe
 
-from fetchrules.forms.account import ExportForm
+from fetchrules.forms.account import ExportForm, is_closed
 from fetchrules.rulebook import text
 from fetchrules.ruletext.spec import Spelling
 from fetchrules.views import access, audit
@@ -30,12 +30,12 @@ def with_passwords(request: HttpRequest) -> HttpResponse:
     user = access.user_of(request)
     if not access.sees_passwords(user):
         raise PermissionDenied
-    form = ExportForm(request.POST or None, user=user)
+    form = ExportForm(request.POST or None, user=user, request=request)
     if form.is_bound and form.is_valid():
         chosen = FileFormat(form.cleaned_data["format"])
         audit.record(request, "passwords_exported", format=chosen.value)
         return _file(chosen, with_passwords=True)
-    return render(request, "fetchrules/export.html", {"form": form})
+    return render(request, "fetchrules/export.html", {"form": form}, status=429 if is_closed(form) else 200)
 
 
 def _file(form: FileFormat, *, with_passwords: bool) -> HttpResponse:

@@ -31,6 +31,8 @@ EVENTS = {
     "service_started": _("service started"),
     "service_stopped": _("service stopped"),
     "login_refused": _("login refused"),
+    "logins_closed": _("too many wrong passwords: closed for 15 minutes"),
+    "password_refused": _("own password entered wrongly"),
     "password_changed": _("own password changed"),
     "keys_rotated": _("password keys rotated"),
 }

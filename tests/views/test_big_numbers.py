@@ -55,8 +55,15 @@ def test_it_finds_no_page_of_a_huge_number(path: str, huge: str, admin: Client) 
 @pytest.mark.parametrize("huge", HUGE, ids=["20 digits", "5000 digits", "one too many"])
 @pytest.mark.parametrize(
     "path",
-    ["/rules/{}/on/", "/rules/{}/poll/", "/rules/{}/adopt/", "/rules/{}/take_up/", "/rules/{}/delete/"]
-    + ["/journal/{}/stop/", "/text/history/{}/undo/"],
+    [
+        "/rules/{}/on/",
+        "/rules/{}/poll/",
+        "/rules/{}/adopt/",
+        "/rules/{}/take_up/",
+        "/rules/{}/delete/",
+        "/journal/{}/stop/",
+        "/text/history/{}/undo/",
+    ],
 )
 def test_it_does_nothing_with_a_huge_number(path: str, huge: str, admin: Client) -> None:
     assert admin.post(path.format(huge)).status_code == 404
@@ -65,10 +72,22 @@ def test_it_does_nothing_with_a_huge_number(path: str, huge: str, admin: Client)
 @pytest.mark.parametrize("huge", HUGE, ids=["20 digits", "5000 digits", "one too many"])
 @pytest.mark.parametrize(
     "query",
-    ["/?page={}", "/?per={}", "/rules/rows/?ids={},1", "/journal/?rule={}", "/journal/?page={}"]
-    + ["/statistics/?rule={}", "/journal/audit/?page={}", "/journal/letters/?page={}", "/text/history/?page={}"]
-    + ["/statistics/?from={}-01-01", "/journal/?to={}-01-01", "/admin/fetchrules/fetchrule/?p={}"]
-    + ["/admin/fetchrules/fetchrule/?id={}", "/admin/auth/user/?id__exact={}"],
+    [
+        "/?page={}",
+        "/?per={}",
+        "/rules/rows/?ids={},1",
+        "/journal/?rule={}",
+        "/journal/?page={}",
+        "/statistics/?rule={}",
+        "/journal/audit/?page={}",
+        "/journal/letters/?page={}",
+        "/text/history/?page={}",
+        "/statistics/?from={}-01-01",
+        "/journal/?to={}-01-01",
+        "/admin/fetchrules/fetchrule/?p={}",
+        "/admin/fetchrules/fetchrule/?id={}",
+        "/admin/auth/user/?id__exact={}",
+    ],
 )
 def test_it_ignores_a_huge_number_in_a_query(query: str, huge: str, admin: Client, rule: FetchRule) -> None:
     assert admin.get(query.format(huge)).status_code in {200, 302}

@@ -1,0 +1,112 @@
+"""Tries of a password, and of connections, counted so that there are not too many.
+
+A try is written before anything is computed, and counts all rows of its window, those of other tries still in hand too. So of
+any number that come at once no more than the limit get through. A right password strikes its try out. A try that was turned away
+unlooked at is struck out as well: it told its maker nothing, and knocking does not keep a door closed.
+"""
+
+from collections.abc import Callable
+from datetime import datetime, timedelta
+from ipaddress import IPv4Address, ip_address, ip_network
+
+from django.contrib.auth import get_user_model
+from django.db.models import QuerySet
+from django.utils import timezone
+
+from fetchrules.models import Attempt, AuditEntry
+
+WINDOW = timedelta(minutes=15)
+FROM_ONE_PLACE_AS_ONE = 10
+FROM_ONE_PLACE = 50
+AS_ONE = 200
+"""In WINDOW: by this place under this name; by this place; under this name. The last is high: strangers lock nobody out."""
+
+TRIALS = 20
+TRIALS_WINDOW = timedelta(hours=1)
+"""So many connections may somebody test who is no administrator."""
+
+_KEPT = timedelta(days=1)
+NAMELESS_NOTED = AS_ONE
+"""Of names that nobody has, no more are noted in WINDOW: strangers do not fill the audit."""
+
+
+class TooMany(Exception):
+    """One try too many: it was not looked at."""
+
+
+def is_right(who: str, address: str, check: Callable[[], bool], refusal: str = "login_refused") -> bool:
+    """Whether `check` says that the password of `who` is right. `refusal`: the word of the audit where it is not.
+
+    Raises TooMany, without asking `check`, when too many were wrong.
+    """
+    now, place = timezone.now(), place_of(address)
+    attempt = _begin(Attempt.What.PASSWORD, who, place, now)
+    if closed := _closed(who, place, now):
+        attempt.delete()
+        _note_closing(*closed, now)
+        raise TooMany
+    if check():
+        attempt.delete()
+        return True
+    _note_refusal(refusal, who, address, now)
+    return False
+
+
+def count_trial(who: str) -> None:
+    """Count one test of a connection by `who`. Raises TooMany."""
+    now = timezone.now()
+    attempt = _begin(Attempt.What.TRIAL, who, "", now)
+    if _recent(Attempt.What.TRIAL, now, TRIALS_WINDOW).filter(who=who).count() > TRIALS:
+        attempt.delete()
+        raise TooMany
+
+
+def place_of(address: str) -> str:
+    """Where `address` is: itself, of IPv6 the network that one customer has; an IPv4 address is the same in any spelling."""
+    try:
+        found = ip_address(address)
+    except ValueError:  # a socket of this machine has none
+        return address[:64] or "local"
+    if isinstance(found, IPv4Address):
+        return str(found)
+    return str(found.ipv4_mapped or ip_network((int(found), 64), strict=False))
+
+
+def _begin(what: Attempt.What, who: str, place: str, now: datetime) -> Attempt:
+    Attempt.objects.filter(at__lt=now - _KEPT).delete()
+    return Attempt.objects.create(at=now, what=what, who=who, place=place)
+
+
+def _recent(what: Attempt.What, now: datetime, window: timedelta) -> QuerySet[Attempt]:
+    """Those within `window` of `now`: a clock that was ahead for a while closes nothing for longer."""
+    return Attempt.objects.filter(what=what, at__gt=now - window, at__lt=now + window)
+
+
+def _closed(who: str, place: str, now: datetime) -> tuple[str, str] | None:
+    """For whom it is closed, and where, either of them empty for everybody and everywhere; None where it is open."""
+    limits = [(who, place, FROM_ONE_PLACE_AS_ONE), ("", place, FROM_ONE_PLACE), (who, "", AS_ONE)]
+    for name, where, most in limits:
+        tries = _recent(Attempt.What.PASSWORD, now, WINDOW)
+        if name:
+            tries = tries.filter(who=name)
+        if where:
+            tries = tries.filter(place=where)
+        if tries.count() > most:
+            return name, where
+    return None
+
+
+def _note_closing(who: str, place: str, now: datetime) -> None:
+    """Once a window for each, however many knock."""
+    entry = {"what": "logins_closed", "who": who, "about": place}
+    if not AuditEntry.objects.filter(at__gt=now - WINDOW, **entry).exists():
+        AuditEntry.objects.create(at=now, **entry)
+
+
+def _note_refusal(what: str, who: str, address: str, now: datetime) -> None:
+    names = get_user_model().objects.values("username")
+    if not names.filter(username=who).exists():
+        nameless = AuditEntry.objects.filter(what=what, at__gt=now - WINDOW).exclude(who__in=names)
+        if nameless.count() >= NAMELESS_NOTED:
+            return
+    AuditEntry.objects.create(at=now, who=who, what=what, about=address)
