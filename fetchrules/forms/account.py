@@ -53,6 +53,7 @@ class LoginForm(AuthenticationForm):
                 refused.append(error)
             return not refused
 
+        assert self.request is not None
         _counted(name, self.request, check, "login_refused")
         if refused:
             raise refused[0]

@@ -17,7 +17,7 @@ from fetchrules.ledger import runs as ledger
 from fetchrules.models import FetchRule, Letter, Run
 from fetchrules.policy import Remark
 from fetchrules.views import access, audit
-from fetchrules.views.params import number
+from fetchrules.views.params import numbers
 from fetchrules.views.paths import back
 from fetchrules.views.period import Period
 from fetchrules.views.progress import Progress
@@ -73,7 +73,7 @@ RESULTS: dict[str, Q] = {
 def index(request: HttpRequest) -> HttpResponse:
     """Runs, newest first. Polls that found nothing and failed at nothing leave counters only."""
     user, now = access.user_of(request), timezone.now()
-    rule = access.visible_rules(user).filter(id=number(request.GET.get("rule", ""))).first()
+    rule = access.visible_rules(user).filter(id__in=numbers([request.GET.get("rule", "")])).first()
     found = _filtered(request, access.visible_runs(user), rule)
     paginator = Paginator(found.select_related("source"), PAGE)
     page = paginator.get_page(request.GET.get("page"))

@@ -15,7 +15,7 @@ from fetchrules.models import FetchRule
 from fetchrules.views import access, figures
 from fetchrules.views.charts import Bar, Chart, chart
 from fetchrules.views.figures import COUNTERS, Spread, Sums
-from fetchrules.views.params import number
+from fetchrules.views.params import numbers
 from fetchrules.views.period import Period
 from fetchrules.wording import amounts, failures, times
 from fetchrules.wording.names import source_name
@@ -76,7 +76,7 @@ def _asked_for(request: HttpRequest) -> tuple[QuerySet[FetchRule], FetchRule | N
     wanted = request.GET.get("rule", "")
     if not wanted:
         return rules, None
-    rules = rules.filter(id=number(wanted))
+    rules = rules.filter(id__in=numbers([wanted]))
     return rules, rules.first()
 
 

@@ -7,7 +7,7 @@ from django.urls import reverse
 from pytest_django import Settings
 
 from fetchrules import attempts
-from fetchrules.models import AuditEntry
+from fetchrules.models import Attempt, AuditEntry
 from fetchrules.views.proxies import reader
 from tests.conftest import PASSWORD
 from utm_mail.env import networks
@@ -67,7 +67,7 @@ def test_it_counts_by_the_address_that_the_proxy_names(alice: User, settings: Se
 def test_it_does_not_let_knocking_keep_the_door_closed(alice: User) -> None:
     for _ in range(3 * attempts.FROM_ONE_PLACE_AS_ONE):
         log_in("guess")
-    assert attempts.Attempt.objects.count() == attempts.FROM_ONE_PLACE_AS_ONE
+    assert Attempt.objects.count() == attempts.FROM_ONE_PLACE_AS_ONE
 
 
 def test_it_says_once_in_the_audit_that_it_has_closed(alice: User) -> None:
@@ -89,7 +89,7 @@ def test_it_notes_so_many_invented_names_and_no_more(alice: User) -> None:
 def test_it_strikes_out_a_try_that_was_right(alice: User) -> None:
     for _ in range(2 * attempts.FROM_ONE_PLACE_AS_ONE):
         assert log_in(PASSWORD) == 302
-    assert not attempts.Attempt.objects.exists()
+    assert not Attempt.objects.exists()
 
 
 EXPORT = ("text_passwords", {"format": "text", "password": "guess"}, {"format": "text", "password": PASSWORD})
