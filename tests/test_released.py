@@ -1,4 +1,4 @@
-"""The migration that releases rules which no longer have to wait for a person."""
+"""The migration that releases rules which no longer have to wait for a person, and heeds a word that counted for nothing."""
 
 from collections.abc import Callable
 from importlib import import_module
@@ -9,6 +9,7 @@ from django.utils import timezone
 
 from fetchrules.ledger import runs
 from fetchrules.models import FetchRule, Pause
+from fetchrules.ruletext.spec import Encryption
 
 pytestmark = pytest.mark.django_db
 
@@ -30,3 +31,25 @@ def test_it_releases_what_passes_by_itself(columns: dict[str, object], released:
     make_rule(**{"pause": Pause.FAILURE, "failures": 3, "next_poll_at": None, **columns})
     import_module("fetchrules.migrations.0005_guarded_rows").release_rules_that_wait_in_vain(apps, None)
     assert bool(runs.claim_due(timezone.now())) == released
+
+
+@pytest.mark.parametrize(
+    ("words", "encryption"),
+    [
+        ("sslcertck keep", Encryption.STARTTLS),
+        ("|SSLcertck", Encryption.STARTTLS),
+        ("keep", Encryption.AUTO),
+        ("nosslcertck", Encryption.AUTO),
+        ("starttls sslcertck", Encryption.AUTO),  # the columns have left the line behind since
+        ("# sslcertck", Encryption.AUTO),
+    ],
+)
+def test_it_demands_tls_where_the_word_was_written(words: str, encryption: Encryption, make_rule: MakeRule) -> None:
+    bars = words.startswith("|")
+    line = (
+        f"mailserver.ru:pop3|petrov|********|r@a.ru{words}" if bars else f"mailserver.ru:pop3 u ******** r@a.ru {words}"
+    )
+    rule = make_rule(line=line)
+    import_module("fetchrules.migrations.0005_guarded_rows").demand_tls_where_sslcertck_is_written(apps, None)
+    rule.refresh_from_db()
+    assert rule.encryption == encryption

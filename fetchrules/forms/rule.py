@@ -76,7 +76,11 @@ class RuleForm(SaidOnce):
         widget=forms.Select(attrs={"class": "field encryption"}),
     )
     port = _number("port", _("Port"), help_text=_("Empty: the usual one (POP3 110 or 995, IMAP 143 or 993)"))
-    sslcertck = forms.BooleanField(label=_("Verify the server's certificate"), required=False)
+    sslcertck = forms.BooleanField(
+        label=_("Verify the server's certificate"),
+        required=False,
+        help_text=_("With “STARTTLS if offered”, any certificate is accepted until one has verified"),
+    )
     sslfingerprint = forms.CharField(
         label=_("Pinned certificate"),
         required=False,

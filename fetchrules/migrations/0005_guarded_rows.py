@@ -4,6 +4,10 @@ from django.db import migrations
 from django.db.models import Q
 from django.utils import timezone
 
+from fetchrules.ruletext.lexer import Kind
+from fetchrules.ruletext.line import parse_line
+from fetchrules.ruletext.spec import Encryption
+
 CHANNELS = ("mail", "webhook")
 
 
@@ -20,6 +24,16 @@ def release_rules_that_wait_in_vain(apps, schema_editor):
     unpinned = Q(last_error="certificate_changed", sslfingerprint="")
     waiting = rules.filter(unpinned | Q(last_error="password_unreadable"), pause="failure")
     waiting.update(pause="", failures=0, next_poll_at=timezone.now(), next_reason="backoff")
+
+
+def demand_tls_where_sslcertck_is_written(apps, schema_editor):
+    """The word alone used to count for nothing. The columns do not tell it from the default, but the rule's own line does."""
+    rules = apps.get_model("fetchrules", "FetchRule").objects
+    for rule in rules.filter(encryption=Encryption.AUTO, sslcertck=True, line__icontains="sslcertck").iterator():
+        line = parse_line(rule.line)
+        words = {(token.value or "").lower() for token in line.tokens if token.kind is Kind.WORD}
+        if line.rule and line.rule.encryption is Encryption.STARTTLS and "starttls" not in words:
+            rules.filter(pk=rule.pk).update(encryption=Encryption.STARTTLS)
 
 
 def allow_the_webhook_that_is_there(apps, schema_editor):
@@ -53,6 +67,7 @@ class Migration(migrations.Migration):
     operations = [
         migrations.RunPython(restrict_owned_rules, migrations.RunPython.noop),
         migrations.RunPython(release_rules_that_wait_in_vain, migrations.RunPython.noop),
+        migrations.RunPython(demand_tls_where_sslcertck_is_written, migrations.RunPython.noop),
         migrations.RunPython(allow_the_webhook_that_is_there, migrations.RunPython.noop),
         migrations.RunPython(note_what_was_told, tell_as_before),
     ]

@@ -1,5 +1,6 @@
 """A rule as a row: its columns, its own line, its password."""
 
+from dataclasses import replace
 from datetime import datetime
 
 from fetchrules.errors import PasswordUnreadable
@@ -8,6 +9,7 @@ from fetchrules.remote.mailbox import TlsLevel
 from fetchrules.ruletext.edit import edit
 from fetchrules.ruletext.line import Line, parse_line
 from fetchrules.ruletext.render import render_rule
+from fetchrules.ruletext.sources import account_of
 from fetchrules.ruletext.spec import MASK, Rule, Spelling
 from fetchrules.ruletext.validate import problems_of
 from fetchrules.secrets import seal, target_of, unseal
@@ -39,8 +41,6 @@ CONTENT = (
 )
 """The columns that change with what a rule says."""
 
-_TLS_FIELDS = ("server", "protocol", "port", "user", "encryption", "sslcertck", "sslfingerprint")
-
 
 def line_of(row: FetchRule) -> Line:
     """The row's line, its password masked. The columns are the truth: a line that they have left behind is brought up to date."""
@@ -60,14 +60,24 @@ def fill(row: FetchRule, rule: Rule, now: datetime) -> None:
         row.password = seal(rule.password, target_of(rule))
     elif old is not None and target_of(old) != target_of(rule):
         row.password = seal(unseal(row.password, target_of(old)), target_of(rule))
-    if old is None or any(getattr(old, name) != getattr(rule, name) for name in _TLS_FIELDS):
-        row.tls_seen = TlsLevel.NONE
+    row.tls_seen = TlsLevel.NONE if old is None else _tls_still_known(TlsLevel(row.tls_seen), old, rule)
     for name in COLUMNS:
         setattr(row, name, getattr(rule, name))
     row.folders = list(rule.folders)
     row.enabled = not rule.skip
     row.pause, row.paused_until, row.failures = Pause.NONE, None, 0
     row.next_poll_at, row.next_reason, row.edited_at = now, NextReason.SAVED, now
+
+
+def _tls_still_known(seen: TlsLevel, old: Rule, rule: Rule) -> TlsLevel:
+    """What was seen of the server still holds for it, whatever else changes: only another server's password is asked for again.
+
+    A certificate that was the pinned one says nothing of who signs it.
+    """
+    if replace(account_of(old), user="") != replace(account_of(rule), user=""):
+        return TlsLevel.NONE
+    pinned_otherwise = old.sslfingerprint != rule.sslfingerprint
+    return TlsLevel.UNVERIFIED if pinned_otherwise and seen is TlsLevel.VERIFIED else seen
 
 
 def password_of(row: FetchRule) -> str:

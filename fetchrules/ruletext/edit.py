@@ -30,13 +30,28 @@ def edit(line: Line, rule: Rule) -> Line:
         if kind.value in changed:
             change.set_leading(kind, getattr(rule, kind.value))
     change.set_protocol(rule)
+    touched = changed | _bound_fields(line, changed, rule)
     for field in _OPTION_FIELDS:
-        if field in changed:
+        if field in touched:
             change.set_option(field, rule)
     edited = parse_line(change.text(), line.number, line.ending)
     if edited.rule != rule:
         raise ValueError("the rule is not a valid one")
     return edited
+
+
+def _bound_fields(line: Line, changed: set[str], rule: Rule) -> set[str]:
+    """What has to be written anew along with `changed`: without a word for TLS, `sslcertck` says two fields (`with_check`)."""
+    assert line.rule is not None
+    if line.rule.encryption is Encryption.STARTTLS and not _has_word_for_tls(line):
+        return {"encryption", "sslcertck"} if changed & {"encryption", "sslcertck"} else set()
+    loses_tls = "encryption" in changed and rule.encryption is Encryption.AUTO
+    return {"sslcertck"} if loses_tls and rule.sslcertck else set()
+
+
+def _has_word_for_tls(line: Line) -> bool:
+    words = (token.value or "" for token in line.tokens if token.kind is Kind.WORD)
+    return any(OPTIONS[word.lower()].field == "encryption" for word in words)
 
 
 @dataclass(frozen=True, slots=True)

@@ -86,7 +86,8 @@ def _rule(item: object) -> Rule:
     values: dict[str, object] = {"password": MASK, **item}
     if missing := next((name for name in _REQUIRED if name not in values), None):
         raise _Wrong(Problem(Code.JSON_FIELD_MISSING, field=missing, word=missing))
-    return Rule(**{name: _value(name, value) for name, value in values.items()})  # type: ignore[arg-type]  # checked by _value
+    rule = Rule(**{name: _value(name, value) for name, value in values.items()})  # type: ignore[arg-type]  # checked by _value
+    return replace(rule, encryption=rule.encryption.with_check) if item.get("sslcertck") else rule
 
 
 def _value(name: str, value: object) -> object:

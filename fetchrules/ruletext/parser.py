@@ -67,6 +67,7 @@ def read(lexed: Lexed) -> tuple[Rule | None, tuple[Problem, ...]]:
     if lexed.spelling is not None and not reading.problems:
         _read_leading(reading)
         _read_options(reading)
+        _heed_written_check(reading)
     problems = [*lexed.problems, *reading.problems]
     rule = None
     if lexed.spelling is not None and not any(problem.is_error for problem in problems):
@@ -186,6 +187,17 @@ def _read_option(reading: _Reading, token: Token, word: str, value: Token | None
         read_value = _read_value(reading, option, value, value.value)
         if read_value is not None:
             _assign(reading, option, read_value, value)
+
+
+def _heed_written_check(reading: _Reading) -> None:
+    """Whoever writes `sslcertck` gets the check: what it needs is demanded, or it is said that the word counts for nothing."""
+    written = reading.places.get("sslcertck")
+    if written is None or reading.values["sslcertck"] is not True:
+        return
+    encryption = reading.values.setdefault("encryption", Encryption.AUTO.with_check)
+    reading.places.setdefault("encryption", written)
+    if encryption is Encryption.PLAINTEXT:
+        reading.complain(Code.OPTION_IDLE, written, field="sslcertck", word="sslcertck", other="plaintext")
 
 
 def _read_value(reading: _Reading, option: Option, token: Token, text: str) -> Value | None:

@@ -108,7 +108,7 @@ class _Import:
             interval=row.number("poll_time"),
             skip=not row.flag("active", default=True),
         )
-        rule, extra = _with_extra_options(rule, row.text("extra_options"))
+        rule, extra = _with_extra_options(rule, row.text("extra_options"), check=bool(pin) or row.flag("sslcertck"))
         self.problems += [replace(problem, line=line, column=1) for problem in said + extra]
         return rule
 
@@ -156,12 +156,16 @@ _EXTRA_FLAGS = frozenset({"keep", "flush", "fetchall", "sslcertck"})
 _EXTRA_NUMBERS = frozenset({"limit", "fetchlimit"})
 
 
-def _with_extra_options(rule: Rule, text: str) -> tuple[Rule, list[Problem]]:
-    """`extra_options` are words of fetchmail's that PostfixAdmin's own script appends to the user."""
+def _with_extra_options(rule: Rule, text: str, *, check: bool) -> tuple[Rule, list[Problem]]:
+    """`extra_options` are words of fetchmail's that PostfixAdmin's own script appends to the user.
+
+    `check`: the row itself asks for the certificate to be verified.
+    """
     settings, problems = read_user_options(text)
     for setting in settings:
         if setting.word in _EXTRA_FLAGS:
             rule = replace(rule, **{setting.word: setting.value})  # type: ignore[arg-type]  # a flag
+            check = check if setting.word != "sslcertck" else bool(setting.value)
         elif setting.word in _EXTRA_NUMBERS:
             rule = replace(rule, **{setting.word: setting.value or None})  # type: ignore[arg-type]  # a number
         elif setting.word == "ssl":
@@ -169,4 +173,4 @@ def _with_extra_options(rule: Rule, text: str) -> tuple[Rule, list[Problem]]:
         else:
             reason = USER_WORDS[setting.word].reason or Reason.COLUMN
             problems.append(Problem(Code.FOREIGN_NOT_MAPPED, word=setting.word, other=reason))
-    return rule, problems
+    return replace(rule, encryption=rule.encryption.with_check) if check else rule, problems

@@ -23,6 +23,11 @@ class Encryption(StrEnum):
     PLAINTEXT = "plaintext"
     """Neither, by the administrator's own word."""
 
+    @property
+    def with_check(self) -> "Encryption":
+        """What a written `sslcertck` makes of it: without TLS there is no certificate to verify, so TLS is demanded."""
+        return Encryption.STARTTLS if self is Encryption.AUTO else self
+
 
 class Spelling(StrEnum):
     """Which of the two spellings a line has."""

@@ -21,7 +21,9 @@ MEANINGS: dict[str, str | Promise] = {
     "ssl": gettext_lazy("TLS from the first octet, port 995 or 993"),
     "starttls": gettext_lazy("STARTTLS on port 110 or 143, demanded"),
     "plaintext": gettext_lazy("no encryption at all"),
-    "sslcertck": gettext_lazy("verify the server's certificate (the default)"),
+    "sslcertck": gettext_lazy(
+        "verify the server's certificate (the default); written without ssl, it demands STARTTLS"
+    ),
     "nosslcertck": gettext_lazy("accept any certificate"),
     "sslfingerprint": gettext_lazy("accept only the certificate with this SHA-256"),
     "port": gettext_lazy("another port than the protocol's own"),

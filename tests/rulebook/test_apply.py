@@ -60,9 +60,9 @@ def test_it_keeps_everything_else_of_a_changed_rule(book: str, write: Applier) -
     assert row.next_poll_at > yesterday
 
 
-def test_it_forgets_what_tls_it_saw_when_the_connection_is_another(book: str, write: Applier) -> None:
+def test_it_forgets_what_tls_it_saw_of_another_server_alone(book: str, write: Applier) -> None:
     FetchRule.objects.update(tls_seen=TlsLevel.VERIFIED)
-    write(book.replace("keep ssl", "keep starttls").replace("limit 5m", "limit 6m"))
+    write(book.replace("mailserver.ru:pop3 petrov", "other.ru:pop3 petrov").replace("mailserver.ru:", "MAILSERVER.ru:"))
     assert (rule("petrov").tls_seen, rule("ivanov").tls_seen) == (TlsLevel.NONE, TlsLevel.VERIFIED)
 
 

@@ -95,11 +95,52 @@ def test_it_counts_every_change_of_the_text(book: str, write: Applier) -> None:
     assert current_version() == version + 3
 
 
-def test_it_forgets_what_tls_it_saw_only_when_the_connection_is_another(book: str) -> None:
+@pytest.mark.parametrize(
+    "change",
+    [
+        {"recipient": "p@mydomain.ru"},
+        {"server": "MailServer.RU"},
+        {"server": "ｍailserver.ru"},
+        {"encryption": Encryption.STARTTLS},
+        {"encryption": Encryption.AUTO, "password": "p"},
+        {"encryption": Encryption.PLAINTEXT, "password": "p"},
+        {"sslcertck": False, "password": "p"},
+        {"port": 995},
+        {"port": 110},
+    ],
+)
+@pytest.mark.usefixtures("book")
+def test_it_remembers_what_tls_it_saw_of_what_is_connected_to(change: dict[str, Any]) -> None:
     FetchRule.objects.update(tls_seen=TlsLevel.VERIFIED)
-    set_rule(rule("petrov"), wanted("petrov", recipient="p@mydomain.ru"))
-    set_rule(rule("ivanov"), wanted("ivanov", encryption=Encryption.SSL))
-    assert (rule("petrov").tls_seen, rule("ivanov").tls_seen) == (TlsLevel.VERIFIED, TlsLevel.NONE)
+    row = rule("petrov")
+    set_rule(row, wanted("petrov", **change))
+    assert FetchRule.objects.get(id=row.id).tls_seen == TlsLevel.VERIFIED
+
+
+@pytest.mark.usefixtures("book")
+def test_it_remembers_what_tls_it_saw_whoever_logs_in() -> None:
+    FetchRule.objects.update(tls_seen=TlsLevel.VERIFIED)
+    row = rule("petrov")
+    set_rule(row, replace(row.as_rule("p"), user="another"))
+    assert rule("another").tls_seen == TlsLevel.VERIFIED
+
+
+@pytest.mark.parametrize(
+    "change", [{"server": "another.ru"}, {"port": 1110}, {"protocol": Protocol.IMAP}, {"server": "192.0.2.1"}]
+)
+@pytest.mark.usefixtures("book")
+def test_it_forgets_what_tls_it_saw_of_another_server(change: dict[str, Any]) -> None:
+    FetchRule.objects.update(tls_seen=TlsLevel.VERIFIED)
+    row = rule("petrov")
+    set_rule(row, wanted("petrov", password="p", **change))
+    assert FetchRule.objects.get(id=row.id).tls_seen == TlsLevel.NONE
+
+
+@pytest.mark.usefixtures("book")
+def test_it_knows_nothing_of_who_signed_a_certificate_that_was_pinned() -> None:
+    FetchRule.objects.update(tls_seen=TlsLevel.VERIFIED)
+    set_rule(rule("petrov"), wanted("petrov", sslfingerprint="0" * 64, password="p"))
+    assert rule("petrov").tls_seen == TlsLevel.UNVERIFIED
 
 
 @pytest.mark.usefixtures("book")

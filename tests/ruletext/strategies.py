@@ -102,6 +102,8 @@ def written_lines(draw: st.DrawFn) -> Line:
     protocol = recase(f":{rule.protocol}" + "s" * with_s)
     if with_s and draw(st.booleans()):
         words = [word for word in words if word.lower() != "ssl"]
+    if "sslcertck" in map(str.lower, words) and draw(st.booleans()):
+        words = [word for word in words if word.lower() != "starttls"]
     options = draw(st.permutations(words)) if len(rule.folders) < 2 else words
     blank = draw(st.sampled_from([" ", "  ", "\t"]))
     separator = blank if spelling is Spelling.BLANKS else draw(st.sampled_from(["|", " |", "| "]))
@@ -119,8 +121,8 @@ def _options_as_written(draw: st.DrawFn, rule: Rule, spelling: Spelling) -> Iter
     for name, word in {"keep": "nokeep", "flush": "noflush", "fetchall": "nofetchall"}.items():
         if not getattr(rule, name) and draw(st.booleans()):
             yield recase(word)
-    if rule.sslcertck and draw(st.booleans()):
-        yield "sslcertck"
+    if rule.sslcertck and rule.encryption is not Encryption.AUTO and draw(st.booleans()):
+        yield recase("sslcertck")
 
 
 _LEADING = ("server", "protocol", "user", "password", "recipient")

@@ -60,6 +60,8 @@ def test_it_changes_only_the_characters_of_the_field_that_changed(line: Line, ot
         return  # such a change needs another one: a POP3 mailbox has no folders
     if field == "folders" and line.rule.protocol is Protocol.POP3:
         return
+    if field in {"encryption", "sslcertck"} and "sslcertck" in option_words(line):
+        return  # with no word for TLS it says both fields: the table of edits tells what becomes of it
     rule = replace(line.rule, **{field: value})
     edited = edit(line, rule)
     assert edited.rule == rule
@@ -105,6 +107,10 @@ def others(line: Line, field: str) -> list[str]:
     """What stands in the line and does not say `field`, separators aside."""
     own = {token.start for token in tokens_of(line, field)}
     return [token.text for token in line.tokens if token.start not in own and token.kind not in {Kind.BLANK, Kind.BAR}]
+
+
+def option_words(line: Line) -> set[str]:
+    return {token.text.lower() for token in line.tokens if token.kind is Kind.WORD}
 
 
 def comments(line: Line) -> list[str]:

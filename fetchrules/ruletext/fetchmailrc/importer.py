@@ -88,7 +88,7 @@ class _Import:
             flush=settings.flag("flush"),
             fetchall=settings.flag("fetchall"),
             encryption=self._encryption(settings),
-            sslcertck=self._certificate_checked(settings),
+            sslcertck=_certificate_checked(settings) is not False,
             port=port,
             uidl=settings.flag("uidl"),
             folders=self._folders(settings, protocol),
@@ -131,18 +131,13 @@ class _Import:
         wanted = str(versions.value) if versions else None
         if versions and wanted and wanted.lower() not in _FREE_TLS_VERSIONS:
             self._say_unmapped([versions], Reason.TLS_VERSION)
+        if pin := settings.get("sslfingerprint"):
+            self._say_unmapped([pin], Reason.MD5)
         if settings.flag("ssl"):
             return Encryption.SSL
         if wanted is None:
-            return Encryption.AUTO
+            return Encryption.AUTO.with_check if _certificate_checked(settings) else Encryption.AUTO
         return Encryption.STARTTLS if wanted else Encryption.PLAINTEXT
-
-    def _certificate_checked(self, settings: "_Settings") -> bool:
-        """An MD5 pin that goes must not leave a connection that nobody checks: without one, certificates are verified."""
-        pin = settings.get("sslfingerprint")
-        if pin:
-            self._say_unmapped([pin], Reason.MD5)
-        return pin is not None or settings.flag("sslcertck", default=True)
 
     def _folders(self, settings: "_Settings", protocol: Protocol) -> tuple[str, ...]:
         folders = settings.get("folder")
@@ -232,6 +227,13 @@ class _Settings:
         """Whether it is on."""
         setting = self.get(word)
         return bool(setting.value) if setting else default
+
+
+def _certificate_checked(settings: _Settings) -> bool | None:
+    """What the file says of it, if anything. An MD5 pin that goes must not leave a connection that nobody checks."""
+    if settings.get("sslfingerprint"):
+        return True
+    return settings.flag("sslcertck") if settings.get("sslcertck") else None
 
 
 def _port(settings: _Settings) -> int | None:

@@ -43,12 +43,17 @@ def users_of(servers: list[dict[str, Any]]) -> Iterator[Said]:
                     user["password"] or MASK,
                     recipient,
                     *(bool(user[name]) for name in ("keep", "flush", "fetchall", "ssl")),
-                    not user["ssl"] and user["sslproto"] is not None and bool(user["sslproto"]),
-                    bool(user["sslcertck"] or user["sslfingerprint"]),
+                    not user["ssl"] and (bool(user["sslproto"]) or (user["sslproto"] is None and checks(user))),
+                    checks(user),
                     user["limit"] or None,
                     user["fetchlimit"] or None,
                     tuple(user["mailboxes"]) if protocol == "imap" else (),
                 )
+
+
+def checks(user: dict[str, Any]) -> bool:
+    """The dump does not tell a written `sslcertck` from the default: both demand TLS of fetchmail, the first of us too."""
+    return bool(user["sslcertck"] or user["sslfingerprint"])
 
 
 def recipient_of(user: dict[str, Any]) -> str | None:
@@ -75,7 +80,7 @@ def said_by(rule: Rule) -> Said:
         rule.password,
         rule.recipient,
         *flags,
-        rule.encryption is Encryption.STARTTLS,
+        rule.encryption is Encryption.STARTTLS or (rule.encryption is Encryption.AUTO and rule.sslcertck),
         rule.sslcertck,
         rule.limit,
         rule.fetchlimit,
