@@ -55,6 +55,7 @@ urlpatterns = [
     path("statistics/csv/", statistics.as_csv, name="statistics_csv"),
     path("settings/", settings.edit, name="settings"),
     path("settings/delivery/", settings.check_delivery, name="check_delivery"),
+    path("settings/notices/", settings.check_notices, name="check_notices"),
     path("service/", service.strip_fragment, name="strip"),
     path("service/start/", service.start, name="service_start"),
     path("service/stop/", service.stop, name="service_stop"),

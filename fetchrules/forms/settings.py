@@ -14,6 +14,7 @@ from django.utils.translation import gettext_lazy as _
 
 from fetchrules.forms.layout import Joined
 from fetchrules.models import ServiceSettings
+from fetchrules.notices import webhook
 from fetchrules.ruletext.validate import is_host_name
 from fetchrules.wording.settings import NAMES
 
@@ -32,6 +33,7 @@ class SettingsForm(forms.ModelForm):  # type: ignore[type-arg]  # generic in the
             "local_domains",
             "alert_addresses",
             "alert_webhook",
+            "webhook_internal",
             "alert_after_failures",
             "alert_after_hours",
             "journal_days",
@@ -43,6 +45,7 @@ class SettingsForm(forms.ModelForm):  # type: ignore[type-arg]  # generic in the
             "interval": _("5–15 minutes are recommended. A rule may have its own"),
             "local_domains": _("One in a line. Empty: any domain. Example: mydomain.ru"),
             "alert_addresses": _("One in a line. One letter when a failure begins, one when it ends"),
+            "webhook_internal": _("Without it, notices are posted to public addresses only, on any port"),
             "owner_networks": _(
                 "Owners' rules connect to public addresses only; networks that are allowed besides, one in a line. "
                 "Example: 192.168.10.0/24"
@@ -92,6 +95,16 @@ class SettingsForm(forms.ModelForm):  # type: ignore[type-arg]  # generic in the
         """E-mail addresses, one in a line."""
         return self._lines("alert_addresses", _is_address, gettext("Not an e-mail address: %(line)s"))
 
+    def clean_alert_webhook(self) -> str:
+        """An http or https address."""
+        url: str = self.cleaned_data["alert_webhook"]
+        try:
+            if url:
+                webhook.Hook.parse(url)
+        except ValueError as error:
+            raise ValidationError(gettext("Not an http or https address.")) from error
+        return url
+
     def clean_owner_networks(self) -> str:
         """Networks, one in a line."""
         return self._lines("owner_networks", _is_network, gettext("Not a network: %(line)s"))
@@ -137,7 +150,14 @@ def _helper() -> FormHelper:
             "per_host",
         ),
         Fieldset(_("Delivery"), "local_domains"),
-        Fieldset(_("Alerts"), "alert_addresses", "alert_webhook", "alert_after_failures", "alert_after_hours"),
+        Fieldset(
+            _("Alerts"),
+            "alert_addresses",
+            "alert_webhook",
+            "webhook_internal",
+            "alert_after_failures",
+            "alert_after_hours",
+        ),
         Fieldset(_("Journal"), Joined(NAMES["journal_days"], "journal_days", css_id="journal", tail=_("days"))),
         Fieldset(_("Mailbox owners"), "owner_rules", "owner_networks"),
     )

@@ -108,7 +108,8 @@ def _translated(error: OSError) -> FetchError:
         case smtplib.SMTPResponseException():
             return ServerRefused(_reply(error.smtp_code, error.smtp_error))
         case smtplib.SMTPServerDisconnected():
-            return ConnectionLost(str(error))
+            late = isinstance(error.__context__, TimeoutError)  # smtplib wraps what reading raised
+            return TimedOut(str(error.__context__)) if late else ConnectionLost(str(error))
         case smtplib.SMTPException():
             return ServerRefused(str(error))
         case ssl.SSLCertVerificationError():

@@ -80,6 +80,20 @@ def try_at_once(*changed: str) -> None:
     Channel.objects.filter(name__in=changed).update(next_try_at=None)
 
 
+def try_out(service: ServiceSettings, message: Message) -> Mapping[str, FetchError | None]:
+    """Send `message` by each channel that is set, and say what came of it; one that took it is tried at once with what waits."""
+    outcomes: dict[str, FetchError | None] = {}
+    for name, send in _ways(service).items():
+        try:
+            send(message)
+        except FetchError as error:
+            outcomes[name] = error
+        else:
+            outcomes[name] = None
+            try_at_once(name)
+    return outcomes
+
+
 def _ways(service: ServiceSettings) -> dict[str, Send]:
     ways: dict[str, Send] = {}
     addresses, hook = service.alert_addresses.split(), service.alert_webhook

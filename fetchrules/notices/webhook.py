@@ -5,7 +5,6 @@ import re
 import ssl
 from base64 import b64encode
 from dataclasses import dataclass
-from functools import cache
 from urllib.parse import SplitResult, quote, unquote, urlsplit
 
 from fetchrules.errors import HostNotFound, RemoteProtocolError, ServerRefused, TargetForbidden
@@ -82,7 +81,7 @@ def _post(hook: Hook, body: bytes, *, internal: bool) -> int:
     stream = net.connect(hook.host, hook.port, deadlines, policy)
     try:
         if hook.secure:
-            stream.start_tls(_context(), ascii_name(hook.host))
+            stream.start_tls(ssl.create_default_context(), ascii_name(hook.host))
         stream.write(_head(hook, len(body)) + body)
         return _status(stream)
     finally:
@@ -114,11 +113,6 @@ def _status(stream: net.Stream) -> int:
         if not b"HTTP/1.".startswith(answer[:7]):
             break
     raise RemoteProtocolError("the answer is not HTTP")
-
-
-@cache
-def _context() -> ssl.SSLContext:
-    return ssl.create_default_context()
 
 
 def _quoted(text: str) -> str:

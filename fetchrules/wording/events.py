@@ -75,4 +75,8 @@ def _detail(name: str, value: object) -> str:
 
 def _setting(name: str, old: object = None, new: object = None) -> str:
     title = str(settings.NAMES.get(name, name))
-    return title if new is None else f"{title}: {old} → {new}"
+    return title if new is None else f"{title}: {_value(old)} → {_value(new)}"
+
+
+def _value(value: object) -> str:
+    return str(_("yes") if value else _("no")) if isinstance(value, bool) else str(value)

@@ -23,6 +23,9 @@ class Message:
     data: dict[str, object]
 
 
+_NOTHING: dict[str, object] = {"began": [], "ended": []}
+
+
 def message_of(begun: Sequence[Incident], ended: Sequence[Incident]) -> Message:
     """One message for everything that began and ended since the last one. At least one of them is not empty."""
     sections = (
@@ -33,6 +36,16 @@ def message_of(begun: Sequence[Incident], ended: Sequence[Incident]) -> Message:
     )
     text = "\n\n".join(f"{title}\n{_listed(lines)}" for title, lines in sections if lines)
     return Message(_subject(begun, ended), text, {"began": _data(begun), "ended": _data(ended)})
+
+
+def test_message() -> Message:
+    """A message that says nothing but that it has come."""
+    return Message(_("Test notice"), _("Nothing has happened: somebody tries whether notices get through."), _NOTHING)
+
+
+def channel(name: str) -> str:
+    """What a channel is called, at the head of a line."""
+    return {Channel.Name.MAIL.value: _("E-mail"), Channel.Name.WEBHOOK.value: _("Webhook")}[name]
 
 
 def fault(incident: Incident) -> str:

@@ -8,6 +8,7 @@ NAMES = {
     "local_domains": _("Local mail domains"),
     "alert_addresses": _("Send alerts to"),
     "alert_webhook": _("Alert webhook"),
+    "webhook_internal": _("The webhook may lead to an internal address"),
     "alert_after_failures": _("Alert after failures in a row"),
     "alert_after_hours": _("Alert after hours without success"),
     "journal_days": _("Keep the journal for"),

@@ -1,10 +1,7 @@
 """One notice when mail is no longer collected, one when it is again, none in between."""
 
-import json
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import datetime, timedelta
-from http.server import BaseHTTPRequestHandler, HTTPServer
-from threading import Thread
 from typing import Any
 
 import pytest
@@ -31,26 +28,6 @@ def service() -> ServiceSettings:
         alert_addresses="postmaster@mydomain.ru", alert_after_failures=3, alert_after_hours=24
     )
     return ServiceSettings.current()
-
-
-@pytest.fixture
-def webhook() -> Iterator[tuple[str, list[dict[str, Any]]]]:
-    """An address to post to, and what was posted there."""
-    received: list[dict[str, Any]] = []
-
-    class Receiver(BaseHTTPRequestHandler):
-        def do_POST(self) -> None:
-            received.append(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
-            self.send_response(204)
-            self.end_headers()
-
-        def log_message(self, format: str, *args: Any) -> None:  # noqa: A002 -- the library's signature
-            """Keep the output clean."""
-
-    with HTTPServer(("127.0.0.1", 0), Receiver) as server:
-        Thread(target=server.serve_forever, daemon=True).start()
-        yield f"http://127.0.0.1:{server.server_address[1]}/", received
-        server.shutdown()
 
 
 def subjects() -> list[str]:
@@ -154,16 +131,6 @@ def test_it_writes_one_digest_when_many_fail_together(make_rule: MakeRule) -> No
     incidents.watch(NOW)
     assert subjects() == ["Не собирается почта 60 ящиков"]
     assert mail.outbox[0].body.endswith("и ещё 10")
-
-
-def test_it_posts_the_same_to_a_webhook(make_rule: MakeRule, webhook: tuple[str, list[dict[str, Any]]]) -> None:
-    url, received = webhook
-    ServiceSettings.objects.update(alert_webhook=url, webhook_internal=True, alert_addresses="")
-    rule = failing(make_rule, user="petrov")
-    incidents.watch(NOW)
-    assert [began["rule"] for began in received[0]["began"]] == [rule.id]
-    assert received[0]["text"].startswith("Почта не собирается: petrov@mailserver.ru")
-    assert "petrovpasswd" not in json.dumps(received)
 
 
 def test_it_tells_of_a_second_incident_after_the_first(make_rule: MakeRule) -> None:
