@@ -28,7 +28,7 @@ def verifying(cafile: str = "") -> ssl.SSLContext:
 def _file(cafile: str) -> _File | None:
     """None where there is none. What lies in a directory of authorities OpenSSL looks up for each handshake."""
     path = cafile or ssl.get_default_verify_paths().cafile
-    if path is None:
+    if not path:
         return None
     try:
         told = Path(path).stat()

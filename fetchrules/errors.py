@@ -192,13 +192,13 @@ class PasswordMissing(PasswordUnreadable):
 class DeliveryFailed(FetchError):
     """The local mailbox cannot take the letter now; it stays on the server."""
 
-    retry, code = Retry.LATER, "delivery_failed"
+    retry, code = Retry.OURS, "delivery_failed"
 
 
 class DeliveryRefused(DeliveryFailed):
     """The local mail server will not take this letter, and repeating it as it is would not help (a reply of 5xx)."""
 
-    code = "delivery_refused"
+    retry, code = Retry.LATER, "delivery_refused"
 
 
 class RecipientUnknown(DeliveryRefused):
@@ -208,7 +208,7 @@ class RecipientUnknown(DeliveryRefused):
 
 
 class MailServerDown(DeliveryFailed):
-    """No session with the local mail server could be opened."""
+    """No session with the local mail server could be opened: it does not answer, or refuses it."""
 
     retry, code = Retry.OURS, "mail_server_down"
 
@@ -228,7 +228,7 @@ class MailboxUnwritable(DeliveryFailed):
 class MaildirReplaced(DeliveryFailed):
     """The Maildir is not the one delivered to before (unmounted, restored, swapped): nothing may be concluded from it."""
 
-    code = "maildir_replaced"
+    retry, code = Retry.OURS, "maildir_replaced"
 
 
 class VolumeMissing(DeliveryFailed):
@@ -256,9 +256,17 @@ class DatabaseFailed(FetchError):
 
 
 class InternalError(FetchError):
-    """A fault of ours that nobody foresaw; the log has its traceback."""
+    """A fault of ours that nobody foresaw; the log has its traceback. It may pass by itself (no memory, too many open files)."""
 
-    retry, code = Retry.LATER, "internal_error"
+    retry, code = Retry.SOON, "internal_error"
+
+
+LOCAL_DELIVERY = frozenset(
+    kind.code for kind in (DeliveryFailed, MailServerDown, DiskFull, MailboxUnwritable, MaildirReplaced, VolumeMissing)
+)
+"""Codes of faults that keep this machine from storing letters: no remote server has to be asked whether they are over."""
+LOCAL = LOCAL_DELIVERY | {KeyMissing.code, DatabaseFailed.code, InternalError.code}
+"""Codes of faults of this machine, which are not the remote server's."""
 
 
 class LocalProtocolError(Exception):

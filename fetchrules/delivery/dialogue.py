@@ -7,7 +7,15 @@ from contextlib import ExitStack, contextmanager, suppress
 from time import monotonic
 
 from fetchrules.delivery.outgoing import Outgoing
-from fetchrules.errors import DeliveryFailed, DeliveryRefused, DiskFull, LocalProtocolError, RecipientUnknown
+from fetchrules.errors import (
+    DeliveryFailed,
+    DeliveryRefused,
+    DiskFull,
+    LocalProtocolError,
+    MailServerDown,
+    RecipientUnknown,
+    Retry,
+)
 
 CONNECT_SECONDS = 20.0
 REPLY_SECONDS = 30.0
@@ -29,12 +37,16 @@ _NO_ROOM = frozenset({b"2.2", b"3.1"})
 class Unanswered(DeliveryFailed):
     """The connection was lost between the end of a letter and the reply: it may have been delivered, or not."""
 
+    retry = Retry.LATER
+
 
 class Deferred(DeliveryFailed):
     """The server did not take this letter this time: a reply of 4xx, or it hung up while it read the letter."""
 
+    retry = Retry.LATER
 
-class Unreachable(DeliveryFailed):
+
+class Unreachable(MailServerDown):
     """No session could be opened."""
 
 

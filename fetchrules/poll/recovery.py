@@ -6,10 +6,16 @@ from itertools import groupby
 from django.utils import timezone
 
 from fetchrules.destinations import Destination
-from fetchrules.errors import DeliveryFailed, MaildirReplaced
+from fetchrules.errors import DeliveryFailed, MaildirReplaced, Retry
 from fetchrules.ledger import letters as ledger
 from fetchrules.models import Letter, SourceMailbox
 from fetchrules.poll.blame import blame, count_try
+
+
+class LettersElsewhere(MaildirReplaced):
+    """Recorded letters wait in a directory that is no longer the recipient's: somebody has to look, and new ones are collected."""
+
+    retry = Retry.LATER
 
 
 def recover(source: SourceMailbox) -> DeliveryFailed | None:
@@ -39,7 +45,7 @@ def _finish(recipient: str, directory: str, rows: Mapping[str, int]) -> None:
     try:
         destination.prepare(0)
         if destination.mailbox.marker != directory:
-            raise MaildirReplaced(
+            raise LettersElsewhere(
                 f"{recipient}: letters wait in another directory, where they were delivered to before"
             )
         waiting = destination.mailbox.in_doubt(list(rows))

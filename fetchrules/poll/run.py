@@ -2,13 +2,19 @@
 
 import logging
 import random
+import sqlite3
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from django.db import InterfaceError, OperationalError
+from django.db import InternalError as DatabaseInternalError
 from django.utils import timezone
 
+from fetchrules.destinations import Destination
 from fetchrules.errors import (
+    LOCAL_DELIVERY,
     ConnectionLost,
+    DatabaseFailed,
     DeletionFailed,
     FetchError,
     InternalError,
@@ -32,6 +38,9 @@ from fetchrules.sources import sources_of
 
 LOGINS = 3
 """So often a poll logs in to find the one letter that breaks sessions; the next poll goes on."""
+
+_DATABASE_AWAY = (OperationalError, InterfaceError, DatabaseInternalError)
+"""Not those that our own statements cause. PostgreSQL calls it internal when it is read-only."""
 
 log = logging.getLogger(__name__)
 
@@ -79,18 +88,42 @@ def _attempt(run: Run, progress: Progress) -> FetchError | None:
     try:
         for source in sources_of(run.rule.as_rule(MASK), run.source.branch):
             failed = recover(source) or failed
+            _look_at_home(run.rule)
             try:
                 _collect_all(run.rule, source, progress)
             except ServerRefused as error:  # a folder that is not there, it may be: the others are read all the same
                 failed = failed or error
     except FetchError as error:
         return error
+    except _DATABASE_AWAY as error:
+        log.warning("poll of %s: the database failed: %s", run.source, error)
+        return DatabaseFailed(_name_of(error.__cause__ or error))
     except Exception as error:
         log.exception("poll of %s broke", run.source)
         return InternalError(type(error).__name__)
     if failed is None and progress.wanted and not progress.fetched and not progress.came:
         return NothingCame(progress.trouble)
     return failed
+
+
+def _name_of(error: BaseException) -> str:
+    """What the database calls it: SQLITE_FULL, ReadOnlySqlTransaction. What it says names hosts and users, and stays in the log."""
+    match error:
+        case sqlite3.Error(sqlite_errorname=str(name)):
+            return name
+        case _:
+            return type(error).__name__
+
+
+def _look_at_home(rule: FetchRule) -> None:
+    """Raises DeliveryFailed while the local mailbox is still out of order: no remote server is troubled for that."""
+    if rule.last_error not in LOCAL_DELIVERY:
+        return
+    destination = Destination(rule.recipient)
+    try:
+        destination.check()
+    finally:
+        destination.close()
 
 
 def _collect_all(rule: FetchRule, source: SourceMailbox, progress: Progress) -> None:

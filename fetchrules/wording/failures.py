@@ -218,9 +218,9 @@ FAILURES: dict[str, _Entry] = {
         ),
     ),
     "mail_server_down": _Entry(
-        gettext_lazy("The local mail server does not answer"),
+        gettext_lazy("The local mail server is not available"),
         gettext_lazy(
-            "See whether it runs, and check its address in UTM_MAIL_DELIVERY. Letters stay on the remote server until it answers."
+            "See whether it runs, and check UTM_MAIL_DELIVERY. Letters stay on the remote server until it takes them."
         ),
     ),
     "disk_full": _Entry(

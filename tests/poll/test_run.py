@@ -5,7 +5,7 @@ from django.db import OperationalError
 from django.utils import timezone
 
 from fetchrules.delivery.draft import StagedFile
-from fetchrules.errors import InternalError, MaildirReplaced, RunOvertaken
+from fetchrules.errors import DatabaseFailed, InternalError, MaildirReplaced, RunOvertaken
 from fetchrules.ledger import letters as ledger
 from fetchrules.ledger import runs
 from fetchrules.models import FetchRule, Letter, Run, SourceMailbox
@@ -59,7 +59,7 @@ def test_it_takes_no_file_away_while_nobody_knows_what_the_database_recorded(
     scene.arrive("a", "b")
     with monkeypatch.context() as broken:
         broken.setattr(ledger, "record_ready", recording)
-        assert isinstance(scene.poll().error, InternalError)
+        assert isinstance(scene.poll().error, DatabaseFailed)
     assert set(scene.states.values()) == {"ready"}
     scene.poll_fine()
     assert (scene.delivered, scene.maildrop.uids) == (["a", "b"], [])

@@ -11,6 +11,7 @@ from time import monotonic
 
 import pytest
 
+from fetchrules.authorities import verifying
 from fetchrules.errors import (
     CertificateRejected,
     ConnectFailed,
@@ -459,8 +460,6 @@ def test_it_refuses_what_is_no_tls(certificates: Certificates) -> None:
 
 
 def test_it_refuses_tls_older_than_1_2(certificates: Certificates) -> None:
-    from fetchrules.remote.tls import Trust, _context
-
     old = certificates.good.context()
     with pytest.warns(DeprecationWarning, match="deprecated"):
         old.minimum_version = ssl.TLSVersion.TLSv1
@@ -468,7 +467,7 @@ def test_it_refuses_tls_older_than_1_2(certificates: Certificates) -> None:
         old.maximum_version = ssl.TLSVersion.TLSv1_1
     old.set_ciphers("ALL:@SECLEVEL=0")
     with connected(lambda peer: peer.start_tls(old)) as stream, pytest.raises(TlsFailed):
-        stream.start_tls(_context(True, Trust(str(certificates.cafile))), "localhost")
+        stream.start_tls(verifying(str(certificates.cafile)), "localhost")
 
 
 @pytest.mark.parametrize("octets", [0, 50])
