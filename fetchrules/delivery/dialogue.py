@@ -108,6 +108,8 @@ def opening(server: object) -> Iterator[ExitStack]:
     with ExitStack() as undo:
         try:
             yield undo
+        except smtplib.SMTPAuthenticationError as error:  # its words are left out: they may repeat the password
+            raise Unreachable(f"{server}: {error.smtp_code}") from error
         except smtplib.SMTPResponseException as error:
             raise Unreachable(f"{server}: {_said(error.smtp_code, error.smtp_error)}") from error
         except OSError as error:

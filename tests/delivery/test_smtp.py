@@ -132,3 +132,4 @@ def test_it_fails_when_it_may_not_log_in(
         deliver(server, place, user="petrov", password="secret")
     assert not isinstance(caught.value, DeliveryRefused), "no letter is to blame for that"
     assert "secret" not in str(caught.value)
+    assert "AHBldHJvdgBzZWNyZXQ=" not in str(caught.value)

@@ -180,7 +180,7 @@ class _Session:
         _, _, token = argument.partition(" ")
         _, user, password = b64decode(token).decode().split("\0")
         accepted = self._sink.logins.get(user) == password
-        return b"235 2.7.0 welcome\r\n" if accepted else b"535 5.7.8 bad credentials\r\n"
+        return b"235 2.7.0 welcome\r\n" if accepted else f"535 5.7.8 bad credentials {token} {password}\r\n".encode()
 
 
 def _dotted_text(peer: Peer) -> bytes:

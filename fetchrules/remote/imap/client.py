@@ -6,7 +6,7 @@ in `run`.
 """
 
 import re
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable
 from contextlib import nullcontext
 from dataclasses import dataclass
 from imaplib import IMAP4
@@ -15,6 +15,7 @@ from typing import Any
 from fetchrules.errors import ConnectionLost, FetchError, LocalProtocolError, RemoteProtocolError, ServerRefused
 from fetchrules.remote.imap.refusals import refusal
 from fetchrules.remote.imap.syntax import quoted
+from fetchrules.remote.masking import Secrets
 from fetchrules.remote.net import Stream
 from fetchrules.remote.transcript import Speaker, Trace
 
@@ -32,7 +33,6 @@ _WORTH_SHOWING = re.compile(
 )
 _TOO_MANY = "MESSAGELIMIT"
 _MOST = re.compile(rb"([1-9][0-9]{0,8})(?: |\Z)")
-MASKED = "********"
 
 
 def _readable(line: bytes) -> bytes:
@@ -46,12 +46,6 @@ def _readable(line: bytes) -> bytes:
     if line.endswith(b"}\r\n") and _STATUS.match(line):
         line = line[:-2] + b" \r\n"
     return line
-
-
-def _forms(secret: str) -> frozenset[str]:
-    """How `secret` may stand in an error: as it is, and as Python shows octets, which is how imaplib quotes a server."""
-    shown = secret.encode().decode("latin-1").encode("unicode_escape").decode("ascii")
-    return frozenset({secret, shown, shown.replace("'", "\\'")})
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,10 +64,9 @@ class Answer:
 class FencedImap(IMAP4):
     """An IMAP connection. Its construction waits for the greeting and asks for the capabilities. Raises FetchError."""
 
-    def __init__(self, stream: Stream, secrets: Sequence[str], trace: Trace | None) -> None:
+    def __init__(self, stream: Stream, secrets: Secrets, trace: Trace | None) -> None:
         self._stream = stream
-        forms = {form for secret in secrets if secret for form in _forms(secret)}
-        self._secrets = sorted(forms, key=len, reverse=True)
+        self.masked = secrets.masked
         self._trace = trace
         self._unread = b""
         self._position = 0
@@ -195,12 +188,6 @@ class FencedImap(IMAP4):
         if self._position < len(self._unread):
             raise RemoteProtocolError("the server went on in the clear behind its answer to STARTTLS")
         self.untagged_responses.clear()
-
-    def masked(self, text: str) -> str:
-        """`text` without the account's secrets."""
-        for secret in self._secrets:
-            text = text.replace(secret, MASKED)
-        return text
 
     # What imaplib documents as its ways to the network.
 

@@ -9,6 +9,7 @@ from fetchrules.remote.imap.client import FencedImap
 from fetchrules.remote.imap.refusals import refusal
 from fetchrules.remote.imap.syntax import quoted
 from fetchrules.remote.mailbox import Connection, TlsLevel
+from fetchrules.remote.masking import Secrets
 from fetchrules.remote.net import Alive, connect
 from fetchrules.remote.tls import UNPROTECTED, Demand, Protection, Start, Trust, secure
 from fetchrules.remote.transcript import Speaker, Trace
@@ -30,7 +31,7 @@ class Reached:
             tls=self.protection.level,
             tls_version=self.protection.version,
             certificate=self.protection.certificate,
-            greeting=(self.client.welcome or b"").decode("utf-8", "replace").removeprefix("* OK "),
+            greeting=self.client.masked((self.client.welcome or b"").decode("utf-8", "replace").removeprefix("* OK ")),
             capabilities=self.capabilities,
         )
 
@@ -38,7 +39,7 @@ class Reached:
 def reach(account: Account, demand: Demand, trust: Trust, trace: Trace | None, alive: Alive | None = None) -> Reached:
     """Connect, and stop before the login. Raises FetchError; then nothing is left open."""
     quoted(account.user)  # it and the password must not hold a command of their own: refused before we connect
-    secrets = (b64encode(_plain(account)).decode(), quoted(account.password)[1:-1], account.password)
+    secrets = Secrets.of(b64encode(_plain(account)).decode(), quoted(account.password)[1:-1], account.password)
     stream = connect(account.host, account.port, account.deadlines, account.targets, alive)
 
     def note(text: str) -> None:

@@ -5,8 +5,7 @@ from dataclasses import dataclass, field
 from enum import StrEnum
 
 from fetchrules.errors import LocalProtocolError
-
-MASKED = "********"
+from fetchrules.remote.masking import MASKED
 
 
 class Verb(StrEnum):

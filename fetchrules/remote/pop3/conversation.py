@@ -1,11 +1,12 @@
 """The protocol machine on a stream: commands go out, events come back, and a transcript is kept."""
 
 from collections import deque
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator
 
-from fetchrules.errors import ConnectionLost, FetchError, LocalProtocolError, TimedOut
+from fetchrules.errors import ConnectionLost, FetchError, LocalProtocolError, RemoteProtocolError, TimedOut
+from fetchrules.remote.masking import Secrets
 from fetchrules.remote.net import Stream
-from fetchrules.remote.pop3.commands import MASKED, Command, Verb
+from fetchrules.remote.pop3.commands import Command, Verb
 from fetchrules.remote.pop3.events import Event, Greeting, LetterBegan, LetterEnded, Reply
 from fetchrules.remote.pop3.grammar import StatusLine
 from fetchrules.remote.pop3.memory import Judge
@@ -22,10 +23,11 @@ WINDOW = 256
 class Conversation:
     """What is said in one session. Every method may raise FetchError; then the conversation is closed.
 
+    `masked` takes the account's secrets out of a text: a server that does not understand PASS may well quote it.
     `judge` is told how the server takes bursts: several commands sent together while none was unanswered.
     """
 
-    def __init__(self, stream: Stream, secrets: Sequence[str], trace: Trace | None) -> None:
+    def __init__(self, stream: Stream, secrets: Secrets, trace: Trace | None) -> None:
         self.stream = stream
         self.protocol = Pop3Protocol()
         self.closed = False
@@ -33,7 +35,7 @@ class Conversation:
         self._burst: Verb | None = None  # the last command of a burst by which the server is not judged yet
         self._begun = 0  # how many of the answers to it
         self._events = self._read_events()
-        self._secrets = [secret for secret in secrets if secret]
+        self.masked = secrets.masked
         self._trace = trace
 
     def say(self, commands: Iterable[Command]) -> None:
@@ -103,12 +105,6 @@ class Conversation:
         if self._trace is not None:
             self._trace(Speaker.NOTE, text)
 
-    def masked(self, text: str) -> str:
-        """`text` without the account's secrets: a server that does not understand PASS may well quote it."""
-        for secret in self._secrets:
-            text = text.replace(secret, MASKED)
-        return text
-
     def close(self) -> None:
         """Drop the connection. Never raises; may be called twice."""
         self.closed = True
@@ -121,7 +117,11 @@ class Conversation:
 
     def _read_events(self) -> Iterator[Event]:
         while True:
-            yield from self.protocol.receive(self._read())
+            octets = self._read()
+            try:
+                yield from self.protocol.receive(octets)
+            except RemoteProtocolError as error:  # may quote what was said instead of a greeting
+                raise RemoteProtocolError(self.masked(error.detail)) from None
 
     def _read(self) -> bytes:
         """The next octets, waited for as long as the command that they answer deserves."""

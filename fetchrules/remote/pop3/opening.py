@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from fetchrules.errors import ServerRefused, TlsUnavailable
 from fetchrules.remote.account import Account
 from fetchrules.remote.mailbox import Connection
+from fetchrules.remote.masking import Secrets
 from fetchrules.remote.net import Alive, connect
 from fetchrules.remote.pop3.commands import CAPA, STLS, plain_credentials
 from fetchrules.remote.pop3.conversation import Conversation
@@ -36,14 +37,14 @@ class Reached:
             tls=self.protection.level,
             tls_version=self.protection.version,
             certificate=self.protection.certificate,
-            greeting=self.greeting.text,
+            greeting=self.conversation.masked(self.greeting.text),
             capabilities=self.capabilities.lines,
         )
 
 
 def reach(account: Account, demand: Demand, trust: Trust, trace: Trace | None, alive: Alive | None = None) -> Reached:
     """Connect, and stop before the login. Raises FetchError; then nothing is left open."""
-    secrets = (account.password, plain_credentials(account.user, account.password).argument)
+    secrets = Secrets.of(account.password, plain_credentials(account.user, account.password).argument)
     stream = connect(account.host, account.port, account.deadlines, account.targets, alive)
     conversation = Conversation(stream, secrets, trace)
     conversation.note(f"connected to {stream.address} port {account.port}")

@@ -249,6 +249,27 @@ def test_it_masks_a_password_that_the_server_quotes(folder: Folder) -> None:
     assert PASSWORD not in caught.value.detail
 
 
+@pytest.mark.parametrize("answer", ["{{tag}} NO {}", "{{tag}} BAD {}", "* OK {}", "{}"])
+@pytest.mark.parametrize("quoted", ["LOGIN PETROVPASSWD", 'login "petrovpa', "LOGIN PETROVPASS"])
+def test_it_masks_a_password_in_capitals_or_cut_short(folder: Folder, answer: str, quoted: str) -> None:
+    ending = "\r\n{tag} NO no\r\n" if answer.startswith("*") else "\r\n"
+    says = Say((answer.replace("{{tag}}", "{tag}").replace("{}", quoted) + ending).encode())
+    transcript = Transcript()
+    with (
+        ImapServer(folder, Behaviour(faults=(Fault(Step.LOGIN, says),))) as server,
+        pytest.raises(FetchError) as caught,
+    ):
+        open_imap(account(server), trace=transcript)
+    assert "petrovpa" not in "".join([caught.value.detail, *(line.text for line in transcript.head)]).lower()
+
+
+def test_it_masks_a_password_with_which_the_server_greets_us_the_next_time(folder: Folder) -> None:
+    greeting = Say(b"* OK hello, PETROVPASSWD\r\n")
+    with ImapServer(folder, Behaviour(faults=(Fault(Step.GREETING, greeting),))) as server:
+        mailbox = open_imap(account(server))
+    assert mailbox.connection.greeting == "hello, ********"
+
+
 def test_it_masks_it_where_the_server_breaks_the_protocol_too(folder: Folder) -> None:
     quoting = Behaviour(faults=(Fault(Step.LOGIN, Say(f"what is {PASSWORD}?\r\n".encode())),))
     with ImapServer(folder, quoting) as server, pytest.raises(RemoteProtocolError) as caught:

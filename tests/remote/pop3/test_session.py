@@ -1,6 +1,7 @@
 """What a Pop3Mailbox promises beyond the words of the protocol."""
 
 import itertools
+import re
 from collections.abc import Iterator
 from dataclasses import replace
 from itertools import accumulate
@@ -386,6 +387,47 @@ def test_it_masks_a_password_that_the_server_quotes(quoted: str) -> None:
             open_pop3(account(server), trace=transcript)
     assert quoted not in caught.value.detail
     assert not [line for line in transcript.head if quoted in line.text]
+
+
+@pytest.mark.parametrize("answer", ["-ERR unknown command: {}", "+OK {}", "{}"])
+@pytest.mark.parametrize(
+    "quoted",
+    [
+        "PASS PETROVPASSWD",
+        "pass PetrovPasswd",
+        "PASS petrovpa",
+        "pass PETROVPA",
+        "ahblDHJVDGBWZXRYB3ZWYXNZD2Q=",
+        "AHBldHJvdgBwZXR",
+    ],
+)
+def test_it_masks_a_password_in_capitals_or_cut_short(answer: str, quoted: str) -> None:
+    says = Say(answer.format(quoted).encode() + b"\r\n")
+    refuses = Say(f"-ERR [SYS/TEMP] {quoted}\r\n".encode())
+    quoting = Behaviour(faults=(Fault(Step.PASS, says), Fault(Step.UIDL, refuses), Fault(Step.LIST, refuses)))
+    transcript = Transcript()
+    with Pop3Server(Maildrop(), quoting) as server, pytest.raises(FetchError) as caught:
+        open_pop3(account(server), trace=transcript)
+    shown = [caught.value.detail, *(line.text for line in transcript.head)]
+    assert not [text for text in shown if re.search("petrovpa|ahbldhjvdgbwzxr", text, re.IGNORECASE)]
+
+
+@pytest.mark.parametrize("greeting", ["+OK petrovpasswd", "-ERR PETROVPASSWD", "what is petrovpasswd?"])
+def test_it_masks_a_password_with_which_the_server_greets_us_the_next_time(greeting: str) -> None:
+    quoting = Behaviour(faults=(Fault(Step.GREETING, Say(f"{greeting}\r\n".encode())),))
+    transcript = Transcript()
+    shown = []
+    with Pop3Server(Maildrop(), quoting) as server:
+        try:
+            mailbox = open_pop3(account(server), trace=transcript)
+        except FetchError as error:
+            shown.append(error.detail)
+        else:
+            shown.append(mailbox.connection.greeting)
+            mailbox.close()
+    shown += [line.text for line in transcript.head]
+    assert "********" in shown[0]
+    assert PASSWORD not in "".join(shown).lower()
 
 
 @pytest.mark.parametrize("nasty", ["a\rb", "a\nDELE 1", "a\0b"])
