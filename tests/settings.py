@@ -23,3 +23,4 @@ os.environ.update(
 from utm_mail.settings import *  # noqa: E402, F403
 
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
+del DATABASES["default"]["OPTIONS"]["database"]  # noqa: F405 -- the tests' database lies in memory

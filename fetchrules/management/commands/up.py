@@ -8,12 +8,14 @@ import secrets
 import sys
 from argparse import ArgumentParser
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
+from pathlib import Path
 from typing import Any
 
 from django.conf import settings
 from django.contrib.auth import get_user_model
 from django.core.management import BaseCommand, CommandError, call_command
+from django.db import connection
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
@@ -23,6 +25,8 @@ from fetchrules.ledger import runs
 from utm_mail.parts import Beat, Ending, Part, Web, Worker, run_together
 
 ADMINISTRATOR = "admin"
+ADVISORY_LOCK = 0x75746D2D6D61696C
+"""PostgreSQL's lock on the whole installation: "utm-mail" as a number."""
 
 
 class Command(BaseCommand):
@@ -40,7 +44,9 @@ class Command(BaseCommand):
 
     def handle(self, *, host: str, port: int, **_options: Any) -> None:
         """Run until SIGINT or SIGTERM. Raises CommandError where it cannot start, SystemExit where a part of it has fallen."""
-        with _alone_in_data_directory():
+        with ExitStack() as stack:
+            stack.enter_context(_alone_in_data_directory())
+            stack.enter_context(_alone_on_database())
             web = _web(host, port)
             call_command("migrate", interactive=False, verbosity=0)
             _take_over()
@@ -125,11 +131,47 @@ def _take_over() -> None:
 def _alone_in_data_directory() -> Iterator[None]:
     """Two schedulers and embedded queues on one database would not lose mail, but confuse everybody who watches."""
     settings.DATA_DIR.mkdir(parents=True, exist_ok=True, mode=0o700)
-    with (settings.DATA_DIR / "up.lock").open("a") as lock:
+    with _locked(
+        settings.DATA_DIR / "up.lock", _("Another one is running on the data directory %s.") % settings.DATA_DIR
+    ):
+        yield
+
+
+@contextmanager
+def _alone_on_database() -> Iterator[None]:
+    """The same for two data directories with one database: each would take the other's polls for those of the dead.
+
+    On PostgreSQL it is the embedded queue that makes it a fault: with Redis there may be several.
+    """
+    name = connection.settings_dict["NAME"]
+    refusal = _("Another one is running on the database %s.") % name
+    if connection.vendor == "sqlite":
+        path = Path(name).resolve()
+        with _locked(path.with_name(f"{path.name}.lock"), refusal):
+            yield
+    elif settings.UTM_MAIL_REDIS_URL:
+        yield
+    else:
+        holding = connection.copy()
+        try:
+            with holding.cursor() as cursor:
+                cursor.execute("SELECT pg_try_advisory_lock(%s)", [ADVISORY_LOCK])
+                if cursor.fetchone() != (True,):
+                    raise CommandError(refusal)
+            yield
+        finally:
+            holding.close()
+
+
+@contextmanager
+def _locked(path: Path, refusal: str) -> Iterator[None]:
+    """Hold the lock file `path`, which stays. Raises CommandError with `refusal` where another process holds it."""
+    path.parent.mkdir(parents=True, exist_ok=True, mode=0o700)
+    with path.open("a") as lock:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
-            raise CommandError(_("Another one is running on the data directory %s.") % settings.DATA_DIR) from error
+            raise CommandError(refusal) from error
         yield
 
 

@@ -1,0 +1,52 @@
+"""`manage.py migrate`: Django's, which alone makes the file of a SQLite database, and on PostgreSQL waits as long as it takes."""
+
+from pathlib import Path
+from typing import Any
+
+from django.conf import settings
+from django.core.management import CommandError
+from django.core.management.commands import migrate
+from django.db import connections
+from django.db.backends.base.base import BaseDatabaseWrapper
+from django.utils.translation import gettext as _
+
+from utm_mail.sqlite_file import MADE, DatabaseGone, prepare
+
+
+class Command(migrate.Command):
+    """Bring the database to the state of this version."""
+
+    def execute(self, *args: Any, **options: Any) -> Any:
+        """Make the file before the checks that come first look into it. Raises CommandError where one was there and is gone."""
+        connection = connections[options["database"]]
+        if "database" in connection.settings_dict["OPTIONS"]:
+            _make_file(Path(connection.settings_dict["NAME"]))
+        return super().execute(*args, **options)
+
+    def handle(self, *args: Any, **options: Any) -> Any:
+        """Django's, without the deadline that every other statement has."""
+        connection = connections[options["database"]]
+        _set_deadline(connection, "SET statement_timeout = 0")
+        done = super().handle(*args, **options)
+        _set_deadline(connection, "RESET statement_timeout")
+        return done
+
+
+def _make_file(path: Path) -> None:
+    try:
+        prepare(path, settings.DATA_DIR)
+    except DatabaseGone as error:
+        raise CommandError(
+            _(
+                "The database %(path)s was there and is gone. Put it back, from a backup if need be, or mount its volume. "
+                "With an empty one, the letters that are still on the servers would come again; to begin with one all the "
+                "same, remove %(made)s."
+            )
+            % {"path": path, "made": settings.DATA_DIR / MADE}
+        ) from error
+
+
+def _set_deadline(connection: BaseDatabaseWrapper, statement: str) -> None:
+    if connection.vendor == "postgresql":
+        with connection.cursor() as cursor:
+            cursor.execute(statement)
