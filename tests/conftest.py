@@ -14,9 +14,9 @@ from fetchrules.ruletext.spec import Encryption, Protocol
 from fetchrules.secrets import seal, target_of
 from fetchrules.sources import sources_of
 from tests.faults.campaign import Campaign, table
-from tests.interop.fixtures import dovecot, postfix, postgres, redis_server
+from tests.interop.fixtures import dovecot, postfix, postgres, redis_server, wheel
 
-__all__ = ["dovecot", "postfix", "postgres", "redis_server"]
+__all__ = ["dovecot", "postfix", "postgres", "redis_server", "wheel"]
 
 PASSWORD = "correct horse battery staple"
 """Alice's, Bob's and Charlie's."""

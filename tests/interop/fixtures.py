@@ -10,6 +10,7 @@ from tests.interop.dovecot import Dovecot, running_dovecot
 from tests.interop.postfix import RECIPIENTS, Postfix, running_postfix
 from tests.interop.postgres import Postgres, running_postgres
 from tests.interop.redis_server import Redis, running_redis
+from tests.interop.wheel import Wheel, wheel_in
 
 
 @pytest.fixture(scope="session")
@@ -38,6 +39,13 @@ def postgres() -> Iterator[Postgres]:
     """A running PostgreSQL."""
     with _short_path() as directory, running_postgres(Path(directory)) as server:
         yield server
+
+
+@pytest.fixture(scope="session")
+def wheel(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Wheel:
+    """The product built and installed, once for all processes of a test session."""
+    own = tmp_path_factory.getbasetemp()
+    return wheel_in((own if worker_id == "master" else own.parent) / "wheel")
 
 
 def _short_path() -> "tempfile.TemporaryDirectory[str]":

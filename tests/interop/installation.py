@@ -24,6 +24,18 @@ ROOT = Path(__file__).resolve().parents[2]
 
 
 @dataclass(frozen=True, slots=True)
+class Programs:
+    """How the product's commands are called, and in which directory."""
+
+    manage: tuple[str, ...]
+    celery: tuple[str, ...]
+    cwd: Path
+
+
+CHECKOUT = Programs((sys.executable, str(ROOT / "manage.py")), (sys.executable, "-m", "celery"), ROOT)
+
+
+@dataclass(frozen=True, slots=True)
 class Panel:
     """A running `manage.py up`."""
 
@@ -46,9 +58,10 @@ class Panel:
 class Installation:
     """The product on the data directory `data`; `env` are its UTM_MAIL_… variables and what else a process shall see."""
 
-    def __init__(self, data: Path, env: Mapping[str, str] | None = None) -> None:
+    def __init__(self, data: Path, env: Mapping[str, str] | None = None, programs: Programs = CHECKOUT) -> None:
         kept = {name: value for name, value in os.environ.items() if not name.startswith(("UTM_MAIL_", "DJANGO_"))}
         self.data = data
+        self.programs = programs
         self.env = {**kept, "UTM_MAIL_DATA": str(data), "PYTHONUNBUFFERED": "1", **(env or {})}
 
     @classmethod
@@ -68,11 +81,12 @@ class Installation:
     def manage(self, *arguments: str, text: str = "", expect: int = 0) -> subprocess.CompletedProcess[str]:
         """Run `manage.py` with `text` at its standard input."""
         done = subprocess.run(
-            [sys.executable, ROOT / "manage.py", *arguments],
+            [*self.programs.manage, *arguments],
             input=text,
             capture_output=True,
             text=True,
             env=self.env,
+            cwd=self.programs.cwd,
             timeout=120,
             check=False,
         )
@@ -92,31 +106,34 @@ class Installation:
     @contextmanager
     def celery(self, *arguments: str) -> Iterator["subprocess.Popen[str]"]:
         """A process of Celery's own command line."""
-        with self._process("-m", "celery", "-A", "utm_mail", *arguments) as (process, _log):
+        with self.process(*self.programs.celery, "-A", "utm_mail", *arguments) as (process, _log):
             yield process
 
     @contextmanager
     def up(self, *arguments: str) -> Iterator[Panel]:
         """`manage.py up` on a free port; the block begins when it has printed its address."""
         (port,) = free_ports(1)
-        with self._process(str(ROOT / "manage.py"), "up", "--port", str(port), *arguments) as (process, log):
+        with self.process(*self.programs.manage, "up", "--port", str(port), *arguments) as (process, log):
             address = f"http://127.0.0.1:{port}/"
             until(lambda: address in log.read_text() or process.poll() is not None)
             assert process.poll() is None, log.read_text()
             yield Panel(process, address, log)
 
     @contextmanager
-    def _process(self, *arguments: str) -> Iterator[tuple["subprocess.Popen[str]", Path]]:
+    def process(
+        self, *command: str, env: Mapping[str, str] | None = None
+    ) -> Iterator[tuple["subprocess.Popen[str]", Path]]:
+        """`command` as long as the block lasts, and the file of what it prints; `env` is added to what its processes see."""
         log = self.data / f"{len(list(self.data.glob('*.log')))}.log"
         with log.open("w") as output:
             process = subprocess.Popen(
-                [sys.executable, *arguments],
+                command,
                 stdin=subprocess.DEVNULL,
                 stdout=output,
                 stderr=subprocess.STDOUT,
                 text=True,
-                env=self.env,
-                cwd=ROOT,
+                env={**self.env, **(env or {})},
+                cwd=self.programs.cwd,
                 start_new_session=True,
             )
         try:
