@@ -32,10 +32,10 @@ class Browser:
         return self._ask("GET", path, None, {})
 
     def post(self, path: str, data: Mapping[str, str], form: str | None = None) -> Answer:
-        """Send the form that stands on the page `form`, or on the page itself."""
-        token = re.search(r'name="csrfmiddlewaretoken" value="(\w+)"', self.get(form or path).text)
-        assert token, f"no form on {form or path}"
-        body = urlencode({**data, "csrfmiddlewaretoken": token[1]})
+        """Send the form that stands on the page `form`, or on the page itself, with the hidden fields that are there."""
+        hidden = dict(re.findall(r'<input type="hidden" name="(\w+)" value="([^"]*)"', self.get(form or path).text))
+        assert "csrfmiddlewaretoken" in hidden, f"no form on {form or path}"
+        body = urlencode({**hidden, **data})
         return self._ask("POST", path, body, {"Content-Type": "application/x-www-form-urlencoded"})
 
     def log_in(self, name: str, password: str) -> Answer:
