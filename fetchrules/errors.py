@@ -249,6 +249,12 @@ class RunOvertaken(FetchError):
     retry, code = Retry.SOON, "run_overtaken"
 
 
+class Interrupted(RunOvertaken):
+    """Our own process is told to end: the poll stops where it is, and is done again."""
+
+    code = "abandoned"
+
+
 class DatabaseFailed(FetchError):
     """Our own database did not answer, or would not be written to."""
 

@@ -4,9 +4,10 @@ import logging
 import os
 import socket
 from datetime import datetime, timedelta
+from time import monotonic
 
 from django.db import DatabaseError, close_old_connections
-from django.db.models import Sum
+from django.db.models import Q, Sum
 from django.utils import timezone
 
 from fetchrules.models import Heartbeat
@@ -16,35 +17,42 @@ log = logging.getLogger(__name__)
 SILENT_AFTER = timedelta(seconds=40)
 """A part that was not heard of for so long is taken for dead."""
 
+_began: dict[str, float] = {}
+"""When each part of this process began, by the clock that nobody sets."""
+
 
 def beat(part: str, slots: int | None = None) -> None:
     """Note that `part` (worker, beat) of this process is alive, and how many polls it does at a time if it does any.
 
-    A database that is away is logged: the silence tells the rest.
+    The first beat after another process had the same name, or after `leave`, begins it anew. A database that is away is logged:
+    the silence tells the rest.
     """
-    now = timezone.now()
-    sign = {"seen_at": now, "slots": slots}
+    now, began = timezone.now(), _began.setdefault(part, monotonic())
+    sign = {"seen_at": now, "slots": slots, "started_at": now - timedelta(seconds=monotonic() - began)}
     try:
         close_old_connections()
-        Heartbeat.objects.update_or_create(
-            part=part, host=_host(), defaults=sign, create_defaults=sign | {"started_at": now}
-        )
+        Heartbeat.objects.update_or_create(part=part, host=this_process(), defaults=sign)
     except DatabaseError as error:
         log.warning("heartbeat of %s not written: %s", part, error)
 
 
 def leave(part: str) -> None:
-    """Note that `part` of this process ends in good order."""
+    """Note that `part` of this process ends in good order, or that this process has none, whatever a dead one of its name said."""
+    _began.pop(part, None)
     try:
-        Heartbeat.objects.filter(part=part, host=_host()).delete()
+        Heartbeat.objects.filter(part=part, host=this_process()).delete()
     except DatabaseError as error:
         log.warning("farewell of %s not written: %s", part, error)
 
 
+def alive(now: datetime) -> Q:
+    """The parts that were heard of lately. What a clock that was wrong has put into the future is no sign of life."""
+    return Q(seen_at__gt=now - SILENT_AFTER, seen_at__lt=now + SILENT_AFTER)
+
+
 def slots(now: datetime) -> int | None:
     """How many polls all live workers together do at a time; None where none of them says so."""
-    live = Heartbeat.objects.filter(part="worker", seen_at__gt=now - SILENT_AFTER)
-    together: int | None = live.aggregate(slots=Sum("slots"))["slots"]
+    together: int | None = Heartbeat.objects.filter(alive(now), part="worker").aggregate(slots=Sum("slots"))["slots"]
     return together
 
 
@@ -53,5 +61,6 @@ def forget_all() -> None:
     Heartbeat.objects.all().delete()
 
 
-def _host() -> str:
+def this_process() -> str:
+    """The name by which signs of life and runs know this process."""
     return f"{socket.gethostname()}:{os.getpid()}"

@@ -10,7 +10,7 @@ from kombu.exceptions import OperationalError
 
 from fetchrules.errors import TimedOut
 from fetchrules.housekeeping import tidy
-from fetchrules.ledger import runs
+from fetchrules.ledger import leases, runs
 from fetchrules.notices import incidents
 from fetchrules.poll import STOPPING
 from fetchrules.poll.run import poll
@@ -24,17 +24,16 @@ RUNS_PER_TICK = 500
 def dispatch() -> None:
     """One tick: take dead runs off the board, claim what is due, and enqueue it."""
     now = timezone.now()
-    _enqueue(runs.abandon_overdue(now))
+    _enqueue(leases.abandon_overdue(now))
     _enqueue(runs.claim_due(now, RUNS_PER_TICK))
 
 
 @shared_task
 def poll_run(run_id: int) -> None:
     """Do one claimed poll, and let the next one at the same server follow it; where it timed out, others get the slot."""
-    host = runs.server_of(run_id)
     result = poll(run_id)
-    if host and result and not (isinstance(result.error, TimedOut) or STOPPING.is_set()):
-        _enqueue(runs.claim_next(host, timezone.now()))
+    if result and not (isinstance(result.error, TimedOut) or STOPPING.is_set()):
+        _enqueue(runs.claim_next(result.host, timezone.now()))
 
 
 @shared_task

@@ -5,13 +5,13 @@ import signal
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from threading import Event, Timer
+from threading import Barrier, Event, Timer
 from urllib.request import urlopen
 
 import pytest
 
 from tests.interop.installation import Installation, Panel
-from tests.servers.faults import Drip, Fault
+from tests.servers.faults import Alter, Drip, Fault
 from tests.servers.loopback import LoopbackServer, Peer
 from tests.servers.maildrop import Maildrop, letter
 from tests.servers.pop3 import PASSWORD, Behaviour, Mailbox, Pop3Server, Step
@@ -19,6 +19,12 @@ from tests.waiting import until
 from utm_mail.parts import Ending, run_together
 
 ALIVE = "from fetchrules.models import Heartbeat as H; print(*sorted(H.objects.values_list('part', flat=True)))"
+LEFT = """
+from django.utils.timezone import now
+from fetchrules.models import FetchRule, Run
+print(*Run.objects.values_list("state", flat=True))
+print(*(said for rule in FetchRule.objects.all() for said in (rule.failures, rule.next_poll_at <= now())))
+"""
 KILLED = "from fetchrules.models import Heartbeat as H; H.objects.create(part='worker', host='here:1', slots=64)"
 
 
@@ -75,6 +81,31 @@ def test_it_ends_at_once_on_a_second_signal(tmp_path: Path) -> None:
             panel.process.send_signal(signal.SIGTERM)
             until(lambda: "Завершение" in panel.log.read_text())
             assert panel.stop(signal.SIGTERM) == -signal.SIGTERM
+
+
+def test_it_waits_for_no_silent_server_when_it_is_to_end(tmp_path: Path) -> None:
+    """One that has not greeted, and one that was asked for its list of letters: no poll is left running, and none has failed."""
+    reached = Barrier(3)
+
+    def fall_silent(peer: Peer) -> None:
+        reached.wait(30)
+        peer.stall()
+
+    def think(answer: bytes) -> bytes:
+        reached.wait(30)
+        return b""
+
+    slow = Behaviour(faults=(Fault(Step.UIDL, Alter(think)),))
+    installation = Installation(tmp_path)
+    installation.prepare()
+    with LoopbackServer(fall_silent) as silent, Pop3Server({"petrov": Mailbox(PASSWORD, Maildrop())}, slow) as thinking:
+        line = f"127.0.0.1:pop3 {{0}} {PASSWORD} {{0}}@mydomain.ru port {{1}}\n"
+        installation.paste(line.format("ivanov", silent.port) + line.format("petrov", thinking.port))
+        with installation.up() as panel:
+            reached.wait(30)
+            assert panel.stop(signal.SIGTERM) == 0
+            assert "Некоторые опросы не успели закончиться" not in panel.log.read_text()
+    assert installation.manage("shell", "-v0", "-c", LEFT).stdout == "abandoned abandoned\n0 True 0 True\n"
 
 
 def test_it_collects_elsewhere_while_a_slow_server_drips(tmp_path: Path) -> None:

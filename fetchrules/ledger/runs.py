@@ -1,25 +1,24 @@
-"""Runs: claimed, started, renewed, closed or abandoned. Every change of state is an insert or a compare-and-swap."""
+"""Runs: claimed, started, renewed and closed. Every change of state is an insert or a compare-and-swap.
+
+Those that nobody does any more are abandoned by `leases`.
+"""
 
 import uuid
 from collections.abc import Iterable
 from dataclasses import asdict, dataclass, field
-from datetime import datetime, timedelta
+from datetime import datetime
 
 from django.db import transaction
 from django.db.models import Case, F, QuerySet, Value, When
 from django.db.models.functions import Coalesce
 
+from fetchrules import heartbeat
 from fetchrules.errors import FetchError, Retry, RunOvertaken
+from fetchrules.ledger.leases import QUEUE_LEASE, RUN_LEASE, make_due_again
 from fetchrules.ledger.turns import choose
 from fetchrules.models import FetchRule, HourlyStat, NextReason, Pause, Run
 from fetchrules.remote.mailbox import TlsLevel
 from fetchrules.schedule import NextPoll
-
-QUEUE_LEASE = timedelta(minutes=1)
-"""A run that no worker has started by then is put into the queue again: the message may be lost."""
-RUN_LEASE = timedelta(minutes=6)
-"""A running poll that has not been heard of for so long is taken for dead. The longest silence of a live one is the five
-minutes that a mail server may take for one reply."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,11 +55,6 @@ def claim_due(now: datetime, limit: int = 200) -> list[int]:
     return _claim(choose(now, limit), now)
 
 
-def server_of(run_id: int) -> str | None:
-    """The host that the run polls; None where there is no such run."""
-    return Run.objects.filter(id=run_id).values_list("source__host", flat=True).first()
-
-
 def claim_next(host: str, now: datetime) -> list[int]:
     """Claim the rule that has been due longest at this server, if it is its turn, for a poll there has just ended.
 
@@ -88,7 +82,7 @@ def start(run_id: int, now: datetime) -> Run | None:
     What was changed in the rule since the claim holds for this run, unless it reads another mailbox now: that was not claimed.
     """
     begun = Run.objects.filter(id=run_id, state=Run.State.QUEUED).update(
-        state=Run.State.RUNNING, started_at=now, deadline=now + RUN_LEASE
+        state=Run.State.RUNNING, started_at=now, deadline=now + RUN_LEASE, worker=heartbeat.this_process()
     )
     if not begun:
         return None
@@ -132,18 +126,8 @@ def may_go_on(run: Run) -> bool:
 
 def close(run: Run, ending: Ending, after: NextPoll, now: datetime) -> bool:
     """End the run and put its result into the journal, the rule and the counters; False when it was no longer ours."""
-    state = Run.State.FAILED if ending.error else Run.State.DONE
     with transaction.atomic():
-        closed = Run.objects.filter(id=run.id, state=Run.State.RUNNING).update(
-            state=state,
-            finished_at=now,
-            error=ending.error.code if ending.error else "",
-            detail=ending.error.detail if ending.error else "",
-            stages=[list(stage) for stage in ending.stages],
-            transcript=ending.transcript,
-            **asdict(ending.counts),
-        )
-        if not closed:
+        if not _finish(run, Run.State.FAILED if ending.error else Run.State.DONE, ending, now):
             return False
         if run.rule_id is not None and _note_result(run, run.rule_id, ending, after, now):
             _count(run, run.rule_id, ending, now)
@@ -152,34 +136,13 @@ def close(run: Run, ending: Ending, after: NextPoll, now: datetime) -> bool:
     return True
 
 
-def abandon_overdue(now: datetime) -> list[int]:
-    """Abandon running polls past their deadline, so that their rules are due again; ids of queued ones to enqueue again.
-
-    No deadline is further away than a lease is long, whatever the clock said when it was set.
-    """
-    Run.objects.filter(finished_at__isnull=True, deadline__gt=now + RUN_LEASE).update(deadline=now + RUN_LEASE)
-    for run in Run.objects.filter(state=Run.State.RUNNING, deadline__lt=now):
-        abandon(run, now)
-    waiting = Run.objects.filter(state=Run.State.QUEUED, deadline__lt=now)
-    ids = list(waiting.values_list("id", flat=True))
-    Run.objects.filter(id__in=ids, state=Run.State.QUEUED).update(deadline=now + QUEUE_LEASE)
-    return ids
-
-
-def abandon_all(now: datetime) -> int:
-    """Abandon every open run: for a worker that knows that it is the only one and has just started."""
-    return sum(abandon(run, now) for run in Run.objects.filter(finished_at__isnull=True))
-
-
-def abandon(run: Run, now: datetime) -> bool:
-    """Take the claim from `run`, and make its rule due at once."""
+def break_off(run: Run, ending: Ending, now: datetime) -> bool:
+    """End a run whose process is ending: its rule is due at once, and nothing failed; False when it was no longer ours."""
     with transaction.atomic():
-        taken = Run.objects.filter(id=run.id, state=run.state, deadline=run.deadline).update(
-            state=Run.State.ABANDONED, finished_at=now, error="abandoned"
-        )
-        if taken:
-            _make_due(FetchRule.objects.filter(runs=run, next_poll_at__isnull=True), now, NextReason.OVERTAKEN)
-    return bool(taken)
+        ours = _finish(run, Run.State.ABANDONED, ending, now)
+        if ours:
+            make_due_again(run, now)
+    return ours
 
 
 def purge(before: datetime) -> int:
@@ -239,6 +202,20 @@ def _claim(rules: Iterable[FetchRule], now: datetime, cause: Run.Cause | None = 
 
 
 _CAUSES = {NextReason.BY_HAND.value: Run.Cause.BY_HAND, NextReason.SAVED.value: Run.Cause.SAVED}
+
+
+def _finish(run: Run, state: Run.State, ending: Ending, now: datetime) -> bool:
+    error = ending.error
+    ours = Run.objects.filter(id=run.id, state=Run.State.RUNNING).update(
+        state=state,
+        finished_at=now,
+        error=error.code if error else "",
+        detail=error.detail if error else "",
+        stages=[list(stage) for stage in ending.stages],
+        transcript=ending.transcript,
+        **asdict(ending.counts),
+    )
+    return bool(ours)
 
 
 def _is_idle(run: Run, ending: Ending) -> bool:
@@ -301,7 +278,3 @@ def _count(run: Run, rule_id: int, ending: Ending, now: datetime) -> None:
     if not row.update(**added):
         HourlyStat.objects.get_or_create(rule_id=rule_id, hour=hour)
         row.update(**added)
-
-
-def _make_due(rules: QuerySet[FetchRule], now: datetime, reason: NextReason) -> int:
-    return rules.update(next_poll_at=now, next_reason=reason)

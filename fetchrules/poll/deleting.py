@@ -143,6 +143,8 @@ class Deletions:
                 told += 1
                 if deleted:
                     accepted.add(letter.number)
+        except RunOvertaken:
+            raise
         except FetchError as error:
             for one in doomed[told : told + max(self.mailbox.together, 1)]:
                 if one.row_id is not None:

@@ -13,6 +13,7 @@ from fetchrules.errors import (
     CameShort,
     DeliveryFailed,
     FetchError,
+    Interrupted,
     LocalProtocolError,
     OverLimit,
     RemoteProtocolError,
@@ -71,12 +72,16 @@ class Intake:
     def take(self, events: Iterator[Retrieved], asked: Sequence[Errand]) -> None:
         """Receive what `events` bring, until they end; `asked` grows meanwhile and has their letters in their order.
 
-        A session that breaks off keeps the letters that were whole by then. Raises FetchError.
+        A session that breaks off, or is interrupted, keeps the letters that were whole by then. Raises FetchError.
         """
         try:
             for event in events:
                 self._receive(event, asked[self._answered])
             self._settle()
+        except Interrupted:
+            self._discard_draft()
+            self._settle()
+            raise
         except (DeliveryFailed, RunOvertaken):
             self._drop()
             raise

@@ -6,8 +6,6 @@ import sqlite3
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from django.db import InterfaceError, OperationalError
-from django.db import InternalError as DatabaseInternalError
 from django.utils import timezone
 
 from fetchrules.destinations import Destination
@@ -18,17 +16,21 @@ from fetchrules.errors import (
     DeletionFailed,
     FetchError,
     InternalError,
+    Interrupted,
     NothingCame,
     RemoteProtocolError,
     RunOvertaken,
     ServerRefused,
     TimedOut,
 )
-from fetchrules.ledger import hosts, runs
+from fetchrules.ledger import hosts, leases, runs
 from fetchrules.ledger.failing import failing
 from fetchrules.models import FetchRule, Run, ServiceSettings, SourceMailbox
 from fetchrules.policy import Plan
+from fetchrules.poll import STOPPING
+from fetchrules.poll.keeping import KEEPER
 from fetchrules.poll.looking import look
+from fetchrules.poll.outage import AWAY, outlast
 from fetchrules.poll.progress import Progress
 from fetchrules.poll.recovery import recover
 from fetchrules.poll.session import collect
@@ -38,9 +40,6 @@ from fetchrules.sources import sources_of
 
 LOGINS = 3
 """So often a poll logs in to find the one letter that breaks sessions; the next poll goes on."""
-
-_DATABASE_AWAY = (OperationalError, InterfaceError, DatabaseInternalError)
-"""Not those that our own statements cause. PostgreSQL calls it internal when it is read-only."""
 
 log = logging.getLogger(__name__)
 
@@ -52,22 +51,49 @@ class Result:
     counts: runs.Counts
     seconds: float
     error: FetchError | None = None
+    host: str = ""
+    """The server that was polled."""
 
 
 def poll(run_id: int) -> Result | None:
-    """Do the poll that was claimed as `run_id`; None when somebody else did, or nobody may any more."""
+    """Do the poll that was claimed as `run_id`; None when somebody else did, or nobody may any more, or the process ends.
+
+    Where it cannot be begun or ended at all, its claim is given up before the error goes on.
+    """
+    try:
+        if not STOPPING.is_set():
+            return _begun(run_id)
+    except Exception:
+        outlast(lambda: _release(run_id))
+        raise
+    outlast(lambda: _release(run_id))
+    return None
+
+
+def _begun(run_id: int) -> Result | None:
     run = runs.start(run_id, timezone.now())
     if run is None:
         return None
-    progress = Progress(run)
-    error = _attempt(run, progress)
-    ending = progress.ending(error)
-    now = timezone.now()
-    if not runs.close(run, ending, _next(run, error, now), now):
-        error = error or RunOvertaken("the run was abandoned")
+    with KEEPER.keep(run_id):
+        progress = Progress(run)
+        error = _attempt(run, progress)
+        ending = progress.ending(error)
+        now = timezone.now()
+        if not outlast(lambda: _end(run, ending, now)):
+            error = error or RunOvertaken("the run was abandoned")
     if error is not None:
         log.warning("poll of %s failed: %s", run.source, error)
-    return Result(ending.counts, (now - (run.started_at or now)).total_seconds(), error)
+    return Result(ending.counts, (now - (run.started_at or now)).total_seconds(), error, run.source.host)
+
+
+def _release(run_id: int) -> bool:
+    return leases.release(run_id, timezone.now())
+
+
+def _end(run: Run, ending: runs.Ending, now: datetime) -> bool:
+    if isinstance(ending.error, Interrupted):
+        return runs.break_off(run, ending, now)
+    return runs.close(run, ending, _next(run, ending.error, now), now)
 
 
 def dry_run(rule: FetchRule) -> list[Plan]:
@@ -95,7 +121,7 @@ def _attempt(run: Run, progress: Progress) -> FetchError | None:
                 failed = failed or error
     except FetchError as error:
         return error
-    except _DATABASE_AWAY as error:
+    except AWAY as error:
         log.warning("poll of %s: the database failed: %s", run.source, error)
         return DatabaseFailed(_name_of(error.__cause__ or error))
     except Exception as error:

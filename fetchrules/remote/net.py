@@ -16,9 +16,18 @@ from errno import EINPROGRESS
 from os import strerror
 from time import monotonic
 
-from fetchrules.errors import CertificateRejected, ConnectFailed, ConnectionLost, FetchError, TimedOut, TlsFailed
+from fetchrules.errors import (
+    CertificateRejected,
+    ConnectFailed,
+    ConnectionLost,
+    FetchError,
+    Interrupted,
+    TimedOut,
+    TlsFailed,
+)
 from fetchrules.remote.account import Deadlines, TargetPolicy
 from fetchrules.remote.resolver import Endpoint, resolve
+from fetchrules.remote.stopping import SILENCE_SECONDS, STOPPING
 from fetchrules.remote.targets import check_address, check_port
 
 _READ = 64 * 1024
@@ -41,8 +50,8 @@ class Handshake:
 class Stream:
     """A connected stream: read, write, start TLS, close. Made by `connect`; used by one thread.
 
-    Every method but `close` raises ConnectionLost, TimedOut or TlsFailed; after that the stream is only good for
-    closing.
+    Every method but `close` raises ConnectionLost, TimedOut, TlsFailed or, where the process ends, Interrupted; after that the
+    stream is only good for closing.
     """
 
     def __init__(
@@ -52,6 +61,7 @@ class Stream:
         self.deadlines = deadlines
         self._socket = sock
         self._poll = select.poll()
+        self._poll.register(STOPPING, select.POLLIN)
         self._patience = deadlines.idle
         self._awaited = "no answer"
         self._alive = alive
@@ -85,6 +95,8 @@ class Stream:
         began = monotonic()
         if began > self._session_by:  # a server that never stops talking never makes us wait
             raise TimedOut("the session took too long")
+        if began > STOPPING.by:
+            raise Interrupted("the process ends")
         silent_until = began + self._patience
         while True:
             waiting = len(self._outgoing)
@@ -152,13 +164,20 @@ class Stream:
 
     def _wait(self, mask: int, by: float, failure: str) -> None:
         """Wait for the socket, no longer than `by`, and say now and then that we do."""
-        until = min(by, self._session_by)
+        until = _shortened(min(by, self._session_by))
         self._poll.register(self._socket, mask)
         while (left := until - monotonic()) > 0:
             pause = min(left, max(0.0, self._alive_at - monotonic()))
-            if self._poll.poll(math.ceil(pause * 1000)):
+            ready = [descriptor for descriptor, _ in self._poll.poll(math.ceil(pause * 1000))]
+            if STOPPING.fileno() in ready:
+                self._poll.unregister(STOPPING)  # it stays readable
+                until = _shortened(until)
+            elif ready:
                 return
-            self._tell_alive()
+            else:
+                self._tell_alive()
+        if STOPPING.is_set():
+            raise Interrupted("the process ends")
         raise TimedOut("the session took too long" if self._session_by < by else failure)
 
     def _tell_alive(self) -> None:
@@ -180,6 +199,11 @@ class Stream:
                 raise TimedOut(f"{rate:.0f} octets a second")
 
 
+def _shortened(until: float) -> float:
+    """Until when a wait that begins now may last: not as long where the process is to end."""
+    return min(until, monotonic() + SILENCE_SECONDS, STOPPING.by) if STOPPING.is_set() else until
+
+
 _NOT_YET = (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError)
 
 
@@ -194,7 +218,7 @@ def connect(host: str, port: int, deadlines: Deadlines, targets: TargetPolicy, a
     """Resolve, check every address against `targets`, connect to the first that answers.
 
     `alive` is called about once a minute while the stream waits; what it raises, the stream raises. Raises TargetForbidden,
-    HostNotFound, ConnectFailed or TimedOut.
+    HostNotFound, ConnectFailed, TimedOut or, where the process ends, Interrupted.
     """
     began = monotonic()
     check_port(port, targets)
@@ -234,8 +258,11 @@ def _establish(sock: socket.socket, endpoint: Endpoint, by: float) -> None:
     if code in (0, EINPROGRESS):
         poll = select.poll()
         poll.register(sock, select.POLLOUT)
+        poll.register(STOPPING, select.POLLIN)
         if not poll.poll(max(0, math.ceil((by - monotonic()) * 1000))):
             raise TimedOut("connecting")
+        if STOPPING.is_set():
+            raise Interrupted("the process ends")
         code = sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
     if code:
         raise ConnectFailed(strerror(code))

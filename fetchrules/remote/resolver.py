@@ -8,8 +8,13 @@ from dataclasses import dataclass
 from ipaddress import ip_address
 from queue import Empty, SimpleQueue
 from threading import Thread
+from time import monotonic
 
-from fetchrules.errors import HostNotFound
+from fetchrules.errors import HostNotFound, Interrupted
+from fetchrules.remote.stopping import STOPPING
+
+_LOOK_SECONDS = 0.5
+"""While the resolver thinks, it is looked so often whether the process is to end."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,21 +40,26 @@ def ascii_name(host: str) -> str:
 def resolve(host: str, port: int, seconds: float) -> list[Endpoint]:
     """The addresses of `host`, in the order to try them.
 
-    Raises HostNotFound, also when `seconds` pass without an answer.
+    Raises HostNotFound, also when `seconds` pass without an answer, and Interrupted where the process ends meanwhile.
     """
     name = ascii_name(host)
-    if _is_numeric(name):
-        found = _lookup(name, port)
-    else:
-        answers: SimpleQueue[list[Endpoint] | HostNotFound] = SimpleQueue()
-        Thread(target=lambda: answers.put(_lookup(name, port)), name=f"resolve {name}", daemon=True).start()
-        try:
-            found = answers.get(timeout=seconds)
-        except Empty:
-            raise HostNotFound("the resolver did not answer") from None
+    found = _lookup(name, port) if _is_numeric(name) else _lookup_within(name, port, seconds)
     if isinstance(found, HostNotFound):
         raise found
     return found
+
+
+def _lookup_within(name: str, port: int, seconds: float) -> list[Endpoint] | HostNotFound:
+    answers: SimpleQueue[list[Endpoint] | HostNotFound] = SimpleQueue()
+    Thread(target=lambda: answers.put(_lookup(name, port)), name=f"resolve {name}", daemon=True).start()
+    by = monotonic() + seconds
+    while (left := by - monotonic()) > 0:
+        try:
+            return answers.get(timeout=min(left, _LOOK_SECONDS))
+        except Empty:
+            if STOPPING.is_set():
+                raise Interrupted("the process ends") from None
+    return HostNotFound("the resolver did not answer")
 
 
 def _lookup(name: str, port: int) -> list[Endpoint] | HostNotFound:

@@ -15,7 +15,7 @@ from django.utils import timezone
 
 from fetchrules import accounts, housekeeping, tasks
 from fetchrules.ledger import by_hand as ledger_by_hand
-from fetchrules.ledger import letters, runs
+from fetchrules.ledger import leases, letters, runs
 from fetchrules.models import FetchRule, Letter, Run, SourceMailbox
 from fetchrules.remote.account import Deadlines
 from fetchrules.rulebook.renaming import Ledger, Succession, carry_on
@@ -92,13 +92,13 @@ def poll(rule: int, deadlines: dict[str, float] | None = None, *, alone: bool = 
 
 def take_claims(rule: int) -> int:
     """Take every claim on the rule's mailbox away, as a worker does that knows itself alone; how many."""
-    return sum(runs.abandon(run, timezone.now()) for run in _open_runs(rule))
+    return sum(leases.abandon(run, timezone.now()) for run in _open_runs(rule))
 
 
 def outlive_leases(rule: int) -> int:
     """Let the time pass after which a poll that was not heard of is taken for dead, and take it off the board; how many."""
     expired = _open_runs(rule).update(deadline=timezone.now() - timedelta(seconds=1))
-    runs.abandon_overdue(timezone.now())
+    leases.abandon_overdue(timezone.now())
     return expired
 
 

@@ -8,7 +8,7 @@ import pytest
 from django.utils import timezone
 
 from fetchrules.errors import DeliveryFailed, DeliveryRefused, RunOvertaken, ServerRefused
-from fetchrules.ledger import by_hand, deletions, forgetting, knowing, letters, runs
+from fetchrules.ledger import by_hand, deletions, forgetting, knowing, leases, letters, runs
 from fetchrules.ledger.letters import Arrival
 from fetchrules.models import FetchRule, Letter, Run, SourceMailbox
 from fetchrules.policy import MAX_TRIES, Errand, Fate, Known, State, Terms, missing, plan
@@ -62,7 +62,7 @@ def test_it_gives_a_letter_to_the_first_who_records_it(run: Run) -> None:
 
 
 def test_it_records_nothing_for_a_run_that_lost_its_claim(run: Run) -> None:
-    runs.abandon_all(NOW)
+    leases.abandon_all(NOW)
     with pytest.raises(RunOvertaken):
         ready(run, arrival("a"))
     assert not Letter.objects.exists()
@@ -187,7 +187,7 @@ def test_it_takes_back_only_deletions_that_were_not_confirmed(run: Run) -> None:
 def test_it_leaves_to_the_next_poll_what_a_lost_claim_does_not_cover(run: Run) -> None:
     ids = delivered(run, arrival("a"))
     deletions.record_deleting(run, ids, NOW)
-    runs.abandon_all(NOW)
+    leases.abandon_all(NOW)
     with pytest.raises(RunOvertaken):
         deletions.record_undeleted(run, ids)
     assert Letter.objects.get().fate == Fate.SENT
@@ -369,7 +369,7 @@ def test_it_remembers_a_letter_that_came_back_and_not_its_trouble(run: Run) -> N
 def test_it_rebinds_nothing_for_a_run_that_lost_its_claim(run: Run) -> None:
     delivered(run, arrival("old"))
     row = known(run.source, "old")["old"]
-    runs.abandon_all(NOW)
+    leases.abandon_all(NOW)
     with pytest.raises(RunOvertaken):
         letters.rebind(run, run.source, 0, Errand(listed("new"), delete_after=True, compare=True), row, "", NOW)
     assert Letter.objects.get().uid == "old"

@@ -7,7 +7,7 @@ import pytest
 from django.utils import timezone
 
 from fetchrules.errors import ConnectFailed, FetchError, LoginRefused, NothingCame, RunOvertaken
-from fetchrules.ledger import runs
+from fetchrules.ledger import leases, runs
 from fetchrules.ledger.mending import mend_schedule
 from fetchrules.ledger.runs import Counts, Ending
 from fetchrules.models import FetchRule, HourlyStat, NextReason, Pause, Run, ServiceSettings
@@ -80,7 +80,7 @@ def test_it_begins_a_run_once_however_often_the_queue_delivers_it(rule: FetchRul
 
 def test_it_refuses_to_go_on_with_a_run_that_was_abandoned(rule: FetchRule) -> None:
     run = begun(rule)
-    runs.abandon_overdue(NOW + runs.RUN_LEASE + timedelta(seconds=1))
+    leases.abandon_overdue(NOW + leases.RUN_LEASE + timedelta(seconds=1))
     with pytest.raises(RunOvertaken):
         runs.renew(run, NOW)
     assert not runs.close(run, Ending(Counts()), LATER, NOW)
@@ -88,16 +88,16 @@ def test_it_refuses_to_go_on_with_a_run_that_was_abandoned(rule: FetchRule) -> N
 
 def test_it_makes_the_rule_of_an_abandoned_run_due_at_once(rule: FetchRule) -> None:
     begun(rule)
-    late = NOW + runs.RUN_LEASE + timedelta(seconds=1)
-    runs.abandon_overdue(late)
+    late = NOW + leases.RUN_LEASE + timedelta(seconds=1)
+    leases.abandon_overdue(late)
     assert len(runs.claim_due(late)) == 1
 
 
 def test_it_spares_a_run_that_was_renewed(rule: FetchRule) -> None:
     run = begun(rule)
-    late = NOW + runs.RUN_LEASE + timedelta(seconds=1)
+    late = NOW + leases.RUN_LEASE + timedelta(seconds=1)
     runs.renew(run, late)
-    runs.abandon_overdue(late)
+    leases.abandon_overdue(late)
     run.refresh_from_db()
     assert run.is_open
 
@@ -105,7 +105,7 @@ def test_it_spares_a_run_that_was_renewed(rule: FetchRule) -> None:
 def test_it_takes_no_claim_that_was_renewed_since_it_was_looked_at(rule: FetchRule) -> None:
     run = begun(rule)
     runs.renew(Run.objects.get(), NOW + timedelta(minutes=1))
-    assert not runs.abandon(run, NOW)
+    assert not leases.abandon(run, NOW)
     assert Run.objects.get().is_open
     assert runs.claim_due(NOW) == []
 
@@ -135,15 +135,15 @@ def test_it_adds_up_the_runs_of_an_hour(rule: FetchRule) -> None:
 
 def test_it_enqueues_a_run_again_that_nobody_began(rule: FetchRule) -> None:
     (run_id,) = runs.claim_due(NOW)
-    late = NOW + runs.QUEUE_LEASE + timedelta(seconds=1)
-    assert runs.abandon_overdue(late) == [run_id]
-    assert runs.abandon_overdue(late) == []
+    late = NOW + leases.QUEUE_LEASE + timedelta(seconds=1)
+    assert leases.abandon_overdue(late) == [run_id]
+    assert leases.abandon_overdue(late) == []
 
 
 def test_it_abandons_everything_for_a_worker_that_is_alone(make_rule: MakeRule) -> None:
     begun(make_rule(next_poll_at=NOW))
     runs.claim([make_rule(next_poll_at=NOW)], NOW, Run.Cause.SCHEDULE)
-    assert runs.abandon_all(NOW) == 2
+    assert leases.abandon_all(NOW) == 2
     assert len(runs.claim_due(NOW)) == 2
 
 
@@ -288,6 +288,6 @@ def test_it_leaves_a_rule_alone_that_waits_as_long_as_it_is_to(minutes: int | No
 def test_it_gives_no_run_a_longer_lease_because_the_clock_was_wrong(rule: FetchRule) -> None:
     run = begun(rule)
     runs.renew(run, NOW + timedelta(days=3000))
-    runs.abandon_overdue(NOW)
-    runs.abandon_overdue(NOW + runs.RUN_LEASE + timedelta(seconds=1))
+    leases.abandon_overdue(NOW)
+    leases.abandon_overdue(NOW + leases.RUN_LEASE + timedelta(seconds=1))
     assert Run.objects.get().state == Run.State.ABANDONED

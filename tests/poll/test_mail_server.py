@@ -13,7 +13,7 @@ from fetchrules.delivery.courier import UnderWay
 from fetchrules.delivery.dialogue import Deferred, Unanswered
 from fetchrules.delivery.spool import SpooledMailbox
 from fetchrules.errors import DeliveryFailed
-from fetchrules.ledger import by_hand, runs
+from fetchrules.ledger import by_hand, leases
 from fetchrules.ledger import letters as ledger
 from fetchrules.models import Letter
 from fetchrules.policy import HELD_PAUSE, MAX_TRIES
@@ -86,7 +86,7 @@ def crash(scene: Scene, monkeypatch: pytest.MonkeyPatch, place: object, name: st
         with pytest.raises(Crash):
             scene.poll()
     for run in scene.rule.runs.filter(finished_at=None):
-        assert runs.abandon(run, run.deadline)
+        assert leases.abandon(run, run.deadline)
 
 
 ANSWERS: dict[str, Fault] = {

@@ -6,7 +6,7 @@ from itertools import takewhile
 import pytest
 
 from fetchrules.errors import ConnectionLost, RunOvertaken
-from fetchrules.ledger import runs
+from fetchrules.ledger import leases
 from fetchrules.models import Letter
 from fetchrules.policy import Errand
 from fetchrules.poll.intake import Intake
@@ -61,7 +61,7 @@ def test_it_brings_no_letter_back_that_another_poll_has_deleted_meanwhile(
     def broken(events: Iterator[Retrieved]) -> Iterator[Retrieved]:
         yield from takewhile(lambda event: event.letter.uid != "b" if isinstance(event, Begun) else True, events)
         for run in scene.rule.runs.filter(finished_at=None):
-            assert runs.abandon(run, run.deadline)
+            assert leases.abandon(run, run.deadline)
         scene.poll_fine()
         raise ConnectionLost
 

@@ -14,8 +14,8 @@ from fetchrules.delivery.maildir import Maildir
 from fetchrules.delivery.staged_name import staged_name
 from fetchrules.errors import DeliveryFailed, MaildirReplaced
 from fetchrules.housekeeping import tidy
+from fetchrules.ledger import leases, runs
 from fetchrules.ledger import letters as ledger
-from fetchrules.ledger import runs
 from fetchrules.models import FetchRule, Letter, Run
 from tests.conftest import MakeRule
 from tests.poll.conftest import NewScene, Scene
@@ -41,7 +41,7 @@ def crash_at(name: str, scene: Scene, monkeypatch: pytest.MonkeyPatch, *, after:
         with pytest.raises(Crash):
             scene.poll()
     for run in scene.rule.runs.filter(finished_at=None):
-        assert runs.abandon(run, run.deadline)
+        assert leases.abandon(run, run.deadline)
 
 
 @pytest.mark.parametrize("after", [False, True])
@@ -292,6 +292,6 @@ def test_it_finishes_nothing_of_a_poll_at_work(new_scene: NewScene, monkeypatch:
     (run_id,) = runs.claim([scene.rule], timezone.now(), Run.Cause.COMMAND)
     tidy(timezone.now())
     assert scene.delivered == []
-    assert runs.abandon(Run.objects.get(id=run_id), timezone.now())
+    assert leases.abandon(Run.objects.get(id=run_id), timezone.now())
     tidy(timezone.now())
     assert scene.delivered == ["a"]

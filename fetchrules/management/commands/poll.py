@@ -13,8 +13,9 @@ from django.db import connection
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
-from fetchrules.errors import FetchError, MailboxBusy
-from fetchrules.ledger import runs
+from fetchrules import heartbeat
+from fetchrules.errors import FetchError, Interrupted, MailboxBusy
+from fetchrules.ledger import leases, runs
 from fetchrules.models import FetchRule, Run
 from fetchrules.policy import Plan, Remark, Why
 from fetchrules.poll import STOPPING
@@ -45,7 +46,8 @@ class Command(BaseCommand):
         """Poll, print a line for each rule as it ends, exit."""
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, lambda *_: STOPPING.set())
-        runs.abandon_overdue(timezone.now())  # where this command is all that runs, nobody else does it
+        heartbeat.leave("worker")  # a dead one that had our process id would be ours: nobody shall take us for silent
+        leases.abandon_overdue(timezone.now())  # where this command is all that runs, nobody else does it
         rules = _rules(options["ids"], due=not options["all"])
         failed = False
         for row in _each(rules, _planned if options["dry_run"] else _polled):
@@ -70,8 +72,13 @@ def _rules(ids: Sequence[int], *, due: bool) -> list[FetchRule]:
 def _polled(rule: FetchRule) -> Row:
     claimed = runs.claim([rule], timezone.now(), Run.Cause.COMMAND) or runs.waiting(rule)
     results = [poll(run_id) for run_id in claimed]
-    busy = Result(runs.Counts(), 0.0, MailboxBusy("another poll of this mailbox is running"))
-    return _row(rule, results[0] if results and results[0] else busy)
+    return _row(rule, results[0] if results and results[0] else Result(runs.Counts(), 0.0, _why_not()))
+
+
+def _why_not() -> FetchError:
+    if STOPPING.is_set():
+        return Interrupted("the process ends")
+    return MailboxBusy("another poll of this mailbox is running")
 
 
 def _planned(rule: FetchRule) -> Row:

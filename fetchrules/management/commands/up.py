@@ -21,7 +21,7 @@ from django.utils.translation import gettext as _
 
 from fetchrules import heartbeat
 from fetchrules.demo.rules import open_post_office
-from fetchrules.ledger import runs
+from fetchrules.ledger import leases
 from utm_mail.parts import Beat, Ending, Part, Web, Worker, run_together
 
 ADMINISTRATOR = "admin"
@@ -123,7 +123,7 @@ def _web(host: str, port: int) -> Web:
 def _take_over() -> None:
     """With the embedded queue this process is the only worker: what was running when the last one was killed runs no more."""
     if not settings.UTM_MAIL_REDIS_URL:
-        runs.abandon_all(timezone.now())
+        leases.abandon_all(timezone.now())
         heartbeat.forget_all()
 
 

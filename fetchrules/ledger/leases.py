@@ -1,0 +1,79 @@
+"""Leases: how long a claim holds without a sign of life, and the end of runs that nobody does any more.
+
+A process renews the leases of all its polls together, every ten seconds (`poll.keeping`), so a lease can be short. Besides, the
+runs of a worker are dead as soon as the worker is known to be: it is silent, or another one bears its name (a container starts
+again with the same host and process id). A run that was taken for dead while it lived is harmless: its poll finds out before it
+records or deletes anything.
+"""
+
+from collections.abc import Collection
+from datetime import datetime, timedelta
+
+from django.db import transaction
+from django.db.models import Exists, OuterRef, Q, QuerySet
+
+from fetchrules import heartbeat
+from fetchrules.models import FetchRule, Heartbeat, NextReason, Run
+
+QUEUE_LEASE = timedelta(minutes=1)
+"""A run that no worker has started by then is put into the queue again: the message may be lost."""
+RUN_LEASE = timedelta(minutes=1)
+"""A running poll whose process has not renewed its lease for so long is taken for dead."""
+
+
+def keep(ids: Collection[int], now: datetime) -> None:
+    """Renew the leases of these polls of this process, as far as they are still its own."""
+    ours = Run.objects.filter(id__in=ids, state=Run.State.RUNNING, worker=heartbeat.this_process())
+    ours.update(deadline=now + RUN_LEASE)
+
+
+def abandon_overdue(now: datetime) -> list[int]:
+    """Abandon polls that nobody does any more, so that their rules are due again; ids of queued runs to enqueue again.
+
+    No deadline is further away than a lease is long, whatever the clock said when it was set.
+    """
+    Run.objects.filter(finished_at__isnull=True, deadline__gt=now + RUN_LEASE).update(deadline=now + RUN_LEASE)
+    for run in _dead(now):
+        abandon(run, now)
+    waiting = Run.objects.filter(finished_at__isnull=True, state=Run.State.QUEUED, deadline__lt=now)
+    ids = list(waiting.values_list("id", flat=True))
+    Run.objects.filter(id__in=ids, state=Run.State.QUEUED).update(deadline=now + QUEUE_LEASE)
+    return ids
+
+
+def abandon_all(now: datetime) -> int:
+    """Abandon every open run: for a worker that knows that it is the only one and has just started."""
+    return sum(abandon(run, now) for run in Run.objects.filter(finished_at__isnull=True))
+
+
+def abandon(run: Run, now: datetime) -> bool:
+    """Take the claim from `run`, and make its rule due at once."""
+    with transaction.atomic():
+        taken = Run.objects.filter(id=run.id, state=run.state, deadline=run.deadline).update(
+            state=Run.State.ABANDONED, finished_at=now, error="abandoned"
+        )
+        if taken:
+            make_due_again(run, now)
+    return bool(taken)
+
+
+def release(run_id: int, now: datetime) -> bool:
+    """Abandon a run that this process cannot begin, or has begun and cannot go on with; False when it is not ours to give up."""
+    ours = Q(state=Run.State.QUEUED) | Q(state=Run.State.RUNNING, worker=heartbeat.this_process())
+    run = Run.objects.filter(ours, id=run_id).first()
+    return run is not None and abandon(run, now)
+
+
+def make_due_again(run: Run, now: datetime) -> None:
+    """The run's rule is due at once, unless it was scheduled since the claim."""
+    waiting = FetchRule.objects.filter(runs=run, next_poll_at__isnull=True)
+    waiting.update(next_poll_at=now, next_reason=NextReason.OVERTAKEN)
+
+
+def _dead(now: datetime) -> QuerySet[Run]:
+    """Polls without a lease, and those of workers that are silent or have begun since. Whoever asks is not silent."""
+    worker = Heartbeat.objects.filter(part="worker", host=OuterRef("worker"))
+    silent = Exists(worker.filter(seen_at__lt=now - heartbeat.SILENT_AFTER)) & ~Q(worker=heartbeat.this_process())
+    began_since = Exists(worker.filter(started_at__gt=OuterRef("started_at")))
+    running = Run.objects.filter(finished_at__isnull=True, state=Run.State.RUNNING)
+    return running.filter(Q(deadline__lt=now) | silent | began_since)

@@ -1,0 +1,122 @@
+"""The runs of the dead: whose worker is silent, or was started again; and those that live."""
+
+from datetime import timedelta
+
+import pytest
+from django.utils import timezone
+
+from fetchrules import heartbeat
+from fetchrules.heartbeat import SILENT_AFTER, this_process
+from fetchrules.ledger import leases, runs
+from fetchrules.ledger.runs import Counts, Ending
+from fetchrules.models import FetchRule, Heartbeat, NextReason, Run
+from tests.conftest import MakeRule
+
+pytestmark = pytest.mark.django_db
+
+NOW = timezone.now()
+SECOND = timedelta(seconds=1)
+
+
+@pytest.fixture
+def rules(make_rule: MakeRule) -> list[FetchRule]:
+    """As many of one server as may be polled at a time, and one more."""
+    return [make_rule(next_poll_at=NOW) for _ in range(11)]
+
+
+def polled_by(worker: str) -> list[int]:
+    """Begin what is due as that worker; the runs."""
+    ids = runs.claim_due(NOW)
+    for run_id in ids:
+        runs.start(run_id, NOW)
+    Run.objects.filter(id__in=ids).update(worker=worker)
+    return ids
+
+
+def hear_of(worker: str, *, seen: timedelta = timedelta(0), began: timedelta = -timedelta(hours=1)) -> None:
+    Heartbeat.objects.create(part="worker", host=worker, seen_at=NOW - seen, started_at=NOW + began, slots=64)
+
+
+def test_it_knows_who_does_a_poll(rules: list[FetchRule]) -> None:
+    run = runs.start(runs.claim_due(NOW)[0], NOW)
+    assert run is not None
+    run.refresh_from_db()
+    assert run.worker == this_process()
+
+
+@pytest.mark.parametrize(
+    ("seen", "began"),
+    [(SILENT_AFTER + SECOND, -timedelta(hours=1)), (timedelta(0), SECOND)],
+    ids=["it is silent", "another one has its name"],
+)
+def test_it_abandons_the_runs_of_a_dead_worker_within_a_tick(
+    rules: list[FetchRule], seen: timedelta, began: timedelta
+) -> None:
+    hear_of("dead:1", seen=seen, began=began)
+    hear_of("alive:1")
+    dead = polled_by("dead:1")
+    assert len(dead) == 10
+    assert runs.claim_due(NOW) == []
+    leases.abandon_overdue(NOW)
+    assert set(Run.objects.values_list("state", flat=True)) == {Run.State.ABANDONED}
+    assert len(runs.claim_due(NOW)) == 10
+    assert FetchRule.objects.filter(next_poll_at=None, next_reason=NextReason.OVERTAKEN).count() == 10
+
+
+@pytest.mark.parametrize("worker", ["alive:1", "command:7", ""])
+def test_it_spares_the_runs_of_whoever_is_not_known_to_be_dead(rules: list[FetchRule], worker: str) -> None:
+    """A command has no heartbeat: its lease alone counts."""
+    hear_of("alive:1", seen=SILENT_AFTER)
+    polled_by(worker)
+    leases.abandon_overdue(NOW)
+    assert Run.objects.filter(state=Run.State.RUNNING).count() == 10
+    leases.abandon_overdue(NOW + leases.RUN_LEASE + SECOND)
+    assert not Run.objects.filter(state=Run.State.RUNNING).exists()
+
+
+def test_it_does_not_take_itself_for_silent(rules: list[FetchRule]) -> None:
+    """After an outage of the database the first to come back has not beaten yet."""
+    hear_of(this_process(), seen=SILENT_AFTER + SECOND)
+    polled_by(this_process())
+    leases.abandon_overdue(NOW)
+    assert Run.objects.filter(state=Run.State.RUNNING).count() == 10
+
+
+def test_it_renews_what_is_its_own(rules: list[FetchRule]) -> None:
+    ours, theirs, abandoned = polled_by(this_process())[:3]
+    Run.objects.filter(id=theirs).update(worker="other:1")
+    assert leases.abandon(Run.objects.get(id=abandoned), NOW)
+    leases.keep([ours, theirs, abandoned], NOW + 30 * SECOND)
+    renewed = Run.objects.filter(deadline__gt=NOW + leases.RUN_LEASE)
+    assert list(renewed.values_list("id", flat=True)) == [ours]
+
+
+def test_it_gives_up_what_it_cannot_begin_or_go_on_with(rules: list[FetchRule]) -> None:
+    waiting, begun, theirs = runs.claim_due(NOW)[:3]
+    runs.start(begun, NOW)
+    runs.start(theirs, NOW)
+    Run.objects.filter(id=theirs).update(worker="other:1")
+    assert [leases.release(run_id, NOW) for run_id in (waiting, begun, theirs)] == [True, True, False]
+    assert Run.objects.get(id=theirs).is_open
+    assert FetchRule.objects.filter(next_poll_at=NOW, next_reason=NextReason.OVERTAKEN).count() == 2
+
+
+def test_it_counts_no_failure_of_a_poll_that_was_interrupted(rules: list[FetchRule]) -> None:
+    run = runs.start(runs.claim_due(NOW)[0], NOW)
+    assert run is not None
+    assert runs.break_off(run, Ending(Counts(found=3, fetched=1)), NOW)
+    run.refresh_from_db()
+    rule = FetchRule.objects.get(runs=run)
+    assert (run.state, run.fetched) == (Run.State.ABANDONED, 1)
+    assert (rule.failures, rule.last_error, rule.next_poll_at) == (0, "", NOW)
+    assert not runs.break_off(run, Ending(Counts()), NOW)
+
+
+def test_it_knows_since_when_a_worker_of_the_same_name_is_another() -> None:
+    Heartbeat.objects.create(part="worker", host=this_process(), started_at=NOW - timedelta(days=1), seen_at=NOW)
+    heartbeat.beat("worker", 8)
+    began = Heartbeat.objects.get().started_at
+    assert began >= NOW
+    heartbeat.beat("worker", 8)
+    assert abs(Heartbeat.objects.get().started_at - began) < SECOND
+    heartbeat.leave("worker")
