@@ -18,8 +18,8 @@ from fetchrules.delivery.staging import Staging
 from fetchrules.errors import DeliveryFailed, DeliveryRefused
 
 CARRY_SECONDS = 120.0
-"""No letter is begun later than this after the first: a poll has to show that it is alive more often than every six minutes,
-and with one that is thought dead another would send the same letters."""
+"""No letter is begun later than this after the first: a poll that lost its claim meanwhile, and with it the right to send, finds
+out between two batches."""
 
 MAX_ENDED = 2
 """So many letters running may each end a session, before the others are kept from meeting the same end."""
