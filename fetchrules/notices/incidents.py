@@ -9,8 +9,12 @@ from datetime import datetime, timedelta
 from django.db import transaction
 from django.db.models import Exists, OuterRef, Q, QuerySet
 
+from fetchrules.ledger.local_faults import local_faults
 from fetchrules.models import FetchRule, Incident, Notice, Pause, ServiceSettings
 from fetchrules.notices import telling
+
+LASTING = timedelta(minutes=5)
+"""A fault of this machine that is over sooner is shown, but nobody is told of it."""
 
 
 def watch(now: datetime) -> None:
@@ -24,7 +28,14 @@ def watch(now: datetime) -> None:
     )
     _close_silently(unset, now)
     _ours(Incident.Kind.CHANNEL, telling.broken(service), now)
+    _ours(Incident.Kind.LOCAL, _lasting_faults(now), now)
     telling.tell(service, now)
+
+
+def _lasting_faults(now: datetime) -> dict[str, telling.Breakage]:
+    """Faults of this machine that did not pass in two polls or so, by their codes."""
+    faults = [fault for fault in local_faults(now) if not fault.rules or fault.since <= now - LASTING]
+    return {fault.code: telling.Breakage(fault.since, fault.detail) for fault in faults}
 
 
 def _failing(service: ServiceSettings) -> Q:

@@ -6,6 +6,7 @@ from typing import Any, cast
 from django.db.models import Case, CharField, Count, OuterRef, Q, QuerySet, Subquery, Value, When
 from django.http import QueryDict
 
+from fetchrules.errors import LOCAL
 from fetchrules.models import FetchRule, Pause, Run
 from fetchrules.wording.failures import FAILURES
 from fetchrules.wording.states import RuleState
@@ -20,13 +21,16 @@ _STATE = Case(
     When(enabled=False, then=Value(RuleState.OFF)),
     When(pause=Pause.BY_HAND, then=Value(RuleState.PAUSED)),
     When(pause=Pause.FAILURE, then=Value(RuleState.FAILED)),
+    When(last_error__in=LOCAL, then=Value(RuleState.LOCAL)),
     When(last_error__in=_PASSING, failures__lt=_LASTING, then=Value(RuleState.WAITING)),
     When(~Q(last_error=""), then=Value(RuleState.FAILED)),
     When(last_polled_at=None, then=Value(RuleState.NEVER)),
     default=Value(RuleState.ON),
     output_field=CharField(),
 )
-_URGENCY = Case(When(state=RuleState.FAILED, then=0), When(state=RuleState.WAITING, then=1), default=2)
+_URGENCY = Case(
+    When(state__in=(RuleState.FAILED, RuleState.LOCAL), then=0), When(state=RuleState.WAITING, then=1), default=2
+)
 
 OFFERED = 15
 """So many servers and local mailboxes are offered to narrow the list by; others are searched for."""

@@ -21,6 +21,7 @@ HOURS = 24
 SOON = timedelta(minutes=1)
 """A rule that has been due for less than this is about to be polled."""
 _HEIGHT = 24
+_SAY_WHY = (RuleState.FAILED, RuleState.LOCAL, RuleState.WAITING, RuleState.PAUSED, RuleState.OFF)
 
 
 @dataclass(frozen=True, slots=True)
@@ -69,7 +70,7 @@ class Row:
     @property
     def problem(self) -> bool:
         """Whether the row needs a human."""
-        return self.sign is RULE_SIGNS[RuleState.FAILED]
+        return self.sign in (RULE_SIGNS[RuleState.FAILED], RULE_SIGNS[RuleState.LOCAL])
 
     @property
     def by_pop3(self) -> bool:
@@ -93,7 +94,7 @@ def rows_of(rules: Sequence[FetchRule], now: datetime) -> list[Row]:
 
 def _row(rule: FetchRule, run: Run | None, hours: dict[int, HourlyStat], usual: int, now: datetime) -> Row:
     state = RuleState(rule.state)  # type: ignore[attr-defined]  # the annotation of listing.with_state
-    failed = rule.last_error and state in (RuleState.FAILED, RuleState.WAITING, RuleState.PAUSED, RuleState.OFF)
+    failed = rule.last_error and state in _SAY_WHY
     return Row(
         rule=rule,
         sign=RULE_SIGNS[state],

@@ -20,6 +20,7 @@ from fetchrules.wording.states import RULE_SIGNS, RuleState
 PAGE_SIZES = (50, 100, 250)
 FILTERS = (
     RuleState.FAILED,
+    RuleState.LOCAL,
     RuleState.WAITING,
     RuleState.RUNNING,
     RuleState.QUEUED,

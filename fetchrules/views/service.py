@@ -11,14 +11,17 @@ from django.shortcuts import redirect, render
 from django.utils import timezone
 from django.utils.functional import SimpleLazyObject
 from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
 from django.views.decorators.http import require_POST
 
 from fetchrules import tasks
 from fetchrules.heartbeat import SILENT_AFTER
+from fetchrules.ledger.local_faults import LocalFault, local_faults
 from fetchrules.models import FetchRule, Heartbeat, Pause, Run, ServiceSettings
 from fetchrules.views import access, audit, broker
 from fetchrules.views.paths import back
-from fetchrules.wording import times
+from fetchrules.wording import amounts, times
+from fetchrules.wording.failures import describe
 
 PARTS = {"worker": "celery -A utm_mail worker -P threads", "beat": "celery -A utm_mail beat"}
 
@@ -43,6 +46,8 @@ class Service:
     open_runs: int
     next_poll: str
     faults: tuple[Fault, ...]
+    local: tuple[str, ...]
+    """What is out of order on this machine though every part runs, in words."""
 
     @property
     def only_broken(self) -> bool:
@@ -78,7 +83,19 @@ class Service:
             open_runs=runs["all"],
             next_poll=_("now") if due and due <= now else times.on(due, now) if due else "",
             faults=tuple(faults),
+            local=tuple(_in_words(fault, now) for fault in local_faults(now)),
         )
+
+
+def _in_words(fault: LocalFault, now: datetime) -> str:
+    failure = describe(fault.code)
+    if not fault.rules:
+        return f"{failure.title}. {failure.remedy}"
+    rules = ngettext("%(count)s rule waits", "%(count)s rules wait", fault.rules) % {
+        "count": amounts.count(fault.rules)
+    }
+    words = {"title": failure.title, "rules": rules, "ago": times.ago(fault.since, now), "remedy": failure.remedy}
+    return _("%(title)s: %(rules)s, it began %(ago)s. %(remedy)s") % words
 
 
 def _silent(part: str, last: datetime | None, now: datetime) -> Fault:

@@ -21,6 +21,7 @@ class RuleState(StrEnum):
     """What a rule is doing, as the list says it. The order is that of urgency: what needs a human comes first."""
 
     FAILED = "failed"
+    LOCAL = "local"
     PAUSED = "paused"
     WAITING = "waiting"
     RUNNING = "running"
@@ -41,6 +42,7 @@ class Sign:
 
 RULE_SIGNS: dict[RuleState, Sign] = {
     RuleState.FAILED: Sign(gettext_lazy("Failed"), "failed", "bad"),
+    RuleState.LOCAL: Sign(gettext_lazy("Local fault"), "alert", "bad"),
     RuleState.PAUSED: Sign(gettext_lazy("Paused"), "pause", "warn"),
     RuleState.WAITING: Sign(gettext_lazy("Waiting"), "alert", "warn"),
     RuleState.RUNNING: Sign(gettext_lazy("Running"), "poll", "run"),
@@ -95,6 +97,8 @@ def next_poll(rule: FetchRule, state: RuleState, usual: int, now: datetime) -> S
             return Saying("—", _("after this poll"))
         case RuleState.PAUSED:
             return _paused(rule)
+        case RuleState.LOCAL:
+            return Saying(_scheduled(rule, usual, now).line, _("again and again until it is mended here"))
         case RuleState.FAILED | RuleState.WAITING | RuleState.NEVER | RuleState.ON:
             if rule.pause:
                 return _paused(rule)

@@ -63,6 +63,22 @@ def test_it_tells_of_a_rule_that_gave_up_at_once(make_rule: MakeRule) -> None:
     assert len(subjects()) == 1
 
 
+def test_it_tells_of_a_fault_of_this_machine_that_lasts(make_rule: MakeRule) -> None:
+    make_rule(
+        failures=2, last_error="disk_full", failing_since=NOW, last_detail="/srv: 0 octets free", last_success_at=NOW
+    )
+    incidents.watch(NOW + incidents.LASTING - MINUTE)
+    assert subjects() == []
+    for minutes in range(3):
+        incidents.watch(NOW + incidents.LASTING + minutes * MINUTE)
+    assert len(subjects()) == 1
+    assert "Нет места" in mail.outbox[0].body
+    assert "/srv: 0 octets free" in mail.outbox[0].body
+    FetchRule.objects.update(failures=0, last_error="")
+    incidents.watch(NOW + DAY / 2)
+    assert len(subjects()) == 2
+
+
 @pytest.mark.parametrize("columns", [{"last_success_at": NOW - DAY - MINUTE}, {"created_at": NOW - DAY - MINUTE}])
 def test_it_tells_of_a_rule_without_success_for_long(make_rule: MakeRule, columns: dict[str, Any]) -> None:
     make_rule(**columns)

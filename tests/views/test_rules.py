@@ -44,6 +44,9 @@ def open_run(rule: FetchRule, state: Run.State, **columns: object) -> Run:
         ({**POLLED, "last_error": "connect_failed", "failures": 1}, None, RuleState.FAILED),
         ({**POLLED, "last_error": "mailbox_busy", "failures": 1}, None, RuleState.WAITING),
         ({**POLLED, "last_error": "mailbox_busy", "failures": 3}, None, RuleState.FAILED),
+        ({**POLLED, "last_error": "disk_full", "failures": 1}, None, RuleState.LOCAL),
+        ({**POLLED, "last_error": "key_missing", "failures": 9}, None, RuleState.LOCAL),
+        ({**POLLED, "last_error": "recipient_invalid", "pause": Pause.FAILURE}, None, RuleState.FAILED),
         ({**POLLED, "last_error": "connect_failed", "enabled": False}, None, RuleState.OFF),
         (POLLED, Run.State.QUEUED, RuleState.QUEUED),
         ({**POLLED, "last_error": "connect_failed"}, Run.State.RUNNING, RuleState.RUNNING),
@@ -71,6 +74,16 @@ def test_it_says_what_is_wrong_and_what_to_do(admin: Client, make_rule: MakeRule
     assert "Yandex accepts an app password only" in page
     assert "https://id.yandex.ru/security/app-passwords" in page
     assert "Invalid credentials" in page
+
+
+def test_it_blames_no_server_for_a_fault_of_this_machine(admin: Client, make_rule: MakeRule) -> None:
+    soon = timezone.now() + timedelta(minutes=1)
+    make_rule(user="fine", **POLLED)
+    make_rule(user="full", last_error="disk_full", failures=2, next_reason="backoff", next_poll_at=soon, **POLLED)
+    page = admin.get(reverse("rules")).content.decode()
+    assert "Local fault" in page
+    assert "again and again until it is mended here" in page
+    assert page.index("full@") < page.index("fine@")
 
 
 def test_it_escapes_what_a_server_said(admin: Client, make_rule: MakeRule) -> None:
@@ -162,10 +175,10 @@ def test_it_asks_the_database_no_more_for_more_rules(
 
     make(2)
     admin.get(reverse("rules"))
-    with django_assert_num_queries(18):
+    with django_assert_num_queries(19):
         admin.get(reverse("rules"))
     make(40)
-    with django_assert_num_queries(18):
+    with django_assert_num_queries(19):
         admin.get(reverse("rules"))
 
 

@@ -31,6 +31,36 @@ def test_it_says_that_the_service_runs(admin: Client, make_rule: MakeRule) -> No
     assert "next poll now" in page
 
 
+def full(make_rule: MakeRule, **columns: object) -> None:
+    since = timezone.now() - timedelta(minutes=7)
+    make_rule(**{"last_error": "disk_full", "failures": 4, "failing_since": since, **columns})
+
+
+def test_it_names_a_fault_of_this_machine_instead_of_saying_that_it_works(admin: Client, make_rule: MakeRule) -> None:
+    beat("worker")
+    beat("beat")
+    for _ in range(2):
+        full(make_rule)
+    full(make_rule, last_error="mail_server_down")
+    page = strip(admin)
+    assert "The service is running" not in page
+    assert "alarm" in page
+    assert "No room left: 2 rules wait, it began 7 min ago." in page
+    assert "The local mail server is not available: 1 rule waits" in page
+    assert page.index("No room left") < page.index("not available")
+    assert reverse("service_stop") in page
+
+
+@pytest.mark.parametrize("columns", [{"enabled": False}, {"pause": "by_hand"}, {"last_error": "connect_failed"}])
+def test_it_names_no_fault_that_keeps_nobody_waiting(
+    columns: dict[str, object], admin: Client, make_rule: MakeRule
+) -> None:
+    beat("worker")
+    beat("beat")
+    full(make_rule, **columns)
+    assert "The service is running" in strip(admin)
+
+
 @pytest.mark.parametrize(
     ("parts", "said"),
     [

@@ -1,0 +1,58 @@
+"""Faults of this machine that keep mail from being collected, whatever the remote servers do.
+
+Most are read off the rules, each of which comes back within two minutes. That the database takes no writes cannot be written
+down by anybody: that is looked at here.
+"""
+
+import os
+from collections.abc import Iterator
+from dataclasses import dataclass
+from datetime import datetime
+from pathlib import Path
+
+from django.db import connection
+from django.db.models import Count, Max, Min
+
+from fetchrules.errors import LOCAL, DatabaseFailed
+from fetchrules.models import FetchRule, Pause
+
+ROOM = 1024 * 1024
+"""Octets without which SQLite soon writes nothing any more."""
+
+
+@dataclass(frozen=True, slots=True)
+class LocalFault:
+    """`code` as in `errors.LOCAL`; `rules` that fail by it, the first of them `since`; `detail`: what the system said of one."""
+
+    code: str
+    rules: int
+    since: datetime
+    detail: str
+
+
+def local_faults(now: datetime) -> tuple[LocalFault, ...]:
+    """As it is at `now`, the one that concerns most rules first; a query, and one more with PostgreSQL."""
+    failing = FetchRule.objects.filter(enabled=True, pause=Pause.NONE, last_error__in=LOCAL, failures__gt=0)
+    told = failing.order_by().values_list("last_error").annotate(Count("id"), Min("failing_since"), Max("last_detail"))
+    faults = [LocalFault(code, rules, since or now, detail) for code, rules, since, detail in told]
+    if all(fault.code != DatabaseFailed.code for fault in faults):
+        faults += [LocalFault(DatabaseFailed.code, 0, now, reason) for reason in _why_nothing_is_written()]
+    return tuple(sorted(faults, key=lambda fault: (-fault.rules, fault.code)))
+
+
+def _why_nothing_is_written() -> Iterator[str]:
+    """Why the database takes no writes, if it is known to take none. Nothing is written to find out: that would wait for locks."""
+    if connection.vendor != "sqlite":
+        with connection.cursor() as cursor:
+            cursor.execute("SHOW transaction_read_only")
+            if cursor.fetchone() == ("on",):
+                yield "read-only"
+        return
+    file = Path(connection.settings_dict["NAME"])
+    if not file.is_file():
+        return
+    disk = os.statvfs(file.parent)
+    if not os.access(file, os.W_OK) or not os.access(file.parent, os.W_OK):
+        yield f"{file}: read-only"
+    elif disk.f_bavail * disk.f_frsize < ROOM:
+        yield f"{file.parent}: no room"
