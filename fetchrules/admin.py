@@ -11,7 +11,7 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
 
-from fetchrules import tasks
+from fetchrules import tasks, user_admin  # noqa: F401 -- registers itself
 from fetchrules.forms.admin import RuleAdminForm
 from fetchrules.ledger import runs
 from fetchrules.models import (

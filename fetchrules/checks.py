@@ -48,6 +48,27 @@ def check_data_directory(**_: Any) -> list[CheckMessage]:
     return []
 
 
+@register
+def check_plain_http(**_: Any) -> list[CheckMessage]:
+    """utm_mail.W002: passwords and sessions travel readable to a panel that others reach without TLS."""
+    if settings.SESSION_COOKIE_SECURE:
+        return []
+    others = [host for host in settings.ALLOWED_HOSTS if host not in {"localhost", "127.0.0.1", "[::1]"}]
+    if not others and not settings.SECURE_PROXY_SSL_HEADER:
+        return []
+    hint = "Put a proxy with TLS in front, and set UTM_MAIL_BEHIND_PROXY=1 and UTM_MAIL_INSECURE_HTTP=0."
+    return [Caution("The panel may be used without TLS from elsewhere.", hint=hint, id="utm_mail.W002")]
+
+
+@register
+def check_proxies(**_: Any) -> list[CheckMessage]:
+    """utm_mail.W003: where everybody passes for the proxy, everybody passes for anybody."""
+    if all(network.prefixlen for network in settings.UTM_MAIL_TRUSTED_PROXIES):
+        return []
+    hint = "UTM_MAIL_TRUSTED_PROXIES names the addresses of the proxies, and of nothing else."
+    return [Caution("Everybody is trusted as a proxy.", hint=hint, id="utm_mail.W003")]
+
+
 @register(Tags.database)
 def check_durability(databases: Sequence[str] | None = None, **_: Any) -> list[CheckMessage]:
     """utm_mail.E003: a ledger that forgets its last seconds in a power cut delivers letters twice."""

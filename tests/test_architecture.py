@@ -20,7 +20,7 @@ LAYERS: tuple[frozenset[str], ...] = (
     frozenset({"ruletext", "remote.mailbox", "letterhead"}),
     frozenset({"policy", "schedule", "remote", "delivery"}),
     frozenset({"models"}),
-    frozenset({"attempts", "secrets", "sources", "roles", "heartbeat", "wording"}),
+    frozenset({"attempts", "secrets", "sources", "roles", "sessions", "heartbeat", "wording"}),
     frozenset({"ledger", "accounts", "destinations"}),
     frozenset({"poll", "notices"}),
     frozenset({"housekeeping"}),
@@ -28,7 +28,7 @@ LAYERS: tuple[frozenset[str], ...] = (
     frozenset({"rulebook"}),
     frozenset({"forms"}),
     frozenset({"views"}),
-    frozenset({"demo"}),
+    frozenset({"demo", "user_admin"}),
     frozenset({"admin", "checks", "templatetags", "management", "urls"}),
     frozenset({"apps"}),
 )

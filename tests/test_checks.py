@@ -11,6 +11,7 @@ from django.db import connection
 from pytest_django import Settings
 
 from fetchrules.secrets import key_ring
+from utm_mail.env import networks
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -52,6 +53,19 @@ def test_it_warns_of_a_data_directory_that_everybody_may_look_into(settings: Set
     assert "utm_mail.W001" in found()
     tmp_path.chmod(0o700)
     assert "utm_mail.W001" not in found()
+
+
+def test_it_warns_of_plain_http_where_others_may_come(settings: Settings) -> None:
+    settings.SESSION_COOKIE_SECURE = False
+    settings.ALLOWED_HOSTS = ["localhost", "mail.mydomain.ru"]
+    assert "utm_mail.W002" in found()
+    settings.SESSION_COOKIE_SECURE = True
+    assert "utm_mail.W002" not in found()
+
+
+def test_it_warns_where_everybody_is_a_proxy(settings: Settings) -> None:
+    settings.UTM_MAIL_TRUSTED_PROXIES = networks("", "127.0.0.0/8,0.0.0.0/0")
+    assert "utm_mail.W003" in found()
 
 
 @pytest.mark.django_db(transaction=True)

@@ -48,7 +48,7 @@ def read(name: str, default: str = "") -> str:
 
 def environment() -> Environment:
     """All settings that come from outside. Raises BadEnvironment."""
-    demo = _boolean("UTM_MAIL_DEMO")
+    demo = boolean("UTM_MAIL_DEMO")
     data = _data(demo)
     return Environment(
         data=data,
@@ -58,10 +58,10 @@ def environment() -> Environment:
         secret_key=read("UTM_MAIL_SECRET_KEY"),
         keys=read("UTM_MAIL_KEYS"),
         allowed_hosts=tuple(host.strip() for host in read("UTM_MAIL_ALLOWED_HOSTS").split(",") if host.strip()),
-        debug=_boolean("UTM_MAIL_DEBUG"),
+        debug=boolean("UTM_MAIL_DEBUG"),
         concurrency=_positive("UTM_MAIL_CONCURRENCY", 64),
-        insecure_http=_boolean("UTM_MAIL_INSECURE_HTTP"),
-        behind_proxy=_boolean("UTM_MAIL_BEHIND_PROXY"),
+        insecure_http=boolean("UTM_MAIL_INSECURE_HTTP"),
+        behind_proxy=boolean("UTM_MAIL_BEHIND_PROXY"),
         trusted_proxies=networks("UTM_MAIL_TRUSTED_PROXIES", read("UTM_MAIL_TRUSTED_PROXIES", "127.0.0.0/8,::1")),
         alert_smtp=read("UTM_MAIL_ALERT_SMTP", "smtp://localhost:25"),
         alert_from=read("UTM_MAIL_ALERT_FROM", f"utm-mail@{socket.gethostname()}"),
@@ -98,7 +98,8 @@ def make_directory(data: Path) -> None:
         raise BadEnvironment(f"UTM_MAIL_DATA: cannot make {data}: {error.strerror}") from error
 
 
-def _boolean(name: str) -> bool:
+def boolean(name: str) -> bool:
+    """Whether the variable `name` says so; where it is not set, no. Raises BadEnvironment."""
     value = read(name).lower()
     if value in {"", "0", "no", "false", "off"}:
         return False

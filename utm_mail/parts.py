@@ -13,7 +13,7 @@ from typing import Protocol
 from celery import signals
 from celery.beat import Service
 from celery.worker import state
-from django.core.servers.basehttp import ThreadedWSGIServer, WSGIRequestHandler
+from django.core.servers.basehttp import ServerHandler, ThreadedWSGIServer, WSGIRequestHandler
 
 from utm_mail.celery import app
 from utm_mail.wsgi import application
@@ -158,8 +158,12 @@ class _Server(ThreadedWSGIServer):
     request_queue_size = 128
 
 
+ServerHandler.server_software = "utm-mail"  # no versions for those who look for old ones
+
+
 class _RequestHandler(WSGIRequestHandler):
     timeout = CLIENT_SECONDS
+    server_version, sys_version = "utm-mail", ""
 
     def handle_one_request(self) -> None:
         """One request; a client that falls silent is hung up on."""

@@ -31,13 +31,16 @@ INSTALLED_APPS = [
 ]
 MIDDLEWARE = [
     "fetchrules.views.proxies.ForwardedMiddleware",
+    "fetchrules.views.security.SecurityHeadersMiddleware",
+    "fetchrules.views.health.HealthMiddleware",
     "django.middleware.security.SecurityMiddleware",
-    "fetchrules.views.security.ContentSecurityMiddleware",
+    "fetchrules.views.static_files.StaticFilesMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.locale.LocaleMiddleware",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
+    "fetchrules.views.sessions.PersonsSessionMiddleware",
     "django.contrib.auth.middleware.LoginRequiredMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
@@ -88,12 +91,16 @@ CRISPY_ALLOWED_TEMPLATE_PACKS = "utm"
 CRISPY_TEMPLATE_PACK = "utm"
 
 # Safe by default; UTM_MAIL_INSECURE_HTTP is for a panel that is reached without TLS (the loopback address of `make run`).
-SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = SECURE_SSL_REDIRECT = not ENV.insecure_http
+SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = LANGUAGE_COOKIE_SECURE = SECURE_SSL_REDIRECT = not ENV.insecure_http
 SECURE_HSTS_SECONDS = 0 if ENV.insecure_http else 31_536_000
 SECURE_HSTS_INCLUDE_SUBDOMAINS = SECURE_HSTS_PRELOAD = not ENV.insecure_http
 SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if ENV.behind_proxy else None
-SESSION_COOKIE_HTTPONLY = CSRF_COOKIE_HTTPONLY = True
-SESSION_COOKIE_SAMESITE = CSRF_COOKIE_SAMESITE = "Lax"
+SESSION_COOKIE_HTTPONLY = CSRF_COOKIE_HTTPONLY = LANGUAGE_COOKIE_HTTPONLY = True
+SESSION_COOKIE_SAMESITE = CSRF_COOKIE_SAMESITE = LANGUAGE_COOKIE_SAMESITE = "Lax"
+# With this prefix a browser takes them over TLS alone, from this very host, so that no neighbouring name can set them.
+_PREFIX = "" if ENV.insecure_http else "__Host-"
+SESSION_COOKIE_NAME, CSRF_COOKIE_NAME = f"{_PREFIX}sessionid", f"{_PREFIX}csrftoken"
+SESSION_COOKIE_AGE = 12 * 3600
 SECURE_REFERRER_POLICY = "same-origin"
 X_FRAME_OPTIONS = "DENY"
 CSRF_TRUSTED_ORIGINS = [f"https://{host}" for host in ENV.allowed_hosts if host != "*"]

@@ -111,7 +111,7 @@ def _silent(part: str, last: datetime | None, now: datetime) -> Fault:
 
 def strip(request: HttpRequest) -> dict[str, object]:
     """Template context of the strip; read only where a template asks."""
-    if not request.user.is_authenticated:
+    if not hasattr(request, "user") or not request.user.is_authenticated:  # a request may fail before it has one
         return {}
     return {
         "service": SimpleLazyObject(lambda: Service.read(timezone.now())),

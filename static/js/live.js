@@ -5,7 +5,7 @@ const part = document.querySelector("[data-live-url]");
 
 async function refresh() {
   if (!document.hidden && !part.contains(document.activeElement)) {
-    const answer = await fetch(part.dataset.liveUrl).catch(() => null);
+    const answer = await fetch(part.dataset.liveUrl, { headers: { "X-Refresh": "1" } }).catch(() => null);
     if (answer?.ok && !answer.redirected) {
       const page = new DOMParser().parseFromString(await answer.text(), "text/html");
       part.replaceChildren(...page.body.childNodes);

@@ -38,7 +38,7 @@ const STRIP_SECONDS = 10;
 async function refreshStrip() {
   const strip = document.querySelector("#strip");
   if (!strip || document.hidden || strip.contains(document.activeElement)) return;
-  const answer = await fetch(strip.dataset.url, { headers: { "X-Requested-With": "fetch" } }).catch(() => null);
+  const answer = await fetch(strip.dataset.url, { headers: { "X-Refresh": "1" } }).catch(() => null);
   if (!answer?.ok || answer.redirected) return;
   const fresh = new DOMParser().parseFromString(await answer.text(), "text/html").querySelector("#strip");
   if (!fresh) return;

@@ -19,7 +19,7 @@ function replaceFilters(fresh) {
 async function refresh() {
   if (!document.hidden) {
     const ids = [...table.querySelectorAll("tr[data-rule]")].map((row) => row.dataset.rule);
-    const answer = await fetch(table.dataset.rows + ids.join(",")).catch(() => null);
+    const answer = await fetch(table.dataset.rows + ids.join(","), { headers: { "X-Refresh": "1" } }).catch(() => null);
     if (answer?.ok && !answer.redirected) {
       const page = new DOMParser().parseFromString(await answer.text(), "text/html");
       replaceFilters(page.querySelector("#filters"));

@@ -120,6 +120,21 @@ class Installation:
             yield Panel(process, address, log)
 
     @contextmanager
+    def gunicorn(self, *arguments: str) -> Iterator[Panel]:
+        """The web panel alone, as docker-compose.yml runs it, on a free port; the block begins when it listens."""
+        (port,) = free_ports(1)
+        bind = f"127.0.0.1:{port}"
+        with self.process(sys.executable, "-m", "gunicorn", "utm_mail.wsgi", "--bind", bind, *arguments) as (
+            process,
+            log,
+        ):
+            until(lambda: f"Listening at: http://{bind}" in log.read_text() or process.poll() is not None)
+            assert process.poll() is None, log.read_text()
+            yield Panel(process, f"http://{bind}/", log)
+            process.terminate()
+            process.wait(40)
+
+    @contextmanager
     def process(
         self, *command: str, env: Mapping[str, str] | None = None
     ) -> Iterator[tuple["subprocess.Popen[str]", Path]]:
