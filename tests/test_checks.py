@@ -16,6 +16,12 @@ from utm_mail.env import networks
 ROOT = Path(__file__).resolve().parent.parent
 
 
+@pytest.fixture(autouse=True)
+def with_tls(settings: Settings) -> None:
+    """As in production; the other tests do without."""
+    settings.SESSION_COOKIE_SECURE = True
+
+
 def found() -> set[str]:
     return {str(message.id) for message in run_checks()}
 
@@ -84,6 +90,7 @@ def test_it_refuses_a_database_that_may_forget() -> None:
 def test_it_is_silent_about_a_deployment_with_production_settings(tmp_path: Path) -> None:
     environment = {name: value for name, value in os.environ.items() if not name.startswith(("UTM_MAIL", "DJANGO"))}
     environment |= {"UTM_MAIL_DATA": str(tmp_path / "data"), "UTM_MAIL_ALLOWED_HOSTS": "mail.mydomain.ru"}
+    environment |= {"UTM_MAIL_BEHIND_PROXY": "1"}
     command = [sys.executable, str(ROOT / "manage.py"), "check", "--deploy", "--fail-level", "WARNING"]
     done = subprocess.run(command, env=environment, capture_output=True, text=True, timeout=60, check=False)
     assert (done.returncode, "no issues" in done.stdout) == (0, True), done.stderr

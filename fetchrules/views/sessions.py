@@ -52,5 +52,5 @@ def _prolong(request: HttpRequest, response: HttpResponse) -> None:
         path=settings.SESSION_COOKIE_PATH,
         secure=settings.SESSION_COOKIE_SECURE,
         httponly=settings.SESSION_COOKIE_HTTPONLY,
-        samesite=settings.SESSION_COOKIE_SAMESITE,
+        samesite="Lax",
     )

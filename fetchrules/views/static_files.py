@@ -4,7 +4,8 @@ from collections.abc import Callable
 
 from django.conf import settings
 from django.contrib.staticfiles.views import serve
-from django.http import Http404, HttpRequest, HttpResponse
+from django.http import Http404, HttpRequest
+from django.http.response import HttpResponseBase
 
 _KEPT = "public, max-age=300"
 
@@ -12,10 +13,10 @@ _KEPT = "public, max-age=300"
 class StaticFilesMiddleware:
     """Answers for what lies below STATIC_URL. It stands behind the host's name being checked and before any session."""
 
-    def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
+    def __init__(self, get_response: Callable[[HttpRequest], HttpResponseBase]) -> None:
         self.get_response = get_response
 
-    def __call__(self, request: HttpRequest) -> HttpResponse:
+    def __call__(self, request: HttpRequest) -> HttpResponseBase:
         request.get_host()  # raises DisallowedHost
         if not request.path.startswith(settings.STATIC_URL):
             return self.get_response(request)
