@@ -171,6 +171,12 @@ class NothingCame(FetchError):
     retry, code = Retry.AS_USUAL, "nothing_came"
 
 
+class OwnerGone(FetchError):
+    """Nobody answers for the rule: its owner's account was deleted or deactivated, and nobody has taken it over."""
+
+    retry, code = Retry.AFTER_EDIT, "owner_gone"
+
+
 class PasswordUnreadable(FetchError):
     """The stored password does not open: it was sealed for another mailbox, or is damaged."""
 

@@ -14,7 +14,7 @@ from django.db.models.functions import Coalesce
 
 from fetchrules import heartbeat
 from fetchrules.errors import FetchError, Retry, RunOvertaken
-from fetchrules.ledger.leases import QUEUE_LEASE, RUN_LEASE, make_due_again
+from fetchrules.ledger.leases import QUEUE_LEASE, RUN_LEASE, abandon, make_due_again
 from fetchrules.ledger.turns import choose
 from fetchrules.models import FetchRule, HourlyStat, NextReason, Pause, Run
 from fetchrules.remote.mailbox import TlsLevel
@@ -66,9 +66,14 @@ def claim_next(host: str, now: datetime) -> list[int]:
 def claim(rules: Iterable[FetchRule], now: datetime, cause: Run.Cause) -> list[int]:
     """Claim these rules whether they are due or not, and whatever their servers have open; the ids of the new runs.
 
-    A rule whose mailbox is being polled gets none.
+    A rule whose mailbox is being polled gets none, nor one whose owner is gone.
     """
-    return _claim(rules, now, cause)
+    return _claim(_answered_for(rules), now, cause)
+
+
+def owner_is_gone(rule: FetchRule) -> bool:
+    """Whether nobody answers for the rule: it is not polled until somebody takes it over."""
+    return FetchRule.objects.filter(FetchRule.OWNER_GONE, id=rule.id).exists()
 
 
 def waiting(rule: FetchRule) -> list[int]:
@@ -81,10 +86,13 @@ def start(run_id: int, now: datetime) -> Run | None:
 
     What was changed in the rule since the claim holds for this run, unless it reads another mailbox now: that was not claimed.
     """
-    begun = Run.objects.filter(id=run_id, state=Run.State.QUEUED).update(
+    waiting = Run.objects.filter(id=run_id, state=Run.State.QUEUED)
+    begun = waiting.exclude(rule__in=FetchRule.objects.filter(FetchRule.OWNER_GONE)).update(
         state=Run.State.RUNNING, started_at=now, deadline=now + RUN_LEASE, worker=heartbeat.this_process()
     )
     if not begun:
+        for run in waiting:  # its owner is gone since the claim
+            abandon(run, now)
         return None
     run = Run.objects.select_related("rule__owner", "source").get(id=run_id)
     if run.rule is not None and run.rule.source_id == run.source_id:
@@ -151,9 +159,11 @@ def purge(before: datetime) -> int:
 
 
 def ask_for_poll(rules: QuerySet[FetchRule], now: datetime) -> int:
-    """Make `rules` due now and end their pauses; how many."""
-    return rules.filter(enabled=True).update(
-        next_poll_at=now, next_reason=NextReason.BY_HAND, pause=Pause.NONE, paused_until=None, failures=0
+    """Make `rules` due now and end their pauses; how many. Those whose owner is gone stay as they are."""
+    return (
+        rules.filter(enabled=True)
+        .exclude(FetchRule.OWNER_GONE)
+        .update(next_poll_at=now, next_reason=NextReason.BY_HAND, pause=Pause.NONE, paused_until=None, failures=0)
     )
 
 
@@ -170,6 +180,12 @@ def resume(rules: QuerySet[FetchRule], now: datetime) -> int:
 def ask_to_stop(run_id: int) -> bool:
     """Let a running poll end after the batch in hand."""
     return bool(Run.objects.filter(id=run_id, finished_at__isnull=True).update(stop_asked=True))
+
+
+def _answered_for(rules: Iterable[FetchRule]) -> list[FetchRule]:
+    asked = {rule.id: rule for rule in rules}
+    gone = FetchRule.objects.filter(FetchRule.OWNER_GONE, id__in=asked).values_list("id", flat=True)
+    return [asked[rule_id] for rule_id in asked.keys() - set(gone)]
 
 
 def _end_pauses(now: datetime) -> None:

@@ -11,7 +11,7 @@ from collections.abc import Collection
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
-from django.db.models import Count, Exists, F, Max, OuterRef, Q, QuerySet
+from django.db.models import Count, Exists, F, Max, Min, OuterRef, Q, QuerySet
 
 from fetchrules import heartbeat
 from fetchrules.errors import TimedOut
@@ -19,6 +19,16 @@ from fetchrules.models import FetchRule, NextReason, Pause, Run, ServiceSettings
 
 PATIENCE = timedelta(minutes=1)
 """A server that has not listed its letters by then is slow."""
+LATE_AFTER = timedelta(minutes=2)
+"""A rule that is due for so long, and waits for nothing but us, is late."""
+
+
+@dataclass(frozen=True, slots=True)
+class Late:
+    """So many rules are late, the first of them due since then."""
+
+    rules: int
+    since: datetime
 
 
 @dataclass(slots=True)
@@ -52,7 +62,7 @@ def choose(now: datetime, limit: int, host: str | None = None) -> list[FetchRule
     due = _due(service, now) if host is None else _due(service, now).filter(source__host=host)
     if not due.exists():
         return []
-    board = _board(now, service.per_host)
+    board = _board(now, service.per_host, _open())
     chosen: dict[int, FetchRule] = {}
     turn: dict[int, int] = {}
     visited: set[tuple[object, ...]] = set()
@@ -70,19 +80,47 @@ def choose(now: datetime, limit: int, host: str | None = None) -> list[FetchRule
     return sorted(chosen.values(), key=lambda rule: turn[rule.id])
 
 
+def late(now: datetime) -> Late | None:
+    """The rules that are late; None where there are none, or nobody wants them to be polled.
+
+    Those do not count that wait for their server, which has as many polls at work as it may, or for their account: polls that
+    nobody does, queued or dead, are no such reason.
+    """
+    service = ServiceSettings.current()
+    overdue = _pollable().filter(next_poll_at__lte=now - LATE_AFTER)
+    if not service.running or not overdue.exists():
+        return None
+    at_work = Run.objects.filter(finished_at__isnull=True, state=Run.State.RUNNING, deadline__gte=now)
+    ours = _not_among(at_work, overdue).exclude(source__host__in=_board(now, service.per_host, at_work).full())
+    told = ours.aggregate(rules=Count("id"), since=Min("next_poll_at"))
+    return Late(told["rules"], told["since"]) if told["rules"] else None
+
+
 def _due(service: ServiceSettings, now: datetime) -> QuerySet[FetchRule]:
-    # Not only this mailbox: an account is visited by one session at a time, for many servers lock it.
-    account = {f"source__{column}": OuterRef(f"source__{column}") for column in ("protocol", "host", "port", "user")}
-    polled = Run.objects.filter(**account, finished_at__isnull=True)
-    due = FetchRule.objects.filter(~Exists(polled), enabled=True, pause=Pause.NONE, next_poll_at__lte=now)
+    due = _not_among(_open(), _pollable().filter(next_poll_at__lte=now))
     if not service.running:
         due = due.filter(next_reason=NextReason.BY_HAND)
     return due.select_related("source").order_by("next_poll_at")
 
 
-def _board(now: datetime, per_host: int) -> _Board:
+def _pollable() -> QuerySet[FetchRule]:
+    """What may be polled. A rule whose owner is gone waits until somebody takes it over."""
+    return FetchRule.objects.filter(enabled=True, pause=Pause.NONE).exclude(FetchRule.OWNER_GONE)
+
+
+def _not_among(polls: QuerySet[Run], rules: QuerySet[FetchRule]) -> QuerySet[FetchRule]:
+    """Those of `rules` whose account is none that is polled: many servers lock it, so one session visits it at a time."""
+    account = {f"source__{column}": OuterRef(f"source__{column}") for column in ("protocol", "host", "port", "user")}
+    return rules.filter(~Exists(polls.filter(**account)))
+
+
+def _open() -> QuerySet[Run]:
+    return Run.objects.filter(finished_at__isnull=True)
+
+
+def _board(now: datetime, per_host: int, polls: QuerySet[Run]) -> _Board:
     waiting = Q(state=Run.State.RUNNING, started_at__lt=now - PATIENCE, found=0)
-    hosts = Run.objects.filter(finished_at__isnull=True).values_list("source__host")
+    hosts = polls.order_by().values_list("source__host")
     rows = list(hosts.annotate(all=Count("id"), stuck=Count("id", filter=waiting)))
     polls = Counter({host: number for host, number, _ in rows})
     slots = heartbeat.slots(now)

@@ -15,8 +15,9 @@ from django.utils.translation import ngettext
 from django.views.decorators.http import require_POST
 
 from fetchrules import tasks
-from fetchrules.heartbeat import SILENT_AFTER
+from fetchrules.heartbeat import alive
 from fetchrules.ledger.local_faults import LocalFault, local_faults
+from fetchrules.ledger.turns import late
 from fetchrules.models import FetchRule, Heartbeat, Pause, Run, ServiceSettings
 from fetchrules.views import access, audit, broker
 from fetchrules.views.paths import back
@@ -48,6 +49,18 @@ class Service:
     faults: tuple[Fault, ...]
     local: tuple[str, ...]
     """What is out of order on this machine though every part runs, in words."""
+    late: str
+    """How many rules should have been polled by now, in words; empty where none."""
+
+    @property
+    def amiss(self) -> tuple[str, ...]:
+        """What is not as it should be though every part runs."""
+        return (*self.local, self.late) if self.late else self.local
+
+    @property
+    def reasons(self) -> tuple[str, ...]:
+        """Why mail is not collected, or not as it should be; nothing where all is well."""
+        return (*(fault.title for fault in self.faults), *self.amiss)
 
     @property
     def only_broken(self) -> bool:
@@ -56,17 +69,19 @@ class Service:
 
     @classmethod
     def read(cls, now: datetime) -> "Service":
-        """As it is at `now`, in four queries."""
+        """As it is at `now`, in a few queries."""
         row = ServiceSettings.current()
-        alive = Q(seen_at__gt=now - SILENT_AFTER)
         parts = {
             beat["part"]: beat
-            for beat in Heartbeat.objects.values("part").annotate(last=Max("seen_at"), alive=Count("id", filter=alive))
+            for beat in Heartbeat.objects.values("part").annotate(
+                last=Max("seen_at"), alive=Count("id", filter=alive(now))
+            )
         }
         runs = Run.objects.filter(finished_at__isnull=True).aggregate(
             all=Count("id"), queued=Count("id", filter=Q(state=Run.State.QUEUED))
         )
-        due = FetchRule.objects.filter(enabled=True, pause=Pause.NONE).aggregate(at=Min("next_poll_at"))["at"]
+        answered_for = FetchRule.objects.filter(enabled=True, pause=Pause.NONE).exclude(FetchRule.OWNER_GONE)
+        due = answered_for.aggregate(at=Min("next_poll_at"))["at"]
         faults = [
             _silent(part, parts[part]["last"] if part in parts else None, now)
             for part in PARTS
@@ -84,6 +99,7 @@ class Service:
             next_poll=_("now") if due and due <= now else times.on(due, now) if due else "",
             faults=tuple(faults),
             local=tuple(_in_words(fault, now) for fault in local_faults(now)),
+            late=_lateness(now),
         )
 
 
@@ -96,6 +112,17 @@ def _in_words(fault: LocalFault, now: datetime) -> str:
     }
     words = {"title": failure.title, "rules": rules, "ago": times.ago(fault.since, now), "remedy": failure.remedy}
     return _("%(title)s: %(rules)s, it began %(ago)s. %(remedy)s") % words
+
+
+def _lateness(now: datetime) -> str:
+    found = late(now)
+    if found is None:
+        return ""
+    words = ngettext(
+        "%(count)s rule is late, by %(wait)s", "%(count)s rules are late, the latest by %(wait)s", found.rules
+    )
+    minutes = int((now - found.since).total_seconds() // 60)
+    return words % {"count": amounts.count(found.rules), "wait": amounts.lasting(minutes)}
 
 
 def _silent(part: str, last: datetime | None, now: datetime) -> Fault:

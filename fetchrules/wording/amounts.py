@@ -47,6 +47,15 @@ def minutes(number: int) -> str:
     return _("%(count)s min") % {"count": number}
 
 
+def lasting(number: int) -> str:
+    """How long something has lasted by now, in its largest units; `number` of minutes."""
+    if number < 60:
+        return _("%(count)s min") % {"count": number}
+    if number < 1440:
+        return _("%(hours)s h %(minutes)s min") % {"hours": number // 60, "minutes": number % 60}
+    return ngettext("%(count)s day", "%(count)s days", number // 1440) % {"count": number // 1440}
+
+
 def duration(span: timedelta) -> str:
     """How long something took, to two units."""
     seconds = span.total_seconds()

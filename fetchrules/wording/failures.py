@@ -61,6 +61,12 @@ FAILURES: dict[str, _Entry] = {
         passes=True,
         field="server",
     ),
+    "owner_gone": _Entry(
+        gettext_lazy("The owner is gone"),
+        gettext_lazy(
+            "Their account was deleted or deactivated. It is polled again when somebody has taken the rule over."
+        ),
+    ),
     "connection_lost": _Entry(
         gettext_lazy("Connection lost"),
         gettext_lazy("The server broke off. Nothing is lost; the next poll goes on from there."),

@@ -1,7 +1,7 @@
 """No server holds up the others: what a tick leaves to them, however many rules wait for the slow ones."""
 
 from collections import Counter
-from datetime import timedelta
+from datetime import datetime, timedelta
 
 import pytest
 from django.db import connection
@@ -12,7 +12,7 @@ from fetchrules.errors import ConnectFailed, FetchError, TimedOut
 from fetchrules.heartbeat import SILENT_AFTER
 from fetchrules.ledger import runs
 from fetchrules.ledger.runs import Counts, Ending
-from fetchrules.ledger.turns import PATIENCE
+from fetchrules.ledger.turns import PATIENCE, late
 from fetchrules.models import FetchRule, Heartbeat, Pause, Run, ServiceSettings
 from fetchrules.schedule import NextPoll, Reason
 from tests.conftest import MakeRule
@@ -187,3 +187,66 @@ def test_it_asks_as_much_of_the_database_however_many_servers_there_are(make_rul
         asked.append([query["sql"].split()[0] for query in queries])
         Run.objects.update(finished_at=NOW, state=Run.State.DONE)
     assert asked[0] == asked[1]
+
+
+# Late
+
+
+def late_ones(now: datetime = NOW) -> tuple[int, int] | None:
+    """How many are late, and by how many minutes."""
+    found = late(now)
+    return found and (found.rules, (now - found.since) // timedelta(minutes=1))
+
+
+def test_it_says_how_many_rules_are_late_and_by_how_much(make_rule: MakeRule) -> None:
+    assert late_ones() is None
+    for number, minutes in enumerate((0, 1, 3, 14)):
+        due(make_rule, f"host{number}.example.org", 3, minutes_ago=minutes)
+    assert late_ones() == (6, 14)
+
+
+@pytest.mark.parametrize(
+    "columns", [{"enabled": False}, {"pause": Pause.FAILURE}, {"next_poll_at": None}, {"owned": True}], ids=str
+)
+def test_it_calls_nothing_late_that_is_not_to_be_polled(make_rule: MakeRule, columns: dict[str, object]) -> None:
+    due(make_rule, "some.example.org", 1, minutes_ago=14)
+    FetchRule.objects.update(**columns)
+    assert late_ones() is None
+
+
+def test_it_calls_nothing_late_while_the_service_is_stopped(make_rule: MakeRule) -> None:
+    due(make_rule, "some.example.org", 1, minutes_ago=14)
+    ServiceSettings.current()
+    ServiceSettings.objects.update(running=False)
+    assert late_ones() is None
+
+
+@pytest.mark.parametrize(
+    ("columns", "late"),
+    [
+        ({}, None),
+        ({"state": Run.State.QUEUED}, (2, 14)),
+        ({"deadline": NOW - timedelta(seconds=1)}, (2, 14)),
+    ],
+    ids=["at work", "nobody takes them from the queue", "dead"],
+)
+def test_it_lets_rules_wait_for_their_server_only_while_polls_are_at_work_there(
+    make_rule: MakeRule, columns: dict[str, object], late: tuple[int, int] | None
+) -> None:
+    report(64)
+    due(make_rule, "some.example.org", 12, minutes_ago=14)
+    for run_id in runs.claim_due(NOW):
+        runs.start(run_id, NOW)
+    Run.objects.update(**columns)
+    assert late_ones() == late
+
+
+def test_it_lets_rules_wait_for_their_account(make_rule: MakeRule) -> None:
+    report(64)
+    for recipient in ("one", "two"):
+        make_rule(user="petrov", keep=True, recipient=f"{recipient}@mydomain.ru", next_poll_at=NOW - timedelta(hours=1))
+    (run_id,) = runs.claim_due(NOW)
+    runs.start(run_id, NOW)
+    assert late_ones() is None
+    Run.objects.update(deadline=NOW - timedelta(seconds=1))
+    assert late_ones() == (1, 60)

@@ -5,11 +5,12 @@ from datetime import timedelta
 import pytest
 from django.test import Client
 from django.urls import reverse
-from django.utils import timezone
+from django.utils import timezone, translation
 from pytest_django import Settings
 
 from fetchrules.models import AuditEntry, Heartbeat, ServiceSettings
 from fetchrules.views import broker
+from fetchrules.views.service import Service
 from tests.conftest import MakeRule
 
 
@@ -79,6 +80,39 @@ def test_it_says_what_is_missing_since_when_and_how_to_start_it(
     assert said in page
     assert "alarm" in page
     assert "python manage.py up" in page
+
+
+def test_it_says_how_many_rules_are_late(admin: Client, make_rule: MakeRule) -> None:
+    for part in ("worker", "beat"):
+        beat(part)
+    for minutes in (1, 14, 3):
+        make_rule(next_poll_at=timezone.now() - timedelta(minutes=minutes))
+    page = strip(admin)
+    assert "2 rules are late, the latest by 14 min" in page
+    assert "The service is running" not in page
+    assert reverse("service_stop") in page
+    assert Service.read(timezone.now()).reasons == ("2 rules are late, the latest by 14 min",)
+
+
+@pytest.mark.parametrize(
+    ("rules", "minutes", "said"),
+    [
+        (1, 2, "опаздывает 1 правило, самое позднее на 2 мин"),
+        (3, 75, "опаздывают 3 правила, самое позднее на 1 ч 15 мин"),
+        (12, 2 * 24 * 60, "опаздывают 12 правил, самое позднее на 2 дня"),
+    ],
+)
+def test_it_says_so_in_russian(make_rule: MakeRule, rules: int, minutes: int, said: str) -> None:
+    for _ in range(rules):
+        make_rule(next_poll_at=timezone.now() - timedelta(minutes=minutes))
+    with translation.override("ru"):
+        assert Service.read(timezone.now()).late == said
+
+
+def test_it_is_no_sign_of_life_that_a_wrong_clock_has_left(admin: Client) -> None:
+    beat("worker", -3 * 3600)
+    beat("beat", -3 * 3600)
+    assert "The service is not working" in strip(admin)
 
 
 def test_it_says_when_the_broker_does_not_answer(

@@ -14,7 +14,7 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from fetchrules import heartbeat
-from fetchrules.errors import FetchError, Interrupted, MailboxBusy
+from fetchrules.errors import FetchError, Interrupted, MailboxBusy, OwnerGone
 from fetchrules.ledger import leases, runs
 from fetchrules.models import FetchRule, Run
 from fetchrules.policy import Plan, Remark, Why
@@ -65,11 +65,13 @@ def _rules(ids: Sequence[int], *, due: bool) -> list[FetchRule]:
         if unknown:
             raise CommandError(_("there is no rule %s") % ", ".join(map(str, unknown)), returncode=2)
         return found
-    active = rules.filter(enabled=True)
+    active = rules.filter(enabled=True).exclude(FetchRule.OWNER_GONE)
     return list(active.filter(pause="", next_poll_at__lte=timezone.now()) if due else active)
 
 
 def _polled(rule: FetchRule) -> Row:
+    if runs.owner_is_gone(rule):
+        return _row(rule, Result(runs.Counts(), 0.0, OwnerGone()))
     claimed = runs.claim([rule], timezone.now(), Run.Cause.COMMAND) or runs.waiting(rule)
     results = [poll(run_id) for run_id in claimed]
     return _row(rule, results[0] if results and results[0] else Result(runs.Counts(), 0.0, _why_not()))
@@ -86,6 +88,8 @@ def _planned(rule: FetchRule) -> Row:
     plans: list[Plan] = []
     error: FetchError | None = None
     try:
+        if runs.owner_is_gone(rule):
+            raise OwnerGone
         plans = dry_run(rule)
     except FetchError as failure:
         error = failure
@@ -153,5 +157,6 @@ def _sentence(row: Row) -> str:
     source = f"{row['source']} → {row['recipient']}: "
     error = row["error"]
     if isinstance(error, dict):
-        return source + f"{error['message']} ({error['detail']}). {error['remedy']}"
+        detail = f" ({error['detail']})" if error["detail"] else ""
+        return source + f"{error['message']}{detail}. {error['remedy']}"
     return source + _("found %(found)s, fetched %(fetched)s, deleted %(deleted)s, left alone %(skipped)s") % row
