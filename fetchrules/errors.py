@@ -208,9 +208,9 @@ class DeliveryRefused(DeliveryFailed):
 
 
 class RecipientUnknown(DeliveryRefused):
-    """The local mail server has no mailbox for the recipient: no letter was fetched."""
+    """The local mail server has no mailbox for the recipient: no letter was fetched. It is asked before any remote server is."""
 
-    code = "recipient_unknown"
+    retry, code = Retry.SOON, "recipient_unknown"
 
 
 class MailServerDown(DeliveryFailed):
@@ -261,6 +261,12 @@ class Interrupted(RunOvertaken):
     code = "abandoned"
 
 
+class Exhausted(FetchError):
+    """This machine has no descriptors, memory or ports left for another connection."""
+
+    retry, code = Retry.OURS, "exhausted"
+
+
 class DatabaseFailed(FetchError):
     """Our own database did not answer, or would not be written to."""
 
@@ -273,11 +279,12 @@ class InternalError(FetchError):
     retry, code = Retry.SOON, "internal_error"
 
 
-LOCAL_DELIVERY = frozenset(
+_NOT_STORED = frozenset(
     kind.code for kind in (DeliveryFailed, MailServerDown, DiskFull, MailboxUnwritable, MaildirReplaced, VolumeMissing)
 )
-"""Codes of faults that keep this machine from storing letters: no remote server has to be asked whether they are over."""
-LOCAL = LOCAL_DELIVERY | {KeyMissing.code, DatabaseFailed.code, InternalError.code}
+SEEN_AT_HOME = _NOT_STORED | {RecipientUnknown.code}
+"""Codes of failures of which this machine can see by itself whether they are over: no remote server has to be asked."""
+LOCAL = _NOT_STORED | {KeyMissing.code, DatabaseFailed.code, InternalError.code, Exhausted.code}
 """Codes of faults of this machine, which are not the remote server's."""
 
 

@@ -8,6 +8,7 @@ from fetchrules.ledger.mending import mend_schedule
 from fetchrules.ledger.unattended import unattended
 from fetchrules.models import AuditEntry, Heartbeat, HourlyStat, ServiceSettings
 from fetchrules.poll.recovery import finish_all
+from fetchrules.poll.reexamination import reexamine
 
 log = logging.getLogger(__name__)
 
@@ -27,6 +28,9 @@ def tidy(now: datetime) -> None:
     mended = mend_schedule(now)
     if mended:
         log.warning("%d rules were neither running nor scheduled in good time and are due again", mended)
+    released = reexamine(now)
+    if released:
+        log.info("%d rules go on: what had paused them is over", released)
     # What a crash left between the record and the delivery: perhaps no rule reads that mailbox any more.
     for error in set(finish_all(unattended()).values()):
         log.warning("a recorded letter could not be delivered: %s", error)

@@ -10,7 +10,7 @@ from django.utils import timezone
 
 from fetchrules.destinations import Destination
 from fetchrules.errors import (
-    LOCAL_DELIVERY,
+    SEEN_AT_HOME,
     ConnectionLost,
     DatabaseFailed,
     DeletionFailed,
@@ -143,7 +143,7 @@ def _name_of(error: BaseException) -> str:
 
 def _look_at_home(rule: FetchRule) -> None:
     """Raises DeliveryFailed while the local mailbox is still out of order: no remote server is troubled for that."""
-    if rule.last_error not in LOCAL_DELIVERY:
+    if rule.last_error not in SEEN_AT_HOME:
         return
     destination = Destination(rule.recipient)
     try:

@@ -12,7 +12,7 @@ import ssl
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from errno import EINPROGRESS
+from errno import EINPROGRESS, EMFILE, ENFILE, ENOBUFS, ENOMEM
 from os import strerror
 from time import monotonic
 
@@ -20,6 +20,7 @@ from fetchrules.errors import (
     CertificateRejected,
     ConnectFailed,
     ConnectionLost,
+    Exhausted,
     FetchError,
     Interrupted,
     TimedOut,
@@ -204,6 +205,7 @@ def _shortened(until: float) -> float:
     return min(until, monotonic() + SILENCE_SECONDS, STOPPING.by) if STOPPING.is_set() else until
 
 
+_EXHAUSTED = frozenset({EMFILE, ENFILE, ENOBUFS, ENOMEM})
 _NOT_YET = (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError)
 
 
@@ -221,10 +223,7 @@ def connect(host: str, port: int, deadlines: Deadlines, targets: TargetPolicy, a
     HostNotFound, ConnectFailed, TimedOut or, where the process ends, Interrupted.
     """
     began = monotonic()
-    check_port(port, targets)
-    endpoints = resolve(host, port, deadlines.connect)
-    for endpoint in endpoints:
-        check_address(endpoint.address, targets)
+    endpoints = allowed_endpoints(host, port, targets, deadlines.connect)
     failure: FetchError = ConnectFailed("no address")
     for position, endpoint in enumerate(endpoints):
         # Each address gets its share of the time that is left, so that one which swallows packets leaves some for
@@ -240,8 +239,17 @@ def connect(host: str, port: int, deadlines: Deadlines, targets: TargetPolicy, a
     raise failure
 
 
+def allowed_endpoints(host: str, port: int, targets: TargetPolicy, seconds: float) -> list[Endpoint]:
+    """The addresses of `host`. Raises TargetForbidden unless all of them are allowed, HostNotFound."""
+    check_port(port, targets)
+    endpoints = resolve(host, port, seconds)
+    for endpoint in endpoints:
+        check_address(endpoint.address, targets)
+    return endpoints
+
+
 def _dial(endpoint: Endpoint, by: float) -> socket.socket:
-    with _translated(ConnectFailed):  # a kernel without IPv6, no descriptors left
+    with _translated(ConnectFailed):  # a kernel without IPv6
         sock = socket.socket(endpoint.family, socket.SOCK_STREAM)
     try:
         _establish(sock, endpoint, by)
@@ -265,7 +273,7 @@ def _establish(sock: socket.socket, endpoint: Endpoint, by: float) -> None:
             raise Interrupted("the process ends")
         code = sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
     if code:
-        raise ConnectFailed(strerror(code))
+        raise (Exhausted if code in _EXHAUSTED else ConnectFailed)(strerror(code))
 
 
 @contextmanager
@@ -282,5 +290,7 @@ def _translated(otherwise: type[FetchError]) -> Iterator[None]:
     except ssl.SSLError as error:
         raise TlsFailed(error.reason or str(error)) from error
     except OSError as error:
+        if error.errno in _EXHAUSTED:
+            raise Exhausted(error.strerror or str(error)) from error
         kind = TimedOut if isinstance(error, TimeoutError) else otherwise
         raise kind(error.strerror or str(error)) from error

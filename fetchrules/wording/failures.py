@@ -200,6 +200,13 @@ FAILURES: dict[str, _Entry] = {
         gettext_lazy("The key that it was stored with was given up as lost. Enter the password again."),
         field="password",
     ),
+    "exhausted": _Entry(
+        gettext_lazy("This machine is out of resources"),
+        gettext_lazy(
+            "It has no file descriptors, memory or ports left for another connection: raise its limits, or lower "
+            "UTM_MAIL_CONCURRENCY."
+        ),
+    ),
     "database_failed": _Entry(
         gettext_lazy("Our database did not work"),
         gettext_lazy(

@@ -2,6 +2,7 @@
 
 import socket
 from collections.abc import Callable
+from datetime import timedelta
 from pathlib import Path
 
 import pytest
@@ -9,11 +10,18 @@ from django.db import connection
 from django.utils import timezone
 from pytest_django import Settings
 
-from fetchrules.errors import DatabaseFailed, FetchError, MailboxUnwritable, MaildirReplaced, MailServerDown
+from fetchrules.errors import (
+    DatabaseFailed,
+    FetchError,
+    MailboxUnwritable,
+    MaildirReplaced,
+    MailServerDown,
+    RecipientUnknown,
+)
 from fetchrules.ledger import letters as ledger
 from fetchrules.schedule import JITTER, OURS
 from tests.poll.conftest import Scene
-from tests.servers.lmtp import MailSink, serving
+from tests.servers.lmtp import EVERY, MailSink, serving
 
 
 def fails(scene: Scene, kind: type[FetchError]) -> None:
@@ -68,6 +76,25 @@ def test_it_waits_at_home_for_the_local_mail_server(scene: Scene, settings: Sett
     assert scene.server.connections == 1
     with serving(sink) as server:
         settings.UTM_MAIL_DELIVERY = f"lmtp://127.0.0.1:{server.port}"
+        scene.poll_fine()
+    assert len(sink.taken) == 1
+
+
+def test_it_asks_the_local_mail_server_alone_whether_there_is_a_mailbox_by_now(
+    scene: Scene, settings: Settings, tmp_path: Path
+) -> None:
+    settings.DATA_DIR = tmp_path
+    sink = MailSink(faults={("RCPT", EVERY): b"550 5.1.1 no such user\r\n"})
+    scene.arrive("a")
+    with serving(sink) as server:
+        settings.UTM_MAIL_DELIVERY = f"lmtp://127.0.0.1:{server.port}"
+        for _ in range(9):
+            assert isinstance(scene.poll().error, RecipientUnknown)
+        scene.rule.refresh_from_db()
+        assert scene.rule.next_poll_at is not None
+        assert scene.rule.next_poll_at < timezone.now() + timedelta(minutes=34)
+        assert scene.server.connections == 1
+        sink.faults = {}
         scene.poll_fine()
     assert len(sink.taken) == 1
 

@@ -1,5 +1,7 @@
 """The stream against peers that stall, drip, flood and hang up."""
 
+import os
+import resource
 import socket
 import ssl
 from collections.abc import Iterator
@@ -16,6 +18,7 @@ from fetchrules.errors import (
     CertificateRejected,
     ConnectFailed,
     ConnectionLost,
+    Exhausted,
     FetchError,
     HostNotFound,
     RunOvertaken,
@@ -331,6 +334,18 @@ def test_it_says_that_nobody_listens() -> None:
 def test_it_says_that_there_is_no_way_to_an_address() -> None:
     with pytest.raises(ConnectFailed):
         connect("255.255.255.255", 110, PATIENT, ANYWHERE)
+
+
+def test_it_blames_no_server_where_this_machine_has_no_descriptors_left() -> None:
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    lowest = os.dup(0)
+    os.close(lowest)
+    resource.setrlimit(resource.RLIMIT_NOFILE, (lowest, hard))
+    try:
+        with pytest.raises(Exhausted):
+            connect("127.0.0.1", 110, PATIENT, ANYWHERE)
+    finally:
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
 
 
 def test_it_gives_up_connecting() -> None:

@@ -1,0 +1,59 @@
+"""Rules that were paused for something which may have been put right elsewhere, and need no poll to find out.
+
+A password may open again (its key is back), a target may be allowed by now (another network in the settings, another address in the
+DNS), and a certificate that nobody pinned pauses no rule. A refused login waits for a person, or for a poll by hand that succeeds.
+"""
+
+import random
+from collections.abc import Iterator
+from contextlib import suppress
+from datetime import datetime
+from time import monotonic
+
+from django.db.models import Q
+
+from fetchrules.accounts import targets_of
+from fetchrules.errors import CertificateChanged, FetchError, PasswordMissing, PasswordUnreadable, TargetForbidden
+from fetchrules.ledger.mending import go_on
+from fetchrules.models import FetchRule, NextReason, Pause
+from fetchrules.remote.net import allowed_endpoints
+from fetchrules.ruletext.spec import MASK
+from fetchrules.secrets import target_of, unseal
+
+LOOKUP_SECONDS = 2.0
+ALL_SECONDS = 30.0
+"""What all lookups of names may take together. The order is another each time, so that no rule is always left out."""
+
+_PASSWORD = (PasswordUnreadable.code, PasswordMissing.code)
+
+
+def reexamine(now: datetime) -> int:
+    """Let the rules go on whose reason is over; how many. Nobody is connected to, and no transaction is open meanwhile."""
+    paused = FetchRule.objects.filter(enabled=True, pause=Pause.FAILURE)
+    unpinned = paused.filter(last_error=CertificateChanged.code, sslfingerprint="")
+    opened = [rule for rule in paused.filter(last_error__in=_PASSWORD) if _opens(rule)]
+    return sum(go_on(rule, now) for rule in [*unpinned, *opened, *_allowed(now)])
+
+
+def _opens(rule: FetchRule) -> bool:
+    try:
+        unseal(rule.password, target_of(rule.as_rule(MASK)))
+    except PasswordUnreadable:
+        return False
+    return True
+
+
+def _allowed(now: datetime) -> Iterator[FetchRule]:
+    """Those that wait in their back-off, too, which may be hours."""
+    waiting = Q(pause=Pause.FAILURE) | Q(pause=Pause.NONE, next_reason=NextReason.BACKOFF, next_poll_at__gt=now)
+    rules = list(FetchRule.objects.filter(waiting, enabled=True, last_error=TargetForbidden.code))
+    random.shuffle(rules)
+    until = monotonic() + ALL_SECONDS
+    for rule in rules:
+        left = until - monotonic()
+        if left <= 0:
+            return
+        spec = rule.as_rule(MASK)
+        with suppress(FetchError):
+            allowed_endpoints(spec.server.strip("[]"), spec.effective_port, targets_of(rule), min(left, LOOKUP_SECONDS))
+            yield rule
