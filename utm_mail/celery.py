@@ -1,6 +1,8 @@
 """Celery's application, the beat schedule, and the heartbeats by which the panel knows who is alive."""
 
+import logging
 import os
+import sys
 import time
 from typing import Any
 
@@ -8,6 +10,8 @@ from celery import Celery, bootsteps, signals
 from celery.beat import Scheduler
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "utm_mail.settings")
+
+log = logging.getLogger(__name__)
 
 HEARTBEAT_SECONDS = 10
 TICK_SECONDS = 3
@@ -70,9 +74,16 @@ class WorkerHeartbeat(bootsteps.StartStopStep):
 app.steps["worker"].add(WorkerHeartbeat)
 
 
+@signals.worker_ready.connect(weak=False)
+def keep_signals_from_stdout(**_kwargs: Any) -> None:
+    """Celery's handler of SIGTERM writes to `sys.__stdout__` before it does anything else: where nobody reads, that is the end of it."""
+    sys.__stdout__ = None  # type: ignore[misc]
+
+
 @signals.worker_shutting_down.connect(weak=False)
 def stop_polls(**_kwargs: Any) -> None:
     """Let running polls end after the batch in hand."""
     from fetchrules.poll import STOPPING
 
     STOPPING.set()
+    log.info("the worker ends: polls finish the letters in hand")

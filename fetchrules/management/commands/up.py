@@ -15,6 +15,7 @@ from typing import Any
 from django.conf import settings
 from django.contrib.auth import get_user_model
 from django.core.management import BaseCommand, CommandError, call_command
+from django.core.management.base import OutputWrapper
 from django.db import connection
 from django.utils import timezone
 from django.utils.translation import gettext as _
@@ -22,6 +23,7 @@ from django.utils.translation import gettext as _
 from fetchrules import heartbeat
 from fetchrules.demo.rules import open_post_office
 from fetchrules.ledger import leases
+from utm_mail import output
 from utm_mail.parts import Beat, Ending, Part, Web, Worker, run_together
 
 ADMINISTRATOR = "admin"
@@ -44,6 +46,8 @@ class Command(BaseCommand):
 
     def handle(self, *, host: str, port: int, **_options: Any) -> None:
         """Run until SIGINT or SIGTERM. Raises CommandError where it cannot start, SystemExit where a part of it has fallen."""
+        output.take_over()
+        self.stdout, self.stderr = OutputWrapper(sys.stdout), OutputWrapper(sys.stderr)
         with ExitStack() as stack:
             stack.enter_context(_alone_in_data_directory())
             stack.enter_context(_alone_on_database())
@@ -82,11 +86,9 @@ class Command(BaseCommand):
                 _("Everybody on the way can read along, passwords too: put a proxy with TLS in front of it.")
             )
         self.stdout.write(_("Data: %s. Ctrl-C ends it.") % settings.DATA_DIR)
-        self.stdout.flush()
 
     def _say_that_it_ends(self) -> None:
         self.stdout.write(_("Ending: polls finish the letters in hand. Ctrl-C once more ends at once."))
-        self.stdout.flush()
 
     def _take_leave(self, ending: Ending) -> None:
         """Raises SystemExit if a part fell; ends the process at once if threads that did not end would hold it up."""
@@ -96,9 +98,9 @@ class Command(BaseCommand):
             )
         if ending.fallen:
             self.stderr.write(_("%s ended unexpectedly; what happened stands above.") % ending.fallen)
-        sys.stdout.flush()
-        sys.stderr.flush()
         if ending.stuck:
+            output.STDOUT.drain()
+            output.STDERR.drain()
             os._exit(1 if ending.fallen else 0)
         if ending.fallen:
             raise SystemExit(1)
