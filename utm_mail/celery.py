@@ -76,7 +76,7 @@ app.steps["worker"].add(WorkerHeartbeat)
 
 @signals.worker_ready.connect(weak=False)
 def keep_signals_from_stdout(**_kwargs: Any) -> None:
-    """Celery's handler of SIGTERM writes to `sys.__stdout__` before it does anything else: where nobody reads, that is the end of it."""
+    """Celery's handler of SIGTERM writes to `sys.__stdout__` first: where nobody reads that, it would never do more."""
     sys.__stdout__ = None  # type: ignore[misc]
 
 
