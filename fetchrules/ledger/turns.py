@@ -118,9 +118,9 @@ def _open() -> QuerySet[Run]:
     return Run.objects.filter(finished_at__isnull=True)
 
 
-def _board(now: datetime, per_host: int, polls: QuerySet[Run]) -> _Board:
+def _board(now: datetime, per_host: int, counted: QuerySet[Run]) -> _Board:
     waiting = Q(state=Run.State.RUNNING, started_at__lt=now - PATIENCE, found=0)
-    hosts = polls.order_by().values_list("source__host")
+    hosts = counted.order_by().values_list("source__host")
     rows = list(hosts.annotate(all=Count("id"), stuck=Count("id", filter=waiting)))
     polls = Counter({host: number for host, number, _ in rows})
     slots = heartbeat.slots(now)

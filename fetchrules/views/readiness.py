@@ -36,9 +36,8 @@ def keys(now: datetime) -> Iterable[str]:  # noqa: ARG001 -- a Check
 
 
 def service(now: datetime) -> Iterable[str]:
-    """Whether worker, scheduler and broker do theirs: what the strip of the panel says."""
-    for fault in Service.read(now).faults:
-        yield fault.title
+    """Whether worker, scheduler and broker do theirs, and rules are polled in time: what the strip of the panel says."""
+    return Service.read(now).reasons
 
 
 CHECKS: tuple[Check, ...] = (migrations, keys, service)

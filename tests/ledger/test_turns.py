@@ -195,7 +195,7 @@ def test_it_asks_as_much_of_the_database_however_many_servers_there_are(make_rul
 def late_ones(now: datetime = NOW) -> tuple[int, int] | None:
     """How many are late, and by how many minutes."""
     found = late(now)
-    return found and (found.rules, (now - found.since) // timedelta(minutes=1))
+    return (found.rules, (now - found.since) // timedelta(minutes=1)) if found else None
 
 
 def test_it_says_how_many_rules_are_late_and_by_how_much(make_rule: MakeRule) -> None:
