@@ -6,9 +6,10 @@ import pytest
 from django.db.models import F
 from django.utils import timezone
 
-from fetchrules.errors import ConnectionLost, LoginRefused, NoUniqueIds
+from fetchrules.errors import CertificateChanged, CertificateRejected, ConnectionLost, LoginRefused, NoUniqueIds
 from fetchrules.ledger import runs
 from fetchrules.models import FetchRule, Pause, Run
+from tests.certificates import Certificates, make_certificates
 from tests.poll.conftest import NewScene, Scene
 from tests.servers.pop3 import Behaviour, Cut, Fault, Mailbox, Step
 
@@ -81,3 +82,41 @@ def test_it_leaves_a_rule_paused_that_somebody_paused(scene: Scene) -> None:
     scene.poll_fine(pause=Pause.BY_HAND)
     scene.rule.refresh_from_db()
     assert scene.rule.pause == Pause.BY_HAND
+
+
+@pytest.fixture(scope="module")
+def certificates(tmp_path_factory: pytest.TempPathFactory) -> Certificates:
+    return make_certificates(tmp_path_factory.mktemp("certificates"))
+
+
+@pytest.fixture
+def with_tls(new_scene: NewScene, certificates: Certificates, monkeypatch: pytest.MonkeyPatch) -> Scene:
+    """A rule without a word about TLS, whose server's certificate has verified once."""
+    monkeypatch.setenv("SSL_CERT_FILE", str(certificates.cafile))
+    scene = new_scene(encryption="auto", server="localhost", timeout=5)
+    scene.server.tls = certificates.good.context()
+    scene.arrive("a")
+    scene.poll_fine()
+    return scene
+
+
+@pytest.mark.parametrize("kind", ["expired", "self_signed", "wrong_host"])
+def test_it_goes_on_when_a_certificate_verifies_again(kind: str, with_tls: Scene, certificates: Certificates) -> None:
+    with_tls.server.tls = getattr(certificates, kind).context()
+    with_tls.arrive("b")
+    said = len(with_tls.server.said)
+    for _ in range(9):
+        assert fail(with_tls, CertificateRejected) == Pause.NONE
+        assert with_tls.rule.next_poll_at is not None
+    let_an_hour_pass()
+    assert fail(with_tls, CertificateRejected) == Pause.NONE
+    assert not [line for line in with_tls.server.said[said:] if line.startswith(("USER", "PASS", "AUTH"))]
+    with_tls.server.tls = certificates.good.context()
+    with_tls.poll_fine()
+    assert with_tls.delivered == ["a", "b"]
+
+
+def test_it_waits_for_a_human_when_a_pinned_certificate_changes(with_tls: Scene, certificates: Certificates) -> None:
+    FetchRule.objects.update(sslfingerprint=certificates.good.sha256)
+    with_tls.server.tls = certificates.renewed.context()
+    assert fail(with_tls, CertificateChanged) == Pause.FAILURE
