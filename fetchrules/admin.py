@@ -5,14 +5,14 @@ from typing import Any, ClassVar
 
 from django.contrib import admin, messages
 from django.db.models import Model, QuerySet
-from django.http import HttpRequest, HttpResponse
-from django.shortcuts import redirect
+from django.http import Http404, HttpRequest, HttpResponse
 from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
 
 from fetchrules import tasks, user_admin  # noqa: F401 -- registers itself
 from fetchrules.forms.admin import RuleAdminForm
+from fetchrules.forms.refusal import REFUSALS
 from fetchrules.ledger import runs
 from fetchrules.models import (
     Attempt,
@@ -32,9 +32,10 @@ from fetchrules.models import (
 )
 from fetchrules.models.rule import RemoteHost
 from fetchrules.rulebook.changes import changes_of
-from fetchrules.rulebook.edits import SourceTaken, delete_rules, set_rule, switch_rules
+from fetchrules.rulebook.edits import Given, SourceTaken, delete_rules, set_rule, switch_rules, take_over
+from fetchrules.rulebook.guard import UNSEEN, RuleChanged
 from fetchrules.rulebook.renaming import ledger_change
-from fetchrules.views import audit
+from fetchrules.views import access, audit
 
 admin.site.site_header = gettext_lazy("Mail collection from remote servers")
 admin.site.site_title = gettext_lazy("Mail collection")
@@ -71,26 +72,20 @@ class FetchRuleAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
 
     form = RuleAdminForm
     list_display = (
-        "__str__",
-        "protocol",
-        "encryption",
-        "enabled",
-        "pause",
-        "last_error",
-        "last_polled_at",
-        "next_poll_at",
+        *("__str__", "protocol", "encryption", "enabled"),
+        *("pause", "last_error", "last_polled_at", "next_poll_at"),
     )
     list_filter = ("enabled", "pause", ("last_error", Values), "protocol", "encryption", "tls_seen")
     search_fields = ("server", "user", "recipient")
     list_select_related = ("source",)
-    actions = ("poll_now", "switch_on", "switch_off")
+    actions = ("poll_now", "switch_on", "switch_off", "take_over")
     fieldsets = (
         (
             gettext_lazy("Remote server"),
             {"fields": (("server", "protocol"), ("encryption", "port"), ("sslcertck", "sslfingerprint"))},
         ),
         (gettext_lazy("Account"), {"fields": ("user", "new_password", "other_mailbox")}),
-        (gettext_lazy("Delivery"), {"fields": ("recipient", "owner")}),
+        (gettext_lazy("Delivery"), {"fields": ("recipient", "owner", "restricted", "seen")}),
         (
             gettext_lazy("Treatment of letters"),
             {"fields": (("keep", "flush", "fetchall"), "keepdays", "uidl", "folders")},
@@ -99,25 +94,40 @@ class FetchRuleAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
     )
 
     def changeform_view(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
-        """As usual; what only the rule book can refuse is said instead of saved."""
+        """As usual; what only the rule book can refuse is said in the form, as it was filled in."""
         try:
             return super().changeform_view(request, *args, **kwargs)
-        except SourceTaken:
-            message = _(
-                "Not saved: another rule reads the same remote mailbox, and one of the two takes its mail away."
-            )
-            self.message_user(request, message, messages.ERROR)
-            return redirect(request.get_full_path())
+        except FetchRule.DoesNotExist as gone:
+            raise Http404 from gone
+        except (RuleChanged, *REFUSALS) as refused:
+            request.refused = refused  # type: ignore[attr-defined]  # for get_form alone
+            return super().changeform_view(request, *args, **kwargs)
+
+    def get_form(self, request: HttpRequest, *args: Any, **kwargs: Any) -> type[RuleAdminForm]:
+        """One that says what the rule book has refused."""
+        form = super().get_form(request, *args, **kwargs)
+        assert issubclass(form, RuleAdminForm)
+        form.refused = getattr(request, "refused", None)
+        return form
 
     def save_model(self, request: HttpRequest, obj: FetchRule, form: Any, change: Any) -> None:
         """Through the rule book; `obj` itself, already changed by the form, is only told its number."""
         row = FetchRule.objects.select_related("source").get(pk=obj.pk) if change else None
         wanted = form.wanted()
         changes = changes_of(row, wanted) if row else None
-        saved = set_rule(row, wanted, obj.owner, other_mailbox=form.cleaned_data["other_mailbox"])
-        FetchRule.objects.filter(pk=saved.pk).update(owner=obj.owner)
+        said = form.cleaned_data
+        seen = UNSEEN if said["seen"] is None else said["seen"]
+        saved = set_rule(
+            row,
+            wanted,
+            by=access.user_of(request),
+            seen=seen if row else None,
+            given=Given(said["owner"]),
+            restricted=said["restricted"],
+            other_mailbox=said["other_mailbox"],
+        )
         obj.pk = saved.pk
-        audit.record_saved(request, saved, changes, ledger_change(row.source if row else None, saved.source))
+        audit.record_saved(request, saved, row, changes, ledger_change(row.source if row else None, saved.source))
 
     def delete_model(self, request: HttpRequest, obj: FetchRule) -> None:
         """With its line."""
@@ -140,8 +150,7 @@ class FetchRuleAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
     def switch_on(self, request: HttpRequest, queryset: QuerySet[FetchRule]) -> None:
         """Switch them on."""
         try:
-            switch_rules(queryset, on=True)
-            audit.record_each(request, "rule_switched_on", queryset)
+            self._switch(request, queryset, on=True)
         except SourceTaken:
             message = _("Nothing was switched on: another rule reads the same remote mailbox and takes its mail away.")
             self.message_user(request, message, messages.ERROR)
@@ -149,12 +158,24 @@ class FetchRuleAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
     @admin.action(description=gettext_lazy("Switch off"), permissions=["change"])
     def switch_off(self, request: HttpRequest, queryset: QuerySet[FetchRule]) -> None:
         """Switch them off."""
-        switch_rules(queryset, on=False)
-        audit.record_each(request, "rule_switched_off", queryset)
+        self._switch(request, queryset, on=False)
+
+    @admin.action(description=gettext_lazy("Take over"), permissions=["change"])
+    def take_over(self, request: HttpRequest, queryset: QuerySet[FetchRule]) -> None:
+        """Answer for those whose owner is gone."""
+        try:
+            taken = take_over(queryset, by=access.user_of(request))
+        except FetchRule.DoesNotExist:
+            self.message_user(request, _("The owners of these rules are all there."), messages.WARNING)
+        else:
+            audit.record_each(request, "rule_taken_over", taken)
+
+    def _switch(self, request: HttpRequest, rules: QuerySet[FetchRule], *, on: bool) -> None:
+        switched = switch_rules(rules, on=on, by=access.user_of(request))
+        audit.record_each(request, "rule_switched_on" if on else "rule_switched_off", switched)
 
     def _delete(self, request: HttpRequest, rules: list[FetchRule]) -> None:
-        audit.record_each(request, "rule_deleted", rules)
-        delete_rules(rules)
+        audit.record_each(request, "rule_deleted", delete_rules(rules, by=access.user_of(request)))
 
 
 @admin.register(Run)
@@ -162,16 +183,8 @@ class RunAdmin(LookedAtOnly):
     """The journal."""
 
     list_display = (
-        "claimed_at",
-        "source",
-        "recipient",
-        "cause",
-        "state",
-        "found",
-        "fetched",
-        "deleted",
-        "octets",
-        "error",
+        *("claimed_at", "source", "recipient", "cause", "state"),
+        *("found", "fetched", "deleted", "octets", "error"),
     )
     list_filter = ("state", "cause", ("error", Values))
     search_fields = ("source__user", "source__host", "recipient")

@@ -35,6 +35,7 @@ urlpatterns = [
     path("rules/<int:rule_id>/poll/", rule_actions.poll, name="rule_poll"),
     path("rules/<int:rule_id>/pause/", rule_actions.pause, name="rule_pause"),
     path("rules/<int:rule_id>/resume/", rule_actions.resume, name="rule_resume"),
+    path("rules/<int:rule_id>/take_over/", rule_actions.take_over, name="rule_take_over"),
     path("rules/<int:rule_id>/adopt/", mailboxes.adopt, name="rule_adopt"),
     path("rules/<int:rule_id>/take_up/", letters.take_up, name="rule_take_up"),
     path("rules/<int:rule_id>/delete/", rule_actions.delete, name="rule_delete"),

@@ -31,7 +31,7 @@ def open_post_office() -> PostOffice:
     """The mail server, where the rules look for it; at the first start, with rules for it. Raises OSError."""
     office = PostOffice(settings.DATA_DIR / "remote", _known_port(Protocol.POP3), _known_port(Protocol.IMAP))
     if not FetchRule.objects.exists():
-        apply(_text(office), ServiceSettings.current().text_version)
+        apply(_text(office), ServiceSettings.current().text_version, by=None)
     return office
 
 

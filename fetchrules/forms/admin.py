@@ -6,12 +6,16 @@ from django import forms
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
+from fetchrules.forms.refusal import Refusal, complaints
 from fetchrules.models import FetchRule
+from fetchrules.rulebook.changes import changes_of
 from fetchrules.rulebook.edits import is_to_be_passed
+from fetchrules.rulebook.guard import RuleChanged
 from fetchrules.ruletext.problem import Code, Problem
 from fetchrules.ruletext.spec import MASK, MAX_LENGTHS, Rule
 from fetchrules.ruletext.trust import keeps_password
 from fetchrules.ruletext.validate import passing_fault, problems_of
+from fetchrules.wording.changes import describe
 from fetchrules.wording.ruletext import explain
 
 _COLUMNS = (
@@ -45,15 +49,21 @@ class RuleAdminForm(forms.ModelForm):  # type: ignore[type-arg]  # generic in th
         help_text=_("Empty: the stored one stays. It is never shown"),
     )
 
+    seen = forms.IntegerField(required=False, widget=forms.HiddenInput)
+    """The revision of the rule that the form was made from."""
+
     other_mailbox = forms.BooleanField(
         label=_("This is another mailbox: collect everything that lies there"),
         required=False,
         help_text=_("Unless it is ticked, letters collected under another address of this mailbox are recognised"),
     )
 
+    refused: ClassVar[Refusal | RuleChanged | None] = None
+    """Why the rule book did not take what is filled in here."""
+
     class Meta:
         model = FetchRule
-        fields = (*_COLUMNS, "owner")
+        fields = (*_COLUMNS, "owner", "restricted")
         widgets: ClassVar = {"folders": forms.Textarea(attrs={"rows": 2})}
         # Option words are what they are in a rule's line; the others have their names from the columns.
         labels: ClassVar = {name: name for name in _OPTION_WORDS} | {"owner": _("Mailbox owner")}
@@ -61,6 +71,9 @@ class RuleAdminForm(forms.ModelForm):  # type: ignore[type-arg]  # generic in th
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         self.before: Rule | None = self.instance.as_rule(MASK) if self.instance.pk else None
+        self.initial["seen"] = self.instance.revision
+        if isinstance(self.refused, RuleChanged):
+            self.data = {**self.data, "seen": str(self.refused.row.revision)}
 
     def clean_folders(self) -> list[str]:
         """A list of names."""
@@ -82,7 +95,24 @@ class RuleAdminForm(forms.ModelForm):  # type: ignore[type-arg]  # generic in th
             self.add_error(None, explain(Problem(Code.PRESENT_PENDING)))
         if wanted.password == MASK and (self.before is None or not keeps_password(self.before, wanted)):
             self.add_error("new_password", gettext("Enter the password."))
+        self._complain(wanted)
         return data
+
+    def _complain(self, wanted: Rule) -> None:
+        """Say what the rule book has against it."""
+        match self.refused:
+            case None:
+                return
+            case RuleChanged(row=row):
+                self.add_error(
+                    None, gettext("Not saved: the rule was changed meanwhile. Saving again would change it so:")
+                )
+                for each in changes_of(row, wanted):
+                    self.add_error(None, describe(each.field, each.old, each.new))
+            case refusal:
+                for name, words in complaints(refusal):
+                    field = {"password": "new_password"}.get(name, name)
+                    self.add_error(field if field in self.fields else None, words)
 
     def wanted(self) -> Rule:
         """The rule that the fields say, with MASK for a password that stays."""

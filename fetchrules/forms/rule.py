@@ -9,7 +9,7 @@ from django.http import QueryDict
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
-from fetchrules.forms.once import SaidOnce
+from fetchrules.forms.beside import SaidBeside
 from fetchrules.forms.provider import ProviderSelect, with_provider
 from fetchrules.forms.rule_layout import rule_layout
 from fetchrules.forms.treatment import CHOICES, WORDS, Treatment, treatment_of
@@ -43,7 +43,7 @@ def _number(name: str, label: Any, css: str = "short", **kwargs: Any) -> forms.I
     )
 
 
-class RuleForm(SaidOnce):
+class RuleForm(SaidBeside):
     """A rule's fields. `initial` is the rule as it is (BLANK for a new one); the password is asked for, never shown."""
 
     provider = forms.ChoiceField(
@@ -155,29 +155,33 @@ class RuleForm(SaidOnce):
         *,
         rule: Rule = BLANK,
         stored: FetchRule | None = None,
+        pasted: Rule | None = None,
         fixed_recipient: str = "",
+        administers: bool = False,
     ) -> None:
-        """`rule` is what a new rule starts from, `stored` what is being changed instead.
+        """`rule` is what a new rule starts from, `stored` what is being changed instead; `pasted` a line whose password is at hand.
 
-        `fixed_recipient` is the one local mailbox that the user may deliver into.
+        `fixed_recipient` is the one local mailbox that the user may deliver into. `administers`: they may lift the restriction.
         """
         self.rule = stored.as_rule(MASK) if stored else rule
         self.is_new = stored is None
-        super().__init__(data, stored=stored, initial=_initial(self.rule))
-        if self.stored_password:
-            self.fields["password"].widget.attrs["placeholder"] = gettext("•••••••• (keep the stored one)")
+        self.pasted = pasted
+        super().__init__(data, stored=stored, initial=_initial(self.rule), administers=administers)
+        if placeholder := self._placeholder():
+            self.fields["password"].widget.attrs["placeholder"] = placeholder
         if fixed_recipient:
             self.fields["recipient"].disabled = True
             self.initial["recipient"] = fixed_recipient
         self.fields["keepdays"].widget.attrs["aria-label"] = self.fields["keepdays"].label
         if self.is_new and not self.is_bound:
             self.offer(replace(self.rule, recipient=self.initial["recipient"]))
-        self.helper = rule_layout()
+        self.helper = rule_layout(administers=administers)
 
-    @property
-    def stored_password(self) -> bool:
-        """Whether there is a password to keep."""
-        return not self.is_new
+    def _placeholder(self) -> str:
+        """What the empty field of the password stands for."""
+        if self.stored:
+            return gettext("•••••••• (keep the stored one)")
+        return gettext("•••••••• (the one of the pasted line)") if self.pasted else ""
 
     @property
     def own_treatment(self) -> bool:
@@ -200,6 +204,8 @@ class RuleForm(SaidOnce):
     def clean(self) -> dict[str, Any]:
         """What the fields may not be together, by the same checks as a rule line."""
         data = with_provider(super().clean() or self.cleaned_data)
+        if self.pasted and data.get("password", "") in {"", MASK} and keeps_password(self.pasted, self.draft()):
+            data["password"] = self.pasted.password
         if self.is_new:
             self.offer(self.draft())
         self._require(data)

@@ -7,8 +7,11 @@ from django.utils.translation import gettext_lazy as _
 from fetchrules.forms.layout import Advanced, Former, Joined
 
 
-def rule_layout() -> FormHelper:
-    """Sections in the order of thought: where from, who, where to, what, when, and the rest."""
+def rule_layout(*, administers: bool) -> FormHelper:
+    """Sections in the order of thought: where from, who, where to, what, when, and the rest.
+
+    `administers`: the restriction is shown.
+    """
     helper = FormHelper()
     helper.form_tag = False
     helper.disable_csrf = True
@@ -19,6 +22,7 @@ def rule_layout() -> FormHelper:
             "server",
             Joined(_("Protocol, encryption, port"), "protocol", "encryption", "port", css_id="connection"),
             "sslcertck",
+            *(["public_only"] if administers else []),
         ),
         Fieldset(_("Account"), "user", "password"),
         Fieldset(_("Delivery"), "recipient", Former()),

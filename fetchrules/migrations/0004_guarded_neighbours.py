@@ -70,6 +70,11 @@ class Migration(migrations.Migration):
             field=models.BooleanField(default=False, verbose_name='public mail servers only'),
         ),
         migrations.AddField(
+            model_name='revision',
+            name='restricted',
+            field=models.JSONField(blank=True, default=None, null=True),
+        ),
+        migrations.AddField(
             model_name='heartbeat',
             name='dropped',
             field=models.PositiveIntegerField(default=0),

@@ -13,7 +13,10 @@ from fetchrules.models.rule import FetchRule
 
 
 class Revision(models.Model):
-    """The rule text as it was after one change, passwords masked; the passwords themselves are sealed beside it, for undo."""
+    """The rule text as it was after one change, passwords masked; the passwords themselves are sealed beside it, for undo.
+
+    `restricted`: the places in the text, from 0, of the rules that were restricted; None: nobody noted it.
+    """
 
     created_at = models.DateTimeField(default=timezone.now)
     author = models.ForeignKey(settings.AUTH_USER_MODEL, models.SET_NULL, null=True, blank=True, related_name="+")
@@ -21,6 +24,7 @@ class Revision(models.Model):
     note = models.CharField(max_length=200, blank=True, default="")
     text = models.TextField()
     passwords = models.JSONField(default=list)
+    restricted = models.JSONField(null=True, blank=True, default=None)
     added = models.PositiveIntegerField(default=0)
     changed = models.PositiveIntegerField(default=0)
     removed = models.PositiveIntegerField(default=0)

@@ -1,9 +1,10 @@
 """Applying a text: all of it or nothing, in one transaction, and only to the rules that its preview was made for."""
 
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from django.contrib.auth.models import User
+from django.core.exceptions import PermissionDenied
 from django.db import transaction
 from django.utils import timezone
 
@@ -11,10 +12,11 @@ from fetchrules import tasks
 from fetchrules.models import FetchRule, Revision, ServiceSettings, SourceMailbox
 from fetchrules.rulebook import revisions
 from fetchrules.rulebook.branches import choose_branches
+from fetchrules.rulebook.guard import Writer, leads_elsewhere
 from fetchrules.rulebook.layout import Key, Layout, lay_out, text_of_layout
 from fetchrules.rulebook.preview import Entry, Preview, Verdict, preview
 from fetchrules.rulebook.renaming import Succession, carry_on
-from fetchrules.rulebook.revisions import Snapshot
+from fetchrules.rulebook.revisions import EVERYWHERE, Snapshot, restricted_places
 from fetchrules.rulebook.rows import CONTENT, PLACE, fill, password_of
 from fetchrules.rulebook.text import Stored
 from fetchrules.ruletext.sources import sources_of
@@ -71,21 +73,25 @@ def apply(
     text: str,
     version: int,
     *,
+    by: User | None,
     delete_missing: bool = False,
     pass_present: bool = False,
     other_mailbox: bool = False,
     same_mailbox: bool = False,
     told: str | None = None,
-    author: User | None = None,
     note: str = "",
+    restricted: Container[int] = (),
 ) -> Applied:
     """Make the rules say `text`. New and changed rules are polled at once.
+
+    `by` applies it; None: the command line, an administrator's. A rule stays whose it is; a new one is the administrators'. A rule
+    whose target somebody else writes is restricted, and so is one at a place in `restricted` (0: the first rule of the text).
 
     `pass_present`: what lies on the servers of new rules by then counts as collected. `other_mailbox`: a mailbox that has another
     name now is another one, and all that lies there is collected. `same_mailbox`: new rules go on with the ledgers that are offered
     to them. `told`: what was said of either to whoever applies the text, as `Preview.meaning`; None: nobody has to be told.
 
-    Raises TextChanged when the rules are not those of `version` any more, TextRefused when the text has errors, MeaningUnsaid.
+    Raises TextChanged when the rules are not those of `version` any more, TextRefused, MeaningUnsaid, and PermissionDenied.
     """
     with transaction.atomic():
         seen = preview(text, delete_missing=delete_missing, pass_present=pass_present)
@@ -98,21 +104,29 @@ def apply(
         layout = lay_out(seen, delete_missing=delete_missing)
         moved = [stored.row for stored in seen.stored if _has_moved(stored, layout)]
         counts = {"added": len(seen.added), "changed": len(seen.changed), "removed": len(layout.removed)}
-        same_frame = (layout.start, layout.tail) == (seen.start, seen.tail)
-        if same_frame and not moved and not any(counts.values()):
+        if (layout.start, layout.tail) == (seen.start, seen.tail) and not moved and not any(counts.values()):
             return Applied(version, unchanged=len(seen.entries))
         if not revisions.is_recorded(version):
             revisions.record(version, _was(seen), None, "", added=0, changed=0, removed=0)
-        if not ServiceSettings.advance_text(version):
-            raise TextChanged
-        rows = _write(seen, layout, moved)
+        writer = _begin(version, by)
+        rows = _write(seen, layout, moved, restricted if writer.administers else EVERYWHERE)
         followed = _follow(layout, rows, other_mailbox=other_mailbox, same_mailbox=same_mailbox)
         if pass_present:
             new = [key for key in layout.entries if key < 0]
             pass_over_present((layout.entries[key].rule, rows[key].source.branch) for key in new)
-        revision = revisions.record(version + 1, _became(seen, layout, rows), author, note, **counts)
+        revision = revisions.record(version + 1, _became(seen, layout, rows), by, note, **counts)
         tasks.wake()
     return Applied(version + 1, **counts, unchanged=len(seen.unchanged), **followed, revision=revision)
+
+
+def _begin(version: int, by: User | None) -> Writer:
+    """Hold off every other change. What was read at `version` still holds, the passwords of its rules too."""
+    if not ServiceSettings.advance_text(version):
+        raise TextChanged
+    writer = Writer.now(by)
+    if not writer.edits_all:
+        raise PermissionDenied
+    return writer
 
 
 def _follow(
@@ -145,18 +159,24 @@ def _was(seen: Preview) -> Snapshot:
 
 def _became(seen: Preview, layout: Layout, rows: Mapping[Key, FetchRule]) -> Snapshot:
     text = text_of_layout(layout, {stored.row.id: stored.place for stored in seen.stored})
-    return Snapshot(text, [rows[key].password for key in layout.order])
+    ordered = [rows[key] for key in layout.order]
+    return Snapshot(text, [row.password for row in ordered], restricted_places(ordered))
 
 
-def _write(seen: Preview, layout: Layout, moved: Sequence[FetchRule]) -> dict[Key, FetchRule]:
+def _write(
+    seen: Preview, layout: Layout, moved: Sequence[FetchRule], restricted: Container[int]
+) -> dict[Key, FetchRule]:
     """Write everything; the rows by their keys."""
     rows = {stored.row.id: stored.row for stored in seen.stored if stored.row.id not in layout.removed}
     written = {key: entry for key, entry in layout.entries.items() if entry.verdict is not Verdict.UNCHANGED}
     sources = _sources({key: entry.rule for key, entry in written.items()}, rows, layout.removed)
     rules = {key: replace(entry.rule, password=_password(entry)) for key, entry in written.items()}
     now = timezone.now()
+    places = {key: number for number, key in enumerate(layout.entries)}
     for key, rule in rules.items():
+        elsewhere = leads_elsewhere(rows.get(key), rule)
         row = rows.setdefault(key, FetchRule(revision=0)) if key < 0 else rows[key]
+        row.restricted = row.restricted or (elsewhere and places[key] in restricted)
         fill(row, rule, now)
         row.source, row.revision = sources[key], row.revision + 1
     for key, row in rows.items():

@@ -1,16 +1,18 @@
 """Changing rules one by one, as forms do: the text follows, each line changed as little as can be."""
 
 from collections.abc import Iterable
-from dataclasses import replace
+from dataclasses import dataclass, replace
 
 from django.contrib.auth.models import User
+from django.core.exceptions import PermissionDenied
 from django.db import IntegrityError, transaction
 from django.db.models import F, QuerySet
 from django.utils import timezone
 
-from fetchrules import tasks
+from fetchrules import roles, tasks
 from fetchrules.models import FetchRule, NextReason, Pause, ServiceSettings
 from fetchrules.rulebook.branches import choose_branches
+from fetchrules.rulebook.guard import RuleInvalid, Writer, advance, check_password, leads_elsewhere, lock, present_row
 from fetchrules.rulebook.order import STEP
 from fetchrules.rulebook.orphans import offered_to
 from fetchrules.rulebook.renaming import Ledger, Succession, carry_on, ledgers_left
@@ -35,63 +37,87 @@ class LedgerTaken(Exception):
     """The ledger that a new rule was to go on with is read by another rule, or is not that of its recipient."""
 
 
-class RuleInvalid(Exception):
-    """The rule cannot be written as a line, or cannot do what it is to do once."""
+@dataclass(frozen=True, slots=True)
+class Given:
+    """Whom an administrator gives a rule to; `owner` None: it is the administrators'."""
 
-    def __init__(self, problems: tuple[Problem, ...]) -> None:
-        super().__init__(", ".join(problem.code for problem in problems))
-        self.problems = problems
+    owner: User | None
 
 
 def set_rule(
     row: FetchRule | None,
     wanted: Rule,
-    owner: User | None = None,
     *,
+    by: User | None,
+    seen: int | None = None,
+    given: Given | None = None,
+    restricted: bool | None = None,
     pass_present: bool | None = None,
     other_mailbox: bool = False,
     same_mailbox: int | None = None,
 ) -> FetchRule:
     """Make `row` say `wanted` (a masked password: the stored one) and poll it at once; None: a new rule, the last of the text.
 
+    `by` writes it; None: the command line, an administrator's. `seen`: the revision of the rule that the change was made from;
+    None: whichever it is at. `given` and `restricted` are for administrators to say; None: as it is. A rule is restricted as soon
+    as somebody else writes its target, or gets it.
+
     Only the characters of what changed are changed in the rule's line. `pass_present`: what lies on the server by then counts as
     collected, or does not any more; None: as it is. A rule that logs in elsewhere goes on with its ledger, unless `other_mailbox`
     says that all that lies there is to be collected. `same_mailbox`: the name of the orphan that a new rule goes on with.
 
-    Raises RuleInvalid, SourceTaken, LedgerTaken, PasswordUnreadable, FetchRule.DoesNotExist.
+    Raises RuleInvalid, RuleChanged, PasswordNeeded, SourceTaken, LedgerTaken, PasswordUnreadable, PermissionDenied, and
+    FetchRule.DoesNotExist also where the rule is not `by`'s to change any more.
     """
     errors = tuple(problem for problem in problems_of(wanted) if problem.is_error)
     if errors:
         raise RuleInvalid(errors)
     try:
         with transaction.atomic():
-            _count_a_change()
-            _check_source(row, wanted)
-            # As the row is now: a poll may have written its result since the caller read it.
-            known = FetchRule.objects.select_related("source").get(id=row.id) if row else None
+            lock()
+            writer = Writer.now(by)
+            known = present_row(row, writer, seen) if row else None
+            writer.check_own(wanted, is_new=known is None)
+            check_password(known, wanted)
+            _check_source(known, wanted)
             _check_passing(known, wanted, pass_present)
-            former = _ledger_before(known, wanted, same_mailbox)
-            branch = choose_branches({0: (wanted, known)})[0]
-            if former is not None or other_mailbox:
-                carry_on([Succession(wanted, branch, None if other_mailbox else former)], {known.id} if known else ())
-            saved = known or _new_row(owner)
-            saved.line = _line_for(known, wanted).text
-            fill(saved, wanted, timezone.now())
-            saved.source = source_rows(wanted, branch)[0]
-            saved.revision = known.revision + 1 if known else 1
-            saved.save(update_fields=[*CONTENT, *PLACE] if known else None)
+            branch = _branch(known, wanted, other_mailbox=other_mailbox, same_mailbox=same_mailbox)
+            saved = _write(known, wanted, branch, writer, given, restricted)
             if pass_present:
                 pass_over_present([(wanted, branch)])
             elif pass_present is False:
                 pass_nothing({(account_of(wanted), branch)})
+            advance()
             tasks.wake()
     except IntegrityError as error:
         raise SourceTaken from error
     return saved
 
 
-def switch_rules(rules: QuerySet[FetchRule], *, on: bool) -> int:
-    """Switch `rules` on (to be polled at once) or off; how many that changed. Raises SourceTaken."""
+def _write(
+    known: FetchRule | None, wanted: Rule, branch: int, writer: Writer, given: Given | None, restricted: bool | None
+) -> FetchRule:
+    """Write the row; what `set_rule` had to check is checked."""
+    row = known or _new_row()
+    if known is None and not writer.edits_all:
+        row.owner, row.owned = writer.user, True
+    columns = _stand(row, writer, given, restricted, elsewhere=leads_elsewhere(known, wanted))
+    row.line = _line_for(known, wanted).text
+    sealed = row.password
+    fill(row, wanted, timezone.now())
+    row.source = source_rows(wanted, branch)[0]
+    row.revision = known.revision + 1 if known else 1
+    # A password that stays is not written: its key may be replaced at this moment.
+    columns += [name for name in (*CONTENT, *PLACE) if name != "password" or row.password != sealed]
+    row.save(update_fields=columns if known else None)
+    return row
+
+
+def switch_rules(rules: QuerySet[FetchRule], *, on: bool, by: User | None) -> list[FetchRule]:
+    """Switch those of `rules` that `by` may change on (to be polled at once) or off; those that this changed.
+
+    Raises SourceTaken, PermissionDenied, and FetchRule.DoesNotExist where none is theirs.
+    """
     now = timezone.now()
     changes: dict[str, object] = {"enabled": on, "revision": F("revision") + 1, "edited_at": now}
     if on:
@@ -99,22 +125,29 @@ def switch_rules(rules: QuerySet[FetchRule], *, on: bool) -> int:
         changes |= {"pause": Pause.NONE, "paused_until": None}
     try:
         with transaction.atomic():
-            _count_a_change()
-            chosen = FetchRule.objects.filter(id__in=list(rules.values_list("id", flat=True)))
-            changed = chosen.filter(enabled=not on).update(**changes)
+            lock()
+            chosen = _still_theirs(rules, by)
+            switched = list(chosen.filter(enabled=not on))
+            if switched:
+                chosen.filter(enabled=not on).update(**changes)
+                advance()
             if on and _shared_and_emptied(chosen):
                 raise SourceTaken
             tasks.wake()
     except IntegrityError as error:
         raise SourceTaken from error
-    return changed
+    return switched
 
 
-def delete_rules(rules: Iterable[FetchRule]) -> int:
-    """Delete `rules` with their lines; how many. Comments stay in the text, and so does the ledger of the mailboxes."""
-    doomed = {rule.id for rule in rules}
+def delete_rules(rules: Iterable[FetchRule], *, by: User | None) -> list[FetchRule]:
+    """Delete those of `rules` that `by` may change, with their lines; those rules. Comments and the ledger of the mailboxes stay.
+
+    Raises PermissionDenied, and FetchRule.DoesNotExist where none is theirs.
+    """
     with transaction.atomic():
-        _count_a_change()
+        lock()
+        deleted = list(_still_theirs(rules, by))
+        doomed = {rule.id for rule in deleted}
         heirs: list[FetchRule] = []
         orphaned = ""
         for row in FetchRule.objects.order_by("position", "id").only("id", "before"):
@@ -128,13 +161,66 @@ def delete_rules(rules: Iterable[FetchRule]) -> int:
         if orphaned:
             settings = ServiceSettings.current()
             ServiceSettings.objects.filter(id=1).update(text_tail=orphaned + settings.text_tail)
-        return FetchRule.objects.filter(id__in=doomed).delete()[1].get("fetchrules.FetchRule", 0)
+        FetchRule.objects.filter(id__in=doomed).delete()
+        advance()
+    return deleted
 
 
-def _count_a_change() -> None:
-    """Every preview made before this is out of date."""
-    ServiceSettings.current()
-    ServiceSettings.objects.filter(id=1).update(text_version=F("text_version") + 1)
+def take_over(rules: QuerySet[FetchRule], *, by: User | None) -> list[FetchRule]:
+    """Make those of `rules` whose owner is gone the administrators', to be polled at once; those rules. They stay restricted.
+
+    Raises PermissionDenied where `by` is no administrator, and FetchRule.DoesNotExist where the owners are all there.
+    """
+    with transaction.atomic():
+        lock()
+        if not Writer.now(by).administers:
+            raise PermissionDenied
+        taken = list(_still_theirs(rules.filter(FetchRule.OWNER_GONE), by))
+        FetchRule.objects.filter(id__in=[rule.id for rule in taken]).update(
+            owner=None,
+            owned=False,
+            revision=F("revision") + 1,
+            next_poll_at=timezone.now(),
+            next_reason=NextReason.SAVED,
+        )
+        advance()
+        tasks.wake()
+    return taken
+
+
+def _still_theirs(rules: Iterable[FetchRule], by: User | None) -> QuerySet[FetchRule]:
+    """Those of `rules` that `by` may change now, in the order of the text. Raises FetchRule.DoesNotExist where there is none."""
+    chosen = Writer.now(by).rules.filter(id__in=[rule.id for rule in rules]).order_by("position", "id")
+    if not chosen.exists():
+        raise FetchRule.DoesNotExist
+    return chosen
+
+
+def _stand(
+    row: FetchRule, writer: Writer, given: Given | None, restricted: bool | None, *, elsewhere: bool
+) -> list[str]:
+    """Say whose `row` is and where it may connect to; the columns that it says it in. `elsewhere`: its target is written."""
+    if not writer.administers:
+        if given is not None or restricted is not None:
+            raise PermissionDenied
+        row.restricted = row.restricted or elsewhere
+        return ["restricted"]
+    if restricted is not None:
+        row.restricted = restricted
+    if given is None or given.owner == row.owner:
+        return ["restricted"]
+    row.owner, row.owned = given.owner, given.owner is not None
+    row.restricted = row.restricted or not (given.owner is None or roles.administers(given.owner))
+    return ["restricted", "owner", "owned"]
+
+
+def _branch(known: FetchRule | None, wanted: Rule, *, other_mailbox: bool, same_mailbox: int | None) -> int:
+    """The branch of the ledger that the rule goes on with, which continues that of another name. Raises LedgerTaken."""
+    former = _ledger_before(known, wanted, same_mailbox)
+    branch = choose_branches({0: (wanted, known)})[0]
+    if former is not None or other_mailbox:
+        carry_on([Succession(wanted, branch, None if other_mailbox else former)], {known.id} if known else ())
+    return branch
 
 
 def _check_source(row: FetchRule | None, wanted: Rule) -> None:
@@ -190,7 +276,7 @@ def _line_for(row: FetchRule | None, wanted: Rule) -> Line:
     return edit(line, masked) if line and line.rule else parse_line(render_rule(masked, Spelling.BLANKS))
 
 
-def _new_row(owner: User | None) -> FetchRule:
+def _new_row() -> FetchRule:
     """A row below everything that the text has, comments included."""
     settings = ServiceSettings.current()
     last = FetchRule.objects.order_by("-position", "-id").first()
@@ -202,4 +288,4 @@ def _new_row(owner: User | None) -> FetchRule:
         above, ending = above + "\n", ""
     ServiceSettings.objects.filter(id=1).update(text_tail="")
     position = last.position + STEP if last else STEP
-    return FetchRule(owner=owner, position=position, before=above, line_end=ending)
+    return FetchRule(position=position, before=above, line_end=ending)

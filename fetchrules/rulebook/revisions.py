@@ -1,15 +1,15 @@
 """Revisions of the rule text: the whole text as it was after each change of it, to compare and to go back to."""
 
 import difflib
-from collections.abc import Iterable, Iterator
+from collections.abc import Container, Iterable, Iterator
 from dataclasses import dataclass
 from enum import Enum
 
 from django.contrib.auth.models import User
 
 from fetchrules.errors import PasswordUnreadable
-from fetchrules.models import Revision, ServiceSettings
-from fetchrules.rulebook.text import Stored, joined, stored_rules
+from fetchrules.models import FetchRule, Revision, ServiceSettings
+from fetchrules.rulebook.text import Stored, joined
 from fetchrules.ruletext.document import parse
 from fetchrules.ruletext.line import Line
 from fetchrules.secrets import target_of, unseal
@@ -17,6 +17,8 @@ from fetchrules.secrets import target_of, unseal
 KEPT = 50
 """How many revisions are kept."""
 _CONTEXT = 3
+EVERYWHERE: Container[int] = range(2**31)
+"""All places of a text."""
 
 
 class Side(Enum):
@@ -38,24 +40,29 @@ class Difference:
 
 @dataclass(frozen=True, slots=True)
 class Snapshot:
-    """The whole text, masked, and the stored passwords of its rules in their order."""
+    """The whole text, masked, the stored passwords of its rules in their order, and the places of those that are restricted."""
 
     text: str
     passwords: list[str]
-
-    @classmethod
-    def now(cls) -> "Snapshot":
-        """As everything is at this moment."""
-        settings, stored = ServiceSettings.current(), list(stored_rules())
-        return cls.of(settings.text_start, stored, settings.text_tail)
+    restricted: list[int]
 
     @classmethod
     def of(cls, start: str, stored: Iterable[Stored], tail: str) -> "Snapshot":
         """As it was when `stored` was read."""
         stored = list(stored)
-        return cls(
-            "".join(joined(start, (item.place for item in stored), tail)), [item.row.password for item in stored]
-        )
+        rows = [item.row for item in stored]
+        text = "".join(joined(start, (item.place for item in stored), tail))
+        return cls(text, [row.password for row in rows], restricted_places(rows))
+
+
+def restricted_places(rows: Iterable[FetchRule]) -> list[int]:
+    """Which of `rows`, in the order of the text, are restricted."""
+    return [number for number, row in enumerate(rows) if row.restricted]
+
+
+def restricted_in(revision: Revision) -> Container[int]:
+    """The places of rules that were restricted then; all of them where nothing is known of it."""
+    return EVERYWHERE if revision.restricted is None else revision.restricted
 
 
 def record(
@@ -68,6 +75,7 @@ def record(
         note=note,
         text=snapshot.text,
         passwords=snapshot.passwords,
+        restricted=snapshot.restricted,
         added=added,
         changed=changed,
         removed=removed,

@@ -36,7 +36,7 @@ PLACE = ("position", "before", "line", "line_end")
 
 CONTENT = (
     *COLUMNS,
-    *("folders", "enabled", "password", "source", "revision", "edited_at"),
+    *("folders", "enabled", "password", "restricted", "source", "revision", "edited_at"),
     *("next_poll_at", "next_reason", "pause", "paused_until", "failures", "tls_seen"),
 )
 """The columns that change with what a rule says."""

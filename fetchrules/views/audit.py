@@ -36,10 +36,21 @@ def record_each(request: HttpRequest, what: str, rules: Iterable[FetchRule]) -> 
 
 
 def record_saved(
-    request: HttpRequest, rule: FetchRule, changes: Iterable[Change] | None, ledger: LedgerChange | None = None
+    request: HttpRequest,
+    rule: FetchRule,
+    before: FetchRule | None,
+    changes: Iterable[Change] | None,
+    ledger: LedgerChange | None = None,
 ) -> None:
-    """Note that a rule was changed, and in what; `changes` None: that it was added. `ledger`: what became of its ledger."""
+    """Note that a rule was changed, and in what; `before` and `changes` None: that it was added.
+
+    `ledger`: what became of its ledger.
+    """
     detail: dict[str, Noted] = {}
+    if before is not None and before.restricted != rule.restricted:
+        detail["restricted"] = rule.restricted
+    if before is not None and before.owner_id != rule.owner_id:
+        detail["owner"] = str(rule.owner or "")
     if ledger is not None:
         detail["former" if ledger.continues else "other_mailbox"] = mailbox_name(ledger.former)
     if changes is None:

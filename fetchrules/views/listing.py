@@ -19,6 +19,7 @@ _STATE = Case(
     When(open_run=Run.State.RUNNING, then=Value(RuleState.RUNNING)),
     When(open_run=Run.State.QUEUED, then=Value(RuleState.QUEUED)),
     When(enabled=False, then=Value(RuleState.OFF)),
+    When(FetchRule.OWNER_GONE, then=Value(RuleState.OWNERLESS)),
     When(pause=Pause.BY_HAND, then=Value(RuleState.PAUSED)),
     When(pause=Pause.FAILURE, then=Value(RuleState.FAILED)),
     When(last_error__in=LOCAL, then=Value(RuleState.LOCAL)),
@@ -29,7 +30,9 @@ _STATE = Case(
     output_field=CharField(),
 )
 _URGENCY = Case(
-    When(state__in=(RuleState.FAILED, RuleState.LOCAL), then=0), When(state=RuleState.WAITING, then=1), default=2
+    When(state__in=(RuleState.FAILED, RuleState.LOCAL), then=0),
+    When(state__in=(RuleState.OWNERLESS, RuleState.WAITING), then=1),
+    default=2,
 )
 
 OFFERED = 15

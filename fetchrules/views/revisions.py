@@ -12,6 +12,7 @@ from fetchrules.rulebook import revisions
 from fetchrules.rulebook.apply import TextChanged, TextRefused, apply
 from fetchrules.rulebook.text import load
 from fetchrules.views import access, audit
+from fetchrules.views.params import number
 from fetchrules.wording.ruletext import describe
 from fetchrules.wording.times import exact
 
@@ -52,15 +53,16 @@ def show(request: HttpRequest, revision_id: int) -> HttpResponse:
 def undo(request: HttpRequest, revision_id: int) -> HttpResponse:
     """Go back to the text of a revision, with the passwords of its time. This is a revision too."""
     revision = get_object_or_404(Revision, id=revision_id)
-    version = request.POST.get("version", "")
+    version = number(request.POST.get("version", ""))
     note = _("back to the text of %(moment)s") % {"moment": exact(revision.created_at)}
     try:
         done = apply(
             revisions.text_with_passwords(revision),
-            int(version) if version.isascii() and version.isdigit() else -1,
+            -1 if version is None else version,
             delete_missing=True,
-            author=access.user_of(request),
+            by=access.user_of(request),
             note=note,
+            restricted=revisions.restricted_in(revision),
         )
     except TextChanged:
         messages.error(request, _("Not done: the rules were changed meanwhile. Look at the differences again."))

@@ -73,6 +73,11 @@ class Row:
         return self.sign in (RULE_SIGNS[RuleState.FAILED], RULE_SIGNS[RuleState.LOCAL])
 
     @property
+    def ownerless(self) -> bool:
+        """Whether it is not polled, since nobody answers for it."""
+        return self.sign is RULE_SIGNS[RuleState.OWNERLESS]
+
+    @property
     def by_pop3(self) -> bool:
         """Whether the rule collects by POP3."""
         return self.rule.protocol == Protocol.POP3

@@ -13,8 +13,10 @@ from fetchrules import tasks
 from fetchrules.ledger import runs
 from fetchrules.models import FetchRule, Letter, ServiceSettings
 from fetchrules.rulebook.edits import SourceTaken, delete_rules, switch_rules
+from fetchrules.rulebook.edits import take_over as take_rules_over
 from fetchrules.rulebook.rows import line_of
 from fetchrules.views import access, audit
+from fetchrules.views.params import numbers
 from fetchrules.views.paths import back
 from fetchrules.views.pauses import end_of
 
@@ -49,6 +51,13 @@ def resume(request: HttpRequest, rule_id: int) -> HttpResponse:
     return _resume(request, access.runnable_rules(access.user_of(request)).filter(id=rule_id))
 
 
+@require_POST
+@access.administrators_only
+def take_over(request: HttpRequest, rule_id: int) -> HttpResponse:
+    """Answer for a rule whose owner is gone."""
+    return _take_over(request, FetchRule.objects.filter(id=rule_id))
+
+
 @require_http_methods(["GET", "HEAD", "POST"])
 def delete(request: HttpRequest, rule_id: int) -> HttpResponse:
     """Ask, then delete a rule."""
@@ -61,22 +70,22 @@ def delete(request: HttpRequest, rule_id: int) -> HttpResponse:
 @require_POST
 def bulk(request: HttpRequest) -> HttpResponse:
     """One of the actions, on every rule that is selected. Deleting asks first."""
-    user, ids = access.user_of(request), [int(i) for i in request.POST.getlist("rule") if i.isascii() and i.isdigit()]
+    user, ids = access.user_of(request), numbers(request.POST.getlist("rule"))
     editable = access.editable_rules(user).filter(id__in=ids)
     if not ids:
         messages.warning(request, _("Select the rules first."))
         return redirect(back(request))
     match request.POST.get("do"):
-        case "on":
-            return _switch(request, editable, on=True)
-        case "off":
-            return _switch(request, editable, on=False)
+        case "on" | "off" as switch:
+            return _switch(request, editable, on=switch == "on")
         case "poll":
             return _poll(request, access.runnable_rules(user).filter(id__in=ids))
         case "pause":
             return _pause(request, access.runnable_rules(user).filter(id__in=ids))
         case "resume":
             return _resume(request, access.runnable_rules(user).filter(id__in=ids))
+        case "take_over" if access.administers(user):
+            return _take_over(request, editable)
         case "export":
             return _export(_required(editable))
         case "delete" if "sure" in request.POST:
@@ -88,22 +97,23 @@ def bulk(request: HttpRequest) -> HttpResponse:
 
 
 def _switch(request: HttpRequest, rules: QuerySet[FetchRule], *, on: bool) -> HttpResponse:
-    rules = _required(rules)
-    audit.record_each(request, "rule_switched_on" if on else "rule_switched_off", rules.filter(enabled=not on))
     try:
-        changed = switch_rules(rules, on=on)
+        switched = switch_rules(_required(rules), on=on, by=access.user_of(request))
+    except FetchRule.DoesNotExist as gone:
+        raise Http404 from gone
     except SourceTaken:
         messages.error(
             request, _("Nothing was switched on: another rule reads the same remote mailbox and takes its mail away.")
         )
         return redirect(back(request))
+    audit.record_each(request, "rule_switched_on" if on else "rule_switched_off", switched)
     if on:
         words = ngettext(
-            "%(count)s rule switched on, polling now.", "%(count)s rules switched on, polling now.", changed
+            "%(count)s rule switched on, polling now.", "%(count)s rules switched on, polling now.", len(switched)
         )
     else:
-        words = ngettext("%(count)s rule switched off.", "%(count)s rules switched off.", changed)
-    messages.success(request, words % {"count": changed})
+        words = ngettext("%(count)s rule switched off.", "%(count)s rules switched off.", len(switched))
+    messages.success(request, words % {"count": len(switched)})
     return redirect(back(request))
 
 
@@ -135,11 +145,24 @@ def _resume(request: HttpRequest, rules: QuerySet[FetchRule]) -> HttpResponse:
 
 
 def _delete(request: HttpRequest, rules: QuerySet[FetchRule]) -> HttpResponse:
-    audit.record_each(request, "rule_deleted", rules)
-    deleted = delete_rules(list(rules))
-    messages.success(
-        request, ngettext("%(count)s rule deleted.", "%(count)s rules deleted.", deleted) % {"count": deleted}
-    )
+    try:
+        deleted = delete_rules(_required(rules), by=access.user_of(request))
+    except FetchRule.DoesNotExist as gone:
+        raise Http404 from gone
+    audit.record_each(request, "rule_deleted", deleted)
+    words = ngettext("%(count)s rule deleted.", "%(count)s rules deleted.", len(deleted))
+    messages.success(request, words % {"count": len(deleted)})
+    return redirect(back(request))
+
+
+def _take_over(request: HttpRequest, rules: QuerySet[FetchRule]) -> HttpResponse:
+    try:
+        taken = take_rules_over(rules, by=access.user_of(request))
+    except FetchRule.DoesNotExist as gone:
+        raise Http404 from gone
+    audit.record_each(request, "rule_taken_over", taken)
+    words = ngettext("%(count)s rule taken over.", "%(count)s rules taken over.", len(taken))
+    messages.success(request, words % {"count": len(taken)})
     return redirect(back(request))
 
 

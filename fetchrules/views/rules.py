@@ -21,6 +21,7 @@ PAGE_SIZES = (50, 100, 250)
 FILTERS = (
     RuleState.FAILED,
     RuleState.LOCAL,
+    RuleState.OWNERLESS,
     RuleState.WAITING,
     RuleState.RUNNING,
     RuleState.QUEUED,

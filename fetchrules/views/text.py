@@ -17,6 +17,7 @@ from fetchrules.rulebook.text import from_text_box, load
 from fetchrules.ruletext.formats import Format, decode
 from fetchrules.ruletext.problem import Problem
 from fetchrules.views import access, audit, drafts
+from fetchrules.views.params import number
 from fetchrules.wording import changes
 from fetchrules.wording.ruletext import describe, explain
 
@@ -137,9 +138,9 @@ def _submitted(request: HttpRequest) -> str:
         return _imported(request, decode(upload.read()))
     if "lines" in request.POST:
         lines = request.POST.getlist("line")
-        removed = request.POST.get("remove", "")
-        if removed.isascii() and removed.isdigit():
-            del lines[int(removed) : int(removed) + 1]
+        removed = number(request.POST.get("remove", ""))
+        if removed is not None:
+            del lines[removed : removed + 1]
         text = "".join(f"{line}\n" for line in lines)
     else:
         text = from_text_box(request.POST.get("text", ""))
@@ -164,15 +165,15 @@ def _check(request: HttpRequest, text: str) -> HttpResponse:
 
 
 def _apply(request: HttpRequest, text: str) -> HttpResponse:
-    version = request.POST.get("version", "")
+    version = number(request.POST.get("version", ""))
     user = access.user_of(request)
     try:
         done = apply(
             text,
-            int(version) if version.isascii() and version.isdigit() else -1,
+            -1 if version is None else version,
             **asdict(Ticks.of(request)),
             told=request.POST.get("told", ""),
-            author=user,
+            by=user,
         )
     except TextChanged:
         messages.error(

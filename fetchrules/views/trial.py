@@ -3,7 +3,6 @@
 from copy import copy
 from dataclasses import asdict, dataclass, replace
 
-from django.contrib.auth.models import User
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
@@ -49,14 +48,22 @@ class Shown:
 
 
 def try_rule(
-    row: FetchRule | None, wanted: Rule, owner: User | None, *, pass_present: bool = False, recognises: bool = False
+    row: FetchRule | None,
+    wanted: Rule,
+    *,
+    restricted: bool,
+    pass_present: bool = False,
+    recognises: bool = False,
 ) -> Shown:
-    """Try `wanted`, with the password of `row` where it has none, within the bounds of `owner`. Changes nothing, here or there.
+    """Try `wanted`, with the password of `row` where it has none. Changes nothing, here or there.
+
+    `restricted`: on public mail servers and the allowed networks only.
 
     `pass_present`: as if what lies there counted as collected. `recognises`: it would go on with the ledger of another name.
     """
     now = timezone.now()
-    draft = copy(row) if row else FetchRule(owner=owner, restricted=owner is not None and not owner.is_staff)
+    draft = copy(row) if row else FetchRule()
+    draft.restricted = restricted
     key = asdict(next(sources_of(wanted))) | {"branch": row.source.branch if row else 0}
     try:
         fill(draft, replace(wanted, skip=False), now)

@@ -12,6 +12,7 @@ EVENTS = {
     "rule_deleted": _("rule deleted"),
     "rule_switched_on": _("rule switched on"),
     "rule_switched_off": _("rule switched off"),
+    "rule_taken_over": _("rule taken over"),
     "rule_poll_asked": _("poll asked for"),
     "rule_paused": _("rule paused"),
     "rule_resumed": _("rule resumed"),
@@ -41,6 +42,8 @@ DETAILS = {
     "added": _("added"),
     "changed": _("changed"),
     "removed": _("deleted"),
+    "restricted": _("public mail servers only"),
+    "owner": _("mailbox owner"),
     "format": _("format"),
     "detail": _("changed"),
     "count": _("letters"),
@@ -69,6 +72,8 @@ def _detail(name: str, value: object) -> str:
             return "; ".join(changes.describe(*field) for field in fields)
         case "settings", list(names):
             return "; ".join(_setting(*each) for each in names)
+        case _, bool():
+            return f"{DETAILS.get(name, name)}: {_('yes') if value else _('no')}"
         case _:
             return f"{DETAILS.get(name, name)}: {value}"
 

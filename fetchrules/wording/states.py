@@ -22,6 +22,7 @@ class RuleState(StrEnum):
 
     FAILED = "failed"
     LOCAL = "local"
+    OWNERLESS = "ownerless"
     PAUSED = "paused"
     WAITING = "waiting"
     RUNNING = "running"
@@ -43,6 +44,7 @@ class Sign:
 RULE_SIGNS: dict[RuleState, Sign] = {
     RuleState.FAILED: Sign(gettext_lazy("Failed"), "failed", "bad"),
     RuleState.LOCAL: Sign(gettext_lazy("Local fault"), "alert", "bad"),
+    RuleState.OWNERLESS: Sign(gettext_lazy("No owner"), "user", "warn"),
     RuleState.PAUSED: Sign(gettext_lazy("Paused"), "pause", "warn"),
     RuleState.WAITING: Sign(gettext_lazy("Waiting"), "alert", "warn"),
     RuleState.RUNNING: Sign(gettext_lazy("Running"), "poll", "run"),
@@ -93,6 +95,8 @@ def next_poll(rule: FetchRule, state: RuleState, usual: int, now: datetime) -> S
     match state:
         case RuleState.OFF:
             return Saying("—", _("switched off"))
+        case RuleState.OWNERLESS:
+            return Saying("—", _("nobody answers for it: its owner's account is gone"))
         case RuleState.RUNNING | RuleState.QUEUED:
             return Saying("—", _("after this poll"))
         case RuleState.PAUSED:

@@ -58,7 +58,9 @@ def open_office(tmp_path: Path, settings: Settings) -> Iterator[Callable[..., Of
 
         def start(readers: int = 1, words: str = "keep") -> Office:
             line = f"127.0.0.1:imap {USER} {PASSWORD} {{}}@mydomain.ru {words} plaintext port {server.port}\n"
-            apply("".join(line.format(name) for name in NAMES[:readers]), ServiceSettings.current().text_version)
+            apply(
+                "".join(line.format(name) for name in NAMES[:readers]), ServiceSettings.current().text_version, by=None
+            )
             return Office(server, folder, tmp_path)
 
         yield start

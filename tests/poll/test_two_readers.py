@@ -40,7 +40,7 @@ def test_it_gives_every_letter_to_both(dovecot: Dovecot, tmp_path: Path, setting
     settings.UTM_MAIL_DELIVERY = f"maildir:{tmp_path}/{{domain}}/{{local}}"
     line = f"127.0.0.1:pop3 readers {PASSWORD} {{}}@mydomain.ru keep plaintext port {dovecot.pop3}\n"
     text = line.format("petrov") + line.format("sidorov")
-    apply(text, ServiceSettings.current().text_version)
+    apply(text, ServiceSettings.current().text_version, by=None)
     dovecot.put("readers", [b"Subject: 1\r\n\r\none\r\n", b"Subject: 2\r\n\r\ntwo\r\n"])
     poll_due()
     for _ in range(2):
@@ -60,7 +60,7 @@ def test_it_gives_every_letter_to_both_by_imap(tmp_path: Path, settings: Setting
     folder.add(letter("read by its owner"), "\\seen")
     with ImapServer(folder) as server:
         line = f"127.0.0.1:imap {USER} {IMAP_PASSWORD} {{}}@mydomain.ru keep plaintext port {server.port}\n"
-        apply(line.format("petrov") + line.format("sidorov"), ServiceSettings.current().text_version)
+        apply(line.format("petrov") + line.format("sidorov"), ServiceSettings.current().text_version, by=None)
         for name in ("one", "two"):
             folder.add(letter(name))
             runs.ask_for_poll(FetchRule.objects.all(), timezone.now())
@@ -87,12 +87,12 @@ class Office:
         """The text with a rule for each of them; the rules."""
         text = "".join(self._line.format(recipient) for recipient in recipients)
         version = ServiceSettings.current().text_version
-        apply(text, version, delete_missing=True, pass_present=pass_present)
+        apply(text, version, by=None, delete_missing=True, pass_present=pass_present)
         return [FetchRule.objects.get(recipient=recipient) for recipient in recipients]
 
     def give(self, rule: FetchRule, recipient: str) -> None:
         """Let `rule` deliver to somebody else."""
-        set_rule(rule, replace(FetchRule.objects.get(id=rule.id).as_rule(MASK), recipient=recipient))
+        set_rule(rule, replace(FetchRule.objects.get(id=rule.id).as_rule(MASK), recipient=recipient), by=None)
 
     def poll(self, *rules: FetchRule) -> None:
         """Once each; all if none is given."""
@@ -135,7 +135,7 @@ def test_it_gives_back_his_ledger_to_a_rule_made_anew(office: Office) -> None:
     office.write(SIDOROV)
     office.arrive("b")
     office.poll()
-    delete_rules(FetchRule.objects.all())
+    delete_rules(FetchRule.objects.all(), by=None)
     office.write(SIDOROV)
     office.poll()
     assert office.delivered("sidorov") == ["a", "b"]
@@ -144,7 +144,7 @@ def test_it_gives_back_his_ledger_to_a_rule_made_anew(office: Office) -> None:
 def test_it_takes_nothing_for_collected_that_another_recipient_had(office: Office) -> None:
     ivanov, _ = office.write(IVANOV, SIDOROV)
     office.poll(ivanov)
-    delete_rules(FetchRule.objects.all())
+    delete_rules(FetchRule.objects.all(), by=None)
     office.write(SIDOROV)
     office.poll()
     assert office.delivered("sidorov") == ["a"]
@@ -171,7 +171,7 @@ def test_it_fetches_nothing_again_for_whom_a_mailbox_was_handed_to(office: Offic
 
 def test_it_heeds_no_mark_of_a_rule_that_is_gone(office: Office) -> None:
     office.write(IVANOV, pass_present=True)
-    delete_rules(FetchRule.objects.all())  # before its first poll
+    delete_rules(FetchRule.objects.all(), by=None)  # before its first poll
     office.write(IVANOV)
     office.poll()
     assert office.delivered("ivanov") == ["a"]

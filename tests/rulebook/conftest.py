@@ -28,7 +28,7 @@ def write(db: None) -> Applier:
     """An Applier."""
 
     def write(text: str, **options: Any) -> Applied:
-        return apply(text, current_version(), **options)
+        return apply(text, current_version(), by=None, **options)
 
     return write
 

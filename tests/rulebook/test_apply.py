@@ -148,9 +148,9 @@ def test_it_refuses_a_text_with_an_error_as_a_whole(book: str, write: Applier) -
 
 def test_it_refuses_when_the_rules_were_changed_since(book: str) -> None:
     version = current_version()
-    set_rule(rule("petrov"), rule("petrov").as_rule(MASK))
+    set_rule(rule("petrov"), rule("petrov").as_rule(MASK), by=None)
     with pytest.raises(TextChanged):
-        apply(book, version)
+        apply(book, version, by=None)
 
 
 def test_it_takes_everything_away_when_asked(book: str, write: Applier) -> None:
@@ -159,7 +159,7 @@ def test_it_takes_everything_away_when_asked(book: str, write: Applier) -> None:
 
 
 def test_it_records_who_did_it(alice: User) -> None:
-    done = apply("a.ru:pop3 u p r@mydomain.ru", 0, author=alice, note="import.txt")
+    done = apply("a.ru:pop3 u p r@mydomain.ru", 0, by=alice, note="import.txt")
     assert done.revision == Revision.objects.first()
     assert done.revision is not None
     assert (done.revision.author, done.revision.note, done.revision.version) == (alice, "import.txt", 1)

@@ -38,7 +38,7 @@ def test_it_counts_as_collected_only_where_that_can_be(words: dict[str, Any], fa
 @pytest.mark.django_db
 def test_it_refuses_a_rule_that_cannot_do_it() -> None:
     with pytest.raises(RuleInvalid) as refused:
-        set_rule(None, replace(KEEPS, keep=False), pass_present=True)
+        set_rule(None, replace(KEEPS, keep=False), pass_present=True, by=None)
     assert [(problem.code, problem.field) for problem in refused.value.problems] == [
         (Code.PRESENT_DELETED, "pass_present")
     ]
@@ -50,21 +50,21 @@ def test_it_refuses_to_change_a_rule_that_still_has_to_do_it(words: dict[str, An
     row = waiting(make_rule, protocol=words.get("protocol", Protocol.POP3), uidl=True)
     wanted = replace(row.as_rule(MASK), **words)
     with pytest.raises(RuleInvalid) as refused:
-        set_rule(row, wanted)
+        set_rule(row, wanted, by=None)
     assert [problem.code for problem in refused.value.problems] == [Code.PRESENT_PENDING]
-    set_rule(row, wanted, pass_present=False)
+    set_rule(row, wanted, pass_present=False, by=None)
     assert not is_to_be_passed(row)
 
 
 def test_it_leaves_alone_what_was_said_before(make_rule: MakeRule) -> None:
     row = waiting(make_rule)
-    set_rule(row, replace(row.as_rule(MASK), interval=5))
+    set_rule(row, replace(row.as_rule(MASK), interval=5), by=None)
     assert is_to_be_passed(row)
 
 
 def test_it_forgets_what_was_said_of_another_account(make_rule: MakeRule) -> None:
     row = waiting(make_rule)
-    saved = set_rule(row, replace(KEEPS, server="new.ru", keep=False))
+    saved = set_rule(row, replace(KEEPS, server="new.ru", keep=False), by=None)
     assert not is_to_be_passed(saved)
 
 

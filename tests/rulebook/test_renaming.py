@@ -31,7 +31,7 @@ def collected(rule: FetchRule, number: int = 1) -> None:
 
 def renamed(row: FetchRule, *, other_mailbox: bool = False, **changes: Any) -> FetchRule:
     wanted = replace(row.as_rule("petrovpasswd"), **changes)
-    return set_rule(row, wanted, other_mailbox=other_mailbox)
+    return set_rule(row, wanted, other_mailbox=other_mailbox, by=None)
 
 
 def continues(row: FetchRule) -> list[str]:
@@ -130,10 +130,10 @@ def test_it_offers_a_new_rule_the_ledger_without_a_rule(make_rule: MakeRule) -> 
     collected(for_another)
     collected(make_rule(server="old.ru", keep=True))
     assert offered_to(NEW) == []
-    delete_rules([gone, for_another])
+    delete_rules([gone, for_another], by=None)
     (offer,) = offered_to(replace(NEW, recipient="I.PETROV@mydomain.ru"))
     assert (offer.ledger.account, offer.letters) == (source_of(gone.source), 3)
-    saved = set_rule(None, NEW, same_mailbox=offer.name)
+    saved = set_rule(None, NEW, same_mailbox=offer.name, by=None)
     assert saved.source.continues_id == gone.source_id
     assert offered_to(NEW) == []
 
@@ -141,13 +141,13 @@ def test_it_offers_a_new_rule_the_ledger_without_a_rule(make_rule: MakeRule) -> 
 def test_it_offers_no_ledger_that_is_found_by_itself_or_was_taken_over(make_rule: MakeRule) -> None:
     row = make_rule(server="new.ru", user="petrov", keep=True)
     collected(row)
-    delete_rules([row])
+    delete_rules([row], by=None)
     assert offered_to(NEW) == []
     taken_over = make_rule(server="old.ru", keep=True)
     collected(taken_over)
     taken_over.recipient = "other@mydomain.ru"
     collected(taken_over)
-    delete_rules([taken_over])
+    delete_rules([taken_over], by=None)
     assert offered_to(NEW) == []
 
 
@@ -156,7 +156,7 @@ def test_it_offers_a_chain_of_ledgers_once(make_rule: MakeRule) -> None:
     collected(row)
     row = renamed(row, server="b.ru")
     assert offered_to(NEW) == []
-    delete_rules([row])
+    delete_rules([row], by=None)
     assert [offer.ledger.account.host for offer in offered_to(NEW)] == ["a.ru"]
     collected(row)
     assert [offer.ledger.account.host for offer in offered_to(NEW)] == ["b.ru"]
@@ -165,9 +165,9 @@ def test_it_offers_a_chain_of_ledgers_once(make_rule: MakeRule) -> None:
 def test_it_gives_a_rule_no_ledger_that_is_not_offered(make_rule: MakeRule) -> None:
     gone = make_rule(server="old.ru", recipient="other@mydomain.ru", keep=True)
     collected(gone)
-    delete_rules([gone])
+    delete_rules([gone], by=None)
     with pytest.raises(LedgerTaken):
-        set_rule(None, NEW, same_mailbox=gone.source_id)
+        set_rule(None, NEW, same_mailbox=gone.source_id, by=None)
     assert not FetchRule.objects.exists()
 
 
@@ -210,12 +210,12 @@ def test_it_knows_a_removed_rule_in_an_added_one(write: Applier) -> None:
 def test_it_offers_new_lines_the_ledger_without_a_rule(write: Applier, make_rule: MakeRule) -> None:
     gone = make_rule(server="old.ru", keep=True)
     collected(gone, 2)
-    delete_rules([gone])
+    delete_rules([gone], by=None)
     (entry,) = preview(LINE.format("new.ru")).adoptable
     assert entry.orphan is not None
     assert (entry.orphan.ledger.account.host, entry.orphan.letters) == ("old.ru", 2)
     assert write(LINE.format("new.ru")).continued == 0
-    delete_rules(FetchRule.objects.all())
+    delete_rules(FetchRule.objects.all(), by=None)
     assert write(LINE.format("new.ru"), same_mailbox=True).continued == 1
     assert links() == {"old.ru": None, "new.ru": "old.ru"}
 
@@ -224,7 +224,7 @@ def test_it_offers_nothing_where_several_could_be_meant(make_rule: MakeRule) -> 
     gone = [make_rule(server=server, keep=True) for server in ("a.ru", "b.ru")]
     for row in gone:
         collected(row)
-    delete_rules(gone)
+    delete_rules(gone, by=None)
     assert preview(LINE.format("new.ru")).adoptable == ()
 
 

@@ -23,7 +23,7 @@ def test_it_keeps_what_was_there_before_the_first_text(write: Applier) -> None:
 
 def test_it_keeps_what_forms_did_between_two_texts(book: str, write: Applier) -> None:
     row = FetchRule.objects.get(user="petrov")
-    set_rule(row, row.as_rule("from the form"))
+    set_rule(row, row.as_rule("from the form"), by=None)
     write("", delete_missing=True)
     assert list(Revision.objects.order_by("id").values_list("version", flat=True)) == [0, 1, 2, 3]
     assert "from the form" in text_with_passwords(Revision.objects.get(version=2))

@@ -42,7 +42,8 @@ def test_it_saves_through_the_rule_book(admin: Client) -> None:
     assert rule.line == "mailserver.ru:pop3 petrov ******** i.petrov@mydomain.ru ssl"
     assert password_of(rule) == "petrovpasswd"
     admin.post(
-        reverse("admin:fetchrules_fetchrule_change", args=[rule.id]), {**FILLED, "new_password": "", "keep": "on"}
+        reverse("admin:fetchrules_fetchrule_change", args=[rule.id]),
+        {**FILLED, "seen": rule.revision, "new_password": "", "keep": "on"},
     )
     rule.refresh_from_db()
     assert (rule.keep, rule.line.split()[-2:], password_of(rule)) == (True, ["ssl", "keep"], "petrovpasswd")
@@ -55,7 +56,7 @@ def test_it_saves_through_the_rule_book(admin: Client) -> None:
 
 @pytest.mark.parametrize("action", ["poll_now", "switch_on", "switch_off", "delete_selected"])
 def test_it_notes_who_did_what_with_several_rules(action: str, admin: Client, make_rule: MakeRule) -> None:
-    rules = [make_rule(), make_rule()]
+    rules = [make_rule(enabled=action != "switch_on") for _ in range(2)]
     chosen = {"action": action, "_selected_action": [rule.id for rule in rules], "post": "yes"}
     admin.post(reverse("admin:fetchrules_fetchrule_changelist"), chosen)
     entries = AuditEntry.objects.order_by("id")
@@ -90,7 +91,7 @@ def test_it_asks_for_the_password_when_it_would_go_elsewhere(admin: Client, make
 def test_it_says_when_the_mailbox_is_taken(admin: Client, make_rule: MakeRule) -> None:
     make_rule(user="petrov")
     page = admin.post(reverse("admin:fetchrules_fetchrule_add"), FILLED, follow=True).content.decode()
-    assert "another rule reads the same remote mailbox" in page
+    assert "Another rule collects from this mailbox" in page
     assert FetchRule.objects.count() == 1
 
 
@@ -98,7 +99,7 @@ def test_it_says_when_the_mailbox_is_taken(admin: Client, make_rule: MakeRule) -
 def test_it_goes_on_with_the_ledger_of_another_address(other: bool, admin: Client, make_rule: MakeRule) -> None:
     rule = make_rule(server="old.ru", user="petrov", encryption="ssl")
     tick = {"other_mailbox": "on"} if other else {}
-    admin.post(reverse("admin:fetchrules_fetchrule_change", args=[rule.id]), {**FILLED, **tick})
+    admin.post(reverse("admin:fetchrules_fetchrule_change", args=[rule.id]), {**FILLED, "seen": rule.revision, **tick})
     assert (SourceMailbox.objects.get(host="mailserver.ru").continues is None) == other
     detail = AuditEntry.objects.get().detail
     assert ("former" in detail, "other_mailbox" in detail) == (not other, other)
@@ -109,7 +110,7 @@ def test_it_does_not_lose_what_was_to_count_as_collected(admin: Client, make_rul
     SourceMailbox.objects.update(pass_present=True)
     address = reverse("admin:fetchrules_fetchrule_change", args=[rule.id])
     assert "is to count as collected" in admin.post(address, FILLED).content.decode()
-    admin.post(address, {**FILLED, "keep": "on", "interval": "5"})
+    admin.post(address, {**FILLED, "seen": rule.revision, "keep": "on", "interval": "5"})
     assert SourceMailbox.objects.get().pass_present
 
 

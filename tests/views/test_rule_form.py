@@ -35,6 +35,11 @@ def filled(**changes: Any) -> dict[str, Any]:
     return {name: value for name, value in {**PLAIN, **changes}.items() if value is not None}
 
 
+def revision(rule: FetchRule) -> int:
+    """What the form of the rule says that it was made from, if it is opened now."""
+    return FetchRule.objects.values_list("revision", flat=True).get(id=rule.id)
+
+
 def test_it_saves_a_new_rule_to_be_polled_at_once(admin: Client) -> None:
     response = admin.post(reverse("rule_new"), filled())
     rule = FetchRule.objects.get()
@@ -96,7 +101,9 @@ def test_it_binds_errors_to_their_inputs(admin: Client) -> None:
 def test_it_never_shows_a_password(admin: Client, make_rule: MakeRule) -> None:
     rule = make_rule(password="secret-of-petrov")
     shown = admin.get(reverse("rule", args=[rule.id])).content.decode()
-    refused = admin.post(reverse("rule", args=[rule.id]), filled(password="typed-and-wrong", recipient="nobody"))
+    refused = admin.post(
+        reverse("rule", args=[rule.id]), filled(seen=revision(rule), password="typed-and-wrong", recipient="nobody")
+    )
     assert "secret-of-petrov" not in shown
     assert "typed-and-wrong" not in refused.content.decode()
 
@@ -126,14 +133,16 @@ def test_it_says_which_letters_are_new(changes: dict[str, str], words: str, admi
 
 def test_it_keeps_the_stored_password(admin: Client, make_rule: MakeRule) -> None:
     rule = make_rule(user="petrov", password="stored", encryption="ssl")
-    admin.post(reverse("rule", args=[rule.id]), filled(password=None, recipient="other@mydomain.ru"))
+    admin.post(
+        reverse("rule", args=[rule.id]), filled(seen=revision(rule), password=None, recipient="other@mydomain.ru")
+    )
     rule.refresh_from_db()
     assert (rule.recipient, password_of(rule)) == ("other@mydomain.ru", "stored")
 
 
 def test_it_notes_for_the_audit_what_was_changed_and_no_password(admin: Client, make_rule: MakeRule) -> None:
     rule = make_rule(user="petrov", encryption="ssl")
-    changed = filled(password="anotherpasswd", recipient="other@mydomain.ru", treatment="leave")
+    changed = filled(seen=rule.revision, password="anotherpasswd", recipient="other@mydomain.ru", treatment="leave")
     admin.post(reverse("rule", args=[rule.id]), changed)
     entry = AuditEntry.objects.get()
     assert entry.what == "rule_changed"
@@ -157,7 +166,9 @@ def test_it_asks_for_the_password_again_when_it_would_go_elsewhere(
     changes: dict[str, Any], admin: Client, make_rule: MakeRule
 ) -> None:
     rule = make_rule(user="petrov", encryption="ssl")
-    page = admin.post(reverse("rule", args=[rule.id]), filled(password=None, **changes)).content.decode()
+    page = admin.post(
+        reverse("rule", args=[rule.id]), filled(seen=revision(rule), password=None, **changes)
+    ).content.decode()
     assert "enter the password again" in page
     rule.refresh_from_db()
     assert rule.revision == 1
@@ -166,7 +177,7 @@ def test_it_asks_for_the_password_again_when_it_would_go_elsewhere(
 def test_it_changes_only_what_was_changed_in_the_line(admin: Client, make_rule: MakeRule) -> None:
     line = "mailserver.ru:pop3   petrov ********\ti.petrov@mydomain.ru  SSL  # the old office"
     rule = make_rule(user="petrov", encryption="ssl", line=line)
-    admin.post(reverse("rule", args=[rule.id]), filled(password=None, treatment="leave"))
+    admin.post(reverse("rule", args=[rule.id]), filled(seen=revision(rule), password=None, treatment="leave"))
     rule.refresh_from_db()
     assert rule.line == "mailserver.ru:pop3   petrov ********\ti.petrov@mydomain.ru  SSL keep  # the old office"
 
@@ -281,13 +292,14 @@ def test_it_refuses_to_count_as_collected_what_nothing_would_remember(
 
 def test_it_takes_back_what_was_to_count_as_collected(admin: Client) -> None:
     admin.post(reverse("rule_new"), filled(treatment="leave", pass_present="on"))
-    address = reverse("rule", args=[FetchRule.objects.get().id])
+    rule = FetchRule.objects.get()
+    address = reverse("rule", args=[rule.id])
     assert "checked" in admin.get(address).content.decode().split('name="pass_present"')[1].split(">")[0]
-    refused = admin.post(address, filled(treatment="take", pass_present="on")).content.decode()
+    refused = admin.post(address, filled(seen=revision(rule), treatment="take", pass_present="on")).content.decode()
     assert 'id="id_pass_present_error"' in refused
-    admin.post(address, filled(treatment="leave", pass_present="on"))
+    admin.post(address, filled(seen=revision(rule), treatment="leave", pass_present="on"))
     assert SourceMailbox.objects.get().pass_present
-    admin.post(address, filled(treatment="take"))
+    admin.post(address, filled(seen=revision(rule), treatment="take"))
     assert not SourceMailbox.objects.get().pass_present
 
 
@@ -307,7 +319,7 @@ def test_it_goes_on_with_the_ledger_unless_it_is_told_otherwise(
 ) -> None:
     rule = make_rule(server="old.ru", user="petrov", encryption="ssl", keep=True)
     tick = {"other_mailbox": "on"} if other else {}
-    admin.post(reverse("rule", args=[rule.id]), filled(treatment="leave", **tick))
+    admin.post(reverse("rule", args=[rule.id]), filled(seen=revision(rule), treatment="leave", **tick))
     assert (SourceMailbox.objects.get(host="mailserver.ru").continues is None) == other
     words = "does not go on with the ledger of" if other else "goes on with the ledger of"
     assert f"{words}: petrov@old.ru, POP3" in admin.get(reverse("audit")).content.decode()

@@ -82,7 +82,7 @@ class Command(BaseCommand):
         note = "" if options["file"] == "-" else Path(options["file"]).name[:200]
         words = ("delete_missing", "pass_present", *_LEDGERS)
         try:
-            done = apply(content, version, note=note, **{word: options[word] for word in words})
+            done = apply(content, version, by=None, note=note, **{word: options[word] for word in words})
         except TextChanged as error:
             raise CommandError(_("the rules were changed at the same moment; nothing was done")) from error
         AuditEntry.objects.create(who=WHO, what="text_applied", about=note, detail=done.counts)

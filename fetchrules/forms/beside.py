@@ -1,4 +1,4 @@
-"""What the form of a rule says once and is no part of the rule: what its mailbox was so far, and what lies there (ADR 14, 18)."""
+"""What the form of a rule says beside the rule: where it may connect to; what its mailbox was and what lies there (ADR 14, 18)."""
 
 from typing import Any, TypedDict
 
@@ -7,8 +7,9 @@ from django.http import QueryDict
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
+from fetchrules.forms.refusal import Refusal, complaints
 from fetchrules.models import FetchRule
-from fetchrules.rulebook.edits import is_to_be_passed
+from fetchrules.rulebook.edits import LedgerTaken, is_to_be_passed
 from fetchrules.rulebook.orphans import Orphan, offered_to
 from fetchrules.ruletext.problem import Problem
 from fetchrules.ruletext.sources import account_of
@@ -19,20 +20,28 @@ from fetchrules.wording import ledgers
 from fetchrules.wording.ruletext import explain
 
 
-class Once(TypedDict):
-    """What may be said with a rule and is no part of it."""
+class Beside(TypedDict):
+    """What may be said with a rule and is no part of it: keywords of `set_rule`."""
 
+    restricted: bool | None
     pass_present: bool | None
     other_mailbox: bool
     same_mailbox: int | None
 
 
-class SaidOnce(forms.Form):
-    """The fields of a rule's form that hold for the moment of saving, and what is said beside them.
+class SaidBeside(forms.Form):
+    """The fields of a rule's form that are no part of the rule. All but one hold for the moment of saving.
 
     `stored` is the rule that is being changed, None for a new one. `offers`: ledgers without a rule that a new one may go on with.
     """
 
+    public_only = forms.BooleanField(
+        label=_("Connect to public mail servers only"),
+        required=False,
+        help_text=_(
+            "Set when somebody who is no administrator says where to connect to; only administrators take it away"
+        ),
+    )
     pass_present = forms.BooleanField(
         label=_("What already lies on the server counts as collected"),
         required=False,
@@ -50,9 +59,15 @@ class SaidOnce(forms.Form):
         help_text=_("No rule reads it any more. If it is the same mailbox, letters collected there are recognised"),
     )
 
-    def __init__(self, data: QueryDict | None, *, stored: FetchRule | None, initial: dict[str, object]) -> None:
+    def __init__(
+        self, data: QueryDict | None, *, stored: FetchRule | None, initial: dict[str, object], administers: bool
+    ) -> None:
+        """`administers`: whoever fills it in may lift the restriction."""
         pass_present = stored is not None and is_to_be_passed(stored)
-        super().__init__(data, initial=initial | {"pass_present": pass_present})
+        public_only = stored is not None and stored.restricted
+        super().__init__(data, initial=initial | {"pass_present": pass_present, "public_only": public_only})
+        if not administers:
+            del self.fields["public_only"]
         self.stored = stored
         self.offers: list[Orphan] = []
 
@@ -60,11 +75,17 @@ class SaidOnce(forms.Form):
         """The rule as far as the fields can be read."""
         raise NotImplementedError
 
-    def once(self) -> Once:
-        """What is said beside the rule itself, for this once: the keywords of `set_rule`."""
+    @property
+    def restricted(self) -> bool | None:
+        """What an administrator says of the restriction; None: they are none."""
+        return bool(self.cleaned_data["public_only"]) if "public_only" in self.fields else None
+
+    def beside(self) -> Beside:
+        """What is said beside the rule itself."""
         data = self.cleaned_data
         chosen = data.get("same_mailbox")
         return {
+            "restricted": self.restricted,
             # A new rule says nothing of what was said of its mailbox before.
             "pass_present": data["pass_present"] or (None if self.stored is None else False),
             "other_mailbox": data["other_mailbox"],
@@ -114,9 +135,9 @@ class SaidOnce(forms.Form):
             )
             self.add_error("same_mailbox", words)
         elif chosen and chosen not in names:
-            self.refuse_choice()
+            self.refuse(LedgerTaken())
 
-    def refuse_choice(self) -> None:
-        """The ledger that was chosen is not offered, or not any more."""
-        words = gettext("This mailbox cannot be chosen any more: a rule reads it, or it is another recipient's.")
-        self.add_error("same_mailbox", words)
+    def refuse(self, refusal: Refusal) -> None:
+        """Say what the rule book has against it."""
+        for name, words in complaints(refusal):
+            self.add_error(name if name in self.fields else None, words)
