@@ -9,7 +9,8 @@ from django.contrib.auth.models import User
 from fetchrules.errors import PasswordUnreadable
 from fetchrules.models import FetchRule
 from fetchrules.remote.mailbox import TlsLevel
-from fetchrules.rulebook.edits import RuleInvalid, SourceTaken, delete_rules, set_rule, switch_rules
+from fetchrules.rulebook.edits import SourceTaken, delete_rules, set_rule, switch_rules
+from fetchrules.rulebook.guard import RuleInvalid
 from fetchrules.rulebook.revisions import current_version
 from fetchrules.rulebook.rows import password_of
 from fetchrules.rulebook.text import load

@@ -7,7 +7,8 @@ import pytest
 
 from fetchrules.models import FetchRule, SourceMailbox
 from fetchrules.rulebook.apply import TextRefused
-from fetchrules.rulebook.edits import RuleInvalid, is_to_be_passed, set_rule
+from fetchrules.rulebook.edits import is_to_be_passed, set_rule
+from fetchrules.rulebook.guard import RuleInvalid
 from fetchrules.rulebook.preview import preview
 from fetchrules.ruletext.problem import Code
 from fetchrules.ruletext.spec import MASK, Protocol, Rule
