@@ -29,10 +29,16 @@ class Programs:
 
     manage: tuple[str, ...]
     celery: tuple[str, ...]
+    gunicorn: tuple[str, ...]
     cwd: Path
 
 
-CHECKOUT = Programs((sys.executable, str(ROOT / "manage.py")), (sys.executable, "-m", "celery"), ROOT)
+CHECKOUT = Programs(
+    manage=(sys.executable, str(ROOT / "manage.py")),
+    celery=(sys.executable, "-m", "celery"),
+    gunicorn=(sys.executable, "-m", "gunicorn"),
+    cwd=ROOT,
+)
 
 
 @dataclass(frozen=True, slots=True)
@@ -106,14 +112,14 @@ class Installation:
     @contextmanager
     def celery(self, *arguments: str) -> Iterator["subprocess.Popen[str]"]:
         """A process of Celery's own command line."""
-        with self.process(*self.programs.celery, "-A", "utm_mail", *arguments) as (process, _log):
+        with self._process(*self.programs.celery, "-A", "utm_mail", *arguments) as (process, _log):
             yield process
 
     @contextmanager
     def up(self, *arguments: str) -> Iterator[Panel]:
         """`manage.py up` on a free port; the block begins when it has printed its address."""
         (port,) = free_ports(1)
-        with self.process(*self.programs.manage, "up", "--port", str(port), *arguments) as (process, log):
+        with self._process(*self.programs.manage, "up", "--port", str(port), *arguments) as (process, log):
             address = f"http://127.0.0.1:{port}/"
             until(lambda: address in log.read_text() or process.poll() is not None)
             assert process.poll() is None, log.read_text()
@@ -124,10 +130,7 @@ class Installation:
         """The web panel alone, as docker-compose.yml runs it, on a free port; the block begins when it listens."""
         (port,) = free_ports(1)
         bind = f"127.0.0.1:{port}"
-        with self.process(sys.executable, "-m", "gunicorn", "utm_mail.wsgi", "--bind", bind, *arguments) as (
-            process,
-            log,
-        ):
+        with self._process(*self.programs.gunicorn, "utm_mail.wsgi", "--bind", bind, *arguments) as (process, log):
             until(lambda: f"Listening at: http://{bind}" in log.read_text() or process.poll() is not None)
             assert process.poll() is None, log.read_text()
             yield Panel(process, f"http://{bind}/", log)
@@ -135,10 +138,7 @@ class Installation:
             process.wait(40)
 
     @contextmanager
-    def process(
-        self, *command: str, env: Mapping[str, str] | None = None
-    ) -> Iterator[tuple["subprocess.Popen[str]", Path]]:
-        """`command` as long as the block lasts, and the file of what it prints; `env` is added to what its processes see."""
+    def _process(self, *command: str) -> Iterator[tuple["subprocess.Popen[str]", Path]]:
         log = self.data / f"{len(list(self.data.glob('*.log')))}.log"
         with log.open("w") as output:
             process = subprocess.Popen(
@@ -147,7 +147,7 @@ class Installation:
                 stdout=output,
                 stderr=subprocess.STDOUT,
                 text=True,
-                env={**self.env, **(env or {})},
+                env=self.env,
                 cwd=self.programs.cwd,
                 start_new_session=True,
             )

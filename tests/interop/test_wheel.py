@@ -12,7 +12,6 @@ import pytest
 from tests.interop.browser import Browser
 from tests.interop.installation import ROOT, Installation, Panel
 from tests.interop.postgres import Postgres
-from tests.interop.process import free_ports
 from tests.interop.redis_server import Redis
 from tests.interop.wheel import Wheel
 from tests.servers.maildrop import Maildrop, letter
@@ -144,18 +143,14 @@ def test_installed_it_keeps_its_data_where_the_system_keeps_data(wheel: Wheel) -
 
 
 @contextmanager
-def services(installation: Installation, wheel: Wheel) -> Iterator[Browser]:
+def services(installation: Installation) -> Iterator[Browser]:
     """Worker, scheduler and gunicorn as processes of their own; a signed-in administrator."""
-    (port,) = free_ports(1)
-    bind = f"127.0.0.1:{port}"
-    gunicorn = (str(wheel.python), "-m", "gunicorn", "utm_mail.wsgi", "--bind", bind, "--worker-class", "gthread")
     with (
         installation.celery("worker", "-P", "threads"),
         installation.celery("beat"),
-        installation.process(*gunicorn, "--threads", "8", env={"PYTHONPATH": str(wheel.gunicorn)}) as (process, log),
+        installation.gunicorn("--worker-class", "gthread", "--threads", "8") as panel,
     ):
-        until(lambda: "Listening at" in log.read_text() or process.poll() is not None)
-        browser = Browser(f"http://{bind}/")
+        browser = Browser(panel.address)
         browser.log_in("admin", "correct horse battery staple")
         try:
             yield browser
@@ -178,7 +173,7 @@ def test_installed_it_collects_with_processes_of_their_own_on_redis_and_postgres
     installation.manage("migrate", "-v0")
     installation.manage("createsuperuser", "--noinput", "--username", "admin", "--email", "admin@mydomain.ru")
     maildrop = Maildrop([letter("first")])
-    with Pop3Server(maildrop) as server, services(installation, wheel) as browser:
+    with Pop3Server(maildrop) as server, services(installation) as browser:
         browser.post("/rules/new/", {**RULE, "port": str(server.port)})
         until(lambda: len(arrived(tmp_path)) == 1)
         maildrop.add(letter("second"))

@@ -55,20 +55,23 @@ class Wheel:
         """The interpreter of the environment."""
         return self.directory / "environment" / "bin" / "python"
 
-    @property
-    def gunicorn(self) -> Path:
-        """A directory for PYTHONPATH. It is apart because gunicorn brings modules that the product's other processes may lack."""
-        return self.directory / "gunicorn"
-
     def pip(self, *arguments: str) -> str:
         """What pip says of the environment. Fails where pip does."""
         return _run(*_pip(self.python), *arguments)
 
     @property
     def programs(self) -> Programs:
-        """The environment's commands, called from a directory in which there is nothing."""
+        """The environment's commands, called from a directory in which there is nothing.
+
+        gunicorn stands apart, because it brings modules that the other processes may lack.
+        """
         programs = self.python.parent
-        return Programs((str(programs / "utm-mail"),), (str(programs / "celery"),), self.directory / "elsewhere")
+        return Programs(
+            manage=(str(programs / "utm-mail"),),
+            celery=(str(programs / "celery"),),
+            gunicorn=("env", f"PYTHONPATH={self.directory / 'gunicorn'}", str(self.python), "-m", "gunicorn"),
+            cwd=self.directory / "elsewhere",
+        )
 
 
 def wheel_in(directory: Path) -> Wheel:
@@ -94,7 +97,7 @@ def _make(wheel: Wheel) -> None:
 
     _run(sys.executable, "-m", "venv", "--without-pip", wheel.python.parents[1])
     _run(*_pip(wheel.python), "install", f"{wheel.file}[postgres]")
-    _run(*_pip(), "install", "--target", wheel.gunicorn, *_asked_for("server"))
+    _run(*_pip(), "install", "--target", wheel.directory / "gunicorn", *_asked_for("server"))
 
 
 def _asked_for(extra: str) -> list[str]:
