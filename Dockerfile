@@ -5,7 +5,9 @@ COPY . .
 RUN pip wheel --no-cache-dir --no-deps --wheel-dir /dist .
 
 FROM python:3.12-slim
-RUN useradd --uid 5000 --create-home --home-dir /data vmail
+# The volumes of docker-compose.yml get the owner that these directories have.
+RUN useradd --uid 5000 --no-create-home --home-dir /data vmail \
+    && install --directory --owner vmail --group vmail --mode 700 /data /data/mail
 COPY --from=wheel /dist /dist
 RUN pip install --no-cache-dir "$(echo /dist/utm_mail-*.whl)[postgres,server]"
 
