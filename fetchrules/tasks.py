@@ -11,6 +11,7 @@ from kombu.exceptions import OperationalError
 from fetchrules.errors import TimedOut
 from fetchrules.housekeeping import tidy
 from fetchrules.ledger import leases, runs
+from fetchrules.ledger.mending import mend_schedule
 from fetchrules.notices import incidents
 from fetchrules.poll import STOPPING
 from fetchrules.poll.run import poll
@@ -38,8 +39,16 @@ def poll_run(run_id: int) -> None:
 
 @shared_task
 def housekeeping() -> None:
-    """Remove what is past its time, mend what should not need it."""
+    """Remove what is past its time."""
     tidy(timezone.now())
+
+
+@shared_task
+def mend() -> None:
+    """Put rules back into the schedule that a wrong clock has put out of it."""
+    mended = mend_schedule(timezone.now())
+    if mended:
+        log.warning("%d rules were neither running nor scheduled in good time, and are again", mended)
 
 
 @shared_task

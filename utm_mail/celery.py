@@ -4,10 +4,12 @@ import logging
 import os
 import sys
 import time
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 from celery import Celery, bootsteps, signals
 from celery.beat import Scheduler
+from celery.schedules import schedule
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "utm_mail.settings")
 
@@ -16,13 +18,27 @@ log = logging.getLogger(__name__)
 HEARTBEAT_SECONDS = 10
 TICK_SECONDS = 3
 
+_BEGAN = datetime.now(UTC) - timedelta(seconds=time.monotonic())
+
+
+def _steady_now() -> datetime:
+    """The time, by a clock that nobody sets: one that was put back by three hours would keep beat waiting for so long."""
+    return _BEGAN + timedelta(seconds=time.monotonic())
+
+
+def every(seconds: float) -> schedule:
+    """So often, however often somebody sets the clock."""
+    return schedule(timedelta(seconds=seconds), nowfun=_steady_now)
+
+
 app = Celery("utm_mail")
 app.config_from_object("django.conf:settings", namespace="CELERY")
 app.autodiscover_tasks(["fetchrules"])
 app.conf.beat_schedule = {
-    "dispatch": {"task": "fetchrules.tasks.dispatch", "schedule": TICK_SECONDS, "options": {"expires": 30}},
-    "watch": {"task": "fetchrules.tasks.watch", "schedule": 60, "options": {"expires": 60}},
-    "housekeeping": {"task": "fetchrules.tasks.housekeeping", "schedule": 600, "options": {"expires": 600}},
+    "dispatch": {"task": "fetchrules.tasks.dispatch", "schedule": every(TICK_SECONDS), "options": {"expires": 30}},
+    "watch": {"task": "fetchrules.tasks.watch", "schedule": every(60), "options": {"expires": 60}},
+    "mend": {"task": "fetchrules.tasks.mend", "schedule": every(60), "options": {"expires": 60}},
+    "housekeeping": {"task": "fetchrules.tasks.housekeeping", "schedule": every(600), "options": {"expires": 600}},
 }
 
 

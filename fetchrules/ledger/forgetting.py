@@ -7,6 +7,7 @@ from django.db.models import Q
 
 from fetchrules.models import Letter
 from fetchrules.models.chunks import chunks
+from fetchrules.models.portions import remove
 from fetchrules.policy import Fate, State
 
 FORGET_AFTER = timedelta(hours=24)
@@ -52,5 +53,5 @@ def record_gone(ids: Collection[int], now: datetime) -> None:
 
 
 def purge(now: datetime) -> int:
-    """Remove what was forgotten long ago; how many letters."""
-    return Letter.objects.filter(forgotten_at__lt=now - REMEMBER).delete()[0]
+    """Remove what was forgotten long ago, many letters at most (`remove`); how many."""
+    return remove(Letter.objects.filter(forgotten_at__lt=now - REMEMBER))

@@ -2,23 +2,39 @@
 
 from datetime import datetime, timedelta
 
-from django.db.models import Exists, OuterRef
+from django.db.models import Exists, F, OuterRef, Q, QuerySet
 
 from fetchrules.models import FetchRule, NextReason, Pause, Run, ServiceSettings
-from fetchrules.schedule import longest_wait
+from fetchrules.schedule import JITTER, longest_wait
+
+AHEAD = timedelta(minutes=5)
+"""A last poll that is further in the future was noted by a clock that was wrong, and not by another machine's."""
 
 
 def mend_schedule(now: datetime) -> int:
-    """Make rules due that are neither being polled nor scheduled in good time; there should be none unless a clock was wrong."""
-    running = Run.objects.filter(rule=OuterRef("pk"), finished_at__isnull=True)
+    """Put rules back into the schedule that are neither being polled nor due in good time; how many.
+
+    There should be none unless a clock was wrong: then they are due now. A rule without a failure waits for its interval since its
+    last poll, also where the interval was another one then.
+    """
+    usual = timedelta(minutes=ServiceSettings.current().interval)
     active = FetchRule.objects.filter(enabled=True, pause=Pause.NONE)
-    stray = active.filter(~Exists(running), next_poll_at__isnull=True)
-    late = active.filter(next_poll_at__gt=now + longest_wait(timedelta(0)))
-    usual = ServiceSettings.current().interval
-    times = late.values_list("id", "interval", "next_poll_at")
-    lost = [pk for pk, own, at in times if at and at > now + longest_wait(timedelta(minutes=own or usual))]
-    due = {"next_poll_at": now, "next_reason": NextReason.OVERTAKEN}
-    return stray.update(**due) + late.filter(id__in=lost).update(**due)
+    running = Run.objects.filter(rule=OuterRef("pk"), finished_at__isnull=True)
+    mended = _make_due(active.filter(~Exists(running), next_poll_at__isnull=True), now)
+    waiting = active.filter(next_poll_at__gt=now)
+    mended += _make_due(waiting.filter(last_polled_at__gt=now + AHEAD), now)
+    for minutes in set(waiting.order_by().values_list("interval", flat=True).distinct()):
+        interval = timedelta(minutes=minutes) if minutes else usual
+        alike = waiting.filter(interval=minutes) if minutes else waiting.filter(Q(interval=None) | Q(interval=0))
+        mended += _make_due(alike.filter(next_poll_at__gt=now + longest_wait(interval)), now)
+        put_off = alike.filter(failures=0, next_poll_at__gt=now + interval * (1 + JITTER))
+        mended += put_off.filter(last_polled_at__lte=now).update(next_poll_at=F("last_polled_at") + interval)
+        mended += _make_due(put_off, now)
+    return mended
+
+
+def _make_due(rules: QuerySet[FetchRule], now: datetime) -> int:
+    return rules.update(next_poll_at=now, next_reason=NextReason.OVERTAKEN)
 
 
 def go_on(rule: FetchRule, now: datetime) -> bool:

@@ -17,6 +17,7 @@ from fetchrules.errors import FetchError, Retry, RunOvertaken
 from fetchrules.ledger.leases import QUEUE_LEASE, RUN_LEASE, abandon, make_due_again
 from fetchrules.ledger.turns import choose
 from fetchrules.models import FetchRule, HourlyStat, NextReason, Pause, Run
+from fetchrules.models.portions import remove
 from fetchrules.remote.mailbox import TlsLevel
 from fetchrules.schedule import NextPoll
 
@@ -154,8 +155,8 @@ def break_off(run: Run, ending: Ending, now: datetime) -> bool:
 
 
 def purge(before: datetime) -> int:
-    """Remove finished runs of before then from the journal; how many."""
-    return Run.objects.filter(finished_at__isnull=False, claimed_at__lt=before).delete()[0]
+    """Remove finished runs of before then from the journal, many of them at most (`remove`); how many."""
+    return remove(Run.objects.filter(finished_at__isnull=False, claimed_at__lt=before))
 
 
 def ask_for_poll(rules: QuerySet[FetchRule], now: datetime) -> int:

@@ -16,7 +16,7 @@ from django.utils import timezone
 from fetchrules import accounts, housekeeping, tasks
 from fetchrules.ledger import by_hand as ledger_by_hand
 from fetchrules.ledger import leases, letters, runs
-from fetchrules.models import FetchRule, Letter, Run, SourceMailbox
+from fetchrules.models import FetchRule, Letter, Run, ServiceSettings, SourceMailbox
 from fetchrules.remote.account import Deadlines
 from fetchrules.rulebook.renaming import Ledger, Succession, carry_on
 from fetchrules.secrets import seal, target_of
@@ -123,6 +123,7 @@ def days_pass(rule: int, days: float) -> None:
     ids = [source.pk for source in _mailboxes(rule)]
     for column in ("missing_since", "forgotten_at", "delivered_at", "deleted_at", "tried_at"):
         Letter.objects.filter(source__in=ids).exclude(**{column: None}).update(**{column: F(column) - past})
+    ServiceSettings.objects.update(clock_since=F("clock_since") - past)  # those days had their housekeepings, too
     SourceMailbox.objects.filter(id__in=ids).exclude(listed_at=None).update(listed_at=F("listed_at") - past)
 
 

@@ -6,7 +6,7 @@ from datetime import timedelta
 import pytest
 from django.utils import timezone
 
-from fetchrules.errors import ConnectFailed, FetchError, LoginRefused, NothingCame, RunOvertaken
+from fetchrules.errors import ConnectFailed, FetchError, LoginDelay, LoginRefused, NothingCame, RunOvertaken
 from fetchrules.ledger import leases, runs
 from fetchrules.ledger.mending import mend_schedule
 from fetchrules.ledger.runs import Counts, Ending
@@ -281,7 +281,35 @@ def test_it_does_not_wait_for_what_a_clock_put_off_that_was_wrong(rule: FetchRul
 def test_it_leaves_a_rule_alone_that_waits_as_long_as_it_is_to(minutes: int | None, rule: FetchRule) -> None:
     FetchRule.objects.update(interval=minutes)
     wait = timedelta(hours=6) if minutes is None else timedelta(minutes=minutes)
-    runs.close(begun(rule), Ending(Counts()), NextPoll(NOW + wait * 1.1, Reason.BACKOFF), NOW)
+    runs.close(begun(rule), Ending(Counts(), ConnectFailed()), NextPoll(NOW + wait * 1.1, Reason.BACKOFF), NOW)
+    assert mend_schedule(NOW) == 0
+
+
+@pytest.mark.parametrize("error", [None, ConnectFailed(), LoginDelay()])
+def test_it_counts_from_the_real_now_what_was_polled_by_a_clock_three_hours_ahead(
+    error: FetchError | None, rule: FetchRule
+) -> None:
+    at_boot = NOW + timedelta(hours=3)
+    (run_id,) = runs.claim([rule], at_boot, Run.Cause.SCHEDULE)
+    run = runs.start(run_id, at_boot)
+    assert run is not None
+    runs.close(run, Ending(Counts(), error), NextPoll(at_boot + timedelta(minutes=9), Reason.INTERVAL), at_boot)
+    assert mend_schedule(NOW) == 1
+    assert len(runs.claim_due(NOW)) == 1
+
+
+def test_it_waits_for_the_interval_that_a_rule_has_now(rule: FetchRule) -> None:
+    runs.close(begun(rule), Ending(Counts()), NextPoll(NOW + timedelta(hours=1), Reason.INTERVAL), NOW)
+    later = NOW + timedelta(minutes=4)
+    assert mend_schedule(later) == 1
+    rule.refresh_from_db()
+    assert rule.next_poll_at == NOW + timedelta(minutes=10)
+    assert mend_schedule(later) == 0
+
+
+def test_it_leaves_a_poll_alone_that_another_machine_has_noted_a_little_ahead(rule: FetchRule) -> None:
+    ahead = NOW + timedelta(minutes=1)
+    runs.close(begun(rule), Ending(Counts()), NextPoll(ahead + timedelta(minutes=9), Reason.INTERVAL), ahead)
     assert mend_schedule(NOW) == 0
 
 
