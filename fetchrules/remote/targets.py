@@ -3,12 +3,42 @@
 Pure: it is told what the resolver said and answers before anything connects.
 """
 
-from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address
+from ipaddress import IPv4Address, IPv6Address, IPv6Network, ip_address, ip_network
 
 from fetchrules.errors import TargetForbidden
 from fetchrules.remote.account import TargetPolicy
 
 _NAT64 = IPv6Network("64:ff9b::/96")
+_GLOBAL_UNICAST = IPv6Network("2000::/3")
+"""All that IANA has given out for use by everybody: what lies outside is internal, reserved or of another kind."""
+_SPECIAL = tuple(
+    ip_network(network)
+    for network in (
+        "0.0.0.0/8",
+        "10.0.0.0/8",
+        "100.64.0.0/10",
+        "127.0.0.0/8",
+        "169.254.0.0/16",
+        "172.16.0.0/12",
+        "192.0.0.0/24",
+        "192.0.2.0/24",
+        "192.31.196.0/24",
+        "192.52.193.0/24",
+        "192.88.99.0/24",
+        "192.168.0.0/16",
+        "192.175.48.0/24",
+        "198.18.0.0/15",
+        "198.51.100.0/24",
+        "203.0.113.0/24",
+        "224.0.0.0/3",
+        "2001::/23",
+        "2001:db8::/32",
+        "2002::/16",
+        "2620:4f:8000::/48",
+        "3fff::/20",
+    )
+)
+"""IANA's registries of special-purpose addresses (RFC 6890 and later), with multicast; nobody's mail server is there."""
 _LAST_32_BITS = 0xFFFF_FFFF
 
 
@@ -45,5 +75,7 @@ def embedded(address: IPv4Address | IPv6Address) -> tuple[IPv4Address | IPv6Addr
 
 
 def _is_public(address: IPv4Address | IPv6Address) -> bool:
-    # `is_global` alone lets multicast through, and the IPv6 space that nobody has been given ("reserved").
-    return address.is_global and not address.is_multicast and not address.is_reserved
+    # A table of our own: what `is_global` says changes with the version of Python, and lacks several of these.
+    if isinstance(address, IPv6Address) and address not in _GLOBAL_UNICAST:
+        return False
+    return not any(address in network for network in _SPECIAL)

@@ -1,6 +1,6 @@
 """What a trial of a connection came to, in words."""
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import timedelta
 
 from django.utils.formats import date_format
@@ -11,7 +11,7 @@ from django.utils.translation import gettext_lazy
 from fetchrules.policy import Plan
 from fetchrules.poll.trial import Stage, Step, Trial
 from fetchrules.remote.mailbox import Certificate, Connection, TlsLevel
-from fetchrules.wording import amounts
+from fetchrules.wording import amounts, guarded
 from fetchrules.wording.failures import Failure, describe
 
 STAGES: dict[Stage, Promise] = {
@@ -38,9 +38,24 @@ class Told:
     fingerprint: str = ""
 
 
-def tell(trial: Trial, host: str) -> list[Told]:
-    """Every stage that was reached, and the one that failed."""
-    return [_told(step, trial, host) for step in trial.steps]
+def tell(trial: Trial, host: str, *, exact: bool = True) -> list[Told]:
+    """Every stage that was reached, and the one that failed.
+
+    Unless `exact`, nothing tells why a server was not reached, nor which addresses its name has, nor what it says before a login.
+    """
+    if exact:
+        return [_told(step, trial, host) for step in trial.steps]
+    if any(step.error and step.stage in _BEFORE_ANY_WORD for step in trial.steps):
+        return [Told(Stage.CONNECT.value, str(STAGES[Stage.CONNECT]), "", "", guarded.not_reached())]
+    logged_in = any(step.stage is Stage.LOGIN and not step.error for step in trial.steps)
+    hidden = {*_BEFORE_ANY_WORD, *(() if logged_in else (Stage.GREETING,))}
+    return [
+        replace(told, found="") if step.stage in hidden else told
+        for step, told in ((step, _told(step, trial, host)) for step in trial.steps)
+    ]
+
+
+_BEFORE_ANY_WORD = {Stage.NAME, Stage.CONNECT}
 
 
 def would(plan: Plan) -> str:
