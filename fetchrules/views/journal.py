@@ -22,7 +22,7 @@ from fetchrules.views.paths import back
 from fetchrules.views.period import Period
 from fetchrules.views.progress import Progress
 from fetchrules.views.rows import remarks_of
-from fetchrules.wording import failures, runs, states
+from fetchrules.wording import guarded, runs, states
 from fetchrules.wording.failures import Failure
 from fetchrules.wording.names import source_name
 from fetchrules.wording.states import RUN_SIGNS, Saying, Sign
@@ -41,12 +41,17 @@ class Entry:
     took: timedelta | None
     result: Saying
     failure: Failure | None
+    detail: str
+    transcript: str
     remarks: str
     progress: Progress | None
 
     @classmethod
-    def of(cls, run: Run, now: datetime) -> "Entry":
-        """`run` with its source at hand."""
+    def of(cls, run: Run, now: datetime, reader: User) -> "Entry":
+        """`run` with its source and its rule at hand, as `reader` may see it."""
+        exact = access.administers(reader) or run.rule is None or not run.rule.restricted
+        host = run.source.host
+        failure, detail = guarded.describe(run.error, run.detail, host, exact=exact) if run.error else (None, "")
         took = run.finished_at - (run.started_at or run.claimed_at) if run.finished_at else None
         return cls(
             run=run,
@@ -55,7 +60,9 @@ class Entry:
             cause=str(runs.CAUSES[run.cause]),
             took=took,
             result=states.result(run.fetched, run.octets, run.deleted, run.found, run.left),
-            failure=failures.describe(run.error, run.source.host) if run.error else None,
+            failure=failure,
+            detail=detail,
+            transcript=run.transcript if exact or run.error not in guarded.NOT_REACHED else "",
             remarks=remarks_of(run.left),
             progress=Progress.of(run, now) if run.is_open else None,
         )
@@ -75,9 +82,9 @@ def index(request: HttpRequest) -> HttpResponse:
     user, now = access.user_of(request), timezone.now()
     rule = access.visible_rules(user).filter(id__in=numbers([request.GET.get("rule", "")])).first()
     found = _filtered(request, access.visible_runs(user), rule)
-    paginator = Paginator(found.select_related("source"), PAGE)
+    paginator = Paginator(found.select_related("source", "rule"), PAGE)
     page = paginator.get_page(request.GET.get("page"))
-    entries = [Entry.of(run, now) for run in page]
+    entries = [Entry.of(run, now, user) for run in page]
     context = {
         "page": page,
         "pages": list(paginator.get_elided_page_range(page.number)),
@@ -108,7 +115,7 @@ def run(request: HttpRequest, run_id: int) -> HttpResponse:
     paginator = Paginator(found.letters.exclude(state=Letter.State.READ).order_by("id"), PAGE)  # of those it took none
     page = paginator.get_page(request.GET.get("page"))
     context = {
-        "entry": Entry.of(found, timezone.now()),
+        "entry": Entry.of(found, timezone.now(), user),
         "run": found,
         "stages": [(runs.stage(name), timedelta(seconds=seconds)) for name, seconds in found.stages],
         "page": page,

@@ -5,14 +5,16 @@ from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
+from django.contrib.auth.models import User
 from django.utils.translation import gettext as _
 
 from fetchrules.models import FetchRule, HourlyStat, Run, ServiceSettings
 from fetchrules.policy import Remark
 from fetchrules.ruletext.render import options_of
 from fetchrules.ruletext.spec import MASK, Protocol
+from fetchrules.views import access
 from fetchrules.views.progress import Progress
-from fetchrules.wording import amounts, failures, runs, states
+from fetchrules.wording import amounts, guarded, runs, states
 from fetchrules.wording.failures import Failure
 from fetchrules.wording.names import source_name
 from fetchrules.wording.states import RULE_SIGNS, RuleState, Saying, Sign
@@ -61,6 +63,7 @@ class Row:
     chips: tuple[Chip, ...]
     result: Saying
     failure: Failure | None
+    detail: str
     remarks: str
     next: Saying
     sparkline: Sparkline
@@ -88,18 +91,27 @@ class Row:
         return self.due or self.progress is not None
 
 
-def rows_of(rules: Sequence[FetchRule], now: datetime) -> list[Row]:
-    """The rows of `rules` (from `listing.with_state`): three queries, however many rules."""
+def rows_of(rules: Sequence[FetchRule], now: datetime, reader: User) -> list[Row]:
+    """The rows of `rules` (from `listing.with_state`) as `reader` may see them: three queries, however many rules."""
+    administers = access.administers(reader)
     usual = ServiceSettings.current().interval
     sources = [rule.source_id for rule in rules]
     open_runs = {run.source_id: run for run in Run.objects.filter(source__in=sources, finished_at__isnull=True)}
     hours = _hours(rules, now)
-    return [_row(rule, open_runs.get(rule.source_id), hours[rule.id], usual, now) for rule in rules]
+    return [
+        _row(rule, open_runs.get(rule.source_id), hours[rule.id], usual, now, exact=administers or not rule.restricted)
+        for rule in rules
+    ]
 
 
-def _row(rule: FetchRule, run: Run | None, hours: dict[int, HourlyStat], usual: int, now: datetime) -> Row:
+def _row(
+    rule: FetchRule, run: Run | None, hours: dict[int, HourlyStat], usual: int, now: datetime, *, exact: bool
+) -> Row:
     state = RuleState(rule.state)  # type: ignore[attr-defined]  # the annotation of listing.with_state
     failed = rule.last_error and state in _SAY_WHY
+    failure, detail = (
+        guarded.describe(rule.last_error, rule.last_detail, rule.server, exact=exact) if failed else (None, "")
+    )
     return Row(
         rule=rule,
         sign=RULE_SIGNS[state],
@@ -107,7 +119,8 @@ def _row(rule: FetchRule, run: Run | None, hours: dict[int, HourlyStat], usual: 
         connection=" · ".join(_connection(rule)),
         chips=chips_of(rule),
         result=_result(rule),
-        failure=failures.describe(rule.last_error, rule.server) if failed else None,
+        failure=failure,
+        detail=detail,
         remarks=remarks_of(rule.last_left),
         next=states.next_poll(rule, state, usual, now),
         sparkline=_sparkline(hours),

@@ -99,7 +99,7 @@ def _page(request: HttpRequest, form: RuleForm, rule: FetchRule | None, paste: P
     trial = conflict = None
     if form.is_bound and form.is_valid():
         if "test" in request.POST:
-            trial = _try(form, rule)
+            trial = _try(request, form, rule)
         else:
             try:
                 return _save(request, form, rule)
@@ -121,12 +121,13 @@ def _page(request: HttpRequest, form: RuleForm, rule: FetchRule | None, paste: P
         "preview": _preview_of(form),
         "title": _("Rule: %(rule)s") % {"rule": source_name(rule.user, rule.server)} if rule else _("New rule"),
     }
-    return render(request, "fetchrules/rule.html", context | (_now(rule) if rule else {}))
+    return render(request, "fetchrules/rule.html", context | (_now(request, rule) if rule else {}))
 
 
-def _now(rule: FetchRule) -> dict[str, object]:
+def _now(request: HttpRequest, rule: FetchRule) -> dict[str, object]:
     """What the page says of the rule as it is at present."""
-    row: Row = rows_of(list(with_state(FetchRule.objects.filter(id=rule.id))), timezone.now())[0]
+    found = list(with_state(FetchRule.objects.filter(id=rule.id)))
+    row: Row = rows_of(found, timezone.now(), access.user_of(request))[0]
     return {
         "row": row,
         "passing": is_to_be_passed(rule),
@@ -140,9 +141,10 @@ def _preview_of(form: RuleForm) -> Preview:
     return preview_of(form.shown(), ServiceSettings.current().interval, pass_present=bool(form["pass_present"].value()))
 
 
-def _try(form: RuleForm, rule: FetchRule | None) -> Shown:
+def _try(request: HttpRequest, form: RuleForm, rule: FetchRule | None) -> Shown:
     """Whoever is no administrator tries public mail servers only, whatever the rule itself may connect to."""
     return try_rule(
+        request,
         rule,
         form.draft(),
         restricted=form.restricted is not False,

@@ -42,7 +42,7 @@ def index(request: HttpRequest) -> HttpResponse:
     paginator = Paginator(choice.listed(rules), _page_size(request))
     paginator.count = counts.get(choice.state, 0) if choice.state else sum(counts.values())
     page = paginator.get_page(request.GET.get("page"))
-    rows = rows_of(list(page), now)
+    rows = rows_of(list(page), now, user)
     context = {
         "attention": Attention.read(now) if access.sees_all(user) else None,
         "servers": choice.commonest(rules, "server"),
@@ -64,7 +64,7 @@ def rows(request: HttpRequest) -> HttpResponse:
     visible = access.visible_rules(user)
     rules = with_state(visible.filter(id__in=ids[: max(PAGE_SIZES)]))
     choice = Choice.of(request.GET)
-    context = {"rows": rows_of(list(rules), timezone.now())} | _filters(choice, choice.counts(visible))
+    context = {"rows": rows_of(list(rules), timezone.now(), user)} | _filters(choice, choice.counts(visible))
     return render(request, "fetchrules/_fresh.html", context | _may(user))
 
 

@@ -1,6 +1,7 @@
 """The statistics page: charts drawn on the server, the same figures as a table, and as CSV."""
 
 import csv
+from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
 from datetime import datetime
 
@@ -17,7 +18,7 @@ from fetchrules.views.charts import Bar, Chart, chart
 from fetchrules.views.figures import COUNTERS, Spread, Sums
 from fetchrules.views.params import numbers
 from fetchrules.views.period import Period
-from fetchrules.wording import amounts, failures, times
+from fetchrules.wording import amounts, guarded, times
 from fetchrules.wording.names import source_name
 
 GROUPS = {"server": ("server",), "rule": ("id", "user", "server")}
@@ -47,9 +48,7 @@ def index(request: HttpRequest) -> HttpResponse:
         "charts": _charts(labels, [sums for _start, sums in buckets]),
         "lines": list(zip(labels, [sums for _start, sums in buckets], strict=True)),
         "busiest": [(_name(key), key, sums) for key, sums in figures.by_group(rules, period, GROUPS[group], _TOP)],
-        "failures": [
-            (failures.describe(code).title, number) for code, number in figures.failures_by_kind(rules, period)
-        ],
+        "failures": _failures(rules, period, exact=access.administers(access.user_of(request))),
     }
     return render(request, "fetchrules/statistics.html", context)
 
@@ -78,6 +77,15 @@ def _asked_for(request: HttpRequest) -> tuple[QuerySet[FetchRule], FetchRule | N
         return rules, None
     rules = rules.filter(id__in=numbers([wanted]))
     return rules, rules.first()
+
+
+def _failures(rules: QuerySet[FetchRule], period: Period, *, exact: bool) -> list[tuple[str, int]]:
+    """How often polls failed, by the words for it, the commonest first."""
+    by_title: Counter[str] = Counter()
+    for code, number in figures.failures_by_kind(rules, period):
+        failure, _detail = guarded.describe(code, "", "", exact=exact)
+        by_title[failure.title] += number
+    return by_title.most_common()
 
 
 def _charts(labels: Sequence[str], sums: Sequence[Sums]) -> list[Chart]:

@@ -3,9 +3,11 @@
 from copy import copy
 from dataclasses import asdict, dataclass, replace
 
+from django.http import HttpRequest
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
+from fetchrules import attempts
 from fetchrules.accounts import account_of
 from fetchrules.errors import FetchError
 from fetchrules.models import FetchRule, SourceMailbox
@@ -14,10 +16,12 @@ from fetchrules.poll.trial import try_connection
 from fetchrules.rulebook.rows import fill
 from fetchrules.ruletext.sources import sources_of
 from fetchrules.ruletext.spec import Rule
+from fetchrules.views import access, audit
 from fetchrules.wording import amounts, failures, runs
 from fetchrules.wording.behaviour import terms_of
 from fetchrules.wording.failures import Failure
 from fetchrules.wording.ledgers import would_recognise
+from fetchrules.wording.names import source_name
 from fetchrules.wording.trial import Told, tell, would
 
 LISTED = 50
@@ -48,6 +52,7 @@ class Shown:
 
 
 def try_rule(
+    request: HttpRequest,
     row: FetchRule | None,
     wanted: Rule,
     *,
@@ -57,10 +62,18 @@ def try_rule(
 ) -> Shown:
     """Try `wanted`, with the password of `row` where it has none. Changes nothing, here or there.
 
-    `restricted`: on public mail servers and the allowed networks only.
-
+    The audit names the server. Whoever is no administrator may do so a number of times an hour, and learns of a server that is not
+    reached only that. `restricted`: on public mail servers and the allowed networks only.
     `pass_present`: as if what lies there counted as collected. `recognises`: it would go on with the ledger of another name.
     """
+    administers = access.administers(access.user_of(request))
+    try:
+        if not administers:
+            attempts.count_trial(access.user_of(request).get_username())
+    except attempts.TooMany:
+        return Shown([], failure=_too_many())
+    about = source_name(wanted.user, wanted.server)
+    audit.record(request, "connection_tested", about, server=wanted.server, port=wanted.effective_port)
     now = timezone.now()
     draft = copy(row) if row else FetchRule()
     draft.restricted = restricted
@@ -73,7 +86,7 @@ def try_rule(
     source = SourceMailbox.objects.filter(**key).first()
     terms = replace(terms_of(wanted), pass_present=pass_present)
     trial = try_connection(account, source, terms, wanted.recipient, now, wanted.folders[1:])
-    steps = tell(trial, wanted.server)
+    steps = tell(trial, wanted.server, exact=administers)
     shown = Shown(
         steps, folders=trial.folders[:FOLDERS_LISTED], more_folders=max(0, len(trial.folders) - FOLDERS_LISTED)
     )
@@ -86,6 +99,11 @@ def try_rule(
         prospects=prospects[:LISTED],
         more=max(0, len(prospects) - LISTED),
     )
+
+
+def _too_many() -> Failure:
+    remedy = _("In an hour there may be %(number)s; administrators may test without limit.")
+    return Failure(_("Too many tests"), remedy % {"number": attempts.TRIALS})
 
 
 def _prospects(plan: Plan) -> list[Prospect]:
