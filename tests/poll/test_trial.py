@@ -193,4 +193,4 @@ def test_it_stops_at_a_mail_server_where_nobody_listens(
     settings.DATA_DIR = tmp_path
     settings.UTM_MAIL_DELIVERY = f"lmtp://127.0.0.1:{free_ports(1)[0]}"
     rule = make_rule(server="127.0.0.1", port=dovecot.pop3, user="trial", encryption=Encryption.PLAINTEXT)
-    assert failure(tried(rule)) == (Stage.DELIVERY, "delivery_failed")
+    assert failure(tried(rule)) == (Stage.DELIVERY, "mail_server_down")
