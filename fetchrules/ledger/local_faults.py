@@ -32,7 +32,8 @@ class LocalFault:
 
 def local_faults(now: datetime) -> tuple[LocalFault, ...]:
     """As it is at `now`, the one that concerns most rules first; a query, and one more with PostgreSQL."""
-    failing = FetchRule.objects.filter(enabled=True, pause=Pause.NONE, last_error__in=LOCAL, failures__gt=0)
+    polled = FetchRule.objects.filter(enabled=True, pause=Pause.NONE).exclude(FetchRule.OWNER_GONE)
+    failing = polled.filter(last_error__in=LOCAL, failures__gt=0)
     told = failing.order_by().values_list("last_error").annotate(Count("id"), Min("failing_since"), Max("last_detail"))
     faults = [LocalFault(code, rules, since or now, detail) for code, rules, since, detail in told]
     if all(fault.code != DatabaseFailed.code for fault in faults):

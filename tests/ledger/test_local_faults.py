@@ -34,6 +34,7 @@ def test_it_adds_up_what_rules_fail_by(make_rule: MakeRule) -> None:
     make_rule(last_error="key_missing", failures=1, failing_since=NOW)
     make_rule(last_error="timed_out", failures=1, failing_since=NOW)
     make_rule(last_error="disk_full", failures=0)
+    make_rule(last_error="disk_full", failures=5, owned=True)
     assert local_faults(NOW) == (
         LocalFault("disk_full", 2, NOW - HOUR, "/srv: 0 octets free"),
         LocalFault("key_missing", 1, NOW, ""),
