@@ -41,7 +41,7 @@ def test_it_looks_at_ten_passwords_however_many_come_at_once(panel: Panel) -> No
     assert Browser(panel.address).log_in("somebody", "guess").status == 200
 
 
-@pytest.mark.parametrize("path", ["/", "/login/", "/nowhere/", "/static/css/tokens.css", "/static/nothing.css"])
+@pytest.mark.parametrize("path", ["/", "/login/", "/nowhere/", "/admin/"])
 def test_it_refuses_a_foreign_host_name(path: str, panel: Panel) -> None:
     answer = Browser(panel.address, {"Host": "evil.example"}).get(path)
     assert answer.status == 400

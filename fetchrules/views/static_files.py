@@ -11,13 +11,12 @@ _KEPT = "public, max-age=300"
 
 
 class StaticFilesMiddleware:
-    """Answers for what lies below STATIC_URL. It stands behind the host's name being checked and before any session."""
+    """Answers for what lies below STATIC_URL before hosts' names and sessions are looked at: the pages of refusals need style too."""
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponseBase]) -> None:
         self.get_response = get_response
 
     def __call__(self, request: HttpRequest) -> HttpResponseBase:
-        request.get_host()  # raises DisallowedHost
         if not request.path.startswith(settings.STATIC_URL):
             return self.get_response(request)
         if request.method not in {"GET", "HEAD"} or "\0" in request.path:
