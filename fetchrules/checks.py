@@ -10,7 +10,7 @@ from django.core.checks import Warning as Caution
 from django.db import DatabaseError, connections
 
 from fetchrules import destinations
-from fetchrules.errors import PasswordUnreadable
+from fetchrules.sealed import rules_without_key
 from fetchrules.secrets import key_ring
 
 
@@ -27,15 +27,26 @@ def check_delivery(**_: Any) -> list[CheckMessage]:
 
 @register
 def check_keys(**_: Any) -> list[CheckMessage]:
-    """utm_mail.E002: without a key no stored password can be read."""
+    """utm_mail.E002: without a key no stored password can be read. A missing file is none yet: `check_sealed` knows better."""
     try:
-        keys = key_ring().keys
-    except (ValueError, OSError, PasswordUnreadable) as error:
+        key_ring()
+    except (ValueError, OSError) as error:
         hint = "UTM_MAIL_KEYS, or the file `keys` in the data directory, holds one id:base64 of 32 octets a line."
         return [Error(f"The password keys cannot be read: {error}.", hint=hint, id="utm_mail.E002")]
-    if keys:
+    return []
+
+
+@register(Tags.database)
+def check_sealed(databases: Sequence[str] | None = None, **_: Any) -> list[CheckMessage]:
+    """utm_mail.W002: mail of rules whose key is not at hand is not collected."""
+    try:
+        missing = rules_without_key(key_ring()) if databases else 0
+    except (DatabaseError, ValueError, OSError):
+        return []  # what is wrong with the database or with the keys, other checks say
+    if not missing:
         return []
-    return [Error("There is no password key.", hint="Remove the empty key file: one is made.", id="utm_mail.E002")]
+    hint = "Bring the key file back, or name the keys in UTM_MAIL_KEYS. If they are lost for good: rotate_keys --lost."
+    return [Caution(f"The passwords of {missing} rules have no key at hand.", hint=hint, id="utm_mail.W002")]
 
 
 @register

@@ -6,6 +6,7 @@ An error carries a stable `code` (for the panel, the journal and the commands' J
 
 from enum import Enum
 from typing import ClassVar
+from unicodedata import category
 
 MAX_DETAIL = 200
 """Characters kept of what a server or the system said."""
@@ -293,9 +294,23 @@ class LocalProtocolError(Exception):
 
 
 def printable(text: str, limit: int = MAX_DETAIL) -> str:
-    """`text` as it may stand in a log, a row or a page: control and bidi characters escaped, cut to `limit` characters."""
-    safe = "".join(c if c.isprintable() and c not in _BIDI else f"\\u{ord(c):04x}" for c in text[: limit + 1])
+    """`text` as it may stand in a log, a row or a page, cut to `limit`: what is not seen, or turns the writing, is escaped."""
+    safe = "".join(c if c.isprintable() else _escape(c) for c in text[: limit + 1])
     return safe if len(safe) <= limit else safe[: limit - 1] + "…"
 
 
-_BIDI = frozenset("\u200e\u200f\u202a\u202b\u202c\u202d\u202e\u2066\u2067\u2068\u2069")
+def harmless(text: str) -> str:
+    """`text` with what moves a cursor, rings, breaks or turns the writing escaped. Line feeds, tabs and blanks of any kind stay."""
+    if text.isprintable():
+        return text
+    return "".join(_escape(c) if category(c) in _HARMFUL and c not in "\n\t" else c for c in text)
+
+
+def _escape(character: str) -> str:
+    """As JSON escapes it: beyond U+FFFF in two halves."""
+    octets = character.encode("utf-16-be", "surrogatepass")
+    return "".join(f"\\u{octets[at : at + 2].hex()}" for at in range(0, len(octets), 2))
+
+
+_HARMFUL = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
+"""Unicode's control characters, those of format (which turn the writing or are not seen), surrogates, and breaks of lines."""

@@ -21,7 +21,7 @@ LAYERS: tuple[frozenset[str], ...] = (
     frozenset({"policy", "schedule", "remote", "delivery"}),
     frozenset({"models"}),
     frozenset({"attempts", "secrets", "sources", "roles", "sessions", "heartbeat", "wording"}),
-    frozenset({"ledger", "accounts", "destinations"}),
+    frozenset({"ledger", "accounts", "destinations", "sealed"}),
     frozenset({"poll", "notices"}),
     frozenset({"housekeeping"}),
     frozenset({"tasks", "wording.trial"}),

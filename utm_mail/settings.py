@@ -44,6 +44,7 @@ MIDDLEWARE = [
     "django.contrib.auth.middleware.LoginRequiredMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
+    "fetchrules.views.keyless.KeylessMiddleware",
 ]
 ROOT_URLCONF = "utm_mail.urls"
 WSGI_APPLICATION = "utm_mail.wsgi.application"

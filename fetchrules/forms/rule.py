@@ -26,6 +26,8 @@ from fetchrules.ruletext.spec import (
 )
 from fetchrules.ruletext.trust import keeps_password
 from fetchrules.ruletext.validate import problems_of
+from fetchrules.secrets import can_seal
+from fetchrules.wording.failures import describe
 from fetchrules.wording.providers import PROVIDERS
 from fetchrules.wording.ruletext import explain
 
@@ -177,9 +179,14 @@ class RuleForm(SaidBeside):
             self.offer(replace(self.rule, recipient=self.initial["recipient"]))
         self.helper = rule_layout(administers=administers)
 
+    @property
+    def stored_password(self) -> bool:
+        """Whether there is a password to keep."""
+        return self.stored is not None and bool(self.stored.password)
+
     def _placeholder(self) -> str:
         """What the empty field of the password stands for."""
-        if self.stored:
+        if self.stored_password:
             return gettext("•••••••• (keep the stored one)")
         return gettext("•••••••• (the one of the pasted line)") if self.pasted else ""
 
@@ -218,6 +225,8 @@ class RuleForm(SaidBeside):
         if wanted.recipient != self.rule.recipient and not _is_local(wanted.recipient):
             self.add_error("recipient", explain(Problem(Code.RECIPIENT_NOT_LOCAL, field="recipient")))
         self.check_passing(wanted)
+        if wanted.password != MASK and not can_seal():
+            self.add_error("password", describe("key_missing").title)
         if wanted.password == MASK and not (self.is_new or keeps_password(self.rule, wanted)):
             self.add_error("password", gettext("Server, login or encryption were changed: enter the password again."))
         return data
@@ -228,7 +237,7 @@ class RuleForm(SaidBeside):
             self.add_error("server", self.fields["server"].error_messages["required"])
         if data.get("treatment") == Treatment.DAYS and not data.get("keepdays") and "keepdays" not in self.errors:
             self.add_error("keepdays", gettext("Say for how many days."))
-        if self.is_new and data.get("password", "") in {"", MASK} and "password" not in self.errors:
+        if not self.stored_password and data.get("password", "") in {"", MASK} and "password" not in self.errors:
             self.add_error("password", gettext("Enter the password."))
         self.require_choice(data.get("same_mailbox", ""))
 

@@ -10,21 +10,20 @@ from fetchrules.ruletext.document import Document, parse, render
 from fetchrules.ruletext.line import Line
 from fetchrules.ruletext.spec import MASK, Rule
 from fetchrules.ruletext.trust import keeps_password
+from fetchrules.sealed import Draft
 from fetchrules.secrets import seal, unseal
 from fetchrules.views import access
-
-_KEY = "text_draft"
 
 
 def keep(request: HttpRequest, text: str) -> str:
     """Remember `text`; what of it may be shown."""
-    request.session[_KEY] = seal(text, _target(request))
+    request.session[Draft.TEXT] = seal(text, _target(request))
     return render(parse(text).masked())
 
 
 def forget(request: HttpRequest) -> None:
     """There is nothing to remember any more."""
-    request.session.pop(_KEY, None)
+    request.session.pop(Draft.TEXT, None)
 
 
 def restore(request: HttpRequest, text: str) -> str:
@@ -86,10 +85,10 @@ def _places(lines: Sequence[str], without: Container[int]) -> dict[str, list[int
 
 def _remembered(request: HttpRequest) -> Document:
     try:
-        return parse(unseal(request.session.get(_KEY, ""), _target(request)))
+        return parse(unseal(request.session.get(Draft.TEXT, ""), _target(request)))
     except PasswordUnreadable:
         return Document()
 
 
 def _target(request: HttpRequest) -> str:
-    return f"text draft\n{access.user_of(request).pk}"
+    return Draft.TEXT.target(access.user_of(request).pk)

@@ -9,31 +9,30 @@ from fetchrules.errors import PasswordUnreadable
 from fetchrules.ruletext.line import parse_line
 from fetchrules.ruletext.render import render_rule
 from fetchrules.ruletext.spec import MASK, Rule, Spelling
+from fetchrules.sealed import Draft
 from fetchrules.secrets import seal, unseal
 from fetchrules.views import access
-
-_KEY = "pasted_rule"
 
 
 def keep(request: HttpRequest, rule: Rule) -> None:
     """Remember `rule` instead of what was remembered, if it has a password."""
     forget(request)
     if rule.password != MASK:
-        request.session[_KEY] = seal(render_rule(rule, Spelling.BLANKS), _target(request))
+        request.session[Draft.LINE] = seal(render_rule(rule, Spelling.BLANKS), _target(request))
 
 
 def recall(request: HttpRequest) -> Rule | None:
     """The rule with its password; None where nothing is remembered, or no key opens it."""
     try:
-        return parse_line(unseal(request.session.get(_KEY, ""), _target(request))).rule
+        return parse_line(unseal(request.session.get(Draft.LINE, ""), _target(request))).rule
     except PasswordUnreadable:
         return None
 
 
 def forget(request: HttpRequest) -> None:
     """There is nothing to remember any more."""
-    request.session.pop(_KEY, None)
+    request.session.pop(Draft.LINE, None)
 
 
 def _target(request: HttpRequest) -> str:
-    return f"pasted rule\n{access.user_of(request).pk}"
+    return Draft.LINE.target(access.user_of(request).pk)

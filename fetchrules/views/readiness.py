@@ -9,7 +9,7 @@ from django.db.migrations.loader import MigrationLoader
 from django.db.migrations.recorder import MigrationRecorder
 from django.utils.translation import gettext as _
 
-from fetchrules.errors import PasswordUnreadable
+from fetchrules.sealed import rules_without_key
 from fetchrules.secrets import key_ring
 from fetchrules.views.service import Service
 
@@ -27,11 +27,11 @@ def migrations(now: datetime) -> Iterable[str]:  # noqa: ARG001 -- a Check
 
 
 def keys(now: datetime) -> Iterable[str]:  # noqa: ARG001 -- a Check
-    """Whether there are keys to read passwords with."""
+    """Whether there are keys to read passwords with. Where nothing is sealed, the first one is made when it is needed."""
     try:
-        if not key_ring().keys:
-            yield _("There is no password key.")
-    except (ValueError, OSError, PasswordUnreadable) as error:
+        if missing := rules_without_key(key_ring()):
+            yield _("The passwords of %(count)s rules have no key at hand.") % {"count": missing}
+    except (ValueError, OSError) as error:
         yield _("The password keys cannot be read: %(reason)s.") % {"reason": error}
 
 

@@ -37,6 +37,8 @@ EVENTS = {
     "password_refused": _("own password entered wrongly"),
     "password_changed": _("own password changed"),
     "keys_rotated": _("password keys rotated"),
+    "key_dropped": _("password key dropped"),
+    "keys_given_up": _("password keys given up as lost"),
 }
 
 DETAILS = {

@@ -8,7 +8,7 @@ from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from django.conf import settings
-from django.core.management.base import BaseCommand, CommandError
+from django.core.management.base import CommandError
 from django.db import connection
 from django.utils import timezone
 from django.utils.translation import gettext as _
@@ -16,6 +16,7 @@ from django.utils.translation import gettext as _
 from fetchrules import heartbeat
 from fetchrules.errors import FetchError, Interrupted, MailboxBusy, OwnerGone
 from fetchrules.ledger import leases, runs
+from fetchrules.management.console import Console
 from fetchrules.models import FetchRule, Run
 from fetchrules.policy import Plan, Remark, Why
 from fetchrules.poll import STOPPING
@@ -28,7 +29,7 @@ _REMARKS = frozenset(remark.value for remark in Remark)
 """What the server did otherwise than the plan had it; the rest of what is left are reasons why letters were left alone."""
 
 
-class Command(BaseCommand):
+class Command(Console):
     """Exit status: 0 all went well, 1 a poll failed, 2 there is no such rule."""
 
     help = "Poll rules now, in this process. Without arguments: those that are due."

@@ -7,13 +7,13 @@ import sys
 from argparse import ArgumentParser
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
-from functools import partial
 from pathlib import Path
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError
+from django.core.management.base import CommandError
 from django.utils.translation import gettext as _
 
+from fetchrules.management.console import Console
 from fetchrules.models import AuditEntry, FetchRule
 from fetchrules.rulebook import imports, text
 from fetchrules.rulebook.apply import TextChanged, apply
@@ -36,7 +36,7 @@ _LEDGERS = ("other_mailbox", "same_mailbox")
 EXPORTS = ("text", "utm-blanks", "utm-bars", "fetchmailrc", "json")
 
 
-class Command(BaseCommand):
+class Command(Console):
     """Exit status: 0 fine, 1 it could not be done, 2 wrong usage or a file with errors."""
 
     help = "Import, export, check and list the collection rules."
@@ -131,7 +131,7 @@ class Command(BaseCommand):
         pieces = _export_of("json" if options["json"] else options["format"], with_passwords=with_passwords)
         if with_passwords:
             AuditEntry.objects.create(who=WHO, what="passwords_exported", about=options["output"] or "-")
-        with _output(options["output"], partial(self.stdout.write, ending="")) as write:
+        with _output(options["output"], self.stdout.write_data) as write:
             for piece in pieces:
                 write(piece)
         if options["format"] == "fetchmailrc":

@@ -4,12 +4,13 @@ import json
 from argparse import ArgumentParser
 from typing import Any
 
-from django.core.management.base import BaseCommand, CommandError
+from django.core.management.base import CommandError
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from fetchrules.accounts import account_of
 from fetchrules.errors import FetchError
+from fetchrules.management.console import Console
 from fetchrules.models import FetchRule
 from fetchrules.poll.looking import terms_of
 from fetchrules.poll.trial import Trial, try_connection
@@ -18,7 +19,7 @@ from fetchrules.wording.failures import describe
 from fetchrules.wording.trial import tell
 
 
-class Command(BaseCommand):
+class Command(Console):
     """Exit status: 0 everything answers, 1 something does not, 2 there is no such rule."""
 
     help = "Try the connection of a rule, stage by stage, without changing anything."

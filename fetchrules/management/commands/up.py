@@ -14,8 +14,7 @@ from typing import Any
 
 from django.conf import settings
 from django.contrib.auth import get_user_model
-from django.core.management import BaseCommand, CommandError, call_command
-from django.core.management.base import OutputWrapper
+from django.core.management import CommandError, call_command
 from django.db import connection
 from django.utils import timezone
 from django.utils.translation import gettext as _
@@ -23,6 +22,9 @@ from django.utils.translation import gettext as _
 from fetchrules import heartbeat
 from fetchrules.demo.rules import open_post_office
 from fetchrules.ledger import leases
+from fetchrules.management.console import Console, HarmlessOutput
+from fetchrules.sealed import rules_without_key
+from fetchrules.secrets import key_ring
 from utm_mail import output
 from utm_mail.parts import Beat, Ending, Part, Web, Worker, run_together
 
@@ -31,7 +33,7 @@ ADVISORY_LOCK = 0x75746D2D6D61696C
 """PostgreSQL's lock on the whole installation: "utm-mail" as a number."""
 
 
-class Command(BaseCommand):
+class Command(Console):
     """Prepare the database, then run web panel, worker and scheduler until told to stop."""
 
     help = "Run the web panel, the worker and the scheduler in one process"
@@ -47,7 +49,7 @@ class Command(BaseCommand):
     def handle(self, *, host: str, port: int, **_options: Any) -> None:
         """Run until SIGINT or SIGTERM. Raises CommandError where it cannot start, SystemExit where a part of it has fallen."""
         output.take_over()
-        self.stdout, self.stderr = OutputWrapper(sys.stdout), OutputWrapper(sys.stderr)
+        self.stdout, self.stderr = HarmlessOutput(sys.stdout), HarmlessOutput(sys.stderr)
         with ExitStack() as stack:
             stack.enter_context(_alone_in_data_directory())
             stack.enter_context(_alone_on_database())
@@ -58,6 +60,7 @@ class Command(BaseCommand):
             parts: list[Part] = [web, Worker(), Beat()]
             if settings.UTM_MAIL_DEMO:
                 parts.append(open_post_office())
+            self._say_if_keys_are_missing()
             self._announce(host, web.port)
             ending = run_together(parts, self._say_that_it_ends)
         self._take_leave(ending)
@@ -86,6 +89,20 @@ class Command(BaseCommand):
                 _("Everybody on the way can read along, passwords too: put a proxy with TLS in front of it.")
             )
         self.stdout.write(_("Data: %s. Ctrl-C ends it.") % settings.DATA_DIR)
+
+    def _say_if_keys_are_missing(self) -> None:
+        """Rules whose key is not at hand wait for it; nobody logs in for them."""
+        try:
+            missing = rules_without_key(key_ring())
+        except (ValueError, OSError) as error:
+            self.stderr.write(_("The password keys cannot be read: %s") % error)
+            return
+        if missing:
+            words = _(
+                "The passwords of %(count)s rules have no key at hand: their mail is not collected. Bring the file %(path)s "
+                "back, or name the keys in UTM_MAIL_KEYS. If they are lost for good: rotate_keys --lost."
+            )
+            self.stderr.write(words % {"count": missing, "path": settings.DATA_DIR / "keys"})
 
     def _say_that_it_ends(self) -> None:
         self.stdout.write(_("Ending: polls finish the letters in hand. Ctrl-C once more ends at once."))
