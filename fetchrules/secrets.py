@@ -132,14 +132,6 @@ def key_ring() -> KeyRing:
     return KeyRing.parse(settings.UTM_MAIL_KEYS or _key_text())
 
 
-def can_seal() -> bool:
-    """Whether a password can be saved: not where there is no key although others are sealed."""
-    try:
-        return bool(_ring_at_hand().keys) or not _is_anything_sealed()
-    except KeyMissing:
-        return False
-
-
 class KeyFile:
     """The key file while nobody else changes it: what `changing_keys` gives."""
 

@@ -15,8 +15,6 @@ from fetchrules.ruletext.problem import Code, Problem
 from fetchrules.ruletext.spec import MASK, MAX_LENGTHS, Rule
 from fetchrules.ruletext.trust import keeps_password
 from fetchrules.ruletext.validate import passing_fault, problems_of
-from fetchrules.secrets import can_seal
-from fetchrules.wording import failures
 from fetchrules.wording.changes import describe
 from fetchrules.wording.ruletext import explain
 
@@ -97,8 +95,6 @@ class RuleAdminForm(forms.ModelForm):  # type: ignore[type-arg]  # generic in th
             self.add_error(None, explain(Problem(Code.PRESENT_PENDING)))
         if wanted.password == MASK and (self.before is None or not keeps_password(self.before, wanted)):
             self.add_error("new_password", gettext("Enter the password."))
-        if wanted.password != MASK and not can_seal():
-            self.add_error("new_password", failures.describe("key_missing").title)
         self._complain(wanted)
         return data
 

@@ -4,9 +4,10 @@ from collections.abc import Iterator
 
 from django.utils.translation import gettext as _
 
-from fetchrules.errors import PasswordUnreadable
+from fetchrules.errors import KeyMissing, PasswordUnreadable
 from fetchrules.rulebook.edits import LedgerTaken, SourceTaken
 from fetchrules.rulebook.guard import PasswordNeeded, RuleInvalid
+from fetchrules.wording.failures import describe
 from fetchrules.wording.ruletext import explain
 
 Refusal = RuleInvalid | SourceTaken | LedgerTaken | PasswordNeeded | PasswordUnreadable
@@ -30,5 +31,7 @@ def complaints(refusal: Refusal) -> Iterator[tuple[str, str]]:
             )
         case PasswordNeeded():
             yield "password", _("Server, login or encryption were changed: enter the password again.")
+        case KeyMissing():
+            yield "password", describe(refusal.code).title
         case PasswordUnreadable():
             yield "password", _("The stored password cannot be read: enter it again.")

@@ -26,13 +26,12 @@ from fetchrules.ruletext.spec import (
 )
 from fetchrules.ruletext.trust import keeps_password
 from fetchrules.ruletext.validate import problems_of
-from fetchrules.secrets import can_seal
-from fetchrules.wording.failures import describe
 from fetchrules.wording.providers import PROVIDERS
 from fetchrules.wording.ruletext import explain
 
 BLANK = Rule("", Protocol.POP3, "", MASK, "", encryption=Encryption.SSL)
 """What a new rule starts from."""
+UNASKED = _("With “STARTTLS if offered”, any certificate is accepted until one has verified")
 _UNKNOWN = "…"
 """Stands in the preview for what has not been filled in yet."""
 
@@ -78,11 +77,7 @@ class RuleForm(SaidBeside):
         widget=forms.Select(attrs={"class": "field encryption"}),
     )
     port = _number("port", _("Port"), help_text=_("Empty: the usual one (POP3 110 or 995, IMAP 143 or 993)"))
-    sslcertck = forms.BooleanField(
-        label=_("Verify the server's certificate"),
-        required=False,
-        help_text=_("With “STARTTLS if offered”, any certificate is accepted until one has verified"),
-    )
+    sslcertck = forms.BooleanField(label=_("Verify the server's certificate"), required=False, help_text=UNASKED)
     sslfingerprint = forms.CharField(
         label=_("Pinned certificate"),
         required=False,
@@ -225,8 +220,6 @@ class RuleForm(SaidBeside):
         if wanted.recipient != self.rule.recipient and not _is_local(wanted.recipient):
             self.add_error("recipient", explain(Problem(Code.RECIPIENT_NOT_LOCAL, field="recipient")))
         self.check_passing(wanted)
-        if wanted.password != MASK and not can_seal():
-            self.add_error("password", describe("key_missing").title)
         if wanted.password == MASK and not (self.is_new or keeps_password(self.rule, wanted)):
             self.add_error("password", gettext("Server, login or encryption were changed: enter the password again."))
         return data

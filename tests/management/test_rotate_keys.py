@@ -39,7 +39,7 @@ def key_file(tmp_path: Path, settings: Settings) -> Path:
 def book(db: None, key_file: Path) -> str:
     """Three rules and their first revision."""
     text = "".join(map(LINE.format, range(3)))
-    apply(text, current_version())
+    apply(text, current_version(), by=None)
     return text
 
 
@@ -110,8 +110,8 @@ def test_it_seals_a_pasted_line_again(book: str, client: Client, alice: User) ->
 
 
 def test_it_seals_the_same_password_of_several_revisions_again(book: str) -> None:
-    apply(book + LINE.format(9), current_version())
-    apply(LINE.format(9), current_version(), delete_missing=True)
+    apply(book + LINE.format(9), current_version(), by=None)
+    apply(LINE.format(9), current_version(), by=None, delete_missing=True)
     old = key_ring().keys[0].id
     rotate()
     assert Uses.now().of(old) == 0

@@ -57,7 +57,7 @@ def test_it_says_so_of_a_text(do: str, admin: Client, keyless: FetchRule) -> Non
 
 
 def test_it_lets_everything_else_be_changed(admin: Client, keyless: FetchRule) -> None:
-    answer = admin.post(reverse("rule", args=[keyless.id]), {**SAME, "keep": "on"})
+    answer = admin.post(reverse("rule", args=[keyless.id]), {**SAME, "seen": keyless.revision, "keep": "on"})
     assert answer.status_code == 302
 
 
@@ -65,8 +65,13 @@ def test_it_asks_for_the_password_that_was_given_up(admin: Client, keyless: Fetc
     (tmp_path / "away").unlink()
     assert give_up(key_ring(), keyless.edited_at) == [keyless.id]
     keyless.refresh_from_db()
-    page = admin.post(reverse("rule", args=[keyless.id]), SAME)
+    page = admin.post(reverse("rule", args=[keyless.id]), {**SAME, "seen": keyless.revision})
     assert "Enter the password" in page.content.decode()
-    assert admin.post(reverse("rule", args=[keyless.id]), {**SAME, "password": "another"}).status_code == 302
+    assert (
+        admin.post(
+            reverse("rule", args=[keyless.id]), {**SAME, "seen": keyless.revision, "password": "another"}
+        ).status_code
+        == 302
+    )
     keyless.refresh_from_db()
     assert (keyless.pause, keyless.password != "") == ("", True)
