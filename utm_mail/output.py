@@ -2,8 +2,8 @@
 
 A pipe whose reader hangs is full after 64 KiB, and then a write to it waits for ever: in a poll, in a signal handler, under a
 lock. So lines go to a thread that writes them, through a queue of bounded length; those that find no room are dropped and counted,
-and the count is written when the reader goes on. And of warnings that say the same again and again only some are let through, fewer as
-time goes on.
+and the count is written when the reader goes on. And of warnings that say the same again and again only some are let through, fewer
+as time goes on.
 """
 
 import atexit

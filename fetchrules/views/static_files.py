@@ -11,7 +11,7 @@ _KEPT = "public, max-age=300"
 
 
 class StaticFilesMiddleware:
-    """Answers for what lies below STATIC_URL before hosts' names and sessions are looked at: the pages of refusals need style too."""
+    """Answers for what lies below STATIC_URL before hosts' names and sessions are looked at: pages of refusals need style too."""
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponseBase]) -> None:
         self.get_response = get_response
