@@ -10,9 +10,9 @@ from django.core.checks import Warning as Caution
 from django.db import DatabaseError, connections
 
 from fetchrules import destinations
+from fetchrules.modes import open_to_others
 from fetchrules.sealed import rules_without_key
 from fetchrules.secrets import key_ring
-from utm_mail.modes import open_to_others
 
 
 @register

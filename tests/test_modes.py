@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
+from fetchrules.modes import close_to_others, open_to_others
 from tests.interop.installation import ROOT, Installation
-from utm_mail.modes import close_to_others, open_to_others
 
 ENTRIES = [
     ("manage.py", "shell", "-v0", "-c", "pass"),

@@ -4,11 +4,11 @@ import secrets
 
 from django.utils.translation import gettext_lazy as _
 
+from fetchrules.modes import close_to_others
 from fetchrules.private_file import read_or_make
 from utm_mail.database import database, database_file
 from utm_mail.env import environment, make_directory
 from utm_mail.mail import mail_server
-from utm_mail.modes import close_to_others
 from utm_mail.places import COMMAND, FILES, TRANSLATIONS
 
 ENV = environment()
