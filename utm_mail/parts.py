@@ -4,11 +4,13 @@ import signal
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
+from http import HTTPStatus
 from queue import SimpleQueue
 from threading import Thread
 from time import monotonic
 from types import FrameType
 from typing import Protocol
+from wsgiref import simple_server
 
 from celery import signals
 from celery.beat import Service
@@ -22,6 +24,11 @@ GRACE_SECONDS = 27
 """How long the parts may take to end after they were asked to."""
 CLIENT_SECONDS = 60
 """How long a browser's connection may be silent."""
+
+DRAINED = 128 * 1024 * 1024
+"""Octets of a refused body that are still taken off the connection, so that the client can read why."""
+_PIECE = 64 * 1024
+_LONGEST_LINE = 64 * 1024
 
 
 class Part(Protocol):
@@ -161,6 +168,22 @@ class _Server(ThreadedWSGIServer):
 ServerHandler.server_software = "utm-mail"  # no versions for those who look for old ones
 
 
+class _Handler(ServerHandler):
+    """Django's takes what a request has left unread off the connection in one piece, however large."""
+
+    request_handler: "_RequestHandler"
+
+    def close(self) -> None:
+        """Take off the beginning, for the client to read the answer; of a body that does not end there the connection is closed."""
+        unread = self.get_stdin()
+        for _ in range(DRAINED // _PIECE):
+            if not unread.read(_PIECE):
+                break
+        else:
+            self.request_handler.close_connection = True
+        simple_server.ServerHandler.close(self)
+
+
 class _RequestHandler(WSGIRequestHandler):
     timeout = CLIENT_SECONDS
     server_version, sys_version = "utm-mail", ""
@@ -168,6 +191,13 @@ class _RequestHandler(WSGIRequestHandler):
     def handle_one_request(self) -> None:
         """One request; a client that falls silent is hung up on."""
         try:
-            super().handle_one_request()
+            self.raw_requestline = self.rfile.readline(_LONGEST_LINE + 1)
+            if len(self.raw_requestline) > _LONGEST_LINE:
+                self.requestline = self.request_version = self.command = ""
+                self.send_error(HTTPStatus.REQUEST_URI_TOO_LONG)
+            elif self.parse_request():
+                handler = _Handler(self.rfile, self.wfile, self.get_stderr(), self.get_environ())
+                handler.request_handler = self
+                handler.run(application)
         except TimeoutError:
             self.close_connection = True

@@ -17,7 +17,7 @@ from fetchrules.ruletext.line import Line
 from fetchrules.ruletext.matching import match
 from fetchrules.ruletext.problem import Code, Problem
 from fetchrules.ruletext.sources import Claims, account_of
-from fetchrules.ruletext.spec import MASK, Rule
+from fetchrules.ruletext.spec import MASK, MAX_RULES, Rule
 from fetchrules.ruletext.validate import passing_fault
 from fetchrules.sources import to_be_passed
 from fetchrules.wording import ledgers
@@ -149,6 +149,9 @@ def preview(text: str, *, delete_missing: bool = False, pass_present: bool = Fal
     stored = tuple(stored_rules())
     lines = [line for line in document.lines if line.rule is not None]
     entries, missing = _compare(lines, stored)
+    if len(entries) + (0 if delete_missing else len(missing)) > MAX_RULES:
+        too_many = Problem(Code.TOO_MANY_RULES, line=1, column=1, maximum=MAX_RULES)
+        return Preview(settings.text_version, document, (too_many,))
     entries = _with_ledgers(entries, missing if delete_missing else [])
     problems = sorted(
         [

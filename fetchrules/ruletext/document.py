@@ -8,13 +8,18 @@ from dataclasses import dataclass, replace
 from fetchrules.ruletext.line import Line, opaque_line, parse_line
 from fetchrules.ruletext.problem import Code, Problem
 from fetchrules.ruletext.sources import Claims
+from fetchrules.ruletext.spec import MAX_RULES
 
 MAX_OCTETS = 5_000_000
 """Size of a text in UTF-8."""
 MAX_LINES = 100_000
 
+_REFUSALS = frozenset({Code.TEXT_TOO_LONG, Code.TOO_MANY_LINES, Code.TOO_MANY_RULES})
+
 BYTE_ORDER_MARK = "\ufeff"
 
+_RULE = re.compile(r"(?:^|(?<=[\r\n]))[^\S\r\n]*+[^\s#\ufeff]")
+"""How a line begins that is neither empty nor a comment."""
 _LINE = re.compile(r"([^\r\n]*)(\r\n|\r|\n|\Z)")
 
 
@@ -24,6 +29,11 @@ class Document:
 
     start: str = ""
     lines: tuple[Line, ...] = ()
+
+    @property
+    def is_refused(self) -> bool:
+        """Whether the text was too much to be looked into."""
+        return len(self.lines) == 1 and any(problem.code in _REFUSALS for problem in self.lines[0].problems)
 
     @property
     def problems(self) -> tuple[Problem, ...]:
@@ -80,6 +90,8 @@ def _too_much(body: str) -> Problem | None:
         return Problem(Code.TEXT_TOO_LONG, line=1, column=1, maximum=MAX_OCTETS)
     if body.count("\n") + body.count("\r") > 2 * MAX_LINES or sum(1 for _ in _LINE.finditer(body)) > MAX_LINES + 1:
         return Problem(Code.TOO_MANY_LINES, line=MAX_LINES + 1, column=1, maximum=MAX_LINES)
+    if sum(1 for _ in _RULE.finditer(body)) > MAX_RULES:
+        return Problem(Code.TOO_MANY_RULES, line=1, column=1, maximum=MAX_RULES)
     return None
 
 

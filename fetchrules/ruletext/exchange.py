@@ -13,11 +13,12 @@ import re
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import MISSING, Field, fields, replace
 from enum import StrEnum
+from itertools import repeat
 
 from fetchrules.errors import printable
 from fetchrules.ruletext.foreign import Found, Imported, imported
 from fetchrules.ruletext.problem import Code, Problem
-from fetchrules.ruletext.spec import MASK, Encryption, Protocol, Rule
+from fetchrules.ruletext.spec import MASK, MAX_RULES, Encryption, Protocol, Rule
 
 FORMAT = "utm-mail-rules"
 VERSION = 1
@@ -68,6 +69,8 @@ def import_json(text: str) -> Imported:
         return Imported(problems=(Problem(Code.JSON_NO_RULES, line=1, column=1, word=FORMAT),))
     if content.get("version") != VERSION:
         return Imported(problems=(Problem(Code.JSON_VERSION, line=1, column=1, word=str(VERSION)),))
+    if len(items) > MAX_RULES:
+        return Imported(problems=(Problem(Code.TOO_MANY_RULES, line=1, column=1, maximum=MAX_RULES),))
     found: list[Found] = []
     problems: list[Problem] = []
     for item, (line, column) in zip(items, _places(text, len(items)), strict=True):
@@ -107,17 +110,21 @@ def _value(name: str, value: object) -> object:
 
 
 def _places(text: str, count: int) -> Iterator[tuple[int, int]]:
-    """Line and column of each of the `count` items of the list of rules."""
+    """Line and column of each of the `count` items of the list of rules.
+
+    Where another list of that name stands before ours, they all get the place of the last item that was found.
+    """
     start = _LIST.search(text)
     at = start.end() if start else 0
     line, line_start = text.count("\n", 0, at) + 1, text.rfind("\n", 0, at) + 1
     decoder = json.JSONDecoder()
-    for _ in range(count):
+    for number in range(count):
         yield line, at - line_start + 1
         try:
             end = decoder.raw_decode(text, at)[1]
-        except json.JSONDecodeError:  # another list of that name stands before ours
-            end = at
+        except json.JSONDecodeError:
+            yield from repeat((line, at - line_start + 1), count - number - 1)
+            return
         separator = _SEPARATOR.match(text, end)
         after = separator.end() if separator else end
         line += text.count("\n", at, after)

@@ -54,7 +54,8 @@ LEADING = (Kind.SERVER, Kind.USER, Kind.PASSWORD, Kind.RECIPIENT)
 
 _MARKS = re.compile("\ufeff*")
 _EMPTY = re.compile(r"([\s\ufeff]*)(#.*)?", re.DOTALL)
-_BARS = re.compile(r"[ \t\ufeff]*[^ \t|]*[ \t]*\|")
+_BARS = re.compile(r"[ \t\ufeff]*+[^ \t|]*+[ \t]*+\|")
+"""Possessive: what one part has taken no other may take, or a line of blanks would be tried in all ways to divide it."""
 _BLANKS = re.compile(r"[ \t]+")
 _RAW = re.compile(r"[^ \t]+")
 _QUOTED = {quote: re.compile(rf"{quote}(?:[^{quote}\\]|\\.)*{quote}", re.DOTALL) for quote in QUOTES}

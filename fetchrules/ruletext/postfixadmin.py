@@ -4,14 +4,15 @@ import base64
 import binascii
 import csv
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from itertools import islice
 
 from fetchrules.ruletext.fetchmailrc.entries import read_user_options
 from fetchrules.ruletext.fetchmailrc.words import USER_WORDS
 from fetchrules.ruletext.foreign import Found, Imported, Reason, imported
 from fetchrules.ruletext.problem import Code, Problem
-from fetchrules.ruletext.spec import MASK, Encryption, Protocol, Rule
+from fetchrules.ruletext.spec import MASK, MAX_RULES, Encryption, Protocol, Rule
 
 REQUIRED = ("mailbox", "src_server", "src_user")
 
@@ -65,19 +66,21 @@ class _Import:
         if missing := next((column for column in REQUIRED if column not in columns), None):
             self.problems.append(Problem(Code.CSV_COLUMN_MISSING, line=1, column=1, word=missing))
             return []
-        return list(self._found(rows, columns))
+        found = list(self._found(islice(rows, MAX_RULES), columns))
+        if more := next(rows, None):
+            self.problems = [Problem(Code.TOO_MANY_RULES, line=more[0], column=1, maximum=MAX_RULES)]
+            return []
+        return found
 
     def _found(self, rows: Iterator[tuple[int, list[str]]], columns: list[str]) -> Iterator[Found]:
         for line, row in rows:
             if row:
                 try:
-                    yield Found(self._rule(_Row(columns, row), line), line)
+                    yield Found(self._rule(_Row.of(columns, row), line), line)
                 except _Wrong as wrong:
                     self.problems.append(replace(wrong.problem, line=line, column=1))
 
     def _rule(self, row: "_Row", line: int) -> Rule:
-        if len(row.values) != len(row.columns):  # what is meant for one column would be read as another's
-            raise _Wrong(Problem(Code.CSV_ROW_INVALID))
         protocol = _PROTOCOLS.get(row.text("protocol").lower() or "pop3")
         if protocol is None:
             raise _Wrong(Problem(Code.FOREIGN_LEFT_OUT, other=Reason.PROTOCOL))
@@ -117,12 +120,18 @@ class _Import:
 class _Row:
     """One row, by the names of its columns."""
 
-    columns: list[str]
-    values: list[str]
+    values: Mapping[str, str]
+
+    @classmethod
+    def of(cls, columns: list[str], values: list[str]) -> "_Row":
+        """Raises _Wrong where their numbers differ: what is meant for one column would be read as another's."""
+        if len(values) != len(columns):
+            raise _Wrong(Problem(Code.CSV_ROW_INVALID))
+        return cls(dict(zip(columns, values, strict=True)))
 
     def text(self, column: str) -> str:
         """What stands in `column`; empty for NULL and for a column that is not there."""
-        value = dict(zip(self.columns, self.values, strict=False)).get(column, "")
+        value = self.values.get(column, "")
         return "" if value.lower() in _NULL else value
 
     def flag(self, column: str, *, default: bool = False) -> bool:

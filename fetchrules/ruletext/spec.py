@@ -170,4 +170,7 @@ OCTET_SUFFIXES: dict[str, int] = {"": 1, "k": 2**10, "m": 2**20, "g": 2**30}
 MAX_LENGTHS: dict[str, int] = {"server": 253, "user": 255, "password": 1024, "recipient": 320, "folders": 255}
 """Greatest length of each field of text, in characters; of `folders` that of one name."""
 
+MAX_RULES = 20_000
+"""Rules of an installation, and of any file or text of rules."""
+
 MAX_FOLDERS = 32

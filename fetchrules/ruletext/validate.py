@@ -36,23 +36,32 @@ _LOCAL_PART = re.compile(r"[\w=&'~+](?:[\w=&'~+.!#$%*-]{0,62}[\w=&'~+!#$%*-])?")
 _FINGERPRINT = re.compile(r"[0-9a-f]{64}")
 
 
-@functools.lru_cache(maxsize=CACHED)
 def server_fault(server: str) -> Code | None:
     """A host name (IDN as written), an IPv4 address, or an IPv6 address without its brackets."""
     if not server:
         return Code.FIELD_EMPTY
-    if _is_ipv6(server) or is_host_name(server):
-        return None
-    if _WITH_PORT.fullmatch(server):
-        return Code.SERVER_WITH_PORT
-    return Code.SERVER_INVALID
+    # What is too long is not kept: thousands of such names would fill the memory for good.
+    return _server_fault(server) if len(server) <= MAX_LENGTHS["server"] else _fault_of_long_server(server)
 
 
 @functools.lru_cache(maxsize=CACHED)
+def _server_fault(server: str) -> Code | None:
+    if _is_ipv6(server) or is_host_name(server):
+        return None
+    return _fault_of_long_server(server)
+
+
+def _fault_of_long_server(server: str) -> Code:
+    return Code.SERVER_WITH_PORT if _WITH_PORT.fullmatch(server) else Code.SERVER_INVALID
+
+
 def is_host_name(name: str) -> bool:
     """Whether `name` is a host name (RFC 1123, underscores let pass; RFC 3490 for other scripts) or an IPv4 address."""
-    if not 0 < len(name) <= MAX_LENGTHS["server"]:
-        return False
+    return 0 < len(name) <= MAX_LENGTHS["server"] and _is_host_name(name)
+
+
+@functools.lru_cache(maxsize=CACHED)
+def _is_host_name(name: str) -> bool:
     if not name.isascii():
         try:
             name = name.encode("idna").decode("ascii")
@@ -78,13 +87,17 @@ def folder_fault(folder: str) -> Code | None:
     return _text_fault("folders", folder)
 
 
-@functools.lru_cache(maxsize=CACHED)
 def recipient_fault(recipient: str) -> Code | None:
     """`local@domain`; the local part may become a directory's name: no slash, no dot at either end, one way to write it (NFC)."""
     if not recipient:
         return Code.FIELD_EMPTY
     if len(recipient) > MAX_LENGTHS["recipient"]:
         return Code.FIELD_TOO_LONG
+    return _recipient_fault(recipient)
+
+
+@functools.lru_cache(maxsize=CACHED)
+def _recipient_fault(recipient: str) -> Code | None:
     local, _, domain = recipient.rpartition("@")
     proper = (
         _LOCAL_PART.fullmatch(local)

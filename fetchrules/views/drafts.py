@@ -8,6 +8,7 @@ from django.http import HttpRequest
 from fetchrules.errors import PasswordUnreadable
 from fetchrules.ruletext.document import Document, parse, render
 from fetchrules.ruletext.line import Line
+from fetchrules.ruletext.sources import Source, account_of
 from fetchrules.ruletext.spec import MASK, Rule
 from fetchrules.ruletext.trust import keeps_password
 from fetchrules.sealed import Draft
@@ -15,10 +16,21 @@ from fetchrules.secrets import seal, unseal
 from fetchrules.views import access
 
 
-def keep(request: HttpRequest, text: str) -> str:
-    """Remember `text`; what of it may be shown."""
-    request.session[Draft.TEXT] = seal(text, _target(request))
-    return render(parse(text).masked())
+def keep(request: HttpRequest, text: str) -> str | None:
+    """Remember `text`, if there is anything in it that may not be shown; what may be.
+
+    None: the text is too much to be looked into. Nothing of it is kept, for every request of this session would carry it along.
+    """
+    document = parse(text)
+    if document.is_refused:
+        forget(request)
+        return None
+    masked = render(document.masked())
+    if masked == text:
+        forget(request)
+    else:
+        request.session[Draft.TEXT] = seal(text, _target(request))
+    return masked
 
 
 def forget(request: HttpRequest) -> None:
@@ -39,6 +51,10 @@ class _Draft:
     def __init__(self, document: Document) -> None:
         self._lines = document.lines
         self._shown = [line.masked().text for line in document.lines]
+        self._rules: dict[Source, list[Rule]] = defaultdict(list)
+        for line in document.lines:
+            if line.rule and line.rule.password != MASK:
+                self._rules[account_of(line.rule)].append(line.rule)
 
     def originals(self, lines: Sequence[Line]) -> Iterator[Line]:
         """Each of `lines` as the line of the draft that was shown so, or with the password that its account has in the draft."""
@@ -49,12 +65,9 @@ class _Draft:
             elif line.rule is None or line.rule.password != MASK:
                 yield line
             else:
-                passwords = {rule.password for rule in self._rules() if keeps_password(rule, line.rule)}
+                same_account = self._rules.get(account_of(line.rule), ())
+                passwords = {rule.password for rule in same_account if keeps_password(rule, line.rule)}
                 yield line.with_password(passwords.pop()) if len(passwords) == 1 else line
-
-    def _rules(self) -> Iterator[Rule]:
-        """The rules whose passwords the draft has."""
-        return (line.rule for line in self._lines if line.rule and line.rule.password != MASK)
 
 
 def counterparts(new: Sequence[str], old: Sequence[str]) -> dict[int, int]:

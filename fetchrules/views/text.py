@@ -14,8 +14,9 @@ from fetchrules.rulebook.apply import Applied, MeaningUnsaid, TextChanged, TextR
 from fetchrules.rulebook.preview import Entry, Preview, ledger_words, preview
 from fetchrules.rulebook.revisions import current_version
 from fetchrules.rulebook.text import from_text_box, load
+from fetchrules.ruletext.document import MAX_OCTETS
 from fetchrules.ruletext.formats import Format, decode
-from fetchrules.ruletext.problem import Problem
+from fetchrules.ruletext.problem import Code, Problem
 from fetchrules.views import access, audit, drafts
 from fetchrules.views.params import number
 from fetchrules.wording import changes
@@ -120,21 +121,31 @@ def edit(request: HttpRequest) -> HttpResponse:
     if request.method != "POST":
         drafts.forget(request)
         return _page(request, load(), None)
-    text = _submitted(request)
+    try:
+        text = _submitted(request)
+    except _TooLarge:
+        messages.error(request, explain(Problem(Code.TEXT_TOO_LONG, maximum=MAX_OCTETS)))
+        return _page(request, load(), None)
     match request.POST.get("do"):
         case "apply":
             return _apply(request, text)
         case "add":
-            return _page(request, drafts.keep(request, text.rstrip("\n") + "\n\n"), None)
+            return _page(request, text.rstrip("\n") + "\n\n", None)
         case "remove":
-            return _page(request, drafts.keep(request, text), None)
+            return _page(request, text, None)
         case _:
             return _check(request, text)
 
 
+class _TooLarge(Exception):
+    """A file that is larger than a text may be; it was not read."""
+
+
 def _submitted(request: HttpRequest) -> str:
-    """The text of the box, of the list of lines, or of a file, its passwords put back."""
+    """The text of the box, of the list of lines, or of a file, its passwords put back. Raises _TooLarge."""
     if upload := request.FILES.get("file"):
+        if (upload.size or 0) > MAX_OCTETS:
+            raise _TooLarge
         return _imported(request, decode(upload.read()))
     if "lines" in request.POST:
         lines = request.POST.getlist("line")
@@ -213,6 +224,8 @@ def _page(request: HttpRequest, text: str, seen: Preview | None) -> HttpResponse
         }
         return render(request, "fetchrules/_text_check.html", context)
     masked = drafts.keep(request, text) if request.method == "POST" else text
+    if masked is None:
+        masked = load()
     lines = masked.splitlines()
     as_lines = request.GET.get("mode") == "lines" and len(lines) <= MANY_LINES
     context = {

@@ -62,7 +62,7 @@ _TEXTS: dict[Code, str] = {
         "two may share one only if both say “keep” without “flush” and “keepdays”"
     ),
     Code.RECIPIENT_NOT_LOCAL: gettext_noop("the domain of the local mailbox is not one of the local domains"),
-    Code.TOO_MANY_RULES: gettext_noop("you may have at most %(maximum)s rules"),
+    Code.TOO_MANY_RULES: gettext_noop("too many rules: at most %(maximum)s"),
     Code.PRESENT_DELETED: gettext_noop(
         "what lies on the server cannot count as collected: the rule does not leave letters there"
     ),

@@ -6,7 +6,7 @@ import secrets
 import sys
 from argparse import ArgumentParser
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -20,11 +20,11 @@ from fetchrules.rulebook.apply import TextChanged, apply
 from fetchrules.rulebook.changes import Change
 from fetchrules.rulebook.preview import Entry, Preview, ledger_words, preview
 from fetchrules.rulebook.renaming import Ledger
-from fetchrules.ruletext.document import parse
+from fetchrules.ruletext.document import MAX_OCTETS, parse
 from fetchrules.ruletext.exchange import as_json
 from fetchrules.ruletext.fetchmailrc.exporter import lost_in_fetchmail
 from fetchrules.ruletext.formats import Format, decode, detect, import_foreign
-from fetchrules.ruletext.problem import Problem
+from fetchrules.ruletext.problem import Code, Problem
 from fetchrules.ruletext.render import option_text, options_of, render_rule
 from fetchrules.ruletext.spec import MASK, Rule, Spelling
 from fetchrules.wording.ruletext import explain
@@ -59,9 +59,7 @@ class Command(Console):
             sys.stdout.flush()
         except BrokenPipeError:
             os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())  # nothing more is written at exit
-        else:
-            return
-        raise SystemExit(1)
+            raise SystemExit(1) from None
 
     def _import(self, options: dict[str, Any]) -> None:
         """Preview; unless it is a dry run or there are errors, apply."""
@@ -219,9 +217,13 @@ def _add_export(parser: ArgumentParser) -> None:
 
 def _content(name: str) -> str:
     try:
-        return decode(sys.stdin.buffer.read() if name == "-" else Path(name).read_bytes())
+        with nullcontext(sys.stdin.buffer) if name == "-" else Path(name).open("rb") as file:
+            octets = file.read(MAX_OCTETS + 1)
     except OSError as error:
         raise CommandError(f"{name}: {error.strerror}", returncode=2) from error
+    if len(octets) > MAX_OCTETS:
+        raise CommandError(explain(Problem(Code.TEXT_TOO_LONG, maximum=MAX_OCTETS)), returncode=2)
+    return decode(octets)
 
 
 def _export_of(form: str, *, with_passwords: bool) -> Iterator[str]:

@@ -3,6 +3,7 @@
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
+from itertools import islice
 
 from fetchrules.ruletext.fetchmailrc.tokens import Comment, Kind, Token, tokens_of
 from fetchrules.ruletext.fetchmailrc.words import (
@@ -15,8 +16,12 @@ from fetchrules.ruletext.fetchmailrc.words import (
     Word,
 )
 from fetchrules.ruletext.problem import Code, Problem
+from fetchrules.ruletext.spec import MAX_RULES
 
 _NUMBER = re.compile("-?[0-9]{1,15}")
+
+MAX_TOKENS = 20 * MAX_RULES
+"""Words of a file that are looked at: a rule in it has hardly ever more than a dozen."""
 
 Value = bool | int | str | tuple[str, ...]
 
@@ -89,7 +94,9 @@ class _SyntaxError(Exception):
 
 def read_file(text: str) -> File:
     """Every entry of the file; behind a mistake reading goes on with the next entry."""
-    parts = list(tokens_of(text, KEYWORDS))
+    parts = list(islice(tokens_of(text, KEYWORDS), MAX_TOKENS + 1))
+    if len(parts) > MAX_TOKENS:
+        return File(problems=[Problem(Code.TOO_MANY_OPTIONS, line=parts[-1].line, column=1)])
     file = File(comments=[part for part in parts if isinstance(part, Comment)])
     reader = _Reader([part for part in parts if isinstance(part, Token)])
     while reader.ahead:

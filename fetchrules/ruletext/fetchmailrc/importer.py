@@ -1,15 +1,16 @@
 """From a .fetchmailrc to rules. What has no counterpart, or means something else here, is said, each with its line."""
 
-from collections.abc import Iterator
+from collections import deque
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
-from fetchrules.ruletext.fetchmailrc.entries import EVERYBODY, Entry, File, Setting, User, read_file
+from fetchrules.ruletext.fetchmailrc.entries import EVERYBODY, Entry, File, LocalName, Setting, User, read_file
 from fetchrules.ruletext.fetchmailrc.exporter import HEADER
 from fetchrules.ruletext.fetchmailrc.tokens import Comment, Token
 from fetchrules.ruletext.fetchmailrc.words import GLOBAL_WORDS, SERVER_WORDS, USER_WORDS
 from fetchrules.ruletext.foreign import Found, Imported, Reason, imported
 from fetchrules.ruletext.problem import Code, Problem
-from fetchrules.ruletext.spec import BOUNDS, MASK, Encryption, Protocol, Rule
+from fetchrules.ruletext.spec import BOUNDS, MASK, MAX_FOLDERS, MAX_RULES, Encryption, Protocol, Rule
 
 _PROTOCOLS = {"pop3": Protocol.POP3, "apop": Protocol.POP3, "sdps": Protocol.POP3, "imap": Protocol.IMAP}
 _PROTOCOL_EXTRAS = {"apop": Reason.AUTHENTICATION, "sdps": Reason.ENVELOPE}
@@ -46,26 +47,34 @@ class _Import:
     file: File
     domain: str
     problems: list[Problem] = field(default_factory=list)
-    comments: list[Comment] = field(default_factory=list)
+    comments: deque[Comment] = field(default_factory=deque)
+    by_word: Mapping[str, Setting] = field(default_factory=dict)
+    """What the file says of itself."""
 
     def rules(self) -> list[Found]:
         """Every rule, in the order of the file."""
-        self.comments = [comment for comment in self.file.comments if comment.text != HEADER]
+        self.comments = deque(comment for comment in self.file.comments if comment.text != HEADER)
         self._say_unmapped(self.file.settings)
+        self.by_word = _said(self.file.settings)
         entries = self.file.entries
-        defaults = entries[0] if entries and entries[0].verb == "defaults" else None
+        first = entries[0] if entries and entries[0].verb == "defaults" else None
+        defaults = _Defaults.of(first) if first else _Defaults()
         found: list[Found] = []
         for entry in entries:
             self._say_unmapped(entry.settings + [setting for user in entry.users for setting in user.settings])
-            if entry.verb == "defaults" and entry is not defaults:
+            if entry.verb == "defaults" and entry is not first:
                 self.problems.append(_at(entry.token, Code.FOREIGN_DEFAULTS_LATE))
             if entry.verb != "defaults" and not entry.is_broken:
                 found += self._rules_of(entry, defaults)
+            if len(found) > MAX_RULES:
+                self.problems = [_at(entry.token, Code.TOO_MANY_RULES, maximum=MAX_RULES)]
+                return []
         return found
 
-    def _rules_of(self, entry: Entry, defaults: Entry | None) -> Iterator[Found]:
+    def _rules_of(self, entry: Entry, defaults: "_Defaults") -> Iterator[Found]:
+        of_server = _said(entry.settings)
         for user in entry.users or [User(entry.token)]:  # the defaults may have named one
-            settings = _Settings(entry, user, defaults)
+            settings = _Settings(of_server, user, defaults)
             try:
                 rule = self._rule(entry, settings)
             except _LeftOut as left_out:
@@ -146,7 +155,7 @@ class _Import:
         if protocol is Protocol.POP3:
             self._say_unmapped([folders], Reason.POP3_FOLDER)
             return ()
-        return tuple(dict.fromkeys(folders.value))
+        return folders.value
 
     def _number(self, settings: "_Settings", word: str) -> int | None:
         """fetchmail's 0 means "no limit"."""
@@ -158,7 +167,8 @@ class _Import:
         setting = settings.get("interval")
         if setting is None or not isinstance(setting.value, int) or setting.value < 1:
             return None
-        cycle = next((item.value for item in reversed(self.file.settings) if item.word == "daemon"), None)
+        daemon = self.by_word.get("daemon")
+        cycle = daemon.value if daemon else None
         if not isinstance(cycle, int) or cycle < 1:
             self.problems.append(_at(setting.token, Code.FOREIGN_INTERVAL_UNKNOWN, word="interval"))
             return None
@@ -170,7 +180,7 @@ class _Import:
     def comments_above(self, line: int | None) -> Iterator[str]:
         """The comments above `line` (None: all) that no entry has taken. One that may hold a password is only reported."""
         while self.comments and (line is None or self.comments[0].line < line):
-            comment = self.comments.pop(0)
+            comment = self.comments.popleft()
             if "pass" in comment.text.lower():
                 self.problems.append(Problem(Code.FOREIGN_COMMENT_LEFT_OUT, comment.line, 1, len(comment.text)))
             else:
@@ -183,36 +193,56 @@ class _Import:
                 self.problems.append(_at(setting.token, Code.FOREIGN_NOT_MAPPED, word=setting.word, other=reason))
 
 
+def _said(settings: list[Setting]) -> dict[str, Setting]:
+    """What was said in one place, by words: said twice, the last word counts, and lists grow.
+
+    Of a list no more is kept than is needed to see that it is too long.
+    """
+    said: dict[str, Setting] = {}
+    lists: dict[str, dict[str, None]] = {}
+    for setting in settings:
+        word = "service" if setting.word == "port" else setting.word
+        said[word] = setting
+        if isinstance(setting.value, tuple):
+            items = lists.setdefault(word, {})
+            for item in setting.value:
+                if len(items) > MAX_FOLDERS:
+                    break
+                items[item] = None
+        else:
+            lists.pop(word, None)
+    said |= {word: replace(said[word], value=tuple(items)) for word, items in lists.items()}
+    return {word: setting for word, setting in said.items() if word not in _NOT_SET_BY_ZERO or setting.value}
+
+
+@dataclass(frozen=True, slots=True)
+class _Defaults:
+    """What `defaults` says, and its first user, once for all that it holds for."""
+
+    settings: Mapping[str, Setting] = field(default_factory=dict)
+    name: str = ""
+    locals: list[LocalName] = field(default_factory=list)
+    to_everybody: bool = False
+
+    @classmethod
+    def of(cls, entry: Entry) -> "_Defaults":
+        """Those of the entry `defaults`."""
+        settings = _said(entry.settings)
+        if not entry.users:
+            return cls(settings)
+        user = entry.users[0]
+        return cls(settings | _said(user.settings), user.name, user.locals, EVERYBODY in user.locals)
+
+
 class _Settings:
     """What holds for one user: its own options, its server's, and where neither speaks the defaults'."""
 
-    def __init__(self, entry: Entry, user: User, defaults: Entry | None) -> None:
-        self.by_word: dict[str, Setting] = {}
-        self.name = user.name
-        self.locals = user.locals
-        if defaults:
-            self._add(defaults.settings)
-            for default in defaults.users[:1]:
-                self._add(default.settings)
-                self.name = self.name or default.name
-                everybody = [name for name in default.locals if name == EVERYBODY]
-                self.locals = [*self.locals, *everybody] if self.locals else default.locals
-        self._add(entry.settings)
-        self._add(user.settings)
-
-    def _add(self, settings: list[Setting]) -> None:
-        """What is said here holds instead of what was said before; said twice, the last word counts, and lists grow."""
-        said: dict[str, Setting] = {}
-        for setting in settings:
-            word = "service" if setting.word == "port" else setting.word
-            before = said[word].value if word in said else None
-            if isinstance(before, tuple) and isinstance(setting.value, tuple):
-                said[word] = replace(setting, value=before + setting.value)
-            else:
-                said[word] = setting
-        self.by_word |= {
-            word: setting for word, setting in said.items() if word not in _NOT_SET_BY_ZERO or setting.value
-        }
+    def __init__(self, of_server: Mapping[str, Setting], user: User, defaults: _Defaults) -> None:
+        self.by_word = {**defaults.settings, **of_server, **_said(user.settings)}
+        self.name = user.name or defaults.name
+        self.locals = user.locals or defaults.locals
+        if user.locals and defaults.to_everybody:
+            self.locals = [*user.locals, EVERYBODY]
 
     def get(self, word: str) -> Setting | None:
         """The setting of `word`, if there is one."""
@@ -248,5 +278,7 @@ def _port(settings: _Settings) -> int | None:
     return _SERVICES[service]
 
 
-def _at(token: Token, code: Code, *, word: str = "", other: str = "") -> Problem:
-    return Problem(code, line=token.line, column=token.column, length=token.length, word=word, other=other)
+def _at(token: Token, code: Code, *, word: str = "", other: str = "", maximum: int | None = None) -> Problem:
+    return Problem(
+        code, line=token.line, column=token.column, length=token.length, word=word, other=other, maximum=maximum
+    )
