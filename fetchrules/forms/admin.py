@@ -3,6 +3,7 @@
 from typing import Any, ClassVar
 
 from django import forms
+from django.http import QueryDict
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
@@ -73,7 +74,10 @@ class RuleAdminForm(forms.ModelForm):  # type: ignore[type-arg]  # generic in th
         self.before: Rule | None = self.instance.as_rule(MASK) if self.instance.pk else None
         self.initial["seen"] = self.instance.revision
         if isinstance(self.refused, RuleChanged):
-            self.data = {**self.data, "seen": str(self.refused.row.revision)}
+            data = QueryDict(mutable=True)
+            data.update(self.data)
+            data["seen"] = str(self.refused.row.revision)
+            self.data = data
 
     def clean_folders(self) -> list[str]:
         """A list of names."""

@@ -33,9 +33,21 @@ class Browser:
 
     def post(self, path: str, data: Mapping[str, str], form: str | None = None) -> Answer:
         """Send the form that stands on the page `form`, or on the page itself, with the hidden fields that are there."""
-        hidden = dict(re.findall(r'<input type="hidden" name="(\w+)" value="([^"]*)"', self.get(form or path).text))
-        assert "csrfmiddlewaretoken" in hidden, f"no form on {form or path}"
-        body = urlencode({**hidden, **data})
+        return self.send(path, {**self.hidden(form or path), **data})
+
+    def hidden(self, path: str) -> dict[str, str]:
+        """The hidden fields of the forms on a page."""
+        return self.hidden_in(self.get(path))
+
+    def hidden_in(self, page: Answer) -> dict[str, str]:
+        """The hidden fields of the forms on `page`."""
+        found = dict(re.findall(r'<input type="hidden" name="(\w+)" value="([^"]*)"', page.text))
+        assert "csrfmiddlewaretoken" in found, page.text[:400]
+        return found
+
+    def send(self, path: str, data: Mapping[str, str]) -> Answer:
+        """Send a form as it was filled in some time ago."""
+        body = urlencode(data)
         return self._ask("POST", path, body, {"Content-Type": "application/x-www-form-urlencoded"})
 
     def log_in(self, name: str, password: str) -> Answer:

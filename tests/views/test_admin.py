@@ -147,3 +147,26 @@ def test_it_calls_options_by_their_words(admin: Client, rule: FetchRule) -> None
     page = admin.get(reverse("admin:fetchrules_fetchrule_change", args=[rule.id])).content.decode()
     for label in (">keepdays:<", ">fetchlimit:<", ">Mailbox owner:<"):
         assert label in page
+
+
+def test_it_keeps_what_was_typed_where_somebody_was_quicker(admin: Client, make_rule: MakeRule) -> None:
+    rule = make_rule(user="petrov", encryption="ssl")
+    address = reverse("admin:fetchrules_fetchrule_change", args=[rule.id])
+    assert f'name="seen" value="{rule.revision}"' in admin.get(address).content.decode()
+    typed = {**FILLED, "seen": rule.revision, "new_password": "", "interval": "7"}
+    FetchRule.objects.update(revision=5, keep=True)
+    page = admin.post(address, typed).content.decode()
+    assert "the rule was changed meanwhile" in page
+    assert "keep: yes → no" in page
+    assert 'name="interval" value="7"' in page
+    assert 'name="seen" value="5"' in page
+    assert FetchRule.objects.get().interval is None
+    admin.post(address, {**typed, "seen": 5})
+    assert FetchRule.objects.get().interval == 7
+
+
+def test_it_wants_to_know_which_rule_was_seen(admin: Client, make_rule: MakeRule) -> None:
+    rule = make_rule(user="petrov", encryption="ssl")
+    address = reverse("admin:fetchrules_fetchrule_change", args=[rule.id])
+    assert "the rule was changed meanwhile" in admin.post(address, {**FILLED, "keep": "on"}).content.decode()
+    assert not FetchRule.objects.get().keep
