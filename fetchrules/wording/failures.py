@@ -48,8 +48,8 @@ FAILURES: dict[str, _Entry] = {
     "target_forbidden": _Entry(
         gettext_lazy("Connecting there is not allowed"),
         gettext_lazy(
-            "Rules of mailbox owners may use public mail servers on mail ports only; an administrator "
-            "can allow a network."
+            "This rule may use public mail servers on mail ports only; an administrator can allow a network, "
+            "or take away the restriction in the rule."
         ),
     ),
     "timed_out": _Entry(
