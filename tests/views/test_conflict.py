@@ -8,6 +8,8 @@ from django.urls import reverse
 from fetchrules.models import AuditEntry, FetchRule, ServiceSettings
 from fetchrules.rulebook.rows import password_of
 from tests.conftest import MakeRule
+from tests.servers.maildrop import Maildrop
+from tests.servers.pop3 import Mailbox, Pop3Server
 from tests.views.test_rule_form import filled
 
 
@@ -46,9 +48,9 @@ def test_it_shows_the_revision_that_a_form_with_mistakes_was_made_from(admin: Cl
 
 
 def test_it_says_when_a_password_cannot_go_along(admin: Client, make_rule: MakeRule) -> None:
-    """What nobody but the rule book sees: the password does not open, and would have to be sealed anew."""
+    """What nobody but the rule book sees: the password was sealed for another mailbox, and would have to be sealed anew."""
     rule = make_rule(user="petrov", encryption="starttls")
-    FetchRule.objects.update(password="v1:gone:AAAA")
+    FetchRule.objects.filter(id=rule.id).update(password=make_rule(user="another").password)
     page = admin.post(reverse("rule", args=[rule.id]), filled(seen=1, password=None)).content.decode()
     assert "The stored password cannot be read: enter it again." in page
 
@@ -121,10 +123,24 @@ def test_it_shows_the_restriction_to_administrators_alone(
     assert "public mail servers only: no" in admin.get(reverse("audit")).content.decode()
 
 
-@pytest.mark.parametrize("who", ["editor", "owner"])
-def test_it_tries_public_servers_only_for_others_than_administrators(who: str, request: pytest.FixtureRequest) -> None:
+@pytest.mark.parametrize(("who", "connections"), [("admin", 1), ("editor", 0), ("owner", 0)])
+def test_it_tries_public_servers_only_for_others_than_administrators(
+    who: str, connections: int, request: pytest.FixtureRequest
+) -> None:
     client: Client = request.getfixturevalue(who)
-    data = filled(server="127.0.0.1", port="1", test="1")
-    page = client.post(reverse("rule_new"), data).content.decode()
-    assert "Cannot connect" not in page
-    assert "Connecting there is not allowed" in page
+    with Pop3Server({"petrov": Mailbox("another", Maildrop())}) as server:
+        form = filled(server="127.0.0.1", port=str(server.port), encryption="plaintext", test="1")
+        client.post(reverse("rule_new"), form)
+        assert min(server.connections, 1) == connections
+
+
+@pytest.mark.parametrize("who", ["editor", "owner"])
+def test_it_tries_public_servers_only_for_them_whatever_the_rule_may(
+    who: str, charlies_rule: FetchRule, request: pytest.FixtureRequest
+) -> None:
+    client: Client = request.getfixturevalue(who)
+    FetchRule.objects.update(restricted=False)
+    with Pop3Server({"charlie": Mailbox("another", Maildrop())}) as server:
+        form = filled(server="127.0.0.1", port=str(server.port), user="charlie", encryption="plaintext", test="1")
+        client.post(reverse("rule", args=[charlies_rule.id]), form)
+        assert server.connections == 0
