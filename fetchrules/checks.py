@@ -10,6 +10,7 @@ from django.core.checks import Warning as Caution
 from django.db import DatabaseError, connections
 
 from fetchrules import destinations
+from fetchrules.modes import open_to_others
 from fetchrules.sealed import rules_without_key
 from fetchrules.secrets import key_ring
 
@@ -38,7 +39,7 @@ def check_keys(**_: Any) -> list[CheckMessage]:
 
 @register(Tags.database)
 def check_sealed(databases: Sequence[str] | None = None, **_: Any) -> list[CheckMessage]:
-    """utm_mail.W002: mail of rules whose key is not at hand is not collected."""
+    """utm_mail.W004: mail of rules whose key is not at hand is not collected."""
     try:
         missing = rules_without_key(key_ring()) if databases else 0
     except (DatabaseError, ValueError, OSError):
@@ -46,17 +47,17 @@ def check_sealed(databases: Sequence[str] | None = None, **_: Any) -> list[Check
     if not missing:
         return []
     hint = "Bring the key file back, or name the keys in UTM_MAIL_KEYS. If they are lost for good: rotate_keys --lost."
-    return [Caution(f"The passwords of {missing} rules have no key at hand.", hint=hint, id="utm_mail.W002")]
+    return [Caution(f"The passwords of {missing} rules have no key at hand.", hint=hint, id="utm_mail.W004")]
 
 
 @register
 def check_data_directory(**_: Any) -> list[CheckMessage]:
-    """utm_mail.W001: keys and letters lie there."""
-    path = settings.DATA_DIR
-    if path.exists() and path.stat().st_mode & 0o007:
-        hint = f"chmod 700 {path}"
-        return [Caution(f"Everybody on this machine may look into {path}.", hint=hint, id="utm_mail.W001")]
-    return []
+    """utm_mail.W001: passwords' keys, sessions and hashes lie there. A start mends what is ours; this is what it could not."""
+    found = [str(path) for path in open_to_others(settings.DATA_DIR, settings.DATABASE_FILE)]
+    if not found:
+        return []
+    hint = f"chmod go-rwx {' '.join(found)}"
+    return [Caution(f"Others on this machine may look into {', '.join(found)}.", hint=hint, id="utm_mail.W001")]
 
 
 @register

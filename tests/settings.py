@@ -22,5 +22,7 @@ os.environ.update(
 
 from utm_mail.settings import *  # noqa: E402, F403
 
+os.umask(0o022)  # the servers that tests start run as users of their own, and read what tests write
+
 PASSWORD_HASHERS = ["django.contrib.auth.hashers.MD5PasswordHasher"]
 del DATABASES["default"]["OPTIONS"]["database"]  # noqa: F405 -- the tests' database lies in memory

@@ -16,7 +16,7 @@ ROOT = Path(__file__).resolve().parent.parent
 PACKAGES = ("fetchrules", "utm_mail")
 
 LAYERS: tuple[frozenset[str], ...] = (
-    frozenset({"errors", "private_file", "authorities"}),
+    frozenset({"errors", "private_file", "modes", "authorities"}),
     frozenset({"ruletext", "remote.mailbox", "letterhead"}),
     frozenset({"policy", "schedule", "remote", "delivery"}),
     frozenset({"models"}),
@@ -37,6 +37,7 @@ LAYERS: tuple[frozenset[str], ...] = (
 WITHOUT_DJANGO = (
     "errors",
     "private_file",
+    "modes",
     "authorities",
     "ruletext",
     "letterhead",

@@ -56,6 +56,11 @@ def database(url: str, data: Path) -> dict[str, Any]:
     raise BadEnvironment("UTM_MAIL_DATABASE_URL: expected postgres://user:password@host/name or sqlite:///path")
 
 
+def database_file(entry: dict[str, Any]) -> Path | None:
+    """The file of an entry for SQLite."""
+    return entry["NAME"] if entry["ENGINE"].endswith("sqlite3") else None
+
+
 def _sqlite(path: Path) -> dict[str, Any]:
     # IMMEDIATE: a transaction that starts as a reader and becomes a writer fails at once under WAL, whatever the timeout.
     # mode=rw: a file that is gone is an error, not an empty database with an empty ledger; `migrate` alone makes one.

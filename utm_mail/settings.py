@@ -4,14 +4,18 @@ import secrets
 
 from django.utils.translation import gettext_lazy as _
 
+from fetchrules.modes import close_to_others
 from fetchrules.private_file import read_or_make
-from utm_mail.database import database
+from utm_mail.database import database, database_file
 from utm_mail.env import environment, make_directory
 from utm_mail.mail import mail_server
 from utm_mail.places import COMMAND, FILES, TRANSLATIONS
 
 ENV = environment()
 make_directory(ENV.data)
+DATABASES = {"default": database(ENV.database_url, ENV.data)}
+DATABASE_FILE = database_file(DATABASES["default"])
+close_to_others(ENV.data, DATABASE_FILE)
 
 
 SECRET_KEY = ENV.secret_key or read_or_make(ENV.data / "secret_key", lambda: secrets.token_urlsafe(50))
@@ -66,7 +70,6 @@ TEMPLATES = [
     },
 ]
 
-DATABASES = {"default": database(ENV.database_url, ENV.data)}
 DEFAULT_AUTO_FIELD = "django.db.models.BigAutoField"
 
 AUTH_PASSWORD_VALIDATORS = [

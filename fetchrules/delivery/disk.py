@@ -2,6 +2,7 @@
 
 import errno
 import os
+import stat
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -11,6 +12,7 @@ from fetchrules.errors import DeliveryFailed, DiskFull, MailboxUnwritable
 
 _FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
 _UNWRITABLE = frozenset({errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.ELOOP})
+_OTHERS_MAY_WRITE = stat.S_IWGRP | stat.S_IWOTH
 _DIRECTORY = os.O_DIRECTORY | os.O_CLOEXEC
 
 
@@ -58,7 +60,10 @@ class Directory:
         os.close(fd)
 
     def enter(self, name: str, *, make: bool = False) -> "Directory":
-        """The directory `name` in this one. With `make`, one that is missing is made (0700), and its name is durable."""
+        """The directory `name` in this one. With `make`, one that is missing is made (0700), and its name is durable.
+
+        Then one that is there is taken over only if nobody could have put it there before us to get at what it will hold.
+        """
         return self._open(name, _DIRECTORY | os.O_NOFOLLOW, make=make)
 
     def step(self, name: str, *, make: bool = False) -> "Directory":
@@ -81,7 +86,21 @@ class Directory:
     def _open(self, name: str, flags: int, *, make: bool) -> "Directory":
         if make:
             self._make(name)
-        return Directory(os.open(name, flags, dir_fd=self.fd))
+        found = Directory(os.open(name, flags, dir_fd=self.fd))
+        if make:
+            try:
+                self._refuse_planted(found)
+            except PermissionError:
+                found.close()
+                raise
+        return found
+
+    def _refuse_planted(self, found: "Directory") -> None:
+        """Raises PermissionError for a directory of another's where others may make some: its owner would read what comes."""
+        here, there = os.fstat(self.fd), os.fstat(found.fd)
+        if here.st_mode & _OTHERS_MAY_WRITE and there.st_uid not in {os.geteuid(), 0, here.st_uid}:
+            words = f"made by another user (uid {there.st_uid}) in a directory that others may write to"
+            raise PermissionError(errno.EPERM, words)
 
     def _make(self, name: str) -> None:
         """One that is there may have been left by a crash, or by somebody who did not make its name durable."""

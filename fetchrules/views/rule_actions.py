@@ -118,13 +118,27 @@ def _switch(request: HttpRequest, rules: QuerySet[FetchRule], *, on: bool) -> Ht
 
 
 def _poll(request: HttpRequest, rules: QuerySet[FetchRule]) -> HttpResponse:
-    rules = _required(rules)
+    rules = _answered_for(request, _required(rules))
     asked = runs.ask_for_poll(rules, timezone.now())
     tasks.wake()
     audit.record_each(request, "rule_poll_asked", rules)
     words = ngettext("%(count)s rule is being polled.", "%(count)s rules are being polled.", asked)
-    messages.success(request, words % {"count": asked})
+    if rules:
+        messages.success(request, words % {"count": asked})
     return redirect(back(request))
+
+
+def _answered_for(request: HttpRequest, rules: QuerySet[FetchRule]) -> QuerySet[FetchRule]:
+    """Those of `rules` that somebody answers for; of the others it is said why nothing is done."""
+    gone = rules.filter(FetchRule.OWNER_GONE).count()
+    words = ngettext(
+        "%(count)s rule is not polled: its owner is gone, and nobody has taken it over.",
+        "%(count)s rules are not polled: their owners are gone, and nobody has taken them over.",
+        gone,
+    )
+    if gone:
+        messages.warning(request, words % {"count": gone})
+    return rules.exclude(FetchRule.OWNER_GONE)
 
 
 def _pause(request: HttpRequest, rules: QuerySet[FetchRule]) -> HttpResponse:
@@ -135,12 +149,13 @@ def _pause(request: HttpRequest, rules: QuerySet[FetchRule]) -> HttpResponse:
 
 
 def _resume(request: HttpRequest, rules: QuerySet[FetchRule]) -> HttpResponse:
-    audit.record_each(request, "rule_resumed", _required(rules))
-    resumed = runs.resume(rules, timezone.now())
+    rules = _answered_for(request, _required(rules))
+    audit.record_each(request, "rule_resumed", rules)
+    some, resumed = rules.exists(), runs.resume(rules, timezone.now())
     tasks.wake()
-    messages.success(
-        request, ngettext("%(count)s rule resumed.", "%(count)s rules resumed.", resumed) % {"count": resumed}
-    )
+    words = ngettext("%(count)s rule resumed.", "%(count)s rules resumed.", resumed)
+    if some:
+        messages.success(request, words % {"count": resumed})
     return redirect(back(request))
 
 

@@ -337,3 +337,43 @@ def test_it_needs_no_right_to_read_the_directories_on_its_way(
 
     monkeypatch.setattr(os, "open", denied)
     assert open_maildir().marker
+
+
+OWN, ANOTHER, ROOTS_OWNER = 0, 12345, 23456
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can make another's directories")
+@pytest.mark.parametrize("mode", [0o777, 0o1777, 0o775, 0o2775])
+@pytest.mark.parametrize(
+    "planted", ["example.org", "example.org/petrov", "example.org/petrov/tmp", "example.org/petrov/new"]
+)
+def test_it_takes_over_nothing_that_another_user_has_put_where_all_may(mode: int, planted: str, place: Place) -> None:
+    (place.root / planted).mkdir(parents=True)
+    os.chown(place.root / planted, ANOTHER, ANOTHER)
+    (place.root / planted).parent.chmod(mode)
+    maildir = Maildir(place, reserve=0)
+    with pytest.raises(MailboxUnwritable, match="uid 12345"):
+        maildir.prepare(0)
+    maildir.close()
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can make another's directories")
+@pytest.mark.parametrize(
+    ("mode", "root_owner", "owner"),
+    [
+        (0o755, OWN, ANOTHER),  # only who owns the root could have made it
+        (0o700, ROOTS_OWNER, ROOTS_OWNER),
+        (0o777, OWN, OWN),
+        (0o2770, ROOTS_OWNER, ROOTS_OWNER),
+    ],
+)
+def test_it_takes_over_what_its_administrator_has_made(mode: int, root_owner: int, owner: int, place: Place) -> None:
+    domain = place.root / "example.org"
+    domain.mkdir()
+    os.chown(domain, owner, owner)
+    os.chown(place.root, root_owner, root_owner)
+    place.root.chmod(mode)
+    maildir = Maildir(place, reserve=0)
+    maildir.prepare(0)
+    maildir.close()
+    assert (place.path / "new").is_dir()

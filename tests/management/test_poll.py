@@ -1,17 +1,24 @@
 """`manage.py poll` where nothing else runs: no beat to take dead runs off the board, no worker to begin those that wait."""
 
 import json
+import subprocess
+import sys
 from datetime import timedelta
 from io import StringIO
+from pathlib import Path
+from threading import Event
 from typing import Any
 
 import pytest
 from django.core.management import call_command
 from django.utils import timezone
 
+from fetchrules.heartbeat import this_process
 from fetchrules.ledger import runs
-from fetchrules.models import FetchRule, Run
+from fetchrules.models import FetchRule, Heartbeat, Run
 from tests.conftest import MakeRule
+from tests.interop.installation import ROOT, Installation
+from tests.servers.loopback import LoopbackServer, Peer
 
 pytestmark = pytest.mark.django_db
 
@@ -45,7 +52,34 @@ def test_it_takes_a_dead_poll_off_the_board(rule: FetchRule) -> None:
     assert Run.objects.get(id=run_id).state == "abandoned"
 
 
+def test_it_is_not_taken_for_a_dead_worker_of_the_same_name(rule: FetchRule) -> None:
+    long_ago = timezone.now() - timedelta(hours=1)
+    Heartbeat.objects.create(part="worker", host=this_process(), seen_at=long_ago, started_at=long_ago)
+    outcome(rule)
+    assert not Heartbeat.objects.exists()
+    assert Run.objects.get().worker == this_process()
+
+
 def test_it_begins_a_poll_that_waits_for_a_worker(rule: FetchRule) -> None:
     (run_id,) = runs.claim([rule], timezone.now(), Run.Cause.SCHEDULE)
     assert outcome(rule) == "connect_failed"
     assert Run.objects.get(id=run_id).state == "failed"
+
+
+def test_it_waits_for_no_silent_server_when_it_is_to_end(tmp_path: Path) -> None:
+    reached = Event()
+
+    def fall_silent(peer: Peer) -> None:
+        reached.set()
+        peer.stall()
+
+    installation = Installation(tmp_path)
+    installation.prepare()
+    with LoopbackServer(fall_silent) as silent:
+        installation.paste(f"127.0.0.1:pop3 petrov petrovpasswd i.petrov@mydomain.ru port {silent.port}\n")
+        command = [sys.executable, ROOT / "manage.py", "poll", "--json"]
+        with subprocess.Popen(command, env=installation.env, stdout=subprocess.PIPE, text=True) as process:
+            assert reached.wait(30)
+            process.terminate()
+            said, _ = process.communicate(timeout=40)
+    assert json.loads(said)["error"]["code"] == "abandoned"

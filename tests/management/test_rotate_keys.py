@@ -203,7 +203,7 @@ def test_it_leaves_a_missing_key_file_missing_whatever_else_is_run(tmp_path: Pat
     installation.paste(LINE.format(1))
     keys = tmp_path / "keys"
     keys.rename(tmp_path / "away")
-    assert "utm_mail.W002" in installation.manage("check", "--database", "default").stderr
+    assert "utm_mail.W004" in installation.manage("check", "--database", "default").stderr
     refused = installation.manage("rules", "import", "-", text=LINE.format(2), expect=1)
     assert "Traceback" not in refused.stderr
     assert "UTM_MAIL_KEYS" in refused.stderr

@@ -3,6 +3,7 @@
 from datetime import UTC, datetime, timedelta
 
 import pytest
+from django.contrib.auth.models import User
 from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
@@ -268,6 +269,21 @@ def test_it_exports_the_selected_rules_without_their_passwords(admin: Client, ma
     one, _other = make_rule(user="one", password="secret-of-one"), make_rule(user="other")
     lines = admin.post(reverse("rules_bulk"), {"do": "export", "rule": [one.id]}).content.decode()
     assert lines == "mailserver.ru:pop3 one ******** i.petrov@mydomain.ru\n"
+
+
+@pytest.mark.parametrize(("verb", "said"), [("poll", "1 rule is being polled."), ("resume", "1 rule resumed.")])
+def test_it_says_which_rules_it_does_not_poll_though_it_was_asked_to(
+    verb: str, said: str, admin: Client, make_rule: MakeRule, charlie: User
+) -> None:
+    ours, theirs = make_rule(pause=Pause.BY_HAND), make_rule(owner=charlie, pause=Pause.BY_HAND)
+    charlie.delete()
+    page = admin.post(reverse("rules_bulk"), {"do": verb, "rule": [ours.id, theirs.id]}, follow=True).content.decode()
+    assert "1 rule is not polled: its owner is gone" in page
+    assert said in page
+    assert FetchRule.objects.get(id=theirs.id).pause == Pause.BY_HAND
+    page = admin.post(reverse(f"rule_{verb}", args=[theirs.id]), follow=True).content.decode()
+    assert "1 rule is not polled: its owner is gone" in page
+    assert "0 rules" not in page
 
 
 def test_it_makes_a_rule_due_when_asked_to_poll(admin: Client, make_rule: MakeRule) -> None:
