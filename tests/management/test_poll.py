@@ -77,7 +77,7 @@ def test_it_waits_for_no_silent_server_when_it_is_to_end(tmp_path: Path) -> None
     installation.prepare()
     with LoopbackServer(fall_silent) as silent:
         installation.paste(f"127.0.0.1:pop3 petrov petrovpasswd i.petrov@mydomain.ru port {silent.port}\n")
-        command = [sys.executable, ROOT / "manage.py", "poll", "--json"]
+        command: list[str | Path] = [sys.executable, ROOT / "manage.py", "poll", "--json"]
         with subprocess.Popen(command, env=installation.env, stdout=subprocess.PIPE, text=True) as process:
             assert reached.wait(30)
             process.terminate()
