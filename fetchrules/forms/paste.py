@@ -18,7 +18,7 @@ class PasteForm(forms.Form):
         max_length=LONGEST,
         strip=False,
         widget=forms.PasswordInput(
-            attrs={"class": "field wide mono", "type": "text", "autocomplete": "off", "spellcheck": "false"}
+            attrs={"class": "field mono", "type": "text", "form": "paste", "autocomplete": "off", "spellcheck": "false"}
         ),
         help_text=_("Fills the fields below. Example: mailserver.ru:pop3 petrov petrovpasswd i.petrov@mydomain.ru"),
     )

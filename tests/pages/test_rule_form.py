@@ -58,3 +58,15 @@ def test_it_asks_of_a_mailbox_with_another_address_as_one_types(page: Page, demo
     page.get_by_label("Сервер", exact=True).fill("127.0.0.1")
     expect(note).to_have_count(0, timeout=PATIENCE)
     assert fits(page)
+
+
+def test_it_fills_itself_in_from_a_pasted_line(page: Page, demo: Panel) -> None:
+    sign_in(page, demo)
+    page.goto(f"{demo.address}rules/new/")
+    line = page.get_by_label("Вставить строку")
+    line.fill("mail.example.ru:imap sidorov opensesame i.sidorov@mydomain.ru keep ssl")
+    line.press("Enter")
+    expect(page.get_by_label("Сервер", exact=True)).to_have_value("mail.example.ru")
+    expect(page.get_by_label("Логин")).to_have_value("sidorov")
+    assert "opensesame" not in page.content()
+    assert fits(page)
