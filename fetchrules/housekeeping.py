@@ -11,7 +11,7 @@ from django.contrib.sessions.models import Session
 
 from fetchrules.ledger import forgetting, runs
 from fetchrules.ledger.unattended import unattended
-from fetchrules.models import Attempt, AuditEntry, Heartbeat, HourlyStat, ServiceSettings
+from fetchrules.models import Attempt, AuditEntry, Heartbeat, HourlyStat, Incident, ServiceSettings
 from fetchrules.models.portions import remove
 from fetchrules.poll.recovery import finish_all
 from fetchrules.poll.reexamination import reexamine
@@ -68,6 +68,10 @@ def _remove_audit(now: datetime) -> None:
     remove(AuditEntry.objects.filter(at__lt=now - AUDIT))
 
 
+def _remove_incidents(now: datetime) -> None:
+    remove(Incident.objects.filter(closed_at__lt=now - AUDIT))
+
+
 def _remove_attempts(now: datetime) -> None:
     remove(Attempt.objects.filter(at__lt=now - ATTEMPTS))
 
@@ -97,6 +101,7 @@ _BY_AGE: tuple[Step, ...] = (
     _remove_letters,
     _remove_statistics,
     _remove_audit,
+    _remove_incidents,
     _remove_attempts,
     _remove_heartbeats,
     _remove_sessions,

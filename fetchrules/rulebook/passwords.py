@@ -10,7 +10,7 @@ from fetchrules.rulebook.rows import password_of
 from fetchrules.rulebook.text import Stored
 from fetchrules.ruletext.problem import Code
 from fetchrules.ruletext.sources import Source, account_of
-from fetchrules.ruletext.spec import Rule
+from fetchrules.ruletext.spec import Encryption, Rule
 from fetchrules.ruletext.trust import keeps_password
 from fetchrules.secrets import target_of
 
@@ -24,25 +24,43 @@ class Kept:
 
 
 class StoredPasswords:
-    """The passwords of the stored rules, by the accounts that they open."""
+    """The passwords of the stored rules, by the accounts that they open and the pins by which they trust."""
 
     def __init__(self, stored: Iterable[Stored]) -> None:
-        self._by_account: dict[Source, list[Stored]] = defaultdict(list)
+        self._known: dict[tuple[Source, str], list[Stored]] = defaultdict(list)
+        self._found: dict[tuple[Source, str, Encryption, bool], _Candidates] = {}
         for item in stored:
-            self._by_account[account_of(item.rule)].append(item)
+            self._known[account_of(item.rule), item.rule.sslfingerprint].append(item)
 
     def find(self, rule: Rule, own: Stored | None, *, sure: bool) -> Kept:
         """The password for the masked `rule`: `own` is the rule that it was, and `sure` says that no other can be meant."""
         if own is not None and sure and keeps_password(own.rule, rule):
             return _kept(own, rule, own)
-        stored = self._by_account.get(account_of(rule), [])
-        candidates = [item for item in stored if keeps_password(item.rule, rule)]
-        if not candidates:
+        candidates = self._candidates(rule)
+        if candidates.first is None:
             return Kept(None, Code.PASSWORD_NEEDED)
-        best = own if own in candidates else candidates[0]
-        if any(not _same_password(best.row, other.row) for other in candidates if other is not best):
+        if not candidates.agree:
             return Kept(None, Code.PASSWORD_AMBIGUOUS)
-        return _kept(best, rule, own)
+        return _kept(own if own is not None and keeps_password(own.rule, rule) else candidates.first, rule, own)
+
+    def _candidates(self, rule: Rule) -> "_Candidates":
+        """Looked for once for all rules that ask for the same: thousands may share an account."""
+        account = account_of(rule)
+        wanted = (account, rule.sslfingerprint, rule.encryption, rule.sslcertck)
+        if wanted not in self._found:
+            same_account = self._known.get((account, rule.sslfingerprint), ())
+            rows = [item for item in same_account if keeps_password(item.rule, rule)]
+            agree = all(_same_password(rows[0].row, other.row) for other in rows[1:])
+            self._found[wanted] = _Candidates(rows[0] if rows else None, agree)
+        return self._found[wanted]
+
+
+@dataclass(frozen=True, slots=True)
+class _Candidates:
+    """The first of the rules whose password may be used, and whether they all have the same one."""
+
+    first: Stored | None
+    agree: bool
 
 
 def _kept(stored: Stored, rule: Rule, own: Stored | None) -> Kept:

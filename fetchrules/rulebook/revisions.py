@@ -17,6 +17,8 @@ from fetchrules.secrets import target_of, unseal
 KEPT = 50
 """How many revisions are kept."""
 _CONTEXT = 3
+LONG = 5000
+"""Lines of a text that is compared without minding those that are common in it."""
 EVERYWHERE: Container[int] = range(2**31)
 """All places of a text."""
 
@@ -108,7 +110,8 @@ def text_with_passwords(revision: Revision) -> str:
 def compare(old: Revision, new: Revision) -> Iterator[Difference]:
     """The lines that differ, with some around them; passwords masked, so that a change of a password alone is not seen."""
     before, after = old.text.splitlines(), new.text.splitlines()
-    matcher = difflib.SequenceMatcher(None, before, after, autojunk=False)
+    # Where a line stands there a thousand times, as blank ones may, difflib's time would grow with the square of them.
+    matcher = difflib.SequenceMatcher(None, before, after, autojunk=max(len(before), len(after)) > LONG)
     for position, group in enumerate(matcher.get_grouped_opcodes(_CONTEXT)):
         if position:
             yield Difference(Side.BOTH, 0, "")

@@ -1,4 +1,4 @@
-"""What an administrator has to know first, in a line or two above the list: incidents, faults of the installation's own, stuck
+"""What an administrator has to know first, in a line or two above the list: incidents, channels of notices that are broken, stuck
 letters, letters in doubt, and servers that cannot tell letters apart."""
 
 from dataclasses import dataclass
@@ -18,9 +18,9 @@ SHIFTED_LATELY = timedelta(days=30)
 
 @dataclass(frozen=True, slots=True)
 class Attention:
-    """Mailboxes that are not being collected, the first of them `since`; `faults` of the installation's own, in words; letters
-    between the record and the mailbox; letters that wait for somebody's word; POP3 servers that have given known unique-ids to
-    other letters."""
+    """Mailboxes that are not being collected, the first of them `since`; `faults`: channels by which no notice gets through, in
+    words; letters between the record and the mailbox; letters that wait for somebody's word; POP3 servers that have given known
+    unique-ids to other letters."""
 
     failing: int
     since: datetime | None
@@ -34,7 +34,7 @@ class Attention:
         """As it is at `now`, in five queries."""
         unfinished = Incident.objects.filter(closed_at=None)
         of_rules = unfinished.exclude(rule=None).aggregate(number=Count("id"), since=Min("opened_at"))
-        faults = tuple(fault(incident) for incident in unfinished.filter(rule=None))
+        faults = tuple(fault(incident) for incident in unfinished.filter(kind=Incident.Kind.CHANNEL))
         doubted = Letter.objects.filter(by_hand.DOUBTED).count()
         return cls(of_rules["number"], of_rules["since"], faults, letters.stuck(now).count(), doubted, _shifting(now))
 

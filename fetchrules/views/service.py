@@ -18,10 +18,10 @@ from fetchrules import tasks
 from fetchrules.heartbeat import alive
 from fetchrules.ledger.local_faults import LocalFault, local_faults
 from fetchrules.ledger.turns import late
-from fetchrules.models import FetchRule, Heartbeat, Pause, Run, ServiceSettings
+from fetchrules.models import FetchRule, Heartbeat, Incident, Pause, Run, ServiceSettings
 from fetchrules.views import access, audit, broker
 from fetchrules.views.paths import back
-from fetchrules.wording import amounts, times
+from fetchrules.wording import amounts, incidents, times
 from fetchrules.wording.failures import describe
 
 PARTS = {"worker": "celery -A utm_mail worker -P threads", "beat": "celery -A utm_mail beat"}
@@ -145,7 +145,16 @@ def strip(request: HttpRequest) -> dict[str, object]:
         "administers": SimpleLazyObject(lambda: access.administers(request.user)),
         "edits_all": SimpleLazyObject(lambda: access.edits_all(request.user)),
         "runs_service": SimpleLazyObject(lambda: access.runs_service(request.user)),
+        "silent_channels": SimpleLazyObject(lambda: _silent_channels(request.user)),
     }
+
+
+def _silent_channels(user: access.Reader) -> list[str]:
+    """The channels by which no notice gets through, in words, for those who see everything."""
+    if not access.sees_all(user):
+        return []
+    broken = Incident.objects.filter(kind=Incident.Kind.CHANNEL, closed_at=None)
+    return [incidents.silence(incident) for incident in broken]
 
 
 @require_POST

@@ -51,12 +51,18 @@ def channel(name: str) -> str:
 def fault(incident: Incident) -> str:
     """What is out of order of the installation's own (an incident without a rule), since when, and why."""
     if incident.kind == Incident.Kind.CHANNEL:
-        title, remedy = _silence(incident.error), reason(incident.detail)
-    else:
-        failure = describe(incident.error)
-        title, remedy = failure.title, " ".join(filter(None, (failure.remedy, incident.detail)))
-    since = times.exact(incident.opened_at)
-    return _("%(title)s (since %(since)s). %(remedy)s") % {"title": title, "since": since, "remedy": remedy}
+        return f"{silence(incident)}. {reason(incident.detail)}"
+    failure = describe(incident.error)
+    about = {"title": failure.title, "since": times.exact(incident.opened_at), "remedy": failure.remedy}
+    return " ".join(filter(None, (_("%(title)s (since %(since)s). %(remedy)s") % about, incident.detail)))
+
+
+def silence(incident: Incident) -> str:
+    """That a channel does not get through, and since when."""
+    return _("%(title)s since %(since)s") % {
+        "title": _silence(incident.error),
+        "since": times.exact(incident.opened_at),
+    }
 
 
 def reason(detail: str) -> str:

@@ -176,10 +176,10 @@ def test_it_asks_the_database_no_more_for_more_rules(
 
     make(2)
     admin.get(reverse("rules"))
-    with django_assert_num_queries(22):
+    with django_assert_num_queries(23):
         admin.get(reverse("rules"))
     make(40)
-    with django_assert_num_queries(22):
+    with django_assert_num_queries(23):
         admin.get(reverse("rules"))
 
 
