@@ -3,6 +3,7 @@
 import logging
 import os
 import socket
+from collections import Counter, deque
 from datetime import datetime, timedelta
 from time import monotonic
 
@@ -17,18 +18,29 @@ log = logging.getLogger(__name__)
 SILENT_AFTER = timedelta(seconds=40)
 """A part that was not heard of for so long is taken for dead."""
 
+LATELY = timedelta(minutes=10)
+"""So long is told of a part that fell."""
+
+_falls: deque[tuple[str, datetime]] = deque(maxlen=100)
+
 _began: dict[str, float] = {}
 """When each part of this process began, by the clock that nobody sets."""
 
 
-def beat(part: str, slots: int | None = None) -> None:
-    """Note that `part` (worker, beat) of this process is alive, and how many polls it does at a time if it does any.
+def beat(part: str, slots: int | None = None, dropped: int = 0) -> None:
+    """Note that `part` (worker, beat) of this process is alive, how many polls it does at a time if it does any, and how many
+    messages of the queue it has dropped.
 
     The first beat after another process had the same name, or after `leave`, begins it anew. A database that is away is logged:
     the silence tells the rest.
     """
     now, began = timezone.now(), _began.setdefault(part, monotonic())
-    sign = {"seen_at": now, "slots": slots, "started_at": now - timedelta(seconds=monotonic() - began)}
+    sign = {
+        "seen_at": now,
+        "slots": slots,
+        "dropped": dropped,
+        "started_at": now - timedelta(seconds=monotonic() - began),
+    }
     try:
         close_old_connections()
         Heartbeat.objects.update_or_create(part=part, host=this_process(), defaults=sign)
@@ -54,6 +66,16 @@ def slots(now: datetime) -> int | None:
     """How many polls all live workers together do at a time; None where none of them says so."""
     together: int | None = Heartbeat.objects.filter(alive(now), part="worker").aggregate(slots=Sum("slots"))["slots"]
     return together
+
+
+def fell(part: str, now: datetime) -> None:
+    """Note that `part` of this process ended unasked and is started again."""
+    _falls.append((part, now))
+
+
+def falls(now: datetime) -> Counter[str]:
+    """How often each part of this process fell lately, those only that did."""
+    return Counter(part for part, at in _falls if now - at < LATELY)
 
 
 def forget_all() -> None:

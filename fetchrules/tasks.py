@@ -4,7 +4,7 @@ import logging
 from collections.abc import Iterable
 
 from celery import shared_task
-from django.db import transaction
+from django.db import DatabaseError, transaction
 from django.utils import timezone
 from kombu.exceptions import OperationalError
 
@@ -65,10 +65,14 @@ def wake() -> None:
 def _wake() -> None:
     try:
         dispatch.apply_async(expires=30)
-    except OperationalError as error:
+    except (OperationalError, DatabaseError) as error:
         log.warning("broker unreachable, the next tick will do it: %s", error)
 
 
 def _enqueue(run_ids: Iterable[int]) -> None:
-    for run_id in run_ids:
-        poll_run.delay(run_id)
+    """What a broker does not take is enqueued again when its lease has run out."""
+    try:
+        for run_id in run_ids:
+            poll_run.delay(run_id)
+    except OperationalError as error:
+        log.warning("broker unreachable, claimed polls wait: %s", error)

@@ -5,7 +5,7 @@ import signal
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from threading import Barrier, Event, Timer
+from threading import Barrier, Event, Thread, Timer
 from urllib.request import urlopen
 
 import pytest
@@ -144,29 +144,57 @@ class Patient:
 
 @dataclass
 class Falling:
-    """A part that ends by itself."""
+    """A part that ends by itself, until it is run for the nth time."""
 
     name: str = "falling"
+    until_run: int = 1000
+    then: Event = field(default_factory=Event)
+    told: Event = field(default_factory=Event)
+    runs: int = 0
 
-    def run(self) -> None: ...
+    def run(self) -> None:
+        self.runs += 1
+        if self.runs == self.until_run:
+            self.then.set()
+            self.told.wait(60)
 
-    def stop(self) -> None: ...
+    def stop(self) -> None:
+        self.told.set()
 
 
-def test_it_ends_all_parts_when_one_falls() -> None:
-    patient = Patient()
-    assert run_together([patient, Falling()], lambda: None) == Ending(fallen="falling", stuck=())
+def nothing(*_arguments: object) -> None: ...
+
+
+def test_it_starts_a_part_again_that_falls_while_the_others_stay() -> None:
+    patient, fallen = Patient(), Event()
+    falling = Falling(until_run=3, then=fallen)
+
+    def tell_to_end() -> None:
+        fallen.wait(60)
+        os.kill(os.getpid(), signal.SIGTERM)
+
+    Thread(target=tell_to_end).start()
+    told: list[str] = []
+    ending = run_together([patient, falling], nothing, told.append, pauses=[0.0] * 5)
+    assert (ending, told) == (Ending(fallen=None, stuck=()), ["falling"] * 2)
+
+
+def test_it_ends_all_parts_when_one_falls_too_often() -> None:
+    patient, falling, told = Patient(), Falling(), list[str]()
+    ending = run_together([patient, falling], nothing, told.append, pauses=[0.0] * 5)
+    assert (ending, falling.runs, len(told)) == (Ending(fallen="falling", stuck=()), 6, 5)
     assert patient.told.is_set()
 
 
 def test_it_ends_all_parts_on_a_signal() -> None:
     ending = Event()
     Timer(0.1, os.kill, (os.getpid(), signal.SIGTERM)).start()
-    assert run_together([Patient(), Patient("other")], ending.set) == Ending(fallen=None, stuck=())
+    assert run_together([Patient(), Patient("other")], ending.set, nothing) == Ending(fallen=None, stuck=())
     assert ending.is_set()
 
 
 def test_it_names_the_parts_that_do_not_end() -> None:
     deaf = Patient("deaf", deaf=True)
-    assert run_together([deaf, Falling()], lambda: None, grace=0.1) == Ending(fallen="falling", stuck=("deaf",))
+    ending = run_together([deaf, Falling()], nothing, nothing, grace=0.1, pauses=())
+    assert ending == Ending(fallen="falling", stuck=("deaf",))
     deaf.told.set()

@@ -5,11 +5,18 @@ import os
 import sys
 import time
 from datetime import UTC, datetime, timedelta
+from threading import Event, Thread
 from typing import Any
 
 from celery import Celery, bootsteps, signals
+from celery.app.amqp import AMQP
 from celery.beat import Scheduler
 from celery.schedules import schedule
+from kombu.connection import Connection
+from kombu.transport import TRANSPORT_ALIASES
+from kombu.utils.objects import cached_property
+
+from utm_mail.installation import queue_name
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "utm_mail.settings")
 
@@ -31,7 +38,32 @@ def every(seconds: float) -> schedule:
     return schedule(timedelta(seconds=seconds), nowfun=_steady_now)
 
 
-app = Celery("utm_mail")
+LONGEST_RETRY = 5
+"""Seconds from one try to reach the broker to the next."""
+
+TRANSPORT_ALIASES |= dict.fromkeys(("redis", "rediss"), "utm_mail.redis_queue:Transport")
+
+
+class PatientConnection(Connection):
+    """kombu's, which comes back within seconds when the broker does."""
+
+    def _ensure_connection(self, *args: Any, **options: Any) -> Any:
+        return super()._ensure_connection(*args, **{"interval_max": LONGEST_RETRY, **options})
+
+
+class OneQueue(AMQP):
+    """Celery's, with a single queue, named after the installation as soon as the database can be asked."""
+
+    Connection = PatientConnection
+
+    @cached_property
+    def queues(self) -> Any:
+        """Raises DatabaseError; then it is asked again."""
+        self.app.conf.task_default_queue = queue_name()
+        return self.Queues(None)
+
+
+app = Celery("utm_mail", amqp=OneQueue)
 app.config_from_object("django.conf:settings", namespace="CELERY")
 app.autodiscover_tasks(["fetchrules"])
 app.conf.beat_schedule = {
@@ -46,6 +78,9 @@ class BeatingScheduler(Scheduler):  # its entries live in memory: the database, 
     """Beat's scheduler that also says that it is alive."""
 
     beaten_at = float("-inf")
+    producer = (
+        None  # each task takes a connection from the pool: Celery's own would wait for a broker without a heartbeat
+    )
 
     def tick(self, *args: Any, **kwargs: Any) -> Any:
         """One look at the schedule; a heartbeat at most every HEARTBEAT_SECONDS."""
@@ -65,29 +100,61 @@ class BeatingScheduler(Scheduler):  # its entries live in memory: the database, 
 
 
 class WorkerHeartbeat(bootsteps.StartStopStep):
-    """A worker says that it is alive, and how many polls it does at a time, for as long as its timer runs."""
+    """A worker says that it is alive, and how many polls it does at a time: from a thread, which waits for no broker."""
 
-    requires = {"celery.worker.components:Timer", "celery.worker.components:Pool"}  # noqa: RUF012 -- Celery's own spelling
+    requires = {"celery.worker.components:Pool"}  # noqa: RUF012 -- Celery's own spelling
 
     def start(self, worker: Any) -> None:
-        """Begin to beat."""
-        from fetchrules import heartbeat
+        """Begin to beat. In `up` another worker may have been here before, and have ended its polls."""
+        from fetchrules.poll import STOPPING
 
-        def beat() -> None:
-            heartbeat.beat("worker", worker.pool.num_processes)  # threads too; autoscaling changes it
+        STOPPING.clear()
+        self.ended = Event()
+        _beat(worker)
+        self.thread = Thread(target=self._beat_on, args=(worker,), name="heartbeat", daemon=True)
+        self.thread.start()
 
-        beat()
-        self.entry = worker.timer.call_repeatedly(HEARTBEAT_SECONDS, beat)
+    def _beat_on(self, worker: Any) -> None:
+        from django.db import connections
+
+        while not self.ended.wait(HEARTBEAT_SECONDS):
+            _beat(worker)
+        connections.close_all()
 
     def stop(self, worker: Any) -> None:  # noqa: ARG002 -- Celery's signature
-        """Say goodbye, so that the panel need not wait for the silence."""
+        """Say goodbye, so that the panel need not wait for the silence. The pool ends next, and waits for the polls."""
         from fetchrules import heartbeat
+        from fetchrules.poll import STOPPING
 
-        self.entry.cancel()
+        STOPPING.set()
+        self.ended.set()
+        self.thread.join(HEARTBEAT_SECONDS)
         heartbeat.leave("worker")
 
 
+def _beat(worker: Any) -> None:
+    from fetchrules import heartbeat
+    from utm_mail.redis_queue import Dropped
+
+    heartbeat.beat("worker", worker.pool.num_processes, Dropped.count)  # threads too; autoscaling changes it
+
+
 app.steps["worker"].add(WorkerHeartbeat)
+
+
+@signals.celeryd_init.connect(weak=False)
+def wait_for_database(**_kwargs: Any) -> None:
+    """A worker's queue has a name when the database can be asked: one that starts before it waits."""
+    from django.db import DatabaseError
+
+    while True:
+        try:
+            queue_name()
+        except DatabaseError as error:
+            log.warning("waiting for the database: %s", error)
+            time.sleep(TICK_SECONDS)
+        else:
+            return
 
 
 @signals.worker_ready.connect(weak=False)

@@ -132,11 +132,15 @@ globals().update(mail_server(ENV.alert_smtp))
 # Celery: the queue holds wake-ups only; the database holds what is due.
 CELERY_BROKER_URL = ENV.redis_url or "memory://localhost/"
 CELERY_BROKER_TRANSPORT_OPTIONS: dict[str, float] = (
-    {"socket_timeout": 5, "socket_connect_timeout": 3, "visibility_timeout": 7200}
+    # Without the emulation of acknowledgements nothing is left in Redis that comes back: the database holds what is due. No
+    # retries: whoever hands out a task is not held up; a worker that lost its broker tries for ever all the same.
+    {"socket_timeout": 5, "socket_connect_timeout": 3, "ack_emulation": False, "max_retries": 0}
     if ENV.redis_url
     else {"polling_interval": 0.01}
 )
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
+CELERY_BROKER_CONNECTION_MAX_RETRIES = None
+CELERY_BROKER_CHANNEL_ERROR_RETRY = True
 CELERY_TASK_PUBLISH_RETRY = False
 CELERY_TASK_IGNORE_RESULT = True
 CELERY_TASK_SERIALIZER = "json"

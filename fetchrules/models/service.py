@@ -222,6 +222,11 @@ class ServiceSettings(models.Model):
         """The row, made with its defaults where there is none yet."""
         return cls.objects.get_or_create(id=1)[0]
 
+    @property
+    def queue(self) -> str:
+        """The name of the queue in which tasks wait, and the beginning of every other name that we use in the broker."""
+        return f"utm-mail.{self.installation}"
+
     @classmethod
     def advance_text(cls, version: int) -> bool:
         """Count a change of the text that was seen at `version`; False when somebody else has changed it since."""

@@ -1,39 +1,49 @@
-"""Whether the broker answers. Asked at most every few seconds, with a short patience: a page must not hang on it."""
+"""Whether the broker takes tasks. Asked at most every few seconds, with a short patience: a page must not hang on it."""
 
 import time
 from dataclasses import dataclass
 
 import redis
 from django.conf import settings
+from django.utils.translation import gettext as _
+from redis.backoff import NoBackoff
+from redis.retry import Retry
 
 PATIENCE = 0.5
 """Seconds."""
 FRESH = 5.0
 """Seconds for which an answer is believed."""
+LONGEST_REASON = 120
 
 
 @dataclass(slots=True)
 class _Answer:
-    down: bool = False
+    fault: str = ""
     at: float = float("-inf")
 
 
 _last = _Answer()
 
 
-def is_down() -> bool:
-    """False without Redis: the embedded broker lives in the worker's own process."""
+def fault(queue: str) -> str:
+    """Why no task can be handed out by `queue`, in words; empty where it can, and without Redis: the embedded broker lives in the
+    worker's own process."""
     if not settings.UTM_MAIL_REDIS_URL:
-        return False
+        return ""
     if time.monotonic() - _last.at > FRESH:
-        _last.down = not _answers(settings.UTM_MAIL_REDIS_URL)
+        _last.fault = _ask(settings.UTM_MAIL_REDIS_URL, f"{queue}.probe")
         _last.at = time.monotonic()
-    return _last.down
+    return _last.fault
 
 
-def _answers(url: str) -> bool:
+def _ask(url: str, key: str) -> str:
+    """A PING would not do: a Redis with a full disk, or one that became a replica, answers and takes nothing."""
+    impatient = {"socket_timeout": PATIENCE, "socket_connect_timeout": PATIENCE, "retry": Retry(NoBackoff(), 0)}
     try:
-        with redis.Redis.from_url(url, socket_timeout=PATIENCE, socket_connect_timeout=PATIENCE) as connection:
-            return bool(connection.ping())
+        with redis.Redis.from_url(url, **impatient) as connection:
+            connection.set(key, "", ex=10)
+    except (redis.ResponseError, redis.AuthenticationError, redis.BusyLoadingError) as error:
+        return _("Redis refuses: tasks are not handed out. It says: %s") % str(error)[:LONGEST_REASON]
     except redis.RedisError:
-        return False
+        return _("Redis does not answer: tasks are not handed out.")
+    return ""

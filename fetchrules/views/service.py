@@ -14,7 +14,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 from django.views.decorators.http import require_POST
 
-from fetchrules import tasks
+from fetchrules import heartbeat, tasks
 from fetchrules.heartbeat import alive
 from fetchrules.ledger.local_faults import LocalFault, local_faults
 from fetchrules.ledger.turns import late
@@ -87,8 +87,8 @@ class Service:
             for part in PARTS
             if part not in parts or not parts[part]["alive"]
         ]
-        if broker.is_down():
-            faults.append(Fault(_("Redis does not answer: tasks are not handed out."), "redis-server"))
+        if refused := broker.fault(row.queue):
+            faults.append(Fault(refused, "redis-cli info"))
         return cls(
             running=row.running,
             stopped_by=row.stopped_by,
@@ -98,9 +98,23 @@ class Service:
             open_runs=runs["all"],
             next_poll=_("now") if due and due <= now else times.on(due, now) if due else "",
             faults=tuple(faults),
-            local=tuple(_in_words(fault, now) for fault in local_faults(now)),
+            local=(*_falls(now), *(_in_words(fault, now) for fault in local_faults(now))),
             late=_lateness(now),
         )
+
+
+def _falls(now: datetime) -> tuple[str, ...]:
+    """Of the parts of this process: of others, whoever starts them tells."""
+    return tuple(
+        ngettext(
+            "A part of the service (%(part)s) ended unexpectedly and was started again; the log says why.",
+            "A part of the service (%(part)s) ended unexpectedly and was started again %(count)s times in ten minutes; "
+            "the log says why.",
+            often,
+        )
+        % {"part": part, "count": often}
+        for part, often in sorted(heartbeat.falls(now).items())
+    )
 
 
 def _in_words(fault: LocalFault, now: datetime) -> str:

@@ -25,11 +25,11 @@ _databases = count()
 
 
 @contextmanager
-def running_redis(directory: Path) -> Iterator[Redis]:
-    """Run Redis in `directory`."""
+def running_redis(directory: Path, fixed: int | None = None) -> Iterator[Redis]:
+    """Run Redis in `directory`, on a free port or on that one."""
     binary = program("redis-server", "redis-server")
     for _ in range(5):
-        (port,) = free_ports(1)
+        port = fixed or free_ports(1)[0]
         options: list[str | Path] = [
             "--bind",
             "127.0.0.1",

@@ -62,7 +62,7 @@ class Command(Console):
                 parts.append(open_post_office())
             self._say_if_keys_are_missing()
             self._announce(host, web.port)
-            ending = run_together(parts, self._say_that_it_ends)
+            ending = run_together(parts, self._say_that_it_ends, self._say_that_it_fell)
         self._take_leave(ending)
 
     def _make_administrator(self) -> None:
@@ -106,6 +106,10 @@ class Command(Console):
 
     def _say_that_it_ends(self) -> None:
         self.stdout.write(_("Ending: polls finish the letters in hand. Ctrl-C once more ends at once."))
+
+    def _say_that_it_fell(self, part: str) -> None:
+        heartbeat.fell(part, timezone.now())
+        self.stderr.write(_("%s ended unexpectedly and is started again; what happened stands above.") % part)
 
     def _take_leave(self, ending: Ending) -> None:
         """Raises SystemExit if a part fell; ends the process at once if threads that did not end would hold it up."""
