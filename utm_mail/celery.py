@@ -78,9 +78,8 @@ class BeatingScheduler(Scheduler):  # its entries live in memory: the database, 
     """Beat's scheduler that also says that it is alive."""
 
     beaten_at = float("-inf")
-    producer = (
-        None  # each task takes a connection from the pool: Celery's own would wait for a broker without a heartbeat
-    )
+    producer = None
+    """Each task takes a connection from the pool: one of beat's own would wait for the broker, without a heartbeat."""
 
     def tick(self, *args: Any, **kwargs: Any) -> Any:
         """One look at the schedule; a heartbeat at most every HEARTBEAT_SECONDS."""

@@ -6,10 +6,10 @@ again ends them all, with an error: whoever started the process can see that, an
 
 import signal
 from collections.abc import Callable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from http import HTTPStatus
-from queue import SimpleQueue
+from queue import Empty, SimpleQueue
 from threading import Event, Thread
 from time import monotonic
 from types import FrameType
@@ -165,7 +165,7 @@ def run_together(
     with _on_signal(lambda: ends.put(None)):
         for part in parts:
             start(part, 0)
-        while (fallen := ends.get()) is not None:
+        while (fallen := _next(ends)) is not None:
             pause = falls.pause_after(fallen.name, monotonic())
             if pause is None:
                 break
@@ -180,6 +180,13 @@ def run_together(
             thread.join(max(0.0, deadline - monotonic()))
     stuck = tuple(thread.name for thread in threads.values() if thread.is_alive())
     return Ending(fallen.name if fallen else None, stuck)
+
+
+def _next(ends: "SimpleQueue[Part | None]") -> Part | None:
+    """The next part that ended, or None after a signal. One that comes just before the wait does not interrupt it: so it is short."""
+    while True:
+        with suppress(Empty):
+            return ends.get(timeout=1)
 
 
 def _run(part: Part, pause: float, told: Event, ends: "SimpleQueue[Part | None]") -> None:
