@@ -183,7 +183,7 @@ def run_together(
 
 
 def _next(ends: "SimpleQueue[Part | None]") -> Part | None:
-    """The next part that ended, or None after a signal. One that comes just before the wait does not interrupt it: so it is short."""
+    """The next part that ended, or None after a signal. A signal just before the wait does not interrupt it, so it is short."""
     while True:
         with suppress(Empty):
             return ends.get(timeout=1)
