@@ -29,7 +29,7 @@ PARTS = {"worker": "celery -A utm_mail worker -P threads", "beat": "celery -A ut
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """A part of the service that is not there: what, since when, and how to bring it back."""
+    """A part of the service that is not there: what, since when, and how to bring it back, where one command would."""
 
     title: str
     command: str
@@ -49,6 +49,8 @@ class Service:
     faults: tuple[Fault, ...]
     local: tuple[str, ...]
     """What is out of order on this machine though every part runs, in words."""
+    fallen: tuple[str, ...]
+    """Which parts fell lately and were started again, in words."""
     late: str
     """How many rules should have been polled by now, in words; empty where none."""
 
@@ -87,8 +89,8 @@ class Service:
             for part in PARTS
             if part not in parts or not parts[part]["alive"]
         ]
-        if refused := broker.fault(row.queue):
-            faults.append(Fault(refused, "redis-cli info"))
+        if trouble := broker.trouble(row.queue):
+            faults.append(Fault(trouble.words, trouble.command))
         return cls(
             running=row.running,
             stopped_by=row.stopped_by,
@@ -98,7 +100,8 @@ class Service:
             open_runs=runs["all"],
             next_poll=_("now") if due and due <= now else times.on(due, now) if due else "",
             faults=tuple(faults),
-            local=(*_falls(now), *(_in_words(fault, now) for fault in local_faults(now))),
+            local=tuple(_in_words(fault, now) for fault in local_faults(now)),
+            fallen=_falls(now),
             late=_lateness(now),
         )
 

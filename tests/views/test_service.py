@@ -1,5 +1,6 @@
 """The strip: what it says when all is well, when somebody stopped the service, and when something is missing."""
 
+from collections import deque
 from datetime import timedelta
 
 import pytest
@@ -8,6 +9,7 @@ from django.urls import reverse
 from django.utils import timezone, translation
 from pytest_django import Settings
 
+from fetchrules import heartbeat
 from fetchrules.models import AuditEntry, Heartbeat, ServiceSettings
 from fetchrules.views import broker
 from fetchrules.views.service import Service
@@ -123,6 +125,19 @@ def test_it_says_when_the_broker_does_not_answer(
     beat("worker")
     beat("beat")
     assert "Redis does not answer" in strip(admin)
+
+
+def test_it_says_that_a_part_fell_and_was_started_again(admin: Client, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(heartbeat, "_falls", deque())
+    for part in ("worker", "beat"):
+        beat(part)
+    now = timezone.now()
+    heartbeat.fell("worker", now - heartbeat.LATELY)
+    assert "ended unexpectedly" not in strip(admin)
+    heartbeat.fell("worker", now)
+    assert "A part of the service (worker) ended unexpectedly and was started again" in strip(admin)
+    heartbeat.fell("worker", now)
+    assert "started again 2 times in ten minutes" in strip(admin)
 
 
 def test_it_names_the_commands_of_the_large_installation(
