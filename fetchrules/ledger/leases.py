@@ -35,7 +35,7 @@ def abandon_overdue(now: datetime) -> list[int]:
     Run.objects.filter(finished_at__isnull=True, deadline__gt=now + RUN_LEASE).update(deadline=now + RUN_LEASE)
     for run in _dead(now):
         abandon(run, now)
-    waiting = Run.objects.filter(finished_at__isnull=True, state=Run.State.QUEUED, deadline__lt=now)
+    waiting = Run.objects.filter(finished_at__isnull=True, state=Run.State.QUEUED, deadline__lt=now).order_by()
     ids = list(waiting.values_list("id", flat=True))
     Run.objects.filter(id__in=ids, state=Run.State.QUEUED).update(deadline=now + QUEUE_LEASE)
     return ids
@@ -71,9 +71,12 @@ def make_due_again(run: Run, now: datetime) -> None:
 
 
 def _dead(now: datetime) -> QuerySet[Run]:
-    """Polls without a lease, and those of workers that are silent or have begun since. Whoever asks is not silent."""
+    """Polls without a lease, and those of workers that are silent or have begun since. Whoever asks is not silent.
+
+    In no order: in the journal's, the database would read all of it at every tick.
+    """
     worker = Heartbeat.objects.filter(part="worker", host=OuterRef("worker"))
     silent = Exists(worker.filter(seen_at__lt=now - heartbeat.SILENT_AFTER)) & ~Q(worker=heartbeat.this_process())
     began_since = Exists(worker.filter(started_at__gt=OuterRef("started_at")))
-    running = Run.objects.filter(finished_at__isnull=True, state=Run.State.RUNNING)
+    running = Run.objects.filter(finished_at__isnull=True, state=Run.State.RUNNING).order_by()
     return running.filter(Q(deadline__lt=now) | silent | began_since)

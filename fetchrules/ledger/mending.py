@@ -2,7 +2,7 @@
 
 from datetime import datetime, timedelta
 
-from django.db.models import Exists, F, OuterRef, Q, QuerySet
+from django.db.models import Exists, F, Max, OuterRef, QuerySet
 
 from fetchrules.models import FetchRule, NextReason, Pause, Run, ServiceSettings
 from fetchrules.schedule import JITTER, longest_wait
@@ -23,9 +23,11 @@ def mend_schedule(now: datetime) -> int:
     mended = _make_due(active.filter(~Exists(running), next_poll_at__isnull=True), now)
     waiting = active.filter(next_poll_at__gt=now)
     mended += _make_due(waiting.filter(last_polled_at__gt=now + AHEAD), now)
-    for minutes in set(waiting.order_by().values_list("interval", flat=True).distinct()):
-        interval = timedelta(minutes=minutes) if minutes else usual
-        alike = waiting.filter(interval=minutes) if minutes else waiting.filter(Q(interval=None) | Q(interval=0))
+    for minutes, latest in waiting.order_by().values_list("interval").annotate(Max("next_poll_at")):
+        interval = timedelta(minutes=minutes or 0) or usual
+        if latest <= now + interval * (1 + JITTER):
+            continue  # nearly always: the rules that have this interval need no look of their own
+        alike = waiting.filter(interval=minutes)
         mended += _make_due(alike.filter(next_poll_at__gt=now + longest_wait(interval)), now)
         put_off = alike.filter(failures=0, next_poll_at__gt=now + interval * (1 + JITTER))
         mended += put_off.filter(last_polled_at__lte=now).update(next_poll_at=F("last_polled_at") + interval)

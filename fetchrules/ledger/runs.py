@@ -9,7 +9,7 @@ from dataclasses import asdict, dataclass, field
 from datetime import datetime
 
 from django.db import transaction
-from django.db.models import Case, F, QuerySet, Value, When
+from django.db.models import Case, Exists, F, OuterRef, QuerySet, Value, When
 from django.db.models.functions import Coalesce
 
 from fetchrules import heartbeat
@@ -88,7 +88,8 @@ def start(run_id: int, now: datetime) -> Run | None:
     What was changed in the rule since the claim holds for this run, unless it reads another mailbox now: that was not claimed.
     """
     waiting = Run.objects.filter(id=run_id, state=Run.State.QUEUED)
-    begun = waiting.exclude(rule__in=FetchRule.objects.filter(FetchRule.OWNER_GONE)).update(
+    gone = Exists(FetchRule.objects.filter(FetchRule.OWNER_GONE, id=OuterRef("rule")))
+    begun = waiting.filter(~gone).update(
         state=Run.State.RUNNING, started_at=now, deadline=now + RUN_LEASE, worker=heartbeat.this_process()
     )
     if not begun:

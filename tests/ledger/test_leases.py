@@ -3,6 +3,8 @@
 from datetime import timedelta
 
 import pytest
+from django.db import connection
+from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
 from fetchrules import heartbeat
@@ -120,3 +122,28 @@ def test_it_knows_since_when_a_worker_of_the_same_name_is_another() -> None:
     heartbeat.beat("worker", 8)
     assert abs(Heartbeat.objects.get().started_at - began) < SECOND
     heartbeat.leave("worker")
+
+
+def plans(queries: CaptureQueriesContext) -> list[str]:
+    """What SQLite does for the statements that were captured, step by step."""
+    steps = []
+    for query in queries.captured_queries:
+        with connection.cursor() as cursor:
+            cursor.execute(f"EXPLAIN QUERY PLAN {query['sql']}")
+            steps += [detail for *_, detail in cursor.fetchall()]
+    return steps
+
+
+def test_a_tick_reads_nothing_of_the_journal_but_what_is_open() -> None:
+    with CaptureQueriesContext(connection) as tick:
+        leases.abandon_overdue(NOW)
+    steps = [step for step in plans(tick) if "fetchrules_run" in step]
+    assert steps
+    assert all("open_runs" in step for step in steps)
+
+
+def test_a_poll_begins_without_a_look_at_all_rules(rules: list[FetchRule]) -> None:
+    (run_id, *_) = runs.claim_due(NOW)
+    with CaptureQueriesContext(connection) as begin:
+        runs.start(run_id, NOW)
+    assert [step for step in plans(begin) if "SCAN" in step and "CONSTANT" not in step] == []

@@ -5,6 +5,7 @@ from datetime import timedelta
 
 import pytest
 from django.utils import timezone
+from pytest_django import DjangoAssertNumQueries
 
 from fetchrules.errors import ConnectFailed, FetchError, LoginDelay, LoginRefused, NothingCame, RunOvertaken
 from fetchrules.ledger import leases, runs
@@ -305,6 +306,16 @@ def test_it_waits_for_the_interval_that_a_rule_has_now(rule: FetchRule) -> None:
     rule.refresh_from_db()
     assert rule.next_poll_at == NOW + timedelta(minutes=10)
     assert mend_schedule(later) == 0
+
+
+def test_it_looks_at_the_schedule_once_however_many_intervals_there_are(
+    make_rule: MakeRule, django_assert_max_num_queries: DjangoAssertNumQueries
+) -> None:
+    ServiceSettings.current()
+    for minutes in range(5, 25):
+        make_rule(interval=minutes, next_poll_at=NOW + timedelta(minutes=minutes))
+    with django_assert_max_num_queries(4):
+        assert mend_schedule(NOW) == 0
 
 
 def test_it_leaves_a_poll_alone_that_another_machine_has_noted_a_little_ahead(rule: FetchRule) -> None:
