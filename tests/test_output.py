@@ -82,6 +82,21 @@ def test_it_writes_in_a_forked_child_too() -> None:
         assert os.read(reading, 1000) == b"parent\nchild\n"
 
 
+def test_it_writes_when_there_is_a_thread_to_be_had_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    def no_thread(_thread: Thread) -> None:
+        raise RuntimeError("can't start new thread")
+
+    with hung_reader() as (reading, writing):
+        writer = Writer(writing)
+        with monkeypatch.context() as exhausted:
+            exhausted.setattr(Thread, "start", no_thread)
+            writer.put("first\n")
+        writer.put("second\n")
+        writer.drain(60)
+        os.set_blocking(reading, False)
+        assert os.read(reading, 1000) == b"first\nsecond\n"
+
+
 def test_it_lets_fewer_and_fewer_of_a_kind_through() -> None:
     repeats, passed = Repeats(), []
     for second in range(86_400):

@@ -13,6 +13,7 @@ import os
 import re
 import select
 import sys
+from contextlib import suppress
 from dataclasses import dataclass, field
 from logging.handlers import QueueHandler
 from queue import SimpleQueue
@@ -30,8 +31,8 @@ FIRST_PAUSE, LONGEST_PAUSE = 60.0, 3600.0
 """Seconds from one that is let through to the next: doubled each time."""
 QUIET_SECONDS = 300.0
 """A kind that was not heard of for so long has ended: the next one begins anew."""
-KINDS = 1_000
-"""How many kinds are remembered."""
+KINDS = 20_000
+"""How many kinds are remembered: more than there are rules, of which each may have one."""
 
 
 class Writer:
@@ -53,9 +54,10 @@ class Writer:
     def put(self, text: str) -> None:
         """Have it written, soon; never waits."""
         with self._lock:
-            if self._thread is None:
-                self._thread = Thread(target=self._write_all, name="output", daemon=True)
-                self._thread.start()
+            if self._thread is None or not self._thread.is_alive():
+                with suppress(RuntimeError):  # no thread can be had now: the next line tries again
+                    self._thread = Thread(target=self._write_all, name="output", daemon=True)
+                    self._thread.start()
             if self._waiting.qsize() < self._limit:
                 self._waiting.put(text)
             else:

@@ -46,28 +46,28 @@ def abandon_all(now: datetime) -> int:
     return sum(abandon(run, now) for run in Run.objects.filter(finished_at__isnull=True))
 
 
-def abandon(run: Run, now: datetime) -> bool:
-    """Take the claim from `run`, and make its rule due at once."""
+def abandon(run: Run, now: datetime, due: datetime | None = None) -> bool:
+    """Take the claim from `run`, and make its rule due at once, or at `due`."""
     with transaction.atomic():
         taken = Run.objects.filter(id=run.id, state=run.state, deadline=run.deadline).update(
             state=Run.State.ABANDONED, finished_at=now, error="abandoned"
         )
         if taken:
-            make_due_again(run, now)
+            make_due_again(run, due or now)
     return bool(taken)
 
 
-def release(run_id: int, now: datetime) -> bool:
-    """Abandon a run that this process cannot begin, or has begun and cannot go on with; False when it is not ours to give up."""
+def release(run_id: int, now: datetime, due: datetime | None = None) -> bool:
+    """As `abandon`, for a run that this process cannot begin, or has begun and cannot go on with; False when it is not ours."""
     ours = Q(state=Run.State.QUEUED) | Q(state=Run.State.RUNNING, worker=heartbeat.this_process())
     run = Run.objects.filter(ours, id=run_id).first()
-    return run is not None and abandon(run, now)
+    return run is not None and abandon(run, now, due)
 
 
-def make_due_again(run: Run, now: datetime) -> None:
-    """The run's rule is due at once, unless it was scheduled since the claim."""
+def make_due_again(run: Run, due: datetime) -> None:
+    """The run's rule is polled again at `due`, unless it was scheduled since the claim."""
     waiting = FetchRule.objects.filter(runs=run, next_poll_at__isnull=True)
-    waiting.update(next_poll_at=now, next_reason=NextReason.OVERTAKEN)
+    waiting.update(next_poll_at=due, next_reason=NextReason.OVERTAKEN)
 
 
 def _dead(now: datetime) -> QuerySet[Run]:

@@ -237,10 +237,17 @@ def _finish(run: Run, state: Run.State, ending: Ending, now: datetime) -> bool:
 
 
 def _is_idle(run: Run, ending: Ending) -> bool:
+    """Whether there is nothing to tell of it: the counters say that it was."""
     counts = ending.counts
+    news = ending.error is not None and not _is_told_already(run, ending.error)
     return run.cause == Run.Cause.SCHEDULE and not (
-        ending.error or counts.fetched or counts.deleted or counts.held or run.letters.exists()
+        news or counts.fetched or counts.deleted or counts.held or run.letters.exists()
     )
+
+
+def _is_told_already(run: Run, error: FetchError) -> bool:
+    """A fault of this machine that lasts: every rule meets it every two minutes, and a full disk is not to be filled with that."""
+    return error.retry is Retry.OURS and run.rule is not None and run.rule.last_error == error.code
 
 
 def _note_result(run: Run, rule_id: int, ending: Ending, after: NextPoll, now: datetime) -> bool:
@@ -248,7 +255,6 @@ def _note_result(run: Run, rule_id: int, ending: Ending, after: NextPoll, now: d
     counts, error = ending.counts, ending.error
     rule = FetchRule.objects.filter(id=rule_id)
     result: dict[str, object] = {
-        "last_run": None if _is_idle(run, ending) else run,
         "last_polled_at": now,
         "last_error": error.code if error else "",
         "last_detail": error.detail if error else "",
@@ -261,6 +267,10 @@ def _note_result(run: Run, rule_id: int, ending: Ending, after: NextPoll, now: d
         "failures": F("failures") + 1,
         "failing_since": Case(When(failures=0, then=Value(now)), default=Coalesce("failing_since", Value(now))),
     }
+    if not _is_idle(run, ending):
+        result["last_run"] = run
+    elif error is None:
+        result["last_run"] = None
     if error is None or error.retry is Retry.AS_USUAL:  # the mailbox was read, whatever became of its letters
         ended = Case(When(pause=Pause.FAILURE, then=Value(Pause.NONE)), default=F("pause"))
         result |= {"failures": 0, "failing_since": None, "last_success_at": now, "pause": ended}

@@ -35,10 +35,10 @@ class Keeper:
     def keep(self, run_id: int) -> Iterator[None]:
         """Renew the lease of this run, which has just begun, until the block ends."""
         with self._lock:
-            self._runs[run_id] = monotonic()
             if self._thread is None or not self._thread.is_alive():
                 self._thread = Thread(target=self._renew_all, name="leases", daemon=True)
                 self._thread.start()
+            self._runs[run_id] = monotonic()
         try:
             yield
         finally:

@@ -35,7 +35,7 @@ from fetchrules.poll.progress import Progress
 from fetchrules.poll.recovery import recover
 from fetchrules.poll.session import collect
 from fetchrules.ruletext.spec import MASK
-from fetchrules.schedule import Failing, NextPoll, next_poll
+from fetchrules.schedule import SOONEST, Failing, NextPoll, next_poll
 from fetchrules.sources import sources_of
 
 LOGINS = 3
@@ -58,13 +58,14 @@ class Result:
 def poll(run_id: int) -> Result | None:
     """Do the poll that was claimed as `run_id`; None when somebody else did, or nobody may any more, or the process ends.
 
-    Where it cannot be begun or ended at all, its claim is given up before the error goes on.
+    Where it cannot be begun or ended at all, its claim is given up before the error goes on, and the rule waits a little: whatever
+    it was may have come after the login, and would come again at every tick.
     """
     try:
         if not STOPPING.is_set():
             return _begun(run_id)
     except Exception:
-        outlast(lambda: _release(run_id))
+        outlast(lambda: _release(run_id, wait=SOONEST))
         raise
     outlast(lambda: _release(run_id))
     return None
@@ -86,8 +87,9 @@ def _begun(run_id: int) -> Result | None:
     return Result(ending.counts, (now - (run.started_at or now)).total_seconds(), error, run.source.host)
 
 
-def _release(run_id: int) -> bool:
-    return leases.release(run_id, timezone.now())
+def _release(run_id: int, wait: timedelta = timedelta(0)) -> bool:
+    now = timezone.now()
+    return leases.release(run_id, now, now + wait)
 
 
 def _end(run: Run, ending: runs.Ending, now: datetime) -> bool:

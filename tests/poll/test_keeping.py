@@ -1,16 +1,19 @@
 """The sign of life of a process's polls, and what becomes of polls while the database is away."""
 
 from collections.abc import Callable, Iterator
+from datetime import timedelta
+from threading import Thread
 
 import pytest
 from django.db import OperationalError
 from django.utils import timezone
 
 from fetchrules.ledger import leases, runs
-from fetchrules.models import FetchRule, NextReason, Run
+from fetchrules.models import NextReason, Run
 from fetchrules.poll import STOPPING, outage
 from fetchrules.poll.keeping import Keeper
 from fetchrules.poll.run import poll
+from fetchrules.schedule import SOONEST
 from tests.conftest import MakeRule
 from tests.poll.conftest import Scene
 from tests.waiting import until
@@ -34,6 +37,10 @@ def failing(original: Callable[..., object], times: int) -> Callable[..., object
         return original(*args)
 
     return fails
+
+
+def no_thread(_thread: Thread) -> None:
+    raise RuntimeError("can't start new thread")
 
 
 @pytest.mark.django_db(transaction=True)
@@ -61,6 +68,17 @@ def test_it_renews_again_after_the_database_was_away(make_rule: MakeRule, monkey
         until(lambda: Run.objects.filter(deadline__gt=timezone.now()).exists())
 
 
+@pytest.mark.django_db(transaction=True)
+def test_it_keeps_nothing_that_it_has_no_thread_for(make_rule: MakeRule, monkeypatch: pytest.MonkeyPatch) -> None:
+    keeper, (run_id,) = Keeper(0.05), runs.claim([make_rule()], timezone.now(), Run.Cause.COMMAND)
+    runs.start(run_id, timezone.now())
+    with monkeypatch.context() as exhausted:
+        exhausted.setattr(Thread, "start", no_thread)
+        with pytest.raises(RuntimeError), keeper.keep(run_id):
+            pass
+    assert not keeper._runs
+
+
 def test_it_closes_the_run_when_the_database_is_back(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(outage, "FIRST_SECONDS", 0.01)
     monkeypatch.setattr(runs, "close", failing(runs.close, 3))
@@ -70,7 +88,7 @@ def test_it_closes_the_run_when_the_database_is_back(scene: Scene, monkeypatch: 
 
 
 @pytest.mark.parametrize("reached", ["start", "close"])
-def test_it_frees_a_run_that_could_not_be_begun_or_closed(
+def test_it_frees_a_run_that_could_not_be_begun_or_closed_and_logs_in_again_after_a_while(
     reached: str, scene: Scene, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def breaks(*_args: object) -> None:
@@ -83,7 +101,8 @@ def test_it_frees_a_run_that_could_not_be_begun_or_closed(
     scene.rule.refresh_from_db()
     assert Run.objects.get().state == Run.State.ABANDONED
     assert scene.rule.next_reason == NextReason.OVERTAKEN
-    assert FetchRule.objects.filter(next_poll_at__lte=timezone.now()).exists()
+    assert scene.rule.next_poll_at is not None
+    assert timedelta(0) < scene.rule.next_poll_at - timezone.now() <= SOONEST
 
 
 def test_it_frees_a_run_after_the_outage_in_which_it_could_not_be_begun(

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 from django.db import connection
+from django.db.models import Sum
 from django.utils import timezone
 from pytest_django import Settings
 
@@ -19,6 +20,9 @@ from fetchrules.errors import (
     RecipientUnknown,
 )
 from fetchrules.ledger import letters as ledger
+from fetchrules.ledger import runs
+from fetchrules.models import FetchRule, HourlyStat, NextReason, Run
+from fetchrules.poll.run import poll
 from fetchrules.schedule import JITTER, OURS
 from tests.poll.conftest import Scene
 from tests.servers.lmtp import EVERY, MailSink, serving
@@ -48,6 +52,19 @@ def test_it_asks_no_remote_server_whether_the_local_mailbox_can_be_written_to(sc
     scene.mailbox.parent.unlink()
     scene.poll_fine()
     assert scene.delivered == ["a"]
+
+
+def test_it_fills_no_journal_with_a_fault_that_lasts(scene: Scene) -> None:
+    block(scene.mailbox)
+    scene.arrive("a")
+    for _ in range(5):
+        FetchRule.objects.update(next_poll_at=timezone.now(), next_reason=NextReason.BACKOFF)
+        (run_id,) = runs.claim_due(timezone.now())
+        assert poll(run_id)
+    run = Run.objects.get()
+    scene.rule.refresh_from_db()
+    assert (run.error, scene.rule.last_run) == (MailboxUnwritable.code, run)
+    assert (scene.rule.failures, HourlyStat.objects.aggregate(failed=Sum("failed"))["failed"]) == (5, 5)
 
 
 def test_it_waits_at_home_for_a_disk_that_is_not_mounted(scene: Scene) -> None:
