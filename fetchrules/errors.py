@@ -300,10 +300,13 @@ def printable(text: str, limit: int = MAX_DETAIL) -> str:
 
 
 def harmless(text: str) -> str:
-    """`text` with what moves a cursor, rings, breaks or turns the writing escaped. Line feeds, tabs and blanks of any kind stay."""
-    if text.isprintable():
-        return text
-    return "".join(_escape(c) if category(c) in _HARMFUL and c not in "\n\t" else c for c in text)
+    """`text` with its harmful characters escaped; line feeds, tabs and blanks of any kind stay."""
+    return text if text.isprintable() else "".join(_escape(c) if is_harmful(c) else c for c in text)
+
+
+def is_harmful(character: str) -> bool:
+    """Whether a terminal or a page would do something with it instead of showing it: move, ring, break, turn the writing, hide."""
+    return category(character) in _HARMFUL and character not in "\n\t"
 
 
 def _escape(character: str) -> str:

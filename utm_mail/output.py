@@ -20,6 +20,8 @@ from queue import SimpleQueue
 from threading import Event, RLock, Thread
 from time import monotonic
 
+from fetchrules.errors import harmless
+
 LINES = 10_000
 """How many lines wait for a reader that is slow."""
 PARTING_SECONDS = 1.0
@@ -111,7 +113,7 @@ class Stream(io.TextIOBase):
     def write(self, text: str) -> int:
         """All of it, some time."""
         if text:
-            self._writer.put(text)
+            self._writer.put(harmless(text))
         return len(text)
 
 
@@ -164,6 +166,14 @@ def kind_of(record: logging.LogRecord) -> tuple[str, int, str]:
     message = record.getMessage()[:300]
     ours = record.name.startswith(("fetchrules", "utm_mail"))
     return record.name, record.levelno, message if ours else _CHANGING.sub("#", message)
+
+
+class HarmlessFormatter(logging.Formatter):
+    """What acts on a terminal instead of being shown is escaped, wherever in a line or a traceback it came from."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        """As the format says."""
+        return harmless(super().format(record))
 
 
 class StandardError(QueueHandler):

@@ -8,6 +8,7 @@ from django.db.models import Q
 from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
+from fetchrules.errors import harmless
 from fetchrules.remote.mailbox import TlsLevel
 from fetchrules.ruletext.spec import Encryption, Protocol, Rule
 
@@ -49,7 +50,7 @@ class SourceMailbox(models.Model):
         ]
 
     def __str__(self) -> str:
-        return f"{self.user}@{self.host}" + (f"/{self.folder}" if self.folder else "")
+        return harmless(f"{self.user}@{self.host}" + (f"/{self.folder}" if self.folder else ""))
 
     @property
     def account(self) -> tuple[str, str, int, str]:
@@ -198,7 +199,7 @@ class FetchRule(models.Model):
     """Nobody answers for it any more."""
 
     def __str__(self) -> str:
-        return f"{self.user}@{self.server} → {self.recipient}"
+        return harmless(f"{self.user}@{self.server} → {self.recipient}")
 
     def as_rule(self, password: str) -> Rule:
         """The rule as `ruletext` knows it, with `password` (or MASK) in it."""

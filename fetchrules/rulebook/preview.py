@@ -13,7 +13,7 @@ from fetchrules.rulebook.renaming import Ledger, heirs, ledgers_left
 from fetchrules.rulebook.text import Stored, stored_rules
 from fetchrules.ruletext.document import Document, parse
 from fetchrules.ruletext.lexer import Kind
-from fetchrules.ruletext.line import Line
+from fetchrules.ruletext.line import Line, harmful_problems
 from fetchrules.ruletext.matching import match
 from fetchrules.ruletext.problem import Code, Problem
 from fetchrules.ruletext.sources import Claims, account_of
@@ -232,6 +232,7 @@ def _problems(entries: Sequence[Entry], remaining: Sequence[Stored], settings: S
             domain = entry.rule.recipient.rpartition("@")[2].lower()
             if domains and domain not in domains:
                 yield _at(entry, Code.RECIPIENT_NOT_LOCAL, "recipient")
+            yield from harmful_problems(entry.line)
     yield from _taken_elsewhere(entries, remaining)
 
 

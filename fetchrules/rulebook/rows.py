@@ -8,6 +8,7 @@ from fetchrules.models import FetchRule, NextReason, Pause
 from fetchrules.remote.mailbox import TlsLevel
 from fetchrules.ruletext.edit import edit
 from fetchrules.ruletext.line import Line, parse_line
+from fetchrules.ruletext.problem import Code
 from fetchrules.ruletext.render import render_rule
 from fetchrules.ruletext.sources import account_of
 from fetchrules.ruletext.spec import MASK, Rule, Spelling
@@ -48,7 +49,8 @@ def line_of(row: FetchRule) -> Line:
     line = parse_line(row.line, ending=row.line_end)
     if line.rule == wanted:
         return line
-    if line.rule is not None and not any(problem.is_error for problem in problems_of(wanted)):
+    faults = {problem.code for problem in problems_of(wanted) if problem.is_error}
+    if line.rule is not None and faults <= {Code.CHARACTER_HARMFUL}:
         return edit(line, wanted)
     return parse_line(render_rule(wanted, Spelling.BLANKS), ending=row.line_end)
 

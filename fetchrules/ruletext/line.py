@@ -1,5 +1,6 @@
 """One line of the text: its own characters, and what they say."""
 
+from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
 from fetchrules.ruletext.lexer import Kind, Token, lex
@@ -7,6 +8,7 @@ from fetchrules.ruletext.parser import read
 from fetchrules.ruletext.problem import Code, Problem
 from fetchrules.ruletext.quoting import QUOTES, bar_field, blank_field
 from fetchrules.ruletext.spec import MASK, Rule, Spelling
+from fetchrules.ruletext.validate import harmful_character
 
 MAX_LINE = 8192
 """Characters that a line may have."""
@@ -82,6 +84,18 @@ def parse_line(text: str, number: int = 1, ending: str = "") -> Line:
         problems += _advice_on_comment(lexed.tokens)
     placed = tuple(replace(problem, line=number) for problem in problems)
     return Line(lexed.tokens, ending, number, lexed.spelling, rule, placed)
+
+
+def harmful_problems(line: Line) -> Iterator[Problem]:
+    """What the shown fields of a rule may not hold once it is written anew (`validate.SHOWN`), each where it stands."""
+    for token in line.tokens if line.rule else ():
+        if token.kind in _SHOWN and (found := harmful_character(token.value or "")):
+            field = _SHOWN[token.kind]
+            at = {"line": line.number, "column": token.start + 1, "length": len(token.text)}
+            yield Problem(Code.CHARACTER_HARMFUL, field=field, word=f"U+{ord(found):04X}", **at)
+
+
+_SHOWN = {Kind.SERVER: "server", Kind.USER: "user", Kind.RECIPIENT: "recipient", Kind.VALUE: "folders"}
 
 
 def opaque_line(text: str, problem: Problem, ending: str = "") -> Line:

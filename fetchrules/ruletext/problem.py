@@ -20,6 +20,7 @@ class Code(StrEnum):
     TOO_MANY_LINES = "too_many_lines"
     LINE_TOO_LONG = "line_too_long"
     CHARACTER_FORBIDDEN = "character_forbidden"
+    CHARACTER_HARMFUL = "character_harmful"
     ODD_BLANK = "odd_blank"
     QUOTE_OPEN = "quote_open"
     QUOTE_TAIL = "quote_tail"

@@ -6,6 +6,7 @@ import unicodedata
 from collections.abc import Callable, Iterator
 from ipaddress import AddressValueError, IPv4Address, IPv6Address
 
+from fetchrules.errors import is_harmful
 from fetchrules.ruletext.problem import Code, Problem
 from fetchrules.ruletext.spec import (
     BOUNDS,
@@ -23,6 +24,13 @@ CACHED = 2**15
 
 FORBIDDEN = re.compile("[\0\r\n\ud800-\udfff]")
 """Characters that no field may hold: they end a command on the wire, or have no octets."""
+
+SHOWN = ("server", "user", "recipient", "folders")
+"""The fields that terminals, logs and pages show. What they may not hold is no fault of a line, only of a change: rules that are
+there already stay as they are, and are polled, until somebody edits them."""
+
+_JOINERS = "\u200c\u200d"
+"""Not seen either, but part of how Persian, Indic languages and some symbols are written, hence of names of folders."""
 
 MAX_LOCAL_OCTETS = 64
 MAX_DOMAIN_OCTETS = 255
@@ -137,7 +145,21 @@ TEXT_FAULTS: dict[str, Callable[[str], Code | None]] = {
 
 def problems_of(rule: Rule) -> tuple[Problem, ...]:
     """Everything to say about a rule that does not come from a text: errors and warnings, with their fields and without a place."""
-    return tuple(_field_problems(rule)) + tuple(rule_problems(rule))
+    return (*_field_problems(rule), *_harmful_problems(rule), *rule_problems(rule))
+
+
+def harmful_character(text: str) -> str:
+    """The first character of `text` that would act on a terminal or a page instead of being shown, if there is one."""
+    if text.isprintable():
+        return ""
+    return next((c for c in text if is_harmful(c) and c not in _JOINERS), "")
+
+
+def _harmful_problems(rule: Rule) -> Iterator[Problem]:
+    for field in SHOWN:
+        value = getattr(rule, field)
+        if found := harmful_character(value if isinstance(value, str) else "".join(value)):
+            yield Problem(Code.CHARACTER_HARMFUL, field=field, word=f"U+{ord(found):04X}")
 
 
 def _field_problems(rule: Rule) -> Iterator[Problem]:

@@ -14,12 +14,14 @@ from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy as _
 
+from fetchrules.errors import harmless
 from fetchrules.views import access
 from fetchrules.wording import amounts, times
 
 register = template.Library()
 
 register.filter("octets", amounts.octets)
+register.filter("harmless", harmless)
 register.filter("count", amounts.count)
 register.filter("exact", times.exact)
 register.filter("exact_second", times.exact_second)
@@ -35,7 +37,7 @@ def ago(moment: datetime) -> str:
 @register.filter
 def breakable(address: str) -> SafeString:
     """`address` with places where a line may end: behind the at sign and the dots, before a letter is cut off."""
-    return format_html_join("", "{}<wbr>", ((piece,) for piece in re.findall(r"[^@.]*[@.]?", address)))
+    return format_html_join("", "{}<wbr>", ((piece,) for piece in re.findall(r"[^@.]*[@.]?", harmless(address))))
 
 
 @register.simple_tag

@@ -4,6 +4,7 @@ from dataclasses import dataclass, replace
 
 from django.utils.translation import gettext as _
 
+from fetchrules.errors import harmless
 from fetchrules.ruletext.problem import Problem
 from fetchrules.ruletext.render import render_rule
 from fetchrules.ruletext.spec import MASK, Rule, Spelling
@@ -50,7 +51,7 @@ def preview_of(rule: Rule, usual_interval: int, *, pass_present: bool = False) -
 
 def _line(rule: Rule) -> str:
     try:
-        return render_rule(rule, Spelling.BLANKS)
+        return harmless(render_rule(rule, Spelling.BLANKS))
     except ValueError:
         return _("A field holds a character that no rule can hold.")
 

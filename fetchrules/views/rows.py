@@ -8,6 +8,7 @@ from datetime import datetime, timedelta
 from django.contrib.auth.models import User
 from django.utils.translation import gettext as _
 
+from fetchrules.errors import harmless
 from fetchrules.models import FetchRule, HourlyStat, Run, ServiceSettings
 from fetchrules.policy import Remark
 from fetchrules.ruletext.render import options_of
@@ -155,7 +156,9 @@ def _result(rule: FetchRule) -> Saying:
 
 def chips_of(rule: FetchRule) -> tuple[Chip, ...]:
     """The option words of a rule; `nokeep` is said although it is the default, since it deletes."""
-    words = [f"{word} {value}".rstrip() for word, value in options_of(rule.as_rule(MASK)) if word not in {"skip"}]
+    words = [
+        harmless(f"{word} {value}").rstrip() for word, value in options_of(rule.as_rule(MASK)) if word not in {"skip"}
+    ]
     if not rule.keep and rule.keepdays is None:
         words.insert(0, "nokeep")
     doubtful = {"nosslcertck", "plaintext"} | ({"keep", "fetchall"} if rule.keep and rule.fetchall else set())

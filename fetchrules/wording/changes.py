@@ -3,6 +3,7 @@
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
+from fetchrules.errors import harmless
 from fetchrules.ruletext.spec import Rule
 from fetchrules.wording import amounts
 from fetchrules.wording.ruletext import field_name
@@ -17,7 +18,7 @@ _ENCRYPTION = {
 
 def name_of(rule: Rule) -> str:
     """Enough of the line to know the rule by."""
-    return f"{rule.server}:{rule.protocol} {rule.user} → {rule.recipient}"
+    return harmless(f"{rule.server}:{rule.protocol} {rule.user} → {rule.recipient}")
 
 
 def beginning_of(rule: Rule) -> str:
@@ -32,7 +33,7 @@ def describe(field: str, old: object, new: object) -> str:
     if field == "skip":
         return _("switched off") if new else _("switched on")
     about = {"field": field_name(field), "old": _value(field, old), "new": _value(field, new)}
-    return _("%(field)s: %(old)s → %(new)s") % about
+    return harmless(_("%(field)s: %(old)s → %(new)s") % about)
 
 
 def _value(field: str, value: object) -> str:

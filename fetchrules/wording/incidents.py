@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
+from fetchrules.errors import harmless
 from fetchrules.models import Channel, FetchRule, Incident
 from fetchrules.wording import times
 from fetchrules.wording.failures import describe
@@ -124,7 +125,7 @@ def _trouble(rule: FetchRule, incident: Incident) -> str:
 
 
 def _name(rule: FetchRule) -> str:
-    return f"{rule.user}@{rule.server} → {rule.recipient}"
+    return str(rule)
 
 
 def _listed(lines: Sequence[str]) -> str:
@@ -145,8 +146,8 @@ def _about(incident: Incident) -> dict[str, object]:
         return {"rule": None, "kind": incident.kind, "error": incident.error, "since": since}
     return {
         "rule": rule.id,
-        "source": f"{rule.user}@{rule.server}",
-        "recipient": rule.recipient,
+        "source": harmless(f"{rule.user}@{rule.server}"),
+        "recipient": harmless(rule.recipient),
         "kind": incident.kind,
         "error": rule.last_error,
         "since": since,

@@ -11,6 +11,9 @@ _TEXTS: dict[Code, str] = {
     Code.TOO_MANY_LINES: gettext_noop("too many lines: at most %(maximum)s"),
     Code.LINE_TOO_LONG: gettext_noop("the line is too long: at most %(maximum)s characters"),
     Code.CHARACTER_FORBIDDEN: gettext_noop("line breaks and null characters are not allowed here"),
+    Code.CHARACTER_HARMFUL: gettext_noop(
+        "%(field)s: a character that is not seen is not allowed here (%(word)s); type it anew"
+    ),
     Code.ODD_BLANK: gettext_noop(
         "%(word)s is not an ordinary blank: separate the fields with blanks or tabs, or put the field in quotes"
     ),

@@ -9,7 +9,7 @@ from hypothesis.strategies import SearchStrategy
 from fetchrules.ruletext.line import Line, parse_line
 from fetchrules.ruletext.render import option_text, options_of, render_rule
 from fetchrules.ruletext.spec import BOUNDS, MASK, Encryption, Protocol, Rule, Spelling
-from fetchrules.ruletext.validate import is_host_name, recipient_fault
+from fetchrules.ruletext.validate import harmful_character, is_host_name, recipient_fault
 
 NASTY = "\"'|\\# \t:@[]%\ufeff\u00a0\u2028\x85é中😀keep"
 
@@ -26,6 +26,13 @@ def fields(longest: int) -> SearchStrategy[str]:
     return st.text(NASTY, min_size=1, max_size=longest) | st.text(characters, min_size=1, max_size=longest)
 
 
+def without_harm(text: str) -> str:
+    """`text` with nothing in it that a changed rule may not hold."""
+    while found := harmful_character(text):
+        text = text.replace(found, "")
+    return text
+
+
 recipients = st.builds(
     "{}@{}".format,
     st.text("azйё09._+=&'-", min_size=1, max_size=10),
@@ -39,6 +46,7 @@ def number(field: str) -> SearchStrategy[int | None]:
 
 
 ANY_FIELD = fields(20)
+SHOWN_FIELD = ANY_FIELD.map(without_harm).filter(bool)
 
 
 @st.composite

@@ -24,6 +24,7 @@ from fetchrules.ruletext.document import MAX_OCTETS, parse
 from fetchrules.ruletext.exchange import as_json
 from fetchrules.ruletext.fetchmailrc.exporter import lost_in_fetchmail
 from fetchrules.ruletext.formats import Format, decode, detect, import_foreign
+from fetchrules.ruletext.line import harmful_problems
 from fetchrules.ruletext.problem import Code, Problem
 from fetchrules.ruletext.render import option_text, options_of, render_rule
 from fetchrules.ruletext.spec import MASK, Rule, Spelling
@@ -144,7 +145,7 @@ class Command(Console):
         form = detect(content) if options["format"] == AUTO else Format(options["format"])
         if form is Format.TEXT:
             document = parse(content)
-            problems = document.problems
+            problems = (*document.problems, *(found for line in document.lines for found in harmful_problems(line)))
             rules = sum(line.rule is not None for line in document.lines)
         else:
             imported = import_foreign(content, form, options["domain"] or imports.local_domain())
