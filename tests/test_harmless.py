@@ -105,7 +105,7 @@ def test_it_shows_an_old_rule_harmlessly_on_every_page(old: FetchRule, client: C
     pages += [
         reverse("rule", args=[old.id]),
         reverse("rule_delete", args=[old.id]),
-        reverse("run", args=[run.id]),
+        reverse("run", args=[run]),
         f"{reverse('journal')}?rule={old.id}",
     ]
     for page in pages:

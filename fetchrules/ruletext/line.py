@@ -90,9 +90,8 @@ def harmful_problems(line: Line) -> Iterator[Problem]:
     """What the shown fields of a rule may not hold once it is written anew (`validate.SHOWN`), each where it stands."""
     for token in line.tokens if line.rule else ():
         if token.kind in _SHOWN and (found := harmful_character(token.value or "")):
-            field = _SHOWN[token.kind]
-            at = {"line": line.number, "column": token.start + 1, "length": len(token.text)}
-            yield Problem(Code.CHARACTER_HARMFUL, field=field, word=f"U+{ord(found):04X}", **at)
+            problem = Problem(Code.CHARACTER_HARMFUL, field=_SHOWN[token.kind], word=f"U+{ord(found):04X}")
+            yield replace(problem, line=line.number, column=token.start + 1, length=len(token.text))
 
 
 _SHOWN = {Kind.SERVER: "server", Kind.USER: "user", Kind.RECIPIENT: "recipient", Kind.VALUE: "folders"}
