@@ -99,9 +99,9 @@ texts = st.one_of(
 
 
 @st.composite
-def written_lines(draw: st.DrawFn) -> Line:
+def written_lines(draw: st.DrawFn, texts: SearchStrategy[str] = ANY_FIELD) -> Line:
     """A line with a rule as people write it: any order and case, defaults spelt out, odd blanks, a comment."""
-    rule, spelling = draw(rules()), draw(spellings)
+    rule, spelling = draw(rules(texts)), draw(spellings)
     words = [*_options_as_written(draw, rule, spelling)]
     recase = draw(st.sampled_from([str.lower, str.upper, str.title]))
     leading = render_rule(replace(_BARE, **{name: getattr(rule, name) for name in _LEADING}), spelling)
