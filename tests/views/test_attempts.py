@@ -148,3 +148,10 @@ def test_it_believes_only_a_proxy_that_the_way_was_encrypted(
     settings.SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https")
     asked = Client(REMOTE_ADDR=peer).get(reverse("login"), headers={"x-forwarded-proto": "https"})
     assert asked.status_code == status
+
+
+def test_it_notes_no_name_that_is_longer_than_one_can_be(alice: User) -> None:
+    assert log_in("guess", 5000 * "x") == 200
+    assert log_in("guess", 30 * "\ufdfa") == 200  # one character of these is eighteen, once folded
+    assert not Attempt.objects.exists()
+    assert not AuditEntry.objects.exists()
