@@ -17,7 +17,7 @@ from fetchrules.ledger import runs as ledger
 from fetchrules.models import FetchRule, Letter, Run
 from fetchrules.policy import Remark
 from fetchrules.views import access, audit
-from fetchrules.views.params import numbers
+from fetchrules.views.params import numbers, words
 from fetchrules.views.paths import back
 from fetchrules.views.period import Period
 from fetchrules.views.progress import Progress
@@ -148,7 +148,7 @@ def _filtered(request: HttpRequest, found: QuerySet[Run], rule: FetchRule | None
         found = found.filter(result)
     if get.get("cause", "") in runs.CAUSES:
         found = found.filter(cause=get["cause"])
-    for word in get.get("q", "").split():
+    for word in words(get.get("q", "")):
         found = found.filter(
             Q(source__user__icontains=word) | Q(source__host__icontains=word) | Q(recipient__icontains=word)
         )

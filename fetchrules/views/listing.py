@@ -8,6 +8,7 @@ from django.http import QueryDict
 
 from fetchrules.errors import LOCAL
 from fetchrules.models import FetchRule, Pause, Run
+from fetchrules.views.params import words
 from fetchrules.wording.failures import FAILURES
 from fetchrules.wording.states import RuleState
 
@@ -85,7 +86,7 @@ class Choice:
 
     def searched(self, rules: QuerySet[FetchRule]) -> QuerySet[FetchRule]:
         """`rules` narrowed by everything except the state."""
-        for word in self.query.split():
+        for word in words(self.query):
             rules = rules.filter(Q(server__icontains=word) | Q(user__icontains=word) | Q(recipient__icontains=word))
         if self.server:
             rules = rules.filter(server__iexact=self.server)

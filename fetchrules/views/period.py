@@ -10,6 +10,8 @@ from django.utils.dateparse import parse_date
 
 MAX_DAYS = 366
 _HOURLY_DAYS = 2
+_EARLIEST = date(1970, 1, 1)
+"""Days before it make no sense; near the first day that there is, a year before it is none."""
 LENGTHS = {"today": 1, "week": 7, "month": 30}
 
 
@@ -66,6 +68,7 @@ def midnight(day: date) -> datetime:
 
 def _date(text: str) -> date | None:
     try:
-        return parse_date(text)
+        found = parse_date(text)
     except ValueError:
         return None
+    return found if found and found >= _EARLIEST else None

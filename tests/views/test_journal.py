@@ -39,6 +39,7 @@ def a_letter(run: Run, uid: str, **columns: object) -> Letter:
         ("result=open", {"open"}),
         ("cause=by_hand", {"done"}),
         ("q=wro", {"wrong"}),
+        (f"q={'+'.join(1500 * 'a')}", {"done", "mail", "wrong", "open"}),
         ("from=2001-01-01&to=2001-01-02", set()),
         ("from=2001-01-01", {"done", "mail", "wrong", "open"}),
         ("from=nonsense&result=nonsense", {"done", "mail", "wrong", "open"}),
