@@ -49,7 +49,7 @@ class Entry:
     @classmethod
     def of(cls, run: Run, now: datetime, reader: User) -> "Entry":
         """`run` with its source and its rule at hand, as `reader` may see it."""
-        exact = access.administers(reader) or run.rule is None or not run.rule.restricted
+        exact = access.administers(reader) or (run.rule is not None and not run.rule.restricted)
         host = run.source.host
         failure, detail = guarded.describe(run.error, run.detail, host, exact=exact) if run.error else (None, "")
         took = run.finished_at - (run.started_at or run.claimed_at) if run.finished_at else None

@@ -41,9 +41,9 @@ def test_it_tells_an_administrator_what_it_was(admin: Client) -> None:
 
 
 def test_it_tells_an_owner_the_same_where_an_allowed_address_refuses(owner: Client) -> None:
-    forbidden = tested(owner, server="127.0.0.1", port="110")
+    forbidden = tested(owner, server="127.233.0.9", port="110")
     ServiceSettings.objects.update_or_create(id=1, defaults={"owner_networks": "127.0.0.0/8"})
-    assert tested(owner, server="127.0.0.1", port="110") == forbidden
+    assert tested(owner, server="127.233.0.9", port="110") == forbidden
 
 
 def test_it_lets_an_owner_test_so_often(owner: Client, charlie: User) -> None:
@@ -123,3 +123,9 @@ def test_it_tells_an_administrator_why_a_poll_reached_nobody(
 def test_it_tells_an_owner_what_the_server_said(owner: Client, charlies_rule: FetchRule) -> None:
     run = fail(charlies_rule, LoginRefused("-ERR [AUTH] disabled"))
     assert "-ERR [AUTH] disabled" in shown(owner, "run", charlies_rule, run)
+
+
+def test_it_keeps_the_reason_when_the_rule_is_deleted(editor: Client, charlies_rule: FetchRule) -> None:
+    run = fail(charlies_rule, TargetForbidden("10.1.2.3"))
+    charlies_rule.delete()
+    assert not re.search(r"10\.1\.2\.3|not allowed", shown(editor, "run", charlies_rule, run))
