@@ -25,14 +25,17 @@ Noted = str | int | bool | Sequence[Sequence[object]]
 
 def record(request: HttpRequest, what: str, about: object = "", **detail: Noted) -> None:
     """Note a change made by the reader of this page. `what` is a word of `wording.events`; `detail` never holds a secret."""
-    who = access.user_of(request).get_username()
-    AuditEntry.objects.create(who=who, what=what, about=str(about)[:400], detail=detail)
+    _entry(request, what, about, detail).save()
 
 
 def record_each(request: HttpRequest, what: str, rules: Iterable[FetchRule]) -> None:
     """Note the same of several rules."""
-    for rule in rules:
-        record(request, what, rule)
+    AuditEntry.objects.bulk_create([_entry(request, what, rule, {}) for rule in rules], batch_size=1000)
+
+
+def _entry(request: HttpRequest, what: str, about: object, detail: dict[str, Noted]) -> AuditEntry:
+    who = access.user_of(request).get_username()
+    return AuditEntry(who=who, what=what, about=str(about)[:400], detail=detail)
 
 
 def record_saved(

@@ -50,7 +50,8 @@ def act(request: HttpRequest) -> HttpResponse:
     theirs = access.runnable_rules(user).filter(Q(source__letters__in=chosen) | Q(runs__letters__in=chosen))
     rules = FetchRule.objects.filter(id__in=list(theirs.values_list("id", flat=True)))
     done = _do(request.POST.get("do", ""), chosen)
-    audit.record(request, done.event, done.number)
+    if done.number:
+        audit.record(request, done.event, done.number)
     if done.poll:
         runs.ask_for_poll(rules, timezone.now())
         tasks.wake()

@@ -11,7 +11,7 @@ from django.views.decorators.http import require_http_methods, require_POST
 
 from fetchrules import tasks
 from fetchrules.ledger import runs
-from fetchrules.models import FetchRule, Letter, ServiceSettings
+from fetchrules.models import FetchRule, Letter, Pause, ServiceSettings
 from fetchrules.rulebook.edits import SourceTaken, delete_rules, switch_rules
 from fetchrules.rulebook.edits import take_over as take_rules_over
 from fetchrules.rulebook.rows import line_of
@@ -119,12 +119,13 @@ def _switch(request: HttpRequest, rules: QuerySet[FetchRule], *, on: bool) -> Ht
 
 def _poll(request: HttpRequest, rules: QuerySet[FetchRule]) -> HttpResponse:
     rules = _answered_for(request, _required(rules))
-    asked = runs.ask_for_poll(rules, timezone.now())
+    asked = list(rules.filter(enabled=True))
+    runs.ask_for_poll(rules, timezone.now())
     tasks.wake()
-    audit.record_each(request, "rule_poll_asked", rules)
-    words = ngettext("%(count)s rule is being polled.", "%(count)s rules are being polled.", asked)
+    audit.record_each(request, "rule_poll_asked", asked)
+    words = ngettext("%(count)s rule is being polled.", "%(count)s rules are being polled.", len(asked))
     if rules:
-        messages.success(request, words % {"count": asked})
+        messages.success(request, words % {"count": len(asked)})
     return redirect(back(request))
 
 
@@ -150,12 +151,13 @@ def _pause(request: HttpRequest, rules: QuerySet[FetchRule]) -> HttpResponse:
 
 def _resume(request: HttpRequest, rules: QuerySet[FetchRule]) -> HttpResponse:
     rules = _answered_for(request, _required(rules))
-    audit.record_each(request, "rule_resumed", rules)
-    some, resumed = rules.exists(), runs.resume(rules, timezone.now())
+    resumed = list(rules.filter(enabled=True).exclude(pause=Pause.NONE))
+    runs.resume(rules, timezone.now())
     tasks.wake()
-    words = ngettext("%(count)s rule resumed.", "%(count)s rules resumed.", resumed)
-    if some:
-        messages.success(request, words % {"count": resumed})
+    audit.record_each(request, "rule_resumed", resumed)
+    words = ngettext("%(count)s rule resumed.", "%(count)s rules resumed.", len(resumed))
+    if rules:
+        messages.success(request, words % {"count": len(resumed)})
     return redirect(back(request))
 
 

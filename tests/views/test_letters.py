@@ -71,8 +71,8 @@ def test_it_has_a_deletion_tried_again(admin: Client, rule: FetchRule) -> None:
     [
         (SHORT, "settle", "delivered", "", "letters_settled"),
         (SHORT, "again", "held", "", "letters_collected_again"),
-        (SHORT, "pass", "delivered", SHORT, "letters_passed_over"),
-        (SHORT, "retry", "delivered", SHORT, "letters_retried"),
+        (SHORT, "pass", "delivered", SHORT, ""),
+        (SHORT, "retry", "delivered", SHORT, ""),
         (PASSED, "settle", "delivered", "", "letters_settled"),
         (PASSED, "again", "held", "", "letters_collected_again"),
         (PASSED, "pass", "passed", "", "letters_passed_over"),
@@ -86,8 +86,7 @@ def test_it_ends_a_doubt(
     assert answer.status_code == 302
     letter.refresh_from_db()
     assert (letter.state, letter.doubt) == (state, left)
-    entry = AuditEntry.objects.get()
-    assert (entry.who, entry.what) == ("bob", event)
+    assert list(AuditEntry.objects.values_list("who", "what")) == ([("bob", event)] if event else [])
 
 
 def test_it_gives_a_whole_letter_to_a_rule_that_deletes(admin: Client, rule: FetchRule) -> None:

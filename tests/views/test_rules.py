@@ -10,7 +10,7 @@ from django.utils import timezone
 from pytest_django import DjangoAssertNumQueries
 
 from fetchrules.ledger.letters import STUCK_AFTER
-from fetchrules.models import FetchRule, HourlyStat, Incident, Letter, Pause, Run
+from fetchrules.models import AuditEntry, FetchRule, HourlyStat, Incident, Letter, Pause, Run
 from fetchrules.views.listing import with_state
 from fetchrules.views.pauses import end_of
 from fetchrules.wording.states import RuleState
@@ -117,6 +117,7 @@ def test_it_puts_problems_first(admin: Client, make_rule: MakeRule) -> None:
         ("server=pop.mail.ru", {"sales"}),
         ("recipient=archive@mydomain.ru", {"old"}),
         ("q=nobody", set()),
+        (f"q={'+'.join(1500 * 'a')}", {"buh", "sales", "old"}),
         ("state=nonsense&sort=nonsense&page=nonsense&per=nonsense", {"buh", "sales", "old"}),
     ],
 )
@@ -327,3 +328,19 @@ def test_it_tells_those_who_see_all_of_incidents_and_stuck_letters(
     assert "1 mailbox is not being collected" in page
     assert "1 letter is stuck in delivery" in page
     assert "attention" not in owner.get(reverse("rules")).content.decode()
+
+
+def test_it_notes_only_what_it_did(admin: Client, make_rule: MakeRule) -> None:
+    off, on = make_rule(enabled=False), make_rule()
+    for action in ("poll", "resume"):
+        admin.post(reverse("rules_bulk"), {"do": action, "rule": [off.id, on.id]})
+    assert list(AuditEntry.objects.values_list("what", "about")) == [("rule_poll_asked", str(on))]
+
+
+def test_it_notes_many_at_once(
+    admin: Client, make_rule: MakeRule, django_assert_max_num_queries: DjangoAssertNumQueries
+) -> None:
+    ids = [make_rule().id for _ in range(30)]
+    with django_assert_max_num_queries(20):
+        admin.post(reverse("rules_bulk"), {"do": "poll", "rule": ids})
+    assert AuditEntry.objects.filter(what="rule_poll_asked").count() == 30
