@@ -140,11 +140,12 @@ class FetchRuleAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
     @admin.action(description=gettext_lazy("Poll now"), permissions=["change"])
     def poll_now(self, request: HttpRequest, queryset: QuerySet[FetchRule]) -> None:
         """Make them due."""
-        asked = runs.ask_for_poll(queryset, timezone.now())
+        asked = list(queryset.filter(enabled=True).exclude(FetchRule.OWNER_GONE))
+        runs.ask_for_poll(queryset, timezone.now())
         tasks.wake()
-        audit.record_each(request, "rule_poll_asked", queryset)
-        words = ngettext("%(count)s rule is being polled.", "%(count)s rules are being polled.", asked)
-        self.message_user(request, words % {"count": asked})
+        audit.record_each(request, "rule_poll_asked", asked)
+        words = ngettext("%(count)s rule is being polled.", "%(count)s rules are being polled.", len(asked))
+        self.message_user(request, words % {"count": len(asked)})
 
     @admin.action(description=gettext_lazy("Switch on"), permissions=["change"])
     def switch_on(self, request: HttpRequest, queryset: QuerySet[FetchRule]) -> None:
@@ -171,7 +172,10 @@ class FetchRuleAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
             audit.record_each(request, "rule_taken_over", taken)
 
     def _switch(self, request: HttpRequest, rules: QuerySet[FetchRule], *, on: bool) -> None:
-        switched = switch_rules(rules, on=on, by=access.user_of(request))
+        try:
+            switched = switch_rules(rules, on=on, by=access.user_of(request))
+        except FetchRule.DoesNotExist:  # deleted meanwhile, all of them
+            return
         audit.record_each(request, "rule_switched_on" if on else "rule_switched_off", switched)
 
     def _delete(self, request: HttpRequest, rules: list[FetchRule]) -> None:
@@ -298,15 +302,7 @@ class LocalMarkerAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
 
 
 @admin.register(ServiceSettings)
-class ServiceSettingsAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
-    """The one row; what belongs to the text and the switch is changed elsewhere."""
+class ServiceSettingsAdmin(LookedAtOnly):
+    """The one row. It is changed on the panel's own page, which checks it, notes it, and writes no more than what was changed."""
 
-    exclude = ("text_start", "text_tail", "text_version", "running", "stopped_by", "stopped_at")
-
-    def has_add_permission(self, request: HttpRequest) -> bool:  # noqa: ARG002 -- Django's signature
-        """There is one."""
-        return False
-
-    def has_delete_permission(self, request: HttpRequest, obj: Model | None = None) -> bool:  # noqa: ARG002
-        """There is one."""
-        return False
+    exclude = ("text_start", "text_tail")

@@ -3,16 +3,17 @@
 import pytest
 from django.apps import apps
 from django.contrib import admin as django_admin
+from django.contrib.auth.models import User
 from django.test import Client
 from django.urls import reverse
 
-from fetchrules.models import AuditEntry, FetchRule, SourceMailbox
+from fetchrules.models import AuditEntry, FetchRule, ServiceSettings, SourceMailbox
 from fetchrules.rulebook.rows import password_of
 from fetchrules.wording.events import EVENTS
 from tests.conftest import MakeRule
 
 MODELS = sorted(model._meta.model_name or "" for model in apps.get_app_config("fetchrules").get_models())
-CHANGEABLE = {"fetchrule", "servicesettings", "localmarker"}
+CHANGEABLE = {"fetchrule", "localmarker"}
 FILLED = {
     "server": "mailserver.ru",
     "protocol": "pop3",
@@ -34,6 +35,14 @@ def test_it_shows_every_model(model: str, admin: Client, rule: FetchRule) -> Non
 @pytest.mark.parametrize("model", sorted(set(MODELS) - CHANGEABLE))
 def test_it_lets_nobody_write_what_happened(model: str, admin: Client) -> None:
     assert admin.get(reverse(f"admin:fetchrules_{model}_add")).status_code == 403
+
+
+def test_it_changes_settings_on_their_own_page_only(admin: Client) -> None:
+    """Here they would not be checked, and the whole row be written, with the version of the text that was."""
+    ServiceSettings.current()
+    page = reverse("admin:fetchrules_servicesettings_change", args=[1])
+    assert admin.get(page).status_code == 200
+    assert admin.post(page, {"owner_networks": "nonsense"}).status_code == 403
 
 
 def test_it_saves_through_the_rule_book(admin: Client) -> None:
@@ -170,3 +179,19 @@ def test_it_wants_to_know_which_rule_was_seen(admin: Client, make_rule: MakeRule
     address = reverse("admin:fetchrules_fetchrule_change", args=[rule.id])
     assert "the rule was changed meanwhile" in admin.post(address, {**FILLED, "keep": "on"}).content.decode()
     assert not FetchRule.objects.get().keep
+
+
+@pytest.mark.parametrize("action", ["poll_now", "switch_on", "switch_off", "take_over", "delete_selected"])
+def test_it_does_nothing_with_rules_that_are_gone(action: str, admin: Client) -> None:
+    chosen = {"action": action, "_selected_action": ["77"], "post": "yes"}
+    assert admin.post(reverse("admin:fetchrules_fetchrule_changelist"), chosen).status_code == 302
+    assert not AuditEntry.objects.exists()
+
+
+def test_it_notes_only_the_polls_that_it_asked_for(admin: Client, make_rule: MakeRule, charlie: User) -> None:
+    polled, off, ownerless = make_rule(pause="failure"), make_rule(enabled=False), make_rule(owner=charlie)
+    User.objects.filter(id=charlie.id).update(is_active=False)
+    chosen = {"action": "poll_now", "_selected_action": [polled.id, off.id, ownerless.id]}
+    for query in ("?pause=failure", ""):
+        admin.post(reverse("admin:fetchrules_fetchrule_changelist") + query, chosen)
+    assert list(AuditEntry.objects.values_list("what", "about")) == [("rule_poll_asked", str(polled))] * 2
