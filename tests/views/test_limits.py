@@ -189,3 +189,13 @@ def test_it_holds_no_large_body_in_memory(size: int, web: int) -> None:
         tracemalloc.stop()
     assert answer.startswith(b"HTTP/1.1 413 ")
     assert peak < 20_000_000
+
+
+@pytest.mark.parametrize(
+    "path", ["/?q=a%00", "/journal/?q=%00", "/admin/fetchrules/run/?state__exact=%00", "/login/?x=%00"]
+)
+def test_it_searches_for_no_nul(path: str, client: Client, alice: User) -> None:
+    client.force_login(alice)
+    answer = client.get(path)
+    assert answer.status_code == 400
+    assert "Traceback" not in answer.content.decode()
