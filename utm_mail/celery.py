@@ -10,9 +10,11 @@ from typing import Any
 
 from celery import Celery, bootsteps, signals
 from celery.app.amqp import AMQP
-from celery.beat import Scheduler
+from celery.beat import Scheduler, SchedulingError
 from celery.schedules import schedule
+from django.db import DatabaseError
 from kombu.connection import Connection
+from kombu.exceptions import OperationalError
 from kombu.transport import TRANSPORT_ALIASES
 from kombu.utils.objects import cached_property
 
@@ -63,7 +65,16 @@ class OneQueue(AMQP):
         return self.Queues(None)
 
 
-app = Celery("utm_mail", amqp=OneQueue)
+class Application(Celery):
+    """Celery's, whose command line starts a worker that keeps to itself."""
+
+    @cached_property
+    def Worker(self) -> Any:  # noqa: N802 -- Celery's name
+        """What `celery worker` runs."""
+        return self.subclass_with_self("utm_mail.quiet_worker:QuietWorker")
+
+
+app = Application("utm_mail", amqp=OneQueue)
 app.config_from_object("django.conf:settings", namespace="CELERY")
 app.autodiscover_tasks(["fetchrules"])
 app.conf.beat_schedule = {
@@ -89,6 +100,14 @@ class BeatingScheduler(Scheduler):  # its entries live in memory: the database, 
             heartbeat.beat("beat")
             self.beaten_at = time.monotonic()
         return super().tick(*args, **kwargs)
+
+    def apply_entry(self, entry: Any, producer: Any = None) -> None:
+        """Hand out a task; a broker or a database that is away is no surprise that needs a traceback."""
+        try:
+            self.apply_async(entry, producer=producer, advance=False)
+        except SchedulingError as error:
+            away = isinstance(error.__context__, OperationalError | DatabaseError)
+            log.warning("%s", error, exc_info=not away)
 
     def close(self) -> None:
         """Say goodbye, so that the panel need not wait for the silence."""
@@ -144,8 +163,6 @@ app.steps["worker"].add(WorkerHeartbeat)
 @signals.celeryd_init.connect(weak=False)
 def wait_for_database(**_kwargs: Any) -> None:
     """A worker's queue has a name when the database can be asked: one that starts before it waits."""
-    from django.db import DatabaseError
-
     while True:
         try:
             queue_name()

@@ -186,6 +186,32 @@ def test_it_drops_and_counts_what_it_cannot_read(tmp_path: Path, redis_server: R
         assert "Traceback" not in panel.log.read_text()
 
 
+def test_processes_of_their_own_outlive_it_too(tmp_path: Path, own_redis: tuple[Redis, Path]) -> None:
+    server, _ = own_redis
+    refuse, obey = REFUSALS["a replica"]
+    with (
+        office(tmp_path / "data", server.new_url()) as mail,
+        redis.Redis(port=server.port) as broker,
+        mail.installation.celery("worker") as worker,
+        mail.installation.celery("beat") as beat,
+    ):
+        mail.collects()
+        broker.execute_command(*refuse)
+        until(lambda: sum("read only replica" in log.read_text() for log in logs(tmp_path)) == 2, 60)
+        broker.execute_command(*obey)
+        mail.collects()
+        for process in (worker, beat):
+            process.terminate()
+        assert [process.wait(60) for process in (worker, beat)] == [0, 0]
+    for log in logs(tmp_path):
+        assert "Traceback" not in log.read_text()
+        assert "is dropped" not in log.read_text()
+
+
+def logs(directory: Path) -> list[Path]:
+    return sorted((directory / "data").glob("*.log"))
+
+
 def test_it_shares_a_redis_with_others(tmp_path: Path, redis_server: Redis) -> None:
     url = redis_server.new_url()
     with redis.Redis.from_url(url) as broker:
