@@ -115,8 +115,8 @@ def mailbox_key(recipient: str) -> str:
     return _key(_layout().template, recipient)
 
 
-def is_replaced(recipient: str) -> bool:
-    """Whether another directory than the known one stands in the recipient's place, or none, or his volume is missing.
+def replaced(recipient: str) -> MaildirReplaced | VolumeMissing | None:
+    """Where another directory than the known one stands in the recipient's place, or none, or the volume is missing: that failure.
 
     Raises RecipientInvalid.
     """
@@ -124,10 +124,10 @@ def is_replaced(recipient: str) -> bool:
     try:
         destination.check()
     except DeliveryFailed as error:
-        return isinstance(error, MaildirReplaced | VolumeMissing)
+        return error if isinstance(error, MaildirReplaced | VolumeMissing) else None
     finally:
         destination.close()
-    return False
+    return None
 
 
 def forget_marker(recipient: str) -> None:

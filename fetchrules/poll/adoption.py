@@ -2,7 +2,7 @@
 
 from django.db import transaction
 
-from fetchrules.destinations import forget_marker, is_replaced, same_mailbox
+from fetchrules.destinations import forget_marker, replaced, same_mailbox
 from fetchrules.errors import MaildirReplaced
 from fetchrules.ledger import letters as ledger
 from fetchrules.ledger.unattended import unattended
@@ -18,7 +18,7 @@ def adopt(recipient: str) -> int:
     """
     in_hand = [letter for letter in unattended() if same_mailbox(letter.recipient, recipient)]
     lost = [row_id for row_id, error in finish_all(in_hand).items() if isinstance(error, MaildirReplaced)]
-    if not lost and not is_replaced(recipient):
+    if not lost and replaced(recipient) is None:
         return 0
     with transaction.atomic():
         taken = list(unattended().filter(id__in=lost).values_list("id", flat=True))

@@ -8,6 +8,7 @@ from django.utils.translation import gettext as _
 from django.views.decorators.http import require_http_methods
 
 from fetchrules import tasks
+from fetchrules.destinations import replaced
 from fetchrules.errors import MaildirReplaced, VolumeMissing
 from fetchrules.ledger import runs
 from fetchrules.models import FetchRule
@@ -24,7 +25,7 @@ def adopt(request: HttpRequest, rule_id: int) -> HttpResponse:
     """
     user = access.user_of(request)
     rule = get_object_or_404(access.editable_rules(user), id=rule_id)
-    if rule.last_error == VolumeMissing.code and not access.administers(user):
+    if not access.administers(user) and _is_volume_missing(rule):
         raise Http404
     if request.method != "POST":
         return render(request, "fetchrules/adopt.html", {"rule": rule})
@@ -36,3 +37,8 @@ def adopt(request: HttpRequest, rule_id: int) -> HttpResponse:
     tasks.wake()
     messages.success(request, _("Letters are delivered into it again; the rule is being polled now."))
     return redirect("rules")
+
+
+def _is_volume_missing(rule: FetchRule) -> bool:
+    """Whether its last poll missed the volume, or the next one would."""
+    return rule.last_error == VolumeMissing.code or isinstance(replaced(rule.recipient), VolumeMissing)

@@ -71,3 +71,12 @@ def test_a_volume_is_confirmed_by_administrators_alone(alice: User, charlie: Use
     assert signed_in(alice).post(page).status_code == 302
     replaced.refresh_from_db()
     assert replaced.next_reason == "by_hand"
+
+
+def test_nor_does_an_owner_confirm_one_that_no_poll_has_missed_yet(
+    charlie: User, replaced: FetchRule, make_rule: Callable[..., FetchRule]
+) -> None:
+    page = reverse("rule_adopt", args=[make_rule(owner=charlie, recipient="charlie@mydomain.ru").id])
+    assert signed_in(charlie).get(page).status_code == 404
+    assert signed_in(charlie).post(page).status_code == 404
+    assert LocalMarker.objects.get().marker == "old"
