@@ -140,8 +140,7 @@ class FetchRuleAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
     @admin.action(description=gettext_lazy("Poll now"), permissions=["change"])
     def poll_now(self, request: HttpRequest, queryset: QuerySet[FetchRule]) -> None:
         """Make them due."""
-        asked = list(queryset.filter(enabled=True).exclude(FetchRule.OWNER_GONE))
-        runs.ask_for_poll(queryset, timezone.now())
+        asked = runs.ask_for_poll(queryset, timezone.now())
         tasks.wake()
         audit.record_each(request, "rule_poll_asked", asked)
         words = ngettext("%(count)s rule is being polled.", "%(count)s rules are being polled.", len(asked))

@@ -160,13 +160,13 @@ def purge(before: datetime) -> int:
     return remove(Run.objects.filter(finished_at__isnull=False, claimed_at__lt=before))
 
 
-def ask_for_poll(rules: QuerySet[FetchRule], now: datetime) -> int:
-    """Make `rules` due now and end their pauses; how many. Those whose owner is gone stay as they are."""
-    return (
-        rules.filter(enabled=True)
-        .exclude(FetchRule.OWNER_GONE)
-        .update(next_poll_at=now, next_reason=NextReason.BY_HAND, pause=Pause.NONE, paused_until=None, failures=0)
+def ask_for_poll(rules: QuerySet[FetchRule], now: datetime) -> list[FetchRule]:
+    """Make `rules` due now and end their pauses; those that this was done to: not to those that are off, or whose owner is gone."""
+    asked = list(rules.filter(enabled=True).exclude(FetchRule.OWNER_GONE))
+    FetchRule.objects.filter(id__in=[rule.id for rule in asked], enabled=True).update(
+        next_poll_at=now, next_reason=NextReason.BY_HAND, pause=Pause.NONE, paused_until=None, failures=0
     )
+    return asked
 
 
 def pause(rules: QuerySet[FetchRule], until: datetime | None) -> int:
@@ -174,8 +174,8 @@ def pause(rules: QuerySet[FetchRule], until: datetime | None) -> int:
     return rules.update(pause=Pause.BY_HAND, paused_until=until)
 
 
-def resume(rules: QuerySet[FetchRule], now: datetime) -> int:
-    """End the pauses of `rules` and make them due; how many."""
+def resume(rules: QuerySet[FetchRule], now: datetime) -> list[FetchRule]:
+    """End the pauses of `rules` and make them due; those that had one, as far as they can be polled."""
     return ask_for_poll(rules.exclude(pause=Pause.NONE), now)
 
 

@@ -11,7 +11,7 @@ from django.views.decorators.http import require_http_methods, require_POST
 
 from fetchrules import tasks
 from fetchrules.ledger import runs
-from fetchrules.models import FetchRule, Letter, Pause, ServiceSettings
+from fetchrules.models import FetchRule, Letter, ServiceSettings
 from fetchrules.rulebook.edits import SourceTaken, delete_rules, switch_rules
 from fetchrules.rulebook.edits import take_over as take_rules_over
 from fetchrules.rulebook.rows import line_of
@@ -119,8 +119,7 @@ def _switch(request: HttpRequest, rules: QuerySet[FetchRule], *, on: bool) -> Ht
 
 def _poll(request: HttpRequest, rules: QuerySet[FetchRule]) -> HttpResponse:
     rules = _answered_for(request, _required(rules))
-    asked = list(rules.filter(enabled=True))
-    runs.ask_for_poll(rules, timezone.now())
+    asked = runs.ask_for_poll(rules, timezone.now())
     tasks.wake()
     audit.record_each(request, "rule_poll_asked", asked)
     words = ngettext("%(count)s rule is being polled.", "%(count)s rules are being polled.", len(asked))
@@ -151,8 +150,7 @@ def _pause(request: HttpRequest, rules: QuerySet[FetchRule]) -> HttpResponse:
 
 def _resume(request: HttpRequest, rules: QuerySet[FetchRule]) -> HttpResponse:
     rules = _answered_for(request, _required(rules))
-    resumed = list(rules.filter(enabled=True).exclude(pause=Pause.NONE))
-    runs.resume(rules, timezone.now())
+    resumed = runs.resume(rules, timezone.now())
     tasks.wake()
     audit.record_each(request, "rule_resumed", resumed)
     words = ngettext("%(count)s rule resumed.", "%(count)s rules resumed.", len(resumed))

@@ -134,13 +134,13 @@ def tidy() -> None:
 
 def ask_for_poll(rule: int) -> int:
     """What the button does: the rule is due now."""
-    return runs.ask_for_poll(FetchRule.objects.filter(pk=rule), timezone.now())
+    return len(runs.ask_for_poll(FetchRule.objects.filter(pk=rule), timezone.now()))
 
 
 def everything_is_due() -> int:
     """All rules are due now, if they were not before."""
     now = timezone.now()
-    return runs.ask_for_poll(FetchRule.objects.exclude(next_poll_at__lte=now, pause=""), now)
+    return len(runs.ask_for_poll(FetchRule.objects.exclude(next_poll_at__lte=now, pause=""), now))
 
 
 def dispatch() -> list[int]:

@@ -51,8 +51,8 @@ def test_it_is_not_claimed_by_name(gone: FetchRule) -> None:
 
 def test_it_is_not_asked_for_by_hand(gone: FetchRule) -> None:
     FetchRule.objects.update(pause=Pause.BY_HAND)
-    assert runs.ask_for_poll(FetchRule.objects.all(), NOW) == 0
-    assert runs.resume(FetchRule.objects.all(), NOW) == 0
+    assert runs.ask_for_poll(FetchRule.objects.all(), NOW) == []
+    assert runs.resume(FetchRule.objects.all(), NOW) == []
     gone.refresh_from_db()
     assert gone.pause == Pause.BY_HAND
 
