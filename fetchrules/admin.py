@@ -41,8 +41,8 @@ admin.site.site_header = gettext_lazy("Mail collection from remote servers")
 admin.site.site_title = gettext_lazy("Mail collection")
 
 
-class LookedAtOnly(admin.ModelAdmin):  # type: ignore[type-arg]  # generic in the stubs only
-    """What the program writes: nobody adds, changes or deletes it by hand."""
+class ReadOnlyAdmin(admin.ModelAdmin):  # type: ignore[type-arg]  # generic in the stubs only
+    """Rows that the program writes: nobody adds, changes or deletes them by hand."""
 
     def has_add_permission(self, request: HttpRequest) -> bool:  # noqa: ARG002 -- Django's signature
         """Never."""
@@ -182,7 +182,7 @@ class FetchRuleAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
 
 
 @admin.register(Run)
-class RunAdmin(LookedAtOnly):
+class RunAdmin(ReadOnlyAdmin):
     """The journal."""
 
     list_display = (
@@ -197,7 +197,7 @@ class RunAdmin(LookedAtOnly):
 
 
 @admin.register(Letter)
-class LetterAdmin(LookedAtOnly):
+class LetterAdmin(ReadOnlyAdmin):
     """The ledger."""
 
     list_display = ("__str__", "sender", "source", "state", "fate", "size", "delivered_at")
@@ -208,7 +208,7 @@ class LetterAdmin(LookedAtOnly):
 
 
 @admin.register(SourceMailbox)
-class SourceMailboxAdmin(LookedAtOnly):
+class SourceMailboxAdmin(ReadOnlyAdmin):
     """Whose letters the ledger knows."""
 
     list_display = ("__str__", "protocol", "port", "folder", "listed_at")
@@ -217,7 +217,7 @@ class SourceMailboxAdmin(LookedAtOnly):
 
 
 @admin.register(RemoteHost)
-class RemoteHostAdmin(LookedAtOnly):
+class RemoteHostAdmin(ReadOnlyAdmin):
     """What is known of remote servers."""
 
     list_display = ("host", "wrong_sizes", "list_at_once", "shifted", "shifted_at")
@@ -225,7 +225,7 @@ class RemoteHostAdmin(LookedAtOnly):
 
 
 @admin.register(HourlyStat)
-class HourlyStatAdmin(LookedAtOnly):
+class HourlyStatAdmin(ReadOnlyAdmin):
     """The counters."""
 
     list_display = ("hour", "rule", "runs", "failed", "fetched", "deleted", "octets", "milliseconds")
@@ -234,7 +234,7 @@ class HourlyStatAdmin(LookedAtOnly):
 
 
 @admin.register(Revision)
-class RevisionAdmin(LookedAtOnly):
+class RevisionAdmin(ReadOnlyAdmin):
     """The history of the text; the sealed passwords beside it stay out of sight."""
 
     list_display = ("created_at", "author", "version", "added", "changed", "removed", "note")
@@ -242,7 +242,7 @@ class RevisionAdmin(LookedAtOnly):
 
 
 @admin.register(AuditEntry)
-class AuditEntryAdmin(LookedAtOnly):
+class AuditEntryAdmin(ReadOnlyAdmin):
     """Who changed what."""
 
     list_display = ("at", "who", "what", "about")
@@ -252,28 +252,28 @@ class AuditEntryAdmin(LookedAtOnly):
 
 
 @admin.register(Incident)
-class IncidentAdmin(LookedAtOnly):
+class IncidentAdmin(ReadOnlyAdmin):
     """What somebody was told of."""
 
     list_display = ("__str__",)
 
 
 @admin.register(Notice)
-class NoticeAdmin(LookedAtOnly):
+class NoticeAdmin(ReadOnlyAdmin):
     """What each channel has told."""
 
     list_display = ("incident", "channel", "begun_at", "ended_at")
 
 
 @admin.register(Channel)
-class ChannelAdmin(LookedAtOnly):
+class ChannelAdmin(ReadOnlyAdmin):
     """The ways by which notices go out."""
 
     list_display = ("name", "failures", "failing_since", "next_try_at", "detail")
 
 
 @admin.register(Attempt)
-class AttemptAdmin(LookedAtOnly):
+class AttemptAdmin(ReadOnlyAdmin):
     """Tries that are counted, so that there are not too many."""
 
     list_display = ("at", "what", "who", "place")
@@ -281,7 +281,7 @@ class AttemptAdmin(LookedAtOnly):
 
 
 @admin.register(Heartbeat)
-class HeartbeatAdmin(LookedAtOnly):
+class HeartbeatAdmin(ReadOnlyAdmin):
     """Who is alive."""
 
     list_display = ("part", "host", "started_at", "seen_at")
@@ -301,7 +301,7 @@ class LocalMarkerAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
 
 
 @admin.register(ServiceSettings)
-class ServiceSettingsAdmin(LookedAtOnly):
+class ServiceSettingsAdmin(ReadOnlyAdmin):
     """The one row. It is changed on the panel's own page, which checks it, notes it, and writes no more than what was changed."""
 
     exclude = ("text_start", "text_tail")

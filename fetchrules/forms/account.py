@@ -34,7 +34,7 @@ def is_closed(form: forms.Form) -> bool:
 
 
 class LoginForm(AuthenticationForm):
-    """Django's, in our clothes; closed for a while to whoever guesses. The name is counted as it is compared: after its field."""
+    """Django's with our layout; closed for a while to whoever guesses. A name is counted as it is compared: stripped and folded."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -43,7 +43,7 @@ class LoginForm(AuthenticationForm):
         self.helper = _helper()
 
     def clean(self) -> dict[str, Any]:
-        """The two together, counted."""
+        """Check the password for the name."""
         name, given = self.cleaned_data.get("username"), self.cleaned_data.get("password")
         if not name or not given:
             return self.cleaned_data
@@ -64,7 +64,7 @@ class LoginForm(AuthenticationForm):
 
 
 class PasswordForm(PasswordChangeForm):
-    """Django's, in our clothes; the old password counted as at the login."""
+    """Django's with our layout; wrong passwords count as at the login."""
 
     def __init__(self, request: HttpRequest, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -73,17 +73,15 @@ class PasswordForm(PasswordChangeForm):
         self.helper = _helper()
 
     def clean_old_password(self) -> str:
-        """His password, right now."""
+        """The password, if it is the user's own."""
         password = str(self.cleaned_data["old_password"])
-        if not _counted(
-            self.user.get_username(), self.request, lambda: self.user.check_password(password), "password_refused"
-        ):
+        if not _is_own(password, self.user, self.request):
             raise ValidationError(self.error_messages["password_incorrect"], code="password_incorrect")
         return password
 
 
 class ExportForm(forms.Form):
-    """What to export with its passwords; the one who asks proves who he is."""
+    """What to export with its passwords; whoever asks enters their own once more."""
 
     format = forms.ChoiceField(label=_("Format"), choices=NAMES, widget=forms.Select(attrs={"class": "field"}))
     password = forms.CharField(
@@ -99,13 +97,16 @@ class ExportForm(forms.Form):
         self.helper = _helper()
 
     def clean_password(self) -> str:
-        """His password, right now."""
+        """The password, if it is the user's own."""
         password = str(self.cleaned_data["password"])
-        if not _counted(
-            self.user.get_username(), self.request, lambda: self.user.check_password(password), "password_refused"
-        ):
+        if not _is_own(password, self.user, self.request):
             raise ValidationError(gettext("This is not your password."))
         return password
+
+
+def _is_own(password: str, user: User, request: HttpRequest) -> bool:
+    """Whether it is the password of `user`, who is logged in."""
+    return _counted(user.get_username(), request, lambda: user.check_password(password), "password_refused")
 
 
 def _counted(who: str, request: HttpRequest, check: Callable[[], bool], refusal: str) -> bool:

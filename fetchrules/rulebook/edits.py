@@ -101,7 +101,7 @@ def _write(
     row = known or _new_row()
     if known is None and not writer.edits_all:
         row.owner, row.owned = writer.user, True
-    columns = _stand(row, writer, given, restricted, elsewhere=leads_elsewhere(known, wanted))
+    columns = _assign(row, writer, given, restricted, elsewhere=leads_elsewhere(known, wanted))
     row.line = _line_for(known, wanted).text
     sealed = row.password
     fill(row, wanted, timezone.now())
@@ -147,21 +147,21 @@ def delete_rules(rules: Iterable[FetchRule], *, by: User | None) -> list[FetchRu
     with transaction.atomic():
         lock()
         deleted = list(_still_theirs(rules, by))
-        doomed = {rule.id for rule in deleted}
-        heirs: list[FetchRule] = []
-        orphaned = ""
+        deleted_ids = {rule.id for rule in deleted}
+        below: list[FetchRule] = []
+        comments = ""
         for row in FetchRule.objects.order_by("position", "id").only("id", "before"):
-            if row.id in doomed:
-                orphaned += row.before
-            elif orphaned:
-                row.before = orphaned + row.before
-                heirs.append(row)
-                orphaned = ""
-        FetchRule.objects.bulk_update(heirs, ["before"], batch_size=200)
-        if orphaned:
+            if row.id in deleted_ids:
+                comments += row.before
+            elif comments:
+                row.before = comments + row.before
+                below.append(row)
+                comments = ""
+        FetchRule.objects.bulk_update(below, ["before"], batch_size=200)
+        if comments:
             settings = ServiceSettings.current()
-            ServiceSettings.objects.filter(id=1).update(text_tail=orphaned + settings.text_tail)
-        FetchRule.objects.filter(id__in=doomed).delete()
+            ServiceSettings.objects.filter(id=1).update(text_tail=comments + settings.text_tail)
+        FetchRule.objects.filter(id__in=deleted_ids).delete()
         advance()
     return deleted
 
@@ -196,10 +196,10 @@ def _still_theirs(rules: Iterable[FetchRule], by: User | None) -> QuerySet[Fetch
     return chosen
 
 
-def _stand(
+def _assign(
     row: FetchRule, writer: Writer, given: Given | None, restricted: bool | None, *, elsewhere: bool
 ) -> list[str]:
-    """Say whose `row` is and where it may connect to; the columns that it says it in. `elsewhere`: its target is written."""
+    """Set owner and restriction of `row`, as far as `writer` may; the columns that were set. `elsewhere`: its target changes."""
     if not writer.administers:
         if given is not None or restricted is not None:
             raise PermissionDenied

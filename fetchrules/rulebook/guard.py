@@ -20,7 +20,7 @@ from fetchrules.ruletext.trust import keeps_password
 from fetchrules.secrets import target_of
 
 UNSEEN = -1
-"""The revision that a form was made from that does not say it: no rule is at it."""
+"""Stands for the revision of a form that does not say which one it was made from. No rule has it."""
 
 
 class RuleChanged(Exception):

@@ -95,12 +95,12 @@ def _planned(rule: FetchRule) -> Row:
     except FetchError as failure:
         error = failure
     left = [why for plan in plans for _, why in plan.left]
-    fetched = [errand for plan in plans for errand in plan.fetch]
-    doomed = sum(len(plan.delete) for plan in plans) + sum(errand.delete_after for errand in fetched)
+    to_fetch = [errand for plan in plans for errand in plan.fetch]
+    to_delete = sum(len(plan.delete) for plan in plans) + sum(errand.delete_after for errand in to_fetch)
     counts = runs.Counts(
-        found=sum(len(plan.delete) for plan in plans) + len(fetched) + len(left),
-        fetched=len(fetched),
-        deleted=doomed,
+        found=sum(len(plan.delete) for plan in plans) + len(to_fetch) + len(left),
+        fetched=len(to_fetch),
+        deleted=to_delete,
         skipped=len(left),
         octets=sum(plan.octets for plan in plans),
         left={why.value: left.count(why) for why in Why if why in left} | _flagged(plans),
