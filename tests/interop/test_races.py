@@ -1,5 +1,6 @@
 """Two people change one rule at the same moment, over real HTTP: a password goes nowhere but where its writer sent it."""
 
+import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
@@ -111,17 +112,21 @@ def test_it_carries_no_password_to_the_server_of_another(
 
             def insist(browser: Browser, taken: Event = taken) -> None:
                 """The unchanged form, with the revision that the rule is at, as far as it can be seen."""
-                left = AFTERWARDS
+                left, pause = AFTERWARDS, 0.0
                 while left:
                     left -= taken.is_set()
+                    time.sleep(pause)
+                    pause += 0.02  # or the administrator would never come between
                     answer = browser.get(path)
                     if answer.status == 200:
                         browser.send(path, {**browser.hidden_in(answer), **form, **here})
 
             with ThreadPoolExecutor() as pool:
                 tries = [pool.submit(insist, house.browser(name)) for _ in range(3)]
-                write(admin, change, new_password=f"secret-{number}", **there, **given)
-                taken.set()
+                try:
+                    write(admin, change, new_password=f"secret-{number}", **there, **given)
+                finally:
+                    taken.set()
             for each in tries:
                 each.result()
             page = admin.get("/rules/1/").text
