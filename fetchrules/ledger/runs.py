@@ -5,7 +5,7 @@ Those that nobody does any more are abandoned by `leases`.
 
 import uuid
 from collections.abc import Iterable
-from dataclasses import asdict, dataclass, field
+from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime
 
 from django.db import transaction
@@ -152,6 +152,8 @@ def break_off(run: Run, ending: Ending, now: datetime) -> bool:
         ours = _finish(run, Run.State.ABANDONED, ending, now)
         if ours:
             make_due_again(run, now)
+            if run.rule_id is not None and FetchRule.objects.filter(id=run.rule_id).exists():
+                _count(run, run.rule_id, replace(ending, error=None), now)
     return ours
 
 

@@ -12,7 +12,7 @@ import ssl
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from errno import EINPROGRESS, EMFILE, ENFILE, ENOBUFS, ENOMEM
+from errno import EADDRNOTAVAIL, EINPROGRESS, EMFILE, ENFILE, ENOBUFS, ENOMEM
 from os import strerror
 from time import monotonic
 
@@ -272,8 +272,10 @@ def _establish(sock: socket.socket, endpoint: Endpoint, by: float) -> None:
         if STOPPING.is_set():
             raise Interrupted("the process ends")
         code = sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
+    # Where IPv6 is switched off, its addresses are not available either: then the next one is tried.
+    no_port_left = code == EADDRNOTAVAIL and endpoint.family == socket.AF_INET
     if code:
-        raise (Exhausted if code in _EXHAUSTED else ConnectFailed)(strerror(code))
+        raise (Exhausted if no_port_left or code in _EXHAUSTED else ConnectFailed)(strerror(code))
 
 
 @contextmanager

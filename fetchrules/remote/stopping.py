@@ -34,7 +34,7 @@ class Stop(threading.Event):
             os.write(self._writer, b"\n")
 
     def clear(self) -> None:
-        """Nobody is to end any more: for tests, whose process goes on."""
+        """Nobody is to end any more: the process goes on, with another worker."""
         if self.is_set():
             super().clear()
             os.read(self._reader, 1)

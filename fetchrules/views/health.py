@@ -63,7 +63,11 @@ def _within_patience(request: HttpRequest) -> _Found | None:
     answers: SimpleQueue[_Found] = SimpleQueue()
     if not _AT_A_TIME.acquire(timeout=PATIENCE):
         return None
-    Thread(target=_ask, args=(request, answers), name="readyz", daemon=True).start()
+    try:
+        Thread(target=_ask, args=(request, answers), name="readyz", daemon=True).start()
+    except RuntimeError:  # no thread can be had now
+        _AT_A_TIME.release()
+        return None
     try:
         return answers.get(timeout=PATIENCE)
     except Empty:

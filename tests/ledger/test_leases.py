@@ -11,7 +11,7 @@ from fetchrules import heartbeat
 from fetchrules.heartbeat import SILENT_AFTER, this_process
 from fetchrules.ledger import leases, runs
 from fetchrules.ledger.runs import Counts, Ending
-from fetchrules.models import FetchRule, Heartbeat, NextReason, Run
+from fetchrules.models import FetchRule, Heartbeat, HourlyStat, NextReason, Run
 from tests.conftest import MakeRule
 
 pytestmark = pytest.mark.django_db
@@ -111,6 +111,8 @@ def test_it_counts_no_failure_of_a_poll_that_was_interrupted(rules: list[FetchRu
     rule = FetchRule.objects.get(runs=run)
     assert (run.state, run.fetched) == (Run.State.ABANDONED, 1)
     assert (rule.failures, rule.last_error, rule.next_poll_at) == (0, "", NOW)
+    hour = HourlyStat.objects.get()
+    assert (hour.rule, hour.failed, hour.fetched) == (rule, 0, 1)
     assert not runs.break_off(run, Ending(Counts()), NOW)
 
 

@@ -29,6 +29,7 @@ from fetchrules.errors import (
 from fetchrules.remote import net
 from fetchrules.remote.account import Deadlines, TargetPolicy
 from fetchrules.remote.net import Alive, Stream, connect
+from fetchrules.remote.resolver import Endpoint
 from tests.certificates import Certificates
 from tests.servers.loopback import Hangup, LoopbackServer, Peer
 
@@ -346,6 +347,19 @@ def test_it_blames_no_server_where_this_machine_has_no_descriptors_left() -> Non
             connect("127.0.0.1", 110, PATIENT, ANYWHERE)
     finally:
         resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+
+
+def test_it_takes_no_server_for_dead_when_there_are_no_ports_left() -> None:
+    """To one address and port no two connections go from the same port: here both have no choice."""
+    with socket.create_server(("127.0.0.1", 0)) as listener, socket.socket() as first, socket.socket() as second:
+        endpoint = Endpoint(socket.AF_INET, "127.0.0.1", listener.getsockname())
+        for sock in (first, second):
+            sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
+        first.bind(("127.0.0.1", 0))
+        second.bind(first.getsockname())
+        net._establish(first, endpoint, monotonic() + 10)
+        with pytest.raises(Exhausted):
+            net._establish(second, endpoint, monotonic() + 10)
 
 
 def test_it_gives_up_connecting() -> None:
