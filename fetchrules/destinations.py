@@ -4,6 +4,7 @@ import functools
 import os
 import secrets
 from collections.abc import Mapping
+from contextlib import closing
 from pathlib import Path
 
 from django.conf import settings
@@ -116,17 +117,14 @@ def mailbox_key(recipient: str) -> str:
 
 
 def replaced(recipient: str) -> MaildirReplaced | VolumeMissing | None:
-    """Where another directory than the known one stands in the recipient's place, or none, or the volume is missing: that failure.
-
-    Raises RecipientInvalid.
-    """
-    destination = Destination(recipient)
+    """The failure where another directory than the known one stands in the recipient's place, or none, or the volume is missing."""
     try:
-        destination.check()
-    except DeliveryFailed as error:
-        return error if isinstance(error, MaildirReplaced | VolumeMissing) else None
-    finally:
-        destination.close()
+        with closing(Destination(recipient)) as destination:
+            destination.check()
+    except (MaildirReplaced, VolumeMissing) as error:
+        return error
+    except DeliveryFailed:
+        return None
     return None
 
 

@@ -14,7 +14,7 @@ def adopt(recipient: str) -> int:
 
     They are those that were about to be delivered when the old directory went: nobody can say whether they were. They are still
     on the server, and a letter that comes twice is better than one that never comes. If the old directory is back, they are
-    delivered, and it stays the known one. Letters of a poll at work are left to it. Raises RecipientInvalid.
+    delivered, and it stays the known one. Letters of a poll at work are left to it.
     """
     in_hand = [letter for letter in unattended() if same_mailbox(letter.recipient, recipient)]
     lost = [row_id for row_id, error in finish_all(in_hand).items() if isinstance(error, MaildirReplaced)]

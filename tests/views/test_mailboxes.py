@@ -80,3 +80,9 @@ def test_nor_does_an_owner_confirm_one_that_no_poll_has_missed_yet(
     assert signed_in(charlie).get(page).status_code == 404
     assert signed_in(charlie).post(page).status_code == 404
     assert LocalMarker.objects.get().marker == "old"
+
+
+def test_it_takes_no_mailbox_where_none_can_be(alice: User, replaced: FetchRule) -> None:
+    FetchRule.objects.update(recipient="a/b@mydomain.ru")
+    assert signed_in(alice).post(reverse("rule_adopt", args=[replaced.id])).status_code == 302
+    assert LocalMarker.objects.get().marker == "old"
