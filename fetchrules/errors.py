@@ -53,9 +53,12 @@ class ConnectFailed(FetchError):
 
 
 class TargetForbidden(FetchError):
-    """The address or port is one that this rule's owner may not connect to."""
+    """The address or port is one that this rule may not connect to.
 
-    retry, code = Retry.IF_IT_LASTS, "target_forbidden"
+    As soon again as a server that is not there: the time of the next poll would else tell an owner which names there are inside.
+    """
+
+    retry, code = Retry.SOON, "target_forbidden"
 
 
 class TimedOut(FetchError):

@@ -87,8 +87,15 @@ def test_it_pauses_at_once_where_the_rule_itself_makes_it_impossible(error: Fetc
     assert after(error).at is None
 
 
-@pytest.mark.parametrize("error", [errors.NoUniqueIds(), errors.TargetForbidden()])
-def test_it_waits_for_a_human_only_if_it_lasts(error: FetchError) -> None:
+@pytest.mark.parametrize("failures", [1, 3, 100])
+def test_it_does_not_tell_a_forbidden_target_from_one_that_is_not_there(failures: int) -> None:
+    """Owners see when their rule is polled next: it would tell them which names there are inside."""
+    unreached = [errors.TargetForbidden(), errors.HostNotFound(), errors.ConnectFailed()]
+    assert len({after(error, failures, failures, timedelta(days=1)) for error in unreached}) == 1
+
+
+def test_it_waits_for_a_human_only_if_it_lasts() -> None:
+    error = errors.NoUniqueIds()
     assert not paused(error, 1, 1, timedelta(0))
     assert not paused(error, 2, 2, timedelta(days=1))
     assert not paused(error, 9, 9, LASTING - SECOND)
