@@ -53,10 +53,7 @@ class ConnectFailed(FetchError):
 
 
 class TargetForbidden(FetchError):
-    """The address or port is one that this rule may not connect to.
-
-    As soon again as a server that is not there: the time of the next poll would else tell an owner which names there are inside.
-    """
+    """The address or port is one that this rule may not connect to. Told by nothing, its next poll neither, from HostNotFound."""
 
     retry, code = Retry.SOON, "target_forbidden"
 
