@@ -1,9 +1,10 @@
 """From a recipient to the local mailbox that his letters are delivered into, as UTM_MAIL_DELIVERY says."""
 
 import functools
+import math
 import os
 import secrets
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from contextlib import closing
 from pathlib import Path
 
@@ -28,8 +29,8 @@ _SPOOL = "spool"
 class Destination:
     """One recipient's mailbox, together with the marker by which the database knows its directory."""
 
-    def __init__(self, recipient: str) -> None:
-        """Touches nothing yet. Raises RecipientInvalid."""
+    def __init__(self, recipient: str, end: Callable[[], float] = lambda: math.inf) -> None:
+        """Touches nothing yet. Raises RecipientInvalid. A mail server is sent no letter after `end`, by the monotonic clock."""
         layout = _layout()
         self._place = layout.template.place(recipient)
         self._path = str(layout.directory(self._place))
@@ -37,7 +38,7 @@ class Destination:
         self._adopted = known is not None and known.marker == ADOPTED
         self._recorded = known is not None and not self._adopted
         self._sealed = False
-        self.mailbox = _mailbox(recipient, layout, self._place, known.marker if known and self._recorded else None)
+        self.mailbox = _mailbox(recipient, layout, self._place, known.marker if known and self._recorded else None, end)
 
     def prepare(self, octets: int) -> None:
         """As LocalMailbox.prepare; a new marker is recorded before the first letter is, and a copy not taken for the original.
@@ -199,10 +200,13 @@ def _layout() -> MaildirLayout:
     return MaildirLayout(PathTemplate(f"{settings.DATA_DIR}/{_SPOOL}/{{domain}}/{{local}}"))
 
 
-def _mailbox(recipient: str, layout: MaildirLayout, place: Place, marker: str | None) -> Maildir | SpooledMailbox:
+def _mailbox(
+    recipient: str, layout: MaildirLayout, place: Place, marker: str | None, end: Callable[[], float]
+) -> Maildir | SpooledMailbox:
     if settings.UTM_MAIL_DELIVERY.startswith(SCHEME):
         return layout.mailbox(place, marker)
-    return SpooledMailbox(MailServer.parse(settings.UTM_MAIL_DELIVERY), recipient, place, marker)
+    server = MailServer.parse(settings.UTM_MAIL_DELIVERY)
+    return SpooledMailbox(server, recipient, place, marker, end=end)
 
 
 @functools.lru_cache(maxsize=2**15)

@@ -2,7 +2,7 @@
 
 import fcntl
 import smtplib
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from io import FileIO
 from time import monotonic
 from typing import BinaryIO, assert_never
@@ -32,8 +32,14 @@ class UnderWay(DeliveryFailed):
 class Courier:
     """Carries letters of `staging` for `recipient`. Not for several threads, but several couriers may share a spool."""
 
-    def __init__(self, staging: Staging, server: MailServer, recipient: str, own_name: str) -> None:
-        """Goes nowhere yet."""
+    def __init__(
+        self, staging: Staging, server: MailServer, recipient: str, own_name: str, end: Callable[[], float]
+    ) -> None:
+        """Goes nowhere yet. No letter is begun after `end`, by the monotonic clock.
+
+        One whose reply the end of the process cut off would have to be sent again.
+        """
+        self._end = end
         self._staging = staging
         self._server = server
         self._recipient = recipient
@@ -57,7 +63,7 @@ class Courier:
             self.hang_up()
         try:
             for position, name in enumerate(names):
-                if monotonic() > until:
+                if monotonic() > min(until, self._end()):
                     return failures | self._waiting(names[position:], DeliveryFailed(f"{self._server} is too slow"))
                 try:
                     if retired := self._hand_over(name):

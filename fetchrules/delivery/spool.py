@@ -5,9 +5,10 @@ has taken the letter, so only a letter whose reply was lost, or whose file outli
 with the same octets and the same X-Collected-Id.
 """
 
+import math
 import re
 import socket
-from collections.abc import Collection, Sequence
+from collections.abc import Callable, Collection, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 from fetchrules.delivery.courier import Courier
@@ -43,13 +44,17 @@ class SpooledMailbox:
         *,
         reserve: int = RESERVE,
         host: str = "",
+        end: Callable[[], float] = lambda: math.inf,
     ) -> None:
-        """Touches nothing yet. Raises RecipientInvalid. `host`, this machine's name if empty, is how we introduce ourselves."""
+        """Touches nothing yet. Raises RecipientInvalid. `host`, this machine's name if empty, is how we introduce ourselves.
+
+        `end`: after which time, by the monotonic clock, no letter is sent any more.
+        """
         Recipient.parse(recipient)
         name = host or socket.gethostname()
         own_name = name if _HOST.fullmatch(name) else "localhost"
         self._staging = Staging(place, marker, host=own_name, reserve=reserve)
-        self._couriers = [Courier(self._staging, server, recipient, own_name) for _ in range(MAX_SESSIONS)]
+        self._couriers = [Courier(self._staging, server, recipient, own_name, end) for _ in range(MAX_SESSIONS)]
         self._known = False
 
     @property

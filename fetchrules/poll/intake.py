@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from time import monotonic
 from typing import assert_never
 
 from django.utils import timezone
@@ -26,6 +27,7 @@ from fetchrules.ledger.letters import Arrival
 from fetchrules.letterhead import read_letterhead
 from fetchrules.models import SourceMailbox
 from fetchrules.policy import Doubt, Errand, Remark, State, Why, is_short
+from fetchrules.poll import STOPPING
 from fetchrules.poll.blame import blame, count_try
 from fetchrules.poll.comparison import Comparison
 from fetchrules.poll.deleting import Doomed
@@ -191,6 +193,8 @@ class Intake:
         failures = self.destination.mailbox.commit(list(won))
         self._delivered([arrival for arrival in arrivals if arrival.file_name in won], won, failures)
         self.progress.renew()
+        if self._failure is not None and monotonic() > STOPPING.by:
+            raise Interrupted("the process ends") from self._failure
         if self._failure is not None:
             raise self._failure
 

@@ -9,6 +9,7 @@ from fetchrules.destinations import Destination
 from fetchrules.errors import DeliveryFailed, MaildirReplaced, Retry
 from fetchrules.ledger import letters as ledger
 from fetchrules.models import Letter, SourceMailbox
+from fetchrules.poll import STOPPING
 from fetchrules.poll.blame import blame, count_try
 
 
@@ -41,7 +42,7 @@ def _place(letter: Letter) -> tuple[str, str]:
 
 def _finish(recipient: str, directory: str, rows: Mapping[str, int]) -> None:
     """Deliver what still waits in the staging directory; there, and only there, what is missing was delivered."""
-    destination = Destination(recipient)
+    destination = Destination(recipient, lambda: STOPPING.by)
     try:
         destination.prepare(0)
         if destination.mailbox.marker != directory:

@@ -21,6 +21,7 @@ from fetchrules.ledger import forgetting, mailboxes, runs
 from fetchrules.ledger import letters as ledger
 from fetchrules.models import Run, SourceMailbox
 from fetchrules.policy import Errand, Remark, Terms, ToDelete, Why, missing
+from fetchrules.poll import STOPPING
 from fetchrules.poll.by_head import settled_by_head
 from fetchrules.poll.comparison import Comparison
 from fetchrules.poll.deleting import Deletions
@@ -99,7 +100,7 @@ def _pass_present(session: Session) -> None:
 
 def _work(session: Session, deletions: Deletions) -> None:
     """Flush, fetch and deliver, delete."""
-    destination = Destination(session.rule.recipient)
+    destination = Destination(session.rule.recipient, lambda: STOPPING.by)
     try:
         doubted = _flush(session, destination, deletions)
         intake = _fetch(session, destination, doubted)

@@ -12,11 +12,13 @@ from fetchrules.delivery import courier
 from fetchrules.delivery.courier import UnderWay
 from fetchrules.delivery.dialogue import Deferred, Unanswered
 from fetchrules.delivery.spool import SpooledMailbox
-from fetchrules.errors import DeliveryFailed
+from fetchrules.errors import DeliveryFailed, Interrupted
 from fetchrules.ledger import by_hand, leases
 from fetchrules.ledger import letters as ledger
 from fetchrules.models import Letter
 from fetchrules.policy import HELD_PAUSE, MAX_TRIES
+from fetchrules.poll import STOPPING
+from fetchrules.remote import stopping
 from tests.poll.conftest import NewScene, Scene
 from tests.servers.lmtp import END, EVERY, Cut, Fault, MailSink, Taken, serving
 from tests.servers.loopback import Hangup, Peer
@@ -31,8 +33,12 @@ class PickySink(MailSink):
     """Does `at_poison` at the end of each letter with that word in it."""
 
     at_poison: Fault | None = None
+    at_each: Callable[[], None] | None = None
+    """Called before the answer to a letter's end."""
 
     def _do(self, peer: Peer, step: str, work: Callable[[], bytes]) -> None:
+        if step == END and self.at_each is not None:
+            self.at_each()
         if step != END or self.at_poison is None:
             MailSink._do(self, peer, step, work)
             return
@@ -68,6 +74,26 @@ def subjects(sink: MailSink) -> list[str]:
 
 def collected_id(letter: Taken) -> bytes:
     return letter.octets.partition(b"X-Collected-Id: ")[2].partition(b"\r\n")[0]
+
+
+def test_it_begins_no_letter_when_the_time_to_end_is_over_and_doubles_none(
+    scene: Scene, sink: PickySink, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(stopping, "GRACE_SECONDS", 0.0)
+    names = [f"letter {number}" for number in range(8)]
+    scene.arrive(*names)
+    sink.at_each = STOPPING.set
+    try:
+        assert isinstance(scene.poll().error, Interrupted)
+    finally:
+        STOPPING.clear()
+    assert len(sink.taken) == 1
+    run = scene.rule.runs.get()
+    assert (run.state, run.fetched) == ("abandoned", 1)
+    sink.at_each = None
+    scene.poll_fine()
+    assert subjects(sink) == names
+    assert scene.maildrop.uids == []
 
 
 def spooled(tmp_path: Path) -> set[str]:
