@@ -103,12 +103,13 @@ def _write(
         row.owner, row.owned = writer.user, True
     columns = _assign(row, writer, given, restricted, elsewhere=leads_elsewhere(known, wanted))
     row.line = _line_for(known, wanted).text
-    sealed = row.password
+    before = {name: getattr(row, name) for name in ("password", "tls_seen")}
     fill(row, wanted, timezone.now())
     row.source = source_rows(wanted, branch)[0]
     row.revision = known.revision + 1 if known else 1
-    # A password that stays is not written: its key may be replaced at this moment.
-    columns += [name for name in (*CONTENT, *PLACE) if name != "password" or row.password != sealed]
+    # What stays of these two is not written: at this moment the key may be replaced, or a poll see TLS for the first time.
+    stays = {name for name, value in before.items() if getattr(row, name) == value}
+    columns += [name for name in (*CONTENT, *PLACE) if name not in stays]
     row.save(update_fields=columns if known else None)
     return row
 

@@ -1,10 +1,13 @@
 """Changing rules one by one: the text follows by as little as can be."""
 
+from collections.abc import Callable
+from contextlib import ExitStack
 from dataclasses import replace
 from typing import Any
 
 import pytest
 from django.contrib.auth.models import User
+from django.db import connection
 
 from fetchrules.errors import PasswordUnreadable
 from fetchrules.models import FetchRule
@@ -51,6 +54,22 @@ def test_it_leaves_alone_what_a_poll_has_written_meanwhile() -> None:
     FetchRule.objects.filter(user="petrov").update(last_fetched=7, revision=5)
     saved = set_rule(seen, wanted("petrov", keep=False), by=None)
     assert (rule("petrov").last_fetched, rule("petrov").keep, saved.revision) == (7, False, 6)
+
+
+def test_it_leaves_alone_what_tls_a_poll_sees_while_the_rule_is_written(make_rule: MakeRule) -> None:
+    rule = make_rule()
+
+    def see(execute: Callable[..., Any], sql: str, *rest: Any) -> Any:
+        """As a poll that ends between the reading of the row and its writing."""
+        if sql.startswith('UPDATE "fetchrules_fetchrule"'):
+            sees.close()
+            FetchRule.objects.filter(pk=rule.pk).update(tls_seen=TlsLevel.VERIFIED)
+        return execute(sql, *rest)
+
+    with ExitStack() as sees:
+        sees.enter_context(connection.execute_wrapper(see))
+        set_rule(rule, replace(rule.as_rule(MASK), interval=7), by=None)
+    assert FetchRule.objects.get().tls_seen == TlsLevel.VERIFIED
 
 
 @pytest.mark.usefixtures("book")
