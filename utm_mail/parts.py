@@ -8,21 +8,18 @@ import signal
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
-from http import HTTPStatus
 from queue import Empty, SimpleQueue
 from threading import Event, Thread
 from time import monotonic
 from types import FrameType
 from typing import Any, Protocol
-from wsgiref import simple_server
 
 from celery import signals
 from celery.beat import Service
 from celery.worker import state
-from django.core.servers.basehttp import ServerHandler, ThreadedWSGIServer, WSGIRequestHandler
 
 from utm_mail.celery import app
-from utm_mail.wsgi import application
+from utm_mail.web_server import make_server
 
 GRACE_SECONDS = 27
 """How long the parts may take to end after they were asked to."""
@@ -30,13 +27,6 @@ PAUSES = (1.0, 2.0, 4.0, 8.0, 16.0)
 """Seconds before a part that ended unasked is started again, the first time, the second, …; then it is not."""
 FORGIVEN_AFTER = 600.0
 """Seconds after which a fall counts no more."""
-CLIENT_SECONDS = 60
-"""How long a browser's connection may be silent."""
-
-DRAINED = 128 * 1024 * 1024
-"""Octets of a refused body that are still taken off the connection, so that the client can read why."""
-_PIECE = 64 * 1024
-_LONGEST_LINE = 64 * 1024
 
 
 class Part(Protocol):
@@ -59,8 +49,7 @@ class Web:
     name = "web"
 
     def __init__(self, host: str, port: int) -> None:
-        self._server = _Server((host, port), _RequestHandler, ipv6=":" in host)
-        self._server.set_app(application)
+        self._server = make_server(host, port)
 
     @property
     def port(self) -> int:
@@ -213,45 +202,3 @@ def _on_signal(tell: Callable[[], None]) -> Iterator[None]:
     finally:
         for number, handler in before.items():
             signal.signal(number, handler)
-
-
-class _Server(ThreadedWSGIServer):
-    request_queue_size = 128
-
-
-ServerHandler.server_software = "utm-mail"  # no versions for those who look for old ones
-
-
-class _Handler(ServerHandler):
-    """Django's takes what a request has left unread off the connection in one piece, however large."""
-
-    request_handler: "_RequestHandler"
-
-    def close(self) -> None:
-        """Take off the beginning, for the client to read the answer; of a body that does not end there the connection is closed."""
-        unread = self.get_stdin()
-        for _ in range(DRAINED // _PIECE):
-            if not unread.read(_PIECE):
-                break
-        else:
-            self.request_handler.close_connection = True
-        simple_server.ServerHandler.close(self)
-
-
-class _RequestHandler(WSGIRequestHandler):
-    timeout = CLIENT_SECONDS
-    server_version, sys_version = "utm-mail", ""
-
-    def handle_one_request(self) -> None:
-        """One request; a client that falls silent is hung up on."""
-        try:
-            self.raw_requestline = self.rfile.readline(_LONGEST_LINE + 1)
-            if len(self.raw_requestline) > _LONGEST_LINE:
-                self.requestline = self.request_version = self.command = ""
-                self.send_error(HTTPStatus.REQUEST_URI_TOO_LONG)
-            elif self.parse_request():
-                handler = _Handler(self.rfile, self.wfile, self.get_stderr(), self.get_environ())
-                handler.request_handler = self
-                handler.run(application)
-        except TimeoutError:
-            self.close_connection = True

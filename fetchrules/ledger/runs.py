@@ -4,11 +4,11 @@ Those that nobody does any more are abandoned by `leases`.
 """
 
 import uuid
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime
 
-from django.db import transaction
+from django.db import IntegrityError, transaction
 from django.db.models import Case, Exists, F, OuterRef, QuerySet, Value, When
 from django.db.models.functions import Coalesce
 
@@ -211,10 +211,17 @@ def _claim(rules: Iterable[FetchRule], now: datetime, cause: Run.Cause | None = 
         )
         for rule in rules
     ]
-    if not runs:
-        return []
+    try:
+        return _insert(runs, token) if runs else []
+    except IntegrityError:  # PostgreSQL: a rule was deleted within these milliseconds
+        return []  # all are still due at the next tick
+
+
+def _insert(runs: Sequence[Run], token: uuid.UUID) -> list[int]:
+    """Insert those whose rule is still there and whose mailbox has no open run; their ids."""
     with transaction.atomic():
-        Run.objects.bulk_create(runs, ignore_conflicts=True)  # one open run per source: the loser inserts nothing
+        present = set(FetchRule.objects.filter(id__in=[run.rule_id for run in runs]).values_list("id", flat=True))
+        Run.objects.bulk_create((run for run in runs if run.rule_id in present), ignore_conflicts=True)
         ours = Run.objects.filter(token=token, finished_at__isnull=True).order_by("id")
         won = dict(ours.values_list("id", "rule_id"))
         FetchRule.objects.filter(id__in=won.values()).update(next_poll_at=None)

@@ -52,6 +52,14 @@ def test_it_claims_one_rule_of_two_that_read_the_same_mailbox(make_rule: MakeRul
     assert len(runs.claim_due(NOW)) == 1
 
 
+def test_it_claims_the_others_where_a_rule_was_deleted_since_it_was_chosen(make_rule: MakeRule) -> None:
+    gone, there = make_rule(), make_rule()
+    FetchRule.objects.filter(pk=gone.pk).delete()
+    (run_id,) = runs.claim([gone, there], NOW, Run.Cause.SCHEDULE)
+    assert Run.objects.get().pk == run_id
+    assert Run.objects.get().rule_id == there.pk
+
+
 def test_it_lets_no_server_hold_up_the_others(make_rule: MakeRule) -> None:
     settings = ServiceSettings.current()
     settings.per_host = 2

@@ -23,7 +23,8 @@ from fetchrules.ruletext.spec import MAX_RULES
 from fetchrules.ruletext.trust import keeps_password
 from fetchrules.views.bodies import USUAL
 from tests.conftest import MakeRule
-from utm_mail.parts import DRAINED, Web
+from utm_mail.parts import Web
+from utm_mail.web_server import DRAINED
 
 LINE = "mailserver.ru:pop3 petrov petrovpasswd i.petrov@mydomain.ru"
 
