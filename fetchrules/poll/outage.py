@@ -1,6 +1,8 @@
 """What has to be recorded is recorded when the database is back."""
 
 import logging
+import math
+import time
 from collections.abc import Callable
 from typing import TypeVar
 
@@ -19,18 +21,18 @@ log = logging.getLogger(__name__)
 _T = TypeVar("_T")
 
 
-def outlast(record: Callable[[], _T]) -> _T:
-    """What `record` returns, called again while the database does not do its work.
+def outlast(record: Callable[[], _T], patience: float = math.inf) -> _T:
+    """What `record` returns, called again while the database does not do its work, for at most `patience` seconds.
 
-    Raises one of AWAY where the process ends before that.
+    Raises one of AWAY where the process, or its patience, ends before that.
     """
-    pause = FIRST_SECONDS
+    pause, until = FIRST_SECONDS, time.monotonic() + patience
     while True:
         try:
             return record()
         except AWAY as error:
             log.warning("the database does not work, tried again in %g s: %s", pause, error)
-            if STOPPING.wait(pause):
+            if time.monotonic() + pause > until or STOPPING.wait(pause):
                 raise
             close_old_connections()
             pause = min(2 * pause, LONGEST_SECONDS)

@@ -1,6 +1,7 @@
 """A poll from its claim to its place in the journal."""
 
 import logging
+import math
 import random
 import sqlite3
 from dataclasses import dataclass
@@ -55,23 +56,24 @@ class Result:
     """The server that was polled."""
 
 
-def poll(run_id: int) -> Result | None:
+def poll(run_id: int, patience: float = math.inf) -> Result | None:
     """Do the poll that was claimed as `run_id`; None when somebody else did, or nobody may any more, or the process ends.
 
     Where it cannot be begun or ended at all, its claim is given up before the error goes on, and the rule waits a little: whatever
-    it was may have come after the login, and would come again at every tick.
+    it was may have come after the login, and would come again at every tick. `patience`: so many seconds are waited for a database
+    that is away, before the error goes on.
     """
     try:
         if not STOPPING.is_set():
-            return _begun(run_id)
+            return _begun(run_id, patience)
     except Exception:
-        outlast(lambda: _release(run_id, wait=SOONEST))
+        outlast(lambda: _release(run_id, wait=SOONEST), patience)
         raise
-    outlast(lambda: _release(run_id))
+    outlast(lambda: _release(run_id), patience)
     return None
 
 
-def _begun(run_id: int) -> Result | None:
+def _begun(run_id: int, patience: float) -> Result | None:
     run = runs.start(run_id, timezone.now())
     if run is None:
         return None
@@ -80,7 +82,7 @@ def _begun(run_id: int) -> Result | None:
         error = _attempt(run, progress)
         ending = progress.ending(error)
         now = timezone.now()
-        if not outlast(lambda: _end(run, ending, now)):
+        if not outlast(lambda: _end(run, ending, now), patience):
             error = error or RunOvertaken("the run was abandoned")
     if error is not None:
         log.warning("poll of %s failed: %s", run.source, error)

@@ -1,6 +1,7 @@
 """`manage.py poll` where nothing else runs: no beat to take dead runs off the board, no worker to begin those that wait."""
 
 import json
+import resource
 import subprocess
 import sys
 from datetime import timedelta
@@ -83,3 +84,23 @@ def test_it_waits_for_no_silent_server_when_it_is_to_end(tmp_path: Path) -> None
             process.terminate()
             said, _ = process.communicate(timeout=40)
     assert json.loads(said)["error"]["code"] == "abandoned"
+
+
+def test_it_waits_for_no_database_that_stays_away(tmp_path: Path) -> None:
+    connected, go_on = Event(), Event()
+
+    def hang_up_later(_peer: Peer) -> None:
+        connected.set()
+        assert go_on.wait(30)
+
+    installation = Installation(tmp_path)
+    installation.prepare()
+    with LoopbackServer(hang_up_later) as server:
+        installation.paste(f"127.0.0.1:pop3 petrov petrovpasswd i.petrov@mydomain.ru port {server.port}\n")
+        command: list[str | Path] = [sys.executable, ROOT / "manage.py", "poll", "--json"]
+        with subprocess.Popen(command, env=installation.env, stdout=subprocess.PIPE, text=True) as process:
+            assert connected.wait(30)
+            resource.prlimit(process.pid, resource.RLIMIT_FSIZE, (0, 0))
+            go_on.set()
+            said, _ = process.communicate(timeout=100)
+    assert json.loads(said)["error"]["code"] == "database_failed"

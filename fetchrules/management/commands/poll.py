@@ -14,15 +14,18 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from fetchrules import heartbeat
-from fetchrules.errors import FetchError, Interrupted, MailboxBusy, OwnerGone
+from fetchrules.errors import DatabaseFailed, FetchError, Interrupted, MailboxBusy, OwnerGone
 from fetchrules.ledger import leases, runs
 from fetchrules.management.console import Console
 from fetchrules.models import FetchRule, Run
 from fetchrules.policy import Plan, Remark, Why
 from fetchrules.poll import STOPPING
+from fetchrules.poll.outage import AWAY
 from fetchrules.poll.run import Result, dry_run, poll
 from fetchrules.wording.failures import describe
 
+PATIENCE = 15.0
+"""Seconds for which a database that is away is waited for: the next call of the command comes soon enough."""
 Row = dict[str, object]
 
 _REMARKS = frozenset(remark.value for remark in Remark)
@@ -73,8 +76,11 @@ def _rules(ids: Sequence[int], *, due: bool) -> list[FetchRule]:
 def _polled(rule: FetchRule) -> Row:
     if runs.owner_is_gone(rule):
         return _row(rule, Result(runs.Counts(), 0.0, OwnerGone()))
-    claimed = runs.claim([rule], timezone.now(), Run.Cause.COMMAND) or runs.waiting(rule)
-    results = [poll(run_id) for run_id in claimed]
+    try:
+        claimed = runs.claim([rule], timezone.now(), Run.Cause.COMMAND) or runs.waiting(rule)
+        results = [poll(run_id, PATIENCE) for run_id in claimed]
+    except AWAY as error:
+        return _row(rule, Result(runs.Counts(), 0.0, DatabaseFailed(str(error))))
     return _row(rule, results[0] if results and results[0] else Result(runs.Counts(), 0.0, _why_not()))
 
 
