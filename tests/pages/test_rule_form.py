@@ -46,6 +46,7 @@ def test_it_shows_every_word_of_the_simulator(page: Page, demo: Panel) -> None:
 def test_it_asks_of_a_mailbox_with_another_address_as_one_types(page: Page, demo: Panel) -> None:
     sign_in(page, demo)
     page.get_by_role("link", name="petrov@127.0.0.1").first.click()
+    page.wait_for_load_state()  # what is typed before the scripts are there asks nothing
     tick, note = page.locator("#id_other_mailbox"), page.locator("#former .note")
     expect(tick).to_be_hidden()
     page.get_by_label("Сервер", exact=True).fill("new.example.ru")
