@@ -5,8 +5,8 @@ nothing beside them: no settings, no notices, no networks, no restriction of a r
 has rules of his own that deliver to that address.
 """
 
-from django.contrib.auth.models import AbstractBaseUser, AnonymousUser, User
-from django.db.models import QuerySet
+from django.contrib.auth.models import AbstractBaseUser, AnonymousUser, Permission, User
+from django.db.models import Q, QuerySet
 
 from fetchrules.models import FetchRule
 
@@ -47,3 +47,21 @@ def edits_rules(user: Reader) -> bool:
 def editable_rules(user: User) -> QuerySet[FetchRule]:
     """The rules that `user` may change, switch and delete."""
     return FetchRule.objects.all() if edits_all(user) else FetchRule.objects.filter(owner=user)
+
+
+def looks_after(user: User, account: User) -> bool:
+    """Whether `user` may change `account` and set its password: a superuser any, others none that may do what they may not.
+
+    Whoever sets a password can log in with it. An account that is inactive counts with all that was ever given to it.
+    """
+    if user.is_superuser:
+        return True
+    more = _given_to(account).exclude(pk__in=_given_to(user).values("pk"))
+    implied = Q(content_type__app_label="fetchrules") & ~Q(
+        codename="see_passwords"
+    )  # an administrator may do all of that
+    return not account.is_superuser and not (more.exclude(implied) if administers(user) else more).exists()
+
+
+def _given_to(user: User) -> QuerySet[Permission]:
+    return Permission.objects.filter(Q(user=user) | Q(group__user=user))

@@ -260,10 +260,10 @@ def _is_told_already(run: Run, error: FetchError) -> bool:
 
 
 def _note_result(run: Run, rule_id: int, ending: Ending, after: NextPoll, now: datetime) -> bool:
-    """False when the rule was deleted meanwhile."""
+    """False when the rule was deleted meanwhile. Whoever was given it since the claim is told nothing of this poll."""
     counts, error = ending.counts, ending.error
     rule = FetchRule.objects.filter(id=rule_id)
-    result: dict[str, object] = {
+    told: dict[str, object] = {
         "last_polled_at": now,
         "last_error": error.code if error else "",
         "last_detail": error.detail if error else "",
@@ -273,17 +273,20 @@ def _note_result(run: Run, rule_id: int, ending: Ending, after: NextPoll, now: d
         "last_skipped": counts.skipped,
         "last_octets": counts.octets,
         "last_left": counts.left,
+    }
+    result: dict[str, object] = {
         "failures": F("failures") + 1,
         "failing_since": Case(When(failures=0, then=Value(now)), default=Coalesce("failing_since", Value(now))),
     }
     if not _is_idle(run, ending):
-        result["last_run"] = run
+        told["last_run"] = run
     elif error is None:
-        result["last_run"] = None
+        told["last_run"] = None
     if error is None or error.retry is Retry.AS_USUAL:  # the mailbox was read, whatever became of its letters
         ended = Case(When(pause=Pause.FAILURE, then=Value(Pause.NONE)), default=F("pause"))
         result |= {"failures": 0, "failing_since": None, "last_success_at": now, "pause": ended}
-    if not rule.update(**result):
+    same_owner = rule.exclude(given_at__gt=run.claimed_at)
+    if not (same_owner.update(**told, **result) or rule.update(**result)):
         return False
     if ending.tls is not None:
         raised = [level.value for level in TlsLevel][: list(TlsLevel).index(ending.tls)]

@@ -61,6 +61,11 @@ class Migration(migrations.Migration):
         ),
         migrations.AddField(
             model_name='fetchrule',
+            name='given_at',
+            field=models.DateTimeField(blank=True, editable=False, null=True),
+        ),
+        migrations.AddField(
+            model_name='fetchrule',
             name='owned',
             field=models.BooleanField(default=False),
         ),

@@ -104,6 +104,7 @@ class FetchRule(models.Model):
     Columns are the truth, text a view of them. `restricted`: it connects to public mail servers and the allowed networks only,
     whoever owns it now; set whenever somebody who is no administrator says where it connects to, or gets it, and cleared by an
     administrator alone. `owned`: it was given to an owner; where he is gone, it is not polled until somebody takes it over.
+    `given_at`: when its owner got it from somebody else, who alone is told of what happened before; null: it was always theirs.
     `failing_since`: when the first of its `failures` running was, if there are any.
     """
 
@@ -142,6 +143,7 @@ class FetchRule(models.Model):
         settings.AUTH_USER_MODEL, models.SET_NULL, null=True, blank=True, related_name="fetch_rules"
     )
     owned = models.BooleanField(default=False)
+    given_at = models.DateTimeField(null=True, blank=True, editable=False)
     restricted = models.BooleanField(_("public mail servers only"), default=False)
     source = models.ForeignKey(SourceMailbox, models.PROTECT, related_name="rules")
     revision = models.PositiveIntegerField(default=1)

@@ -16,7 +16,7 @@ from fetchrules.rulebook.guard import RuleInvalid, Writer, advance, check_passwo
 from fetchrules.rulebook.order import STEP
 from fetchrules.rulebook.orphans import offered_to
 from fetchrules.rulebook.renaming import Ledger, Succession, carry_on, ledgers_left
-from fetchrules.rulebook.rows import CONTENT, PLACE, fill, line_of
+from fetchrules.rulebook.rows import CONTENT, LAST_RESULT, PLACE, fill, line_of
 from fetchrules.ruletext.edit import edit
 from fetchrules.ruletext.line import Line, parse_line
 from fetchrules.ruletext.problem import Code, Problem
@@ -117,7 +117,8 @@ def _write(
 def switch_rules(rules: QuerySet[FetchRule], *, on: bool, by: User | None) -> list[FetchRule]:
     """Switch those of `rules` that `by` may change on (to be polled at once) or off; those that this changed.
 
-    Raises SourceTaken, PermissionDenied, and FetchRule.DoesNotExist where none is theirs.
+    Raises SourceTaken, RuleInvalid where an owner would switch on what delivers to somebody else, PermissionDenied, and
+    FetchRule.DoesNotExist where none is theirs.
     """
     now = timezone.now()
     changes: dict[str, object] = {"enabled": on, "revision": F("revision") + 1, "edited_at": now}
@@ -129,6 +130,8 @@ def switch_rules(rules: QuerySet[FetchRule], *, on: bool, by: User | None) -> li
             lock()
             chosen = _still_theirs(rules, by)
             switched = list(chosen.filter(enabled=not on))
+            if on:
+                Writer.now(by).check_recipients(switched)
             if switched:
                 chosen.filter(enabled=not on).update(**changes)
                 advance()
@@ -212,7 +215,12 @@ def _assign(
         return ["restricted"]
     row.owner, row.owned = given.owner, given.owner is not None
     row.restricted = row.restricted or not (given.owner is None or roles.administers(given.owner))
-    return ["restricted", "owner", "owned"]
+    if row._state.adding:
+        return ["restricted", "owner", "owned"]
+    row.given_at = timezone.now()  # what happened before was another's mail, or nobody's in particular
+    for name, value in LAST_RESULT.items():
+        setattr(row, name, value)
+    return ["restricted", "owner", "owned", "given_at", *LAST_RESULT]
 
 
 def _branch(known: FetchRule | None, wanted: Rule, *, other_mailbox: bool, same_mailbox: int | None) -> int:

@@ -6,6 +6,7 @@ the transaction itself does that, on PostgreSQL the row of settings), read who w
 write, and `advance` the version of the text.
 """
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 from django.contrib.auth.models import User
@@ -13,6 +14,7 @@ from django.core.exceptions import PermissionDenied
 from django.db.models import F, QuerySet
 
 from fetchrules import roles
+from fetchrules.destinations import mailbox_key
 from fetchrules.models import FetchRule, ServiceSettings
 from fetchrules.ruletext.problem import Code, Problem
 from fetchrules.ruletext.spec import MASK, Rule
@@ -83,6 +85,14 @@ class Writer:
         allowed = ServiceSettings.current().owner_rules
         if is_new and FetchRule.objects.filter(owner=self.user).count() >= allowed:
             raise RuleInvalid((Problem(Code.TOO_MANY_RULES, maximum=allowed),))
+
+    def check_recipients(self, rules: Iterable[FetchRule]) -> None:
+        """Raises RuleInvalid where an owner's rule would go on delivering to somebody else."""
+        if self.user is None or self.edits_all:
+            return
+        own = mailbox_key(self.user.email)
+        if any(mailbox_key(rule.recipient) != own for rule in rules):
+            raise RuleInvalid((Problem(Code.RECIPIENT_NOT_YOURS, field="recipient"),))
 
 
 def lock() -> None:

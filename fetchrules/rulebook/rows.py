@@ -1,5 +1,6 @@
 """A rule as a row: its columns, its own line, its password."""
 
+from collections.abc import Mapping
 from dataclasses import replace
 from datetime import datetime
 
@@ -41,6 +42,16 @@ CONTENT = (
     *("next_poll_at", "next_reason", "pause", "paused_until", "failures", "tls_seen"),
 )
 """The columns that change with what a rule says."""
+
+LAST_RESULT: Mapping[str, object] = {
+    "last_run": None,
+    "last_polled_at": None,
+    "last_error": "",
+    "last_detail": "",
+    "last_left": {},
+    **dict.fromkeys(("last_found", "last_fetched", "last_deleted", "last_skipped", "last_octets"), 0),
+}
+"""The columns that tell of the last poll, and what they are before the first one."""
 
 
 def line_of(row: FetchRule) -> Line:

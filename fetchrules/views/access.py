@@ -6,10 +6,10 @@ from typing import Concatenate, ParamSpec
 
 from django.contrib.auth.models import User
 from django.core.exceptions import PermissionDenied
-from django.db.models import Q, QuerySet
+from django.db.models import F, Q, QuerySet
 from django.http import HttpRequest, HttpResponse
 
-from fetchrules.models import FetchRule, Letter, Run
+from fetchrules.models import FetchRule, HourlyStat, Letter, Run
 from fetchrules.roles import (
     Reader,
     administers,
@@ -37,6 +37,7 @@ __all__ = [
     "sees_passwords",
     "text_editors_only",
     "user_of",
+    "visible_hours",
     "visible_letters",
     "visible_rules",
     "visible_runs",
@@ -63,8 +64,16 @@ def runnable_rules(user: User) -> QuerySet[FetchRule]:
 
 
 def visible_runs(user: User) -> QuerySet[Run]:
-    """The runs that `user` may watch."""
-    return Run.objects.all() if sees_all(user) else Run.objects.filter(rule__owner=user)
+    """The runs that `user` may watch: an owner those since a rule is theirs."""
+    return (
+        Run.objects.all() if sees_all(user) else Run.objects.filter(_own_time("rule", "claimed_at"), rule__owner=user)
+    )
+
+
+def visible_hours(user: User) -> QuerySet[HourlyStat]:
+    """The counters that `user` may watch; an owner's begin with the first whole hour in which a rule was theirs."""
+    hours = HourlyStat.objects.all()
+    return hours if sees_all(user) else hours.filter(_own_time("rule", "hour"), rule__owner=user)
 
 
 def visible_letters(user: User) -> QuerySet[Letter]:
@@ -78,8 +87,20 @@ def runnable_letters(user: User) -> QuerySet[Letter]:
 
 
 def _letters_of(user: User) -> QuerySet[Letter]:
-    """A rule that names folders reads several source mailboxes: its letters are also those of its runs."""
-    return Letter.objects.filter(Q(source__rules__owner=user) | Q(run__rule__owner=user)).distinct()
+    """A rule that names folders reads several source mailboxes: its letters are also those of its runs.
+
+    What was taken charge of before a rule was given to them, or by a poll that began before, is not theirs.
+    """
+    given = F("source__rules__given_at")
+    own_run = Q(source__rules__given_at=None) | Q(run=None) | Q(run__claimed_at__gte=given)
+    of_mailbox = Q(source__rules__owner=user) & _own_time("source__rules", "first_seen_at") & own_run
+    of_run = Q(run__rule__owner=user) & _own_time("run__rule", "run__claimed_at")
+    return Letter.objects.filter(of_mailbox | of_run).distinct()
+
+
+def _own_time(rule: str, moment: str) -> Q:
+    """That `moment` is not before the rule was given to its owner. `rule` is the way to it."""
+    return Q(**{f"{rule}__given_at": None}) | Q(**{f"{moment}__gte": F(f"{rule}__given_at")})
 
 
 def administrators_only(view: "View[P]") -> "View[P]":

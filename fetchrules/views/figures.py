@@ -1,4 +1,4 @@
-"""The figures behind the statistics page: counted once in the database, for a set of rules and a period."""
+"""The figures behind the statistics page: counted once in the database, for those that the reader may see and a period."""
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, fields
@@ -7,7 +7,7 @@ from statistics import median, quantiles
 
 from django.db.models import Count, F, QuerySet, Sum
 
-from fetchrules.models import FetchRule, HourlyStat, Letter, Run
+from fetchrules.models import HourlyStat, Letter, Run
 from fetchrules.views.period import Period
 
 SAMPLE = 20_000
@@ -49,50 +49,45 @@ class Spread:
         return cls(timedelta(seconds=median(seconds)), timedelta(seconds=longest))
 
 
-def by_bucket(rules: QuerySet[FetchRule], period: Period) -> list[tuple[datetime, Sums]]:
+def by_bucket(hours: QuerySet[HourlyStat], period: Period) -> list[tuple[datetime, Sums]]:
     """The sums of each hour or day of the period, empty ones too."""
-    stats = HourlyStat.objects.filter(rule__in=rules, hour__gte=period.start, hour__lt=period.end)
-    hours = {row["hour"]: _sums(row) for row in stats.values("hour").annotate(**_totals())}
+    stats = hours.filter(hour__gte=period.start, hour__lt=period.end)
+    sums = {row["hour"]: _sums(row) for row in stats.values("hour").annotate(**_totals())}
     return [
-        (start, sum((s for hour, s in hours.items() if start <= hour < end), Sums())) for start, end in period.buckets()
+        (start, sum((s for hour, s in sums.items() if start <= hour < end), Sums())) for start, end in period.buckets()
     ]
 
 
 def by_group(
-    rules: QuerySet[FetchRule], period: Period, group: Sequence[str], limit: int
+    hours: QuerySet[HourlyStat], period: Period, group: Sequence[str], limit: int
 ) -> list[tuple[tuple[object, ...], Sums]]:
     """The sums by these columns of the rule, the busiest first."""
-    stats = HourlyStat.objects.filter(rule__in=rules, hour__gte=period.start, hour__lt=period.end)
+    stats = hours.filter(hour__gte=period.start, hour__lt=period.end)
     columns = [f"rule__{name}" for name in group]
     rows = stats.values(*columns).annotate(**_totals()).order_by("-sum_fetched", "-sum_failed", *columns)[:limit]
     return [(tuple(row[column] for column in columns), _sums(row)) for row in rows]
 
 
-def failures_by_kind(rules: QuerySet[FetchRule], period: Period) -> list[tuple[str, int]]:
+def failures_by_kind(runs: QuerySet[Run], period: Period) -> list[tuple[str, int]]:
     """How often polls failed, by the error's code, the commonest first."""
-    failed = Run.objects.filter(rule__in=rules, finished_at__gte=period.start, finished_at__lt=period.end).exclude(
-        error=""
-    )
+    failed = runs.filter(finished_at__gte=period.start, finished_at__lt=period.end).exclude(error="")
     return list(failed.order_by().values_list("error").annotate(number=Count("id")).order_by("-number", "error"))
 
 
-def poll_times(rules: QuerySet[FetchRule], period: Period) -> Spread | None:
+def poll_times(runs: QuerySet[Run], period: Period) -> Spread | None:
     """How long the polls in the journal took."""
-    done = Run.objects.filter(
-        rule__in=rules, finished_at__gte=period.start, finished_at__lt=period.end, started_at__isnull=False
-    )
+    done = runs.filter(finished_at__gte=period.start, finished_at__lt=period.end, started_at__isnull=False)
     return Spread.of(_spans(done.order_by("-id").values_list("started_at", "finished_at")[:SAMPLE]))
 
 
-def delays(rules: QuerySet[FetchRule], period: Period) -> Spread | None:
+def delays(letters: QuerySet[Letter], period: Period) -> Spread | None:
     """How long after their arrival at the remote server letters were delivered; only IMAP tells when they arrived."""
-    letters = Letter.objects.filter(
-        run__rule__in=rules,
+    delivered = letters.filter(
         delivered_at__gte=period.start,
         delivered_at__lt=period.end,
         received_at__lt=F("delivered_at"),
     )
-    return Spread.of(_spans(letters.order_by("-id").values_list("received_at", "delivered_at")[:SAMPLE]))
+    return Spread.of(_spans(delivered.order_by("-id").values_list("received_at", "delivered_at")[:SAMPLE]))
 
 
 def _totals() -> dict[str, Sum]:

@@ -153,9 +153,9 @@ def servers() -> Iterator[Server]:
         yield Server(host, shown_host(host), numbers.get(host, 0), host in wrong)
 
 
-def number_of(rule: FetchRule) -> int:
-    """How many problem letters the mailboxes of `rule` have."""
-    return Letter.objects.filter(by_hand.PROBLEMS, source__in=folders_of(rule.source)).count()
+def number_of(letters: QuerySet[Letter], rule: FetchRule) -> int:
+    """How many of `letters` are problem letters of the mailboxes of `rule`."""
+    return letters.filter(by_hand.PROBLEMS, source__in=folders_of(rule.source)).count()
 
 
 def is_known(host: str) -> bool:

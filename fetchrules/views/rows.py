@@ -97,8 +97,9 @@ def rows_of(rules: Sequence[FetchRule], now: datetime, reader: User) -> list[Row
     administers = access.administers(reader)
     usual = ServiceSettings.current().interval
     sources = [rule.source_id for rule in rules]
-    open_runs = {run.source_id: run for run in Run.objects.filter(source__in=sources, finished_at__isnull=True)}
-    hours = _hours(rules, now)
+    visible = access.visible_runs(reader).filter(source__in=sources, finished_at__isnull=True)
+    open_runs = {run.source_id: run for run in visible}
+    hours = _hours(rules, now, reader)
     return [
         _row(rule, open_runs.get(rule.source_id), hours[rule.id], usual, now, exact=administers or not rule.restricted)
         for rule in rules
@@ -174,11 +175,11 @@ def _short(word: str) -> str:
     return name + blank + value
 
 
-def _hours(rules: Sequence[FetchRule], now: datetime) -> dict[int, dict[int, HourlyStat]]:
+def _hours(rules: Sequence[FetchRule], now: datetime, reader: User) -> dict[int, dict[int, HourlyStat]]:
     """By rule, the counters of each of the last 24 hours; hour 23 is the present one."""
     first = now.replace(minute=0, second=0, microsecond=0) - timedelta(hours=HOURS - 1)
     by_rule: dict[int, dict[int, HourlyStat]] = defaultdict(dict)
-    for stat in HourlyStat.objects.filter(rule__in=[rule.id for rule in rules], hour__gte=first):
+    for stat in access.visible_hours(reader).filter(rule__in=[rule.id for rule in rules], hour__gte=first):
         by_rule[stat.rule_id][int((stat.hour - first).total_seconds() // 3600)] = stat
     return by_rule
 

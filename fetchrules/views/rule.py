@@ -132,7 +132,7 @@ def _now(request: HttpRequest, rule: FetchRule) -> dict[str, object]:
         "row": row,
         "passing": is_to_be_passed(rule),
         "passed": by_hand.passed(folders_of(rule.source)).count(),
-        "problems": problems.number_of(rule),
+        "problems": problems.number_of(access.visible_letters(access.user_of(request)), rule),
         "shifting": hosts.that_shift().filter(host=rule.source.host).first(),
     }
 

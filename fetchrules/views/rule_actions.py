@@ -14,6 +14,7 @@ from fetchrules.ledger import runs
 from fetchrules.models import FetchRule, Letter, ServiceSettings
 from fetchrules.rulebook.edits import SourceTaken, delete_rules, switch_rules
 from fetchrules.rulebook.edits import take_over as take_rules_over
+from fetchrules.rulebook.guard import RuleInvalid
 from fetchrules.rulebook.rows import line_of
 from fetchrules.views import access, audit
 from fetchrules.views.params import numbers
@@ -105,6 +106,12 @@ def _switch(request: HttpRequest, rules: QuerySet[FetchRule], *, on: bool) -> Ht
         messages.error(
             request, _("Nothing was switched on: another rule reads the same remote mailbox and takes its mail away.")
         )
+        return redirect(back(request))
+    except RuleInvalid:
+        message = _(
+            "Nothing was switched on: there is a rule that delivers to another address than yours. Save it in its form first."
+        )
+        messages.error(request, message)
         return redirect(back(request))
     audit.record_each(request, "rule_switched_on" if on else "rule_switched_off", switched)
     if on:

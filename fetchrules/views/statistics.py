@@ -12,7 +12,7 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_safe
 
-from fetchrules.models import FetchRule
+from fetchrules.models import FetchRule, Run
 from fetchrules.views import access, figures
 from fetchrules.views.charts import Bar, Chart, chart
 from fetchrules.views.figures import COUNTERS, Spread, Sums
@@ -29,11 +29,15 @@ _MEGABYTE = 1024 * 1024
 @require_safe
 def index(request: HttpRequest) -> HttpResponse:
     """The page."""
+    user = access.user_of(request)
     rules, rule = _asked_for(request)
+    hours = access.visible_hours(user).filter(rule__in=rules)
+    runs = access.visible_runs(user).filter(rule__in=rules)
+    letters = access.visible_letters(user).filter(run__rule__in=rules)
     period = Period.of(request.GET, timezone.now())
     group = request.GET.get("by", "")
     group = group if group in GROUPS else "server"
-    buckets = figures.by_bucket(rules, period)
+    buckets = figures.by_bucket(hours, period)
     labels = [_label(start, period) for start, _sums in buckets]
     total = sum((sums for _start, sums in buckets), Sums())
     context = {
@@ -44,11 +48,11 @@ def index(request: HttpRequest) -> HttpResponse:
         "by": group,
         "groups": [("server", _("By server")), ("rule", _("By rule"))],
         "total": total,
-        "summary": _summary(total, figures.poll_times(rules, period), figures.delays(rules, period)),
+        "summary": _summary(total, figures.poll_times(runs, period), figures.delays(letters, period)),
         "charts": _charts(labels, [sums for _start, sums in buckets]),
         "lines": list(zip(labels, [sums for _start, sums in buckets], strict=True)),
-        "busiest": [(_name(key), key, sums) for key, sums in figures.by_group(rules, period, GROUPS[group], _TOP)],
-        "failures": _failures(rules, period, exact=access.administers(access.user_of(request))),
+        "busiest": [(_name(key), key, sums) for key, sums in figures.by_group(hours, period, GROUPS[group], _TOP)],
+        "failures": _failures(runs, period, exact=access.administers(user)),
     }
     return render(request, "fetchrules/statistics.html", context)
 
@@ -62,7 +66,8 @@ def as_csv(request: HttpRequest) -> HttpResponse:
     response["Content-Disposition"] = f'attachment; filename="mail-{period.first}-{period.last}.csv"'
     writer = csv.writer(response)
     writer.writerow(["start", *COUNTERS])
-    for start, sums in figures.by_bucket(rules, period):
+    hours = access.visible_hours(access.user_of(request)).filter(rule__in=rules)
+    for start, sums in figures.by_bucket(hours, period):
         writer.writerow([timezone.localtime(start).isoformat(), *(getattr(sums, name) for name in COUNTERS)])
     return response
 
@@ -79,10 +84,10 @@ def _asked_for(request: HttpRequest) -> tuple[QuerySet[FetchRule], FetchRule | N
     return rules, rules.first()
 
 
-def _failures(rules: QuerySet[FetchRule], period: Period, *, exact: bool) -> list[tuple[str, int]]:
+def _failures(runs: QuerySet[Run], period: Period, *, exact: bool) -> list[tuple[str, int]]:
     """How often polls failed, by the words for it, the commonest first."""
     by_title: Counter[str] = Counter()
-    for code, number in figures.failures_by_kind(rules, period):
+    for code, number in figures.failures_by_kind(runs, period):
         failure, _detail = guarded.describe(code, "", "", exact=exact)
         by_title[failure.title] += number
     return by_title.most_common()

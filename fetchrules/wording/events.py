@@ -36,6 +36,13 @@ EVENTS = {
     "logins_closed": _("too many wrong passwords: closed for 15 minutes"),
     "password_refused": _("own password entered wrongly"),
     "password_changed": _("own password changed"),
+    "account_added": _("account added"),
+    "account_changed": _("account changed"),
+    "account_password_set": _("password of an account set"),
+    "account_deleted": _("account deleted"),
+    "group_added": _("group added"),
+    "group_changed": _("group changed"),
+    "group_deleted": _("group deleted"),
     "keys_rotated": _("password keys rotated"),
     "key_dropped": _("password key dropped"),
     "keys_given_up": _("password keys given up as lost"),
@@ -60,6 +67,21 @@ DETAILS = {
     "unreadable": _("passwords that could not be read"),
 }
 
+ACCOUNT = {
+    "username": _("login"),
+    "email": _("e-mail address"),
+    "is_active": _("active"),
+    "is_staff": _("administrator (staff status)"),
+    "is_superuser": _("superuser"),
+    "groups": _("groups"),
+    "user_permissions": _("permissions"),
+    "permissions": _("permissions"),
+    "name": _("name"),
+    "first_name": _("first name"),
+    "last_name": _("last name"),
+}
+"""The fields of accounts and groups."""
+
 
 def describe(what: str) -> str:
     """The event in words; one of a later version by its stable name."""
@@ -77,6 +99,8 @@ def _detail(name: str, value: object) -> str:
             return "; ".join(changes.describe(*field) for field in fields)
         case "settings", list(names):
             return "; ".join(_setting(*each) for each in names)
+        case "account", list(fields):
+            return "; ".join(f"{ACCOUNT.get(name, name)}: {_value(old)} → {_value(new)}" for name, old, new in fields)
         case _, bool():
             return f"{DETAILS.get(name, name)}: {_('yes') if value else _('no')}"
         case _:
@@ -89,4 +113,4 @@ def _setting(name: str, old: object = None, new: object = None) -> str:
 
 
 def _value(value: object) -> str:
-    return str(_("yes") if value else _("no")) if isinstance(value, bool) else str(value)
+    return str(_("yes") if value else _("no")) if isinstance(value, bool) else str(value) or "—"

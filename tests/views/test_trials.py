@@ -23,14 +23,14 @@ UNREACHED = [
 ]
 
 
-def tested(client: Client, **fields: str) -> str:
+def tried(client: Client, **fields: str) -> str:
     data = filled(treatment="leave", test="1", fragment="1", **fields)
     data.pop("recipient")
     return client.post(reverse("rule_new"), data).content.decode()
 
 
 def test_it_tells_an_owner_the_same_of_whatever_is_not_reached(owner: Client) -> None:
-    pages = {tested(owner, **fields) for fields in UNREACHED}
+    pages = {tried(owner, **fields) for fields in UNREACHED}
     assert len(pages) == 1
     assert "Server not reached" in pages.pop()
 
@@ -41,15 +41,15 @@ def test_it_tells_an_administrator_what_it_was(admin: Client) -> None:
 
 
 def test_it_tells_an_owner_the_same_where_an_allowed_address_refuses(owner: Client) -> None:
-    forbidden = tested(owner, server="127.233.0.9", port="110")
+    forbidden = tried(owner, server="127.233.0.9", port="110")
     ServiceSettings.objects.update_or_create(id=1, defaults={"owner_networks": "127.0.0.0/8"})
-    assert tested(owner, server="127.233.0.9", port="110") == forbidden
+    assert tried(owner, server="127.233.0.9", port="110") == forbidden
 
 
 def test_it_lets_an_owner_test_so_often(owner: Client, charlie: User) -> None:
     for _ in range(TRIALS):
-        assert "Server not reached" in tested(owner, server="127.0.0.1", port="110")
-    assert "Too many tests" in tested(owner, server="127.0.0.1", port="110")
+        assert "Server not reached" in tried(owner, server="127.0.0.1", port="110")
+    assert "Too many tests" in tried(owner, server="127.0.0.1", port="110")
     entries = AuditEntry.objects.filter(what="connection_tested", who="charlie")
     assert entries.count() == TRIALS
     assert entries[0].detail == {"server": "127.0.0.1", "port": 110}
@@ -111,7 +111,7 @@ def test_it_tells_an_owner_nothing_of_why_a_poll_reached_nobody(
 
 @pytest.mark.parametrize(
     ("error", "title"),
-    zip(ERRORS, ["Connecting there is not allowed", "Server not found", "Cannot connect"], strict=True),
+    list(zip(ERRORS, ["Connecting there is not allowed", "Server not found", "Cannot connect"], strict=True)),
 )
 @pytest.mark.parametrize("page", PAGES)
 def test_it_tells_an_administrator_why_a_poll_reached_nobody(
