@@ -259,20 +259,17 @@ def _is_told_already(run: Run, error: FetchError) -> bool:
     return error.retry is Retry.OURS and run.rule is not None and run.rule.last_error == error.code
 
 
+_LAST_COUNTS = ("found", "fetched", "deleted", "skipped", "octets", "left")
+
+
 def _note_result(run: Run, rule_id: int, ending: Ending, after: NextPoll, now: datetime) -> bool:
     """False when the rule was deleted meanwhile. Whoever was given it since the claim is told nothing of this poll."""
-    counts, error = ending.counts, ending.error
-    rule = FetchRule.objects.filter(id=rule_id)
+    error, rule = ending.error, FetchRule.objects.filter(id=rule_id)
     told: dict[str, object] = {
         "last_polled_at": now,
         "last_error": error.code if error else "",
         "last_detail": error.detail if error else "",
-        "last_found": counts.found,
-        "last_fetched": counts.fetched,
-        "last_deleted": counts.deleted,
-        "last_skipped": counts.skipped,
-        "last_octets": counts.octets,
-        "last_left": counts.left,
+        **{f"last_{name}": getattr(ending.counts, name) for name in _LAST_COUNTS},
     }
     result: dict[str, object] = {
         "failures": F("failures") + 1,
