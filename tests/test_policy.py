@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from fetchrules.policy import (
     HELD_PAUSE,
     MAX_TRIES,
+    RESTRICTED_LIMIT,
     Action,
     Errand,
     Fate,
@@ -20,6 +21,7 @@ from fetchrules.policy import (
     ToDelete,
     Why,
     decide,
+    limit_of,
     missing,
     plan,
 )
@@ -150,6 +152,20 @@ def test_it_leaves_large_letters_and_counts_only_fetched_ones() -> None:
     made = plan(listing(*letters), Knowledge(), Terms(limit=10, fetchlimit=2), NOW)
     assert [errand.letter.number for errand in made.fetch] == [2, 3]
     assert [why for _, why in made.left] == [Why.TOO_LARGE, Why.FETCHLIMIT]
+
+
+@pytest.mark.parametrize(
+    ("own", "restricted", "limit"),
+    [
+        (None, False, None),
+        (2 * RESTRICTED_LIMIT, False, 2 * RESTRICTED_LIMIT),
+        (None, True, RESTRICTED_LIMIT),
+        (2 * RESTRICTED_LIMIT, True, RESTRICTED_LIMIT),
+        (0, True, 0),
+    ],
+)
+def test_it_bounds_the_letters_of_a_restricted_rule(own: int | None, limit: int | None, *, restricted: bool) -> None:
+    assert limit_of(own, restricted=restricted) == limit
 
 
 def test_it_asks_last_for_letters_without_names_and_does_not_count_them() -> None:

@@ -10,7 +10,7 @@ from collections.abc import Collection
 from datetime import datetime, timedelta
 
 from django.db import transaction
-from django.db.models import Exists, OuterRef, Q, QuerySet
+from django.db.models import Exists, F, OuterRef, Q, QuerySet
 
 from fetchrules import heartbeat
 from fetchrules.models import FetchRule, Heartbeat, NextReason, Run
@@ -25,6 +25,15 @@ def keep(ids: Collection[int], now: datetime) -> None:
     """Renew the leases of these polls of this process, as far as they are still its own."""
     ours = Run.objects.filter(id__in=ids, state=Run.State.RUNNING, worker=heartbeat.this_process())
     ours.update(deadline=now + RUN_LEASE)
+
+
+def disturbed(ids: Collection[int]) -> set[int]:
+    """Those of these running polls that shall look whether they may go on (`runs.may_go_on`): somebody asked them to stop, switched
+    their rule off, changed or deleted it, or they are taken for dead.
+    """
+    quiet = Run.objects.filter(id__in=ids, state=Run.State.RUNNING, stop_asked=False)
+    quiet = quiet.filter(rule__enabled=True, rule__revision=F("revision")).order_by()
+    return set(ids) - set(quiet.values_list("id", flat=True))
 
 
 def abandon_overdue(now: datetime) -> list[int]:

@@ -182,7 +182,7 @@ def resume(rules: QuerySet[FetchRule], now: datetime) -> list[FetchRule]:
 
 
 def ask_to_stop(run_id: int) -> bool:
-    """Let a running poll end after the batch in hand."""
+    """Let a running poll end, within seconds; letters that are whole are kept."""
     return bool(Run.objects.filter(id=run_id, finished_at__isnull=True).update(stop_asked=True))
 
 

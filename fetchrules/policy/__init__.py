@@ -5,12 +5,13 @@ from fetchrules.policy.errands import READ_AGAIN, Errand, Plan, Purpose, ToDelet
 from fetchrules.policy.known import HELD_PAUSE, MAX_TRIES, Doubt, Fate, Knowledge, Known, State, ambiguous, makeshift
 from fetchrules.policy.planning import missing, plan
 from fetchrules.policy.remarks import Remark
-from fetchrules.policy.table import TABLE, Action, Row, Terms, decide
+from fetchrules.policy.table import RESTRICTED_LIMIT, TABLE, Action, Row, Terms, decide, limit_of
 
 __all__ = [
     "HELD_PAUSE",
     "MAX_TRIES",
     "READ_AGAIN",
+    "RESTRICTED_LIMIT",
     "TABLE",
     "Action",
     "Doubt",
@@ -30,6 +31,7 @@ __all__ = [
     "ambiguous",
     "decide",
     "is_short",
+    "limit_of",
     "makeshift",
     "missing",
     "passed_by_head",

@@ -42,6 +42,18 @@ TABLE = (
 """fetchmail's semantics (measured), with flush as a real first phase. Shown in the help and the docs from here."""
 
 
+RESTRICTED_LIMIT = 256 * 1024 * 1024
+"""Octets of a letter that a restricted rule may fetch, whatever its own `limit`: who names the server is no administrator, and a
+server may say any size of its letters."""
+
+
+def limit_of(limit: int | None, *, restricted: bool) -> int | None:
+    """The size above which a rule with this `limit` leaves letters on the server."""
+    if not restricted:
+        return limit
+    return RESTRICTED_LIMIT if limit is None else min(limit, RESTRICTED_LIMIT)
+
+
 @dataclass(frozen=True, slots=True)
 class Terms:
     """The part of a rule that decides over letters. `limit` is in octets, `fetchlimit` in letters, `keepdays` in days.

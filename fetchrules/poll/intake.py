@@ -98,7 +98,7 @@ class Intake:
         """Note that this letter could not be fetched or delivered; `short`: it ended after so many octets."""
         ledger.hold(self.progress.run, self.source, self.epoch, errand, error, timezone.now(), short=short)
         self.progress.hold(self.source, errand.letter, error)
-        self.progress.received(0)  # refusals, too, are a sign of life
+        self.progress.show()  # refusals, too, are a sign of life
 
     def _receive(self, event: Retrieved, errand: Errand) -> None:
         try:

@@ -21,7 +21,7 @@ from fetchrules.errors import (
 from fetchrules.ledger import hosts, knowing
 from fetchrules.ledger.clock import live
 from fetchrules.models import FetchRule, ServiceSettings, SourceMailbox
-from fetchrules.policy import Errand, Knowledge, Plan, Remark, Terms, plan
+from fetchrules.policy import Errand, Knowledge, Plan, Remark, Terms, limit_of, plan
 from fetchrules.poll.progress import Progress
 from fetchrules.remote.mailbox import Listing, RemoteMailbox
 from fetchrules.remote.opening import open_mailbox
@@ -37,7 +37,8 @@ PASSING_FAILURES = 3
 
 def terms_of(rule: FetchRule, source: SourceMailbox) -> Terms:
     """The part of the rule, and of what was said of its mailbox, that decides over letters."""
-    said = (rule.keep, rule.flush, rule.fetchall, rule.uidl, rule.limit, rule.fetchlimit, rule.keepdays)
+    limit = limit_of(rule.limit, restricted=rule.restricted)
+    said = (rule.keep, rule.flush, rule.fetchall, rule.uidl, limit, rule.fetchlimit, rule.keepdays)
     return Terms(*said, lived=source.lived, pass_present=source.pass_present)
 
 

@@ -3,10 +3,11 @@
 import time
 from collections import Counter
 from dataclasses import dataclass, field
+from threading import Event
 
 from django.utils import timezone
 
-from fetchrules.errors import FetchError
+from fetchrules.errors import FetchError, StopAsked
 from fetchrules.ledger import runs
 from fetchrules.models import Run, SourceMailbox
 from fetchrules.policy import Plan, Remark, Why
@@ -19,9 +20,13 @@ _RENEW_EVERY = 2.0
 
 @dataclass(slots=True)
 class Progress:
-    """The counters of one poll while it runs. Not for several threads."""
+    """The counters of one poll while it runs. Not for several threads.
+
+    `disturbed`: set by another thread as soon as the run may have been asked to stop, or lost (`keeping`).
+    """
 
     run: Run
+    disturbed: Event = field(default_factory=Event)
     found: int = 0
     fetched: int = 0
     deleted: int = 0
@@ -76,14 +81,34 @@ class Progress:
         self.finished.add((source.pk, letter.uid))
 
     def received(self, octets: int) -> None:
-        """Count octets on their way, and renew the claim now and then. Raises RunOvertaken."""
+        """Count octets on their way; now and then renew the claim, and heed who wants the poll to end. Raises RunOvertaken.
+
+        How long a letter is, its server alone says.
+        """
         self.octets += octets
-        if time.monotonic() - self._renewed > _RENEW_EVERY:
+        if self.show():
+            self.heed()
+
+    def show(self) -> bool:
+        """Renew the claim, if that was not done just now; whether it was due. Raises RunOvertaken."""
+        due = time.monotonic() - self._renewed > _RENEW_EVERY
+        if due:
             self.renew()
+        return due
 
     def alive(self) -> None:
-        """Keep the claim while a server is silent. Raises RunOvertaken."""
-        self.received(0)
+        """Heed who wants the poll to end while its server is silent; the database is asked only if there is something to heed.
+
+        Raises RunOvertaken.
+        """
+        if self.disturbed.is_set():
+            self.disturbed.clear()
+            self.heed()
+
+    def heed(self) -> None:
+        """Raises StopAsked where somebody asked this run to stop or switched its rule off; RunOvertaken where it is another's."""
+        if not runs.may_go_on(self.run):
+            raise StopAsked("the poll was asked to stop")
 
     def renew(self) -> None:
         """Keep the claim, and show how far it is. Raises RunOvertaken."""

@@ -22,6 +22,7 @@ from fetchrules.errors import (
     RemoteProtocolError,
     RunOvertaken,
     ServerRefused,
+    StopAsked,
     TimedOut,
 )
 from fetchrules.ledger import hosts, leases, runs
@@ -77,8 +78,8 @@ def _begun(run_id: int, patience: float) -> Result | None:
     run = runs.start(run_id, timezone.now())
     if run is None:
         return None
-    with KEEPER.keep(run_id):
-        progress = Progress(run)
+    with KEEPER.keep(run_id) as disturbed:
+        progress = Progress(run, disturbed)
         error = _attempt(run, progress)
         ending = progress.ending(error)
         now = timezone.now()
@@ -119,10 +120,14 @@ def _attempt(run: Run, progress: Progress) -> FetchError | None:
         for source in sources_of(run.rule.as_rule(MASK), run.source.branch):
             failed = recover(source) or failed
             _look_at_home(run.rule)
+            if progress.stages:  # between two folders
+                progress.heed()
             try:
                 _collect_all(run.rule, source, progress)
             except ServerRefused as error:  # a folder that is not there, it may be: the others are read all the same
                 failed = failed or error
+    except StopAsked:
+        return failed
     except FetchError as error:
         return error
     except AWAY as error:

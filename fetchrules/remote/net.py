@@ -33,11 +33,11 @@ from fetchrules.remote.targets import check_address, check_port
 
 _READ = 64 * 1024
 
-ALIVE_SECONDS = 60.0
+ALIVE_SECONDS = 2.0
 """How often somebody who waits for us is told that we wait."""
 
 Alive = Callable[[], None]
-"""Called about once a minute while a wait goes on. What it raises ends the wait."""
+"""Called every few seconds while a wait goes on. What it raises ends the wait."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -219,7 +219,7 @@ def _awaited(reason: OSError, usual: int) -> int:
 def connect(host: str, port: int, deadlines: Deadlines, targets: TargetPolicy, alive: Alive | None = None) -> Stream:
     """Resolve, check every address against `targets`, connect to the first that answers.
 
-    `alive` is called about once a minute while the stream waits; what it raises, the stream raises. Raises TargetForbidden,
+    `alive` is called every few seconds while the stream waits; what it raises, the stream raises. Raises TargetForbidden,
     HostNotFound, ConnectFailed, TimedOut or, where the process ends, Interrupted.
     """
     began = monotonic()

@@ -14,7 +14,7 @@ from fetchrules.ruletext.spec import Protocol
 def open_mailbox(account: Account, trace: Trace, alive: Alive | None = None) -> RemoteMailbox:
     """A session, connected and logged in. Raises FetchError; then nothing is left open.
 
-    `alive` is called about once a minute while the session waits for its server; it may raise FetchError to end the session.
+    `alive` is called every few seconds while the session waits for its server; it may raise FetchError to end the session.
     """
     match account.protocol:
         case Protocol.POP3:

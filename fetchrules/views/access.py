@@ -32,6 +32,7 @@ __all__ = [
     "operators_only",
     "runnable_letters",
     "runnable_rules",
+    "runnable_runs",
     "runs_service",
     "sees_all",
     "sees_passwords",
@@ -74,6 +75,11 @@ def visible_hours(user: User) -> QuerySet[HourlyStat]:
     """The counters that `user` may watch; an owner's begin with the first whole hour in which a rule was theirs."""
     hours = HourlyStat.objects.all()
     return hours if sees_all(user) else hours.filter(_own_time("rule", "hour"), rule__owner=user)
+
+
+def runnable_runs(user: User) -> QuerySet[Run]:
+    """The runs that `user` may stop: whoever runs the service also those whose rule is gone."""
+    return Run.objects.all() if runs_service(user) else Run.objects.filter(rule__owner=user)
 
 
 def visible_letters(user: User) -> QuerySet[Letter]:

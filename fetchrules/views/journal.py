@@ -130,11 +130,11 @@ def run(request: HttpRequest, run_id: int) -> HttpResponse:
 
 @require_POST
 def stop(request: HttpRequest, run_id: int) -> HttpResponse:
-    """Let a running poll end after the batch in hand."""
-    found = get_object_or_404(Run, id=run_id, rule__in=access.runnable_rules(access.user_of(request)))
+    """Let a running poll end within seconds."""
+    found = get_object_or_404(access.runnable_runs(access.user_of(request)), id=run_id)
     if ledger.ask_to_stop(found.id):
         audit.record(request, "run_stop_asked", found.source)
-        messages.success(request, _("The poll ends after the letters in hand."))
+        messages.success(request, _("The poll ends within seconds; letters that are whole are kept."))
     else:
         messages.info(request, _("The poll had ended already."))
     return redirect(back(request, "journal"))

@@ -11,7 +11,7 @@ from fetchrules import attempts
 from fetchrules.accounts import account_of
 from fetchrules.errors import FetchError
 from fetchrules.models import FetchRule, SourceMailbox
-from fetchrules.policy import Plan
+from fetchrules.policy import Plan, limit_of
 from fetchrules.poll.trial import try_connection
 from fetchrules.rulebook.rows import fill
 from fetchrules.ruletext.sources import sources_of
@@ -84,7 +84,8 @@ def try_rule(
     except FetchError as error:
         return Shown([], failure=failures.describe(error.code, wanted.server))
     source = SourceMailbox.objects.filter(**key).first()
-    terms = replace(terms_of(wanted), pass_present=pass_present)
+    limit = limit_of(wanted.limit, restricted=restricted)
+    terms = replace(terms_of(wanted), limit=limit, pass_present=pass_present)
     trial = try_connection(account, source, terms, wanted.recipient, now, wanted.folders[1:])
     steps = tell(trial, wanted.server, exact=administers)
     shown = Shown(

@@ -1,19 +1,18 @@
 """One letter that a server cannot give, and a server that gives no more for now: the other letters come."""
 
 from dataclasses import replace
-from datetime import datetime
 
 import pytest
 
 from fetchrules.errors import ConnectionLost, NothingCame, OverLimit, ServerTemporary
-from fetchrules.ledger import by_hand, hosts, runs
-from fetchrules.models import Letter, Run, SourceMailbox
+from fetchrules.ledger import by_hand, hosts
+from fetchrules.models import Letter, SourceMailbox
 from fetchrules.policy import MAX_TRIES
-from tests.poll.conftest import NewImapScene, NewScene, Scene, letter
+from tests.poll.conftest import NewImapScene, NewScene, letter
 from tests.servers import imap
 from tests.servers.faults import Fault, Say
 from tests.servers.maildrop import StoredLetter
-from tests.servers.pop3 import Behaviour, LetterFault, Step, late
+from tests.servers.pop3 import Behaviour, LetterFault, Step
 
 NAMES = [f"letter-{number:02}" for number in range(12)]
 BAD = 6
@@ -188,20 +187,3 @@ def test_a_short_listing_that_breaks_is_asked_for_as_it_was(new_imap_scene: NewI
     scene.arrive("a", "b")
     assert isinstance(scene.poll().error, ConnectionLost)
     assert hosts.list_at_once(scene.rule.source.host) is None
-
-
-def test_it_shows_that_it_is_alive_while_the_server_is_silent(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("fetchrules.remote.net.ALIVE_SECONDS", 0.1)
-    monkeypatch.setattr("fetchrules.poll.progress._RENEW_EVERY", 0.0)
-    scene.arrive("a")
-    scene.behave(Behaviour(faults=(Fault(Step.UIDL, late(0.5)),)))
-    renewed: list[datetime] = []
-    renew = runs.renew
-
-    def renewing(run: Run, now: datetime, counts: runs.Counts | None = None) -> None:
-        renew(run, now, counts)
-        renewed.append(now)
-
-    monkeypatch.setattr(runs, "renew", renewing)
-    scene.poll_fine()
-    assert len(renewed) > 2

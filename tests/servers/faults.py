@@ -48,10 +48,11 @@ class Drip:
 
 @dataclass(frozen=True, slots=True)
 class Flood:
-    """Begin with `first`, then say `unit` until the client goes away."""
+    """Begin with `first`, then say `unit` until the client goes away, every `pause` seconds."""
 
     unit: bytes
     first: bytes = b""
+    pause: float = 0.0
 
 
 Action = Say | Alter | Cut | Stall | Drip | Flood
@@ -110,8 +111,8 @@ def perform(action: Action | None, peer: Peer, answer: Callable[[], bytes]) -> N
         case Stall(done, octets):
             peer.send(answer()[:octets] if done or octets else b"")
             peer.stall()
-        case Flood(unit, first):
+        case Flood(unit, first, pause):
             peer.send(first)
             peer.slice = 0
-            while True:
+            while not (pause and peer.stopping.wait(pause)):
                 peer.send(unit)

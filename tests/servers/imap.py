@@ -444,8 +444,8 @@ def _tagged(action: Action | None, tag: str) -> Action | None:
     match action:
         case Say(octets, hang_up):
             return Say(octets.replace(b"{tag}", tag.encode()), hang_up)
-        case Flood(unit, first):
-            return Flood(unit, first.replace(b"{tag}", tag.encode()))
+        case Flood(first=first):
+            return replace(action, first=first.replace(b"{tag}", tag.encode()))
         case _:
             return action
 

@@ -109,6 +109,15 @@ def test_it_asks_a_run_to_stop(admin: Client, rule: FetchRule) -> None:
     assert AuditEntry.objects.get().what == "run_stop_asked"
 
 
+def test_it_stops_a_run_whose_rule_is_gone(admin: Client, owner: Client, rule: FetchRule) -> None:
+    run = a_run(rule, Run.State.RUNNING)
+    rule.delete()
+    assert reverse("run_stop", args=[run.id]) in admin.get(reverse("run", args=[run.id])).content.decode()
+    assert owner.post(reverse("run_stop", args=[run.id])).status_code == 404
+    admin.post(reverse("run_stop", args=[run.id]))
+    assert Run.objects.get().stop_asked
+
+
 def test_it_says_so_when_there_is_nothing_to_stop(admin: Client, rule: FetchRule) -> None:
     run = a_run(rule)
     assert "had ended already" in admin.post(reverse("run_stop", args=[run.id]), follow=True).content.decode()
