@@ -262,10 +262,6 @@ class Interrupted(RunOvertaken):
     code = "abandoned"
 
 
-class StopAsked(Interrupted):
-    """Somebody wants this poll to stop, and no other instead: it ends where it is, and nothing failed."""
-
-
 class Exhausted(FetchError):
     """This machine has no descriptors, memory or ports left for another connection."""
 

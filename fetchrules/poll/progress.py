@@ -7,7 +7,7 @@ from threading import Event
 
 from django.utils import timezone
 
-from fetchrules.errors import FetchError, StopAsked
+from fetchrules.errors import FetchError, Interrupted
 from fetchrules.ledger import runs
 from fetchrules.models import Run, SourceMailbox
 from fetchrules.policy import Plan, Remark, Why
@@ -16,6 +16,10 @@ from fetchrules.remote.mailbox import Connection, Listed
 from fetchrules.remote.transcript import Line, Transcript
 
 _RENEW_EVERY = 2.0
+
+
+class StopAsked(Interrupted):
+    """Somebody wants this poll to stop, and no other instead: it ends where it is, and nothing failed."""
 
 
 @dataclass(slots=True)

@@ -22,7 +22,6 @@ from fetchrules.errors import (
     RemoteProtocolError,
     RunOvertaken,
     ServerRefused,
-    StopAsked,
     TimedOut,
 )
 from fetchrules.ledger import hosts, leases, runs
@@ -33,7 +32,7 @@ from fetchrules.poll import STOPPING
 from fetchrules.poll.keeping import KEEPER
 from fetchrules.poll.looking import look
 from fetchrules.poll.outage import AWAY, outlast
-from fetchrules.poll.progress import Progress
+from fetchrules.poll.progress import Progress, StopAsked
 from fetchrules.poll.recovery import recover
 from fetchrules.poll.session import collect
 from fetchrules.ruletext.spec import MASK
