@@ -89,9 +89,9 @@ LOSSES: dict[str, Callable[[FetchRule], object]] = {
 }
 
 
-def begins(scene: Reader) -> Callable[[], object]:
-    """Whether octets of a letter have come."""
-    return lambda: (scene.mailbox / "tmp" / "utm-mail").exists() and scene.staged
+def large_letter_comes() -> bool:
+    """Whether more has come than the small letter."""
+    return Run.objects.filter(octets__gt=2 * len(SMALL.data)).exists()
 
 
 @pytest.mark.parametrize("stop", STOPS.values(), ids=STOPS)
@@ -99,7 +99,7 @@ def test_it_stops_in_the_middle_of_a_letter_and_keeps_those_that_are_whole(
     stop: Callable[[FetchRule], object], new_scene: NewScene
 ) -> None:
     scene = two_letters(new_scene)
-    run = ended(scene, stop, lambda: begins(scene)() and Run.objects.filter(octets__gt=2 * len(SMALL.data)))
+    run = ended(scene, stop, large_letter_comes)
     assert run is not None
     assert (run.state, run.error, run.fetched, run.deleted) == (Run.State.DONE, "", 1, 0)
     assert (scene.delivered, scene.staged, scene.maildrop.uids) == (["a"], set(), ["a", "b"])
@@ -116,7 +116,7 @@ def test_it_ends_in_the_middle_of_a_letter_that_is_no_longer_its_own(
     lose: Callable[[FetchRule], object], new_scene: NewScene
 ) -> None:
     scene = two_letters(new_scene)
-    run = ended(scene, lose, begins(scene))
+    run = ended(scene, lose, large_letter_comes)
     assert run is None or run.finished_at is not None
     assert (scene.delivered, scene.staged, scene.maildrop.uids) == ([], set(), ["a", "b"])
     assert not Run.objects.filter(finished_at__isnull=True).exists(), "its mailbox is free"
@@ -133,7 +133,7 @@ def endless(new_imap_scene: NewImapScene) -> ImapScene:
 
 @pytest.mark.parametrize("end", [*STOPS.values(), LOSSES["deleted"]], ids=[*STOPS, "deleted"])
 def test_it_ends_between_the_pieces_of_a_letter(end: Callable[[FetchRule], object], endless: ImapScene) -> None:
-    run = ended(endless, end, begins(endless))
+    run = ended(endless, end, large_letter_comes)
     assert run is not None
     assert run.finished_at is not None
     assert run.error == (RunOvertaken.code if run.rule is None else "")
