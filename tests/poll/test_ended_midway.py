@@ -1,12 +1,15 @@
 """A poll that is to end while one letter comes: the server alone says how long that is, and may send without end."""
 
-from collections.abc import Callable
+import sqlite3
+from collections.abc import Callable, Iterator
+from contextlib import closing
 from datetime import timedelta
+from pathlib import Path
 from threading import Thread
 from typing import Any
 
 import pytest
-from django.db import connections
+from django.db import connection, connections
 from django.utils import timezone
 
 from fetchrules.errors import RunOvertaken
@@ -40,11 +43,28 @@ class Endless(bytes):
 
 
 @pytest.fixture(autouse=True)
-def hurry(monkeypatch: pytest.MonkeyPatch) -> None:
+def file(transactional_db: None, tmp_path: Path) -> Iterator[None]:
+    """The database lies in a file: one in memory refuses a thread that comes while another writes, and lets it not wait."""
+    path, memory = tmp_path / "utm-mail.sqlite3", connection.settings_dict["NAME"]
+    connection.ensure_connection()
+    kept = connection.connection
+    with closing(sqlite3.connect(path)) as made:
+        kept.backup(made)
+    connection.settings_dict["NAME"], connection.connection = str(path), None
+    yield
+    connection.close()
+    connection.settings_dict["NAME"], connection.connection = memory, kept
+
+
+@pytest.fixture(autouse=True)
+def hurry(file: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Look often."""
+    keeper = Keeper(0.05)
     monkeypatch.setattr("fetchrules.poll.progress._RENEW_EVERY", 0.05)
     monkeypatch.setattr("fetchrules.remote.net.ALIVE_SECONDS", 0.05)
-    monkeypatch.setattr("fetchrules.poll.run.KEEPER", Keeper(0.05))
+    monkeypatch.setattr("fetchrules.poll.run.KEEPER", keeper)
+    yield
+    until(lambda: keeper._thread is None)
 
 
 def two_letters(new_scene: NewScene) -> Scene:
