@@ -20,6 +20,7 @@ from tests.servers.pop3 import PASSWORD, Mailbox, Pop3Server
 from tests.waiting import until
 from utm_mail.output import BURST, FIRST_PAUSE, KINDS, QUIET_SECONDS, Repeats, Writer, kind_of
 
+ALIVE = "from fetchrules.models import Heartbeat as H; print(*sorted(H.objects.values_list('part', flat=True)))"
 DUE = "from django.utils.timezone import now; from fetchrules.models import FetchRule as R; R.objects.update(next_poll_at=now())"
 KIND = ("celery.beat", logging.ERROR, "Message Error")
 
@@ -183,6 +184,8 @@ def test_a_worker_collects_and_ends_though_nobody_reads_what_it_says(tmp_path: P
         beat = begun(installation, writing, *celery, "beat")
         try:
             until(lambda: not mailbox.maildrop.letters, 60)
+            # Celery's own banners are printed at the start, past everything that is ours.
+            until(lambda: installation.manage("shell", "-v0", "-c", ALIVE).stdout == "beat worker\n", 60)
             fill(writing)
             mailbox.maildrop.add(letter("the second"))
             installation.manage("shell", "-v0", "-c", DUE)
