@@ -130,6 +130,9 @@ def test_it_does_not_begin_anew_where_the_database_is_gone(tmp_path: Path) -> No
     for command in (["migrate"], ["up", "--port", "0"]):
         assert str(file) in installation.manage(*command, expect=1).stderr
     assert not file.exists()
+    file.touch()
+    assert str(file) in installation.manage("up", "--port", "0", expect=1).stderr
+    assert not file.stat().st_size
     shutil.copy(kept, file)
     installation.manage("migrate", "-v0")
     file.unlink()

@@ -10,7 +10,7 @@ from django.db import connections
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.utils.translation import gettext as _
 
-from utm_mail.sqlite_file import MADE, DatabaseGone, prepare
+from utm_mail.sqlite_file import MADE, DatabaseGone, prepare, remember
 
 
 class Command(migrate.Command):
@@ -19,9 +19,13 @@ class Command(migrate.Command):
     def execute(self, *args: Any, **options: Any) -> Any:
         """Make the file before the checks that come first look into it. Raises CommandError where one was there and is gone."""
         connection = connections[options["database"]]
-        if "database" in connection.settings_dict["OPTIONS"]:
-            _make_file(Path(connection.settings_dict["NAME"]))
-        return super().execute(*args, **options)
+        if "database" not in connection.settings_dict["OPTIONS"]:
+            return super().execute(*args, **options)
+        path = Path(connection.settings_dict["NAME"])
+        _make_file(path)
+        done = super().execute(*args, **options)
+        remember(path, settings.DATA_DIR)
+        return done
 
     def handle(self, *args: Any, **options: Any) -> Any:
         """Django's, without the deadline that every other statement has."""
