@@ -6,7 +6,7 @@ minute, or was replaced by an update, must not need a restart.
 
 import ssl
 from dataclasses import dataclass
-from functools import lru_cache
+from functools import cache, lru_cache
 from pathlib import Path
 
 
@@ -25,6 +25,15 @@ def verifying(cafile: str = "") -> ssl.SSLContext:
     return _loaded(cafile, _file(cafile))
 
 
+@cache
+def unverified() -> ssl.SSLContext:
+    """A context that takes any certificate: one for all connections."""
+    context = _modern()
+    context.check_hostname = False
+    context.verify_mode = ssl.CERT_NONE
+    return context
+
+
 def _file(cafile: str) -> _File | None:
     """None where there is none. What lies in a directory of authorities OpenSSL looks up for each handshake."""
     path = cafile or ssl.get_default_verify_paths().cafile
@@ -39,7 +48,12 @@ def _file(cafile: str) -> _File | None:
 
 @lru_cache(maxsize=16)
 def _loaded(cafile: str, _as_it_is: _File | None) -> ssl.SSLContext:
+    context = _modern()
+    context.load_verify_locations(cafile) if cafile else context.load_default_certs()
+    return context
+
+
+def _modern() -> ssl.SSLContext:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
-    context.load_verify_locations(cafile) if cafile else context.load_default_certs()
     return context

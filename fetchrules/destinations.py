@@ -117,11 +117,16 @@ def mailbox_key(recipient: str) -> str:
     return _key(_layout().template, recipient)
 
 
+def look_at(recipient: str) -> None:
+    """See whether the recipient's mailbox would take a letter now, without making or writing anything. Raises DeliveryFailed."""
+    with closing(Destination(recipient)) as destination:
+        destination.check()
+
+
 def replaced(recipient: str) -> MaildirReplaced | VolumeMissing | None:
     """The failure where another directory than the known one stands in the recipient's place, or none, or the volume is missing."""
     try:
-        with closing(Destination(recipient)) as destination:
-            destination.check()
+        look_at(recipient)
     except (MaildirReplaced, VolumeMissing) as error:
         return error
     except DeliveryFailed:

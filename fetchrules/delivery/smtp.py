@@ -1,11 +1,9 @@
 """Opening a session with an SMTP server: STARTTLS and login as far as the administrator wants them."""
 
 import smtplib
-import ssl
 from contextlib import suppress
-from functools import cache
 
-from fetchrules.authorities import verifying
+from fetchrules.authorities import unverified, verifying
 from fetchrules.delivery.dialogue import CONNECT_SECONDS, BoundedReplies, opening
 from fetchrules.delivery.mailserver import MailServer, TlsUse
 
@@ -28,16 +26,7 @@ def _start_tls(client: smtplib.SMTP, use: TlsUse) -> None:
             client.starttls(context=verifying())
         case TlsUse.MAY if client.has_extn("starttls"):
             with suppress(smtplib.SMTPResponseException):  # 454: not now; the session goes on in plain text
-                client.starttls(context=_unverified())
+                client.starttls(context=unverified())
         case _:
             return
     client.ehlo_or_helo_if_needed()
-
-
-@cache
-def _unverified() -> ssl.SSLContext:
-    """Making one takes 30 ms: all connections share it."""
-    context = ssl.create_default_context()
-    context.check_hostname = False
-    context.verify_mode = ssl.CERT_NONE
-    return context

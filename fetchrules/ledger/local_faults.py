@@ -14,7 +14,7 @@ from django.db import connection
 from django.db.models import Count, Max, Min
 
 from fetchrules.errors import LOCAL, DatabaseFailed
-from fetchrules.models import FetchRule, Pause
+from fetchrules.ledger.turns import pollable
 
 ROOM = 1024 * 1024
 """Octets without which SQLite soon writes nothing any more."""
@@ -32,8 +32,7 @@ class LocalFault:
 
 def local_faults(now: datetime) -> tuple[LocalFault, ...]:
     """As it is at `now`, the one that concerns most rules first; a query, and one more with PostgreSQL."""
-    polled = FetchRule.objects.filter(enabled=True, pause=Pause.NONE).exclude(FetchRule.OWNER_GONE)
-    failing = polled.filter(last_error__in=LOCAL, failures__gt=0)
+    failing = pollable().filter(last_error__in=LOCAL, failures__gt=0)
     told = failing.order_by().values_list("last_error").annotate(Count("id"), Min("failing_since"), Max("last_detail"))
     faults = [LocalFault(code, rules, since or now, detail) for code, rules, since, detail in told]
     if all(fault.code != DatabaseFailed.code for fault in faults):

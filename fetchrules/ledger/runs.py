@@ -69,7 +69,7 @@ def claim(rules: Iterable[FetchRule], now: datetime, cause: Run.Cause) -> list[i
 
     A rule whose mailbox is being polled gets none, nor one whose owner is gone.
     """
-    return _claim(_answered_for(rules), now, cause)
+    return _claim(rules, now, cause)
 
 
 def owner_is_gone(rule: FetchRule) -> bool:
@@ -186,12 +186,6 @@ def ask_to_stop(run_id: int) -> bool:
     return bool(Run.objects.filter(id=run_id, finished_at__isnull=True).update(stop_asked=True))
 
 
-def _answered_for(rules: Iterable[FetchRule]) -> list[FetchRule]:
-    asked = {rule.id: rule for rule in rules}
-    gone = FetchRule.objects.filter(FetchRule.OWNER_GONE, id__in=asked).values_list("id", flat=True)
-    return [asked[rule_id] for rule_id in asked.keys() - set(gone)]
-
-
 def _end_pauses(now: datetime) -> None:
     FetchRule.objects.filter(pause=Pause.BY_HAND, paused_until__lte=now).update(pause=Pause.NONE, paused_until=None)
 
@@ -218,9 +212,10 @@ def _claim(rules: Iterable[FetchRule], now: datetime, cause: Run.Cause | None = 
 
 
 def _insert(runs: Sequence[Run], token: uuid.UUID) -> list[int]:
-    """Insert those whose rule is still there and whose mailbox has no open run; their ids."""
+    """Insert those whose rule is still there and answered for, and whose mailbox has no open run; their ids."""
     with transaction.atomic():
-        present = set(FetchRule.objects.filter(id__in=[run.rule_id for run in runs]).values_list("id", flat=True))
+        asked = FetchRule.objects.filter(id__in=[run.rule_id for run in runs])
+        present = set(asked.exclude(FetchRule.OWNER_GONE).values_list("id", flat=True))
         Run.objects.bulk_create((run for run in runs if run.rule_id in present), ignore_conflicts=True)
         ours = Run.objects.filter(token=token, finished_at__isnull=True).order_by("id")
         won = dict(ours.values_list("id", "rule_id"))

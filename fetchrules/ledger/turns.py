@@ -87,7 +87,7 @@ def late(now: datetime) -> Late | None:
     nobody does, queued or dead, are no such reason.
     """
     service = ServiceSettings.current()
-    overdue = _pollable().filter(next_poll_at__lte=now - LATE_AFTER)
+    overdue = pollable().filter(next_poll_at__lte=now - LATE_AFTER)
     if not service.running or not overdue.exists():
         return None
     at_work = Run.objects.filter(finished_at__isnull=True, state=Run.State.RUNNING, deadline__gte=now)
@@ -97,13 +97,13 @@ def late(now: datetime) -> Late | None:
 
 
 def _due(service: ServiceSettings, now: datetime) -> QuerySet[FetchRule]:
-    due = _not_among(_open(), _pollable().filter(next_poll_at__lte=now))
+    due = _not_among(_open(), pollable().filter(next_poll_at__lte=now))
     if not service.running:
         due = due.filter(next_reason=NextReason.BY_HAND)
     return due.select_related("source").order_by("next_poll_at")
 
 
-def _pollable() -> QuerySet[FetchRule]:
+def pollable() -> QuerySet[FetchRule]:
     """What may be polled. A rule whose owner is gone waits until somebody takes it over."""
     return FetchRule.objects.filter(enabled=True, pause=Pause.NONE).exclude(FetchRule.OWNER_GONE)
 

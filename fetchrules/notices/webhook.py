@@ -2,11 +2,11 @@
 
 import json
 import re
-import ssl
 from base64 import b64encode
 from dataclasses import dataclass
 from urllib.parse import SplitResult, quote, unquote, urlsplit
 
+from fetchrules.authorities import verifying
 from fetchrules.errors import HostNotFound, RemoteProtocolError, ServerRefused, TargetForbidden
 from fetchrules.remote import net
 from fetchrules.remote.account import Deadlines, TargetPolicy
@@ -81,7 +81,7 @@ def _post(hook: Hook, body: bytes, *, internal: bool) -> int:
     stream = net.connect(hook.host, hook.port, deadlines, policy)
     try:
         if hook.secure:
-            stream.start_tls(ssl.create_default_context(), ascii_name(hook.host))
+            stream.start_tls(verifying(), ascii_name(hook.host))
         stream.write(_head(hook, len(body)) + body)
         return _status(stream)
     finally:

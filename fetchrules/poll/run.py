@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 
 from django.utils import timezone
 
-from fetchrules.destinations import Destination
+from fetchrules.destinations import look_at
 from fetchrules.errors import (
     SEEN_AT_HOME,
     ConnectionLost,
@@ -151,13 +151,8 @@ def _name_of(error: BaseException) -> str:
 
 def _look_at_home(rule: FetchRule) -> None:
     """Raises DeliveryFailed while the local mailbox is still out of order: no remote server is troubled for that."""
-    if rule.last_error not in SEEN_AT_HOME:
-        return
-    destination = Destination(rule.recipient)
-    try:
-        destination.check()
-    finally:
-        destination.close()
+    if rule.last_error in SEEN_AT_HOME:
+        look_at(rule.recipient)
 
 
 def _collect_all(rule: FetchRule, source: SourceMailbox, progress: Progress) -> None:

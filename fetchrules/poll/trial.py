@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
 
-from fetchrules.destinations import Destination
+from fetchrules.destinations import look_at
 from fetchrules.errors import (
     CertificateChanged,
     CertificateRejected,
@@ -183,11 +183,7 @@ def _look_at_certificate(trial: Trial, account: Account) -> Connection | None:
 
 
 def _check_delivery(watch: _Watch, recipient: str) -> None:
-    destination = Destination(recipient)
-    try:
-        destination.check()
-    finally:
-        destination.close()
+    look_at(recipient)
     watch.reached(Stage.DELIVERY)
 
 

@@ -18,12 +18,15 @@ class Secrets:
     """What is never shown of an account, the longest form first."""
 
     forms: tuple[str, ...]
+    begun: re.Pattern[str]
+    """Where one of them may begin."""
 
     @classmethod
     def of(cls, *secrets: str) -> "Secrets":
         """Each of `secrets` as it is, and as Python shows octets, which is how imaplib quotes a server."""
         forms = {form for secret in secrets if secret for form in _forms(secret)}
-        return cls(tuple(sorted(forms, key=len, reverse=True)))
+        ordered = tuple(sorted(forms, key=len, reverse=True))
+        return cls(ordered, re.compile("|".join(re.escape(form[:PREFIX]) for form in ordered), re.IGNORECASE))
 
     def masked(self, text: str) -> str:
         """`text` without the secrets, in whatever case, nor what they begin with."""
@@ -31,8 +34,7 @@ class Secrets:
 
     def _parts(self, text: str) -> Iterator[str]:
         position = 0
-        heads = "|".join(re.escape(form[:PREFIX]) for form in self.forms)
-        while found := re.compile(heads, re.IGNORECASE).search(text, position):
+        while found := self.begun.search(text, position):
             yield text[position : found.start()]
             yield MASKED
             position = max(found.end(), *(found.start() + _shared(form, text, found.start()) for form in self.forms))

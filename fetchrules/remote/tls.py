@@ -1,17 +1,15 @@
 """How a connection has to be protected, and how well it was: contexts, pins, what a certificate says."""
 
-import ssl
 from collections.abc import Callable
 from dataclasses import dataclass, replace
 from enum import Enum
-from functools import cache
 from hashlib import sha256
 from hmac import compare_digest
 from typing import TypeVar, assert_never
 
 from cryptography import x509
 
-from fetchrules.authorities import verifying
+from fetchrules.authorities import unverified, verifying
 from fetchrules.errors import CertificateChanged, CertificateRejected, printable
 from fetchrules.remote.account import Account
 from fetchrules.remote.mailbox import Certificate, TlsLevel
@@ -117,7 +115,7 @@ def secure(stream: Stream, account: Account, check: Check, trust: Trust) -> Prot
 
     Raises CertificateRejected, CertificateChanged (another than the pinned one) or TlsFailed.
     """
-    context = verifying(trust.cafile) if check is Check.CHAIN else _unverified()
+    context = verifying(trust.cafile) if check is Check.CHAIN else unverified()
     handshake = stream.start_tls(context, ascii_name(account.host))
     certificate = describe(handshake.certificate)
     if check is Check.PIN and not compare_digest(certificate.sha256, account.fingerprint):
@@ -135,12 +133,3 @@ def describe(der: bytes) -> Certificate:
         return Certificate(digest, printable(subject), printable(issuer), certificate.not_valid_after_utc)
     except (ValueError, x509.InvalidVersion):
         return Certificate(digest)
-
-
-@cache
-def _unverified() -> ssl.SSLContext:
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
-    context.minimum_version = ssl.TLSVersion.TLSv1_2
-    context.check_hostname = False
-    context.verify_mode = ssl.CERT_NONE
-    return context

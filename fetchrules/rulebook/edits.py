@@ -128,10 +128,11 @@ def switch_rules(rules: QuerySet[FetchRule], *, on: bool, by: User | None) -> li
     try:
         with transaction.atomic():
             lock()
-            chosen = _still_theirs(rules, by)
+            writer = Writer.now(by)
+            chosen = _still_theirs(rules, writer)
             switched = list(chosen.filter(enabled=not on))
             if on:
-                Writer.now(by).check_recipients(switched)
+                writer.check_recipients(switched)
             if switched:
                 chosen.filter(enabled=not on).update(**changes)
                 advance()
@@ -150,7 +151,7 @@ def delete_rules(rules: Iterable[FetchRule], *, by: User | None) -> list[FetchRu
     """
     with transaction.atomic():
         lock()
-        deleted = list(_still_theirs(rules, by))
+        deleted = list(_still_theirs(rules, Writer.now(by)))
         deleted_ids = {rule.id for rule in deleted}
         below: list[FetchRule] = []
         comments = ""
@@ -177,9 +178,10 @@ def take_over(rules: QuerySet[FetchRule], *, by: User | None) -> list[FetchRule]
     """
     with transaction.atomic():
         lock()
-        if not Writer.now(by).administers:
+        writer = Writer.now(by)
+        if not writer.administers:
             raise PermissionDenied
-        taken = list(_still_theirs(rules.filter(FetchRule.OWNER_GONE), by))
+        taken = list(_still_theirs(rules.filter(FetchRule.OWNER_GONE), writer))
         FetchRule.objects.filter(id__in=[rule.id for rule in taken]).update(
             owner=None,
             owned=False,
@@ -192,9 +194,9 @@ def take_over(rules: QuerySet[FetchRule], *, by: User | None) -> list[FetchRule]
     return taken
 
 
-def _still_theirs(rules: Iterable[FetchRule], by: User | None) -> QuerySet[FetchRule]:
-    """Those of `rules` that `by` may change now, in the order of the text. Raises FetchRule.DoesNotExist where there is none."""
-    chosen = Writer.now(by).rules.filter(id__in=[rule.id for rule in rules]).order_by("position", "id")
+def _still_theirs(rules: Iterable[FetchRule], writer: Writer) -> QuerySet[FetchRule]:
+    """Those of `rules` that `writer` may change, in the order of the text. Raises FetchRule.DoesNotExist where there is none."""
+    chosen = writer.rules.filter(id__in=[rule.id for rule in rules]).order_by("position", "id")
     if not chosen.exists():
         raise FetchRule.DoesNotExist
     return chosen

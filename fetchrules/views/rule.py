@@ -3,6 +3,7 @@
 from dataclasses import replace
 
 from django.contrib import messages
+from django.contrib.auth.models import User
 from django.core.exceptions import PermissionDenied
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
@@ -38,8 +39,7 @@ from fetchrules.wording.names import source_name
 def new(request: HttpRequest) -> HttpResponse:
     """A new rule, a copy of one, or one from a pasted line."""
     user = access.user_of(request)
-    owned = FetchRule.objects.filter(owner=user).count()
-    if not access.edits_all(user) and owned >= ServiceSettings.current().owner_rules:
+    if not access.edits_all(user) and _owned(user) >= ServiceSettings.current().owner_rules:
         messages.error(request, _("You have as many rules as you may have."))
         return redirect("rules")
     if "line" in request.POST:
@@ -71,6 +71,10 @@ def preview(request: HttpRequest) -> HttpResponse:
     form = _form(request, stored=access.editable_rules(user).filter(id=rule_id).first())
     form.is_valid()
     return render(request, "fetchrules/_typed.html", {"preview": _preview_of(form), "form": form})
+
+
+def _owned(user: User) -> int:
+    return FetchRule.objects.filter(owner=user).count()
 
 
 def _form(request: HttpRequest, *, rule: Rule = BLANK, stored: FetchRule | None = None) -> RuleForm:

@@ -17,8 +17,8 @@ from django.views.decorators.http import require_POST
 from fetchrules import heartbeat, tasks
 from fetchrules.heartbeat import alive
 from fetchrules.ledger.local_faults import LocalFault, local_faults
-from fetchrules.ledger.turns import late
-from fetchrules.models import FetchRule, Heartbeat, Incident, Pause, Run, ServiceSettings
+from fetchrules.ledger.turns import late, pollable
+from fetchrules.models import Heartbeat, Incident, Run, ServiceSettings
 from fetchrules.views import access, audit, broker
 from fetchrules.views.paths import back
 from fetchrules.wording import amounts, incidents, times
@@ -82,8 +82,7 @@ class Service:
         runs = Run.objects.filter(finished_at__isnull=True).aggregate(
             all=Count("id"), queued=Count("id", filter=Q(state=Run.State.QUEUED))
         )
-        answered_for = FetchRule.objects.filter(enabled=True, pause=Pause.NONE).exclude(FetchRule.OWNER_GONE)
-        due = answered_for.aggregate(at=Min("next_poll_at"))["at"]
+        due = pollable().aggregate(at=Min("next_poll_at"))["at"]
         faults = [
             _silent(part, parts[part]["last"] if part in parts else None, now)
             for part in PARTS

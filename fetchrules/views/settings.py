@@ -7,7 +7,7 @@ from django.shortcuts import redirect, render
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_http_methods, require_POST
 
-from fetchrules.destinations import Destination
+from fetchrules.destinations import look_at
 from fetchrules.errors import DeliveryFailed
 from fetchrules.forms.settings import SettingsForm
 from fetchrules.models import Channel, ServiceSettings
@@ -37,11 +37,7 @@ def check_delivery(request: HttpRequest) -> HttpResponse:
     """Whether a local mailbox would take a letter now. Nothing is delivered."""
     recipient = request.POST.get("recipient", "").strip()
     try:
-        destination = Destination(recipient)
-        try:
-            destination.check()
-        finally:
-            destination.close()
+        look_at(recipient)
     except DeliveryFailed as error:
         failure = failures.describe(error.code)
         about = {"mailbox": recipient, "title": failure.title, "remedy": failure.remedy, "detail": error.detail}
