@@ -9,10 +9,10 @@ from django.core.checks import CheckMessage, Error, Tags, register
 from django.core.checks import Warning as Caution
 from django.db import DatabaseError, connections
 
-from fetchrules import destinations
-from fetchrules.modes import open_to_others
-from fetchrules.sealed import rules_without_key
-from fetchrules.secrets import key_ring
+from fetchrules.poll import destinations
+from fetchrules.secrets.modes import open_to_others
+from fetchrules.secrets.sealed import rules_without_key
+from fetchrules.secrets.sealing import key_ring
 
 
 @register

@@ -1,7 +1,7 @@
 """What can go wrong in a poll, as a small family in which every member answers: what happens next?
 
 An error carries a stable `code` (for the panel, the journal and the commands' JSON; the words in Russian and English live in
-`fetchrules.wording`) and a `detail`: what the server or the system said, which is data and never decides anything.
+`fetchrules.words`) and a `detail`: what the server or the system said, which is data and never decides anything.
 """
 
 from enum import Enum

@@ -9,12 +9,12 @@ from django.utils import timezone
 from kombu.exceptions import OperationalError
 
 from fetchrules.errors import TimedOut
-from fetchrules.housekeeping import tidy
 from fetchrules.ledger import leases, runs
 from fetchrules.ledger.mending import mend_schedule
 from fetchrules.notices import incidents
 from fetchrules.poll import STOPPING
 from fetchrules.poll.run import poll
+from fetchrules.upkeep.housekeeping import tidy
 
 log = logging.getLogger(__name__)
 

@@ -5,7 +5,7 @@ from django.contrib.auth.views import LogoutView
 from django.urls import path, re_path
 from django.views.i18n import set_language
 
-from fetchrules.views import (
+from fetchrules.panel.pages import (
     account,
     audit,
     exports,

@@ -9,10 +9,10 @@ from _pytest.terminal import TerminalReporter
 from django.contrib.auth import get_user_model
 from django.contrib.auth.models import Permission, User
 
+from fetchrules.ledger.sources import sources_of
 from fetchrules.models import FetchRule
-from fetchrules.ruletext.spec import Encryption, Protocol
-from fetchrules.secrets import seal, target_of
-from fetchrules.sources import sources_of
+from fetchrules.rule import Encryption, Protocol
+from fetchrules.secrets.sealing import seal, target_of
 from tests.faults.campaign import Campaign, table
 from tests.interop.fixtures import dovecot, postfix, postgres, redis_server, wheel
 

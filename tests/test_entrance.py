@@ -6,7 +6,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
-from fetchrules.attempts import FROM_ONE_PLACE_AS_ONE
+from fetchrules.acts.attempts import FROM_ONE_PLACE_AS_ONE
 from tests.interop.browser import Browser
 from tests.interop.installation import Installation, Panel
 

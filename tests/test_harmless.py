@@ -14,11 +14,12 @@ from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
 
-from fetchrules.accounts import account_of
 from fetchrules.errors import harmless, printable
 from fetchrules.ledger import runs
 from fetchrules.management.console import HarmlessOutput
 from fetchrules.models import AuditEntry, FetchRule, Revision
+from fetchrules.poll.remote_account import account_of
+from fetchrules.rule import MASK
 from fetchrules.rulebook.apply import TextRefused, apply
 from fetchrules.rulebook.edits import set_rule
 from fetchrules.rulebook.guard import RuleInvalid
@@ -26,7 +27,6 @@ from fetchrules.rulebook.revisions import current_version, text_with_passwords
 from fetchrules.rulebook.rows import line_of
 from fetchrules.rulebook.text import load
 from fetchrules.ruletext.problem import Code
-from fetchrules.ruletext.spec import MASK
 from tests.interop.installation import Installation
 
 HARMFUL = "\x1b\x07\x7f\x9b\u2028\u2029\u202e\u2066\u061c\u200b\u00ad\ufeff\U000e0041"
@@ -132,7 +132,7 @@ def test_it_prints_and_logs_an_old_rule_harmlessly(tmp_path: Path) -> None:
     installation.paste("127.0.0.1:pop3 petrov petrovpasswd i.petrov@mydomain.ru port 1 plaintext\n")
     (tmp_path / "login").write_text(LOGIN, encoding="utf-8")
     old = (
-        "from fetchrules.models import FetchRule as R, SourceMailbox as S; from fetchrules.secrets import seal, target_of; "
+        "from fetchrules.models import FetchRule as R, SourceMailbox as S; from fetchrules.secrets.sealing import seal, target_of; "
         f"login = open({str(tmp_path / 'login')!r}).read(); r = R.objects.get(); r.user = login; r.line = ''; "
         "r.password = seal('petrovpasswd', target_of(r.as_rule('x'))); r.save(); S.objects.update(user=login)"
     )

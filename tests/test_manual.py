@@ -9,16 +9,16 @@ import pytest
 from django.core.management import load_command_class
 from django.utils import translation
 
-from fetchrules.destinations import check_delivery
-from fetchrules.forms.settings import SettingsForm
 from fetchrules.models import ServiceSettings
+from fetchrules.panel.forms.settings import SettingsForm
 from fetchrules.policy import TABLE
+from fetchrules.poll.destinations import check_delivery
+from fetchrules.rule import BOUNDS, OPTIONS, Protocol, Takes
 from fetchrules.ruletext.document import parse
-from fetchrules.ruletext.spec import BOUNDS, OPTIONS, Protocol, Takes
-from fetchrules.wording import guide
-from fetchrules.wording.failures import FAILURES
-from fetchrules.wording.providers import PROVIDERS
-from fetchrules.wording.states import RULE_SIGNS
+from fetchrules.words import guide
+from fetchrules.words.failures import FAILURES
+from fetchrules.words.providers import PROVIDERS
+from fetchrules.words.states import RULE_SIGNS
 
 DOCS = Path(__file__).resolve().parent.parent / "docs"
 LANGUAGES = ("ru", "en")

@@ -9,7 +9,7 @@ from django.utils import timezone
 
 from fetchrules.ledger import runs
 from fetchrules.models import FetchRule, Pause
-from fetchrules.ruletext.spec import Encryption
+from fetchrules.rule import Encryption
 
 pytestmark = pytest.mark.django_db
 

@@ -95,7 +95,7 @@ class BeatingScheduler(Scheduler):  # its entries live in memory: the database, 
     def tick(self, *args: Any, **kwargs: Any) -> Any:
         """One look at the schedule; a heartbeat at most every HEARTBEAT_SECONDS."""
         if time.monotonic() - self.beaten_at >= HEARTBEAT_SECONDS:
-            from fetchrules import heartbeat
+            from fetchrules.upkeep import heartbeat
 
             heartbeat.beat("beat")
             self.beaten_at = time.monotonic()
@@ -111,7 +111,7 @@ class BeatingScheduler(Scheduler):  # its entries live in memory: the database, 
 
     def close(self) -> None:
         """Say goodbye, so that the panel need not wait for the silence."""
-        from fetchrules import heartbeat
+        from fetchrules.upkeep import heartbeat
 
         super().close()
         heartbeat.leave("beat")
@@ -141,8 +141,8 @@ class WorkerHeartbeat(bootsteps.StartStopStep):
 
     def stop(self, worker: Any) -> None:  # noqa: ARG002 -- Celery's signature
         """Say goodbye, so that the panel need not wait for the silence. The pool ends next, and waits for the polls."""
-        from fetchrules import heartbeat
         from fetchrules.poll import STOPPING
+        from fetchrules.upkeep import heartbeat
 
         STOPPING.set()
         self.ended.set()
@@ -151,7 +151,7 @@ class WorkerHeartbeat(bootsteps.StartStopStep):
 
 
 def _beat(worker: Any) -> None:
-    from fetchrules import heartbeat
+    from fetchrules.upkeep import heartbeat
     from utm_mail.redis_queue import Dropped
 
     heartbeat.beat("worker", worker.pool.num_processes, Dropped.count)  # threads too; autoscaling changes it

@@ -4,8 +4,8 @@ import secrets
 
 from django.utils.translation import gettext_lazy as _
 
-from fetchrules.modes import close_to_others
-from fetchrules.private_file import read_or_make
+from fetchrules.secrets.modes import close_to_others
+from fetchrules.secrets.private_file import read_or_make
 from utm_mail.database import database, database_file
 from utm_mail.env import environment, make_directory
 from utm_mail.mail import mail_server
@@ -34,22 +34,22 @@ INSTALLED_APPS = [
     "fetchrules",
 ]
 MIDDLEWARE = [
-    "fetchrules.views.proxies.ForwardedMiddleware",
-    "fetchrules.views.security.SecurityHeadersMiddleware",
-    "fetchrules.views.health.HealthMiddleware",
+    "fetchrules.panel.middleware.proxies.ForwardedMiddleware",
+    "fetchrules.panel.middleware.security.SecurityHeadersMiddleware",
+    "fetchrules.panel.middleware.health.HealthMiddleware",
     "django.middleware.security.SecurityMiddleware",
-    "fetchrules.views.static_files.StaticFilesMiddleware",
+    "fetchrules.panel.middleware.static_files.StaticFilesMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.locale.LocaleMiddleware",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
-    "fetchrules.views.bodies.RequestLimitMiddleware",
-    "fetchrules.views.sessions.PersonsSessionMiddleware",
+    "fetchrules.panel.middleware.bodies.RequestLimitMiddleware",
+    "fetchrules.panel.middleware.sessions.PersonsSessionMiddleware",
     "django.contrib.auth.middleware.LoginRequiredMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
-    "fetchrules.views.keyless.KeylessMiddleware",
+    "fetchrules.panel.middleware.keyless.KeylessMiddleware",
 ]
 ROOT_URLCONF = "utm_mail.urls"
 WSGI_APPLICATION = "utm_mail.wsgi.application"
@@ -59,12 +59,13 @@ TEMPLATES = [
         "DIRS": [FILES / "templates"],
         "APP_DIRS": True,
         "OPTIONS": {
+            "libraries": {"panel": "fetchrules.panel.templatetags.panel"},
             "context_processors": [
                 "django.template.context_processors.request",
                 "django.contrib.auth.context_processors.auth",
                 "django.contrib.messages.context_processors.messages",
                 "django.template.context_processors.i18n",
-                "fetchrules.views.service.strip",
+                "fetchrules.panel.pages.service.strip",
             ],
         },
     },

@@ -13,6 +13,6 @@ urlpatterns = [
     path("admin/", admin.site.urls),
     path("", include("fetchrules.urls")),
 ]
-handler500 = "fetchrules.views.outage.failed"
+handler500 = "fetchrules.panel.middleware.outage.failed"
 if settings.UTM_MAIL_DEMO:
     urlpatterns.insert(0, path("", include("fetchrules.demo.urls")))

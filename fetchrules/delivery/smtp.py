@@ -3,9 +3,9 @@
 import smtplib
 from contextlib import suppress
 
-from fetchrules.authorities import unverified, verifying
 from fetchrules.delivery.dialogue import CONNECT_SECONDS, BoundedReplies, opening
 from fetchrules.delivery.mailserver import MailServer, TlsUse
+from fetchrules.remote.authorities import unverified, verifying
 
 
 def connect_smtp(server: MailServer, own_name: str) -> smtplib.SMTP:

@@ -5,8 +5,8 @@ from django.conf import settings
 from fetchrules.demo.letters import MAILBOXES
 from fetchrules.demo.post_office import PostOffice, password
 from fetchrules.models import FetchRule, ServiceSettings
+from fetchrules.rule import Protocol
 from fetchrules.rulebook.apply import apply
-from fetchrules.ruletext.spec import Protocol
 
 ADDRESS = "127.0.0.1"
 

@@ -12,9 +12,9 @@ from django.utils import timezone
 from django.views.decorators.http import require_safe
 
 from fetchrules.delivery.layout import MaildirLayout
+from fetchrules.delivery.letterhead import Letterhead, read_letterhead
 from fetchrules.errors import RecipientInvalid
-from fetchrules.letterhead import Letterhead, read_letterhead
-from fetchrules.views import access
+from fetchrules.panel import access
 
 SHOWN = 12
 """Letters of each mailbox, the newest."""

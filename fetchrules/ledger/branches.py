@@ -6,10 +6,10 @@ from operator import or_
 
 from django.db.models import Q, QuerySet
 
+from fetchrules.ledger.sources import former_of
 from fetchrules.models import Letter, SourceMailbox
 from fetchrules.models.chunks import chunks
 from fetchrules.policy import State
-from fetchrules.sources import former_of
 
 
 def collected_by_others(source: SourceMailbox, epoch: int, uids: Collection[str]) -> frozenset[str]:

@@ -8,11 +8,11 @@ from django.db import transaction
 from django.db.models import Q, QuerySet
 
 from fetchrules.errors import DeletionFailed
+from fetchrules.ledger.sources import folders_of, source_of
 from fetchrules.models import FetchRule, Letter, SourceMailbox
 from fetchrules.policy import Doubt, Fate, State
+from fetchrules.rule import MASK
 from fetchrules.ruletext.sources import sources_of
-from fetchrules.ruletext.spec import MASK
-from fetchrules.sources import folders_of, source_of
 
 HELD = Q(state=State.HELD) & ~Q(reason="")
 """Without a reason no poll has tried it yet."""

@@ -6,11 +6,11 @@ from django.db.models import Q, QuerySet
 
 from fetchrules.ledger.branches import collected_by_others, has_moved
 from fetchrules.ledger.former import has_letters, recognised
+from fetchrules.ledger.sources import former_of
 from fetchrules.models import Letter, SourceMailbox
 from fetchrules.models.chunks import chunks
 from fetchrules.policy import Doubt, Fate, Knowledge, Known, State, ambiguous, makeshift
 from fetchrules.remote.mailbox import Listing
-from fetchrules.sources import former_of
 
 
 def epoch_of(source: SourceMailbox, listing: Listing) -> int:

@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 from django.db import transaction
 from django.db.models import Exists, F, OuterRef, Q, QuerySet
 
-from fetchrules import heartbeat
+from fetchrules.ledger import workers
 from fetchrules.models import FetchRule, Heartbeat, NextReason, Run
 
 QUEUE_LEASE = timedelta(minutes=1)
@@ -23,7 +23,7 @@ RUN_LEASE = timedelta(minutes=1)
 
 def keep(ids: Collection[int], now: datetime) -> None:
     """Renew the leases of these polls of this process, as far as they are still its own."""
-    ours = Run.objects.filter(id__in=ids, state=Run.State.RUNNING, worker=heartbeat.this_process())
+    ours = Run.objects.filter(id__in=ids, state=Run.State.RUNNING, worker=workers.this_process())
     ours.update(deadline=now + RUN_LEASE)
 
 
@@ -68,7 +68,7 @@ def abandon(run: Run, now: datetime, due: datetime | None = None) -> bool:
 
 def release(run_id: int, now: datetime, due: datetime | None = None) -> bool:
     """As `abandon`, for a run that this process cannot begin, or has begun and cannot go on with; False when it is not ours."""
-    ours = Q(state=Run.State.QUEUED) | Q(state=Run.State.RUNNING, worker=heartbeat.this_process())
+    ours = Q(state=Run.State.QUEUED) | Q(state=Run.State.RUNNING, worker=workers.this_process())
     run = Run.objects.filter(ours, id=run_id).first()
     return run is not None and abandon(run, now, due)
 
@@ -85,7 +85,7 @@ def _dead(now: datetime) -> QuerySet[Run]:
     In no order: in the journal's, the database would read all of it at every tick.
     """
     worker = Heartbeat.objects.filter(part="worker", host=OuterRef("worker"))
-    silent = Exists(worker.filter(seen_at__lt=now - heartbeat.SILENT_AFTER)) & ~Q(worker=heartbeat.this_process())
+    silent = Exists(worker.filter(seen_at__lt=now - workers.SILENT_AFTER)) & ~Q(worker=workers.this_process())
     began_since = Exists(worker.filter(started_at__gt=OuterRef("started_at")))
     running = Run.objects.filter(finished_at__isnull=True, state=Run.State.RUNNING).order_by()
     return running.filter(Q(deadline__lt=now) | silent | began_since)

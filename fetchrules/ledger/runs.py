@@ -12,8 +12,8 @@ from django.db import IntegrityError, transaction
 from django.db.models import Case, Exists, F, OuterRef, QuerySet, Value, When
 from django.db.models.functions import Coalesce
 
-from fetchrules import heartbeat
 from fetchrules.errors import FetchError, Retry, RunOvertaken
+from fetchrules.ledger import workers
 from fetchrules.ledger.leases import QUEUE_LEASE, RUN_LEASE, abandon, make_due_again
 from fetchrules.ledger.turns import choose
 from fetchrules.models import FetchRule, HourlyStat, NextReason, Pause, Run
@@ -90,7 +90,7 @@ def start(run_id: int, now: datetime) -> Run | None:
     waiting = Run.objects.filter(id=run_id, state=Run.State.QUEUED)
     gone = Exists(FetchRule.objects.filter(FetchRule.OWNER_GONE, id=OuterRef("rule")))
     begun = waiting.filter(~gone).update(
-        state=Run.State.RUNNING, started_at=now, deadline=now + RUN_LEASE, worker=heartbeat.this_process()
+        state=Run.State.RUNNING, started_at=now, deadline=now + RUN_LEASE, worker=workers.this_process()
     )
     if not begun:
         for run in waiting:  # its owner is gone since the claim

@@ -3,9 +3,9 @@
 from collections.abc import Collection, Iterable
 from typing import Any
 
+from fetchrules.ledger.sources import former_of
 from fetchrules.models import Letter, SourceMailbox
 from fetchrules.policy import State
-from fetchrules.sources import former_of
 
 _GOES_ON = ("tries", "tried_at", "reason", "detail")
 

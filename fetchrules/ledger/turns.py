@@ -13,8 +13,8 @@ from datetime import datetime, timedelta
 
 from django.db.models import Count, Exists, F, Max, Min, OuterRef, Q, QuerySet
 
-from fetchrules import heartbeat
 from fetchrules.errors import TimedOut
+from fetchrules.ledger import workers
 from fetchrules.models import FetchRule, NextReason, Pause, Run, ServiceSettings
 
 PATIENCE = timedelta(minutes=1)
@@ -123,7 +123,7 @@ def _board(now: datetime, per_host: int, counted: QuerySet[Run]) -> _Board:
     hosts = counted.order_by().values_list("source__host")
     rows = list(hosts.annotate(all=Count("id"), stuck=Count("id", filter=waiting)))
     polls = Counter({host: number for host, number, _ in rows})
-    slots = heartbeat.slots(now)
+    slots = workers.slots(now)
     if slots is None:
         return _Board(polls, (), per_host, None)
     slow = _timed_out() | {host for host, _, stuck in rows if stuck}

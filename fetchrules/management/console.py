@@ -6,7 +6,7 @@ from typing import Any, TextIO
 from django.core.management.base import BaseCommand, CommandError, OutputWrapper
 
 from fetchrules.errors import KeyMissing, harmless
-from fetchrules.wording.failures import describe
+from fetchrules.words.failures import describe
 
 
 class HarmlessOutput(OutputWrapper):

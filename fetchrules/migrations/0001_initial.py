@@ -3,7 +3,7 @@
 import django.db.models.deletion
 import django.utils.timezone
 import fetchrules.remote.mailbox
-import fetchrules.ruletext.spec
+import fetchrules.rule
 import uuid
 from django.conf import settings
 from django.db import migrations, models
@@ -56,14 +56,14 @@ class Migration(migrations.Migration):
                 ('line', models.TextField(blank=True, default='')),
                 ('line_end', models.CharField(blank=True, default='\n', max_length=2)),
                 ('server', models.CharField(max_length=253, verbose_name='server')),
-                ('protocol', models.CharField(choices=[('pop3', 'POP3'), ('imap', 'IMAP')], default=fetchrules.ruletext.spec.Protocol['POP3'], max_length=4, verbose_name='protocol')),
+                ('protocol', models.CharField(choices=[('pop3', 'POP3'), ('imap', 'IMAP')], default=fetchrules.rule.Protocol['POP3'], max_length=4, verbose_name='protocol')),
                 ('user', models.CharField(max_length=255, verbose_name='login')),
                 ('password', models.TextField(editable=False, verbose_name='password')),
                 ('recipient', models.CharField(max_length=320, verbose_name='local mailbox')),
                 ('keep', models.BooleanField(default=False)),
                 ('flush', models.BooleanField(default=False)),
                 ('fetchall', models.BooleanField(default=False)),
-                ('encryption', models.CharField(choices=[('auto', 'auto'), ('ssl', 'ssl'), ('starttls', 'starttls'), ('plaintext', 'plaintext')], default=fetchrules.ruletext.spec.Encryption['AUTO'], max_length=9, verbose_name='encryption')),
+                ('encryption', models.CharField(choices=[('auto', 'auto'), ('ssl', 'ssl'), ('starttls', 'starttls'), ('plaintext', 'plaintext')], default=fetchrules.rule.Encryption['AUTO'], max_length=9, verbose_name='encryption')),
                 ('sslcertck', models.BooleanField(default=True, verbose_name='verify certificate')),
                 ('sslfingerprint', models.CharField(blank=True, default='', max_length=64, verbose_name='pinned certificate')),
                 ('port', models.PositiveIntegerField(blank=True, null=True, verbose_name='port')),

@@ -6,7 +6,7 @@ from django.utils import timezone
 
 from fetchrules.ruletext.lexer import Kind
 from fetchrules.ruletext.line import parse_line
-from fetchrules.ruletext.spec import Encryption
+from fetchrules.rule import Encryption
 
 CHANNELS = ("mail", "webhook")
 

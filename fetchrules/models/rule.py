@@ -10,7 +10,7 @@ from django.utils.translation import gettext_lazy as _
 
 from fetchrules.errors import harmless
 from fetchrules.remote.mailbox import TlsLevel
-from fetchrules.ruletext.spec import Encryption, Protocol, Rule
+from fetchrules.rule import Encryption, Protocol, Rule
 
 
 class SourceMailbox(models.Model):

@@ -23,7 +23,7 @@ from fetchrules.errors import (
     TimedOut,
     TlsFailed,
 )
-from fetchrules.wording.incidents import Message
+from fetchrules.words.incidents import Message
 
 SECONDS = 30.0
 """For all that the mail server says; connecting has `EMAIL_TIMEOUT`."""

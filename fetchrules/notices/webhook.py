@@ -6,12 +6,12 @@ from base64 import b64encode
 from dataclasses import dataclass
 from urllib.parse import SplitResult, quote, unquote, urlsplit
 
-from fetchrules.authorities import verifying
 from fetchrules.errors import HostNotFound, RemoteProtocolError, ServerRefused, TargetForbidden
 from fetchrules.remote import net
 from fetchrules.remote.account import Deadlines, TargetPolicy
+from fetchrules.remote.authorities import verifying
 from fetchrules.remote.resolver import ascii_name
-from fetchrules.wording.incidents import Message
+from fetchrules.words.incidents import Message
 
 SECONDS = 10.0
 """For the whole exchange: name, connection, TLS, sending, and the first line of the answer."""

@@ -8,8 +8,8 @@ from typing import assert_never
 from django.utils import timezone
 
 from fetchrules.delivery.courier import UnderWay
+from fetchrules.delivery.letterhead import read_letterhead
 from fetchrules.delivery.local import Draft, Staged
-from fetchrules.destinations import Destination
 from fetchrules.errors import (
     CameShort,
     DeliveryFailed,
@@ -24,13 +24,13 @@ from fetchrules.errors import (
 from fetchrules.ledger import hosts
 from fetchrules.ledger import letters as ledger
 from fetchrules.ledger.letters import Arrival
-from fetchrules.letterhead import read_letterhead
 from fetchrules.models import SourceMailbox
 from fetchrules.policy import Doubt, Errand, Remark, State, Why, is_short
 from fetchrules.poll import STOPPING
 from fetchrules.poll.blame import blame, count_try
 from fetchrules.poll.comparison import Comparison
 from fetchrules.poll.deleting import Doomed
+from fetchrules.poll.destinations import Destination
 from fetchrules.poll.progress import Progress
 from fetchrules.remote.mailbox import Begun, Chunk, Complete, Gone, Listed, Refused, Retrieved
 

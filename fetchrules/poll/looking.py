@@ -7,7 +7,6 @@ from datetime import timedelta
 
 from django.utils import timezone
 
-from fetchrules.accounts import account_of
 from fetchrules.errors import (
     ConnectionLost,
     FetchError,
@@ -23,9 +22,10 @@ from fetchrules.ledger.clock import live
 from fetchrules.models import FetchRule, ServiceSettings, SourceMailbox
 from fetchrules.policy import Errand, Knowledge, Plan, Remark, Terms, limit_of, plan
 from fetchrules.poll.progress import Progress
+from fetchrules.poll.remote_account import account_of
 from fetchrules.remote.mailbox import Listing, RemoteMailbox
 from fetchrules.remote.opening import open_mailbox
-from fetchrules.ruletext.spec import MASK, Protocol
+from fetchrules.rule import MASK, Protocol
 
 CHECKPOINT_SECONDS = 300.0
 """After so long the deletions are committed and a new session begins."""

@@ -5,12 +5,12 @@ from itertools import groupby
 
 from django.utils import timezone
 
-from fetchrules.destinations import Destination
 from fetchrules.errors import DeliveryFailed, MaildirReplaced, Retry
 from fetchrules.ledger import letters as ledger
 from fetchrules.models import Letter, SourceMailbox
 from fetchrules.poll import STOPPING
 from fetchrules.poll.blame import blame, count_try
+from fetchrules.poll.destinations import Destination
 
 
 class LettersElsewhere(MaildirReplaced):

@@ -12,13 +12,13 @@ from time import monotonic
 
 from django.db.models import Q
 
-from fetchrules.accounts import targets_of
 from fetchrules.errors import CertificateChanged, FetchError, PasswordMissing, PasswordUnreadable, TargetForbidden
 from fetchrules.ledger.mending import go_on
 from fetchrules.models import FetchRule, NextReason, Pause
+from fetchrules.poll.remote_account import targets_of
 from fetchrules.remote.net import allowed_endpoints
-from fetchrules.ruletext.spec import MASK
-from fetchrules.secrets import target_of, unseal
+from fetchrules.rule import MASK
+from fetchrules.secrets.sealing import target_of, unseal
 
 LOOKUP_SECONDS = 2.0
 ALL_SECONDS = 30.0

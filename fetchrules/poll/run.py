@@ -9,7 +9,6 @@ from datetime import datetime, timedelta
 
 from django.utils import timezone
 
-from fetchrules.destinations import look_at
 from fetchrules.errors import (
     SEEN_AT_HOME,
     ConnectionLost,
@@ -26,18 +25,19 @@ from fetchrules.errors import (
 )
 from fetchrules.ledger import hosts, leases, runs
 from fetchrules.ledger.failing import failing
+from fetchrules.ledger.sources import sources_of
 from fetchrules.models import FetchRule, Run, ServiceSettings, SourceMailbox
 from fetchrules.policy import Plan
 from fetchrules.poll import STOPPING
+from fetchrules.poll.destinations import look_at
 from fetchrules.poll.keeping import KEEPER
 from fetchrules.poll.looking import look
 from fetchrules.poll.outage import AWAY, outlast
 from fetchrules.poll.progress import Progress, StopAsked
 from fetchrules.poll.recovery import recover
 from fetchrules.poll.session import collect
-from fetchrules.ruletext.spec import MASK
+from fetchrules.rule import MASK
 from fetchrules.schedule import SOONEST, Failing, NextPoll, next_poll
-from fetchrules.sources import sources_of
 
 LOGINS = 3
 """So often a poll logs in to find the one letter that breaks sessions; the next poll goes on."""

@@ -5,7 +5,6 @@ from collections.abc import Iterator, Sequence
 
 from django.utils import timezone
 
-from fetchrules.destinations import Destination, same_mailbox
 from fetchrules.errors import (
     ConnectionLost,
     DeletionFailed,
@@ -25,6 +24,7 @@ from fetchrules.poll import STOPPING
 from fetchrules.poll.by_head import settled_by_head
 from fetchrules.poll.comparison import Comparison
 from fetchrules.poll.deleting import Deletions
+from fetchrules.poll.destinations import Destination, same_mailbox
 from fetchrules.poll.heads import heads
 from fetchrules.poll.intake import BATCH_LETTERS, BATCH_OCTETS, Intake
 from fetchrules.poll.looking import Session

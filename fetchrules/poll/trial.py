@@ -6,7 +6,6 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
 
-from fetchrules.destinations import look_at
 from fetchrules.errors import (
     CertificateChanged,
     CertificateRejected,
@@ -21,6 +20,7 @@ from fetchrules.errors import (
 from fetchrules.ledger import knowing
 from fetchrules.models import SourceMailbox
 from fetchrules.policy import Knowledge, Plan, Terms, plan
+from fetchrules.poll.destinations import look_at
 from fetchrules.remote.account import Account
 from fetchrules.remote.mailbox import Connection, TlsLevel
 from fetchrules.remote.opening import folders, open_mailbox, probe

@@ -8,7 +8,7 @@ from fetchrules.remote.mailbox import Connection, RemoteMailbox
 from fetchrules.remote.net import Alive
 from fetchrules.remote.pop3.session import open_pop3, probe_pop3
 from fetchrules.remote.transcript import Trace
-from fetchrules.ruletext.spec import Protocol
+from fetchrules.rule import Protocol
 
 
 def open_mailbox(account: Account, trace: Trace, alive: Alive | None = None) -> RemoteMailbox:

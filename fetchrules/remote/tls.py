@@ -9,13 +9,13 @@ from typing import TypeVar, assert_never
 
 from cryptography import x509
 
-from fetchrules.authorities import unverified, verifying
 from fetchrules.errors import CertificateChanged, CertificateRejected, printable
 from fetchrules.remote.account import Account
+from fetchrules.remote.authorities import unverified, verifying
 from fetchrules.remote.mailbox import Certificate, TlsLevel
 from fetchrules.remote.net import Stream
 from fetchrules.remote.resolver import ascii_name
-from fetchrules.ruletext.spec import Encryption
+from fetchrules.rule import Encryption
 
 Opened = TypeVar("Opened")
 

@@ -4,8 +4,8 @@ from django.contrib.auth.models import User
 from django.db import transaction
 
 from fetchrules import roles
-from fetchrules.destinations import mailbox_key
 from fetchrules.models import FetchRule
+from fetchrules.poll.destinations import mailbox_key
 from fetchrules.rulebook.edits import switch_rules
 from fetchrules.rulebook.guard import lock
 

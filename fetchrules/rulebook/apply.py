@@ -9,7 +9,10 @@ from django.db import transaction
 from django.utils import timezone
 
 from fetchrules import tasks
+from fetchrules.ledger.sources import found_or_made
+from fetchrules.ledger.sources import pass_present as pass_over_present
 from fetchrules.models import FetchRule, Revision, ServiceSettings, SourceMailbox
+from fetchrules.rule import Rule
 from fetchrules.rulebook import revisions
 from fetchrules.rulebook.branches import choose_branches
 from fetchrules.rulebook.guard import Writer, leads_elsewhere
@@ -20,9 +23,6 @@ from fetchrules.rulebook.revisions import EVERYWHERE, Snapshot, restricted_place
 from fetchrules.rulebook.rows import CONTENT, PLACE, fill, password_of
 from fetchrules.rulebook.text import Stored
 from fetchrules.ruletext.sources import sources_of
-from fetchrules.ruletext.spec import Rule
-from fetchrules.sources import found_or_made
-from fetchrules.sources import pass_present as pass_over_present
 
 
 class TextChanged(Exception):

@@ -7,11 +7,11 @@ from dataclasses import dataclass, field
 
 from django.db.models import OuterRef, QuerySet, Subquery
 
-from fetchrules.destinations import mailbox_key
+from fetchrules.ledger.sources import pass_nothing, rows_of, source_of
 from fetchrules.models import FetchRule, Letter, SourceMailbox
+from fetchrules.poll.destinations import mailbox_key
+from fetchrules.rule import MASK, Rule
 from fetchrules.ruletext.sources import Source, account_of, sources_of
-from fetchrules.ruletext.spec import MASK, Rule
-from fetchrules.sources import pass_nothing, rows_of, source_of
 
 
 @dataclass(frozen=True, slots=True)

@@ -3,8 +3,8 @@
 from dataclasses import dataclass, fields
 
 from fetchrules.models import FetchRule
+from fetchrules.rule import MASK, Rule
 from fetchrules.rulebook.rows import has_password
-from fetchrules.ruletext.spec import MASK, Rule
 
 _FIELDS = tuple(item.name for item in fields(Rule) if item.name != "password")
 

@@ -10,7 +10,11 @@ from django.db.models import F, QuerySet
 from django.utils import timezone
 
 from fetchrules import roles, tasks
+from fetchrules.ledger.sources import folders_of, pass_nothing, source_of
+from fetchrules.ledger.sources import pass_present as pass_over_present
+from fetchrules.ledger.sources import sources_of as source_rows
 from fetchrules.models import FetchRule, NextReason, Pause, ServiceSettings
+from fetchrules.rule import MASK, Rule, Spelling
 from fetchrules.rulebook.branches import choose_branches
 from fetchrules.rulebook.guard import RuleInvalid, Writer, advance, check_password, leads_elsewhere, lock, present_row
 from fetchrules.rulebook.order import STEP
@@ -22,11 +26,7 @@ from fetchrules.ruletext.line import Line, parse_line
 from fetchrules.ruletext.problem import Code, Problem
 from fetchrules.ruletext.render import render_rule
 from fetchrules.ruletext.sources import Claims, account_of, sources_of
-from fetchrules.ruletext.spec import MASK, Rule, Spelling
 from fetchrules.ruletext.validate import passing_fault, problems_of
-from fetchrules.sources import folders_of, pass_nothing, source_of
-from fetchrules.sources import pass_present as pass_over_present
-from fetchrules.sources import sources_of as source_rows
 
 
 class SourceTaken(Exception):

@@ -14,12 +14,12 @@ from django.core.exceptions import PermissionDenied
 from django.db.models import F, QuerySet
 
 from fetchrules import roles
-from fetchrules.destinations import mailbox_key
 from fetchrules.models import FetchRule, ServiceSettings
+from fetchrules.poll.destinations import mailbox_key
+from fetchrules.rule import MASK, Rule
 from fetchrules.ruletext.problem import Code, Problem
-from fetchrules.ruletext.spec import MASK, Rule
 from fetchrules.ruletext.trust import keeps_password
-from fetchrules.secrets import target_of
+from fetchrules.secrets.sealing import target_of
 
 UNSEEN = -1
 """Stands for the revision of a form that does not say which one it was made from. No rule has it."""

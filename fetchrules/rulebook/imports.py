@@ -4,14 +4,14 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from fetchrules.models import ServiceSettings
+from fetchrules.rule import Spelling
 from fetchrules.rulebook.text import Place, Stored, joined, stored_rules
 from fetchrules.ruletext.edit import edit
-from fetchrules.ruletext.foreign import Found, Imported
-from fetchrules.ruletext.formats import Format, detect, import_foreign
+from fetchrules.ruletext.formats.detection import Format, detect, import_foreign
+from fetchrules.ruletext.formats.foreign import Found, Imported
 from fetchrules.ruletext.matching import match
 from fetchrules.ruletext.problem import Problem
 from fetchrules.ruletext.render import render_rule
-from fetchrules.ruletext.spec import Spelling
 
 
 @dataclass(frozen=True, slots=True)

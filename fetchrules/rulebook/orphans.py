@@ -6,12 +6,12 @@ from dataclasses import dataclass
 
 from django.db.models import Exists, OuterRef
 
-from fetchrules.destinations import mailbox_key
 from fetchrules.models import FetchRule, Letter, SourceMailbox
+from fetchrules.poll.destinations import mailbox_key
+from fetchrules.rule import Rule
 from fetchrules.rulebook.branches import newest_letters
 from fetchrules.rulebook.renaming import Ledger
 from fetchrules.ruletext.sources import account_of
-from fetchrules.ruletext.spec import Rule
 
 
 @dataclass(frozen=True, slots=True)

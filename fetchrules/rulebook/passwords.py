@@ -6,13 +6,13 @@ from dataclasses import dataclass
 
 from fetchrules.errors import PasswordUnreadable
 from fetchrules.models import FetchRule
+from fetchrules.rule import Encryption, Rule
 from fetchrules.rulebook.rows import password_of
 from fetchrules.rulebook.text import Stored
 from fetchrules.ruletext.problem import Code
 from fetchrules.ruletext.sources import Source, account_of
-from fetchrules.ruletext.spec import Encryption, Rule
 from fetchrules.ruletext.trust import keeps_password
-from fetchrules.secrets import target_of
+from fetchrules.secrets.sealing import target_of
 
 
 @dataclass(frozen=True, slots=True)

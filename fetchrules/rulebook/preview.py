@@ -5,7 +5,9 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from enum import Enum
 
+from fetchrules.ledger.sources import to_be_passed
 from fetchrules.models import ServiceSettings
+from fetchrules.rule import MASK, MAX_RULES, Rule
 from fetchrules.rulebook.changes import Change, changes_of
 from fetchrules.rulebook.orphans import Orphan, offered_to_each
 from fetchrules.rulebook.passwords import Kept, StoredPasswords
@@ -17,10 +19,8 @@ from fetchrules.ruletext.line import Line, harmful_problems
 from fetchrules.ruletext.matching import match
 from fetchrules.ruletext.problem import Code, Problem
 from fetchrules.ruletext.sources import Claims, account_of
-from fetchrules.ruletext.spec import MASK, MAX_RULES, Rule
 from fetchrules.ruletext.validate import passing_fault
-from fetchrules.sources import to_be_passed
-from fetchrules.wording import ledgers
+from fetchrules.words import ledgers
 
 
 class Verdict(Enum):

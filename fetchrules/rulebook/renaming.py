@@ -5,12 +5,12 @@ from collections.abc import Callable, Collection, Hashable, Iterable, Iterator, 
 from dataclasses import dataclass, replace
 from typing import TypeVar
 
-from fetchrules.destinations import mailbox_key
+from fetchrules.ledger.sources import found_or_made, rows_of, source_of
 from fetchrules.models import FetchRule, SourceMailbox
 from fetchrules.models.chunks import chunks
+from fetchrules.poll.destinations import mailbox_key
+from fetchrules.rule import Rule
 from fetchrules.ruletext.sources import Source, account_of, counterpart, sources_of
-from fetchrules.ruletext.spec import Rule
-from fetchrules.sources import found_or_made, rows_of, source_of
 
 _K = TypeVar("_K")
 

@@ -12,7 +12,7 @@ from fetchrules.models import FetchRule, Revision, ServiceSettings
 from fetchrules.rulebook.text import Stored, joined
 from fetchrules.ruletext.document import parse
 from fetchrules.ruletext.line import Line
-from fetchrules.secrets import target_of, unseal
+from fetchrules.secrets.sealing import target_of, unseal
 
 KEPT = 50
 """How many revisions are kept."""

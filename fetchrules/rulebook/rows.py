@@ -7,14 +7,14 @@ from datetime import datetime
 from fetchrules.errors import PasswordUnreadable
 from fetchrules.models import FetchRule, NextReason, Pause
 from fetchrules.remote.mailbox import TlsLevel
+from fetchrules.rule import MASK, Rule, Spelling
 from fetchrules.ruletext.edit import edit
 from fetchrules.ruletext.line import Line, parse_line
 from fetchrules.ruletext.problem import Code
 from fetchrules.ruletext.render import render_rule
 from fetchrules.ruletext.sources import account_of
-from fetchrules.ruletext.spec import MASK, Rule, Spelling
 from fetchrules.ruletext.validate import problems_of
-from fetchrules.secrets import seal, target_of, unseal
+from fetchrules.secrets.sealing import seal, target_of, unseal
 
 COLUMNS = (
     *(

@@ -7,13 +7,13 @@ from django.db.models import Q
 
 from fetchrules.errors import PasswordUnreadable
 from fetchrules.models import FetchRule, ServiceSettings
+from fetchrules.rule import MASK, Rule, Spelling
 from fetchrules.rulebook.rows import line_of, password_of
 from fetchrules.ruletext.document import with_endings_of
-from fetchrules.ruletext.exchange import export_json
-from fetchrules.ruletext.fetchmailrc.exporter import export_fetchmailrc
+from fetchrules.ruletext.formats.exchange import export_json
+from fetchrules.ruletext.formats.fetchmailrc.exporter import export_fetchmailrc
 from fetchrules.ruletext.line import Line
 from fetchrules.ruletext.render import render_rule
-from fetchrules.ruletext.spec import MASK, Rule, Spelling
 
 _CHUNK = 1000
 

@@ -5,10 +5,10 @@ from collections import Counter, defaultdict, deque
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
+from fetchrules.rule import MAX_RULES
 from fetchrules.ruletext.line import Line, opaque_line, parse_line
 from fetchrules.ruletext.problem import Code, Problem
 from fetchrules.ruletext.sources import Claims
-from fetchrules.ruletext.spec import MAX_RULES
 
 MAX_OCTETS = 5_000_000
 """Size of a text in UTF-8."""

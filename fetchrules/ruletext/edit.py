@@ -4,11 +4,11 @@ from collections.abc import Iterator
 from dataclasses import dataclass, fields
 from difflib import SequenceMatcher
 
+from fetchrules.rule import OPTIONS, PROTOCOL_WORDS, Encryption, Option, Rule, Spelling, Takes
 from fetchrules.ruletext.lexer import Kind, Token
 from fetchrules.ruletext.line import Line, parse_line
 from fetchrules.ruletext.quoting import QUOTES, bar_field, blank_field
 from fetchrules.ruletext.render import option_text, option_value_text, server_text, values_of
-from fetchrules.ruletext.spec import OPTIONS, PROTOCOL_WORDS, Encryption, Option, Rule, Spelling, Takes
 
 _LEADING = (Kind.SERVER, Kind.USER, Kind.PASSWORD, Kind.RECIPIENT)
 _OPTION_FIELDS = tuple(dict.fromkeys(option.field for option in OPTIONS.values()))

@@ -5,9 +5,9 @@ from collections.abc import Iterator
 from enum import Enum
 from typing import NamedTuple
 
+from fetchrules.rule import OPTIONS, Spelling, Takes
 from fetchrules.ruletext.problem import Code, Problem
 from fetchrules.ruletext.quoting import QUOTES, read_bar_field, read_bar_option_value, unquote
-from fetchrules.ruletext.spec import OPTIONS, Spelling, Takes
 from fetchrules.ruletext.suggest import suggest_option
 
 

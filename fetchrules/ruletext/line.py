@@ -3,11 +3,11 @@
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
 
+from fetchrules.rule import MASK, Rule, Spelling
 from fetchrules.ruletext.lexer import Kind, Token, lex
 from fetchrules.ruletext.parser import read
 from fetchrules.ruletext.problem import Code, Problem
 from fetchrules.ruletext.quoting import QUOTES, bar_field, blank_field
-from fetchrules.ruletext.spec import MASK, Rule, Spelling
 from fetchrules.ruletext.validate import harmful_character
 
 MAX_LINE = 8192

@@ -4,8 +4,8 @@ from collections import defaultdict
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
+from fetchrules.rule import MASK, Rule
 from fetchrules.ruletext.sources import Source, account_of, host_key
-from fetchrules.ruletext.spec import MASK, Rule
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,9 +7,7 @@ from dataclasses import field as default
 from itertools import zip_longest
 
 from fetchrules.errors import printable
-from fetchrules.ruletext.lexer import LEADING, Kind, Lexed, Token
-from fetchrules.ruletext.problem import Code, Problem
-from fetchrules.ruletext.spec import (
+from fetchrules.rule import (
     BOUNDS,
     OCTET_SUFFIXES,
     OPTIONS,
@@ -21,6 +19,8 @@ from fetchrules.ruletext.spec import (
     Spelling,
     Takes,
 )
+from fetchrules.ruletext.lexer import LEADING, Kind, Lexed, Token
+from fetchrules.ruletext.problem import Code, Problem
 from fetchrules.ruletext.suggest import suggest_protocol
 from fetchrules.ruletext.validate import (
     FORBIDDEN,

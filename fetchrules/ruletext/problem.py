@@ -1,4 +1,4 @@
-"""What may be wrong with a rule's text, as data: a code, a place, what the message needs. The words are in `fetchrules.wording`."""
+"""What may be wrong with a rule's text, as data: a code, a place, what the message needs. The words are in `fetchrules.words`."""
 
 from dataclasses import dataclass
 from enum import Enum, StrEnum

@@ -2,8 +2,8 @@
 
 from collections.abc import Iterator
 
+from fetchrules.rule import OPTIONS, Encryption, Option, Rule, Spelling, Takes
 from fetchrules.ruletext.quoting import bar_field, bar_option_value, blank_field
-from fetchrules.ruletext.spec import OPTIONS, Encryption, Option, Rule, Spelling, Takes
 
 
 def render_rule(rule: Rule, spelling: Spelling) -> str:

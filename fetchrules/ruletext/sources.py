@@ -6,7 +6,7 @@ from dataclasses import dataclass, field, replace
 from ipaddress import ip_address
 from typing import Generic, TypeVar
 
-from fetchrules.ruletext.spec import DEFAULT_PORTS, Protocol, Rule
+from fetchrules.rule import DEFAULT_PORTS, Protocol, Rule
 
 INBOX = "INBOX"
 

@@ -4,7 +4,7 @@ import functools
 import unicodedata
 from collections.abc import Iterator
 
-from fetchrules.ruletext.spec import OPTIONS, PROTOCOL_WORDS, Takes
+from fetchrules.rule import OPTIONS, PROTOCOL_WORDS, Takes
 
 _ALSO_CALLED = {
     "all": "fetchall",

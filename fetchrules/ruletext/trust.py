@@ -1,7 +1,7 @@
 """Whether a rule that was changed may go on with the password that it had: never towards another account, never less protected."""
 
+from fetchrules.rule import Encryption, Rule
 from fetchrules.ruletext.sources import account_of
-from fetchrules.ruletext.spec import Encryption, Rule
 
 _STRENGTH = {Encryption.PLAINTEXT: 0, Encryption.AUTO: 1, Encryption.STARTTLS: 2, Encryption.SSL: 2}
 

@@ -7,8 +7,7 @@ from collections.abc import Callable, Iterator
 from ipaddress import AddressValueError, IPv4Address, IPv6Address
 
 from fetchrules.errors import is_harmful
-from fetchrules.ruletext.problem import Code, Problem
-from fetchrules.ruletext.spec import (
+from fetchrules.rule import (
     BOUNDS,
     MASK,
     MAX_FOLDERS,
@@ -18,6 +17,7 @@ from fetchrules.ruletext.spec import (
     Protocol,
     Rule,
 )
+from fetchrules.ruletext.problem import Code, Problem
 
 CACHED = 2**15
 """Names of one big text that are checked once."""

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from time import perf_counter
 
-from fetchrules.ruletext.spec import Protocol
+from fetchrules.rule import Protocol
 from tests.benchmarks.scale import LIMIT_SECONDS
 from tests.interop.dovecot import PASSWORD
 

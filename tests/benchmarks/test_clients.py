@@ -11,7 +11,7 @@ from fetchrules.remote.account import Account
 from fetchrules.remote.pop3.commands import Command, Verb
 from fetchrules.remote.pop3.protocol import Pop3Protocol
 from fetchrules.remote.pop3.session import open_pop3
-from fetchrules.ruletext.spec import Encryption, Protocol
+from fetchrules.rule import Encryption, Protocol
 from tests.interop.dovecot import PASSWORD
 from tests.servers.maildrop import Maildrop
 from tests.servers.pop3 import Behaviour, Fault, Pop3Server, Say, Step, stuffed

@@ -19,7 +19,7 @@ from fetchrules.remote.account import Account
 from fetchrules.remote.mailbox import Complete
 from fetchrules.remote.opening import open_mailbox
 from fetchrules.remote.transcript import Transcript
-from fetchrules.ruletext.spec import Encryption, Protocol
+from fetchrules.rule import Encryption, Protocol
 from tests.benchmarks.collectors import PEERS, Job, Product, run
 from tests.benchmarks.delay import distant
 from tests.benchmarks.scale import LETTERS, LIMIT_SECONDS

@@ -18,7 +18,7 @@ from fetchrules.remote.imap.session import list_folders
 from fetchrules.remote.mailbox import Chunk, RemoteMailbox
 from fetchrules.remote.opening import open_mailbox
 from fetchrules.remote.transcript import Transcript
-from fetchrules.ruletext.spec import Protocol
+from fetchrules.rule import Protocol
 from tests.demo.conftest import PASSWORD, USER, serving
 from tests.demo.test_post_office import collect
 from tests.interop.installed import program

@@ -18,7 +18,7 @@ from fetchrules.remote.account import Account
 from fetchrules.remote.mailbox import Chunk, Complete, RemoteMailbox
 from fetchrules.remote.opening import open_mailbox
 from fetchrules.remote.transcript import Transcript
-from fetchrules.ruletext.spec import Protocol
+from fetchrules.rule import Protocol
 from tests.waiting import until
 
 MOMENT = datetime(2026, 8, 21, 11, 28, tzinfo=UTC)

@@ -13,14 +13,16 @@ from django.core.management import call_command
 from django.db.models import F, QuerySet
 from django.utils import timezone
 
-from fetchrules import accounts, housekeeping, tasks
+from fetchrules import tasks
 from fetchrules.ledger import by_hand as ledger_by_hand
 from fetchrules.ledger import leases, letters, runs
+from fetchrules.ledger.sources import former_of, sources_of
 from fetchrules.models import FetchRule, Letter, Run, ServiceSettings, SourceMailbox
+from fetchrules.poll import remote_account as accounts
 from fetchrules.remote.account import Deadlines
 from fetchrules.rulebook.renaming import Ledger, Succession, carry_on
-from fetchrules.secrets import seal, target_of
-from fetchrules.sources import former_of, sources_of
+from fetchrules.secrets.sealing import seal, target_of
+from fetchrules.upkeep import housekeeping
 
 PASSWORD = "petrovpasswd"
 

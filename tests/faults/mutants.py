@@ -12,11 +12,11 @@ from typing import Any
 from django.utils import timezone
 
 from fetchrules.delivery import disk, draft, maildir, staging
-from fetchrules.destinations import Destination
 from fetchrules.ledger import deletions, knowing, letters, names, runs
 from fetchrules.models import Letter
 from fetchrules.policy import Action, Errand, Match, Purpose, Terms, table
 from fetchrules.poll import comparison, deleting, intake, recovery
+from fetchrules.poll.destinations import Destination
 from fetchrules.remote.imap.deletion import Deletion
 from fetchrules.remote.mailbox import Listed, Retrieved
 from fetchrules.remote.pop3.protocol import Pop3Protocol

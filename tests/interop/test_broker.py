@@ -231,7 +231,7 @@ PARTS = """
 import sys, threading
 import django; django.setup()
 from django.utils import timezone
-from fetchrules import heartbeat
+from fetchrules.upkeep import heartbeat
 from kombu.transport.memory import Channel
 from utm_mail.installation import queue_name
 from utm_mail.parts import Beat, Worker, run_together

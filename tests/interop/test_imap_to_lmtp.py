@@ -11,10 +11,10 @@ from django.db.models import F
 from django.utils import timezone
 from pytest_django import Settings
 
-from fetchrules.accounts import account_of
 from fetchrules.ledger import runs
 from fetchrules.models import FetchRule, Letter, Run
 from fetchrules.poll.looking import terms_of
+from fetchrules.poll.remote_account import account_of
 from fetchrules.poll.run import Result, poll
 from fetchrules.poll.trial import Stage, try_connection
 from fetchrules.remote.imap.folders import encode_folder

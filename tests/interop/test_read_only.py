@@ -15,7 +15,7 @@ STRIP = """
 from django.contrib.auth.models import User
 from django.contrib.sessions.backends.signed_cookies import SessionStore
 from django.test import RequestFactory
-from fetchrules.views.service import strip_fragment
+from fetchrules.panel.pages.service import strip_fragment
 request = RequestFactory().get("/strip/")
 request.user, request.session = User(is_superuser=True), SessionStore()
 print(strip_fragment(request).content.decode())

@@ -4,9 +4,9 @@ import pytest
 from django.utils import timezone
 
 from fetchrules.ledger import by_hand
+from fetchrules.ledger.sources import sources_of
 from fetchrules.models import FetchRule, Letter, Run
-from fetchrules.ruletext.spec import MASK, Protocol
-from fetchrules.sources import sources_of
+from fetchrules.rule import MASK, Protocol
 from tests.conftest import MakeRule
 
 pytestmark = pytest.mark.django_db

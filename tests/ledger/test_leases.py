@@ -7,11 +7,11 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
-from fetchrules import heartbeat
-from fetchrules.heartbeat import SILENT_AFTER, this_process
 from fetchrules.ledger import leases, runs
 from fetchrules.ledger.runs import Counts, Ending
 from fetchrules.models import FetchRule, Heartbeat, HourlyStat, NextReason, Run
+from fetchrules.upkeep import heartbeat
+from fetchrules.ledger.workers import SILENT_AFTER, this_process
 from tests.conftest import MakeRule
 
 pytestmark = pytest.mark.django_db

@@ -18,10 +18,10 @@ from fetchrules.models import AuditEntry, FetchRule, Pause, Revision
 from fetchrules.rulebook.apply import apply
 from fetchrules.rulebook.revisions import current_version, text_with_passwords
 from fetchrules.rulebook.rows import password_of
-from fetchrules.sealed import Uses
-from fetchrules.secrets import key_ring
+from fetchrules.secrets.sealed import Uses
+from fetchrules.secrets.sealing import key_ring
 from tests.interop.installation import Installation
-from tests.views.test_rule_form import PLAIN
+from tests.panel.test_rule_form import PLAIN
 
 LINE = "mailserver.ru:pop3 petrov{0} petrovpasswd{0} i.petrov@mydomain.ru\n"
 TEN_MINUTES = 600

@@ -14,12 +14,12 @@ from django.core.management import CommandError, call_command
 from django.utils import timezone
 
 from fetchrules.models import AuditEntry, FetchRule, Letter, Revision, SourceMailbox
+from fetchrules.rule import Protocol
 from fetchrules.rulebook.text import load
 from fetchrules.ruletext.problem import Code, Problem
 from fetchrules.ruletext.sources import Source
-from fetchrules.ruletext.spec import Protocol
-from fetchrules.wording import ledgers
-from fetchrules.wording.ruletext import explain
+from fetchrules.words import ledgers
+from fetchrules.words.ruletext import explain
 from tests.rulebook.conftest import TEXT
 
 pytestmark = pytest.mark.django_db

@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, Page, expect
 
-from fetchrules.attempts import FROM_ONE_PLACE_AS_ONE
+from fetchrules.acts.attempts import FROM_ONE_PLACE_AS_ONE
 from tests.interop.installation import Panel
 from tests.pages.conftest import SHOTS, WIDTHS, fits, sign_in
 

@@ -7,9 +7,9 @@ from datetime import timedelta
 import pytest
 from django.utils import timezone
 
+from fetchrules.ledger.sources import pass_present
 from fetchrules.models import FetchRule, Letter, SourceMailbox
-from fetchrules.ruletext.spec import MASK
-from fetchrules.sources import pass_present
+from fetchrules.rule import MASK
 from tests.poll.conftest import ImapScene, NewImapScene, NewScene, Scene, letter
 from tests.poll.test_former_names import place, rename
 from tests.servers import imap

@@ -8,7 +8,7 @@ import pytest
 from django.utils import timezone
 
 from fetchrules.models import FetchRule, Letter, SourceMailbox
-from fetchrules.secrets import seal, target_of
+from fetchrules.secrets.sealing import seal, target_of
 from tests.poll.conftest import NewImapScene, NewScene, Scene, letter
 from tests.servers.maildrop import StoredLetter
 from tests.servers.pop3 import Mailbox

@@ -25,7 +25,7 @@ RULES: tuple[dict[str, Any], ...] = ({}, {"keep": True}, {"keep": True, "flush":
 @pytest.fixture(autouse=True)
 def hurry(monkeypatch: pytest.MonkeyPatch) -> None:
     """Short deadlines, and no memory of a server that had the same port."""
-    monkeypatch.setattr("fetchrules.accounts.Deadlines", HASTY)
+    monkeypatch.setattr("fetchrules.poll.remote_account.Deadlines", HASTY)
     memory = CapabilityMemory(limit=10)
     monkeypatch.setattr(opening, "MEMORY", memory)
     monkeypatch.setattr(login, "MEMORY", memory)
@@ -67,7 +67,7 @@ def test_it_survives(
     check(scene, script, sent)
     good = Behaviour()
     scene.behave(replace(good, capabilities=script.behaviour.capabilities, slice=script.behaviour.slice))
-    monkeypatch.setattr("fetchrules.accounts.Deadlines", Deadlines)
+    monkeypatch.setattr("fetchrules.poll.remote_account.Deadlines", Deadlines)
     while (counts := scene.poll_fine()).fetched or counts.deleted or counts.held:
         check(scene, script, sent)
     if script.faithful:

@@ -11,9 +11,9 @@ from pytest_django import Settings
 
 from fetchrules.errors import MaildirReplaced
 from fetchrules.ledger import runs
+from fetchrules.ledger.sources import sources_of
 from fetchrules.models import FetchRule, Letter, Run
 from fetchrules.poll.run import Result, poll
-from fetchrules.sources import sources_of
 from tests.conftest import MakeRule
 from tests.servers.faults import Alter, Fault, Say
 from tests.servers.imap import PASSWORD, USER, Behaviour, Folder, ImapServer, Step

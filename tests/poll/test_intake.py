@@ -5,12 +5,12 @@ from collections.abc import Iterator
 import pytest
 from django.utils import timezone
 
-from fetchrules.destinations import Destination
 from fetchrules.errors import ConnectionLost, LocalProtocolError
 from fetchrules.ledger import runs
 from fetchrules.models import Run
 from fetchrules.policy import Errand
 from fetchrules.poll.comparison import Comparison
+from fetchrules.poll.destinations import Destination
 from fetchrules.poll.intake import Intake
 from fetchrules.poll.progress import Progress
 from fetchrules.remote.mailbox import Begun, Chunk, Complete, Listed, Retrieved

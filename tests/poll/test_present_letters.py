@@ -11,12 +11,12 @@ from pytest_django import Settings
 from fetchrules.errors import NoUniqueIds, PassPresentRefused, RemoteProtocolError, RunOvertaken
 from fetchrules.ledger import by_hand, forgetting, runs
 from fetchrules.ledger import letters as ledger
+from fetchrules.ledger.sources import folders_of, pass_present
 from fetchrules.models import Letter, Run, SourceMailbox
 from fetchrules.policy import Why
 from fetchrules.poll.run import dry_run, poll
 from fetchrules.remote.mailbox import Listed
-from fetchrules.ruletext.spec import MASK
-from fetchrules.sources import folders_of, pass_present
+from fetchrules.rule import MASK
 from tests.conftest import MakeRule
 from tests.poll.conftest import NewImapScene, NewScene, Scene, letter
 from tests.servers.imap import Folder, ImapServer

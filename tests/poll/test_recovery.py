@@ -13,10 +13,10 @@ from pytest_django import Settings
 from fetchrules.delivery.maildir import Maildir
 from fetchrules.delivery.staged_name import staged_name
 from fetchrules.errors import DeliveryFailed, MaildirReplaced
-from fetchrules.housekeeping import tidy
 from fetchrules.ledger import leases, runs
 from fetchrules.ledger import letters as ledger
 from fetchrules.models import FetchRule, Letter, Run
+from fetchrules.upkeep.housekeeping import tidy
 from tests.conftest import MakeRule
 from tests.poll.conftest import NewScene, Scene
 from tests.servers.maildrop import StoredLetter

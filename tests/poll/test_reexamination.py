@@ -7,9 +7,9 @@ from django.utils import timezone
 from pytest_django import Settings
 
 from fetchrules.errors import LoginRefused, PasswordUnreadable, TargetForbidden
-from fetchrules.housekeeping import tidy
 from fetchrules.models import FetchRule, Pause, ServiceSettings
 from fetchrules.poll.reexamination import reexamine
+from fetchrules.upkeep.housekeeping import tidy
 from tests.poll.conftest import NewScene, Scene
 
 HOUR = timedelta(hours=1)
@@ -33,7 +33,7 @@ def pause(scene: Scene) -> None:
 def restricted(new_scene: NewScene, monkeypatch: pytest.MonkeyPatch) -> Scene:
     """The rule of somebody who may not connect to 127.0.0.1, on a port that he may use."""
     scene = new_scene(restricted=True)
-    monkeypatch.setattr("fetchrules.accounts.MAIL_PORTS", frozenset({scene.server.port}))
+    monkeypatch.setattr("fetchrules.poll.remote_account.MAIL_PORTS", frozenset({scene.server.port}))
     assert isinstance(scene.poll().error, TargetForbidden)
     return scene
 

@@ -7,11 +7,11 @@ import pytest
 from django.utils import timezone
 from pytest_django import Settings
 
-from fetchrules.accounts import account_of
 from fetchrules.models import FetchRule, Letter, Run
 from fetchrules.poll.looking import terms_of
+from fetchrules.poll.remote_account import account_of
 from fetchrules.poll.trial import Stage, Trial, try_connection
-from fetchrules.ruletext.spec import MASK, Encryption
+from fetchrules.rule import MASK, Encryption
 from tests.certificates import Certificates, make_certificates
 from tests.interop.dovecot import Dovecot
 from tests.interop.process import free_ports

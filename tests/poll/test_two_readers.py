@@ -11,9 +11,9 @@ from pytest_django import Settings
 from fetchrules.ledger import runs
 from fetchrules.models import FetchRule, Run, ServiceSettings
 from fetchrules.poll.run import poll
+from fetchrules.rule import MASK
 from fetchrules.rulebook.apply import apply
 from fetchrules.rulebook.edits import delete_rules, set_rule
-from fetchrules.ruletext.spec import MASK
 from tests.interop.dovecot import PASSWORD, Dovecot
 from tests.poll.conftest import letter as plain
 from tests.servers.imap import PASSWORD as IMAP_PASSWORD

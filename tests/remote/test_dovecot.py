@@ -7,7 +7,7 @@ from fetchrules.remote.imap.session import list_folders, open_imap
 from fetchrules.remote.mailbox import Begun, Chunk, RemoteMailbox, TlsLevel
 from fetchrules.remote.pop3.session import open_pop3
 from fetchrules.remote.tls import Trust
-from fetchrules.ruletext.spec import Encryption, Protocol
+from fetchrules.rule import Encryption, Protocol
 from tests.interop.dovecot import PASSWORD, Dovecot
 from tests.servers.maildrop import letter
 

@@ -13,7 +13,6 @@ from time import monotonic
 
 import pytest
 
-from fetchrules.authorities import verifying
 from fetchrules.errors import (
     CertificateRejected,
     ConnectFailed,
@@ -28,6 +27,7 @@ from fetchrules.errors import (
 )
 from fetchrules.remote import net
 from fetchrules.remote.account import Deadlines, TargetPolicy
+from fetchrules.remote.authorities import verifying
 from fetchrules.remote.net import Alive, Stream, connect
 from fetchrules.remote.resolver import Endpoint
 from tests.certificates import Certificates

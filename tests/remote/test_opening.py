@@ -10,7 +10,7 @@ from fetchrules.remote import net
 from fetchrules.remote.account import Account
 from fetchrules.remote.opening import open_mailbox, probe
 from fetchrules.remote.transcript import Transcript
-from fetchrules.ruletext.spec import Encryption, Protocol
+from fetchrules.rule import Encryption, Protocol
 from tests.servers.imap import Folder, ImapServer
 from tests.servers.loopback import LoopbackServer
 from tests.servers.maildrop import Maildrop, letter

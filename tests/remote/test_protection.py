@@ -22,7 +22,7 @@ from fetchrules.remote.imap.session import open_imap, probe_imap
 from fetchrules.remote.mailbox import Connection, RemoteMailbox, TlsLevel
 from fetchrules.remote.pop3.session import open_pop3, probe_pop3
 from fetchrules.remote.tls import Trust
-from fetchrules.ruletext.spec import Encryption, Protocol
+from fetchrules.rule import Encryption, Protocol
 from tests.certificates import Certificates, ServerCertificate
 from tests.servers import imap, pop3
 from tests.servers.faults import Action, Alter, Fault, Say

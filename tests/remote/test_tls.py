@@ -6,7 +6,7 @@ from fetchrules.errors import CertificateRejected
 from fetchrules.remote.account import Account
 from fetchrules.remote.mailbox import TlsLevel
 from fetchrules.remote.tls import Check, Demand, Start, demand, describe, protected
-from fetchrules.ruletext.spec import Encryption, Protocol
+from fetchrules.rule import Encryption, Protocol
 from tests.certificates import Certificates
 
 AUTO, SSL, STARTTLS, PLAINTEXT = Encryption.AUTO, Encryption.SSL, Encryption.STARTTLS, Encryption.PLAINTEXT

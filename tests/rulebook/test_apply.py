@@ -10,13 +10,13 @@ from django.utils import timezone
 
 from fetchrules.models import FetchRule, NextReason, Pause, Revision
 from fetchrules.remote.mailbox import TlsLevel
+from fetchrules.rule import MASK
 from fetchrules.rulebook.apply import TextChanged, TextRefused, apply
 from fetchrules.rulebook.edits import set_rule
 from fetchrules.rulebook.revisions import current_version
 from fetchrules.rulebook.rows import password_of
 from fetchrules.rulebook.text import load
 from fetchrules.ruletext.problem import Code
-from fetchrules.ruletext.spec import MASK
 from tests.rulebook.conftest import Applier
 
 

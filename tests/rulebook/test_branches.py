@@ -7,9 +7,9 @@ from django.utils import timezone
 from pytest_django import DjangoAssertNumQueries
 
 from fetchrules.models import FetchRule, Letter, SourceMailbox
+from fetchrules.rule import MASK, Protocol, Rule
 from fetchrules.rulebook.branches import Branches, Reader, choose_branches
 from fetchrules.ruletext.sources import account_of
-from fetchrules.ruletext.spec import MASK, Protocol, Rule
 from tests.conftest import MakeRule
 from tests.rulebook.conftest import Applier
 

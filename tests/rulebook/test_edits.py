@@ -12,13 +12,13 @@ from django.db import connection
 from fetchrules.errors import PasswordUnreadable
 from fetchrules.models import FetchRule
 from fetchrules.remote.mailbox import TlsLevel
+from fetchrules.rule import MASK, Encryption, Protocol, Rule
 from fetchrules.rulebook.edits import SourceTaken, delete_rules, set_rule, switch_rules
 from fetchrules.rulebook.guard import RuleInvalid
 from fetchrules.rulebook.revisions import current_version
 from fetchrules.rulebook.rows import password_of
 from fetchrules.rulebook.text import load
 from fetchrules.ruletext.problem import Code
-from fetchrules.ruletext.spec import MASK, Encryption, Protocol, Rule
 from tests.conftest import MakeRule
 from tests.rulebook.conftest import Applier
 

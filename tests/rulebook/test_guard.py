@@ -8,6 +8,7 @@ from django.contrib.auth.models import Permission, User
 from django.core.exceptions import PermissionDenied
 
 from fetchrules.models import FetchRule, Revision, ServiceSettings
+from fetchrules.rule import MASK, Protocol, Rule
 from fetchrules.rulebook.apply import apply
 from fetchrules.rulebook.edits import Given, delete_rules, set_rule, switch_rules, take_over
 from fetchrules.rulebook.guard import PasswordNeeded, RuleChanged, RuleInvalid
@@ -15,7 +16,6 @@ from fetchrules.rulebook.revisions import current_version, restricted_in, text_w
 from fetchrules.rulebook.rows import password_of
 from fetchrules.rulebook.text import load
 from fetchrules.ruletext.problem import Code
-from fetchrules.ruletext.spec import MASK, Protocol, Rule
 from tests.conftest import MakeRule
 
 NEW = Rule("new.ru", Protocol.POP3, "new", "p", "charlie@mydomain.ru")

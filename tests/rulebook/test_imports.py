@@ -9,7 +9,7 @@ from fetchrules.rulebook.imports import read
 from fetchrules.rulebook.preview import preview
 from fetchrules.rulebook.text import as_fetchmailrc, as_json, load
 from fetchrules.ruletext.document import parse
-from fetchrules.ruletext.formats import Format
+from fetchrules.ruletext.formats.detection import Format
 from fetchrules.ruletext.problem import Code
 from tests.rulebook.conftest import Applier
 

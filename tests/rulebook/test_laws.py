@@ -8,6 +8,7 @@ from hypothesis import strategies as st
 from hypothesis.extra.django import TestCase
 
 from fetchrules.models import FetchRule
+from fetchrules.rule import MASK, Rule
 from fetchrules.rulebook.apply import apply
 from fetchrules.rulebook.edits import SourceTaken, set_rule
 from fetchrules.rulebook.preview import preview
@@ -16,7 +17,6 @@ from fetchrules.rulebook.text import load
 from fetchrules.ruletext.document import Document, parse, render
 from fetchrules.ruletext.edit import edit
 from fetchrules.ruletext.line import Line
-from fetchrules.ruletext.spec import MASK, Rule
 from fetchrules.ruletext.trust import keeps_password
 from tests.ruletext.strategies import SHOWN_FIELD, rules, written_lines
 

@@ -3,11 +3,11 @@
 import pytest
 
 from fetchrules.models import FetchRule, ServiceSettings
+from fetchrules.rule import MASK, Encryption
 from fetchrules.rulebook.changes import Change
 from fetchrules.rulebook.preview import Verdict, preview
 from fetchrules.rulebook.text import load
 from fetchrules.ruletext.problem import Code
-from fetchrules.ruletext.spec import MASK, Encryption
 from tests.rulebook.conftest import Applier
 
 NEW = "other.ru:imap new secret new@mydomain.ru\n"

@@ -7,13 +7,13 @@ import pytest
 from django.utils import timezone
 from pytest_django import DjangoAssertNumQueries
 
+from fetchrules.ledger.sources import former_of, source_of
 from fetchrules.models import FetchRule, Letter, SourceMailbox
+from fetchrules.rule import Protocol, Rule
 from fetchrules.rulebook.apply import MeaningUnsaid
 from fetchrules.rulebook.edits import LedgerTaken, delete_rules, set_rule
 from fetchrules.rulebook.orphans import offered_to
 from fetchrules.rulebook.preview import preview
-from fetchrules.ruletext.spec import Protocol, Rule
-from fetchrules.sources import former_of, source_of
 from tests.conftest import MakeRule
 from tests.rulebook.conftest import Applier
 

@@ -5,11 +5,11 @@ import json
 import pytest
 
 from fetchrules.models import FetchRule, Revision
+from fetchrules.rule import MASK
 from fetchrules.rulebook import revisions
 from fetchrules.rulebook.edits import set_rule
 from fetchrules.rulebook.revisions import Difference, Side, compare, text_with_passwords
 from fetchrules.rulebook.text import load
-from fetchrules.ruletext.spec import MASK
 from tests.rulebook.conftest import Applier
 
 

@@ -5,8 +5,8 @@ import json
 import pytest
 
 from fetchrules.models import FetchRule, ServiceSettings
+from fetchrules.rule import MASK, Encryption, Spelling
 from fetchrules.rulebook.text import as_fetchmailrc, as_json, from_text_box, in_spelling, load
-from fetchrules.ruletext.spec import MASK, Encryption, Spelling
 from tests.conftest import MakeRule
 
 MASKED = (

@@ -6,9 +6,9 @@ from dataclasses import replace
 from hypothesis import strategies as st
 from hypothesis.strategies import SearchStrategy
 
+from fetchrules.rule import BOUNDS, MASK, Encryption, Protocol, Rule, Spelling
 from fetchrules.ruletext.line import Line, parse_line
 from fetchrules.ruletext.render import option_text, options_of, render_rule
-from fetchrules.ruletext.spec import BOUNDS, MASK, Encryption, Protocol, Rule, Spelling
 from fetchrules.ruletext.validate import harmful_character, is_host_name, recipient_fault
 
 NASTY = "\"'|\\# \t:@[]%\ufeff\u00a0\u2028\x85é中😀keep"

@@ -7,15 +7,15 @@ from dataclasses import replace
 
 import pytest
 
-from fetchrules.ruletext.exchange import export_json, import_json
-from fetchrules.ruletext.fetchmailrc.exporter import export_fetchmailrc
-from fetchrules.ruletext.fetchmailrc.importer import import_fetchmailrc
-from fetchrules.ruletext.foreign import Imported
+from fetchrules.rule import Encryption, Protocol, Rule, Spelling
+from fetchrules.ruletext.formats.exchange import export_json, import_json
+from fetchrules.ruletext.formats.fetchmailrc.exporter import export_fetchmailrc
+from fetchrules.ruletext.formats.fetchmailrc.importer import import_fetchmailrc
+from fetchrules.ruletext.formats.foreign import Imported
+from fetchrules.ruletext.formats.postfixadmin import import_postfixadmin
 from fetchrules.ruletext.line import parse_line
-from fetchrules.ruletext.postfixadmin import import_postfixadmin
 from fetchrules.ruletext.problem import Code
 from fetchrules.ruletext.render import render_rule
-from fetchrules.ruletext.spec import Encryption, Protocol, Rule, Spelling
 
 AUTO, SSL, STARTTLS, PLAINTEXT = Encryption.AUTO, Encryption.SSL, Encryption.STARTTLS, Encryption.PLAINTEXT
 RULE = Rule("a.ru", Protocol.POP3, "u", "p", "r@a.ru")

@@ -11,12 +11,12 @@ from pathlib import Path
 
 import pytest
 
+from fetchrules.rule import OPTIONS, PROTOCOL_WORDS, Spelling
 from fetchrules.ruletext.document import parse, render
-from fetchrules.ruletext.exchange import as_json
-from fetchrules.ruletext.foreign import Reason
-from fetchrules.ruletext.formats import Format, decode, detect, import_foreign
+from fetchrules.ruletext.formats.detection import Format, decode, detect, import_foreign
+from fetchrules.ruletext.formats.exchange import as_json
+from fetchrules.ruletext.formats.foreign import Reason
 from fetchrules.ruletext.problem import Code, Problem
-from fetchrules.ruletext.spec import OPTIONS, PROTOCOL_WORDS, Spelling
 
 CORPUS = Path(__file__).parent / "corpus"
 TEXTS = sorted(CORPUS.glob("*valid/*.txt"))

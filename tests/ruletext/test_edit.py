@@ -5,9 +5,9 @@ from typing import Any
 
 import pytest
 
+from fetchrules.rule import Encryption, Protocol, Rule
 from fetchrules.ruletext.edit import edit
 from fetchrules.ruletext.line import parse_line
-from fetchrules.ruletext.spec import Encryption, Protocol, Rule
 
 EDITS: list[tuple[str, dict[str, Any], str]] = [
     ("a.ru:pop3 u p r@a.ru", {"keep": True}, "a.ru:pop3 u p r@a.ru keep"),

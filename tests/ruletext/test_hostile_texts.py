@@ -6,15 +6,15 @@ from collections.abc import Callable
 
 import pytest
 
+from fetchrules.rule import MAX_FOLDERS, MAX_RULES
 from fetchrules.ruletext import validate
 from fetchrules.ruletext.document import parse
-from fetchrules.ruletext.exchange import import_json
-from fetchrules.ruletext.fetchmailrc.entries import MAX_TOKENS
-from fetchrules.ruletext.fetchmailrc.importer import import_fetchmailrc
-from fetchrules.ruletext.formats import Format, detect, import_foreign
-from fetchrules.ruletext.postfixadmin import import_postfixadmin
+from fetchrules.ruletext.formats.detection import Format, detect, import_foreign
+from fetchrules.ruletext.formats.exchange import import_json
+from fetchrules.ruletext.formats.fetchmailrc.entries import MAX_TOKENS
+from fetchrules.ruletext.formats.fetchmailrc.importer import import_fetchmailrc
+from fetchrules.ruletext.formats.postfixadmin import import_postfixadmin
 from fetchrules.ruletext.problem import Code
-from fetchrules.ruletext.spec import MAX_FOLDERS, MAX_RULES
 
 SMALL = 30_000
 """Characters. A text eight times as long may take 24 times as long; with the square of its length it would be 64."""

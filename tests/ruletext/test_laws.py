@@ -7,13 +7,13 @@ from dataclasses import fields, replace
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
+from fetchrules.rule import MASK, OPTIONS, Protocol, Rule, Spelling
 from fetchrules.ruletext.document import parse, render, with_endings_of
 from fetchrules.ruletext.edit import edit
 from fetchrules.ruletext.lexer import Kind, Token
 from fetchrules.ruletext.line import Line, parse_line
 from fetchrules.ruletext.problem import Code
 from fetchrules.ruletext.render import render_rule
-from fetchrules.ruletext.spec import MASK, OPTIONS, Protocol, Rule, Spelling
 from fetchrules.ruletext.validate import problems_of
 from tests.ruletext.strategies import fields as field_texts
 from tests.ruletext.strategies import rules, spellings, texts, written_lines

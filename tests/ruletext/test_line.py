@@ -2,8 +2,8 @@
 
 import pytest
 
+from fetchrules.rule import MASK, Spelling
 from fetchrules.ruletext.line import Line, parse_line
-from fetchrules.ruletext.spec import MASK, Spelling
 
 MASKED = [
     ("a.ru:pop3 u secret r@a.ru keep # note", "a.ru:pop3 u ******** r@a.ru keep # note"),

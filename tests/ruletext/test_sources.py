@@ -4,9 +4,9 @@ from dataclasses import replace
 
 import pytest
 
+from fetchrules.rule import Encryption, Protocol, Rule
 from fetchrules.ruletext.matching import Match, match
 from fetchrules.ruletext.sources import Claims, Source, sources_of
-from fetchrules.ruletext.spec import Encryption, Protocol, Rule
 from fetchrules.ruletext.trust import keeps_password
 
 POP = Rule("mailserver.ru", Protocol.POP3, "petrov", "p", "i.petrov@mydomain.ru")

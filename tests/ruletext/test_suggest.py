@@ -2,7 +2,7 @@
 
 import pytest
 
-from fetchrules.ruletext.spec import OPTIONS
+from fetchrules.rule import OPTIONS
 from fetchrules.ruletext.suggest import suggest_option, suggest_protocol
 
 

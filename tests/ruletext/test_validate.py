@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fetchrules.delivery.target import Recipient
+from fetchrules.rule import BOUNDS, MAX_LENGTHS, Encryption, Protocol, Rule
 from fetchrules.ruletext.problem import Code, Problem
-from fetchrules.ruletext.spec import BOUNDS, MAX_LENGTHS, Encryption, Protocol, Rule
 from fetchrules.ruletext.validate import fingerprint_fault, password_fault, problems_of, recipient_fault, server_fault
 from tests.ruletext.test_laws import law
 

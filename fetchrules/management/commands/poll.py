@@ -13,7 +13,6 @@ from django.db import connection
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
-from fetchrules import heartbeat
 from fetchrules.errors import DatabaseFailed, FetchError, Interrupted, MailboxBusy, OwnerGone
 from fetchrules.ledger import leases, runs
 from fetchrules.management.console import Console
@@ -22,7 +21,8 @@ from fetchrules.policy import Plan, Remark, Why
 from fetchrules.poll import STOPPING
 from fetchrules.poll.outage import AWAY
 from fetchrules.poll.run import Result, dry_run, poll
-from fetchrules.wording.failures import describe
+from fetchrules.upkeep import heartbeat
+from fetchrules.words.failures import describe
 
 PATIENCE = 15.0
 """Seconds for which a database that is away is waited for: the next call of the command comes soon enough."""

@@ -14,8 +14,8 @@ from django.utils.translation import gettext as _
 
 from fetchrules.management.console import Console
 from fetchrules.models import AuditEntry
-from fetchrules.sealed import Uses, give_up, seal_again
-from fetchrules.secrets import DROPPED_AFTER, changing_keys, key_ring
+from fetchrules.secrets.sealed import Uses, give_up, seal_again
+from fetchrules.secrets.sealing import DROPPED_AFTER, changing_keys, key_ring
 
 WHO = "manage.py"
 

@@ -15,20 +15,20 @@ from django.utils.translation import gettext as _
 
 from fetchrules.management.console import Console
 from fetchrules.models import AuditEntry, FetchRule
+from fetchrules.rule import MASK, Rule, Spelling
 from fetchrules.rulebook import imports, text
 from fetchrules.rulebook.apply import TextChanged, apply
 from fetchrules.rulebook.changes import Change
 from fetchrules.rulebook.preview import Entry, Preview, ledger_words, preview
 from fetchrules.rulebook.renaming import Ledger
 from fetchrules.ruletext.document import MAX_OCTETS, parse
-from fetchrules.ruletext.exchange import as_json
-from fetchrules.ruletext.fetchmailrc.exporter import lost_in_fetchmail
-from fetchrules.ruletext.formats import Format, decode, detect, import_foreign
+from fetchrules.ruletext.formats.detection import Format, decode, detect, import_foreign
+from fetchrules.ruletext.formats.exchange import as_json
+from fetchrules.ruletext.formats.fetchmailrc.exporter import lost_in_fetchmail
 from fetchrules.ruletext.line import harmful_problems
 from fetchrules.ruletext.problem import Code, Problem
 from fetchrules.ruletext.render import option_text, options_of, render_rule
-from fetchrules.ruletext.spec import MASK, Rule, Spelling
-from fetchrules.wording.ruletext import explain
+from fetchrules.words.ruletext import explain
 
 AUTO = "auto"
 WHO = "manage.py"

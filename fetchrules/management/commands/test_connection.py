@@ -8,15 +8,15 @@ from django.core.management.base import CommandError
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
-from fetchrules.accounts import account_of
 from fetchrules.errors import FetchError
 from fetchrules.management.console import Console
 from fetchrules.models import FetchRule
 from fetchrules.poll.looking import terms_of
+from fetchrules.poll.remote_account import account_of
 from fetchrules.poll.trial import Trial, try_connection
-from fetchrules.ruletext.spec import MASK
-from fetchrules.wording.failures import describe
-from fetchrules.wording.trial import tell
+from fetchrules.rule import MASK
+from fetchrules.words.failures import describe
+from fetchrules.words.trial import tell
 
 
 class Command(Console):

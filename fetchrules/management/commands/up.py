@@ -19,12 +19,12 @@ from django.db import connection
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
-from fetchrules import heartbeat
 from fetchrules.demo.rules import open_post_office
 from fetchrules.ledger import leases
 from fetchrules.management.console import Console, HarmlessOutput
-from fetchrules.sealed import rules_without_key
-from fetchrules.secrets import key_ring
+from fetchrules.secrets.sealed import rules_without_key
+from fetchrules.secrets.sealing import key_ring
+from fetchrules.upkeep import heartbeat
 from utm_mail import output
 from utm_mail.parts import Beat, Ending, Part, Web, Worker, run_together
 

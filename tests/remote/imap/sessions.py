@@ -9,7 +9,7 @@ from fetchrules.errors import FetchError
 from fetchrules.remote.account import Account, Deadlines
 from fetchrules.remote.imap.session import ImapMailbox, open_imap
 from fetchrules.remote.mailbox import Listed
-from fetchrules.ruletext.spec import Encryption, Protocol
+from fetchrules.rule import Encryption, Protocol
 from tests.servers.imap import PASSWORD, USER, Behaviour, Folder, ImapServer
 from tests.servers.maildrop import letter
 

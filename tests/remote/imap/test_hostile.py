@@ -10,7 +10,7 @@ from fetchrules.remote.account import Account, Deadlines
 from fetchrules.remote.imap.session import ImapMailbox, open_imap
 from fetchrules.remote.mailbox import Begun, Chunk, Complete, Gone, Listing, Refused
 from fetchrules.remote.tls import Trust
-from fetchrules.ruletext.spec import Encryption, Protocol
+from fetchrules.rule import Encryption, Protocol
 from tests.certificates import Certificates
 from tests.servers.imap import PASSWORD, USER, Folder, ImapServer
 from tests.servers.imap_scripts import BY_NAME, SCRIPTS, Script

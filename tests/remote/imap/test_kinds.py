@@ -10,7 +10,7 @@ from fetchrules.remote.account import Account, Deadlines
 from fetchrules.remote.imap.session import list_folders, open_imap
 from fetchrules.remote.mailbox import Begun, Complete, Refused, Retrieved
 from fetchrules.remote.tls import Trust
-from fetchrules.ruletext.spec import Encryption, Protocol
+from fetchrules.rule import Encryption, Protocol
 from tests.certificates import Certificates
 from tests.remote.imap.test_hostile import check, collect
 from tests.servers.faults import Alter, Fault, Say

@@ -13,7 +13,7 @@ from fetchrules.remote.imap.session import ImapMailbox, list_folders, open_imap
 from fetchrules.remote.imap.syntax import quoted
 from fetchrules.remote.mailbox import Chunk, Complete, Listed
 from fetchrules.remote.transcript import Transcript
-from fetchrules.ruletext.spec import Encryption, Protocol
+from fetchrules.rule import Encryption, Protocol
 from tests.servers.faults import Alter, Fault, Say
 from tests.servers.imap import CAPABILITIES, PASSWORD, USER, Behaviour, Folder, ImapServer, Step
 from tests.servers.maildrop import letter

@@ -11,7 +11,7 @@ from fetchrules.remote.mailbox import HEAD_MAX
 from fetchrules.remote.pop3 import conversation
 from fetchrules.remote.pop3.heads import Head
 from fetchrules.remote.pop3.session import Pop3Mailbox, open_pop3
-from fetchrules.ruletext.spec import Encryption, Protocol
+from fetchrules.rule import Encryption, Protocol
 from tests.servers.maildrop import Maildrop, letter
 from tests.servers.pop3 import (
     DOWNLOAD_EXCEED,

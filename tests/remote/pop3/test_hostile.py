@@ -10,7 +10,7 @@ from fetchrules.remote.account import Account, Deadlines
 from fetchrules.remote.mailbox import Begun, Chunk, Complete, Listing, Refused
 from fetchrules.remote.pop3.session import Pop3Mailbox, open_pop3
 from fetchrules.remote.tls import Trust
-from fetchrules.ruletext.spec import Encryption, Protocol
+from fetchrules.rule import Encryption, Protocol
 from tests.certificates import Certificates
 from tests.servers.maildrop import Maildrop
 from tests.servers.pop3 import PASSWORD, USER, Pop3Server

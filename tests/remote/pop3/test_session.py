@@ -25,7 +25,7 @@ from fetchrules.remote.pop3.grammar import Capabilities
 from fetchrules.remote.pop3.memory import ServerKey
 from fetchrules.remote.pop3.session import open_pop3, probe_pop3
 from fetchrules.remote.transcript import Speaker, Transcript
-from fetchrules.ruletext.spec import Encryption, Protocol
+from fetchrules.rule import Encryption, Protocol
 from tests.servers.maildrop import Maildrop, letter
 from tests.servers.pop3 import (
     PASSWORD,

@@ -8,7 +8,7 @@ import pytest
 from fetchrules.errors import FetchError
 from fetchrules.remote.account import Account, Deadlines
 from fetchrules.remote.pop3.session import open_pop3
-from fetchrules.ruletext.spec import Encryption, Protocol
+from fetchrules.rule import Encryption, Protocol
 from tests.servers.loopback import LoopbackServer, Peer
 from tests.servers.pop3 import PASSWORD, USER
 

@@ -1,0 +1,143 @@
+"""What the form of a rule says beside the rule: where it may connect to; what its mailbox was and what lies there (ADR 14, 18)."""
+
+from typing import Any, TypedDict
+
+from django import forms
+from django.http import QueryDict
+from django.utils.translation import gettext
+from django.utils.translation import gettext_lazy as _
+
+from fetchrules.ledger.sources import former_of, source_of
+from fetchrules.models import FetchRule
+from fetchrules.panel.forms.refusal import Refusal, complaints
+from fetchrules.rule import Rule
+from fetchrules.rulebook.edits import LedgerTaken, is_to_be_passed
+from fetchrules.rulebook.orphans import Orphan, offered_to
+from fetchrules.ruletext.problem import Problem
+from fetchrules.ruletext.sources import account_of
+from fetchrules.ruletext.validate import passing_fault
+from fetchrules.words import ledgers
+from fetchrules.words.ruletext import explain
+
+
+class Beside(TypedDict):
+    """What may be said with a rule and is no part of it: keywords of `set_rule`."""
+
+    restricted: bool | None
+    pass_present: bool | None
+    other_mailbox: bool
+    same_mailbox: int | None
+
+
+class SaidBeside(forms.Form):
+    """The fields of a rule's form that are no part of the rule. All but one hold for the moment of saving.
+
+    `stored` is the rule that is being changed, None for a new one. `offers`: ledgers without a rule that a new one may go on with.
+    """
+
+    public_only = forms.BooleanField(
+        label=_("Connect to public mail servers only"),
+        required=False,
+        help_text=_(
+            "Set when somebody who is no administrator says where to connect to; only administrators take it away"
+        ),
+    )
+    pass_present = forms.BooleanField(
+        label=_("What already lies on the server counts as collected"),
+        required=False,
+        help_text=_("Once, at the next poll: it is not fetched and stays there. For a move from UTM with keep"),
+    )
+    other_mailbox = forms.BooleanField(
+        label=_("This is another mailbox: collect everything that lies there"),
+        required=False,
+        help_text=_("Unless it is ticked, letters collected under another address of this mailbox are recognised"),
+    )
+    same_mailbox = forms.CharField(
+        label=_("The same mailbox as"),
+        required=False,
+        widget=forms.Select(attrs={"class": "field"}),
+        help_text=_("No rule reads it any more. If it is the same mailbox, letters collected there are recognised"),
+    )
+
+    def __init__(
+        self, data: QueryDict | None, *, stored: FetchRule | None, initial: dict[str, object], administers: bool
+    ) -> None:
+        """`administers`: whoever fills it in may lift the restriction."""
+        pass_present = stored is not None and is_to_be_passed(stored)
+        public_only = stored is not None and stored.restricted
+        super().__init__(data, initial=initial | {"pass_present": pass_present, "public_only": public_only})
+        if not administers:
+            del self.fields["public_only"]
+        self.stored = stored
+        self.offers: list[Orphan] = []
+
+    def draft(self) -> Rule:
+        """The rule as far as the fields can be read."""
+        raise NotImplementedError
+
+    @property
+    def restricted(self) -> bool | None:
+        """What an administrator says of the restriction; None: they are none."""
+        return bool(self.cleaned_data["public_only"]) if "public_only" in self.fields else None
+
+    def beside(self) -> Beside:
+        """What is said beside the rule itself."""
+        data = self.cleaned_data
+        chosen = data.get("same_mailbox")
+        return {
+            "restricted": self.restricted,
+            # A new rule says nothing of what was said of its mailbox before.
+            "pass_present": data["pass_present"] or (None if self.stored is None else False),
+            "other_mailbox": data["other_mailbox"],
+            "same_mailbox": int(chosen) if chosen else None,
+        }
+
+    @property
+    def renamed(self) -> str:
+        """What becomes of the ledger if the rule that is being changed logs in elsewhere; empty if it does not."""
+        if self.stored is None or not self.is_bound:
+            return ""
+        before = source_of(self.stored.source).account
+        return "" if account_of(self.draft()) == before else ledgers.renamed(before, other_mailbox=False)
+
+    @property
+    def recognises(self) -> bool:
+        """Whether the rule, once it is saved, goes on with the ledger of another name."""
+        if self.stored is None:
+            return bool(self.cleaned_data.get("same_mailbox"))
+        return bool(self.renamed) and not self.cleaned_data.get("other_mailbox")
+
+    @property
+    def continued(self) -> str:
+        """The ledger that the one of the rule that is being changed goes on with, in words; empty if there is none."""
+        former = former_of(self.stored.source) if self.stored else []
+        return ledgers.continued(source_of(former[0]).account) if former else ""
+
+    def check_passing(self, wanted: Rule) -> None:
+        """Refuse to count as collected what `wanted` could not remember, or would delete."""
+        fault = passing_fault(wanted) if self.cleaned_data["pass_present"] else None
+        if fault is not None:
+            self.add_error("pass_present", explain(Problem(fault, field="pass_present")))
+
+    def offer(self, rule: Rule) -> None:
+        """Offer a new rule the ledgers of its recipient that no rule reads."""
+        self.offers = offered_to(rule)
+        choices = [(str(one.name), ledgers.with_letters(one.ledger.account, one.letters)) for one in self.offers]
+        widget: Any = self.fields["same_mailbox"].widget
+        widget.choices = [("", gettext("None: it is another mailbox")), *choices]
+
+    def require_choice(self, chosen: str) -> None:
+        """Whoever saves a new rule has seen the ledgers that it may go on with; a test of the connection needs no choice."""
+        names = {str(one.name) for one in self.offers}
+        if names and not {"same_mailbox", "test"} & self.data.keys():
+            words = gettext(
+                "Mail was collected for this local mailbox before. Choose whether it is the same, and save."
+            )
+            self.add_error("same_mailbox", words)
+        elif chosen and chosen not in names:
+            self.refuse(LedgerTaken())
+
+    def refuse(self, refusal: Refusal) -> None:
+        """Say what the rule book has against it."""
+        for name, words in complaints(refusal):
+            self.add_error(name if name in self.fields else None, words)

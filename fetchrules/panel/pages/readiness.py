@@ -1,0 +1,58 @@
+"""Whether the installation can do its work, as a list of what stands against it."""
+
+from collections.abc import Callable, Iterable
+from datetime import datetime
+from functools import cache
+
+from django.db import connection
+from django.db.migrations.loader import MigrationLoader
+from django.db.migrations.recorder import MigrationRecorder
+from django.utils.translation import gettext as _
+
+from fetchrules.panel.pages.service import Service
+from fetchrules.secrets.sealed import rules_without_key
+from fetchrules.secrets.sealing import key_ring
+
+Check = Callable[[datetime], Iterable[str]]
+"""Says each reason in words. Raises what the database raises."""
+
+
+def migrations(now: datetime) -> Iterable[str]:  # noqa: ARG001 -- a Check
+    """Whether the tables are those of this version."""
+    missing = _of_this_version() - set(MigrationRecorder(connection).applied_migrations())
+    if missing:
+        yield _(
+            "The database is older than the program; migrations are missing: %(names)s. To start them: migrate."
+        ) % {"names": ", ".join(sorted(f"{app}.{name}" for app, name in missing))}
+
+
+def keys(now: datetime) -> Iterable[str]:  # noqa: ARG001 -- a Check
+    """Whether there are keys to read passwords with. Where nothing is sealed, the first one is made when it is needed."""
+    try:
+        if missing := rules_without_key(key_ring()):
+            yield _("The passwords of %(count)s rules have no key at hand.") % {"count": missing}
+    except (ValueError, OSError) as error:
+        yield _("The password keys cannot be read: %(reason)s.") % {"reason": error}
+
+
+def service(now: datetime) -> Iterable[str]:
+    """Whether worker, scheduler and broker do theirs, and rules are polled in time: what the strip of the panel says."""
+    return Service.read(now).reasons
+
+
+CHECKS: tuple[Check, ...] = (migrations, keys, service)
+
+
+def reasons(now: datetime) -> list[str]:
+    """What stands against it; nothing where all is well. Without its tables nothing further is looked at."""
+    found: list[str] = []
+    for check in CHECKS:
+        found += check(now)
+        if found and check is migrations:
+            break
+    return found
+
+
+@cache
+def _of_this_version() -> set[tuple[str, str]]:
+    return set(MigrationLoader(None).disk_migrations)

@@ -1,0 +1,76 @@
+"""The history of the text: what each change did, and going back."""
+
+from django.contrib import messages
+from django.core.paginator import Paginator
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import get_object_or_404, redirect, render
+from django.utils.translation import gettext as _
+from django.views.decorators.http import require_POST, require_safe
+
+from fetchrules.models import Revision
+from fetchrules.panel import access
+from fetchrules.panel.pages import audit
+from fetchrules.panel.params import number
+from fetchrules.rulebook import revisions
+from fetchrules.rulebook.apply import TextChanged, TextRefused, apply
+from fetchrules.rulebook.text import load
+from fetchrules.words.ruletext import describe
+from fetchrules.words.times import exact
+
+PAGE = 25
+
+
+@require_safe
+@access.text_editors_only
+def index(request: HttpRequest) -> HttpResponse:
+    """The revisions, newest first."""
+    paginator = Paginator(Revision.objects.select_related("author").defer("text", "passwords"), PAGE)
+    page = paginator.get_page(request.GET.get("page"))
+    return render(
+        request,
+        "fetchrules/revisions.html",
+        {"page": page, "pages": list(paginator.get_elided_page_range(page.number))},
+    )
+
+
+@require_safe
+@access.text_editors_only
+def show(request: HttpRequest, revision_id: int) -> HttpResponse:
+    """What a revision changed, and what going back to it would change."""
+    revision = get_object_or_404(Revision, id=revision_id)
+    before = Revision.objects.filter(id__lt=revision.id).order_by("-id").first() or Revision()
+    present = Revision(text=load())
+    context = {
+        "revision": revision,
+        "did": list(revisions.compare(before, revision)),
+        "would": list(revisions.compare(present, revision)),
+        "version": revisions.current_version(),
+    }
+    return render(request, "fetchrules/revision.html", context)
+
+
+@require_POST
+@access.text_editors_only
+def undo(request: HttpRequest, revision_id: int) -> HttpResponse:
+    """Go back to the text of a revision, with the passwords of its time. This is a revision too."""
+    revision = get_object_or_404(Revision, id=revision_id)
+    version = number(request.POST.get("version", ""))
+    note = _("back to the text of %(moment)s") % {"moment": exact(revision.created_at)}
+    try:
+        done = apply(
+            revisions.text_with_passwords(revision),
+            -1 if version is None else version,
+            delete_missing=True,
+            by=access.user_of(request),
+            note=note,
+            restricted=revisions.restricted_in(revision),
+        )
+    except TextChanged:
+        messages.error(request, _("Not done: the rules were changed meanwhile. Look at the differences again."))
+        return redirect("revision", revision.id)
+    except TextRefused as refused:
+        messages.error(request, _("Not done: %(problem)s") % {"problem": describe(refused.preview.errors[0])})
+        return redirect("revision", revision.id)
+    audit.record(request, "text_undone", note, added=done.added, changed=done.changed, removed=done.removed)
+    messages.success(request, _("Done: %(note)s.") % {"note": note})
+    return redirect("text")

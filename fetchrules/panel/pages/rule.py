@@ -1,0 +1,178 @@
+"""The page of one rule: new, copied, pasted or changed."""
+
+from dataclasses import replace
+
+from django.contrib import messages
+from django.contrib.auth.models import User
+from django.core.exceptions import PermissionDenied
+from django.http import Http404, HttpRequest, HttpResponse
+from django.shortcuts import get_object_or_404, redirect, render
+from django.urls import reverse
+from django.utils import timezone
+from django.utils.translation import gettext as _
+from django.views.decorators.http import require_http_methods, require_POST
+
+from fetchrules import tasks
+from fetchrules.ledger import by_hand, hosts, runs
+from fetchrules.ledger.sources import folders_of
+from fetchrules.models import FetchRule, ServiceSettings
+from fetchrules.panel import access
+from fetchrules.panel.forms.paste import PasteForm
+from fetchrules.panel.forms.refusal import REFUSALS
+from fetchrules.panel.forms.rule import BLANK, RuleForm
+from fetchrules.panel.pages import audit, pasted, problems
+from fetchrules.panel.pages.conflict import Conflict
+from fetchrules.panel.pages.listing import with_state
+from fetchrules.panel.pages.preview import Preview, preview_of
+from fetchrules.panel.pages.rows import Row, rows_of
+from fetchrules.panel.pages.trial import Shown, try_rule
+from fetchrules.panel.params import number
+from fetchrules.rule import MASK, Rule
+from fetchrules.rulebook.changes import changes_of
+from fetchrules.rulebook.edits import is_to_be_passed, set_rule
+from fetchrules.rulebook.guard import UNSEEN, RuleChanged
+from fetchrules.rulebook.renaming import ledger_change
+from fetchrules.words.names import source_name
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+@access.editors_only
+def new(request: HttpRequest) -> HttpResponse:
+    """A new rule, a copy of one, or one from a pasted line."""
+    user = access.user_of(request)
+    if not access.edits_all(user) and _owned(user) >= ServiceSettings.current().owner_rules:
+        messages.error(request, _("You have as many rules as you may have."))
+        return redirect("rules")
+    if "line" in request.POST:
+        return _filled_in(request, PasteForm(request.POST))
+    if request.method != "POST":
+        pasted.forget(request)
+    start = BLANK
+    if copied := request.GET.get("copy", ""):
+        rule = get_object_or_404(access.editable_rules(user), id=number(copied) or 0)
+        start = replace(rule.as_rule(MASK), user="")
+    return _page(request, _form(request, rule=start), None, PasteForm())
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+def edit(request: HttpRequest, rule_id: int) -> HttpResponse:
+    """Change a rule."""
+    user = access.user_of(request)
+    rule = get_object_or_404(access.editable_rules(user), id=rule_id)
+    if not access.edits_rules(user):
+        raise PermissionDenied
+    return _page(request, _form(request, stored=rule), rule)
+
+
+@require_POST
+@access.editors_only
+def preview(request: HttpRequest) -> HttpResponse:
+    """What stands beside the form, for what is being typed, and what it asks of ledgers. Saves nothing."""
+    user, rule_id = access.user_of(request), number(request.GET.get("rule", "")) or 0
+    form = _form(request, stored=access.editable_rules(user).filter(id=rule_id).first())
+    form.is_valid()
+    return render(request, "fetchrules/_typed.html", {"preview": _preview_of(form), "form": form})
+
+
+def _owned(user: User) -> int:
+    return FetchRule.objects.filter(owner=user).count()
+
+
+def _form(request: HttpRequest, *, rule: Rule = BLANK, stored: FetchRule | None = None) -> RuleForm:
+    """As the reader may fill it in; an owner delivers into his own mailbox and no other."""
+    user = access.user_of(request)
+    return RuleForm(
+        request.POST if request.method == "POST" and "line" not in request.POST else None,
+        rule=rule,
+        stored=stored,
+        pasted=None if stored else pasted.recall(request),
+        fixed_recipient="" if access.edits_all(user) else user.email,
+        administers=access.administers(user),
+    )
+
+
+def _filled_in(request: HttpRequest, paste: PasteForm) -> HttpResponse:
+    """The form as the pasted line says; its password is kept aside."""
+    if not paste.is_valid():
+        return _page(request, _form(request), None, paste)
+    rule = paste.cleaned_data["line"]
+    pasted.keep(request, rule)
+    return _page(request, _form(request, rule=replace(rule, password=MASK)), None, PasteForm())
+
+
+def _page(request: HttpRequest, form: RuleForm, rule: FetchRule | None, paste: PasteForm | None = None) -> HttpResponse:
+    trial = conflict = None
+    if form.is_bound and form.is_valid():
+        if "test" in request.POST:
+            trial = _try(request, form, rule)
+        else:
+            try:
+                return _save(request, form, rule)
+            except FetchRule.DoesNotExist as gone:
+                raise Http404 from gone
+            except RuleChanged as changed:
+                rule, conflict = changed.row, Conflict.of(changed.row, form.draft())
+            except REFUSALS as refusal:
+                form.refuse(refusal)
+    if "fragment" in request.POST:
+        return render(request, "fetchrules/_trial.html" if trial else "utm/errors.html", {"form": form, "trial": trial})
+    context = {
+        "form": form,
+        "paste": paste,
+        "rule": rule,
+        "seen": request.POST.get("seen", "") if form.is_bound and conflict is None else rule and rule.revision,
+        "conflict": conflict,
+        "trial": trial,
+        "preview": _preview_of(form),
+        "title": _("Rule: %(rule)s") % {"rule": source_name(rule.user, rule.server)} if rule else _("New rule"),
+    }
+    return render(request, "fetchrules/rule.html", context | (_now(request, rule) if rule else {}))
+
+
+def _now(request: HttpRequest, rule: FetchRule) -> dict[str, object]:
+    """What the page says of the rule as it is at present."""
+    found = list(with_state(FetchRule.objects.filter(id=rule.id)))
+    row: Row = rows_of(found, timezone.now(), access.user_of(request))[0]
+    return {
+        "row": row,
+        "passing": is_to_be_passed(rule),
+        "passed": by_hand.passed(folders_of(rule.source)).count(),
+        "problems": problems.number_of(access.visible_letters(access.user_of(request)), rule),
+        "shifting": hosts.that_shift().filter(host=rule.source.host).first(),
+    }
+
+
+def _preview_of(form: RuleForm) -> Preview:
+    return preview_of(form.shown(), ServiceSettings.current().interval, pass_present=bool(form["pass_present"].value()))
+
+
+def _try(request: HttpRequest, form: RuleForm, rule: FetchRule | None) -> Shown:
+    """Whoever is no administrator tries public mail servers only, whatever the rule itself may connect to."""
+    return try_rule(
+        request,
+        rule,
+        form.draft(),
+        restricted=form.restricted is not False,
+        pass_present=form.cleaned_data["pass_present"],
+        recognises=form.recognises,
+    )
+
+
+def _save(request: HttpRequest, form: RuleForm, rule: FetchRule | None) -> HttpResponse:
+    """Raises what `set_rule` does."""
+    wanted = form.draft()
+    changes = changes_of(rule, wanted) if rule else None
+    said = number(request.POST.get("seen", ""))
+    seen = UNSEEN if said is None else said
+    by = access.user_of(request)
+    saved = set_rule(rule, wanted, by=by, seen=seen if rule else None, **form.beside())
+    audit.record_saved(request, saved, rule, changes, ledger_change(rule.source if rule else None, saved.source))
+    pasted.forget(request)
+    if "poll" in request.POST:
+        runs.ask_for_poll(FetchRule.objects.filter(id=saved.id), timezone.now())
+        tasks.wake()
+    if saved.enabled:
+        messages.success(request, _("Saved. The rule is in effect and is being polled now."))
+    else:
+        messages.success(request, _("Saved. The rule is off."))
+    return redirect(f"{reverse('rules')}#rule-{saved.id}")

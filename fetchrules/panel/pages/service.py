@@ -1,0 +1,206 @@
+"""The service strip: whether mail is being collected, and if not, why and since when; and its switch."""
+
+from dataclasses import dataclass
+from datetime import datetime
+
+from django.conf import settings
+from django.contrib import messages
+from django.db.models import Count, Max, Min, Q
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect, render
+from django.utils import timezone
+from django.utils.functional import SimpleLazyObject
+from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
+from django.views.decorators.http import require_POST
+
+from fetchrules import tasks
+from fetchrules.ledger.local_faults import LocalFault, local_faults
+from fetchrules.ledger.turns import late, pollable
+from fetchrules.models import Heartbeat, Incident, Run, ServiceSettings
+from fetchrules.panel import access
+from fetchrules.panel.pages import audit, broker
+from fetchrules.panel.paths import back
+from fetchrules.upkeep import heartbeat
+from fetchrules.ledger.workers import alive
+from fetchrules.words import amounts, incidents, times
+from fetchrules.words.failures import describe
+
+PARTS = {"worker": "celery -A utm_mail worker -P threads", "beat": "celery -A utm_mail beat"}
+
+
+@dataclass(frozen=True, slots=True)
+class Fault:
+    """A part of the service that is not there: what, since when, and how to bring it back, where one command would."""
+
+    title: str
+    command: str
+
+
+@dataclass(frozen=True, slots=True)
+class Service:
+    """What the strip shows."""
+
+    running: bool
+    stopped_by: str
+    stopped_at: datetime | None
+    workers: int
+    queued: int
+    open_runs: int
+    next_poll: str
+    faults: tuple[Fault, ...]
+    local: tuple[str, ...]
+    """What is out of order on this machine though every part runs, in words."""
+    fallen: tuple[str, ...]
+    """Which parts fell lately and were started again, in words."""
+    late: str
+    """How many rules should have been polled by now, in words; empty where none."""
+
+    @property
+    def amiss(self) -> tuple[str, ...]:
+        """What is not as it should be though every part runs."""
+        return (*self.local, self.late) if self.late else self.local
+
+    @property
+    def reasons(self) -> tuple[str, ...]:
+        """Why mail is not collected, or not as it should be; nothing where all is well."""
+        return (*(fault.title for fault in self.faults), *self.amiss)
+
+    @property
+    def only_broken(self) -> bool:
+        """Whether it should run and does not: a switch would change nothing."""
+        return self.running and bool(self.faults)
+
+    @classmethod
+    def read(cls, now: datetime) -> "Service":
+        """As it is at `now`, in a few queries."""
+        row = ServiceSettings.current()
+        parts = {
+            beat["part"]: beat
+            for beat in Heartbeat.objects.values("part").annotate(
+                last=Max("seen_at"), alive=Count("id", filter=alive(now))
+            )
+        }
+        runs = Run.objects.filter(finished_at__isnull=True).aggregate(
+            all=Count("id"), queued=Count("id", filter=Q(state=Run.State.QUEUED))
+        )
+        due = pollable().aggregate(at=Min("next_poll_at"))["at"]
+        faults = [
+            _silent(part, parts[part]["last"] if part in parts else None, now)
+            for part in PARTS
+            if part not in parts or not parts[part]["alive"]
+        ]
+        if trouble := broker.trouble(row.queue):
+            faults.append(Fault(trouble.words, trouble.command))
+        return cls(
+            running=row.running,
+            stopped_by=row.stopped_by,
+            stopped_at=row.stopped_at,
+            workers=parts["worker"]["alive"] if "worker" in parts else 0,
+            queued=runs["queued"],
+            open_runs=runs["all"],
+            next_poll=_("now") if due and due <= now else times.on(due, now) if due else "",
+            faults=tuple(faults),
+            local=tuple(_in_words(fault, now) for fault in local_faults(now)),
+            fallen=_falls(now),
+            late=_lateness(now),
+        )
+
+
+def _falls(now: datetime) -> tuple[str, ...]:
+    """Of the parts of this process: of others, whoever starts them tells."""
+    return tuple(
+        ngettext(
+            "A part of the service (%(part)s) ended unexpectedly and was started again; the log says why.",
+            "A part of the service (%(part)s) ended unexpectedly and was started again %(count)s times in ten minutes; "
+            "the log says why.",
+            often,
+        )
+        % {"part": part, "count": often}
+        for part, often in sorted(heartbeat.falls(now).items())
+    )
+
+
+def _in_words(fault: LocalFault, now: datetime) -> str:
+    failure = describe(fault.code)
+    if not fault.rules:
+        return f"{failure.title}. {failure.remedy}"
+    rules = ngettext("%(count)s rule waits", "%(count)s rules wait", fault.rules) % {
+        "count": amounts.count(fault.rules)
+    }
+    words = {"title": failure.title, "rules": rules, "ago": times.ago(fault.since, now), "remedy": failure.remedy}
+    return _("%(title)s: %(rules)s, it began %(ago)s. %(remedy)s") % words
+
+
+def _lateness(now: datetime) -> str:
+    found = late(now)
+    if found is None:
+        return ""
+    words = ngettext(
+        "%(count)s rule is late, by %(wait)s", "%(count)s rules are late, the latest by %(wait)s", found.rules
+    )
+    minutes = int((now - found.since).total_seconds() // 60)
+    return words % {"count": amounts.count(found.rules), "wait": amounts.lasting(minutes)}
+
+
+def _silent(part: str, last: datetime | None, now: datetime) -> Fault:
+    since = times.ago(last, now) if last else _("never")
+    title = {
+        "worker": _("No worker is running (last heard from: %(since)s): mail is not collected."),
+        "beat": _("The scheduler is not running (last heard from: %(since)s): rules are not polled by themselves."),
+    }[part]
+    return Fault(
+        title % {"since": since}, PARTS[part] if settings.UTM_MAIL_REDIS_URL else f"{settings.UTM_MAIL_COMMAND} up"
+    )
+
+
+def strip(request: HttpRequest) -> dict[str, object]:
+    """Template context of the strip; read only where a template asks."""
+    if not hasattr(request, "user") or not request.user.is_authenticated:  # a request may fail before it has one
+        return {}
+    return {
+        "service": SimpleLazyObject(lambda: Service.read(timezone.now())),
+        "administers": SimpleLazyObject(lambda: access.administers(request.user)),
+        "edits_all": SimpleLazyObject(lambda: access.edits_all(request.user)),
+        "runs_service": SimpleLazyObject(lambda: access.runs_service(request.user)),
+        "silent_channels": SimpleLazyObject(lambda: _silent_channels(request.user)),
+    }
+
+
+def _silent_channels(user: access.Reader) -> list[str]:
+    """The channels by which no notice gets through, in words, for those who see everything."""
+    if not access.sees_all(user):
+        return []
+    broken = Incident.objects.filter(kind=Incident.Kind.CHANNEL, closed_at=None)
+    return [incidents.silence(incident) for incident in broken]
+
+
+@require_POST
+@access.operators_only
+def start(request: HttpRequest) -> HttpResponse:
+    """Poll by schedule again."""
+    if ServiceSettings.objects.filter(id=1, running=False).update(running=True, stopped_by="", stopped_at=None):
+        audit.record(request, "service_started")
+        tasks.wake()
+        messages.success(request, _("The service is running."))
+    return redirect(back(request))
+
+
+@require_POST
+@access.operators_only
+def stop(request: HttpRequest) -> HttpResponse:
+    """Stop all scheduled polling; polls that are running end in good order."""
+    name = access.user_of(request).get_username()
+    if ServiceSettings.objects.filter(id=1, running=True).update(
+        running=False, stopped_by=name, stopped_at=timezone.now()
+    ):
+        audit.record(request, "service_stopped")
+        messages.warning(
+            request, _("The service is stopped: no mailbox is polled by schedule until it is started again.")
+        )
+    return redirect(back(request))
+
+
+def strip_fragment(request: HttpRequest) -> HttpResponse:
+    """The strip alone, for pages that keep themselves up to date."""
+    return render(request, "components/_strip.html")

@@ -1,0 +1,79 @@
+"""The page of the service's settings."""
+
+from django.conf import settings
+from django.contrib import messages
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect, render
+from django.utils.translation import gettext as _
+from django.views.decorators.http import require_http_methods, require_POST
+
+from fetchrules.errors import DeliveryFailed
+from fetchrules.models import Channel, ServiceSettings
+from fetchrules.notices import telling
+from fetchrules.panel import access
+from fetchrules.panel.forms.settings import SettingsForm
+from fetchrules.panel.pages import audit
+from fetchrules.poll.destinations import look_at
+from fetchrules.words import failures, incidents
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+@access.administrators_only
+def edit(request: HttpRequest) -> HttpResponse:
+    """Show and change them."""
+    form = SettingsForm(request.POST or None, instance=ServiceSettings.current())
+    if form.is_bound and form.is_valid():
+        if form.has_changed():
+            form.instance.save(update_fields=form.changed_data)
+            _try_at_once(form.changed_data)
+            audit.record(request, "settings_changed", settings=[_change(form, name) for name in form.changed_data])
+        messages.success(request, _("Saved. Changes take effect at once."))
+        return redirect("settings")
+    return render(request, "fetchrules/settings.html", {"form": form, "delivery": settings.UTM_MAIL_DELIVERY})
+
+
+@require_POST
+@access.administrators_only
+def check_delivery(request: HttpRequest) -> HttpResponse:
+    """Whether a local mailbox would take a letter now. Nothing is delivered."""
+    recipient = request.POST.get("recipient", "").strip()
+    try:
+        look_at(recipient)
+    except DeliveryFailed as error:
+        failure = failures.describe(error.code)
+        about = {"mailbox": recipient, "title": failure.title, "remedy": failure.remedy, "detail": error.detail}
+        messages.error(request, _("%(mailbox)s: %(title)s. %(remedy)s (%(detail)s)") % about)
+    else:
+        messages.success(request, _("%(mailbox)s takes letters.") % {"mailbox": recipient})
+    return redirect("settings")
+
+
+@require_POST
+@access.administrators_only
+def check_notices(request: HttpRequest) -> HttpResponse:
+    """Send a test notice by each channel that is set."""
+    outcomes = telling.try_out(ServiceSettings.current(), incidents.test_message())
+    for name, error in outcomes.items():
+        about = {"channel": incidents.channel(name)}
+        if error is None:
+            messages.success(request, _("%(channel)s: a test notice was sent.") % about)
+        else:
+            about["reason"] = incidents.reason(str(error))
+            messages.error(request, _("%(channel)s: the test notice did not get through. %(reason)s") % about)
+    if not outcomes:
+        messages.warning(request, _("Nobody is told: neither an address nor a webhook is set."))
+    return redirect("settings")
+
+
+def _try_at_once(changed: list[str]) -> None:
+    """Notices that waited for a broken channel go out as soon as somebody has changed where it leads."""
+    if "alert_addresses" in changed:
+        telling.try_at_once(Channel.Name.MAIL)
+    if {"alert_webhook", "webhook_internal"} & set(changed):
+        telling.try_at_once(Channel.Name.WEBHOOK)
+
+
+def _change(form: SettingsForm, name: str) -> list[object]:
+    """As the audit notes it: numbers and ticks before and after; texts may be long, and an address of a webhook secret."""
+    new = form.cleaned_data[name]
+    return [name, form.initial[name], new] if isinstance(new, int) else [name]

@@ -1,0 +1,244 @@
+"""The text of all rules: read, checked, previewed, applied; from a file, to a file; as one box or as a list of lines."""
+
+from collections.abc import Sequence
+from dataclasses import asdict, dataclass, fields
+
+from django.contrib import messages
+from django.http import HttpRequest, HttpResponse
+from django.shortcuts import redirect, render
+from django.utils.translation import gettext as _
+from django.views.decorators.http import require_http_methods
+
+from fetchrules.panel import access
+from fetchrules.panel.pages import audit, drafts
+from fetchrules.panel.params import number
+from fetchrules.rulebook import imports
+from fetchrules.rulebook.apply import Applied, MeaningUnsaid, TextChanged, TextRefused, apply
+from fetchrules.rulebook.preview import Entry, Preview, ledger_words, preview
+from fetchrules.rulebook.revisions import current_version
+from fetchrules.rulebook.text import from_text_box, load
+from fetchrules.ruletext.document import MAX_OCTETS
+from fetchrules.ruletext.formats.detection import Format, decode
+from fetchrules.ruletext.problem import Code, Problem
+from fetchrules.words import changes
+from fetchrules.words.ruletext import describe, explain
+
+SHOWN = 200
+"""So many rules of each kind of change are listed, and so many problems."""
+FEW = 5
+"""So many rules are named as an example."""
+MANY_LINES = 500
+"""Up to so many lines the text is also offered as a list of lines."""
+
+
+@dataclass(frozen=True, slots=True)
+class Finding:
+    """A problem in words, and where it is in the text that is shown. `column` 0: the whole line."""
+
+    line: int
+    column: int
+    length: int
+    is_error: bool
+    words: str
+    suggestion: str
+
+
+@dataclass(frozen=True, slots=True)
+class Ticks:
+    """What is ticked beside the text."""
+
+    delete_missing: bool = False
+    pass_present: bool = False
+    other_mailbox: bool = False
+    same_mailbox: bool = False
+
+    @classmethod
+    def of(cls, request: HttpRequest) -> "Ticks":
+        """As they were sent."""
+        return cls(**{field.name: field.name in request.POST for field in fields(cls)})
+
+    def said_of(self, entry: Entry) -> list[str]:
+        """What becomes of the ledger of another name of its mailbox."""
+        said = ledger_words(entry, other_mailbox=self.other_mailbox, same_mailbox=self.same_mailbox)
+        return [said] if said else []
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """A preview in words. `added`: each with what becomes of it at once. `unpassable`: as the preview's, each with its reason."""
+
+    seen: Preview
+    ticks: Ticks
+    added: list[tuple[str, list[str]]]
+    changed: list[tuple[str, list[str]]]
+    missing: list[str]
+    unpassable: list[tuple[str, str]]
+    findings: list[Finding]
+    more: int
+
+    @property
+    def able(self) -> int:
+        """For how many new rules what lies on the server can count as collected."""
+        return len(self.seen.added) - len(self.seen.unpassable)
+
+    @classmethod
+    def of(cls, seen: Preview, displayed: str, ticks: Ticks) -> "Shown":
+        """Of what applying would do; `displayed` is the text as the reader sees it, some passwords masked."""
+        lines = displayed.splitlines()
+        return cls(
+            seen,
+            ticks,
+            [
+                (changes.name_of(entry.rule), [changes.beginning_of(entry.rule), *ticks.said_of(entry)])
+                for entry in seen.added[:SHOWN]
+            ],
+            [
+                (
+                    changes.name_of(entry.rule),
+                    [*(changes.describe(c.field, c.old, c.new) for c in entry.changes), *ticks.said_of(entry)],
+                )
+                for entry in seen.changed[:SHOWN]
+            ],
+            [changes.name_of(stored.rule) for stored in seen.missing[:SHOWN]],
+            [(changes.name_of(entry.rule), explain(Problem(fault))) for entry, fault in seen.unpassable[:FEW]],
+            [_finding(problem, seen, lines) for problem in (*seen.errors, *seen.warnings)[:SHOWN]],
+            max(0, len(seen.problems) - SHOWN),
+        )
+
+
+def _finding(problem: Problem, seen: Preview, displayed: Sequence[str]) -> Finding:
+    """Where the line is shown as it was written, its column counts; where something is masked, only the line does."""
+    written = seen.document.lines[problem.line - 1].text if 0 < problem.line <= len(seen.document.lines) else ""
+    as_written = problem.line <= len(displayed) and displayed[problem.line - 1] == written
+    column, length = (problem.column, max(problem.length, 1)) if as_written else (0, 0)
+    suggestion = problem.suggestion if as_written else ""
+    return Finding(problem.line, column, length, problem.is_error, explain(problem), suggestion)
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+@access.text_editors_only
+def edit(request: HttpRequest) -> HttpResponse:
+    """The page. What was pasted is never sent back: its passwords stay in the session, sealed, until it is applied."""
+    if request.method != "POST":
+        drafts.forget(request)
+        return _page(request, load(), None)
+    try:
+        text = _submitted(request)
+    except _TooLarge:
+        messages.error(request, explain(Problem(Code.TEXT_TOO_LONG, maximum=MAX_OCTETS)))
+        return _page(request, load(), None)
+    match request.POST.get("do"):
+        case "apply":
+            return _apply(request, text)
+        case "add":
+            return _page(request, text.rstrip("\n") + "\n\n", None)
+        case "remove":
+            return _page(request, text, None)
+        case _:
+            return _check(request, text)
+
+
+class _TooLarge(Exception):
+    """A file that is larger than a text may be; it was not read."""
+
+
+def _submitted(request: HttpRequest) -> str:
+    """The text of the box, of the list of lines, or of a file, its passwords put back. Raises _TooLarge."""
+    if upload := request.FILES.get("file"):
+        if (upload.size or 0) > MAX_OCTETS:
+            raise _TooLarge
+        return _imported(request, decode(upload.read()))
+    if "lines" in request.POST:
+        lines = request.POST.getlist("line")
+        removed = number(request.POST.get("remove", ""))
+        if removed is not None:
+            del lines[removed : removed + 1]
+        text = "".join(f"{line}\n" for line in lines)
+    else:
+        text = from_text_box(request.POST.get("text", ""))
+    return drafts.restore(request, text)
+
+
+def _imported(request: HttpRequest, content: str) -> str:
+    """A file of any format that is understood, as rule text: another program's rules are set into the present text."""
+    found = imports.read(content)
+    if found.format is not Format.TEXT:
+        about = {"format": found.format.value}
+        messages.info(request, _("The file was read as %(format)s. Check the text, then apply it.") % about)
+        for problem in found.problems[:SHOWN]:
+            messages.add_message(request, messages.ERROR if problem.is_error else messages.WARNING, describe(problem))
+    return found.text
+
+
+def _check(request: HttpRequest, text: str) -> HttpResponse:
+    ticks = Ticks.of(request)
+    seen = preview(text, delete_missing=ticks.delete_missing, pass_present=ticks.pass_present)
+    return _page(request, text, seen)
+
+
+def _apply(request: HttpRequest, text: str) -> HttpResponse:
+    version = number(request.POST.get("version", ""))
+    user = access.user_of(request)
+    try:
+        done = apply(
+            text,
+            -1 if version is None else version,
+            **asdict(Ticks.of(request)),
+            told=request.POST.get("told", ""),
+            by=user,
+        )
+    except TextChanged:
+        messages.error(
+            request,
+            _("Not applied: the rules were changed meanwhile. Look at what would change now, then apply again."),
+        )
+        return _check(request, text)
+    except (TextRefused, MeaningUnsaid) as refused:
+        return _page(request, text, refused.preview)
+    drafts.forget(request)
+    _tell(request, done)
+    return redirect("text")
+
+
+def _tell(request: HttpRequest, done: Applied) -> None:
+    if done.revision is None:
+        messages.info(request, _("Applied: there was nothing to change."))
+        return
+    audit.record(request, "text_applied", **done.counts)
+    words = _(
+        "Applied: added %(added)s, changed %(changed)s, deleted %(removed)s, unchanged %(unchanged)s. "
+        "New and changed rules are being polled."
+    )
+    counts = {"added": done.added, "changed": done.changed, "removed": done.removed, "unchanged": done.unchanged}
+    messages.success(request, words % counts)
+
+
+def _page(request: HttpRequest, text: str, seen: Preview | None) -> HttpResponse:
+    """The page; or with `fragment` only what a check found, for a page that keeps its own text."""
+    ticks = Ticks.of(request)
+    if "fragment" in request.POST and seen:
+        context = {
+            "shown": Shown.of(seen, request.POST.get("text", ""), ticks),
+            "version": seen.version,
+            "outdated": request.POST.get("version") != str(seen.version),
+            "delete_missing": ticks.delete_missing,
+        }
+        return render(request, "fetchrules/_text_check.html", context)
+    masked = drafts.keep(request, text) if request.method == "POST" else text
+    if masked is None:
+        masked = load()
+    lines = masked.splitlines()
+    as_lines = request.GET.get("mode") == "lines" and len(lines) <= MANY_LINES
+    context = {
+        "text": masked,
+        "lines": lines,
+        "as_lines": as_lines,
+        "may_list": len(lines) <= MANY_LINES,
+        "rows": max(len(lines) + 1, 14),
+        "columns": max((len(line) for line in lines), default=0) + 2,
+        "shown": Shown.of(seen, masked, ticks) if seen else None,
+        "version": seen.version if seen else current_version(),
+        # A line of the list that is thrown away takes its rule with it, as long as nobody says otherwise.
+        "delete_missing": ticks.delete_missing if request.method == "POST" else as_lines,
+    }
+    return render(request, "fetchrules/text.html", context)

@@ -1,0 +1,133 @@
+"""Testing the connection of a rule that may not be saved yet: every stage in words, and what a poll would do now."""
+
+from copy import copy
+from dataclasses import asdict, dataclass, replace
+
+from django.http import HttpRequest
+from django.utils import timezone
+from django.utils.translation import gettext as _
+
+from fetchrules.acts import attempts
+from fetchrules.errors import FetchError
+from fetchrules.models import FetchRule, SourceMailbox
+from fetchrules.panel import access
+from fetchrules.panel.pages import audit
+from fetchrules.policy import Plan, limit_of
+from fetchrules.poll.remote_account import account_of
+from fetchrules.poll.trial import try_connection
+from fetchrules.rule import Rule
+from fetchrules.rulebook.rows import fill
+from fetchrules.ruletext.sources import sources_of
+from fetchrules.words import amounts, failures, runs
+from fetchrules.words.behaviour import terms_of
+from fetchrules.words.failures import Failure
+from fetchrules.words.ledgers import would_recognise
+from fetchrules.words.names import source_name
+from fetchrules.words.trial import Told, tell, would
+
+LISTED = 50
+FOLDERS_LISTED = 500
+
+
+@dataclass(frozen=True, slots=True)
+class Prospect:
+    """A letter on the server, and what a poll would do with it."""
+
+    name: str
+    size: str
+    action: str
+    tone: str
+
+
+@dataclass(frozen=True, slots=True)
+class Shown:
+    """A trial as the page shows it. `failure` stands alone when nothing could be tried."""
+
+    steps: list[Told]
+    summary: str = ""
+    prospects: tuple[Prospect, ...] = ()
+    more: int = 0
+    failure: Failure | None = None
+    folders: tuple[str, ...] = ()
+    more_folders: int = 0
+
+
+def try_rule(
+    request: HttpRequest,
+    row: FetchRule | None,
+    wanted: Rule,
+    *,
+    restricted: bool,
+    pass_present: bool = False,
+    recognises: bool = False,
+) -> Shown:
+    """Try `wanted`, with the password of `row` where it has none. Changes nothing, here or there.
+
+    The audit names the server. Whoever is no administrator may do so a number of times an hour, and learns of a server that is not
+    reached only that. `restricted`: on public mail servers and the allowed networks only.
+    `pass_present`: as if what lies there counted as collected. `recognises`: it would go on with the ledger of another name.
+    """
+    administers = access.administers(access.user_of(request))
+    try:
+        if not administers:
+            attempts.count_trial(access.user_of(request).get_username())
+    except attempts.TooMany:
+        return Shown([], failure=_too_many())
+    about = source_name(wanted.user, wanted.server)
+    audit.record(request, "connection_tested", about, server=wanted.server, port=wanted.effective_port)
+    now = timezone.now()
+    draft = copy(row) if row else FetchRule()
+    draft.restricted = restricted
+    key = asdict(next(sources_of(wanted))) | {"branch": row.source.branch if row else 0}
+    try:
+        fill(draft, replace(wanted, skip=False), now)
+        account = account_of(draft, SourceMailbox(**key))
+    except FetchError as error:
+        return Shown([], failure=failures.describe(error.code, wanted.server))
+    source = SourceMailbox.objects.filter(**key).first()
+    limit = limit_of(wanted.limit, restricted=restricted)
+    terms = replace(terms_of(wanted), limit=limit, pass_present=pass_present)
+    trial = try_connection(account, source, terms, wanted.recipient, now, wanted.folders[1:])
+    steps = tell(trial, wanted.server, exact=administers)
+    shown = Shown(
+        steps, folders=trial.folders[:FOLDERS_LISTED], more_folders=max(0, len(trial.folders) - FOLDERS_LISTED)
+    )
+    if trial.plan is None:
+        return shown
+    prospects = tuple(_prospects(trial.plan))
+    return replace(
+        shown,
+        summary=f"{would(trial.plan)} {would_recognise()}" if recognises else would(trial.plan),
+        prospects=prospects[:LISTED],
+        more=max(0, len(prospects) - LISTED),
+    )
+
+
+def _too_many() -> Failure:
+    remedy = _("In an hour there may be %(number)s; administrators may test without limit.")
+    return Failure(_("Too many tests"), remedy % {"number": attempts.TRIALS})
+
+
+def _prospects(plan: Plan) -> list[Prospect]:
+    deleted = [
+        Prospect(_name(d.letter.number, d.letter.uid), amounts.octets(d.letter.size), _("delete"), "bad")
+        for d in plan.delete
+    ]
+    fetched = [
+        Prospect(
+            _name(e.letter.number, e.letter.uid),
+            amounts.octets(e.letter.size),
+            _("fetch, then delete") if e.delete_after else _("fetch"),
+            "good",
+        )
+        for e in plan.fetch
+    ]
+    left = [
+        Prospect(_name(letter.number, letter.uid), amounts.octets(letter.size), runs.left(why.value), "idle")
+        for letter, why in plan.left
+    ]
+    return deleted + fetched + left
+
+
+def _name(number: int, uid: str) -> str:
+    return f"{number} · {uid}" if uid else str(number)

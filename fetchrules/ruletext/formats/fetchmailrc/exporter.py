@@ -1,0 +1,86 @@
+"""From rules to a .fetchmailrc that fetchmail 6.4 reads. What it cannot say stands in comments, and is listed."""
+
+import re
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
+
+from fetchrules.rule import MASK, Encryption, Rule
+
+HEADER = "# For fetchmail 6.4 and later; it wants mode 0600."
+
+_UNSAFE = re.compile(r'["\\\x00-\x1f\x7f]')
+_GREATEST_NUMBER = 2**31 - 1
+_INEXPRESSIBLE = ("sslfingerprint", "interval", "keepdays")
+
+
+@dataclass(frozen=True, slots=True)
+class Lost:
+    """Something of a rule (from 1, in the order of the export) that fetchmail has no words for."""
+
+    rule: int
+    field: str
+
+
+def export_fetchmailrc(rules: Iterable[Rule]) -> Iterator[str]:
+    """The file in pieces: one entry a rule. A rule whose password is masked goes without one, and fetchmail asks for it."""
+    yield HEADER + "\n"
+    for rule in rules:
+        yield "\n"
+        yield from (f"# {field} {getattr(rule, field)}: not in fetchmail\n" for field in _lost_fields(rule))
+        yield _entry(rule)
+
+
+def lost_in_fetchmail(rules: Iterable[Rule]) -> Iterator[Lost]:
+    """What the export of `rules` leaves out."""
+    for number, rule in enumerate(rules, 1):
+        yield from (Lost(number, field) for field in _lost_fields(rule))
+
+
+def _lost_fields(rule: Rule) -> list[str]:
+    """A pin is MD5 there; its interval counts poll cycles; it knows no days; its numbers have 32 bits."""
+    lost = [field for field in _INEXPRESSIBLE if getattr(rule, field) not in {None, ""}]
+    return [*lost, "limit"] if rule.limit and rule.limit > _GREATEST_NUMBER else lost
+
+
+def _entry(rule: Rule) -> str:
+    server = [f"{'skip' if rule.skip else 'poll'} {quoted(rule.server)} protocol {rule.protocol}"]
+    if rule.port is not None:
+        server.append(f"service {rule.port}")
+    if rule.timeout is not None:
+        server.append(f"timeout {rule.timeout}")
+    if rule.uidl:
+        server.append("uidl")
+    return f"{' '.join(server)}\n    {' '.join(_user(rule))}\n"
+
+
+def _user(rule: Rule) -> Iterator[str]:
+    yield f"user {quoted(rule.user)} there"
+    if rule.password != MASK:
+        yield f"with password {quoted(rule.password)}"
+    yield f"is {quoted(rule.recipient)} here"
+    if rule.folders:
+        yield "folder " + ", ".join(quoted(folder) for folder in rule.folders)
+    # fetchmail knows no keepdays: without `keep` it would delete at once what is to stay for days.
+    yield from (
+        word for word in ("keep", "flush", "fetchall") if getattr(rule, word) or (word == "keep" and rule.keepdays)
+    )
+    match rule.encryption:
+        case Encryption.SSL:
+            yield "ssl"
+        case Encryption.STARTTLS:
+            yield 'sslproto "auto"'
+        case Encryption.PLAINTEXT:
+            yield 'sslproto ""'
+        case Encryption.AUTO:
+            pass
+    if not rule.sslcertck:
+        yield "no sslcertck"
+    if rule.limit is not None and rule.limit <= _GREATEST_NUMBER:
+        yield f"limit {rule.limit}"
+    if rule.fetchlimit is not None:
+        yield f"fetchlimit {rule.fetchlimit}"
+
+
+def quoted(text: str) -> str:
+    """`text` as a string of fetchmail's: its quotes can hold no quote, so that one is written as an octet."""
+    return '"' + _UNSAFE.sub(lambda found: f"\\x{ord(found[0]):02x}", text) + '"'

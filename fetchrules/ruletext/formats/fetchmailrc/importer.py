@@ -1,0 +1,284 @@
+"""From a .fetchmailrc to rules. What has no counterpart, or means something else here, is said, each with its line."""
+
+from collections import deque
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
+
+from fetchrules.rule import BOUNDS, MASK, MAX_FOLDERS, MAX_RULES, Encryption, Protocol, Rule
+from fetchrules.ruletext.formats.fetchmailrc.entries import EVERYBODY, Entry, File, LocalName, Setting, User, read_file
+from fetchrules.ruletext.formats.fetchmailrc.exporter import HEADER
+from fetchrules.ruletext.formats.fetchmailrc.tokens import Comment, Token
+from fetchrules.ruletext.formats.fetchmailrc.words import GLOBAL_WORDS, SERVER_WORDS, USER_WORDS
+from fetchrules.ruletext.formats.foreign import Found, Imported, Reason, imported
+from fetchrules.ruletext.problem import Code, Problem
+
+_PROTOCOLS = {"pop3": Protocol.POP3, "apop": Protocol.POP3, "sdps": Protocol.POP3, "imap": Protocol.IMAP}
+_PROTOCOL_EXTRAS = {"apop": Reason.AUTHENTICATION, "sdps": Reason.ENVELOPE}
+"""What else a protocol's name asks for."""
+_SERVICES = {"pop3": 110, "pop-3": 110, "pop3s": 995, "imap": 143, "imap2": 143, "imap4": 143, "imaps": 993}
+_PROTOCOL_BY_PORT = {110: Protocol.POP3, 995: Protocol.POP3, 143: Protocol.IMAP, 993: Protocol.IMAP}
+_FREE_TLS_VERSIONS = frozenset({"auto", "ssl23", "tls1+", "tls1.1+", "tls1.2+"})
+_SECONDS = 60
+_NOT_SET_BY_ZERO = frozenset({"timeout", "interval"})
+"""Where fetchmail cannot tell 0 from nothing, so that the defaults hold."""
+
+
+def import_fetchmailrc(text: str, domain: str = "") -> Imported:
+    """The rules that a .fetchmailrc stands for. `domain` completes local names that have none; without it they are left out."""
+    file = read_file(text)
+    work = _Import(file, domain, problems=list(file.problems))
+    found = work.rules()
+    below = tuple(work.comments_above(None))
+    return imported(found, work.problems, below)
+
+
+class _LeftOut(Exception):
+    """A user description that cannot become a rule."""
+
+    def __init__(self, reason: Reason) -> None:
+        super().__init__(reason)
+        self.reason = reason
+
+
+@dataclass(slots=True)
+class _Import:
+    """The work on one file."""
+
+    file: File
+    domain: str
+    problems: list[Problem] = field(default_factory=list)
+    comments: deque[Comment] = field(default_factory=deque)
+    by_word: Mapping[str, Setting] = field(default_factory=dict)
+    """What the file says of itself."""
+
+    def rules(self) -> list[Found]:
+        """Every rule, in the order of the file."""
+        self.comments = deque(comment for comment in self.file.comments if comment.text != HEADER)
+        self._say_unmapped(self.file.settings)
+        self.by_word = _said(self.file.settings)
+        entries = self.file.entries
+        first = entries[0] if entries and entries[0].verb == "defaults" else None
+        defaults = _Defaults.of(first) if first else _Defaults()
+        found: list[Found] = []
+        for entry in entries:
+            self._say_unmapped(entry.settings + [setting for user in entry.users for setting in user.settings])
+            if entry.verb == "defaults" and entry is not first:
+                self.problems.append(_at(entry.token, Code.FOREIGN_DEFAULTS_LATE))
+            if entry.verb != "defaults" and not entry.is_broken:
+                found += self._rules_of(entry, defaults)
+            if len(found) > MAX_RULES:
+                self.problems = [_at(entry.token, Code.TOO_MANY_RULES, maximum=MAX_RULES)]
+                return []
+        return found
+
+    def _rules_of(self, entry: Entry, defaults: "_Defaults") -> Iterator[Found]:
+        of_server = _said(entry.settings)
+        for user in entry.users or [User(entry.token)]:  # the defaults may have named one
+            settings = _Settings(of_server, user, defaults)
+            try:
+                rule = self._rule(entry, settings)
+            except _LeftOut as left_out:
+                self.problems.append(_at(user.token, Code.FOREIGN_LEFT_OUT, other=left_out.reason))
+            else:
+                yield Found(rule, user.token.line, user.token.column, tuple(self.comments_above(entry.token.line)))
+
+    def _rule(self, entry: Entry, settings: "_Settings") -> Rule:
+        if not settings.name:
+            raise _LeftOut(Reason.NO_LOGIN)
+        port = _port(settings)
+        protocol = self._protocol(settings, port)
+        return Rule(
+            server=settings.text("via") or entry.name,
+            protocol=protocol,
+            user=settings.name,
+            password=settings.text("password") or MASK,
+            recipient=self._recipient(settings),
+            keep=settings.flag("keep"),
+            flush=settings.flag("flush"),
+            fetchall=settings.flag("fetchall"),
+            encryption=self._encryption(settings),
+            sslcertck=_certificate_checked(settings) is not False,
+            port=port,
+            uidl=settings.flag("uidl"),
+            folders=self._folders(settings, protocol),
+            limit=self._number(settings, "limit"),
+            fetchlimit=self._number(settings, "fetchlimit"),
+            interval=self._interval(settings),
+            timeout=self._number(settings, "timeout"),
+            skip=entry.verb == "skip",
+        )
+
+    def _recipient(self, settings: "_Settings") -> str:
+        if named := settings.text("smtpname"):
+            return named
+        names = settings.locals
+        if not names:
+            raise _LeftOut(Reason.NO_LOCAL_MAILBOX)
+        if len(names) > 1 or not names[0].plain:
+            raise _LeftOut(Reason.SEVERAL_LOCAL_MAILBOXES)
+        name = names[0].name
+        domain = settings.text("smtpaddress") or self.domain
+        if "@" not in name and not domain:
+            raise _LeftOut(Reason.NO_LOCAL_DOMAIN)
+        return name if "@" in name else f"{name}@{domain}"
+
+    def _protocol(self, settings: "_Settings", port: int | None) -> Protocol:
+        """The one given; without one, the one that the port stands for. fetchmail would try several: that is no rule."""
+        named = settings.get("protocol")
+        name = settings.text("protocol").lower()
+        protocol = _PROTOCOLS.get(name)
+        if protocol is None and name in {"", "auto"} and port:
+            protocol = _PROTOCOL_BY_PORT.get(port)
+        if protocol is None:
+            raise _LeftOut(Reason.PROTOCOL)
+        if named and name in _PROTOCOL_EXTRAS:
+            self.problems.append(_at(named.token, Code.FOREIGN_NOT_MAPPED, word=name, other=_PROTOCOL_EXTRAS[name]))
+        return protocol
+
+    def _encryption(self, settings: "_Settings") -> Encryption:
+        versions = settings.get("sslproto")
+        wanted = str(versions.value) if versions else None
+        if versions and wanted and wanted.lower() not in _FREE_TLS_VERSIONS:
+            self._say_unmapped([versions], Reason.TLS_VERSION)
+        if pin := settings.get("sslfingerprint"):
+            self._say_unmapped([pin], Reason.MD5)
+        if settings.flag("ssl"):
+            return Encryption.SSL
+        if wanted is None:
+            return Encryption.AUTO.with_check if _certificate_checked(settings) else Encryption.AUTO
+        return Encryption.STARTTLS if wanted else Encryption.PLAINTEXT
+
+    def _folders(self, settings: "_Settings", protocol: Protocol) -> tuple[str, ...]:
+        folders = settings.get("folder")
+        if folders is None or not isinstance(folders.value, tuple):
+            return ()
+        if protocol is Protocol.POP3:
+            self._say_unmapped([folders], Reason.POP3_FOLDER)
+            return ()
+        return folders.value
+
+    def _number(self, settings: "_Settings", word: str) -> int | None:
+        """fetchmail's 0 means "no limit"."""
+        setting = settings.get(word)
+        return setting.value if setting and isinstance(setting.value, int) and setting.value > 0 else None
+
+    def _interval(self, settings: "_Settings") -> int | None:
+        """fetchmail counts poll cycles, which last as long as `set daemon` says (in seconds); we count minutes."""
+        setting = settings.get("interval")
+        if setting is None or not isinstance(setting.value, int) or setting.value < 1:
+            return None
+        daemon = self.by_word.get("daemon")
+        cycle = daemon.value if daemon else None
+        if not isinstance(cycle, int) or cycle < 1:
+            self.problems.append(_at(setting.token, Code.FOREIGN_INTERVAL_UNKNOWN, word="interval"))
+            return None
+        least, greatest = BOUNDS["interval"]
+        minutes = min(max(round(setting.value * cycle / _SECONDS), least), greatest)
+        self.problems.append(_at(setting.token, Code.FOREIGN_INTERVAL, word="interval", other=str(minutes)))
+        return minutes
+
+    def comments_above(self, line: int | None) -> Iterator[str]:
+        """The comments above `line` (None: all) that no entry has taken. One that may hold a password is only reported."""
+        while self.comments and (line is None or self.comments[0].line < line):
+            comment = self.comments.popleft()
+            if "pass" in comment.text.lower():
+                self.problems.append(Problem(Code.FOREIGN_COMMENT_LEFT_OUT, comment.line, 1, len(comment.text)))
+            else:
+                yield comment.text
+
+    def _say_unmapped(self, settings: list[Setting], because: Reason | None = None) -> None:
+        for setting in settings:
+            word = SERVER_WORDS.get(setting.word) or USER_WORDS.get(setting.word) or GLOBAL_WORDS[setting.word]
+            if reason := because or word.reason:
+                self.problems.append(_at(setting.token, Code.FOREIGN_NOT_MAPPED, word=setting.word, other=reason))
+
+
+def _said(settings: list[Setting]) -> dict[str, Setting]:
+    """What was said in one place, by words: said twice, the last word counts, and lists grow.
+
+    Of a list no more is kept than is needed to see that it is too long.
+    """
+    said: dict[str, Setting] = {}
+    lists: dict[str, dict[str, None]] = {}
+    for setting in settings:
+        word = "service" if setting.word == "port" else setting.word
+        said[word] = setting
+        if isinstance(setting.value, tuple):
+            items = lists.setdefault(word, {})
+            for item in setting.value:
+                if len(items) > MAX_FOLDERS:
+                    break
+                items[item] = None
+        else:
+            lists.pop(word, None)
+    said |= {word: replace(said[word], value=tuple(items)) for word, items in lists.items()}
+    return {word: setting for word, setting in said.items() if word not in _NOT_SET_BY_ZERO or setting.value}
+
+
+@dataclass(frozen=True, slots=True)
+class _Defaults:
+    """What `defaults` says, and its first user, once for all that it holds for."""
+
+    settings: Mapping[str, Setting] = field(default_factory=dict)
+    name: str = ""
+    locals: list[LocalName] = field(default_factory=list)
+    to_everybody: bool = False
+
+    @classmethod
+    def of(cls, entry: Entry) -> "_Defaults":
+        """Those of the entry `defaults`."""
+        settings = _said(entry.settings)
+        if not entry.users:
+            return cls(settings)
+        user = entry.users[0]
+        return cls(settings | _said(user.settings), user.name, user.locals, EVERYBODY in user.locals)
+
+
+class _Settings:
+    """What holds for one user: its own options, its server's, and where neither speaks the defaults'."""
+
+    def __init__(self, of_server: Mapping[str, Setting], user: User, defaults: _Defaults) -> None:
+        self.by_word = {**defaults.settings, **of_server, **_said(user.settings)}
+        self.name = user.name or defaults.name
+        self.locals = user.locals or defaults.locals
+        if user.locals and defaults.to_everybody:
+            self.locals = [*user.locals, EVERYBODY]
+
+    def get(self, word: str) -> Setting | None:
+        """The setting of `word`, if there is one."""
+        return self.by_word.get(word)
+
+    def text(self, word: str) -> str:
+        """Its value as text, empty where it is not set."""
+        setting = self.get(word)
+        return str(setting.value) if setting else ""
+
+    def flag(self, word: str, *, default: bool = False) -> bool:
+        """Whether it is on."""
+        setting = self.get(word)
+        return bool(setting.value) if setting else default
+
+
+def _certificate_checked(settings: _Settings) -> bool | None:
+    """What the file says of it, if anything. An MD5 pin that goes must not leave a connection that nobody checks."""
+    if settings.get("sslfingerprint"):
+        return True
+    return settings.flag("sslcertck") if settings.get("sslcertck") else None
+
+
+def _port(settings: _Settings) -> int | None:
+    setting = settings.get("service")
+    if setting is None:
+        return None
+    service = str(setting.value).lower()
+    if service.isascii() and service.isdecimal():
+        return int(service)
+    if service not in _SERVICES:
+        raise _LeftOut(Reason.SERVICE)
+    return _SERVICES[service]
+
+
+def _at(token: Token, code: Code, *, word: str = "", other: str = "", maximum: int | None = None) -> Problem:
+    return Problem(
+        code, line=token.line, column=token.column, length=token.length, word=word, other=other, maximum=maximum
+    )

@@ -1,0 +1,91 @@
+"""What was read from a file that is no rule text: rules, each with its place and comments, and what could not be taken over."""
+
+from collections.abc import Iterable
+from dataclasses import dataclass, replace
+from enum import StrEnum
+
+from fetchrules.rule import Rule, Spelling
+from fetchrules.ruletext.problem import Code, Problem
+from fetchrules.ruletext.render import render_rule
+from fetchrules.ruletext.sources import Claims
+from fetchrules.ruletext.validate import problems_of
+
+
+class Reason(StrEnum):
+    """Why something of a foreign file has no counterpart here, or why an entry of it was left out."""
+
+    AUTHENTICATION = "authentication"
+    CERTIFICATES = "certificates"
+    COLUMN = "column"
+    COMMANDS = "commands"
+    DELIVERY = "delivery"
+    DISPLAY = "display"
+    ENVELOPE = "envelope"
+    EXPUNGE = "expunge"
+    HEADERS = "headers"
+    IDLE = "idle"
+    MD5 = "md5"
+    NETWORK = "network"
+    NOTES = "notes"
+    OVERSIZED = "oversized"
+    POP3_FOLDER = "pop3_folder"
+    SETTINGS = "settings"
+    TLS_VERSION = "tls_version"
+    TRAFFIC = "traffic"
+
+    NO_LOCAL_MAILBOX = "no_local_mailbox"
+    NO_LOCAL_DOMAIN = "no_local_domain"
+    NO_LOGIN = "no_login"
+    PROTOCOL = "protocol"
+    SERVICE = "service"
+    SEVERAL_LOCAL_MAILBOXES = "several_local_mailboxes"
+
+
+@dataclass(frozen=True, slots=True)
+class Found:
+    """A rule, where it stood in the file, and the comment lines above it (each with its `#`)."""
+
+    rule: Rule
+    line: int
+    column: int = 1
+    comments: tuple[str, ...] = ()
+
+
+@dataclass(frozen=True, slots=True)
+class Imported:
+    """The rules of a foreign file in its order, and everything to say about it."""
+
+    found: tuple[Found, ...] = ()
+    problems: tuple[Problem, ...] = ()
+    comments: tuple[str, ...] = ()
+    """Comment lines below the last rule."""
+
+    @property
+    def errors(self) -> tuple[Problem, ...]:
+        """The problems that stop the file from being applied."""
+        return tuple(problem for problem in self.problems if problem.is_error)
+
+    @property
+    def warnings(self) -> tuple[Problem, ...]:
+        """What was left out or means something else here."""
+        return tuple(problem for problem in self.problems if not problem.is_error)
+
+    def text(self, spelling: Spelling = Spelling.BLANKS) -> str:
+        """The rules as a rule text of their own, comments above their rules."""
+        lines = (line for found in self.found for line in (*found.comments, render_rule(found.rule, spelling)))
+        return "".join(f"{line}\n" for line in (*lines, *self.comments))
+
+
+def imported(found: Iterable[Found], problems: Iterable[Problem], comments: tuple[str, ...] = ()) -> Imported:
+    """Check the rules one by one and against each other; those that are not valid stay out, with an error at their place."""
+    kept: list[Found] = []
+    said = list(dict.fromkeys(problems))
+    claims: Claims[Found] = Claims()
+    for item in found:
+        own = [replace(problem, line=item.line, column=item.column) for problem in problems_of(item.rule)]
+        if not any(problem.is_error for problem in own):
+            kept.append(item)
+            if taken := claims.claim(item.rule, item):
+                own.append(Problem(Code.SOURCE_TAKEN, line=item.line, column=item.column, other=str(taken.line)))
+        said += own
+    return Imported(tuple(kept), tuple(sorted(said, key=lambda problem: (problem.line, problem.column))), comments)

@@ -1,0 +1,185 @@
+"""From PostfixAdmin's table `fetchmail` to rules: the table as CSV with a header, passwords in base64."""
+
+import base64
+import binascii
+import csv
+import re
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass, field, replace
+from itertools import islice
+
+from fetchrules.rule import MASK, MAX_RULES, Encryption, Protocol, Rule
+from fetchrules.ruletext.formats.fetchmailrc.entries import read_user_options
+from fetchrules.ruletext.formats.fetchmailrc.words import USER_WORDS
+from fetchrules.ruletext.formats.foreign import Found, Imported, Reason, imported
+from fetchrules.ruletext.problem import Code, Problem
+
+REQUIRED = ("mailbox", "src_server", "src_user")
+
+_LINE = re.compile(r"[^\n]*\n|[^\n]+")
+_DELIMITERS = ",;\t"
+_NULL = frozenset({"", "null", "\\n"})
+_TRUE = frozenset({"1", "t", "true", "y", "yes", "on", "\x01"})
+_FALSE = frozenset({"0", "f", "false", "n", "no", "off", "\0"})
+_PROTOCOLS = {"pop3": Protocol.POP3, "imap": Protocol.IMAP}
+_NOT_MAPPED = {"mda": Reason.COMMANDS, "sslcertpath": Reason.CERTIFICATES}
+_AUTHENTICATION_LEFT_OPEN = frozenset({"", "any", "password"})
+_INBOX = "inbox"
+
+
+def looks_like_postfixadmin(text: str) -> bool:
+    """Whether the first line is the header of such a table."""
+    head = text.lstrip("\ufeff").split("\n", 1)[0].lower()
+    return all(column in head for column in REQUIRED)
+
+
+def import_postfixadmin(text: str) -> Imported:
+    """The rules of the table. Any of comma, semicolon and tab separates its columns; NULL and \\N are empty."""
+    body = text.removeprefix("\ufeff")
+    head = body.split("\n", 1)[0]
+    reader = csv.reader(_LINE.findall(body), delimiter=max(_DELIMITERS, key=head.count), skipinitialspace=True)
+    numbered = ((reader.line_num, row) for row in reader)
+    work = _Import()
+    try:
+        return imported(work.rules(numbered), work.problems)
+    except csv.Error:
+        return Imported(problems=(Problem(Code.CSV_ROW_INVALID, line=reader.line_num, column=1),))
+
+
+class _Wrong(Exception):
+    """A row is no rule; the problem has no line yet."""
+
+    def __init__(self, problem: Problem) -> None:
+        super().__init__(problem.code)
+        self.problem = problem
+
+
+@dataclass(slots=True)
+class _Import:
+    """The work on one table."""
+
+    problems: list[Problem] = field(default_factory=list)
+
+    def rules(self, rows: Iterator[tuple[int, list[str]]]) -> list[Found]:
+        """Every row, which comes with the number of its last line, as a rule."""
+        columns = [column.strip().lower() for column in next(rows, (1, []))[1]]
+        if missing := next((column for column in REQUIRED if column not in columns), None):
+            self.problems.append(Problem(Code.CSV_COLUMN_MISSING, line=1, column=1, word=missing))
+            return []
+        found = list(self._found(islice(rows, MAX_RULES), columns))
+        if more := next(rows, None):
+            self.problems = [Problem(Code.TOO_MANY_RULES, line=more[0], column=1, maximum=MAX_RULES)]
+            return []
+        return found
+
+    def _found(self, rows: Iterator[tuple[int, list[str]]], columns: list[str]) -> Iterator[Found]:
+        for line, row in rows:
+            if row:
+                try:
+                    yield Found(self._rule(_Row.of(columns, row), line), line)
+                except _Wrong as wrong:
+                    self.problems.append(replace(wrong.problem, line=line, column=1))
+
+    def _rule(self, row: "_Row", line: int) -> Rule:
+        protocol = _PROTOCOLS.get(row.text("protocol").lower() or "pop3")
+        if protocol is None:
+            raise _Wrong(Problem(Code.FOREIGN_LEFT_OUT, other=Reason.PROTOCOL))
+        said = [
+            Problem(Code.FOREIGN_NOT_MAPPED, word=column, other=reason)
+            for column, reason in _NOT_MAPPED.items()
+            if row.text(column)
+        ]
+        if row.text("src_auth").lower() not in _AUTHENTICATION_LEFT_OPEN:
+            said.append(Problem(Code.FOREIGN_NOT_MAPPED, word="src_auth", other=Reason.AUTHENTICATION))
+        if pin := row.text("sslfingerprint"):
+            said.append(Problem(Code.FOREIGN_NOT_MAPPED, word="sslfingerprint", other=Reason.MD5))
+        folder = row.text("src_folder")
+        if folder and protocol is Protocol.POP3 and folder.lower() != _INBOX:
+            said.append(Problem(Code.FOREIGN_NOT_MAPPED, word="src_folder", other=Reason.POP3_FOLDER))
+        rule = Rule(
+            server=row.text("src_server"),
+            protocol=protocol,
+            user=row.text("src_user"),
+            password=_password(row),
+            recipient=row.text("mailbox"),
+            keep=row.flag("keep"),
+            fetchall=row.flag("fetchall"),
+            encryption=Encryption.SSL if row.flag("usessl") else Encryption.AUTO,
+            sslcertck=bool(pin) or row.flag("sslcertck", default=True),
+            port=row.number("src_port"),
+            folders=(folder,) if folder and folder.lower() != _INBOX and protocol is Protocol.IMAP else (),
+            interval=row.number("poll_time"),
+            skip=not row.flag("active", default=True),
+        )
+        rule, extra = _with_extra_options(rule, row.text("extra_options"), check=bool(pin) or row.flag("sslcertck"))
+        self.problems += [replace(problem, line=line, column=1) for problem in said + extra]
+        return rule
+
+
+@dataclass(frozen=True, slots=True)
+class _Row:
+    """One row, by the names of its columns."""
+
+    values: Mapping[str, str]
+
+    @classmethod
+    def of(cls, columns: list[str], values: list[str]) -> "_Row":
+        """Raises _Wrong where their numbers differ: what is meant for one column would be read as another's."""
+        if len(values) != len(columns):
+            raise _Wrong(Problem(Code.CSV_ROW_INVALID))
+        return cls(dict(zip(columns, values, strict=True)))
+
+    def text(self, column: str) -> str:
+        """What stands in `column`; empty for NULL and for a column that is not there."""
+        value = self.values.get(column, "")
+        return "" if value.lower() in _NULL else value
+
+    def flag(self, column: str, *, default: bool = False) -> bool:
+        """A truth value, in any way that databases write it."""
+        value = self.text(column).lower()
+        if value and value not in _TRUE | _FALSE:
+            raise _Wrong(Problem(Code.CSV_VALUE_INVALID, word=column))
+        return value in _TRUE if value else default
+
+    def number(self, column: str) -> int | None:
+        """A number; 0 stands for none."""
+        value = self.text(column)
+        if not value:
+            return None
+        if not (value.isascii() and value.isdecimal() and len(value) <= 9):
+            raise _Wrong(Problem(Code.CSV_VALUE_INVALID, word=column))
+        return int(value) or None
+
+
+def _password(row: _Row) -> str:
+    encoded = row.text("src_password")
+    if not encoded or encoded == MASK:
+        return MASK
+    try:
+        return base64.b64decode(encoded, validate=True).decode("utf-8")
+    except (binascii.Error, UnicodeDecodeError) as error:
+        raise _Wrong(Problem(Code.CSV_PASSWORD_INVALID, field="password", word="src_password")) from error
+
+
+_EXTRA_FLAGS = frozenset({"keep", "flush", "fetchall", "sslcertck"})
+_EXTRA_NUMBERS = frozenset({"limit", "fetchlimit"})
+
+
+def _with_extra_options(rule: Rule, text: str, *, check: bool) -> tuple[Rule, list[Problem]]:
+    """`extra_options` are words of fetchmail's that PostfixAdmin's own script appends to the user.
+
+    `check`: the row itself asks for the certificate to be verified.
+    """
+    settings, problems = read_user_options(text)
+    for setting in settings:
+        if setting.word in _EXTRA_FLAGS:
+            rule = replace(rule, **{setting.word: setting.value})  # type: ignore[arg-type]  # a flag
+            check = check if setting.word != "sslcertck" else bool(setting.value)
+        elif setting.word in _EXTRA_NUMBERS:
+            rule = replace(rule, **{setting.word: setting.value or None})  # type: ignore[arg-type]  # a number
+        elif setting.word == "ssl":
+            rule = replace(rule, encryption=Encryption.SSL if setting.value else Encryption.AUTO)
+        else:
+            reason = USER_WORDS[setting.word].reason or Reason.COLUMN
+            problems.append(Problem(Code.FOREIGN_NOT_MAPPED, word=setting.word, other=reason))
+    return replace(rule, encryption=rule.encryption.with_check) if check else rule, problems

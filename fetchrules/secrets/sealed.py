@@ -1,0 +1,168 @@
+"""All that is sealed with the password keys: the passwords of rules and of revisions, and the texts that people are working on."""
+
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from datetime import datetime
+from enum import StrEnum
+
+from django.contrib.auth import SESSION_KEY
+from django.contrib.sessions.backends.db import SessionStore
+from django.contrib.sessions.models import Session
+from django.utils import timezone
+
+from fetchrules.errors import PasswordMissing, PasswordUnreadable
+from fetchrules.models import FetchRule, Pause, Revision
+from fetchrules.rule import MASK
+from fetchrules.ruletext.document import parse
+from fetchrules.secrets.sealing import KeyRing, key_id, target_of
+
+
+class Draft(StrEnum):
+    """What a session holds sealed, by its name there."""
+
+    TEXT = "text_draft"
+    LINE = "pasted_rule"
+
+    def target(self, user_id: object) -> str:
+        """What it opens for: this user and nobody else."""
+        return f"{self.value.replace('_', ' ')}\n{user_id}"
+
+
+@dataclass(slots=True)
+class Uses:
+    """How much is sealed with which key, by the key's name; empty: a token that is damaged."""
+
+    rules: Counter[str] = field(default_factory=Counter)
+    revisions: Counter[str] = field(default_factory=Counter)
+    drafts: Counter[str] = field(default_factory=Counter)
+
+    @classmethod
+    def now(cls) -> "Uses":
+        """As it stands in the database."""
+        uses = cls()
+        uses.rules.update(map(key_id, _rule_tokens()))
+        for passwords in Revision.objects.values_list("passwords", flat=True).iterator():
+            uses.revisions.update(key_id(token) for token in passwords if token)
+        uses.drafts.update(key_id(content[draft]) for _, content in _sessions() for draft in Draft if draft in content)
+        return uses
+
+    def of(self, key: str) -> int:
+        """How much is sealed with `key`."""
+        return self.rules[key] + self.revisions[key] + self.drafts[key]
+
+
+@dataclass(slots=True)
+class SealedAgain:
+    """What came of a rotation. `unreadable`: the rules whose passwords do not open with any key at hand."""
+
+    rules: int = 0
+    revisions: int = 0
+    drafts: int = 0
+    unreadable: list[int] = field(default_factory=list)
+
+
+def rules_without_key(ring: KeyRing) -> int:
+    """How many rules have a password that was sealed with a key which is not in `ring`."""
+    rules = FetchRule.objects.filter(password__startswith="v1:")  # noqa: S106 (of any token)
+    for key in ring.keys:
+        rules = rules.exclude(password__startswith=f"v1:{key.id}:")
+    return rules.count()
+
+
+def seal_again(ring: KeyRing) -> SealedAgain:
+    """Seal with the current key of `ring` all that opens with another of its keys. What is changed meanwhile is left alone."""
+    done = SealedAgain()
+    fresh: dict[str, str] = {}
+    for rule in FetchRule.objects.exclude(password="").iterator():
+        if not ring.is_current(rule.password):
+            try:
+                fresh[rule.password] = _again(ring, rule.password, target_of(rule.as_rule(MASK)))
+            except PasswordUnreadable:
+                done.unreadable.append(rule.id)
+                continue
+            same = FetchRule.objects.filter(id=rule.id, password=rule.password)
+            done.rules += same.update(password=fresh[rule.password])
+    for revision in Revision.objects.iterator(chunk_size=1):
+        passwords = _passwords_again(ring, revision, fresh)
+        if passwords != revision.passwords:
+            done.revisions += Revision.objects.filter(id=revision.id).update(passwords=passwords)
+    for session, content in _sessions():
+        done.drafts += _replace(session, _drafts_again(ring, content))
+    return done
+
+
+def give_up(ring: KeyRing, now: datetime) -> list[int]:
+    """Take away the passwords that `ring` does not open; the rules that wait for another one since."""
+    lost = []
+    for rule in FetchRule.objects.exclude(password="").iterator():
+        try:
+            ring.unseal(rule.password, target_of(rule.as_rule(MASK)))
+        except PasswordUnreadable:
+            lost += [rule.id] * _want_password(rule, now)
+    known = {key.id for key in ring.keys}
+    for revision in Revision.objects.iterator(chunk_size=1):
+        passwords = [token if key_id(token) in known else "" for token in revision.passwords]
+        if passwords != revision.passwords:
+            Revision.objects.filter(id=revision.id).update(passwords=passwords)
+    for session, content in _sessions():
+        _replace(session, {draft: None for draft in Draft if key_id(content.get(draft, "")) not in {"", *known}})
+    return lost
+
+
+def _want_password(rule: FetchRule, now: datetime) -> int:
+    return FetchRule.objects.filter(id=rule.id, password=rule.password).update(
+        password="", pause=Pause.FAILURE, failures=1, failing_since=now, last_error=PasswordMissing.code, last_detail=""
+    )
+
+
+def _rule_tokens() -> Iterator[str]:
+    return FetchRule.objects.exclude(password="").order_by().values_list("password", flat=True).iterator()
+
+
+def _again(ring: KeyRing, token: str, target: str) -> str:
+    return ring.seal(ring.unseal(token, target), target)
+
+
+def _passwords_again(ring: KeyRing, revision: Revision, fresh: dict[str, str]) -> list[str]:
+    """The revision's tokens with the current key; most are those of rules, or of the revision before, and known to `fresh`."""
+    old = [token for token in revision.passwords if token and not ring.is_current(token)]
+    if any(token not in fresh for token in old):
+        rules = (line.rule for line in parse(revision.text).lines if line.rule)
+        for token, rule in zip(revision.passwords, rules, strict=False):
+            if token in old and token not in fresh:
+                try:
+                    fresh[token] = _again(ring, token, target_of(rule))
+                except PasswordUnreadable:
+                    fresh[token] = token  # stays as it is, and is counted with its key
+    return [fresh.get(token, token) for token in revision.passwords]
+
+
+def _sessions() -> Iterator[tuple[Session, dict[str, str]]]:
+    for session in Session.objects.filter(expire_date__gt=timezone.now()).iterator():
+        yield session, session.get_decoded()
+
+
+def _drafts_again(ring: KeyRing, content: dict[str, str]) -> dict[Draft, str | None]:
+    """What a session's drafts become; one that does not open is of no use to anybody and goes."""
+    found: dict[Draft, str | None] = {}
+    for draft in Draft:
+        if draft in content and not ring.is_current(content[draft]):
+            try:
+                found[draft] = _again(ring, content[draft], draft.target(content.get(SESSION_KEY)))
+            except PasswordUnreadable:
+                found[draft] = None
+    return found
+
+
+def _replace(session: Session, tokens: dict[Draft, str | None]) -> int:
+    """Put these in the place of the session's drafts, unless it was changed meanwhile; how many."""
+    if not tokens:
+        return 0
+    content = session.get_decoded()
+    for draft, token in tokens.items():
+        content.pop(draft, None)
+        if token is not None:
+            content[draft] = token
+    same = Session.objects.filter(session_key=session.session_key, session_data=session.session_data)
+    return len(tokens) * same.update(session_data=SessionStore().encode(content))

@@ -1,0 +1,154 @@
+"""The notices of incidents, in words."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
+
+from fetchrules.errors import harmless
+from fetchrules.models import Channel, FetchRule, Incident
+from fetchrules.words import times
+from fetchrules.words.failures import describe
+
+LISTED = 50
+"""So many are named one by one; when a whole network fails, the rest is a number."""
+
+
+@dataclass(frozen=True, slots=True)
+class Message:
+    """A message to people, and the same as data for a program."""
+
+    subject: str
+    text: str
+    data: dict[str, object]
+
+
+_NOTHING: dict[str, object] = {"began": [], "ended": []}
+
+
+def message_of(begun: Sequence[Incident], ended: Sequence[Incident]) -> Message:
+    """One message for everything that began and ended since the last one. At least one of them is not empty."""
+    sections = (
+        (_("Not collected:"), [_trouble(rule, incident) for rule, incident in _of_rules(begun)]),
+        (_("Needs an administrator:"), [fault(incident) for incident in _ours(begun)]),
+        (_("Collected again:"), [_name(rule) for rule, _incident in _of_rules(ended)]),
+        (_("Mended:"), [_mended(incident) for incident in _ours(ended)]),
+    )
+    text = "\n\n".join(f"{title}\n{_listed(lines)}" for title, lines in sections if lines)
+    return Message(_subject(begun, ended), text, {"began": _data(begun), "ended": _data(ended)})
+
+
+def test_message() -> Message:
+    """A message that says nothing but that it has come."""
+    return Message(_("Test notice"), _("Nothing has happened: somebody tries whether notices get through."), _NOTHING)
+
+
+def channel(name: str) -> str:
+    """What a channel is called, at the head of a line."""
+    return {Channel.Name.MAIL.value: _("E-mail"), Channel.Name.WEBHOOK.value: _("Webhook")}[name]
+
+
+def fault(incident: Incident) -> str:
+    """What is out of order of the installation's own (an incident without a rule), since when, and why."""
+    if incident.kind == Incident.Kind.CHANNEL:
+        return f"{silence(incident)}. {reason(incident.detail)}"
+    failure = describe(incident.error)
+    about = {"title": failure.title, "since": times.exact(incident.opened_at), "remedy": failure.remedy}
+    return " ".join(filter(None, (_("%(title)s (since %(since)s). %(remedy)s") % about, incident.detail)))
+
+
+def silence(incident: Incident) -> str:
+    """That a channel does not get through, and since when."""
+    return _("%(title)s since %(since)s") % {
+        "title": _silence(incident.error),
+        "since": times.exact(incident.opened_at),
+    }
+
+
+def reason(detail: str) -> str:
+    """Why a channel did not take a notice, from an error as text: its code, and what was said."""
+    code, _colon, said = detail.partition(": ")
+    title = describe(code).title
+    return f"{title}: {said}" if said else f"{title}."
+
+
+def _mended(incident: Incident) -> str:
+    if incident.kind != Incident.Kind.CHANNEL:
+        return describe(incident.error).title
+    title = {
+        Channel.Name.MAIL.value: _("Notices by e-mail get through again; since %s they did not."),
+        Channel.Name.WEBHOOK.value: _("Notices by webhook get through again; since %s they did not."),
+    }[incident.error]
+    return title % times.exact(incident.opened_at)
+
+
+def _silence(channel: str) -> str:
+    return {
+        Channel.Name.MAIL.value: _("Notices by e-mail do not get through"),
+        Channel.Name.WEBHOOK.value: _("Notices by webhook do not get through"),
+    }[channel]
+
+
+def _subject(begun: Sequence[Incident], ended: Sequence[Incident]) -> str:
+    failing, collected = _of_rules(begun), _of_rules(ended)
+    if len(failing) == 1 and not ended:
+        return _("Mail is not collected: %s") % _name(failing[0][0])
+    if failing:
+        return ngettext(
+            "Mail of %d mailbox is not collected", "Mail of %d mailboxes is not collected", len(failing)
+        ) % len(failing)
+    if ours := _ours(begun):
+        return _silence(ours[0].error) if ours[0].kind == Incident.Kind.CHANNEL else describe(ours[0].error).title
+    if len(collected) == 1:
+        return _("Mail is collected again: %s") % _name(collected[0][0])
+    if collected:
+        return ngettext(
+            "Mail of %d mailbox is collected again", "Mail of %d mailboxes is collected again", len(collected)
+        ) % len(collected)
+    return _("Mended: %s") % _mended(ended[0])
+
+
+def _of_rules(incidents: Sequence[Incident]) -> list[tuple[FetchRule, Incident]]:
+    return [(incident.rule, incident) for incident in incidents if incident.rule is not None]
+
+
+def _ours(incidents: Sequence[Incident]) -> list[Incident]:
+    return [incident for incident in incidents if incident.rule is None]
+
+
+def _trouble(rule: FetchRule, incident: Incident) -> str:
+    if not rule.last_error:
+        return f"{_name(rule)}: {incident.get_kind_display()}"
+    failure = describe(rule.last_error, rule.server)
+    return f"{_name(rule)}: {failure.title}. {failure.remedy}"
+
+
+def _name(rule: FetchRule) -> str:
+    return str(rule)
+
+
+def _listed(lines: Sequence[str]) -> str:
+    shown = [f"- {line}" for line in lines[:LISTED]]
+    if len(lines) > LISTED:
+        shown.append(ngettext("and %d more", "and %d more", len(lines) - LISTED) % (len(lines) - LISTED))
+    return "\n".join(shown)
+
+
+def _data(incidents: Sequence[Incident]) -> list[dict[str, object]]:
+    return [_about(incident) for incident in incidents]
+
+
+def _about(incident: Incident) -> dict[str, object]:
+    rule = incident.rule
+    since = incident.opened_at.isoformat()
+    if rule is None:
+        return {"rule": None, "kind": incident.kind, "error": incident.error, "since": since}
+    return {
+        "rule": rule.id,
+        "source": harmless(f"{rule.user}@{rule.server}"),
+        "recipient": harmless(rule.recipient),
+        "kind": incident.kind,
+        "error": rule.last_error,
+        "since": since,
+    }

@@ -1,0 +1,209 @@
+"""The words for `fetchrules.ruletext.problem`: what is wrong with a rule's text, and what was expected."""
+
+from django.utils.translation import gettext, gettext_noop, pgettext
+
+from fetchrules.rule import MAX_LENGTHS
+from fetchrules.ruletext.formats.foreign import Reason
+from fetchrules.ruletext.problem import Code, Problem
+
+_TEXTS: dict[Code, str] = {
+    Code.TEXT_TOO_LONG: gettext_noop("the text is too long: at most %(megabytes)s MB"),
+    Code.TOO_MANY_LINES: gettext_noop("too many lines: at most %(maximum)s"),
+    Code.LINE_TOO_LONG: gettext_noop("the line is too long: at most %(maximum)s characters"),
+    Code.CHARACTER_FORBIDDEN: gettext_noop("line breaks and null characters are not allowed here"),
+    Code.CHARACTER_HARMFUL: gettext_noop(
+        "%(field)s: a character that is not seen is not allowed here (%(word)s); type it anew"
+    ),
+    Code.ODD_BLANK: gettext_noop(
+        "%(word)s is not an ordinary blank: separate the fields with blanks or tabs, or put the field in quotes"
+    ),
+    Code.QUOTE_OPEN: gettext_noop("this quote is never closed"),
+    Code.QUOTE_TAIL: gettext_noop("a blank was expected after the closing quote"),
+    Code.ESCAPE_UNKNOWN: gettext_noop("unknown escape; expected \\\\ \\\" \\' \\n \\t or \\xHH"),
+    Code.FIELD_MISSING: gettext_noop("expected: %(field)s"),
+    Code.FIELD_EMPTY: gettext_noop("%(field)s: nothing given"),
+    Code.FIELD_TOO_LONG: gettext_noop("%(field)s: at most %(maximum)s characters"),
+    Code.BLANK_UNQUOTED: gettext_noop(
+        "the local mailbox was expected here and stands further on: a login or password with a blank in it goes in quotes"
+    ),
+    Code.BAR_UNESCAPED: gettext_noop(
+        "the local mailbox was expected here and stands further on: a bar in a login or password is written \\|"
+    ),
+    Code.PROTOCOL_MISSING: gettext_noop("the protocol was expected behind the server: :pop3, :pop3s, :imap or :imaps"),
+    Code.PROTOCOL_UNKNOWN: gettext_noop("unknown protocol; expected pop3, pop3s, imap or imaps"),
+    Code.SERVER_INVALID: gettext_noop("expected a host name, an IPv4 address, or an IPv6 address in brackets"),
+    Code.SERVER_NEEDS_BRACKETS: gettext_noop("an IPv6 address goes in brackets, such as [2001:db8::1]"),
+    Code.SERVER_WITH_PORT: gettext_noop("the port is an option of its own, such as “port 995”"),
+    Code.RECIPIENT_INVALID: gettext_noop("expected a local mailbox, such as i.petrov@mydomain.ru"),
+    Code.OPTION_UNKNOWN: gettext_noop("unknown option “%(word)s”"),
+    Code.OPTION_CONTRADICTED: gettext_noop("“%(word)s” contradicts “%(other)s”"),
+    Code.OPTION_OF_OTHER_PROTOCOL: gettext_noop("%(other)s has no option “%(word)s”"),
+    Code.VALUE_MISSING: gettext_noop("a value was expected behind “%(word)s”"),
+    Code.VALUE_UNEXPECTED: gettext_noop("nothing more was expected behind “%(word)s”"),
+    Code.VALUE_REPEATED: gettext_noop("“%(word)s” is given twice with different values"),
+    Code.BAR_EXPECTED: gettext_noop("a bar was expected: each option is a field of its own"),
+    Code.NUMBER_INVALID: gettext_noop("a number from %(minimum)s to %(maximum)s was expected behind “%(word)s”"),
+    Code.NUMBER_OUT_OF_RANGE: gettext_noop("expected a number from %(minimum)s to %(maximum)s"),
+    Code.FINGERPRINT_INVALID: gettext_noop("expected the certificate's SHA-256: 64 hexadecimal digits"),
+    Code.FINGERPRINT_MD5: gettext_noop(
+        "this is an MD5 fingerprint; expected the certificate's SHA-256: 64 hexadecimal digits"
+    ),
+    Code.TOO_MANY_OPTIONS: gettext_noop("too many options"),
+    Code.TOO_MANY_FOLDERS: gettext_noop("too many folders: at most %(maximum)s"),
+    Code.SOURCE_TAKEN: gettext_noop(
+        "the rule in line %(other)s collects from the same remote mailbox; "
+        "two rules may share one only if both say “keep” without “flush” and “keepdays”"
+    ),
+    Code.PASSWORD_NEEDED: gettext_noop(
+        "the password is needed: the rule is new, or its server, login or protection was changed"
+    ),
+    Code.PASSWORD_AMBIGUOUS: gettext_noop(
+        "the password is needed: several rules collect with this login, and their stored passwords differ"
+    ),
+    Code.SOURCE_TAKEN_ELSEWHERE: gettext_noop(
+        "a rule that is not in this text collects from the same remote mailbox; "
+        "two may share one only if both say “keep” without “flush” and “keepdays”"
+    ),
+    Code.RECIPIENT_NOT_LOCAL: gettext_noop("the domain of the local mailbox is not one of the local domains"),
+    Code.TOO_MANY_RULES: gettext_noop("too many rules: at most %(maximum)s"),
+    Code.PRESENT_DELETED: gettext_noop(
+        "what lies on the server cannot count as collected: the rule does not leave letters there"
+    ),
+    Code.PRESENT_BY_MARKS: gettext_noop(
+        "what lies on the server cannot count as collected: "
+        "the server's “read” marks say what is new, unless the rule has “uidl”"
+    ),
+    Code.PRESENT_PENDING: gettext_noop(
+        "what lies on the server is to count as collected at the next poll, and this rule cannot do that: "
+        "it must leave letters there and, on IMAP, have “uidl”. On the rule's page, “Fetch them after all” takes it back"
+    ),
+    Code.RECIPIENT_NOT_YOURS: gettext_noop("your rules may only deliver into your own mailbox"),
+    Code.FOREIGN_UNEXPECTED: gettext_noop("this was not expected here; a value with a blank in it goes in quotes"),
+    Code.FOREIGN_VALUE_MISSING: gettext_noop("a value was expected behind “%(word)s”"),
+    Code.FOREIGN_DEFAULTS_LATE: gettext_noop("“defaults” may only be the first entry"),
+    Code.JSON_INVALID: gettext_noop("this is not JSON"),
+    Code.JSON_NO_RULES: gettext_noop("expected an object with “format”: “%(word)s” and a list “rules”"),
+    Code.JSON_VERSION: gettext_noop("expected “version”: %(word)s"),
+    Code.JSON_FIELD_UNKNOWN: gettext_noop("a rule has no field “%(word)s”"),
+    Code.JSON_FIELD_MISSING: gettext_noop("the field “%(word)s” is missing"),
+    Code.JSON_VALUE_INVALID: gettext_noop("the value of “%(word)s” is of the wrong kind"),
+    Code.CSV_COLUMN_MISSING: gettext_noop("the column “%(word)s” is missing"),
+    Code.CSV_ROW_INVALID: gettext_noop(
+        "this is not a row of the table: it has as many fields as the header, and one with a separator in it goes in quotes"
+    ),
+    Code.CSV_VALUE_INVALID: gettext_noop("the value of “%(word)s” cannot be read"),
+    Code.CSV_PASSWORD_INVALID: gettext_noop("the password is not base64 of text"),
+    Code.OPTION_TWICE: gettext_noop("“%(word)s” is given twice"),
+    Code.KEEP_FETCHALL: gettext_noop(
+        "“keep fetchall” collects every letter again at every poll: duplicates without end"
+    ),
+    Code.NOKEEP_FLUSH: gettext_noop(
+        "“flush” without “keep” is almost useless: after the first poll nothing is left to delete"
+    ),
+    Code.KEEP_KEEPDAYS: gettext_noop(
+        "“keep” beside “keepdays”: collected letters will be deleted when their days are over"
+    ),
+    Code.OPTION_IDLE: gettext_noop("“%(word)s” has no effect beside “%(other)s”"),
+    Code.PORT_UNUSUAL: gettext_noop("this port is usual for the other kind of encryption"),
+    Code.BLANK_AT_EDGE: gettext_noop("the login begins or ends with a blank: blanks beside a bar belong to the login"),
+    Code.PASSWORD_OF_ASTERISKS: gettext_noop(
+        "this password is nothing but asterisks, and not the eight that stand for the stored one"
+    ),
+    Code.PASSWORD_IN_COMMENT: gettext_noop(
+        "this comment looks like a rule, and whoever sees the text sees its password; “skip” switches a rule off"
+    ),
+    Code.FOREIGN_NOT_MAPPED: gettext_noop("“%(word)s” is not taken over: %(reason)s"),
+    Code.FOREIGN_LEFT_OUT: gettext_noop("not taken over: %(reason)s"),
+    Code.FOREIGN_COMMENT_LEFT_OUT: gettext_noop("this comment is not taken over: it may hold a password"),
+    Code.FOREIGN_INTERVAL: gettext_noop(
+        "“interval” counts poll cycles in fetchmail; here it becomes %(other)s minutes"
+    ),
+    Code.FOREIGN_INTERVAL_UNKNOWN: gettext_noop(
+        "“interval” is not taken over: it counts poll cycles, and the file does not say (“set daemon”) how long they last"
+    ),
+}
+
+_REASONS: dict[Reason, str] = {
+    Reason.AUTHENTICATION: gettext_noop("the way to log in is chosen by what the server offers"),
+    Reason.CERTIFICATES: gettext_noop(
+        "certificates are checked against those of the system; there are no client certificates"
+    ),
+    Reason.COLUMN: gettext_noop("the table has a column of its own for it"),
+    Reason.COMMANDS: gettext_noop("commands are never run"),
+    Reason.DELIVERY: gettext_noop("where letters are delivered is a setting of this server"),
+    Reason.DISPLAY: gettext_noop("progress is shown in the journal"),
+    Reason.ENVELOPE: gettext_noop("a rule delivers into one local mailbox, whatever stands in the letter"),
+    Reason.EXPUNGE: gettext_noop("only letters of our own are expunged, at the end of a poll"),
+    Reason.HEADERS: gettext_noop("letters are delivered as they are"),
+    Reason.IDLE: gettext_noop("mailboxes are polled at an interval"),
+    Reason.MD5: gettext_noop("MD5 protects nothing; the certificate is verified instead, until it is pinned again"),
+    Reason.NETWORK: gettext_noop("the network is not watched"),
+    Reason.NOTES: gettext_noop("it is a note for other programs"),
+    Reason.OVERSIZED: gettext_noop(
+        "letters above “limit” are shown in the panel and never deleted because of their size"
+    ),
+    Reason.POP3_FOLDER: gettext_noop("a POP3 mailbox has no folders"),
+    Reason.SETTINGS: gettext_noop("it is a setting of the whole service"),
+    Reason.TLS_VERSION: gettext_noop("TLS 1.2 or later is negotiated, never an older version"),
+    Reason.TRAFFIC: gettext_noop("traffic is bounded by other means"),
+    Reason.NO_LOCAL_MAILBOX: gettext_noop("no local mailbox is named"),
+    Reason.NO_LOCAL_DOMAIN: gettext_noop(
+        "the local mailbox has no domain, and the settings do not name exactly one local domain that it could be in"
+    ),
+    Reason.NO_LOGIN: gettext_noop("no login is named"),
+    Reason.PROTOCOL: gettext_noop("its protocol is neither POP3 nor IMAP, or is not given"),
+    Reason.SERVICE: gettext_noop("the name of its service is not known; give the port as a number"),
+    Reason.SEVERAL_LOCAL_MAILBOXES: gettext_noop("it distributes letters to several local mailboxes"),
+}
+
+_WITH_REASON = frozenset({Code.FOREIGN_NOT_MAPPED, Code.FOREIGN_LEFT_OUT})
+
+
+def describe(problem: Problem) -> str:
+    """The problem with its place: what a list of errors shows."""
+    if not problem.line:
+        return explain(problem)
+    place = {"line": problem.line, "column": problem.column, "text": explain(problem)}
+    return gettext("line %(line)s, column %(column)s: %(text)s") % place
+
+
+def explain(problem: Problem) -> str:
+    """The problem without its place: what stands beside the line or under a form's field."""
+    about = {
+        "field": field_name(problem.field),
+        "word": problem.word,
+        "other": problem.other.upper() if problem.code is Code.OPTION_OF_OTHER_PROTOCOL else problem.other,
+        "minimum": problem.minimum,
+        "maximum": MAX_LENGTHS.get(problem.field) if problem.maximum is None else problem.maximum,
+        "megabytes": (problem.maximum or 0) // 1_000_000,
+        "reason": gettext(_REASONS[Reason(problem.other)]) if problem.code in _WITH_REASON else "",
+    }
+    if problem.suggestion:
+        return _with_suggestion(problem)
+    return gettext(_TEXTS[problem.code]) % about
+
+
+def field_name(field: str) -> str:
+    """What people call a field of `Rule`."""
+    match field:
+        case "server":
+            return pgettext("field of a rule", "server")
+        case "protocol":
+            return pgettext("field of a rule", "protocol")
+        case "user":
+            return pgettext("field of a rule", "login")
+        case "password":
+            return pgettext("field of a rule", "password")
+        case "recipient":
+            return pgettext("field of a rule", "local mailbox")
+        case "folders":
+            return pgettext("field of a rule", "folder")
+        case _:
+            return field
+
+
+def _with_suggestion(problem: Problem) -> str:
+    about = {"word": problem.word, "suggestion": problem.suggestion}
+    if problem.code is Code.PROTOCOL_UNKNOWN:
+        return gettext("unknown protocol “%(word)s”; perhaps “%(suggestion)s”") % about
+    return gettext("unknown option “%(word)s”; perhaps “%(suggestion)s”") % about

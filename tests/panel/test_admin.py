@@ -1,0 +1,197 @@
+"""Django's admin: rules by the rule book, the rest to be looked at, passwords in and never out."""
+
+import pytest
+from django.apps import apps
+from django.contrib import admin as django_admin
+from django.contrib.auth.models import User
+from django.test import Client
+from django.urls import reverse
+
+from fetchrules.models import AuditEntry, FetchRule, ServiceSettings, SourceMailbox
+from fetchrules.rulebook.rows import password_of
+from fetchrules.words.events import EVENTS
+from tests.conftest import MakeRule
+
+MODELS = sorted(model._meta.model_name or "" for model in apps.get_app_config("fetchrules").get_models())
+CHANGEABLE = {"fetchrule", "localmarker"}
+FILLED = {
+    "server": "mailserver.ru",
+    "protocol": "pop3",
+    "encryption": "ssl",
+    "sslcertck": "on",
+    "user": "petrov",
+    "new_password": "petrovpasswd",
+    "recipient": "i.petrov@mydomain.ru",
+    "folders": "[]",
+    "enabled": "on",
+}
+
+
+@pytest.mark.parametrize("model", MODELS)
+def test_it_shows_every_model(model: str, admin: Client, rule: FetchRule) -> None:
+    assert admin.get(reverse(f"admin:fetchrules_{model}_changelist")).status_code == 200
+
+
+@pytest.mark.parametrize("model", sorted(set(MODELS) - CHANGEABLE))
+def test_it_lets_nobody_write_what_happened(model: str, admin: Client) -> None:
+    assert admin.get(reverse(f"admin:fetchrules_{model}_add")).status_code == 403
+
+
+def test_it_changes_settings_on_their_own_page_only(admin: Client) -> None:
+    """Here they would not be checked, and the whole row be written, with the version of the text that was."""
+    ServiceSettings.current()
+    page = reverse("admin:fetchrules_servicesettings_change", args=[1])
+    assert admin.get(page).status_code == 200
+    assert admin.post(page, {"owner_networks": "nonsense"}).status_code == 403
+
+
+def test_it_saves_through_the_rule_book(admin: Client) -> None:
+    admin.post(reverse("admin:fetchrules_fetchrule_add"), FILLED)
+    rule = FetchRule.objects.get()
+    assert rule.line == "mailserver.ru:pop3 petrov ******** i.petrov@mydomain.ru ssl"
+    assert password_of(rule) == "petrovpasswd"
+    admin.post(
+        reverse("admin:fetchrules_fetchrule_change", args=[rule.id]),
+        {**FILLED, "seen": rule.revision, "new_password": "", "keep": "on"},
+    )
+    rule.refresh_from_db()
+    assert (rule.keep, rule.line.split()[-2:], password_of(rule)) == (True, ["ssl", "keep"], "petrovpasswd")
+    noted = AuditEntry.objects.order_by("id").values_list("who", "what", "detail")
+    assert list(noted) == [
+        ("alice", "rule_added", {}),
+        ("alice", "rule_changed", {"fields": [["keep", False, True]]}),
+    ]
+
+
+@pytest.mark.parametrize("action", ["poll_now", "switch_on", "switch_off", "delete_selected"])
+def test_it_notes_who_did_what_with_several_rules(action: str, admin: Client, make_rule: MakeRule) -> None:
+    rules = [make_rule(enabled=action != "switch_on") for _ in range(2)]
+    chosen = {"action": action, "_selected_action": [rule.id for rule in rules], "post": "yes"}
+    admin.post(reverse("admin:fetchrules_fetchrule_changelist"), chosen)
+    entries = AuditEntry.objects.order_by("id")
+    assert [(entry.who, entry.about) for entry in entries] == [("alice", str(rule)) for rule in rules]
+    assert {entry.what for entry in entries} <= set(EVENTS)
+
+
+@pytest.mark.parametrize(
+    ("changes", "complaint"),
+    [
+        ({"recipient": "nobody"}, "expected a local mailbox"),
+        ({"new_password": ""}, "Enter the password."),
+        ({"folders": '["Orders"]'}, "has no option"),
+        ({"folders": '{"a": 1}'}, "Expected a list of names"),
+    ],
+)
+def test_it_checks_as_everywhere(changes: dict[str, str], complaint: str, admin: Client) -> None:
+    page = admin.post(reverse("admin:fetchrules_fetchrule_add"), {**FILLED, **changes}).content.decode()
+    assert complaint in page
+    assert not FetchRule.objects.exists()
+
+
+def test_it_asks_for_the_password_when_it_would_go_elsewhere(admin: Client, make_rule: MakeRule) -> None:
+    rule = make_rule(user="petrov", encryption="ssl")
+    changed = {**FILLED, "new_password": "", "server": "evil.example"}
+    assert (
+        "Enter the password."
+        in admin.post(reverse("admin:fetchrules_fetchrule_change", args=[rule.id]), changed).content.decode()
+    )
+
+
+def test_it_says_when_the_mailbox_is_taken(admin: Client, make_rule: MakeRule) -> None:
+    make_rule(user="petrov")
+    page = admin.post(reverse("admin:fetchrules_fetchrule_add"), FILLED, follow=True).content.decode()
+    assert "Another rule collects from this mailbox" in page
+    assert FetchRule.objects.count() == 1
+
+
+@pytest.mark.parametrize("other", [False, True])
+def test_it_goes_on_with_the_ledger_of_another_address(other: bool, admin: Client, make_rule: MakeRule) -> None:
+    rule = make_rule(server="old.ru", user="petrov", encryption="ssl")
+    tick = {"other_mailbox": "on"} if other else {}
+    admin.post(reverse("admin:fetchrules_fetchrule_change", args=[rule.id]), {**FILLED, "seen": rule.revision, **tick})
+    assert (SourceMailbox.objects.get(host="mailserver.ru").continues is None) == other
+    detail = AuditEntry.objects.get().detail
+    assert ("former" in detail, "other_mailbox" in detail) == (not other, other)
+
+
+def test_it_does_not_lose_what_was_to_count_as_collected(admin: Client, make_rule: MakeRule) -> None:
+    rule = make_rule(user="petrov", encryption="ssl", keep=True)
+    SourceMailbox.objects.update(pass_present=True)
+    address = reverse("admin:fetchrules_fetchrule_change", args=[rule.id])
+    assert "is to count as collected" in admin.post(address, FILLED).content.decode()
+    admin.post(address, {**FILLED, "seen": rule.revision, "keep": "on", "interval": "5"})
+    assert SourceMailbox.objects.get().pass_present
+
+
+def test_it_never_shows_a_password(admin: Client, make_rule: MakeRule) -> None:
+    rule = make_rule(password="secret-of-petrov")
+    page = admin.get(reverse("admin:fetchrules_fetchrule_change", args=[rule.id])).content.decode()
+    assert "secret-of-petrov" not in page
+    assert rule.password not in page
+
+
+def test_it_deletes_with_the_line(admin: Client, make_rule: MakeRule) -> None:
+    one, other = make_rule(before="# one\n"), make_rule(before="# other\n")
+    admin.post(reverse("admin:fetchrules_fetchrule_delete", args=[one.id]), {"post": "yes"})
+    other.refresh_from_db()
+    assert other.before == "# one\n# other\n"
+
+
+@pytest.mark.parametrize(("action", "enabled"), [("switch_off", False), ("switch_on", True), ("poll_now", True)])
+def test_it_knows_the_actions_of_the_list(action: str, enabled: bool, admin: Client, make_rule: MakeRule) -> None:
+    rule = make_rule(enabled=action != "switch_on")
+    admin.post(reverse("admin:fetchrules_fetchrule_changelist"), {"action": action, "_selected_action": [rule.id]})
+    rule.refresh_from_db()
+    assert rule.enabled is enabled
+
+
+def test_it_registers_every_model() -> None:
+    registered = {
+        model._meta.model_name for model in django_admin.site._registry if model._meta.app_label == "fetchrules"
+    }
+    assert registered == set(MODELS)
+
+
+def test_it_calls_options_by_their_words(admin: Client, rule: FetchRule) -> None:
+    page = admin.get(reverse("admin:fetchrules_fetchrule_change", args=[rule.id])).content.decode()
+    for label in (">keepdays:<", ">fetchlimit:<", ">Mailbox owner:<"):
+        assert label in page
+
+
+def test_it_keeps_what_was_typed_where_somebody_was_quicker(admin: Client, make_rule: MakeRule) -> None:
+    rule = make_rule(user="petrov", encryption="ssl")
+    address = reverse("admin:fetchrules_fetchrule_change", args=[rule.id])
+    assert f'name="seen" value="{rule.revision}"' in admin.get(address).content.decode()
+    typed = {**FILLED, "seen": rule.revision, "new_password": "", "interval": "7"}
+    FetchRule.objects.update(revision=5, keep=True)
+    page = admin.post(address, typed).content.decode()
+    assert "the rule was changed meanwhile" in page
+    assert "keep: yes → no" in page
+    assert 'name="interval" value="7"' in page
+    assert 'name="seen" value="5"' in page
+    assert FetchRule.objects.get().interval is None
+    admin.post(address, {**typed, "seen": 5})
+    assert FetchRule.objects.get().interval == 7
+
+
+def test_it_wants_to_know_which_rule_was_seen(admin: Client, make_rule: MakeRule) -> None:
+    rule = make_rule(user="petrov", encryption="ssl")
+    address = reverse("admin:fetchrules_fetchrule_change", args=[rule.id])
+    assert "the rule was changed meanwhile" in admin.post(address, {**FILLED, "keep": "on"}).content.decode()
+    assert not FetchRule.objects.get().keep
+
+
+@pytest.mark.parametrize("action", ["poll_now", "switch_on", "switch_off", "take_over", "delete_selected"])
+def test_it_does_nothing_with_rules_that_are_gone(action: str, admin: Client) -> None:
+    chosen = {"action": action, "_selected_action": ["77"], "post": "yes"}
+    assert admin.post(reverse("admin:fetchrules_fetchrule_changelist"), chosen).status_code == 302
+    assert not AuditEntry.objects.exists()
+
+
+def test_it_notes_only_the_polls_that_it_asked_for(admin: Client, make_rule: MakeRule, charlie: User) -> None:
+    polled, off, ownerless = make_rule(pause="failure"), make_rule(enabled=False), make_rule(owner=charlie)
+    User.objects.filter(id=charlie.id).update(is_active=False)
+    chosen = {"action": "poll_now", "_selected_action": [polled.id, off.id, ownerless.id]}
+    for query in ("?pause=failure", ""):
+        admin.post(reverse("admin:fetchrules_fetchrule_changelist") + query, chosen)
+    assert list(AuditEntry.objects.values_list("what", "about")) == [("rule_poll_asked", str(polled))] * 2

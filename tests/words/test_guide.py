@@ -1,0 +1,24 @@
+"""What the documentation says of options comes from the options."""
+
+from fetchrules.models import Letter, Run
+from fetchrules.policy import TABLE, Remark, Why
+from fetchrules.rule import OPTIONS
+from fetchrules.words import guide, runs, states
+
+
+def test_it_explains_every_option_word_and_no_other() -> None:
+    assert set(guide.MEANINGS) == set(OPTIONS)
+    assert [line.split()[0] for line, _ in guide.options()] == list(OPTIONS)
+
+
+def test_it_puts_every_row_of_the_table_into_words() -> None:
+    assert len(guide.table(TABLE)) == len(TABLE)
+
+
+def test_it_has_words_for_every_word_of_the_journal() -> None:
+    assert set(runs.CAUSES) == set(Run.Cause.values)
+    assert set(runs.LETTER_STATES) == set(Letter.State.values)
+    assert set(runs.FATES) == set(Letter.Fate.values)
+    assert set(runs.LEFT) == {word.value for words in (Why, Remark) for word in words}
+    assert set(states.RUN_SIGNS) == set(Run.State)
+    assert set(states.RULE_SIGNS) == set(states.RuleState)
