@@ -280,15 +280,6 @@ class InternalError(FetchError):
     retry, code = Retry.SOON, "internal_error"
 
 
-_NOT_STORED = frozenset(
-    kind.code for kind in (DeliveryFailed, MailServerDown, DiskFull, MailboxUnwritable, MaildirReplaced, VolumeMissing)
-)
-SEEN_AT_HOME = _NOT_STORED | {RecipientUnknown.code}
-"""Codes of failures of which this machine can see by itself whether they are over: no remote server has to be asked."""
-LOCAL = _NOT_STORED | {KeyMissing.code, DatabaseFailed.code, InternalError.code, Exhausted.code}
-"""Codes of faults of this machine, which are not the remote server's."""
-
-
 class LocalProtocolError(Exception):
     """We used the protocol wrongly: a bug of ours, never caught."""
 

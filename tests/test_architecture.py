@@ -19,7 +19,7 @@ LAYERS: tuple[frozenset[str], ...] = (
     frozenset({"errors", "secrets.private_file", "secrets.modes", "remote.authorities"}),
     frozenset({"rule"}),
     frozenset({"ruletext", "remote.mailbox"}),
-    frozenset({"policy", "schedule", "remote", "delivery"}),
+    frozenset({"policy", "schedule", "status", "remote", "delivery"}),
     frozenset({"models"}),
     frozenset({"secrets", "roles", "words"}),
     frozenset({"ledger"}),
@@ -44,12 +44,23 @@ WITHOUT_DJANGO = (
     "ruletext",
     "policy",
     "schedule",
+    "status",
     "remote",
     "delivery",
 )
 """No Django, no Celery."""
 
-PURE = ("errors", "rule", "ruletext", "delivery.letterhead", "policy", "schedule", "remote.mailbox", "remote.account")
+PURE = (
+    "errors",
+    "rule",
+    "ruletext",
+    "delivery.letterhead",
+    "policy",
+    "schedule",
+    "status",
+    "remote.mailbox",
+    "remote.account",
+)
 """Without Django, socket, disk and clock too."""
 
 SANS_IO = tuple(f"remote.pop3.{name}" for name in ("grammar", "commands", "events", "multiline", "protocol"))

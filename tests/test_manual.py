@@ -16,9 +16,9 @@ from fetchrules.poll.destinations import check_delivery
 from fetchrules.rule import BOUNDS, OPTIONS, Protocol, Takes
 from fetchrules.ruletext.document import parse
 from fetchrules.words import guide
-from fetchrules.words.failures import FAILURES
+from fetchrules.words.failures import FAILURES, describe
 from fetchrules.words.providers import PROVIDERS
-from fetchrules.words.states import RULE_SIGNS
+from fetchrules.words.states import RULE_BADGES
 
 DOCS = Path(__file__).resolve().parent.parent / "docs"
 LANGUAGES = ("ru", "en")
@@ -113,14 +113,14 @@ def test_it_explains_every_setting_with_its_default(manual: str) -> None:
 
 def test_it_says_what_to_do_about_every_error(manual: str) -> None:
     rows = table_below(manual, {"ru": "Панель говорит", "en": "The panel says"}[translation.get_language()])
-    assert sorted(row[0] for row in rows) == sorted(str(entry.title) for entry in FAILURES.values())
+    assert sorted(row[0] for row in rows) == sorted(describe(code).title for code in FAILURES)
     assert [row for row in rows if len(row) != 3 or not all(row)] == []
 
 
 def test_it_explains_every_state(manual: str) -> None:
     rows = table_below(manual, {"ru": "Состояние", "en": "State"}[translation.get_language()])
     named = [word for row in rows for word in row[0].split(", ")]
-    assert sorted(named) == sorted(str(sign.word) for sign in RULE_SIGNS.values())
+    assert sorted(named) == sorted(str(badge.word) for badge in RULE_BADGES.values())
 
 
 def test_it_knows_every_mail_service(manual: str) -> None:

@@ -137,11 +137,6 @@ def test_it_is_never_in_the_past_and_never_too_far(
     assert at is None or NOW < at <= NOW + max(LONGEST, interval) * (1 + JITTER)
 
 
-def test_it_names_each_fault_of_this_machine() -> None:
-    ours = {kind.code for kind in FAMILY if kind.retry is errors.Retry.OURS}
-    assert ours | {errors.InternalError.code} == errors.LOCAL
-
-
 @pytest.mark.parametrize("kind", FAMILY)
 def test_it_knows_each_error_by_a_code_of_its_own(kind: type[FetchError]) -> None:
     assert [other.code for other in FAMILY].count(kind.code) == 1

@@ -13,8 +13,9 @@ from pathlib import Path
 from django.db import connection
 from django.db.models import Count, Max, Min
 
-from fetchrules.errors import LOCAL, DatabaseFailed
+from fetchrules.errors import DatabaseFailed
 from fetchrules.ledger.turns import pollable
+from fetchrules.status import LOCAL_FAULTS
 
 ROOM = 1024 * 1024
 """Octets without which SQLite soon writes nothing any more."""
@@ -22,7 +23,7 @@ ROOM = 1024 * 1024
 
 @dataclass(frozen=True, slots=True)
 class LocalFault:
-    """`code` as in `errors.LOCAL`; `rules` that fail by it, the first of them `since`; `detail`: what the system said of one."""
+    """`rules` fail by `code`, the first of them `since`; `detail` is what the system said of one."""
 
     code: str
     rules: int
@@ -32,7 +33,7 @@ class LocalFault:
 
 def local_faults(now: datetime) -> tuple[LocalFault, ...]:
     """As it is at `now`, the one that concerns most rules first; a query, and one more with PostgreSQL."""
-    failing = pollable().filter(last_error__in=LOCAL, failures__gt=0)
+    failing = pollable().filter(last_error__in=LOCAL_FAULTS, failures__gt=0)
     told = failing.order_by().values_list("last_error").annotate(Count("id"), Min("failing_since"), Max("last_detail"))
     faults = [LocalFault(code, rules, since or now, detail) for code, rules, since, detail in told]
     if all(fault.code != DatabaseFailed.code for fault in faults):

@@ -10,7 +10,6 @@ from datetime import datetime, timedelta
 from django.utils import timezone
 
 from fetchrules.errors import (
-    SEEN_AT_HOME,
     ConnectionLost,
     DatabaseFailed,
     DeletionFailed,
@@ -38,6 +37,7 @@ from fetchrules.poll.recovery import recover
 from fetchrules.poll.session import collect
 from fetchrules.rule import MASK
 from fetchrules.schedule import SOONEST, Failing, NextPoll, next_poll
+from fetchrules.status import CHECKED_LOCALLY
 
 LOGINS = 3
 """So often a poll logs in to find the one letter that breaks sessions; the next poll goes on."""
@@ -151,7 +151,7 @@ def _name_of(error: BaseException) -> str:
 
 def _look_at_home(rule: FetchRule) -> None:
     """Raises DeliveryFailed while the local mailbox is still out of order: no remote server is troubled for that."""
-    if rule.last_error in SEEN_AT_HOME:
+    if rule.last_error in CHECKED_LOCALLY:
         look_at(rule.recipient)
 
 

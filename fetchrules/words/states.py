@@ -1,39 +1,20 @@
-"""The state of a rule or a run, the last result and the next poll, in words."""
+"""What rules, polls and letters are doing, and what a poll did, in words."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import datetime
-from enum import StrEnum
-from typing import assert_never
 
 from django.utils.functional import Promise
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
 
-from fetchrules.models import FetchRule, NextReason, Pause, Run
+from fetchrules.models import Letter, Run
 from fetchrules.policy import Why
-from fetchrules.remote.mailbox import TlsLevel
-from fetchrules.rule import Encryption
-from fetchrules.words import amounts, runs, times
-
-
-class RuleState(StrEnum):
-    """What a rule is doing, as the list says it. The order is that of urgency: what needs a human comes first."""
-
-    FAILED = "failed"
-    LOCAL = "local"
-    OWNERLESS = "ownerless"
-    PAUSED = "paused"
-    WAITING = "waiting"
-    RUNNING = "running"
-    QUEUED = "queued"
-    NEVER = "never"
-    ON = "on"
-    OFF = "off"
+from fetchrules.status import RuleState
+from fetchrules.words import amounts
 
 
 @dataclass(frozen=True, slots=True)
-class Sign:
+class Badge:
     """A word, an icon of the sprite and a tone (a class in states.css)."""
 
     word: str | Promise
@@ -41,37 +22,79 @@ class Sign:
     tone: str
 
 
-RULE_SIGNS: dict[RuleState, Sign] = {
-    RuleState.FAILED: Sign(gettext_lazy("Failed"), "failed", "bad"),
-    RuleState.LOCAL: Sign(gettext_lazy("Local fault"), "alert", "bad"),
-    RuleState.OWNERLESS: Sign(gettext_lazy("No owner"), "user", "warn"),
-    RuleState.PAUSED: Sign(gettext_lazy("Paused"), "pause", "warn"),
-    RuleState.WAITING: Sign(gettext_lazy("Waiting"), "alert", "warn"),
-    RuleState.RUNNING: Sign(gettext_lazy("Running"), "poll", "run"),
-    RuleState.QUEUED: Sign(gettext_lazy("Queued"), "clock", "run"),
-    RuleState.NEVER: Sign(gettext_lazy("Never polled"), "new", "idle"),
-    RuleState.ON: Sign(gettext_lazy("On"), "on", "good"),
-    RuleState.OFF: Sign(gettext_lazy("Off"), "off", "idle"),
+RULE_BADGES = {
+    RuleState.FAILED: Badge(gettext_lazy("Failed"), "failed", "bad"),
+    RuleState.LOCAL: Badge(gettext_lazy("Local fault"), "alert", "bad"),
+    RuleState.OWNERLESS: Badge(gettext_lazy("No owner"), "user", "warn"),
+    RuleState.PAUSED: Badge(gettext_lazy("Paused"), "pause", "warn"),
+    RuleState.WAITING: Badge(gettext_lazy("Waiting"), "alert", "warn"),
+    RuleState.RUNNING: Badge(gettext_lazy("Running"), "poll", "run"),
+    RuleState.QUEUED: Badge(gettext_lazy("Queued"), "clock", "run"),
+    RuleState.NEVER: Badge(gettext_lazy("Never polled"), "new", "idle"),
+    RuleState.ON: Badge(gettext_lazy("On"), "on", "good"),
+    RuleState.OFF: Badge(gettext_lazy("Off"), "off", "idle"),
+}
+RUN_BADGES = {
+    Run.State.QUEUED: Badge(gettext_lazy("Queued"), "clock", "run"),
+    Run.State.RUNNING: Badge(gettext_lazy("Running"), "poll", "run"),
+    Run.State.DONE: Badge(gettext_lazy("Done"), "check", "good"),
+    Run.State.FAILED: Badge(gettext_lazy("Failed"), "failed", "bad"),
+    Run.State.ABANDONED: Badge(gettext_lazy("Abandoned"), "alert", "warn"),
+}
+LETTER_BADGES = {
+    Letter.State.READY: Badge(gettext_lazy("being delivered"), "clock", "run"),
+    Letter.State.SENDING: Badge(gettext_lazy("being sent"), "clock", "run"),
+    Letter.State.DELIVERED: Badge(gettext_lazy("delivered"), "check", "good"),
+    Letter.State.HELD: Badge(gettext_lazy("cannot be collected"), "alert", "warn"),
+    Letter.State.PASSED: Badge(gettext_lazy("passed over"), "minus", "idle"),
+    Letter.State.READ: Badge(gettext_lazy("read on the server"), "minus", "idle"),
+}
+CAUSES = {
+    Run.Cause.SCHEDULE: gettext_lazy("schedule"),
+    Run.Cause.BY_HAND: gettext_lazy("by hand"),
+    Run.Cause.SAVED: gettext_lazy("rule saved"),
+    Run.Cause.COMMAND: gettext_lazy("command line"),
+}
+FATES = {
+    Letter.Fate.KEPT: gettext_lazy("stays on the server"),
+    Letter.Fate.WANTED: gettext_lazy("to be deleted on the server"),
+    Letter.Fate.SENT: gettext_lazy("deletion not confirmed, asked for again at the next poll"),
+    Letter.Fate.DELETED: gettext_lazy("deleted on the server"),
 }
 
-RUN_SIGNS: dict[Run.State, Sign] = {
-    Run.State.QUEUED: Sign(gettext_lazy("Queued"), "clock", "run"),
-    Run.State.RUNNING: Sign(gettext_lazy("Running"), "poll", "run"),
-    Run.State.DONE: Sign(gettext_lazy("Done"), "check", "good"),
-    Run.State.FAILED: Sign(gettext_lazy("Failed"), "failed", "bad"),
-    Run.State.ABANDONED: Sign(gettext_lazy("Abandoned"), "alert", "warn"),
+LEFT = {
+    "seen": gettext_lazy("collected before"),
+    "present": gettext_lazy("lay there before; counts as collected"),
+    "too_large": gettext_lazy("larger than the limit"),
+    "fetchlimit": gettext_lazy("put off to the next poll by fetchlimit"),
+    "held": gettext_lazy("cannot be collected; tried once a day"),
+    "passed": gettext_lazy("passed over by hand"),
+    "in_hand": gettext_lazy("being delivered"),
+    "doubt": gettext_lazy("not certain to be the same letter: kept"),
+    "marked": gettext_lazy("delivered, with a doubt that you have to settle"),
+    "gone": gettext_lazy("gone from the server meanwhile"),
+    "unlisted": gettext_lazy("counted by the server, but not in its list"),
+    "undeleted": gettext_lazy("could not be deleted on the server"),
+    "not_deleted": gettext_lazy("not deleted by the server, although it had confirmed that"),
+    "flagged": gettext_lazy("flagged for deletion on the server, not by us; not collected"),
+    "doubted": gettext_lazy("delivered with a doubt; left on the server until you settle it"),
+    "uncounted": gettext_lazy(
+        "stay longer: their days cannot be counted, for polls are too rare or the clock is wrong"
+    ),
+    "unconfirmed": gettext_lazy("deletion not confirmed by the server; it is asked for again"),
 }
+"""Why letters were left alone (`policy.Why`, `policy.Remark`)."""
 
 
 @dataclass(frozen=True, slots=True)
-class Saying:
+class TwoLines:
     """A line and a smaller one below it."""
 
     line: str
     below: str = ""
 
 
-def result(fetched: int, octets: int, deleted: int, found: int, left: Mapping[str, int]) -> Saying:
+def result(fetched: int, octets: int, deleted: int, found: int, left: Mapping[str, int]) -> TwoLines:
     """What a poll without an error did; `left` counts letters left alone by the reason why."""
     line = _("Nothing new")
     if fetched:
@@ -86,70 +109,10 @@ def result(fetched: int, octets: int, deleted: int, found: int, left: Mapping[st
         below.append(_("on the server: %(letters)s") % {"letters": amounts.letters(found - deleted)})
     for reason, number in left.items():
         if reason != Why.SEEN:
-            below.append(f"{runs.left(reason)}: {amounts.count(number)}")
-    return Saying(line, " · ".join(below))
+            below.append(f"{left_alone(reason)}: {amounts.count(number)}")
+    return TwoLines(line, " · ".join(below))
 
 
-def next_poll(rule: FetchRule, state: RuleState, usual: int, now: datetime) -> Saying:
-    """When `rule` is polled next, and why then. `usual` is the service's interval in minutes."""
-    match state:
-        case RuleState.OFF:
-            return Saying("—", _("switched off"))
-        case RuleState.OWNERLESS:
-            return Saying("—", _("nobody answers for it: its owner's account is gone"))
-        case RuleState.RUNNING | RuleState.QUEUED:
-            return Saying("—", _("after this poll"))
-        case RuleState.PAUSED:
-            return _paused(rule)
-        case RuleState.LOCAL:
-            return Saying(_scheduled(rule, usual, now).line, _("again and again until it is mended here"))
-        case RuleState.FAILED | RuleState.WAITING | RuleState.NEVER | RuleState.ON:
-            if rule.pause:
-                return _paused(rule)
-            return _scheduled(rule, usual, now)
-    assert_never(state)
-
-
-def _paused(rule: FetchRule) -> Saying:
-    if rule.pause == Pause.BY_HAND:
-        until = rule.paused_until
-        return Saying(_("paused"), _("until %(moment)s") % {"moment": times.exact(until)} if until else _("by hand"))
-    if rule.failures > 1:
-        after = ngettext("after %(count)s failure in a row", "after %(count)s failures in a row", rule.failures)
-        return Saying(_("paused"), after % {"count": rule.failures})
-    return Saying(_("paused"), _("until the rule is mended"))
-
-
-def _scheduled(rule: FetchRule, usual: int, now: datetime) -> Saying:
-    if rule.next_poll_at is None:
-        return Saying("—")
-    line = _("now") if rule.next_poll_at <= now else times.on(rule.next_poll_at, now)
-    return Saying(line, _reason(NextReason(rule.next_reason), rule.interval or usual))
-
-
-def _reason(reason: NextReason, interval: int) -> str:
-    match reason:
-        case NextReason.SAVED:
-            return _("the rule was saved")
-        case NextReason.BY_HAND:
-            return _("asked for by hand")
-        case NextReason.INTERVAL:
-            return _("every %(interval)s") % {"interval": amounts.minutes(interval)}
-        case NextReason.BACKOFF:
-            return _("waiting longer after the failure")
-        case NextReason.SERVER_WAIT:
-            return _("the server asks to wait")
-        case NextReason.OVERTAKEN:
-            return _("the last poll was interrupted")
-    assert_never(reason)
-
-
-def protection(rule: FetchRule) -> str:
-    """How the connection is protected: what was seen, or before the first poll what was asked for."""
-    if rule.tls_seen == TlsLevel.UNVERIFIED:
-        return _("TLS, certificate not verified")
-    if rule.tls_seen == TlsLevel.VERIFIED:
-        return _("TLS, pinned certificate") if rule.sslfingerprint else "TLS"
-    if rule.encryption == Encryption.AUTO and rule.last_success_at is None:
-        return _("STARTTLS if offered")
-    return {Encryption.SSL.value: "TLS", Encryption.STARTTLS.value: "STARTTLS"}.get(rule.encryption, _("no encryption"))
+def left_alone(reason: str) -> str:
+    """Why a letter was left alone."""
+    return str(LEFT.get(reason, reason))

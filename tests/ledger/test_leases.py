@@ -9,9 +9,9 @@ from django.utils import timezone
 
 from fetchrules.ledger import leases, runs
 from fetchrules.ledger.runs import Counts, Ending
+from fetchrules.ledger.workers import SILENT_AFTER, this_process
 from fetchrules.models import FetchRule, Heartbeat, HourlyStat, NextReason, Run
 from fetchrules.upkeep import heartbeat
-from fetchrules.ledger.workers import SILENT_AFTER, this_process
 from tests.conftest import MakeRule
 
 pytestmark = pytest.mark.django_db

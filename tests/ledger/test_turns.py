@@ -12,9 +12,9 @@ from fetchrules.errors import ConnectFailed, FetchError, TimedOut
 from fetchrules.ledger import runs
 from fetchrules.ledger.runs import Counts, Ending
 from fetchrules.ledger.turns import PATIENCE, late
+from fetchrules.ledger.workers import SILENT_AFTER
 from fetchrules.models import FetchRule, Heartbeat, Pause, Run, ServiceSettings
 from fetchrules.schedule import NextPoll, Reason
-from fetchrules.ledger.workers import SILENT_AFTER
 from tests.conftest import MakeRule
 
 pytestmark = pytest.mark.django_db

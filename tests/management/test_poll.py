@@ -15,8 +15,8 @@ from django.core.management import call_command
 from django.utils import timezone
 
 from fetchrules.ledger import runs
-from fetchrules.models import FetchRule, Heartbeat, Run
 from fetchrules.ledger.workers import this_process
+from fetchrules.models import FetchRule, Heartbeat, Run
 from tests.conftest import MakeRule
 from tests.interop.installation import ROOT, Installation
 from tests.servers.loopback import LoopbackServer, Peer

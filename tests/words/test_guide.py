@@ -3,7 +3,8 @@
 from fetchrules.models import Letter, Run
 from fetchrules.policy import TABLE, Remark, Why
 from fetchrules.rule import OPTIONS
-from fetchrules.words import guide, runs, states
+from fetchrules.status import RuleState
+from fetchrules.words import guide, states
 
 
 def test_it_explains_every_option_word_and_no_other() -> None:
@@ -16,9 +17,9 @@ def test_it_puts_every_row_of_the_table_into_words() -> None:
 
 
 def test_it_has_words_for_every_word_of_the_journal() -> None:
-    assert set(runs.CAUSES) == set(Run.Cause.values)
-    assert set(runs.LETTER_STATES) == set(Letter.State.values)
-    assert set(runs.FATES) == set(Letter.Fate.values)
-    assert set(runs.LEFT) == {word.value for words in (Why, Remark) for word in words}
-    assert set(states.RUN_SIGNS) == set(Run.State)
-    assert set(states.RULE_SIGNS) == set(states.RuleState)
+    assert set(states.CAUSES) == set(Run.Cause.values)
+    assert set(states.LETTER_BADGES) == set(Letter.State.values)
+    assert set(states.FATES) == set(Letter.Fate.values)
+    assert set(states.LEFT) == {word.value for words in (Why, Remark) for word in words}
+    assert set(states.RUN_BADGES) == set(Run.State)
+    assert set(states.RULE_BADGES) == set(RuleState)

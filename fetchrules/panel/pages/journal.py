@@ -11,6 +11,7 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.utils import timezone
 from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 from django.views.decorators.http import require_POST, require_safe
 
 from fetchrules.ledger import runs as ledger
@@ -23,12 +24,20 @@ from fetchrules.panel.pages.rows import remarks_of
 from fetchrules.panel.params import numbers, words
 from fetchrules.panel.paths import back
 from fetchrules.policy import Remark
-from fetchrules.words import guarded, runs, states
+from fetchrules.words import guarded, states
 from fetchrules.words.failures import Failure
 from fetchrules.words.names import source_name
-from fetchrules.words.states import RUN_SIGNS, Saying, Sign
+from fetchrules.words.states import Badge, TwoLines
 
 PAGE = 50
+STAGES = {
+    "login": gettext_lazy("connected and logged in"),
+    "listing": gettext_lazy("listing read"),
+    "flush": gettext_lazy("old letters deleted on the server"),
+    "fetching": gettext_lazy("fetching begun"),
+    "delivered": gettext_lazy("letters delivered"),
+    "quit": gettext_lazy("session ended"),
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,11 +45,11 @@ class Entry:
     """A run in words."""
 
     run: Run
-    sign: Sign
+    badge: Badge
     source: str
     cause: str
     took: timedelta | None
-    result: Saying
+    result: TwoLines
     failure: Failure | None
     detail: str
     transcript: str
@@ -56,9 +65,9 @@ class Entry:
         took = run.finished_at - (run.started_at or run.claimed_at) if run.finished_at else None
         return cls(
             run=run,
-            sign=RUN_SIGNS[Run.State(run.state)],
+            badge=states.RUN_BADGES[Run.State(run.state)],
             source=source_name(run.source.user, run.source.host),
-            cause=str(runs.CAUSES[run.cause]),
+            cause=str(states.CAUSES[Run.Cause(run.cause)]),
             took=took,
             result=states.result(run.fetched, run.octets, run.deleted, run.found, run.left),
             failure=failure,
@@ -100,7 +109,7 @@ def index(request: HttpRequest) -> HttpResponse:
             ("held", _("With problem letters")),
             ("open", _("Running")),
         ],
-        "causes": runs.CAUSES.items(),
+        "causes": states.CAUSES.items(),
         "may_run": _may_run(user),
     }
     return render(
@@ -118,11 +127,14 @@ def run(request: HttpRequest, run_id: int) -> HttpResponse:
     context = {
         "entry": Entry.of(found, timezone.now(), user),
         "run": found,
-        "stages": [(runs.stage(name), timedelta(seconds=seconds)) for name, seconds in found.stages],
+        "stages": [(str(STAGES.get(name, name)), timedelta(seconds=seconds)) for name, seconds in found.stages],
         "page": page,
         "pages": list(paginator.get_elided_page_range(page.number)),
-        "letters": [(letter, *runs.LETTER_STATES[letter.state], runs.FATES[letter.fate]) for letter in page],
-        "left": [(runs.left(reason), number) for reason, number in found.left.items()],
+        "letters": [
+            (letter, states.LETTER_BADGES[Letter.State(letter.state)], states.FATES[Letter.Fate(letter.fate)])
+            for letter in page
+        ],
+        "left": [(states.left_alone(reason), number) for reason, number in found.left.items()],
         "problems": found.held + found.left.get(Remark.DOUBTED.value, 0),
         "may_run": _may_run(user),
     }
@@ -147,7 +159,7 @@ def _filtered(request: HttpRequest, found: QuerySet[Run], rule: FetchRule | None
         found = found.filter(rule=rule) if rule else found.none()
     if result := RESULTS.get(get.get("result", "")):
         found = found.filter(result)
-    if get.get("cause", "") in runs.CAUSES:
+    if get.get("cause", "") in states.CAUSES:
         found = found.filter(cause=get["cause"])
     for word in words(get.get("q", "")):
         found = found.filter(

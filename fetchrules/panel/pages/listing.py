@@ -1,4 +1,4 @@
-"""Which rules a list shows, and in what order: state, search, filters and sorting, all in the database and all in the URL."""
+"""Which rules the list shows, and in what order. The URL holds state, search, filters and sorting; the database does the work."""
 
 from dataclasses import dataclass
 from typing import Any, cast
@@ -6,38 +6,31 @@ from typing import Any, cast
 from django.db.models import Case, CharField, Count, OuterRef, Q, QuerySet, Subquery, Value, When
 from django.http import QueryDict
 
-from fetchrules.errors import LOCAL
 from fetchrules.models import FetchRule, Pause, Run
 from fetchrules.panel.params import words
-from fetchrules.words.failures import FAILURES
-from fetchrules.words.states import RuleState
+from fetchrules.status import DECISION, LASTING, LOCAL_FAULTS, PASSING, PROBLEMS, WARNINGS, Fact, RuleState
 
-_PASSING = [code for code, entry in FAILURES.items() if entry.passes]
-_LASTING = 3
-"""So many failures running are a problem, even of a kind that usually passes."""
-
+_FACTS = {
+    Fact.POLL_RUNS: Q(open_run=Run.State.RUNNING),
+    Fact.POLL_QUEUED: Q(open_run=Run.State.QUEUED),
+    Fact.SWITCHED_OFF: Q(enabled=False),
+    Fact.OWNER_GONE: FetchRule.OWNER_GONE,
+    Fact.PAUSED_BY_HAND: Q(pause=Pause.BY_HAND),
+    Fact.PAUSED_BY_FAILURE: Q(pause=Pause.FAILURE),
+    Fact.LOCAL_FAULT: Q(last_error__in=LOCAL_FAULTS),
+    Fact.PASSING_FAILURE: Q(last_error__in=PASSING, failures__lt=LASTING),
+    Fact.FAILURE: ~Q(last_error=""),
+    Fact.NEVER_POLLED: Q(last_polled_at=None),
+}
 _STATE = Case(
-    When(open_run=Run.State.RUNNING, then=Value(RuleState.RUNNING)),
-    When(open_run=Run.State.QUEUED, then=Value(RuleState.QUEUED)),
-    When(enabled=False, then=Value(RuleState.OFF)),
-    When(FetchRule.OWNER_GONE, then=Value(RuleState.OWNERLESS)),
-    When(pause=Pause.BY_HAND, then=Value(RuleState.PAUSED)),
-    When(pause=Pause.FAILURE, then=Value(RuleState.FAILED)),
-    When(last_error__in=LOCAL, then=Value(RuleState.LOCAL)),
-    When(last_error__in=_PASSING, failures__lt=_LASTING, then=Value(RuleState.WAITING)),
-    When(~Q(last_error=""), then=Value(RuleState.FAILED)),
-    When(last_polled_at=None, then=Value(RuleState.NEVER)),
+    *(When(_FACTS[fact], then=Value(state)) for fact, state in DECISION),
     default=Value(RuleState.ON),
     output_field=CharField(),
 )
-_URGENCY = Case(
-    When(state__in=(RuleState.FAILED, RuleState.LOCAL), then=0),
-    When(state__in=(RuleState.OWNERLESS, RuleState.WAITING), then=1),
-    default=2,
-)
+_URGENCY = Case(When(state__in=PROBLEMS, then=0), When(state__in=WARNINGS, then=1), default=2)
 
 OFFERED = 15
-"""So many servers and local mailboxes are offered to narrow the list by; others are searched for."""
+"""How many servers, and how many local mailboxes, the list offers as filters. Others are found by searching."""
 
 SORTS: dict[str, tuple[str, ...]] = {
     "": (),
@@ -50,21 +43,18 @@ SORTS: dict[str, tuple[str, ...]] = {
     "next": ("next_poll_at",),
     "-next": ("-next_poll_at",),
 }
-"""What the list can be sorted by; the empty word puts problems first and keeps the order of the text."""
+"""The columns for each word of the URL. The empty word puts problems first and keeps the order of the text."""
 
 
 def with_state(rules: QuerySet[FetchRule]) -> QuerySet[Any]:
-    """`rules`, each with its `state` (a RuleState's value)."""
+    """`rules`, each with its `state`: the value of a RuleState."""
     open_run = Run.objects.filter(source=OuterRef("source"), finished_at__isnull=True).values("state")[:1]
     return rules.annotate(open_run=Subquery(open_run)).annotate(state=_STATE)
 
 
-_STATES = {state.value: state for state in RuleState}
-
-
 @dataclass(frozen=True, slots=True)
 class Choice:
-    """What the reader of the list asked for."""
+    """The filters and the order that the URL asks for."""
 
     query: str = ""
     state: RuleState | None = None
@@ -74,11 +64,11 @@ class Choice:
 
     @classmethod
     def of(cls, get: QueryDict) -> "Choice":
-        """From the URL; what makes no sense there counts as not asked for."""
+        """The parameters of the URL; an invalid one is ignored."""
         state, sort = get.get("state", ""), get.get("sort", "")
         return cls(
             query=get.get("q", "").strip(),
-            state=_STATES.get(state),
+            state=RuleState(state) if state in set(RuleState) else None,
             server=get.get("server", "").strip(),
             recipient=get.get("recipient", "").strip(),
             sort=sort if sort in SORTS else "",
@@ -95,7 +85,6 @@ class Choice:
         return rules
 
     def listed(self, rules: QuerySet[FetchRule]) -> QuerySet[Any]:
-        """`rules` narrowed and sorted."""
         listed = with_state(self.searched(rules))
         if self.state:
             listed = listed.filter(state=self.state)
@@ -115,5 +104,4 @@ class Choice:
 
     @property
     def narrows(self) -> bool:
-        """Whether some rules may be hidden."""
         return bool(self.query or self.state or self.server or self.recipient)

@@ -4,21 +4,25 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from typing import assert_never
 
 from django.contrib.auth.models import User
 from django.utils.translation import gettext as _
+from django.utils.translation import ngettext
 
 from fetchrules.errors import harmless
-from fetchrules.models import FetchRule, HourlyStat, Run, ServiceSettings
+from fetchrules.models import FetchRule, HourlyStat, NextReason, Pause, Run, ServiceSettings
 from fetchrules.panel import access
 from fetchrules.panel.pages.progress import Progress
 from fetchrules.policy import Remark
-from fetchrules.rule import MASK, Protocol
+from fetchrules.remote.mailbox import TlsLevel
+from fetchrules.rule import MASK, Encryption, Protocol
 from fetchrules.ruletext.render import options_of
-from fetchrules.words import amounts, guarded, runs, states
+from fetchrules.status import PROBLEMS, RuleState
+from fetchrules.words import amounts, guarded, times
 from fetchrules.words.failures import Failure
 from fetchrules.words.names import source_name
-from fetchrules.words.states import RULE_SIGNS, RuleState, Saying, Sign
+from fetchrules.words.states import RULE_BADGES, Badge, TwoLines, left_alone, result
 
 HOURS = 24
 SOON = timedelta(minutes=1)
@@ -58,15 +62,16 @@ class Row:
     """A rule as the list shows it."""
 
     rule: FetchRule
-    sign: Sign
+    state: RuleState
+    badge: Badge
     source: str
     connection: str
     chips: tuple[Chip, ...]
-    result: Saying
+    result: TwoLines
     failure: Failure | None
     detail: str
     remarks: str
-    next: Saying
+    next: TwoLines
     sparkline: Sparkline
     progress: Progress | None
     due: bool
@@ -74,12 +79,12 @@ class Row:
     @property
     def problem(self) -> bool:
         """Whether the row needs a human."""
-        return self.sign in (RULE_SIGNS[RuleState.FAILED], RULE_SIGNS[RuleState.LOCAL])
+        return self.state in PROBLEMS
 
     @property
     def ownerless(self) -> bool:
         """Whether it is not polled, since nobody answers for it."""
-        return self.sign is RULE_SIGNS[RuleState.OWNERLESS]
+        return self.state is RuleState.OWNERLESS
 
     @property
     def by_pop3(self) -> bool:
@@ -116,7 +121,8 @@ def _row(
     )
     return Row(
         rule=rule,
-        sign=RULE_SIGNS[state],
+        state=state,
+        badge=RULE_BADGES[state],
         source=source_name(rule.user, rule.server),
         connection=" · ".join(_connection(rule)),
         chips=chips_of(rule),
@@ -124,7 +130,7 @@ def _row(
         failure=failure,
         detail=detail,
         remarks=remarks_of(rule.last_left),
-        next=states.next_poll(rule, state, usual, now),
+        next=_next_poll(rule, state, usual, now),
         sparkline=_sparkline(hours),
         progress=Progress.of(run, now) if run else None,
         due=_due(rule, now),
@@ -134,7 +140,7 @@ def _row(
 def remarks_of(left: Mapping[str, int]) -> str:
     """Of what `left` counts, what the server did otherwise than planned: it is said beside a failure, too."""
     said = (remark for remark in Remark if remark in left)
-    return " · ".join(f"{runs.left(remark)}: {amounts.count(left[remark])}" for remark in said)
+    return " · ".join(f"{left_alone(remark)}: {amounts.count(left[remark])}" for remark in said)
 
 
 def _due(rule: FetchRule, now: datetime) -> bool:
@@ -146,13 +152,78 @@ def _connection(rule: FetchRule) -> Iterable[str]:
     if "@" in rule.user:
         yield rule.server
     yield rule.protocol.upper()
-    yield states.protection(rule)
+    yield _protection(rule)
 
 
-def _result(rule: FetchRule) -> Saying:
+def _next_poll(rule: FetchRule, state: RuleState, usual: int, now: datetime) -> TwoLines:
+    """When `rule` is polled next, and why then. `usual` is the service's interval in minutes."""
+    match state:
+        case RuleState.OFF:
+            return TwoLines("—", _("switched off"))
+        case RuleState.OWNERLESS:
+            return TwoLines("—", _("nobody answers for it: its owner's account is gone"))
+        case RuleState.RUNNING | RuleState.QUEUED:
+            return TwoLines("—", _("after this poll"))
+        case RuleState.PAUSED:
+            return _paused(rule)
+        case RuleState.LOCAL:
+            return TwoLines(_scheduled(rule, usual, now).line, _("again and again until it is mended here"))
+        case RuleState.FAILED | RuleState.WAITING | RuleState.NEVER | RuleState.ON:
+            if rule.pause:
+                return _paused(rule)
+            return _scheduled(rule, usual, now)
+    assert_never(state)
+
+
+def _paused(rule: FetchRule) -> TwoLines:
+    if rule.pause == Pause.BY_HAND:
+        until = rule.paused_until
+        return TwoLines(_("paused"), _("until %(moment)s") % {"moment": times.exact(until)} if until else _("by hand"))
+    if rule.failures > 1:
+        after = ngettext("after %(count)s failure in a row", "after %(count)s failures in a row", rule.failures)
+        return TwoLines(_("paused"), after % {"count": rule.failures})
+    return TwoLines(_("paused"), _("until the rule is mended"))
+
+
+def _scheduled(rule: FetchRule, usual: int, now: datetime) -> TwoLines:
+    if rule.next_poll_at is None:
+        return TwoLines("—")
+    line = _("now") if rule.next_poll_at <= now else times.on(rule.next_poll_at, now)
+    return TwoLines(line, _reason(NextReason(rule.next_reason), rule.interval or usual))
+
+
+def _reason(reason: NextReason, interval: int) -> str:
+    match reason:
+        case NextReason.SAVED:
+            return _("the rule was saved")
+        case NextReason.BY_HAND:
+            return _("asked for by hand")
+        case NextReason.INTERVAL:
+            return _("every %(interval)s") % {"interval": amounts.minutes(interval)}
+        case NextReason.BACKOFF:
+            return _("waiting longer after the failure")
+        case NextReason.SERVER_WAIT:
+            return _("the server asks to wait")
+        case NextReason.OVERTAKEN:
+            return _("the last poll was interrupted")
+    assert_never(reason)
+
+
+def _protection(rule: FetchRule) -> str:
+    """How the connection is protected: what was seen, or before the first poll what was asked for."""
+    if rule.tls_seen == TlsLevel.UNVERIFIED:
+        return _("TLS, certificate not verified")
+    if rule.tls_seen == TlsLevel.VERIFIED:
+        return _("TLS, pinned certificate") if rule.sslfingerprint else "TLS"
+    if rule.encryption == Encryption.AUTO and rule.last_success_at is None:
+        return _("STARTTLS if offered")
+    return {Encryption.SSL.value: "TLS", Encryption.STARTTLS.value: "STARTTLS"}.get(rule.encryption, _("no encryption"))
+
+
+def _result(rule: FetchRule) -> TwoLines:
     if rule.last_polled_at is None:
-        return Saying("—")
-    return states.result(rule.last_fetched, rule.last_octets, rule.last_deleted, rule.last_found, rule.last_left)
+        return TwoLines("—")
+    return result(rule.last_fetched, rule.last_octets, rule.last_deleted, rule.last_found, rule.last_left)
 
 
 def chips_of(rule: FetchRule) -> tuple[Chip, ...]:

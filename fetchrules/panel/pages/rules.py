@@ -15,21 +15,10 @@ from fetchrules.panel.pages.listing import Choice, with_state
 from fetchrules.panel.pages.pauses import PAUSES
 from fetchrules.panel.pages.rows import rows_of
 from fetchrules.panel.params import numbers
-from fetchrules.words.states import RULE_SIGNS, RuleState
+from fetchrules.status import RuleState
+from fetchrules.words.states import RULE_BADGES
 
 PAGE_SIZES = (50, 100, 250)
-FILTERS = (
-    RuleState.FAILED,
-    RuleState.LOCAL,
-    RuleState.OWNERLESS,
-    RuleState.WAITING,
-    RuleState.RUNNING,
-    RuleState.QUEUED,
-    RuleState.PAUSED,
-    RuleState.NEVER,
-    RuleState.ON,
-    RuleState.OFF,
-)
 
 
 @require_safe
@@ -70,10 +59,10 @@ def rows(request: HttpRequest) -> HttpResponse:
 
 def _filters(choice: Choice, counts: Mapping[RuleState, int]) -> dict[str, object]:
     """The states that there are, each with its number of rules."""
-    shown = [state for state in FILTERS if state in counts or state is choice.state]
+    shown = [state for state in RuleState if state in counts or state is choice.state]
     return {
         "choice": choice,
-        "filters": [(state, RULE_SIGNS[state], counts.get(state, 0)) for state in shown],
+        "filters": [(state, RULE_BADGES[state], counts.get(state, 0)) for state in shown],
         "total": sum(counts.values()),
     }
 

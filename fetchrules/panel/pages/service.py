@@ -17,12 +17,12 @@ from django.views.decorators.http import require_POST
 from fetchrules import tasks
 from fetchrules.ledger.local_faults import LocalFault, local_faults
 from fetchrules.ledger.turns import late, pollable
+from fetchrules.ledger.workers import alive
 from fetchrules.models import Heartbeat, Incident, Run, ServiceSettings
 from fetchrules.panel import access
 from fetchrules.panel.pages import audit, broker
 from fetchrules.panel.paths import back
 from fetchrules.upkeep import heartbeat
-from fetchrules.ledger.workers import alive
 from fetchrules.words import amounts, incidents, times
 from fetchrules.words.failures import describe
 
@@ -163,16 +163,16 @@ def strip(request: HttpRequest) -> dict[str, object]:
         "administers": SimpleLazyObject(lambda: access.administers(request.user)),
         "edits_all": SimpleLazyObject(lambda: access.edits_all(request.user)),
         "runs_service": SimpleLazyObject(lambda: access.runs_service(request.user)),
-        "silent_channels": SimpleLazyObject(lambda: _silent_channels(request.user)),
+        "broken_channels": SimpleLazyObject(lambda: _broken_channels(request.user)),
     }
 
 
-def _silent_channels(user: access.Reader) -> list[str]:
-    """The channels by which no notice gets through, in words, for those who see everything."""
+def _broken_channels(user: access.Reader) -> list[tuple[str, str]]:
+    """In words, that a channel does not deliver notices, and the same with the reason. Empty unless the reader sees everything."""
     if not access.sees_all(user):
         return []
     broken = Incident.objects.filter(kind=Incident.Kind.CHANNEL, closed_at=None)
-    return [incidents.silence(incident) for incident in broken]
+    return [(incidents.silence(incident), incidents.fault(incident)) for incident in broken]
 
 
 @require_POST

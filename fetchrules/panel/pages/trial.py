@@ -18,11 +18,12 @@ from fetchrules.poll.trial import try_connection
 from fetchrules.rule import Rule
 from fetchrules.rulebook.rows import fill
 from fetchrules.ruletext.sources import sources_of
-from fetchrules.words import amounts, failures, runs
+from fetchrules.words import amounts, failures
 from fetchrules.words.behaviour import terms_of
 from fetchrules.words.failures import Failure
 from fetchrules.words.ledgers import would_recognise
 from fetchrules.words.names import source_name
+from fetchrules.words.states import left_alone
 from fetchrules.words.trial import Told, tell, would
 
 LISTED = 50
@@ -123,7 +124,7 @@ def _prospects(plan: Plan) -> list[Prospect]:
         for e in plan.fetch
     ]
     left = [
-        Prospect(_name(letter.number, letter.uid), amounts.octets(letter.size), runs.left(why.value), "idle")
+        Prospect(_name(letter.number, letter.uid), amounts.octets(letter.size), left_alone(why.value), "idle")
         for letter, why in plan.left
     ]
     return deleted + fetched + left
