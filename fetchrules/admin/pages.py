@@ -36,7 +36,7 @@ from fetchrules.panel.pages import audit
 from fetchrules.rulebook.changes import changes_of
 from fetchrules.rulebook.edits import Given, SourceTaken, delete_rules, set_rule, switch_rules, take_over
 from fetchrules.rulebook.guard import UNSEEN, RuleChanged
-from fetchrules.rulebook.renaming import ledger_change
+from fetchrules.rulebook.ledgers import ledger_change
 
 admin.site.site_header = gettext_lazy("Mail collection from remote servers")
 admin.site.site_title = gettext_lazy("Mail collection")

@@ -6,11 +6,11 @@ the server that reads what is delivered here. Kept apart, one of the two would b
 """
 
 import re
-import unicodedata
 from dataclasses import dataclass
 from pathlib import Path
 
 from fetchrules.errors import RecipientInvalid
+from fetchrules.ruletext.sources import address_key
 
 MAX_LOCAL_PART = 64
 """Octets (RFC 5321 §4.5.3.1.1)."""
@@ -52,7 +52,7 @@ class Recipient:
     @classmethod
     def parse(cls, address: str) -> "Recipient":
         """Raises RecipientInvalid for anything but a dot-string without slashes, with or without `@` and a domain."""
-        local, at, domain = unicodedata.normalize("NFC", address.lower()).partition("@")
+        local, at, domain = address_key(address).partition("@")
         if not _is_dot_string(local, _ATEXT) or len(local.encode()) > MAX_LOCAL_PART:
             raise RecipientInvalid(address)
         if at and (not _is_dot_string(domain, _LETTER_DIGIT_HYPHEN) or len(domain.encode()) > MAX_DOMAIN):

@@ -9,7 +9,7 @@ from django.db.models import Q, QuerySet
 from fetchrules.ledger.sources import former_of
 from fetchrules.models import Letter, SourceMailbox
 from fetchrules.models.chunks import chunks
-from fetchrules.policy import State
+from fetchrules.policy import IN_HAND, State
 
 
 def collected_by_others(source: SourceMailbox, epoch: int, uids: Collection[str]) -> frozenset[str]:
@@ -39,7 +39,7 @@ def collected_heads(source: SourceMailbox, epoch: int) -> tuple[frozenset[str], 
     letters = Letter.objects.filter(source__in=present).exclude(epoch=epoch) | Letter.objects.filter(
         source__in=list(former)
     )
-    heads = letters.filter(state__in=[State.DELIVERED, *Letter.IN_HAND]).values_list("head", flat=True)
+    heads = letters.filter(state__in=[State.DELIVERED, *IN_HAND]).values_list("head", flat=True)
     known = frozenset(heads.distinct())
     return known - {""}, "" in known
 

@@ -15,12 +15,11 @@ from fetchrules.ledger.names import forget_former, names_for, next_order
 from fetchrules.ledger.trouble import doubted, replace_held
 from fetchrules.models import Letter, Run, SourceMailbox
 from fetchrules.models.chunks import chunks
-from fetchrules.policy import MAX_TRIES, Errand, Fate, Known, Purpose, State
+from fetchrules.policy import IN_HAND, MAX_TRIES, Errand, Fate, Known, Purpose, State
 from fetchrules.remote.mailbox import Listed
 
 STUCK_AFTER = timedelta(minutes=10)
 """A letter that is in hand for so long is stuck: no poll takes it that long to get from the record into the mailbox."""
-IN_HAND = Letter.IN_HAND
 
 
 @dataclass(frozen=True, slots=True)

@@ -1,11 +1,11 @@
 """Source mailboxes as rows: which of them a rule reads, found or made.
 
-Two rules that keep the mail of one account for two recipients are two readers of it, each with a ledger of its own: the `branch`
-tells their rows apart.
+A row is one folder of an account, for one recipient. Rules that keep the mail of an account for several recipients read several
+rows, so that each recipient gets every letter (ADR 26).
 """
 
 from collections.abc import Collection, Iterable, Iterator
-from dataclasses import asdict
+from dataclasses import asdict, dataclass
 
 from django.db.models import QuerySet
 
@@ -13,21 +13,40 @@ from fetchrules.models import SourceMailbox
 from fetchrules.models.chunks import chunks
 from fetchrules.rule import Protocol, Rule
 from fetchrules.ruletext import sources as named
-from fetchrules.ruletext.sources import Source
+from fetchrules.ruletext.sources import Source, address_key
 
 
-def sources_of(rule: Rule, branch: int = 0) -> list[SourceMailbox]:
-    """The rows for all folders that `rule` reads; the first stands for the rule. Made where they are missing."""
-    return [
-        SourceMailbox.objects.get_or_create(**asdict(source), branch=branch)[0] for source in named.sources_of(rule)
-    ]
+@dataclass(frozen=True, slots=True)
+class Ledger:
+    """What is known of an account for one recipient, in whichever folders. `recipient` is folded."""
+
+    account: Source
+    recipient: str
+
+    @classmethod
+    def of(cls, row: SourceMailbox) -> "Ledger":
+        """The ledger that a row belongs to."""
+        return cls(source_of(row).account, row.recipient)
 
 
-def found_or_made(wanted: Collection[tuple[Source, int]]) -> dict[tuple[Source, int], SourceMailbox]:
-    """The rows of these mailboxes and branches, in few queries."""
+def sources_of(rule: Rule, recipient: str | None = None) -> list[SourceMailbox]:
+    """The rows for all folders that `rule` reads in the ledger of `recipient` (None: its own recipient's), made where missing.
+
+    The first stands for the rule.
+    """
+    ledger = address_key(rule.recipient) if recipient is None else recipient
+    wanted = [(source, ledger) for source in named.sources_of(rule)]
+    found = found_or_made(wanted)
+    return [found[one] for one in wanted]
+
+
+def found_or_made(wanted: Collection[tuple[Source, str]]) -> dict[tuple[Source, str], SourceMailbox]:
+    """The rows of these mailboxes and recipients, in few queries."""
+    wanted = set(wanted)
     found = _found(wanted)
     missing = [
-        SourceMailbox(**asdict(source), branch=branch) for source, branch in wanted if (source, branch) not in found
+        SourceMailbox(**asdict(source), recipient=recipient)
+        for source, recipient in sorted(wanted - found.keys(), key=str)
     ]
     if missing:
         SourceMailbox.objects.bulk_create(missing, ignore_conflicts=True)
@@ -35,26 +54,15 @@ def found_or_made(wanted: Collection[tuple[Source, int]]) -> dict[tuple[Source, 
     return found
 
 
-def pass_present(readers: Iterable[tuple[Rule, int]]) -> None:
-    """What lies in the mailboxes of these rules (each with its branch) at the next poll counts as collected."""
-    wanted = {(source, branch) for rule, branch in readers for source in named.sources_of(rule)}
-    for ids in chunks([row.pk for row in found_or_made(wanted).values()]):
-        SourceMailbox.objects.filter(id__in=ids).update(pass_present=True)
+def pass_present(rows: Iterable[SourceMailbox], *, passed: bool = True) -> None:
+    """What lies in these mailboxes at the next poll counts as collected; or it does not, if it did."""
+    for ids in chunks([row.pk for row in rows]):
+        SourceMailbox.objects.filter(id__in=ids).update(pass_present=passed)
 
 
-def to_be_passed() -> set[tuple[Source, int]]:
-    """The accounts and branches in which what lies there counts as collected at the next poll."""
-    marked = SourceMailbox.objects.filter(pass_present=True)
-    return {(source_of(row).account, row.branch) for row in marked}
-
-
-def pass_nothing(branches: Collection[tuple[Source, int]]) -> None:
-    """What lies in the mailboxes of these accounts and branches does not count as collected any more, if it did."""
-    for rows in rows_of({account for account, _ in branches}):
-        marked = rows.filter(pass_present=True)
-        ids = [row.pk for row in marked if (source_of(row).account, row.branch) in branches]
-        for some in chunks(ids):
-            SourceMailbox.objects.filter(id__in=some).update(pass_present=False)
+def to_be_passed() -> set[Ledger]:
+    """The ledgers for which what lies on the server at the next poll counts as collected."""
+    return {Ledger.of(row) for row in SourceMailbox.objects.filter(pass_present=True)}
 
 
 def rows_of(accounts: Collection[Source]) -> Iterator[QuerySet[SourceMailbox]]:
@@ -65,9 +73,9 @@ def rows_of(accounts: Collection[Source]) -> Iterator[QuerySet[SourceMailbox]]:
 
 
 def folders_of(row: SourceMailbox) -> QuerySet[SourceMailbox]:
-    """Every mailbox of the account that `row` belongs to, for the same reader."""
+    """Every mailbox of the account that `row` belongs to, for the same recipient."""
     protocol, host, port, user = row.account
-    return SourceMailbox.objects.filter(protocol=protocol, host=host, port=port, user=user, branch=row.branch)
+    return SourceMailbox.objects.filter(protocol=protocol, host=host, port=port, user=user, recipient=row.recipient)
 
 
 def former_of(row: SourceMailbox) -> list[SourceMailbox]:
@@ -87,12 +95,11 @@ def source_of(row: SourceMailbox) -> Source:
     return Source(Protocol(row.protocol), row.host, row.port, row.user, row.folder)
 
 
-def _found(wanted: Collection[tuple[Source, int]]) -> dict[tuple[Source, int], SourceMailbox]:
-    hosts = sorted({source.host for source, _ in wanted})
-    found: dict[tuple[Source, int], SourceMailbox] = {}
-    for some in chunks(hosts):
-        for row in SourceMailbox.objects.filter(host__in=some):
-            key = (source_of(row), row.branch)
+def _found(wanted: Collection[tuple[Source, str]]) -> dict[tuple[Source, str], SourceMailbox]:
+    found: dict[tuple[Source, str], SourceMailbox] = {}
+    for rows in rows_of({source.account for source, _ in wanted}):
+        for row in rows:
+            key = (source_of(row), row.recipient)
             if key in wanted:
                 found[key] = row
     return found

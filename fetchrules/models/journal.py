@@ -1,6 +1,8 @@
 """What happened: runs, letters, counters. Written by `fetchrules.ledger` alone."""
 
 import uuid
+from collections.abc import Iterable
+from enum import StrEnum
 from typing import ClassVar
 
 from django.db import models
@@ -9,6 +11,11 @@ from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
 from fetchrules.models.rule import FetchRule, SourceMailbox
+from fetchrules.policy import Doubt, Fate, State
+
+
+def _choices(names: Iterable[StrEnum]) -> list[tuple[str, str]]:
+    return [(name.value, name.value) for name in names]
 
 
 class Run(models.Model):
@@ -92,7 +99,10 @@ class Run(models.Model):
 
 
 class Letter(models.Model):
-    """The ledger: one remote letter that we have taken charge of, under the name that the server gives it.
+    """The ledger: one remote letter that we have taken charge of, under the name that the server gives it, for one addressee.
+
+    `addressee`: empty for the rule's own recipient. A letter for several has a row for each; all rows of one name are one letter on
+    the server, which is known, and may be deleted there, when all of them are delivered.
 
     `file_name` and `directory` (its marker) say where it was staged. `head` is the fingerprint of its header alone. `lived`: what
     its mailbox had lived through when it was delivered (seconds). `deletions`: how often its deletion was asked of the server.
@@ -100,43 +110,23 @@ class Letter(models.Model):
     short: how many came.
     """
 
-    class State(models.TextChoices):
-        READY = "ready", _("being delivered")
-        SENDING = "sending", _("being sent")
-        DELIVERED = "delivered", _("delivered")
-        HELD = "held", _("cannot be collected")
-        PASSED = "passed", _("passed over by hand")
-        READ = "read", _("read on the server")
-
-    class Doubt(models.TextChoices):
-        SHORT = "short", _("came shorter than the server had said")
-        PASSED = "passed", _("may be one that was passed over")
-
-    class Fate(models.TextChoices):
-        KEPT = "kept", _("stays on the server")
-        WANTED = "wanted", _("to be deleted on the server")
-        SENT = "sent", _("deletion not confirmed")
-        DELETED = "deleted", _("deleted on the server")
-
-    IN_HAND: ClassVar = (State.READY, State.SENDING)
-    """Recorded, and not known to be delivered."""
-
     source = models.ForeignKey(SourceMailbox, models.CASCADE, related_name="letters")
     epoch = models.BigIntegerField()
     uid = models.CharField(max_length=128)
     ord = models.PositiveIntegerField(default=0)
+    addressee = models.CharField(max_length=320, blank=True, default="")
     run = models.ForeignKey(Run, models.SET_NULL, null=True, blank=True, related_name="letters")
     recipient = models.CharField(max_length=320)
 
-    state = models.CharField(max_length=9, choices=State.choices)
-    fate = models.CharField(max_length=7, choices=Fate.choices, default=Fate.KEPT)
+    state = models.CharField(max_length=9, choices=_choices(State))
+    fate = models.CharField(max_length=7, choices=_choices(Fate), default=Fate.KEPT)
     size = models.BigIntegerField()
     octets = models.BigIntegerField(default=0)
     fingerprint = models.CharField(max_length=64, blank=True, default="")
     file_name = models.CharField(max_length=120, blank=True, default="")
     directory = models.CharField(max_length=64, blank=True, default="")
     head = models.CharField(max_length=64, blank=True, default="")
-    doubt = models.CharField(max_length=6, choices=Doubt.choices, blank=True, default="")
+    doubt = models.CharField(max_length=6, choices=_choices(Doubt), blank=True, default="")
     lived = models.BigIntegerField(null=True, blank=True)
     deletions = models.PositiveIntegerField(default=0)
     continues = models.BigIntegerField(null=True, blank=True)
@@ -161,7 +151,7 @@ class Letter(models.Model):
         verbose_name = _("letter")
         verbose_name_plural = _("letters")
         constraints: ClassVar = [
-            models.UniqueConstraint(fields=["source", "epoch", "uid", "ord"], name="one_row_per_letter"),
+            models.UniqueConstraint(fields=["source", "epoch", "uid", "ord", "addressee"], name="one_row_per_letter"),
         ]
         indexes: ClassVar = [
             models.Index(fields=["source"], name="unfinished_letters", condition=Q(state__in=["ready", "sending"])),

@@ -14,11 +14,12 @@ from fetchrules.rule import Encryption, Protocol, Rule
 
 
 class SourceMailbox(models.Model):
-    """A remote mailbox whose letters the ledger knows. Not the rule: a rule may change its recipient and keep its ledger.
+    """A remote mailbox and the recipient for whom the ledger knows its letters. Not the rule: one that is deleted and made again
+    finds its ledger.
 
-    `port` is 0 for the protocol's two standard ports, so that switching TLS on does not start another ledger. `branch` tells
-    rules apart that keep the mail of one account for several recipients: each has a ledger of its own. `pass_present`: at its next
-    poll, what lies there counts as collected. `continues`: the ledger of the same mailbox under the name that it had before.
+    `port` is 0 for the protocol's two standard ports, so that switching TLS on does not start another ledger. `recipient` is the
+    local address, folded (`address_key`). `pass_present`: at its next poll, what lies there counts as collected. `continues`: the
+    ledger of the same mailbox under the name that it had before.
 
     `listed_at` and `lived` count the seconds that successful polls have lived through. `fetch_at_once`: no more letters in one
     command, since a session broke over more. `ask_last`: the unique-id of the letter over which the server gave up.
@@ -30,7 +31,7 @@ class SourceMailbox(models.Model):
     port = models.PositiveIntegerField(default=0)
     user = models.CharField(max_length=255)
     folder = models.CharField(max_length=255, blank=True, default="")
-    branch = models.PositiveSmallIntegerField(default=0)
+    recipient = models.CharField(max_length=320)
     epoch = models.BigIntegerField(default=0)
     listed_at = models.DateTimeField(null=True, blank=True)
     lived = models.BigIntegerField(default=0)
@@ -45,7 +46,7 @@ class SourceMailbox(models.Model):
         verbose_name_plural = _("source mailboxes")
         constraints: ClassVar = [
             models.UniqueConstraint(
-                fields=["protocol", "host", "port", "user", "folder", "branch"], name="one_row_per_source"
+                fields=["protocol", "host", "port", "user", "folder", "recipient"], name="one_row_per_source"
             ),
         ]
 

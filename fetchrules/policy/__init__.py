@@ -2,13 +2,25 @@
 
 from fetchrules.policy.comparing import Match, is_short, passed_by_head
 from fetchrules.policy.errands import READ_AGAIN, Errand, Plan, Purpose, ToDelete, Why
-from fetchrules.policy.known import HELD_PAUSE, MAX_TRIES, Doubt, Fate, Knowledge, Known, State, ambiguous, makeshift
+from fetchrules.policy.known import (
+    HELD_PAUSE,
+    IN_HAND,
+    MAX_TRIES,
+    Doubt,
+    Fate,
+    Knowledge,
+    Known,
+    State,
+    ambiguous,
+    makeshift,
+)
 from fetchrules.policy.planning import missing, plan
 from fetchrules.policy.remarks import Remark
 from fetchrules.policy.table import RESTRICTED_LIMIT, TABLE, Action, Row, Terms, decide, limit_of
 
 __all__ = [
     "HELD_PAUSE",
+    "IN_HAND",
     "MAX_TRIES",
     "READ_AGAIN",
     "RESTRICTED_LIMIT",

@@ -28,6 +28,10 @@ class State(StrEnum):
     as long as the mark stays."""
 
 
+IN_HAND = (State.READY, State.SENDING)
+"""Recorded, and not known to be delivered."""
+
+
 class Doubt(StrEnum):
     """Why a letter that was delivered is left on the server, whatever the rule says, until somebody has looked at it."""
 
@@ -79,7 +83,7 @@ class Known:
     @property
     def in_hand(self) -> bool:
         """Whether it is on its way: recorded, and not known to be delivered."""
-        return self.state in (State.READY, State.SENDING)
+        return self.state in IN_HAND
 
     @property
     def broke_deleting(self) -> bool:

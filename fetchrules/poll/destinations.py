@@ -18,6 +18,7 @@ from fetchrules.delivery.target import PathTemplate, Place
 from fetchrules.delivery.volume import is_maildir, make_volume_marker, volume_marker
 from fetchrules.errors import DeliveryFailed, MailboxUnwritable, MaildirReplaced, RecipientInvalid, VolumeMissing
 from fetchrules.models import Letter, LocalMarker
+from fetchrules.policy import IN_HAND
 
 ADOPTED = ""
 """Recorded instead of a marker: what stands there, or is made by the next delivery, is the right one, whatever its volume."""
@@ -67,7 +68,7 @@ class Destination:
     def _seal(self) -> None:
         """A mailbox that moved to another disk is the same, unless a letter was about to be delivered and is not there."""
         if not self.mailbox.sealed:
-            waiting = Letter.objects.filter(directory=self.mailbox.marker, state__in=Letter.IN_HAND)
+            waiting = Letter.objects.filter(directory=self.mailbox.marker, state__in=IN_HAND)
             self.mailbox.seal(list(waiting.values_list("file_name", flat=True)))
 
     def _require_volume(self) -> None:

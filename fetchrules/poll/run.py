@@ -103,7 +103,7 @@ def _end(run: Run, ending: runs.Ending, now: datetime) -> bool:
 def dry_run(rule: FetchRule) -> list[Plan]:
     """What a poll of `rule` would do now, a plan for each folder; nothing is changed anywhere. Raises FetchError."""
     plans = []
-    for source in sources_of(rule.as_rule(MASK), rule.source.branch):
+    for source in sources_of(rule.as_rule(MASK), rule.source.recipient):
         session = look(rule, source, Progress(Run(rule=rule, source=source)), claimed=False)
         session.mailbox.quit()
         plans.append(session.plan)
@@ -116,7 +116,7 @@ def _attempt(run: Run, progress: Progress) -> FetchError | None:
         return RunOvertaken("the rule was deleted")
     failed: FetchError | None = None
     try:
-        for source in sources_of(run.rule.as_rule(MASK), run.source.branch):
+        for source in sources_of(run.rule.as_rule(MASK), run.source.recipient):
             failed = recover(source) or failed
             _look_at_home(run.rule)
             if progress.stages:  # between two folders

@@ -1,6 +1,6 @@
 """Applying a text: all of it or nothing, in one transaction, and only to the rules that its preview was made for."""
 
-from collections.abc import Collection, Container, Iterable, Mapping, Sequence
+from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from django.contrib.auth.models import User
@@ -9,20 +9,16 @@ from django.db import transaction
 from django.utils import timezone
 
 from fetchrules import tasks
-from fetchrules.ledger.sources import found_or_made
 from fetchrules.ledger.sources import pass_present as pass_over_present
 from fetchrules.models import FetchRule, Revision, ServiceSettings, SourceMailbox
-from fetchrules.rule import Rule
 from fetchrules.rulebook import revisions
-from fetchrules.rulebook.branches import choose_branches
 from fetchrules.rulebook.guard import Writer, leads_elsewhere
 from fetchrules.rulebook.layout import Key, Layout, lay_out, text_of_layout
+from fetchrules.rulebook.ledgers import Saved, settle
 from fetchrules.rulebook.preview import Entry, Preview, Verdict, preview
-from fetchrules.rulebook.renaming import Succession, carry_on
 from fetchrules.rulebook.revisions import EVERYWHERE, Snapshot, restricted_places
 from fetchrules.rulebook.rows import CONTENT, PLACE, fill, password_of
 from fetchrules.rulebook.text import Stored
-from fetchrules.ruletext.sources import sources_of
 
 
 class TextChanged(Exception):
@@ -109,14 +105,18 @@ def apply(
         if not revisions.is_recorded(version):
             revisions.record(version, _was(seen), None, "", added=0, changed=0, removed=0)
         writer = _begin(version, by)
-        rows = _write(seen, layout, moved, restricted if writer.administers else EVERYWHERE)
-        followed = _follow(layout, rows, other_mailbox=other_mailbox, same_mailbox=same_mailbox)
+        saved = _to_settle(layout, other_mailbox=other_mailbox, same_mailbox=same_mailbox)
+        sources = settle(saved, layout.removed)
+        rows = _write(seen, layout, moved, sources, restricted if writer.administers else EVERYWHERE)
         if pass_present:
-            new = [key for key in layout.entries if key < 0]
-            pass_over_present((layout.entries[key].rule, rows[key].source.branch) for key in new)
+            pass_over_present(row for key in layout.entries if key < 0 for row in sources[key])
         revision = revisions.record(version + 1, _became(seen, layout, rows), by, note, **counts)
         tasks.wake()
-    return Applied(version + 1, **counts, unchanged=len(seen.unchanged), **followed, revision=revision)
+    continued = sum(one.former is not None for one in saved.values())
+    begun = sum(one.other_mailbox for one in saved.values())
+    return Applied(
+        version + 1, **counts, unchanged=len(seen.unchanged), continued=continued, begun=begun, revision=revision
+    )
 
 
 def _begin(version: int, by: User | None) -> Writer:
@@ -129,20 +129,15 @@ def _begin(version: int, by: User | None) -> Writer:
     return writer
 
 
-def _follow(
-    layout: Layout, rows: Mapping[Key, FetchRule], *, other_mailbox: bool, same_mailbox: bool
-) -> dict[str, int]:
-    """Let ledgers continue those of other names; how many do, and how many begin although they could."""
-    successions = []
+def _to_settle(layout: Layout, *, other_mailbox: bool, same_mailbox: bool) -> dict[Key, Saved]:
+    """The rules that are written, each with the ledger that its own continues."""
+    saved = {}
     for key, entry in layout.entries.items():
-        followed = entry.followed(other_mailbox=other_mailbox, same_mailbox=same_mailbox)
-        if followed is not None or entry.former is not None:
-            successions.append(Succession(entry.rule, rows[key].source.branch, followed))
-    written = {rows[key].id for key, entry in layout.entries.items() if entry.verdict is not Verdict.UNCHANGED}
-    if successions:
-        carry_on(successions, written)
-    continued = sum(one.former is not None for one in successions)
-    return {"continued": continued, "begun": len(successions) - continued}
+        if entry.verdict is not Verdict.UNCHANGED:
+            former = entry.followed(other_mailbox=other_mailbox, same_mailbox=same_mailbox)
+            stored = entry.stored.row if entry.stored else None
+            saved[key] = Saved(entry.rule, stored, former, other_mailbox=former is None and entry.former is not None)
+    return saved
 
 
 def _has_moved(stored: Stored, layout: Layout) -> bool:
@@ -164,12 +159,15 @@ def _became(seen: Preview, layout: Layout, rows: Mapping[Key, FetchRule]) -> Sna
 
 
 def _write(
-    seen: Preview, layout: Layout, moved: Sequence[FetchRule], restricted: Container[int]
+    seen: Preview,
+    layout: Layout,
+    moved: Sequence[FetchRule],
+    sources: Mapping[Key, Sequence[SourceMailbox]],
+    restricted: Container[int],
 ) -> dict[Key, FetchRule]:
-    """Write everything; the rows by their keys."""
+    """Write everything; the rows by their keys. `sources`: what each written rule reads."""
     rows = {stored.row.id: stored.row for stored in seen.stored if stored.row.id not in layout.removed}
     written = {key: entry for key, entry in layout.entries.items() if entry.verdict is not Verdict.UNCHANGED}
-    sources = _sources({key: entry.rule for key, entry in written.items()}, rows, layout.removed)
     rules = {key: replace(entry.rule, password=_password(entry)) for key, entry in written.items()}
     now = timezone.now()
     places = {key: number for number, key in enumerate(layout.entries)}
@@ -178,7 +176,7 @@ def _write(
         row = rows.setdefault(key, FetchRule(revision=0)) if key < 0 else rows[key]
         row.restricted = row.restricted or (elsewhere and places[key] in restricted)
         fill(row, rule, now)
-        row.source, row.revision = sources[key], row.revision + 1
+        row.source, row.revision = sources[key][0], row.revision + 1
     for key, row in rows.items():
         row.position = layout.positions[key]
         if place := layout.places.get(key):
@@ -192,16 +190,6 @@ def _write(
     FetchRule.objects.bulk_create([rows[key] for key in written if key < 0])
     ServiceSettings.objects.filter(id=1).update(text_start=layout.start, text_tail=layout.tail)
     return rows
-
-
-def _sources(
-    rules: Mapping[Key, Rule], rows: Mapping[Key, FetchRule], removed: Collection[int]
-) -> dict[Key, SourceMailbox]:
-    """The source mailbox of each rule."""
-    branches = choose_branches({key: (rule, rows.get(key)) for key, rule in rules.items()}, removed)
-    chosen = {key: (next(sources_of(rule)), branches[key]) for key, rule in rules.items()}
-    found = found_or_made(set(chosen.values()))
-    return {key: found[wanted] for key, wanted in chosen.items()}
 
 
 def _password(entry: Entry) -> str:

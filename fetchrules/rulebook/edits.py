@@ -10,16 +10,13 @@ from django.db.models import F, QuerySet
 from django.utils import timezone
 
 from fetchrules import roles, tasks
-from fetchrules.ledger.sources import folders_of, pass_nothing, source_of
+from fetchrules.ledger.sources import Ledger, folders_of, source_of
 from fetchrules.ledger.sources import pass_present as pass_over_present
-from fetchrules.ledger.sources import sources_of as source_rows
-from fetchrules.models import FetchRule, NextReason, Pause, ServiceSettings
+from fetchrules.models import FetchRule, NextReason, Pause, ServiceSettings, SourceMailbox
 from fetchrules.rule import MASK, Rule, Spelling
-from fetchrules.rulebook.branches import choose_branches
 from fetchrules.rulebook.guard import RuleInvalid, Writer, advance, check_password, leads_elsewhere, lock, present_row
+from fetchrules.rulebook.ledgers import Saved, ledgers_left, offered_to, settle
 from fetchrules.rulebook.order import STEP
-from fetchrules.rulebook.orphans import offered_to
-from fetchrules.rulebook.renaming import Ledger, Succession, carry_on, ledgers_left
 from fetchrules.rulebook.rows import CONTENT, LAST_RESULT, PLACE, fill, line_of
 from fetchrules.ruletext.edit import edit
 from fetchrules.ruletext.line import Line, parse_line
@@ -81,12 +78,11 @@ def set_rule(
             check_password(known, wanted)
             _check_source(known, wanted)
             _check_passing(known, wanted, pass_present)
-            branch = _branch(known, wanted, other_mailbox=other_mailbox, same_mailbox=same_mailbox)
-            saved = _write(known, wanted, branch, writer, given, restricted)
-            if pass_present:
-                pass_over_present([(wanted, branch)])
-            elif pass_present is False:
-                pass_nothing({(account_of(wanted), branch)})
+            former = _ledger_before(known, wanted, same_mailbox)
+            sources = settle({0: Saved(wanted, known, None if other_mailbox else former, other_mailbox)})[0]
+            saved = _write(known, wanted, sources[0], writer, given, restricted)
+            if pass_present is not None:
+                pass_over_present(sources if pass_present else folders_of(sources[0]), passed=pass_present)
             advance()
             tasks.wake()
     except IntegrityError as error:
@@ -95,7 +91,12 @@ def set_rule(
 
 
 def _write(
-    known: FetchRule | None, wanted: Rule, branch: int, writer: Writer, given: Given | None, restricted: bool | None
+    known: FetchRule | None,
+    wanted: Rule,
+    source: SourceMailbox,
+    writer: Writer,
+    given: Given | None,
+    restricted: bool | None,
 ) -> FetchRule:
     """Write the row; what `set_rule` had to check is checked."""
     row = known or _new_row()
@@ -105,7 +106,7 @@ def _write(
     row.line = _line_for(known, wanted).text
     before = {name: getattr(row, name) for name in ("password", "tls_seen")}
     fill(row, wanted, timezone.now())
-    row.source = source_rows(wanted, branch)[0]
+    row.source = source
     row.revision = known.revision + 1 if known else 1
     # What stays of these two is not written: at this moment the key may be replaced, or a poll see TLS for the first time.
     stays = {name for name, value in before.items() if getattr(row, name) == value}
@@ -223,15 +224,6 @@ def _assign(
     for name, value in LAST_RESULT.items():
         setattr(row, name, value)
     return ["restricted", "owner", "owned", "given_at", *LAST_RESULT]
-
-
-def _branch(known: FetchRule | None, wanted: Rule, *, other_mailbox: bool, same_mailbox: int | None) -> int:
-    """The branch of the ledger that the rule goes on with, which continues that of another name. Raises LedgerTaken."""
-    former = _ledger_before(known, wanted, same_mailbox)
-    branch = choose_branches({0: (wanted, known)})[0]
-    if former is not None or other_mailbox:
-        carry_on([Succession(wanted, branch, None if other_mailbox else former)], {known.id} if known else ())
-    return branch
 
 
 def _check_source(row: FetchRule | None, wanted: Rule) -> None:

@@ -5,13 +5,12 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from enum import Enum
 
-from fetchrules.ledger.sources import to_be_passed
+from fetchrules.ledger.sources import Ledger, to_be_passed
 from fetchrules.models import ServiceSettings
 from fetchrules.rule import MASK, MAX_RULES, Rule
 from fetchrules.rulebook.changes import Change, changes_of
-from fetchrules.rulebook.orphans import Orphan, offered_to_each
+from fetchrules.rulebook.ledgers import Orphan, heirs, ledgers_left, offered_to_each
 from fetchrules.rulebook.passwords import Kept, StoredPasswords
-from fetchrules.rulebook.renaming import Ledger, heirs, ledgers_left
 from fetchrules.rulebook.text import Stored, stored_rules
 from fetchrules.ruletext.document import Document, parse
 from fetchrules.ruletext.lexer import Kind
@@ -218,7 +217,7 @@ def _passing_problems(entries: Sequence[Entry], *, new: bool) -> Iterator[Proble
             yield _at(entry, fault, "user")
         elif entry.verdict is Verdict.CHANGED and entry.stored is not None:
             ledger = Ledger.of(entry.stored.row.source)
-            if (ledger.account, ledger.branch) in pending and ledger.account == account_of(entry.rule):
+            if ledger in pending and ledger.account == account_of(entry.rule):
                 yield _at(entry, Code.PRESENT_PENDING, "user")
 
 

@@ -1,6 +1,7 @@
 """Which remote mailbox a rule reads, and that two rules may share one only if neither takes mail away from the other."""
 
 import functools
+import unicodedata
 from collections.abc import Iterator
 from dataclasses import dataclass, field, replace
 from ipaddress import ip_address
@@ -64,6 +65,11 @@ def host_key(server: str) -> str:
         return name.encode("idna").decode("ascii").lower()
     except UnicodeError:
         return name.lower()
+
+
+def address_key(recipient: str) -> str:
+    """What the spellings of one local address have in common: neither case nor Unicode's ways of composing tell them apart."""
+    return unicodedata.normalize("NFC", recipient.lower())
 
 
 @dataclass(slots=True)

@@ -7,8 +7,8 @@ from django.utils.functional import Promise
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
 
-from fetchrules.models import Letter, Run
-from fetchrules.policy import Why
+from fetchrules.models import Run
+from fetchrules.policy import Doubt, Fate, State, Why
 from fetchrules.status import RuleState
 from fetchrules.words import amounts
 
@@ -42,12 +42,12 @@ RUN_BADGES = {
     Run.State.ABANDONED: Badge(gettext_lazy("Abandoned"), "alert", "warn"),
 }
 LETTER_BADGES = {
-    Letter.State.READY: Badge(gettext_lazy("being delivered"), "clock", "run"),
-    Letter.State.SENDING: Badge(gettext_lazy("being sent"), "clock", "run"),
-    Letter.State.DELIVERED: Badge(gettext_lazy("delivered"), "check", "good"),
-    Letter.State.HELD: Badge(gettext_lazy("cannot be collected"), "alert", "warn"),
-    Letter.State.PASSED: Badge(gettext_lazy("passed over"), "minus", "idle"),
-    Letter.State.READ: Badge(gettext_lazy("read on the server"), "minus", "idle"),
+    State.READY: Badge(gettext_lazy("being delivered"), "clock", "run"),
+    State.SENDING: Badge(gettext_lazy("being sent"), "clock", "run"),
+    State.DELIVERED: Badge(gettext_lazy("delivered"), "check", "good"),
+    State.HELD: Badge(gettext_lazy("cannot be collected"), "alert", "warn"),
+    State.PASSED: Badge(gettext_lazy("passed over"), "minus", "idle"),
+    State.READ: Badge(gettext_lazy("read on the server"), "minus", "idle"),
 }
 CAUSES = {
     Run.Cause.SCHEDULE: gettext_lazy("schedule"),
@@ -56,10 +56,14 @@ CAUSES = {
     Run.Cause.COMMAND: gettext_lazy("command line"),
 }
 FATES = {
-    Letter.Fate.KEPT: gettext_lazy("stays on the server"),
-    Letter.Fate.WANTED: gettext_lazy("to be deleted on the server"),
-    Letter.Fate.SENT: gettext_lazy("deletion not confirmed, asked for again at the next poll"),
-    Letter.Fate.DELETED: gettext_lazy("deleted on the server"),
+    Fate.KEPT: gettext_lazy("stays on the server"),
+    Fate.WANTED: gettext_lazy("to be deleted on the server"),
+    Fate.SENT: gettext_lazy("deletion not confirmed, asked for again at the next poll"),
+    Fate.DELETED: gettext_lazy("deleted on the server"),
+}
+DOUBTS = {
+    Doubt.SHORT: gettext_lazy("came shorter than the server had said"),
+    Doubt.PASSED: gettext_lazy("may be one that was passed over"),
 }
 
 LEFT = {

@@ -16,11 +16,11 @@ from django.utils import timezone
 from fetchrules import tasks
 from fetchrules.ledger import by_hand as ledger_by_hand
 from fetchrules.ledger import leases, letters, runs
-from fetchrules.ledger.sources import former_of, sources_of
+from fetchrules.ledger.sources import Ledger, former_of, sources_of
 from fetchrules.models import FetchRule, Letter, Run, ServiceSettings, SourceMailbox
 from fetchrules.poll import remote_account as accounts
 from fetchrules.remote.account import Deadlines
-from fetchrules.rulebook.renaming import Ledger, Succession, carry_on
+from fetchrules.rulebook.ledgers import Saved, settle
 from fetchrules.secrets.sealing import seal, target_of
 from fetchrules.upkeep import housekeeping
 
@@ -53,10 +53,9 @@ def edit_rule(rule: int, **columns: Any) -> None:
 def rename_account(rule: int, user: str) -> None:
     """The mailbox gets another login, and the rule goes on with its ledger, as the form does it by default."""
     row = FetchRule.objects.get(pk=rule)
-    former, row.user = row.source, user
+    row.user = user
     text = row.as_rule(PASSWORD)
-    row.source = sources_of(text)[0]
-    carry_on([Succession(text, row.source.branch, Ledger.of(former))], [rule])
+    row.source = settle({0: Saved(text, row, Ledger.of(row.source))})[0][0]
     edit_rule(rule, user=user, source=row.source, password=seal(PASSWORD, target_of(text)))
 
 

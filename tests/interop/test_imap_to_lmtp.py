@@ -13,6 +13,7 @@ from pytest_django import Settings
 
 from fetchrules.ledger import runs
 from fetchrules.models import FetchRule, Letter, Run
+from fetchrules.policy import Fate
 from fetchrules.poll.looking import terms_of
 from fetchrules.poll.remote_account import account_of
 from fetchrules.poll.run import Result, poll
@@ -188,7 +189,7 @@ def test_it_expunges_what_a_poll_had_flagged_before_it_died(dovecot: Dovecot, ne
     dovecot.put("halfway", put)
     rule = new_rule("halfway", keep=True)
     poll_fine(rule)
-    Letter.objects.filter(source=rule.source, subject="letter 0").update(fate=Letter.Fate.SENT)
+    Letter.objects.filter(source=rule.source, subject="letter 0").update(fate=Fate.SENT)
     FetchRule.objects.filter(pk=rule.pk).update(keep=False)
     with dovecot.logged_in("halfway") as dying:
         dying.store("1:2", "+FLAGS", "(\\Deleted)")

@@ -6,13 +6,14 @@ from django.utils import timezone
 from fetchrules.ledger import by_hand
 from fetchrules.ledger.sources import sources_of
 from fetchrules.models import FetchRule, Letter, Run
+from fetchrules.policy import Doubt, State
 from fetchrules.rule import MASK, Protocol
 from tests.conftest import MakeRule
 
 pytestmark = pytest.mark.django_db
 
 NOW = timezone.now()
-SHORT, PASSED = Letter.Doubt.SHORT, Letter.Doubt.PASSED
+SHORT, PASSED = Doubt.SHORT, Doubt.PASSED
 
 
 def a_letter(rule: FetchRule, uid: str = "1", **columns: object) -> Letter:
@@ -24,7 +25,7 @@ def a_letter(rule: FetchRule, uid: str = "1", **columns: object) -> Letter:
     )  # fmt: skip
     defaults: dict[str, object] = {
         "source": rule.source,
-        "state": Letter.State.DELIVERED,
+        "state": State.DELIVERED,
         "doubt": SHORT,
         "size": 5234,
         "octets": 1500,
@@ -101,8 +102,8 @@ def test_it_wants_nothing_deleted_that_is_gone_from_the_server(make_rule: MakeRu
 def test_it_settles_nothing_else(make_rule: MakeRule) -> None:
     rule = make_rule()
     a_letter(rule, "1", doubt="")
-    a_letter(rule, "2", state=Letter.State.READY)
-    a_letter(rule, "3", state=Letter.State.HELD, doubt="")
+    a_letter(rule, "2", state=State.READY)
+    a_letter(rule, "3", state=State.HELD, doubt="")
     assert by_hand.settle(Letter.objects.all()) == 0
     assert set(Letter.objects.values_list("fate", flat=True)) == {"kept"}
 
@@ -147,11 +148,11 @@ def test_it_tries_to_delete_again_or_leaves_what_a_server_breaks_off_over(make_r
 
 def test_it_counts_as_a_problem_what_is_held_or_in_doubt(make_rule: MakeRule) -> None:
     rule = make_rule()
-    a_letter(rule, "held", state=Letter.State.HELD, doubt="", reason="came_short")
-    a_letter(rule, "untried", state=Letter.State.HELD, doubt="", reason="")
+    a_letter(rule, "held", state=State.HELD, doubt="", reason="came_short")
+    a_letter(rule, "untried", state=State.HELD, doubt="", reason="")
     a_letter(rule, "short")
     a_letter(rule, "passed", doubt=PASSED)
-    a_letter(rule, "in hand", state=Letter.State.READY)
+    a_letter(rule, "in hand", state=State.READY)
     a_letter(rule, "undeleted", doubt="", reason="deletion_failed", tries=1)
     a_letter(rule, "well", doubt="")
     found = Letter.objects.filter(by_hand.PROBLEMS).values_list("uid", flat=True)

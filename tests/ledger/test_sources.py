@@ -62,10 +62,10 @@ def test_it_reads_each_folder_of_an_imap_rule_as_a_mailbox_of_its_own() -> None:
 
 @pytest.mark.django_db
 def test_it_finds_and_makes_many_rows_in_few_queries(django_assert_max_num_queries: DjangoAssertNumQueries) -> None:
-    wanted = {(account_of(replace(RULE, user=f"petrov{number}")), number % 2) for number in range(50)}
+    wanted = {(account_of(replace(RULE, user=f"petrov{number}")), f"{number % 2}@mydomain.ru") for number in range(50)}
     with django_assert_max_num_queries(3):
         made = found_or_made(wanted)
-    assert {(source_of(row), row.branch) for row in made.values()} == wanted
+    assert {(source_of(row), row.recipient) for row in made.values()} == wanted
     assert found_or_made(wanted) == made
 
 

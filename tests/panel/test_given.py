@@ -11,6 +11,7 @@ from django.utils import timezone
 from fetchrules.errors import CameShort, LoginRefused
 from fetchrules.ledger.runs import Counts, Ending, close
 from fetchrules.models import FetchRule, HourlyStat, Letter, Run
+from fetchrules.policy import State
 from fetchrules.rule import MASK
 from fetchrules.rulebook.edits import Given, set_rule
 from fetchrules.schedule import NextPoll, Reason
@@ -56,7 +57,7 @@ def collected(rule: FetchRule, at: datetime, subject: str) -> Run:
             uid=f"{at.timestamp()}-{number}",
             run=held,
             size=1000,
-            state=Letter.State.HELD if number < 2 else Letter.State.DELIVERED,
+            state=State.HELD if number < 2 else State.DELIVERED,
             recipient=rule.recipient,
             first_seen_at=at,
             delivered_at=at,
@@ -106,9 +107,9 @@ def test_it_lets_a_new_owner_open_and_try_nothing_of_before(before: Run, charlie
     give(charlies_rule, dan)
     client = client_of(dan)
     assert client.get(reverse("run", args=[before.id])).status_code == 404
-    held = list(Letter.objects.filter(state=Letter.State.HELD).values_list("id", flat=True))
+    held = list(Letter.objects.filter(state=State.HELD).values_list("id", flat=True))
     client.post(reverse("letters_act"), {"held": held, "do": "pass"})
-    assert Letter.objects.filter(state=Letter.State.HELD).count() == len(held) == 2
+    assert Letter.objects.filter(state=State.HELD).count() == len(held) == 2
 
 
 def test_it_shows_a_new_owner_what_came_since(before: Run, charlies_rule: FetchRule, dan: User) -> None:
@@ -155,7 +156,7 @@ def test_it_shows_a_new_owner_nothing_of_a_poll_that_ended_since(charlies_rule: 
         uid="a",
         run=run,
         recipient=charlies_rule.recipient,
-        state=Letter.State.HELD,
+        state=State.HELD,
         reason=CameShort.code,
         size=1,
         subject=SECRET,

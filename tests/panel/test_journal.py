@@ -8,6 +8,7 @@ from django.urls import reverse
 from django.utils import timezone
 
 from fetchrules.models import AuditEntry, FetchRule, Letter, Run
+from fetchrules.policy import State
 from tests.conftest import MakeRule
 
 
@@ -25,7 +26,7 @@ def a_letter(run: Run, uid: str, **columns: object) -> Letter:
         "size": 1000,
         "first_seen_at": timezone.now(),
         "recipient": run.recipient,
-        "state": Letter.State.DELIVERED,
+        "state": State.DELIVERED,
     }
     return Letter.objects.create(source=run.source, run=run, epoch=0, uid=uid, **{**defaults, **columns})
 

@@ -11,13 +11,13 @@ from fetchrules.ledger import hosts
 from fetchrules.ledger.letters import STUCK_AFTER
 from fetchrules.models import AuditEntry, FetchRule, Letter
 from fetchrules.panel.pages import problems
-from fetchrules.policy import Remark
+from fetchrules.policy import Doubt, Fate, Remark, State
 from fetchrules.rule import Protocol
 from tests.conftest import MakeRule
 from tests.panel.test_journal import a_letter, a_run
 
 HOST = "mailserver.ru"
-SHORT, PASSED = Letter.Doubt.SHORT, Letter.Doubt.PASSED
+SHORT, PASSED = Doubt.SHORT, Doubt.PASSED
 
 
 def page_of(browser: Client, query: str = "") -> str:
@@ -31,7 +31,7 @@ def in_doubt(rule: FetchRule, uid: str, doubt: str = SHORT) -> Letter:
 
 def held(rule: FetchRule, uid: str, **columns: object) -> Letter:
     trouble = {"tries": 5, "tried_at": timezone.now(), "reason": "server_refused"} | columns
-    return a_letter(a_run(rule), uid, state=Letter.State.HELD, **trouble)
+    return a_letter(a_run(rule), uid, state=State.HELD, **trouble)
 
 
 def test_it_says_how_much_of_a_letter_came(admin: Client, rule: FetchRule) -> None:
@@ -95,7 +95,7 @@ def test_it_gives_a_whole_letter_to_a_rule_that_deletes(admin: Client, rule: Fet
     assert "1 letter is treated as its rule says." in said
     assert "No problem letters" in said
     letter.refresh_from_db()
-    assert letter.fate == Letter.Fate.WANTED
+    assert letter.fate == Fate.WANTED
 
 
 def test_it_polls_at_once_to_collect_a_letter_again(admin: Client, rule: FetchRule) -> None:
@@ -212,7 +212,7 @@ def test_it_counts_them_on_the_page_of_their_rule(admin: Client, rule: FetchRule
 def test_it_marks_them_in_the_poll_that_brought_them(admin: Client, rule: FetchRule) -> None:
     run = a_run(rule, fetched=1, left={"doubted": 1})
     a_letter(run, "1", doubt=SHORT, size=5234, octets=1500)
-    a_letter(run, "2", state=Letter.State.READ, subject="Read long ago")
+    a_letter(run, "2", state=State.READ, subject="Read long ago")
     page = admin.get(reverse("run", args=[run.id])).content.decode()
     assert "came shorter than the server had said" in page
     assert "1.5 KB of 5.1 KB" in page
@@ -269,18 +269,16 @@ def test_it_tells_that_above_the_list_only_while_it_helps(
 
 def test_it_lists_letters_that_are_stuck_in_delivery(admin: Client, owner: Client, rule: FetchRule) -> None:
     long_ago = timezone.now() - STUCK_AFTER
-    a_letter(a_run(rule), "1", state=Letter.State.READY, first_seen_at=long_ago, subject="Stuck one")
-    a_letter(a_run(rule), "2", state=Letter.State.READY, subject="Young one")
+    a_letter(a_run(rule), "1", state=State.READY, first_seen_at=long_ago, subject="Stuck one")
+    a_letter(a_run(rule), "2", state=State.READY, subject="Young one")
     page = page_of(admin)
     assert "Stuck one" in page
     assert "Young one" not in page
     assert "Stuck one" not in page_of(owner)
 
 
-@pytest.mark.parametrize(("do", "state"), [("retry", Letter.State.HELD), ("pass", Letter.State.PASSED)])
-def test_it_knows_two_ways_out_for_a_letter_that_is_held(
-    do: str, state: Letter.State, admin: Client, rule: FetchRule
-) -> None:
+@pytest.mark.parametrize(("do", "state"), [("retry", State.HELD), ("pass", State.PASSED)])
+def test_it_knows_two_ways_out_for_a_letter_that_is_held(do: str, state: State, admin: Client, rule: FetchRule) -> None:
     letter = held(rule, "7")
     assert "The server refused" in page_of(admin)
     admin.post(reverse("letters_act"), {"do": do, "held": [letter.id]})
@@ -289,9 +287,9 @@ def test_it_knows_two_ways_out_for_a_letter_that_is_held(
 
 
 def test_it_calls_no_letter_troubled_that_is_only_to_be_fetched_after_all(admin: Client, rule: FetchRule) -> None:
-    a_letter(a_run(rule), "7", state=Letter.State.PASSED)
+    a_letter(a_run(rule), "7", state=State.PASSED)
     admin.post(reverse("rule_take_up", args=[rule.id]))
-    assert Letter.objects.get().state == Letter.State.HELD
+    assert Letter.objects.get().state == State.HELD
     assert "No problem letters" in page_of(admin)
 
 
@@ -299,4 +297,4 @@ def test_it_keeps_held_letters_of_others_from_an_owner(owner: Client, rule: Fetc
     letter = held(rule, "7")
     owner.post(reverse("letters_act"), {"do": "pass", "held": [letter.id]})
     letter.refresh_from_db()
-    assert letter.state == Letter.State.HELD
+    assert letter.state == State.HELD

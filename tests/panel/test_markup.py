@@ -12,7 +12,8 @@ from django.urls import reverse
 from django.utils import timezone
 
 from fetchrules.ledger import hosts
-from fetchrules.models import FetchRule, Incident, Letter, Revision, Run
+from fetchrules.models import FetchRule, Incident, Revision, Run
+from fetchrules.policy import Doubt, State
 from tests.conftest import MakeRule
 from tests.panel.test_journal import a_letter, a_run
 
@@ -127,10 +128,10 @@ def full(rule: FetchRule, make_rule: MakeRule) -> Run:
     a_run(make_rule(user="running"), Run.State.RUNNING)
     run = a_run(rule, Run.State.FAILED, error="login_refused", transcript="S: +OK", stages=[["login", 0.1]])
     a_letter(run, "1", file_name="1.Q.K")
-    a_letter(run, "2", state=Letter.State.HELD, reason="server_refused", tried_at=timezone.now())
-    a_letter(run, "3", state=Letter.State.READY, first_seen_at=timezone.now() - timedelta(hours=1))
-    a_letter(run, "4", doubt=Letter.Doubt.SHORT, octets=500, delivered_at=timezone.now())
-    a_letter(run, "5", doubt=Letter.Doubt.PASSED)
+    a_letter(run, "2", state=State.HELD, reason="server_refused", tried_at=timezone.now())
+    a_letter(run, "3", state=State.READY, first_seen_at=timezone.now() - timedelta(hours=1))
+    a_letter(run, "4", doubt=Doubt.SHORT, octets=500, delivered_at=timezone.now())
+    a_letter(run, "5", doubt=Doubt.PASSED)
     a_letter(run, "6", reason="deletion_failed", tries=1)
     hosts.count_shifted(rule.source.host, 2, timezone.now())
     Incident.objects.create(rule=rule, kind=Incident.Kind.FAILING, opened_at=timezone.now())

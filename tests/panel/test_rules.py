@@ -10,9 +10,10 @@ from django.utils import timezone
 from pytest_django import DjangoAssertNumQueries
 
 from fetchrules.ledger.letters import STUCK_AFTER
-from fetchrules.models import AuditEntry, FetchRule, HourlyStat, Incident, Letter, Pause, Run
+from fetchrules.models import AuditEntry, FetchRule, HourlyStat, Incident, Pause, Run
 from fetchrules.panel.pages.listing import with_state
 from fetchrules.panel.pages.pauses import end_of
+from fetchrules.policy import State
 from fetchrules.status import RuleState
 from tests.conftest import MakeRule
 from tests.panel.test_journal import a_letter, a_run
@@ -323,7 +324,7 @@ def test_it_tells_those_who_see_all_of_incidents_and_stuck_letters(
     assert "attention" not in admin.get(reverse("rules")).content.decode()
     Incident.objects.create(rule=rule, kind=Incident.Kind.FAILING, opened_at=timezone.now())
     long_ago = timezone.now() - STUCK_AFTER
-    a_letter(a_run(rule), "1", state=Letter.State.READY, first_seen_at=long_ago)
+    a_letter(a_run(rule), "1", state=State.READY, first_seen_at=long_ago)
     page = admin.get(reverse("rules")).content.decode()
     assert "1 mailbox is not being collected" in page
     assert "1 letter is stuck in delivery" in page

@@ -9,7 +9,6 @@ from django.utils import timezone
 
 from fetchrules.ledger.sources import pass_present
 from fetchrules.models import FetchRule, Letter, SourceMailbox
-from fetchrules.rule import MASK
 from tests.poll.conftest import ImapScene, NewImapScene, NewScene, Scene, letter
 from tests.poll.test_former_names import place, rename
 from tests.servers import imap
@@ -20,7 +19,7 @@ from tests.servers.pop3 import Behaviour, LetterFault, Step
 
 def pass_over(scene: Scene) -> None:
     """What lies there counts as collected."""
-    pass_present([(scene.rule.as_rule(MASK), scene.rule.source.branch)])
+    pass_present([scene.rule.source])
     scene.rule.refresh_from_db()
     scene.poll_fine()
 
@@ -154,7 +153,7 @@ def renamed(reader: ImapScene) -> None:
     """The reader's mailbox is logged in to as p from now on."""
     old = reader.rule.source
     new = SourceMailbox.objects.create(
-        protocol="imap", host=old.host, port=old.port, user="p", folder="INBOX", branch=old.branch
+        protocol="imap", host=old.host, port=old.port, user="p", folder="INBOX", recipient=old.recipient
     )
     SourceMailbox.objects.filter(pk=new.pk).update(continues=old)
     reader.server.user = "p"
@@ -164,7 +163,7 @@ def renamed(reader: ImapScene) -> None:
 def test_a_mark_made_for_one_recipient_hides_no_letter_from_the_other(new_imap_scene: NewImapScene) -> None:
     one = new_imap_scene(keep=True)
     rule, source = FetchRule.objects.get(pk=one.rule.pk), SourceMailbox.objects.get(pk=one.rule.source_id)
-    source.pk, source.branch = None, 1
+    source.pk, source.recipient = None, "other@mydomain.ru"
     source.save()
     rule.pk, rule.recipient, rule.source = None, "other@mydomain.ru", source
     rule.save()

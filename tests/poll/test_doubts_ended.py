@@ -4,6 +4,7 @@ import pytest
 
 from fetchrules.ledger import by_hand, hosts
 from fetchrules.models import Letter
+from fetchrules.policy import Doubt
 from tests.poll.conftest import NewScene, Scene, letter
 from tests.servers.pop3 import Behaviour
 
@@ -19,7 +20,7 @@ def a_scene_in_doubt(new_scene: NewScene, **columns: object) -> Scene:
     for _ in range(2):
         scene.poll()
     assert scene.delivered == ["a"]
-    assert Letter.objects.get().doubt == Letter.Doubt.SHORT
+    assert Letter.objects.get().doubt == Doubt.SHORT
     return scene
 
 
@@ -71,7 +72,7 @@ def test_it_doubts_a_letter_anew_that_is_short_again(come_back: bool, new_scene:
     if come_back:
         scene.poll()
         assert scene.delivered == ["a", "a"]
-        assert Letter.objects.get().doubt == Letter.Doubt.SHORT
+        assert Letter.objects.get().doubt == Doubt.SHORT
 
 
 def test_it_takes_short_letters_for_whole_from_a_server_with_wrong_sizes(new_scene: NewScene) -> None:

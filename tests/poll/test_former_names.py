@@ -22,7 +22,7 @@ def rename(scene: Scene, user: str = "petrov@mailserver.ru") -> SourceMailbox:
     scene.server.mailboxes[user] = Mailbox("petrovpasswd", scene.maildrop)
     former = scene.rule.source
     source = SourceMailbox.objects.get_or_create(
-        protocol="pop3", host=former.host, port=former.port, user=user, folder=former.folder
+        protocol="pop3", host=former.host, port=former.port, user=user, folder=former.folder, recipient=former.recipient
     )[0]
     SourceMailbox.objects.filter(pk=source.pk).update(continues=former)
     place(scene.rule, user=user, source=source)
@@ -162,7 +162,9 @@ def test_letters_read_under_the_former_name_are_left_alone(new_imap_scene: NewIm
     scene.poll_fine()
     scene.arrive("read", flags=("\\seen",))
     former = scene.rule.source
-    source = SourceMailbox.objects.create(protocol="imap", host=former.host, port=former.port, user="p", folder="INBOX")
+    source = SourceMailbox.objects.create(
+        protocol="imap", host=former.host, port=former.port, user="p", folder="INBOX", recipient=former.recipient
+    )
     SourceMailbox.objects.filter(pk=source.pk).update(continues=former)
     scene.server.user = "p"
     place(scene.rule, user="p", source=source)

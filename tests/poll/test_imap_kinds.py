@@ -9,6 +9,7 @@ from pytest_django import Settings
 
 from fetchrules.ledger import runs
 from fetchrules.models import FetchRule, Letter, Run
+from fetchrules.policy import State
 from fetchrules.poll.run import poll
 from tests.conftest import MakeRule
 from tests.servers.faults import Alter, Fault
@@ -96,7 +97,7 @@ def test_it_passes_over_a_letter_that_goes_meanwhile(
         rule = new_rule(server)
         assert (poll_once(rule).fetched, poll_once(rule).found) == (2, 0)
     assert delivered() == 2
-    assert not Letter.objects.filter(state=Letter.State.HELD).exists()
+    assert not Letter.objects.filter(state=State.HELD).exists()
 
 
 def test_it_holds_the_one_letter_that_exchange_cannot_give(new_rule: NewRule, delivered: Callable[[], int]) -> None:
@@ -105,5 +106,5 @@ def test_it_holds_the_one_letter_that_exchange_cannot_give(new_rule: NewRule, de
         counts = poll_once(new_rule(server))
         assert (counts.fetched, counts.held, counts.deleted) == (2, 1, 2)
         assert server.folders["INBOX"].uids == [2]
-    (held,) = Letter.objects.filter(state=Letter.State.HELD)
+    (held,) = Letter.objects.filter(state=State.HELD)
     assert (held.uid, held.reason, held.detail) == ("2", "server_refused", "Command Error. 10")

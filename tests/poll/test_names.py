@@ -8,7 +8,7 @@ import pytest
 from fetchrules.errors import ConnectionLost, RunOvertaken
 from fetchrules.ledger import leases
 from fetchrules.models import Letter
-from fetchrules.policy import Errand
+from fetchrules.policy import Errand, State
 from fetchrules.poll.intake import Intake
 from fetchrules.remote.mailbox import Begun, Retrieved
 from tests.poll.conftest import NewScene, Scene, letter
@@ -129,14 +129,14 @@ def test_it_shows_what_cannot_be_fetched_under_a_used_name(
     scene.behave(REFUSED)
     for _ in range(2):
         scene.poll()
-    (held,) = Letter.objects.filter(state=Letter.State.HELD)
+    (held,) = Letter.objects.filter(state=State.HELD)
     assert (held.tries, held.reason) == (2, "server_refused")
     scene.behave()
     for _ in range(2):
         scene.poll_fine()
     expected = ["a", "b"] if another else ["a"]
     assert (scene.delivered, scene.maildrop.uids) == (expected, ["a"] if columns else [])
-    assert not Letter.objects.filter(state=Letter.State.HELD).exists()
+    assert not Letter.objects.filter(state=State.HELD).exists()
     empty_out(scene)
     scene.arrive(StoredLetter("a", letter("c", size=SIZE).data))
     scene.poll_fine()

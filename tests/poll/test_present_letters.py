@@ -11,7 +11,7 @@ from pytest_django import Settings
 from fetchrules.errors import NoUniqueIds, PassPresentRefused, RemoteProtocolError, RunOvertaken
 from fetchrules.ledger import by_hand, forgetting, runs
 from fetchrules.ledger import letters as ledger
-from fetchrules.ledger.sources import folders_of, pass_present
+from fetchrules.ledger.sources import folders_of, pass_present, sources_of
 from fetchrules.models import Letter, Run, SourceMailbox
 from fetchrules.policy import Why
 from fetchrules.poll.run import dry_run, poll
@@ -32,7 +32,7 @@ def scene(new_scene: NewScene) -> Scene:
 
 def ask(scene: Scene) -> None:
     """What lies there now is to count as collected."""
-    pass_present([(scene.rule.as_rule(MASK), scene.rule.source.branch)])
+    pass_present([scene.rule.source])
     scene.rule.refresh_from_db()
 
 
@@ -215,7 +215,7 @@ def test_it_fetches_what_was_read_when_told(make_rule: MakeRule, tmp_path: Path,
     with ImapServer(folder) as server:
         place = {"server": "127.0.0.1", "port": server.port, "user": "petrov", "encryption": "plaintext"}
         rule = make_rule(protocol="imap", keep=True, uidl=True, **place)
-        pass_present([(rule.as_rule(MASK), 0)])
+        pass_present(sources_of(rule.as_rule(MASK)))
         for fetched in (0, 1, 0):
             rule.refresh_from_db()
             (run_id,) = runs.claim([rule], timezone.now(), Run.Cause.COMMAND)
@@ -276,7 +276,7 @@ def test_it_looks_into_every_folder(make_rule: MakeRule, tmp_path: Path, setting
     with ImapServer(folders) as server:
         place = {"server": "127.0.0.1", "port": server.port, "user": "petrov", "encryption": "plaintext"}
         rule = make_rule(protocol="imap", folders=["INBOX", "Archive"], keep=True, uidl=True, **place)
-        pass_present([(rule.as_rule(MASK), 0)])
+        pass_present(sources_of(rule.as_rule(MASK)))
         rule.refresh_from_db()
         (first,) = runs.claim([rule], timezone.now(), Run.Cause.COMMAND)
         result = poll(first)

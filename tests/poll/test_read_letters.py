@@ -72,7 +72,7 @@ def test_it_delivers_what_was_marked_for_another_recipient(new_imap_scene: NewIm
     scene.poll_fine()
     other = type(scene.rule).objects.get(pk=scene.rule.pk)
     theirs = SourceMailbox.objects.get(pk=scene.rule.source_id)
-    theirs.pk, theirs.branch = None, 1
+    theirs.pk, theirs.recipient = None, "other@mydomain.ru"
     theirs.save()
     other.pk, other.recipient, other.source = None, "other@mydomain.ru", theirs
     other.save()

@@ -46,7 +46,7 @@ def test_it_gives_every_letter_to_both(dovecot: Dovecot, tmp_path: Path, setting
     for _ in range(2):
         rules = FetchRule.objects.all()
         assert len(rules) == 2
-        assert [rule.source.branch for rule in rules] == [0, 1]
+        assert [rule.source.recipient for rule in rules] == ["petrov@mydomain.ru", "sidorov@mydomain.ru"]
         for name in ("petrov", "sidorov"):
             assert len(list((tmp_path / "mydomain.ru" / name / "new").iterdir())) == 2
         runs.ask_for_poll(FetchRule.objects.all(), timezone.now())

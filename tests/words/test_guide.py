@@ -1,7 +1,7 @@
 """What the documentation says of options comes from the options."""
 
-from fetchrules.models import Letter, Run
-from fetchrules.policy import TABLE, Remark, Why
+from fetchrules.models import Run
+from fetchrules.policy import TABLE, Fate, Remark, State, Why
 from fetchrules.rule import OPTIONS
 from fetchrules.status import RuleState
 from fetchrules.words import guide, states
@@ -18,8 +18,8 @@ def test_it_puts_every_row_of_the_table_into_words() -> None:
 
 def test_it_has_words_for_every_word_of_the_journal() -> None:
     assert set(states.CAUSES) == set(Run.Cause.values)
-    assert set(states.LETTER_BADGES) == set(Letter.State.values)
-    assert set(states.FATES) == set(Letter.Fate.values)
+    assert set(states.LETTER_BADGES) == set(State)
+    assert set(states.FATES) == set(Fate)
     assert set(states.LEFT) == {word.value for words in (Why, Remark) for word in words}
     assert set(states.RUN_BADGES) == set(Run.State)
     assert set(states.RULE_BADGES) == set(RuleState)

@@ -2,8 +2,7 @@
 
 from django.utils import translation
 
-from fetchrules.models import Letter
-from fetchrules.policy import Why
+from fetchrules.policy import Fate, State, Why
 from fetchrules.policy.remarks import Remark
 from fetchrules.words import states
 
@@ -19,5 +18,5 @@ def test_it_says_them_in_russian() -> None:
 
 
 def test_it_has_words_for_every_state_of_a_letter() -> None:
-    assert set(states.LETTER_BADGES) == set(Letter.State.values)
-    assert set(states.FATES) == set(Letter.Fate.values)
+    assert set(states.LETTER_BADGES) == set(State)
+    assert set(states.FATES) == set(Fate)

@@ -13,6 +13,7 @@ from typing import Any
 from django.core.management.base import CommandError
 from django.utils.translation import gettext as _
 
+from fetchrules.ledger.sources import Ledger
 from fetchrules.management.console import Console
 from fetchrules.models import AuditEntry, FetchRule
 from fetchrules.rule import MASK, Rule, Spelling
@@ -20,7 +21,6 @@ from fetchrules.rulebook import imports, text
 from fetchrules.rulebook.apply import TextChanged, apply
 from fetchrules.rulebook.changes import Change
 from fetchrules.rulebook.preview import Entry, Preview, ledger_words, preview
-from fetchrules.rulebook.renaming import Ledger
 from fetchrules.ruletext.document import MAX_OCTETS, parse
 from fetchrules.ruletext.formats.detection import Format, decode, detect, import_foreign
 from fetchrules.ruletext.formats.exchange import as_json

@@ -12,7 +12,7 @@ from fetchrules.models import FetchRule
 from fetchrules.panel.forms.refusal import Refusal, complaints
 from fetchrules.rule import Rule
 from fetchrules.rulebook.edits import LedgerTaken, is_to_be_passed
-from fetchrules.rulebook.orphans import Orphan, offered_to
+from fetchrules.rulebook.ledgers import Orphan, offered_to
 from fetchrules.ruletext.problem import Problem
 from fetchrules.ruletext.sources import account_of
 from fetchrules.ruletext.validate import passing_fault

@@ -12,7 +12,7 @@ from django.views.decorators.http import require_safe
 from fetchrules.models import AuditEntry, FetchRule
 from fetchrules.panel import access
 from fetchrules.rulebook.changes import Change
-from fetchrules.rulebook.renaming import LedgerChange
+from fetchrules.rulebook.ledgers import LedgerChange
 from fetchrules.words import events
 from fetchrules.words.ledgers import mailbox_name
 

@@ -15,7 +15,7 @@ from django.utils.translation import gettext_lazy
 from django.views.decorators.http import require_POST, require_safe
 
 from fetchrules.ledger import runs as ledger
-from fetchrules.models import FetchRule, Letter, Run
+from fetchrules.models import FetchRule, Run
 from fetchrules.panel import access
 from fetchrules.panel.pages import audit
 from fetchrules.panel.pages.period import Period
@@ -23,7 +23,7 @@ from fetchrules.panel.pages.progress import Progress
 from fetchrules.panel.pages.rows import remarks_of
 from fetchrules.panel.params import numbers, words
 from fetchrules.panel.paths import back
-from fetchrules.policy import Remark
+from fetchrules.policy import Doubt, Fate, Remark, State
 from fetchrules.words import guarded, states
 from fetchrules.words.failures import Failure
 from fetchrules.words.names import source_name
@@ -122,7 +122,7 @@ def run(request: HttpRequest, run_id: int) -> HttpResponse:
     """One run: its stages, its letters, what was left alone and why, the transcript."""
     user = access.user_of(request)
     found = get_object_or_404(access.visible_runs(user).select_related("source", "rule"), id=run_id)
-    paginator = Paginator(found.letters.exclude(state=Letter.State.READ).order_by("id"), PAGE)  # of those it took none
+    paginator = Paginator(found.letters.exclude(state=State.READ).order_by("id"), PAGE)  # of those it took none
     page = paginator.get_page(request.GET.get("page"))
     context = {
         "entry": Entry.of(found, timezone.now(), user),
@@ -131,7 +131,12 @@ def run(request: HttpRequest, run_id: int) -> HttpResponse:
         "page": page,
         "pages": list(paginator.get_elided_page_range(page.number)),
         "letters": [
-            (letter, states.LETTER_BADGES[Letter.State(letter.state)], states.FATES[Letter.Fate(letter.fate)])
+            (
+                letter,
+                states.LETTER_BADGES[State(letter.state)],
+                states.FATES[Fate(letter.fate)],
+                states.DOUBTS[Doubt(letter.doubt)] if letter.doubt else "",
+            )
             for letter in page
         ],
         "left": [(states.left_alone(reason), number) for reason, number in found.left.items()],

@@ -12,6 +12,7 @@ from fetchrules.errors import CameShort
 from fetchrules.ledger import by_hand, hosts
 from fetchrules.ledger.sources import folders_of
 from fetchrules.models import FetchRule, Letter, SourceMailbox
+from fetchrules.policy import Doubt
 from fetchrules.words import failures
 from fetchrules.words.failures import Failure
 from fetchrules.words.names import shown_host, source_name
@@ -52,7 +53,7 @@ KINDS: Mapping[str, Kind] = {
             "A letter that is whole is treated as its rule says: where the rule deletes, at the next poll. One that is collected "
             "again comes once more; the first copy stays in the local mailbox."
         ),
-        by_hand.DOUBTED & Q(doubt=Letter.Doubt.SHORT),
+        by_hand.DOUBTED & Q(doubt=Doubt.SHORT),
         (Way("settle", "check", _("The letter is whole")), _AGAIN),
     ),
     "passed": Kind(
@@ -62,7 +63,7 @@ KINDS: Mapping[str, Kind] = {
             "and stay on the server until you say what they are. A new letter is treated as its rule says: where the rule deletes, "
             "at the next poll."
         ),
-        by_hand.DOUBTED & Q(doubt=Letter.Doubt.PASSED),
+        by_hand.DOUBTED & Q(doubt=Doubt.PASSED),
         (Way("settle", "check", _("It is a new letter")), _LEAVE, _AGAIN),
     ),
     "held": Kind(
@@ -94,7 +95,7 @@ class Line:
     @classmethod
     def of(cls, letter: Letter, kind: Kind) -> "Line":
         """`letter` with its source at hand."""
-        short = letter.reason == CameShort.code if kind.fails else letter.doubt == Letter.Doubt.SHORT
+        short = letter.reason == CameShort.code if kind.fails else letter.doubt == Doubt.SHORT
         failure = failures.describe(letter.reason, letter.source.host) if kind.fails else None
         return cls(letter, source_name(letter.source.user, letter.source.host), short and letter.octets > 0, failure)
 

@@ -31,7 +31,7 @@ from fetchrules.rule import MASK, Rule
 from fetchrules.rulebook.changes import changes_of
 from fetchrules.rulebook.edits import is_to_be_passed, set_rule
 from fetchrules.rulebook.guard import UNSEEN, RuleChanged
-from fetchrules.rulebook.renaming import ledger_change
+from fetchrules.rulebook.ledgers import ledger_change
 from fetchrules.words.names import source_name
 
 

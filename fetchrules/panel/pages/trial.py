@@ -17,7 +17,7 @@ from fetchrules.poll.remote_account import account_of
 from fetchrules.poll.trial import try_connection
 from fetchrules.rule import Rule
 from fetchrules.rulebook.rows import fill
-from fetchrules.ruletext.sources import sources_of
+from fetchrules.ruletext.sources import address_key, sources_of
 from fetchrules.words import amounts, failures
 from fetchrules.words.behaviour import terms_of
 from fetchrules.words.failures import Failure
@@ -79,7 +79,9 @@ def try_rule(
     now = timezone.now()
     draft = copy(row) if row else FetchRule()
     draft.restricted = restricted
-    key = asdict(next(sources_of(wanted))) | {"branch": row.source.branch if row else 0}
+    key = asdict(next(sources_of(wanted))) | {
+        "recipient": row.source.recipient if row else address_key(wanted.recipient)
+    }
     try:
         fill(draft, replace(wanted, skip=False), now)
         account = account_of(draft, SourceMailbox(**key))

@@ -12,7 +12,7 @@ from fetchrules.models import FetchRule, Letter, SourceMailbox
 from fetchrules.rule import Protocol, Rule
 from fetchrules.rulebook.apply import MeaningUnsaid
 from fetchrules.rulebook.edits import LedgerTaken, delete_rules, set_rule
-from fetchrules.rulebook.orphans import offered_to
+from fetchrules.rulebook.ledgers import offered_to
 from fetchrules.rulebook.preview import preview
 from tests.conftest import MakeRule
 from tests.rulebook.conftest import Applier
@@ -145,9 +145,7 @@ def test_it_offers_no_ledger_that_is_found_by_itself_or_was_taken_over(make_rule
     assert offered_to(NEW) == []
     taken_over = make_rule(server="old.ru", keep=True)
     collected(taken_over)
-    taken_over.recipient = "other@mydomain.ru"
-    collected(taken_over)
-    delete_rules([taken_over], by=None)
+    delete_rules([renamed(taken_over, recipient="other@mydomain.ru")], by=None)
     assert offered_to(NEW) == []
 
 

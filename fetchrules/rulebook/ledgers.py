@@ -1,0 +1,378 @@
+"""Which ledger a rule reads, and which former ledger that one continues (ADR 18, 26).
+
+A ledger belongs to an account and a recipient, so nothing is chosen: a rule reads the ledger of its own recipient, or the first one
+whose recipient is the same local mailbox under today's delivery settings. Two things may happen beside that when rules are written.
+A rule that is the only reader of a mailbox takes its letters along to another recipient: the rows get that recipient. A rule that
+logs in elsewhere reads another ledger, which remembers the former one; nothing is moved then.
+"""
+
+from collections import defaultdict
+from collections.abc import Callable, Collection, Hashable, Iterable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
+from typing import TypeVar
+
+from django.db.models import Exists, OuterRef, Subquery
+
+from fetchrules.ledger.sources import Ledger, found_or_made, pass_present, rows_of, source_of
+from fetchrules.models import FetchRule, Letter, SourceMailbox
+from fetchrules.models.chunks import chunks
+from fetchrules.policy import State
+from fetchrules.poll.destinations import mailbox_key
+from fetchrules.rule import MASK, Rule
+from fetchrules.ruletext.sources import Source, account_of, address_key, counterpart, sources_of
+
+_K = TypeVar("_K")
+_Folders = dict[Source, SourceMailbox]
+"""The rows of one ledger, by mailbox."""
+
+
+@dataclass(frozen=True, slots=True)
+class Orphan:
+    """A ledger that no rule reads, and how many letters it has delivered. `name` tells it from others; it is one of its rows."""
+
+    name: int
+    ledger: Ledger
+    letters: int
+
+
+@dataclass(frozen=True, slots=True)
+class LedgerChange:
+    """For the audit: a rule goes on with the ledger of the account `former`, or does not although it could."""
+
+    former: Source
+    continues: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Saved:
+    """A rule that is about to be written over `row`, as it is stored; None: it is new.
+
+    `former`: the ledger that the rule's own continues. `other_mailbox`: it continues none, whatever it continued so far.
+    """
+
+    rule: Rule
+    row: FetchRule | None = None
+    former: Ledger | None = None
+    other_mailbox: bool = False
+
+    @property
+    def local_mailbox(self) -> str:
+        """What is the same for all addresses of the local mailbox that the rule delivers to."""
+        return mailbox_key(self.rule.recipient)
+
+
+def settle(saved: Mapping[_K, Saved], removed: Collection[int] = ()) -> dict[_K, list[SourceMailbox]]:
+    """The rows that each rule reads from now on, one for each folder; the first stands for the rule. Made where they are missing.
+
+    `removed`: ids of rules that are deleted in the same change. Call it in the transaction that writes the rules, before that.
+    """
+    ledgers = _Ledgers.read(saved.values(), removed)
+    read = {key: dict(ledgers.folders(Ledger.of(one.row.source))) for key, one in saved.items() if one.row}
+    former = {key: dict(ledgers.folders(one.former)) for key, one in saved.items() if one.former}
+    for key, one in saved.items():
+        former[key] = former.get(key, {}) | ledgers.take_along(one)
+    chosen = {key: ledgers.ledger_of(account_of(one.rule), one.rule.recipient) for key, one in saved.items()}
+    names = {key: [(source, chosen[key].recipient) for source in sources_of(one.rule)] for key, one in saved.items()}
+    found = found_or_made({name for some in names.values() for name in some})
+    rows = {key: [found[name] for name in some] for key, some in names.items()}
+    free = {key: ledgers.folders(ledger) for key, ledger in chosen.items() if ledger not in ledgers.read_by_others}
+    _end_marks(free, read)
+    _carry_on({key: saved[key] for key in free}, rows, former)
+    return rows
+
+
+def ledgers_left(changed: Mapping[_K, tuple[Rule, FetchRule]]) -> dict[_K, Ledger]:
+    """The ledgers that rules, given with their rows as stored, would go on with because they log in elsewhere.
+
+    A rule that gets another recipient as well takes over what it has read only if nobody else reads that account.
+    """
+    moved = {
+        key: Ledger.of(row.source)
+        for key, (rule, row) in changed.items()
+        if source_of(row.source).account != account_of(rule)
+    }
+    for_another = {key for key in moved if not _same_recipient(*changed[key])}
+    shared = _shared({moved[key].account for key in for_another})
+    return {key: ledger for key, ledger in moved.items() if key not in for_another or ledger.account not in shared}
+
+
+def heirs(new: Mapping[_K, Rule], removed: Iterable[tuple[Rule, FetchRule]]) -> dict[_K, Ledger]:
+    """The ledgers of `removed` rules that new ones go on with: of the same recipient, with the login or the server in common.
+
+    Only where no other can be meant.
+    """
+    left = dict(enumerate(removed))
+    free = dict(new)
+    found: dict[_K, Ledger] = {}
+    for trait in _TRAITS if left else ():
+        theirs = _grouped({number: rule for number, (rule, _) in left.items()}, trait)
+        for key, mine in _grouped(free, trait).items():
+            former = theirs.get(key, [])
+            if len(mine) == len(former) == 1:
+                found[mine[0]] = Ledger.of(left.pop(former[0])[1].source)
+                del free[mine[0]]
+    return found
+
+
+def offered_to(rule: Rule) -> list[Orphan]:
+    """The ledgers that a new rule may be asked to continue, the one with the newest letter first."""
+    return offered_to_each([rule])[0]
+
+
+def offered_to_each(rules: Iterable[Rule]) -> list[list[Orphan]]:
+    """The same for each of many rules. A ledger of the rule's own account needs no word: it is found again by itself."""
+    rules = list(rules)
+    recipients = [mailbox_key(rule.recipient) for rule in rules]
+    found = _orphans(set(recipients))
+    return [
+        [one for one in found[recipient] if one.ledger.account != account_of(rule)]
+        for recipient, rule in zip(recipients, rules, strict=True)
+    ]
+
+
+def ledger_change(before: SourceMailbox | None, after: SourceMailbox) -> LedgerChange | None:
+    """What a saved rule did: `before` is what it read, None if it is new; `after` what it reads now. None: nothing of the kind."""
+    if after.continues is not None and (before is None or before.pk != after.pk):
+        return LedgerChange(source_of(after.continues).account, continues=True)
+    if before is None or after.continues is not None:
+        return None
+    if before.account != after.account:
+        return LedgerChange(source_of(before).account, continues=False)
+    return LedgerChange(source_of(before.continues).account, continues=False) if before.continues else None
+
+
+@dataclass(slots=True)
+class _Ledgers:
+    """The ledgers of the accounts that rules come to or leave, each with its rows, the oldest first.
+
+    `read_by_others`: those that rules read which are not written. `audience`: the local mailboxes that each remote mailbox will
+    have readers for.
+    """
+
+    accounts: dict[Source, dict[str, _Folders]] = field(default_factory=lambda: defaultdict(dict))
+    read_by_others: set[Ledger] = field(default_factory=set)
+    audience: dict[Source, set[str]] = field(default_factory=lambda: defaultdict(set))
+
+    @classmethod
+    def read(cls, saved: Collection[Saved], removed: Collection[int]) -> "_Ledgers":
+        """In few queries; ledgers of other accounts may be among them."""
+        self = cls()
+        written = {one.row.id for one in saved if one.row} | set(removed)
+        accounts = {account_of(one.rule) for one in saved}
+        accounts |= {source_of(one.row.source).account for one in saved if one.row}
+        accounts |= {one.former.account for one in saved if one.former}
+        for rows in rows_of(accounts):
+            for row in rows.order_by("id"):
+                ledger = Ledger.of(row)
+                self.accounts[ledger.account].setdefault(ledger.recipient, {})[source_of(row)] = row
+            for reader in FetchRule.objects.filter(source__in=rows).select_related("source"):
+                if reader.id not in written:
+                    self.read_by_others.add(Ledger.of(reader.source))
+                    self._expect(Saved(reader.as_rule(MASK)))
+        for one in saved:
+            self._expect(one)
+        return self
+
+    def _expect(self, one: Saved) -> None:
+        for source in sources_of(one.rule):
+            self.audience[source].add(one.local_mailbox)
+
+    def folders(self, ledger: Ledger) -> _Folders:
+        """The rows of a ledger."""
+        return self.accounts[ledger.account].get(ledger.recipient, {})
+
+    def ledger_of(self, account: Source, recipient: str) -> Ledger:
+        """The ledger of the account that a recipient reads: their own, or the first one whose local mailbox is theirs."""
+        own, known = address_key(recipient), self.accounts[account]
+        if own not in known:
+            same = (one for one in known if mailbox_key(one) == mailbox_key(recipient))
+            own = next(same, own)
+            known.setdefault(own, {})
+        return Ledger(account, own)
+
+    def take_along(self, one: Saved) -> _Folders:
+        """Where the recipient of a rule changes, give the new one the rows that nobody else reads; all rows that they have then.
+
+        A folder that the new recipient has a row for stays as it is. The ledger of an account that the rule leaves is taken along
+        only if the rule goes on with it.
+        """
+        before = Ledger.of(one.row.source) if one.row else None
+        if before is None or mailbox_key(before.recipient) == one.local_mailbox:
+            return {}
+        if before.account != account_of(one.rule) and before != one.former:
+            return {}
+        after = self.ledger_of(before.account, one.rule.recipient)
+        old, new = self.folders(before), self.folders(after)
+        taken = [source for source in old if source not in new and self.audience[source] <= {one.local_mailbox}]
+        SourceMailbox.objects.filter(id__in=[old[source].pk for source in taken]).update(recipient=after.recipient)
+        for source in taken:
+            new[source] = old.pop(source)
+        if not old:
+            self.accounts[before.account].pop(before.recipient, None)
+        return new
+
+
+def _end_marks(free: Mapping[_K, _Folders], read: Mapping[_K, _Folders]) -> None:
+    """What lies in these ledgers counts as collected no more, except where the rule has `read` them so far.
+
+    A mark in a ledger that nobody reads was made for a rule that is gone.
+    """
+    kept = {row.pk for key, rows in free.items() for row in rows.values() if row in read.get(key, {}).values()}
+    marked = [row for rows in free.values() for row in rows.values() if row.pass_present]
+    pass_present([row for row in marked if row.pk not in kept], passed=False)
+
+
+def _carry_on(
+    saved: Mapping[_K, Saved], rows: Mapping[_K, Sequence[SourceMailbox]], former: Mapping[_K, _Folders]
+) -> None:
+    """Let ledgers continue former ones, folder by folder. No other rule reads one of them: it would have had its name before."""
+    links: dict[int, int | None] = {}
+    for key, one in saved.items():
+        for row in rows[key]:
+            if one.other_mailbox:
+                links[row.pk] = None
+            elif one.former is not None:
+                account = one.former.account
+                name = replace(account, folder=counterpart(row.folder, account.protocol))
+                if name in former[key]:
+                    links[row.pk] = former[key][name].pk
+    chains = _Chains.of(links)
+    chains.write(links)
+    for row in (row for key in saved for row in rows[key]):
+        row.continues_id = chains.following.get(row.pk, row.continues_id)
+
+
+def _same_recipient(rule: Rule, row: FetchRule) -> bool:
+    return mailbox_key(rule.recipient) == mailbox_key(row.recipient)
+
+
+def _shared(accounts: Collection[Source]) -> set[Source]:
+    """Those of `accounts` that rules of several recipients read."""
+    recipients: dict[Source, set[str]] = defaultdict(set)
+    for rows in rows_of(accounts):
+        for reader in FetchRule.objects.filter(source__in=rows).select_related("source"):
+            recipients[source_of(reader.source).account].add(mailbox_key(reader.recipient))
+    return {account for account, keys in recipients.items() if len(keys) > 1}
+
+
+def _login_name(rule: Rule) -> str:
+    """The login without its domain: that is what providers add, or take away."""
+    return rule.user.partition("@")[0].casefold()
+
+
+_TRAITS: Sequence[Callable[[Rule], Hashable]] = (
+    lambda rule: (account_of(rule).host, _login_name(rule)),
+    lambda rule: rule.user,
+    _login_name,
+    lambda rule: account_of(rule).host,
+)
+"""What a mailbox has in common with itself under another name, the surest first."""
+
+
+def _grouped(rules: Mapping[_K, Rule], trait: Callable[[Rule], Hashable]) -> dict[Hashable, list[_K]]:
+    groups: dict[Hashable, list[_K]] = defaultdict(list)
+    for key, rule in rules.items():
+        groups[mailbox_key(rule.recipient), trait(rule)].append(key)
+    return groups
+
+
+@dataclass(slots=True)
+class _Chains:
+    """Which row continues which, by id: `following` has what can be reached from the rows that are about to be changed."""
+
+    following: dict[int, int | None]
+
+    @classmethod
+    def of(cls, wanted: Mapping[int, int | None]) -> "_Chains":
+        """The chains that begin at either end of the links `wanted`."""
+        following: dict[int, int | None] = {}
+        missing = {*wanted, *(former for former in wanted.values() if former is not None)}
+        while missing:
+            for ids in chunks(sorted(missing)):
+                following.update(SourceMailbox.objects.filter(id__in=ids).values_list("id", "continues_id"))
+            missing = {former for former in following.values() if former is not None} - following.keys()
+        return cls(following)
+
+    def write(self, wanted: Mapping[int, int | None]) -> None:
+        """Make the links `wanted`, and store what is another."""
+        before = dict(self.following)
+        for row, former in wanted.items():
+            self._link(row, former)
+        changed = [
+            SourceMailbox(id=row, continues_id=former)
+            for row, former in self.following.items()
+            if former != before[row]
+        ]
+        SourceMailbox.objects.bulk_update(changed, ["continues"], batch_size=200)
+
+    def _link(self, row: int, former: int | None) -> None:
+        """A row that `former` itself continues, at whatever distance, is taken out there: names may be changed to and fro.
+
+        So what the row continued so far stays within reach, and no chain ends in a circle.
+        """
+        if former is not None:
+            if former in self._from(row):
+                return
+            for one in self._from(former):
+                if self.following[one] == row:
+                    self.following[one] = self.following[row]
+        self.following[row] = former
+
+    def _from(self, row: int) -> list[int]:
+        """The chain from `row` on, itself included, each once."""
+        chain: list[int] = []
+        at: int | None = row
+        while at is not None and at not in chain:
+            chain.append(at)
+            at = self.following[at]
+        return chain
+
+
+def _orphans(wanted: Collection[str]) -> dict[str, list[Orphan]]:
+    """The ledgers with letters that no rule reads, by local mailbox, of those that are `wanted`.
+
+    Those that another ledger continues come with that one.
+    """
+    letters = Letter.objects.filter(source=OuterRef("pk")).order_by("-id").values("id")[:1]
+    unread = SourceMailbox.objects.filter(~_is_read()).annotate(newest=Subquery(letters)).exclude(newest=None)
+    rows: dict[Ledger, list[int]] = defaultdict(list)
+    for row in unread.order_by("-newest"):
+        rows[Ledger.of(row)].append(row.pk)
+    owners = {ledger: owner for ledger in rows if (owner := mailbox_key(ledger.recipient)) in wanted}
+    found: dict[str, list[Orphan]] = defaultdict(list)
+    continued = _continued({ledger: rows[ledger] for ledger in owners}, {row for ids in rows.values() for row in ids})
+    for ledger, owner in owners.items():
+        if ledger not in continued:
+            delivered = Letter.objects.filter(source__in=rows[ledger], state=State.DELIVERED)
+            found[owner].append(Orphan(min(rows[ledger]), ledger, delivered.count()))
+    return found
+
+
+def _is_read() -> Exists:
+    """Whether a rule reads the ledger that a row belongs to."""
+    ledger = {f"source__{name}": OuterRef(name) for name in ("protocol", "host", "port", "user", "recipient")}
+    return Exists(FetchRule.objects.filter(**ledger))
+
+
+def _continued(ledgers: Mapping[Ledger, Collection[int]], with_letters: Collection[int]) -> set[Ledger]:
+    """Those of `ledgers` that a ledger goes on with, at whatever distance, which a rule reads or which has letters itself."""
+    if not ledgers:
+        return set()
+    followers: dict[int, list[int]] = defaultdict(list)
+    in_use = set(with_letters)
+    links = SourceMailbox.objects.exclude(continues=None)
+    for row, former in links.values_list("id", "continues_id"):
+        followers[former].append(row)
+    in_use |= set(links.filter(_is_read()).values_list("id", flat=True))
+    return {ledger for ledger, rows in ledgers.items() if _reached(rows, followers) & in_use}
+
+
+def _reached(rows: Collection[int], followers: Mapping[int, Collection[int]]) -> set[int]:
+    """The rows that continue one of `rows`, directly or not."""
+    reached: set[int] = set()
+    waiting = list(rows)
+    while waiting:
+        new = set(followers.get(waiting.pop(), ())) - reached
+        reached |= new
+        waiting += new
+    return reached
