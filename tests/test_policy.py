@@ -12,13 +12,13 @@ from fetchrules.policy import (
     MAX_TRIES,
     RESTRICTED_LIMIT,
     Action,
-    Errand,
     Fate,
     Knowledge,
     Known,
     State,
     Terms,
     ToDelete,
+    ToFetch,
     Why,
     decide,
     limit_of,
@@ -81,13 +81,13 @@ KEEP, FLUSH, PLAIN = Terms(keep=True), Terms(keep=True, flush=True), Terms()
 
 def test_it_fetches_what_it_does_not_know_and_leaves_what_it_does() -> None:
     made = plan(listing(listed(1), listed(2)), knowledge(known(1)), KEEP, NOW)
-    assert [errand.letter.number for errand in made.fetch] == [2]
+    assert [wanted.letter.number for wanted in made.fetch] == [2]
     assert made.left == ((listed(1), Why.SEEN),)
 
 
 def test_it_deletes_what_it_meant_to_delete_and_never_could() -> None:
     made = plan(listing(listed(1)), knowledge(known(1, fate=Fate.WANTED)), PLAIN, NOW)
-    assert [doomed.letter.number for doomed in made.delete] == [1]
+    assert [one.letter.number for one in made.delete] == [1]
 
 
 def test_it_spares_what_it_meant_to_delete_once_the_rule_says_keep() -> None:
@@ -97,12 +97,12 @@ def test_it_spares_what_it_meant_to_delete_once_the_rule_says_keep() -> None:
 
 def test_it_looks_again_before_it_repeats_a_deletion_that_may_have_happened() -> None:
     made = plan(listing(listed(1)), knowledge(known(1, fate=Fate.SENT)), PLAIN, NOW)
-    assert [(errand.compare, errand.ord) for errand in made.fetch] == [(True, 1)]
+    assert [(wanted.compare, wanted.ord) for wanted in made.fetch] == [(True, 1)]
 
 
 def test_it_repeats_a_deletion_at_once_where_names_are_never_used_again() -> None:
     made = plan(listing(listed(1), epoch=7), knowledge(known(1, fate=Fate.SENT)), PLAIN, NOW)
-    assert [doomed.letter.number for doomed in made.delete] == [1]
+    assert [one.letter.number for one in made.delete] == [1]
 
 
 @pytest.mark.parametrize(
@@ -119,7 +119,7 @@ def test_it_flushes_nothing_when_the_server_changes_its_story(
 ) -> None:
     made = plan(listing(*letters), knowledge(*rows, unlisted=unlisted), FLUSH, NOW)
     assert (made.delete, made.distrusted) == ((), True)
-    assert any(errand.compare for errand in made.fetch)
+    assert any(wanted.compare for wanted in made.fetch)
 
 
 def test_it_flushes_nothing_on_the_word_of_an_incomplete_list() -> None:
@@ -129,28 +129,28 @@ def test_it_flushes_nothing_on_the_word_of_an_incomplete_list() -> None:
 
 def test_it_compares_a_letter_that_came_back_after_it_was_deleted() -> None:
     made = plan(listing(listed(1)), knowledge(known(1, fate=Fate.DELETED, gone=True)), PLAIN, NOW)
-    assert [errand.compare for errand in made.fetch] == [True]
+    assert [wanted.compare for wanted in made.fetch] == [True]
 
 
 def test_it_compares_unknown_letters_while_known_ones_are_missing() -> None:
     made = plan(listing(listed(1), listed(2)), knowledge(known(1), unlisted=frozenset({9})), KEEP, NOW)
-    assert [errand.compare for errand in made.fetch] == [True]
+    assert [wanted.compare for wanted in made.fetch] == [True]
 
 
 def test_it_takes_new_letters_for_new_while_none_is_missing() -> None:
     made = plan(listing(listed(1), listed(2)), knowledge(known(1)), KEEP, NOW)
-    assert [errand.compare for errand in made.fetch] == [False]
+    assert [wanted.compare for wanted in made.fetch] == [False]
 
 
 def test_it_compares_everything_under_another_uidvalidity() -> None:
     made = plan(listing(listed(1), epoch=8), knowledge(unlisted=frozenset({1}), renumbered=True), KEEP, NOW)
-    assert [errand.compare for errand in made.fetch] == [True]
+    assert [wanted.compare for wanted in made.fetch] == [True]
 
 
 def test_it_leaves_large_letters_and_counts_only_fetched_ones() -> None:
     letters = [listed(1, size=11), listed(2, size=10), listed(3, size=10), listed(4, size=10)]
     made = plan(listing(*letters), Knowledge(), Terms(limit=10, fetchlimit=2), NOW)
-    assert [errand.letter.number for errand in made.fetch] == [2, 3]
+    assert [wanted.letter.number for wanted in made.fetch] == [2, 3]
     assert [why for _, why in made.left] == [Why.TOO_LARGE, Why.FETCHLIMIT]
 
 
@@ -171,7 +171,7 @@ def test_it_bounds_the_letters_of_a_restricted_rule(own: int | None, limit: int 
 def test_it_asks_last_for_letters_without_names_and_does_not_count_them() -> None:
     letters = listing(listed(1, "same"), listed(2, "same"), listed(3), listed(4), listed(5))
     made = plan(letters, Knowledge(), Terms(keep=True, fetchlimit=2), NOW)
-    assert [errand.letter.number for errand in made.fetch] == [3, 4, 1, 2]
+    assert [wanted.letter.number for wanted in made.fetch] == [3, 4, 1, 2]
     assert made.left == ((listed(5), Why.FETCHLIMIT),)
 
 
@@ -186,13 +186,13 @@ def test_it_believes_no_mark_as_read_that_may_be_of_before_the_names_changed(rul
     letters = listing(listed(1, seen=True), listed(2), listed(3, seen=True), epoch=2)
     view = replace(knowledge(known(3)), moved=True)
     made = plan(letters, view, rule, NOW)
-    assert [(errand.letter.number, errand.compare) for errand in made.fetch] == [(1, True), (2, False)]
-    assert {doomed.letter.number for doomed in made.delete} <= {3}
+    assert [(wanted.letter.number, wanted.compare) for wanted in made.fetch] == [(1, True), (2, False)]
+    assert {one.letter.number for one in made.delete} <= {3}
 
 
 def test_it_fetches_again_under_another_key_when_all_is_asked_for() -> None:
     made = plan(listing(listed(1)), knowledge(known(1, ord=2)), Terms(fetchall=True), NOW)
-    assert [(errand.ord, errand.compare, errand.delete_after) for errand in made.fetch] == [(3, False, True)]
+    assert [(wanted.ord, wanted.compare, wanted.delete_after) for wanted in made.fetch] == [(3, False, True)]
 
 
 def test_it_does_not_fetch_again_what_was_delivered_and_only_waits_for_its_deletion() -> None:
@@ -230,7 +230,7 @@ def test_it_tries_a_held_letter_again_and_after_some_tries_once_a_day(
 ) -> None:
     row = known(1, state=State.HELD, tries=tries, tried_at=NOW - ago, ord=1)
     made = plan(listing(listed(1)), knowledge(row), PLAIN, NOW)
-    assert [errand.ord for errand in made.fetch] == ([1] if fetched else [])
+    assert [wanted.ord for wanted in made.fetch] == ([1] if fetched else [])
 
 
 @pytest.mark.parametrize(
@@ -246,7 +246,7 @@ def test_it_never_deletes_what_may_have_been_passed_over(rule: Terms) -> None:
     letters = listing(listed(1), listed(2, size=101), complete=False)
     passed = [known(number, state=State.PASSED, gone=True) for number in (1, 2)]
     made = plan(letters, knowledge(*passed), rule, NOW)
-    told = [(errand.letter.number, errand.compare, errand.delete_after, errand.delete_known) for errand in made.fetch]
+    told = [(wanted.letter.number, wanted.compare, wanted.delete_after, wanted.delete_known) for wanted in made.fetch]
     assert told == [(1, True, False, False), (2, True, False, False)], "both names may be other letters' by now"
     assert not made.delete
 
@@ -282,7 +282,7 @@ def test_it_expunges_of_the_flagged_ones_only_what_it_has_flagged_itself(
 ) -> None:
     letters = replace(listing(listed(2), epoch=7), flagged=(listed(1),))
     made = plan(letters, knowledge(known(1, None, **columns), known(2)), PLAIN, NOW)
-    assert [doomed.letter.number for doomed in made.delete] == ([1] if expunged else [])
+    assert [one.letter.number for one in made.delete] == ([1] if expunged else [])
 
 
 def test_it_expunges_nothing_while_the_rule_keeps_or_the_list_is_in_doubt() -> None:
@@ -296,19 +296,19 @@ def test_it_passes_over_no_letter_whose_name_may_be_anothers_tomorrow() -> None:
     letters = listing(listed(1, "same"), listed(2, "same"), listed(3, ""), listed(4))
     made = plan(letters, Knowledge(), Terms(keep=True, pass_present=True), NOW)
     assert made.present == (listed(4),)
-    assert [errand.letter.number for errand in made.fetch] == [1, 2, 3]
+    assert [wanted.letter.number for wanted in made.fetch] == [1, 2, 3]
 
 
 def test_it_takes_no_mark_as_read_for_a_collection_that_failed() -> None:
     made = plan(listing(listed(1, seen=True), epoch=1), knowledge(known(1, state=State.HELD)), Terms(flush=True), NOW)
-    assert [errand.letter.number for errand in made.fetch] == [1]
+    assert [wanted.letter.number for wanted in made.fetch] == [1]
     assert made.delete == ()
 
 
 def test_it_passes_over_no_letter_without_a_name_because_one_of_its_size_was() -> None:
     passed = known(9, "size 100", state=State.PASSED)
-    (errand,) = plan(listing(listed(1, "")), knowledge(passed), PLAIN, NOW).fetch
-    assert errand.row is None
+    (wanted,) = plan(listing(listed(1, "")), knowledge(passed), PLAIN, NOW).fetch
+    assert wanted.row is None
 
 
 UNMET: dict[Why, tuple[tuple[Known, ...], Terms]] = {
@@ -331,7 +331,7 @@ def test_it_concludes_nothing_of_a_missing_letter_while_it_leaves_one_that_may_b
 def test_it_gives_up_no_letter_without_a_name_because_another_of_its_size_made_trouble() -> None:
     trouble = known(9, "size 100", state=State.HELD, tries=MAX_TRIES, tried_at=NOW)
     made = plan(listing(listed(1, ""), listed(2, "")), knowledge(trouble), PLAIN, NOW)
-    assert [errand.letter.number for errand in made.fetch] == [1, 2]
+    assert [wanted.letter.number for wanted in made.fetch] == [1, 2]
 
 
 rows = st.builds(
@@ -385,23 +385,23 @@ terms = st.builds(
 @given(listings, views, terms)
 def test_it_decides_once_over_every_letter(letters: Listing, view: Knowledge, terms: Terms) -> None:
     made = plan(letters, view, terms, NOW)
-    decided = [doomed.letter for doomed in made.delete]
-    decided += [errand.letter for errand in made.fetch] + [letter for letter, _ in made.left]
+    decided = [one.letter for one in made.delete]
+    decided += [wanted.letter for wanted in made.fetch] + [letter for letter, _ in made.left]
     assert sorted(letter.number for letter in decided) == sorted(letter.number for letter in letters.letters)
 
 
 @given(listings, views, terms)
 def test_it_dooms_only_what_is_delivered_or_read_and_believed(letters: Listing, view: Knowledge, terms: Terms) -> None:
-    for doomed in plan(letters, view, terms, NOW).delete:
-        assert isinstance(doomed, ToDelete)
-        if doomed.row is None:
-            assert doomed.letter.seen
+    for one in plan(letters, view, terms, NOW).delete:
+        assert isinstance(one, ToDelete)
+        if one.row is None:
+            assert one.letter.seen
             assert terms.flush
             assert not view.moved
         else:
-            assert doomed.row.state is State.DELIVERED
-            assert not doomed.row.gone
-            assert doomed.row.size == doomed.letter.size
+            assert one.row.state is State.DELIVERED
+            assert not one.row.gone
+            assert one.row.size == one.letter.size
 
 
 @given(listings, views, terms)
@@ -411,7 +411,7 @@ def test_it_never_dooms_what_the_rule_keeps_unless_flush_or_its_days_say_so(
     made = plan(letters, view, terms, NOW)
     if terms.keep and not terms.flush and terms.keepdays is None:
         assert made.delete == ()
-        assert not any(errand.delete_after for errand in made.fetch)
+        assert not any(wanted.delete_after for wanted in made.fetch)
 
 
 @given(listings, views, terms)
@@ -423,14 +423,14 @@ def test_it_dooms_nothing_while_it_doubts(letters: Listing, view: Knowledge, ter
 
 def test_it_compares_what_is_read_and_renumbered_although_it_fetches_all() -> None:
     view = knowledge(unlisted=frozenset({7}), renumbered=True)
-    (errand,) = plan(listing(listed(1, seen=True), epoch=2), view, Terms(fetchall=True), NOW).fetch
-    assert errand.compare
+    (wanted,) = plan(listing(listed(1, seen=True), epoch=2), view, Terms(fetchall=True), NOW).fetch
+    assert wanted.compare
 
 
 @given(listings, views, terms)
 def test_it_never_delivers_a_doubtful_name_without_comparing(letters: Listing, view: Knowledge, terms: Terms) -> None:
-    for errand in plan(letters, view, terms, NOW).fetch:
-        assert isinstance(errand, Errand)
-        row = view.rows.get(errand.letter.uid)
-        if not errand.named or (row and row.gone and row.state is State.DELIVERED):
-            assert errand.compare
+    for wanted in plan(letters, view, terms, NOW).fetch:
+        assert isinstance(wanted, ToFetch)
+        row = view.rows.get(wanted.letter.uid)
+        if not wanted.named or (row and row.gone and row.state is State.DELIVERED):
+            assert wanted.compare

@@ -9,7 +9,7 @@ from fetchrules.ledger.former import has_letters, recognised
 from fetchrules.ledger.sources import former_of
 from fetchrules.models import Letter, SourceMailbox
 from fetchrules.models.chunks import chunks
-from fetchrules.policy import Doubt, Fate, Knowledge, Known, State, ambiguous, makeshift
+from fetchrules.policy import Doubt, Fate, Knowledge, Known, State, ambiguous, name_by_size
 from fetchrules.remote.mailbox import Listing
 
 
@@ -23,7 +23,7 @@ def knowledge(source: SourceMailbox, listing: Listing) -> Knowledge:
     epoch = epoch_of(source, listing)
     listed = {letter.uid for letter in (*listing.letters, *listing.flagged)}
     unclear = ambiguous(listing)
-    listed |= {makeshift(letter) for letter in listing.letters if letter.uid in unclear}
+    listed |= {name_by_size(letter) for letter in listing.letters if letter.uid in unclear}
     rows: dict[str, Known] = {}
     unlisted: dict[int, tuple[int, Known]] = {}
     outdated: set[int] = set()

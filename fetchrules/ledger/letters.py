@@ -15,7 +15,7 @@ from fetchrules.ledger.names import forget_former, names_for, next_order
 from fetchrules.ledger.trouble import doubted, replace_held
 from fetchrules.models import Letter, Run, SourceMailbox
 from fetchrules.models.chunks import chunks
-from fetchrules.policy import IN_HAND, MAX_TRIES, Errand, Fate, Known, Purpose, State
+from fetchrules.policy import IN_HAND, MAX_TRIES, Fate, Known, Purpose, State, ToFetch
 from fetchrules.remote.mailbox import Listed
 
 STUCK_AFTER = timedelta(minutes=10)
@@ -28,7 +28,7 @@ class Arrival:
     fingerprint of its header; `lived` what its mailbox has lived through; `directory` is the staging one's marker.
     """
 
-    errand: Errand
+    wanted: ToFetch
     file_name: str
     octets: int
     fingerprint: str
@@ -72,10 +72,10 @@ def record_ready(
     with transaction.atomic():
         require_claim(run, now)
         record_delivered(delivered, now)
-        replaced = {arrival.file_name: arrival.errand.row.id for arrival in arrivals if arrival.errand.row}
+        replaced = {arrival.file_name: arrival.wanted.row.id for arrival in arrivals if arrival.wanted.row}
         twice = doubted(source, [one.fingerprint for one in arrivals]) if state is State.SENDING else frozenset()
         for arrival in arrivals:
-            forget_former(arrival.errand.row, now)
+            forget_former(arrival.wanted.row, now)
         trouble = replace_held(replaced.values()) if replaced else {}
         rows = _rows(run, source, epoch, arrivals, state, trouble, now)
         for row in rows:
@@ -83,7 +83,7 @@ def record_ready(
         Letter.objects.bulk_create(rows, ignore_conflicts=True)
         names = [arrival.file_name for arrival in arrivals]
         won = dict(Letter.objects.filter(run=run, state=state, file_name__in=names).values_list("file_name", "id"))
-        former = {one.errand.row.id: one.errand.row.uid for one in arrivals if one.errand.row and one.file_name in won}
+        former = {one.wanted.row.id: one.wanted.row.uid for one in arrivals if one.wanted.row and one.file_name in won}
         named = dict(Letter.objects.filter(id__in=former).values_list("id", "uid")) if former else {}
         # Some have been recognised under other names by now.
         still = [row_id for row_id, uid in former.items() if named.get(row_id) == uid]
@@ -97,13 +97,13 @@ def record_twice(ids: Collection[int]) -> None:
     Letter.objects.filter(id__in=ids).update(maybe_twice=True)
 
 
-def rebind(run: Run, source: SourceMailbox, epoch: int, errand: Errand, row: Known, header: str, now: datetime) -> int:
-    """The letter of `errand` is the one that `row` remembers: from now on by its present name. The id of its row from now on.
+def rebind(run: Run, source: SourceMailbox, epoch: int, wanted: ToFetch, row: Known, header: str, now: datetime) -> int:
+    """The letter of `wanted` is the one that `row` remembers: from now on by its present name. The id of its row from now on.
 
     `header`: the fingerprint of its header, where that is known. A row of a former ledger stays, and has a copy here. Raises
     RunOvertaken.
     """
-    goes = errand.delete_after or errand.delete_known
+    goes = wanted.delete_after or wanted.delete_known
     fate = Fate.WANTED if goes and row.fate is not Fate.KEPT else Fate.KEPT
     changes: dict[str, object] = {"missing_since": None, "forgotten_at": None, "fate": fate}
     if not row.broke_deleting:
@@ -112,18 +112,18 @@ def rebind(run: Run, source: SourceMailbox, epoch: int, errand: Errand, row: Kno
         changes["deleted_at"] = None
     if header:
         changes["head"] = header
-    if errand.named:
-        changes |= {"size": errand.letter.size, "epoch": epoch, "uid": errand.letter.uid}
-        if row.former or row.uid != errand.letter.uid or not errand.row or row.id != errand.row.id:
-            changes["ord"] = errand.ord
+    if wanted.named:
+        changes |= {"size": wanted.letter.size, "epoch": epoch, "uid": wanted.letter.uid}
+        if row.former or row.uid != wanted.letter.uid or not wanted.row or row.id != wanted.row.id:
+            changes["ord"] = wanted.ord
     with transaction.atomic():
         require_claim(run, now)
         row_id = copy_of_former(source, row, epoch) if row.former else row.id
-        if not errand.named and row.gone:
+        if not wanted.named and row.gone:
             changes["ord"] = next_order(row_id)  # later letters may have had its name
-        if errand.row and errand.row.id != row_id:
-            forget_former(errand.row, now)
-            former = Letter.objects.filter(id=errand.row.id, uid=errand.row.uid)  # it may have got another name by now
+        if wanted.row and wanted.row.id != row_id:
+            forget_former(wanted.row, now)
+            former = Letter.objects.filter(id=wanted.row.id, uid=wanted.row.uid)  # it may have got another name by now
             # These hold the name that the row is going to have.
             former.filter(state__in=[State.HELD, State.READ]).delete()
             former.update(forgotten_at=now)
@@ -164,7 +164,7 @@ def hold(
     run: Run,
     source: SourceMailbox,
     epoch: int,
-    errand: Errand,
+    wanted: ToFetch,
     error: FetchError,
     now: datetime,
     *,
@@ -176,28 +176,28 @@ def hold(
     ended after so many octets, far too few; the first time that is no try. Raises RunOvertaken: another poll may have collected it
     meanwhile.
     """
-    tries = errand.row.tries if errand.row else 0
-    first = short is not None and not (errand.row and errand.row.reason == CameShort.code)
+    tries = wanted.row.tries if wanted.row else 0
+    first = short is not None and not (wanted.row and wanted.row.reason == CameShort.code)
     note = {"tries": tries if first else tries + 1, **_trouble(error, now)}
     if short is not None:
         note["octets"] = short
     with transaction.atomic():
         require_run(run)
-        if errand.row and errand.again:
+        if wanted.row and wanted.again:
             # What the row says of an earlier delivery stays true.
-            Letter.objects.filter(id=errand.row.id).update(**note)
+            Letter.objects.filter(id=wanted.row.id).update(**note)
             return
-        state, order = State.HELD, errand.ord
-        if errand.purpose is not Purpose.COLLECT:
+        state, order = State.HELD, wanted.ord
+        if wanted.purpose is not Purpose.COLLECT:
             # Not to be collected, as far as is known: it is only to be compared.
-            state, order = State.READ, errand.row.ord if errand.row else 0
-        key = {"source": source, "epoch": epoch, "uid": errand.name, "ord": order}
-        note |= {"run": run, "size": errand.letter.size}
+            state, order = State.READ, wanted.row.ord if wanted.row else 0
+        key = {"source": source, "epoch": epoch, "uid": wanted.name, "ord": order}
+        note |= {"run": run, "size": wanted.letter.size}
         new = {"recipient": run.recipient, "state": state, "first_seen_at": now}
         Letter.objects.update_or_create(
             **key,
             defaults={**note, "missing_since": None, "forgotten_at": None},
-            create_defaults={**note, **new, "received_at": errand.letter.received},
+            create_defaults={**note, **new, "received_at": wanted.letter.received},
         )
 
 
@@ -285,7 +285,7 @@ def _rows(
     trouble: Mapping[int, dict[str, Any]],
     now: datetime,
 ) -> list[Letter]:
-    names = names_for(source, epoch, [(arrival.errand, arrival.fingerprint) for arrival in arrivals])
+    names = names_for(source, epoch, [(arrival.wanted, arrival.fingerprint) for arrival in arrivals])
     return [
         Letter(
             source=source,
@@ -295,9 +295,9 @@ def _rows(
             run=run,
             recipient=run.recipient,
             state=state,
-            fate=Fate.WANTED if arrival.errand.delete_after else Fate.KEPT,
-            doubt=arrival.errand.doubt or "",
-            size=arrival.errand.letter.size,
+            fate=Fate.WANTED if arrival.wanted.delete_after else Fate.KEPT,
+            doubt=arrival.wanted.doubt or "",
+            size=arrival.wanted.letter.size,
             octets=arrival.octets,
             fingerprint=arrival.fingerprint,
             head=arrival.header,
@@ -305,11 +305,11 @@ def _rows(
             file_name=arrival.file_name,
             directory=arrival.directory,
             first_seen_at=now,
-            received_at=arrival.errand.letter.received,
+            received_at=arrival.wanted.letter.received,
             sender=arrival.sender,
             subject=arrival.subject,
             message_id=arrival.message_id,
-            **(trouble.get(arrival.errand.row.id, {}) if arrival.errand.row else {}),
+            **(trouble.get(arrival.wanted.row.id, {}) if arrival.wanted.row else {}),
         )
         for arrival, (uid, order) in zip(arrivals, names, strict=True)
     ]

@@ -6,22 +6,22 @@ from datetime import datetime
 from django.db.models import Max, QuerySet, Subquery
 
 from fetchrules.models import Letter, SourceMailbox
-from fetchrules.policy import Errand, Known, State
+from fetchrules.policy import Known, State, ToFetch
 
 Name = tuple[str, int]
 
 
-def names_for(source: SourceMailbox, epoch: int, arrived: Iterable[tuple[Errand, str]]) -> list[Name]:
+def names_for(source: SourceMailbox, epoch: int, arrived: Iterable[tuple[ToFetch, str]]) -> list[Name]:
     """(uid, ord) of each of these letters (with its fingerprint). One without a name of its own is called by its fingerprint and
     counted on from its twins."""
-    letters = [(errand, f"fp:{fingerprint}") for errand, fingerprint in arrived]
-    own = {uid for errand, uid in letters if not errand.named}
+    letters = [(wanted, f"fp:{fingerprint}") for wanted, fingerprint in arrived]
+    own = {uid for wanted, uid in letters if not wanted.named}
     counted = Letter.objects.filter(source=source, epoch=epoch, uid__in=own).values_list("uid").annotate(Max("ord"))
     last = dict(counted) if own else {}
     names: list[Name] = []
-    for errand, uid in letters:
-        if errand.named:
-            names.append((errand.letter.uid, errand.ord))
+    for wanted, uid in letters:
+        if wanted.named:
+            names.append((wanted.letter.uid, wanted.ord))
         else:
             last[uid] = last.get(uid, -1) + 1
             names.append((uid, last[uid]))

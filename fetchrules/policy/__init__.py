@@ -1,7 +1,5 @@
 """What to do with each letter of a remote mailbox: the table of keep, flush and fetchall, and the plan of one poll. Pure."""
 
-from fetchrules.policy.comparing import Match, is_short, passed_by_head
-from fetchrules.policy.errands import READ_AGAIN, Errand, Plan, Purpose, ToDelete, Why
 from fetchrules.policy.known import (
     HELD_PAUSE,
     IN_HAND,
@@ -10,13 +8,15 @@ from fetchrules.policy.known import (
     Fate,
     Knowledge,
     Known,
+    PassedMatch,
     State,
     ambiguous,
-    makeshift,
+    is_short,
+    name_by_size,
+    passed_by_head,
 )
-from fetchrules.policy.planning import missing, plan
-from fetchrules.policy.remarks import Remark
-from fetchrules.policy.table import RESTRICTED_LIMIT, TABLE, Action, Row, Terms, decide, limit_of
+from fetchrules.policy.planning import READ_AGAIN, Plan, Purpose, Remark, ToDelete, ToFetch, Why, missing, plan
+from fetchrules.policy.table import RESTRICTED_LIMIT, TABLE, Action, TableRow, Terms, decide, limit_of
 
 __all__ = [
     "HELD_PAUSE",
@@ -27,25 +27,25 @@ __all__ = [
     "TABLE",
     "Action",
     "Doubt",
-    "Errand",
     "Fate",
     "Knowledge",
     "Known",
-    "Match",
+    "PassedMatch",
     "Plan",
     "Purpose",
     "Remark",
-    "Row",
     "State",
+    "TableRow",
     "Terms",
     "ToDelete",
+    "ToFetch",
     "Why",
     "ambiguous",
     "decide",
     "is_short",
     "limit_of",
-    "makeshift",
     "missing",
+    "name_by_size",
     "passed_by_head",
     "plan",
 ]

@@ -1,7 +1,7 @@
-"""What the ledger knows of letters, as the plan needs it."""
+"""What the ledger knows of letters, as the plan needs it, and what size and header say of one that was not fetched."""
 
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 from enum import StrEnum
@@ -11,8 +11,10 @@ from fetchrules.remote.mailbox import Listed, Listing
 
 MAX_TRIES = 5
 """A letter that failed so often is held: tried again once a day, or when asked by hand."""
-
 HELD_PAUSE = timedelta(days=1)
+
+SHORT_OCTETS = 1024
+SHORT_SHARE = 0.1
 
 
 class State(StrEnum):
@@ -24,8 +26,7 @@ class State(StrEnum):
     HELD = "held"
     PASSED = "passed"
     READ = "read"
-    """Marked as read on the server, and compared: it is none of the letters that we collected. Not collected, but left alone
-    as long as the mark stays."""
+    """Marked as read on the server, and compared: not one that we collected. It is left alone as long as the mark stays."""
 
 
 IN_HAND = (State.READY, State.SENDING)
@@ -38,27 +39,29 @@ class Doubt(StrEnum):
     SHORT = "short"
     """It came far shorter than the server had said, twice with the same length."""
     PASSED = "passed"
-    """It may be one that was passed over: too little is known of that one to tell."""
+    """It may be a letter that was passed over, of which too little is known to tell."""
 
 
 class Fate(StrEnum):
-    """What is to become of the letter on the server, and how far that has come."""
+    """How far the letter's deletion on the server has come."""
 
     KEPT = "kept"
+    """It is to stay there."""
     WANTED = "wanted"
-    """To be deleted; not asked of the server yet, as far as we know."""
+    """It is to be deleted; the server has not been asked yet, as far as we know."""
     SENT = "sent"
-    """The deletion was asked for and never confirmed: it may have happened."""
+    """The server was asked and never confirmed: the deletion may have happened."""
     DELETED = "deleted"
 
 
 @dataclass(frozen=True, slots=True)
 class Known:
-    """What the ledger holds of one letter. `gone`: it was missing from a complete listing, or its deletion was confirmed.
-    `tries`: how often it could not be fetched, delivered or deleted, at last for `reason`, an error's code. `lived`: what its
-    mailbox had lived through when it was delivered. `octets`: how many came. `deletions`: how often its deletion was asked for;
-    `deleted`: the server has confirmed it once. `head`: the fingerprint of its header. `former`: it is of the ledger that the
-    mailbox had under another name.
+    """What the ledger holds of one letter.
+
+    `gone`: it was missing from a complete listing, or its deletion was confirmed. `tries`: how often fetching, delivering or
+    deleting it failed, most recently for `reason`, an error's code. `lived`: seconds of successful polling that its mailbox had
+    seen when it was delivered. `octets`: how many came. `deletions`: how often its deletion was asked for; `deleted`: the server
+    has confirmed it once. `head`: the fingerprint of its header. `former`: it stands in the ledger of the mailbox's former name.
     """
 
     id: int
@@ -105,39 +108,73 @@ class Known:
 
 
 def ambiguous(listing: Listing) -> frozenset[str]:
-    """Names that more than one letter has, or none."""
+    """Names that more than one letter has, and those that cannot be names."""
     counts = Counter(letter.uid for letter in listing.letters)
     return frozenset(one.uid for one in listing.letters if counts[one.uid] > 1 or not one.has_name)
 
 
-def makeshift(letter: Listed) -> str:
-    """What the ledger calls a letter that has no name of its own and made trouble. No server's name has a blank in it."""
+def name_by_size(letter: Listed) -> str:
+    """What the ledger calls a letter without a name of its own that could not be collected. A server's name has no blank."""
     return f"size {letter.size}"
 
 
 @dataclass(frozen=True, slots=True)
 class Knowledge:
-    """The ledger's view of a mailbox, fitted to one listing.
-
-    `rows`: the newest row for each uid of the listing (or makeshift name), in the listing's epoch. `unlisted`: ids of the rows
-    whose letters should be on the server but are not in the listing under their uid and epoch. `renumbered`: some of them are
-    of another epoch.
-    `marked`: uids of letters that were collected for another recipient, too, and marked as read by that. `moved`: letters are on
-    record, for this recipient or another, that had their names in another epoch: a mark as read may be theirs.
-    `passed`: letters that were passed over and may be listed under other names. `held_sizes`: sizes of letters among `unlisted`
-    that could not be fetched so far. `former`: the mailbox had another name before, and its ledger has letters that may be here;
-    `taken`: ids of those that are recognised already. `outdated`: ids of rows in state READ whose names are gone. `ask_last`: the
-    unique-id of the letter over which the server said last that it gives no more.
-    """
+    """The ledger's view of a mailbox, fitted to one listing."""
 
     rows: Mapping[str, Known] = field(default_factory=dict)
+    """The newest row for each name in the listing (or `name_by_size`), within the listing's epoch."""
     unlisted: frozenset[int] = frozenset()
+    """Ids of rows whose letters should be on the server but are not in the listing under their uid and epoch."""
     renumbered: bool = False
+    """Some of these are of another epoch."""
     marked: frozenset[str] = frozenset()
+    """Uids of letters that were also collected for another recipient, and marked as read by that."""
     moved: bool = False
+    """Letters are on record, for any recipient, under names of another epoch: a mark as read may be theirs."""
     passed: tuple[Known, ...] = ()
+    """Letters that were passed over and may be listed under other names."""
     held_sizes: frozenset[int] = frozenset()
+    """Sizes of letters among `unlisted` that could not be fetched so far."""
     former: bool = False
+    """The mailbox had another name before, and the ledger of that name has letters that may be here."""
     taken: frozenset[int] = frozenset()
+    """Ids of those that are recognised already."""
     outdated: frozenset[int] = frozenset()
+    """Ids of rows in state READ whose names are gone."""
     ask_last: str = ""
+    """The name of the letter at which the server said last that it gives no more."""
+
+
+def is_short(listed: int, octets: int) -> bool:
+    """Whether a letter of `octets`, each line end counted as two, is too short to be one of `listed` octets.
+
+    Servers count sizes in different ways. A letter is short if it lacks more than 1 KB and more than a tenth, or half of it.
+    """
+    lack = listed - octets
+    return (lack > SHORT_OCTETS and lack > SHORT_SHARE * listed) or 2 * octets < listed
+
+
+@dataclass(frozen=True, slots=True)
+class PassedMatch:
+    """`row`: the letter that was passed over and is this one. `perhaps`: it may be one of them, but too little is known to tell."""
+
+    row: Known | None = None
+    perhaps: bool = False
+
+
+def passed_by_head(passed: Sequence[Known], letter: Listed, head: str) -> PassedMatch:
+    """Which of the letters that were passed over `letter` is; `head` is the fingerprint of its header, empty if unknown.
+
+    Those letters were never fetched, so size and header have to tell. Both equal: it is that letter. The header equal and the
+    size not, or one header unknown and the size or the unique-id equal: it may be.
+    """
+    same_size = [row for row in passed if row.size == letter.size]
+    alike = [row for row in passed if row.size == letter.size or row.uid == letter.uid]
+    if head:
+        for row in same_size:
+            if row.head == head:
+                return PassedMatch(row)
+        if any(row.head == head for row in passed):
+            return PassedMatch(perhaps=True)
+    return PassedMatch(perhaps=any(not (head and row.head) for row in alike))

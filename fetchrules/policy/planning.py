@@ -1,13 +1,158 @@
-"""The plan of one poll: for every letter of a listing, what to do with it and why."""
+"""The plan of one poll: for every letter of a listing, what to do with it and why. Pure.
+
+How far a name can be trusted
+-----------------------------
+The ledger files a letter under (epoch, unique-id). On IMAP the epoch is the folder's UIDVALIDITY: while it stays the same,
+RFC 3501 §2.3.1.1 promises that a UID never names another letter. POP3 promises less (RFC 1939 §7 lets servers use unique-ids
+again), and some servers lose their index and number all letters anew; there the epoch is our counter, raised when that happens.
+
+A *suspect* letter is one whose name proves nothing: it may be a letter that we have. Reasons: its size differs from the recorded
+one; it was missing from a listing before; two letters bear its name, or it has none; letters of the ledger are absent while unknown
+ones are here; UIDVALIDITY changed; the mailbox had another name before. Suspect letters are fetched and compared by fingerprint
+(ToFetch.compare). A letter that is known is called by its present name and not delivered again; any other is new.
+
+If the listing as a whole contradicts the ledger (incomplete, resized or nameless letters, all letters renamed), nothing is deleted
+unread in that poll. A doubt ends in "keep it on the server and look again": never in a deletion, never in a second delivery
+without a comparison. An empty or incomplete listing proves no letter absent.
+"""
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import datetime, timedelta
+from enum import Enum, StrEnum
 from typing import assert_never
 
-from fetchrules.policy.errands import Errand, Plan, Purpose, ToDelete, Why
-from fetchrules.policy.known import Fate, Knowledge, Known, State, ambiguous, makeshift
+from fetchrules.policy.known import Doubt, Fate, Knowledge, Known, State, ambiguous, name_by_size
 from fetchrules.policy.table import Action, Terms, decide
 from fetchrules.remote.mailbox import Listed, Listing
+
+READ_AGAIN = timedelta(days=1)
+"""A letter that its server does not delete, and gives no header of, is fetched and compared again no more often than this."""
+
+
+class Why(StrEnum):
+    """Why a letter is left alone in this poll."""
+
+    SEEN = "seen"
+    PRESENT = "present"
+    TOO_LARGE = "too_large"
+    FETCHLIMIT = "fetchlimit"
+    HELD = "held"
+    PASSED = "passed"
+    IN_HAND = "in_hand"
+    DOUBT = "doubt"
+    MARKED = "marked"
+    """It was delivered with a doubt that somebody has to settle (`policy.Doubt`)."""
+    GONE = "gone"
+
+
+class Remark(StrEnum):
+    """What the server did otherwise than planned, without making the poll fail; counted in letters."""
+
+    UNLISTED = "unlisted"
+    """The server counts them and does not list them, or lists them without what is needed to fetch them."""
+    UNDELETED = "undeleted"
+    """They were to be deleted, and the server refused, or others' letters would have gone with them."""
+    NOT_DELETED = "not_deleted"
+    """The server confirmed their deletion in an earlier poll, and lists them again."""
+    FLAGGED = "flagged"
+    """They are flagged for deletion on the server, not by us, and therefore not collected."""
+    DOUBTED = "doubted"
+    """They were delivered and are left on the server until somebody has looked at them (`policy.Doubt`)."""
+    UNCOUNTED = "uncounted"
+    """They are to be deleted after some days, but those days cannot be counted: polls are too rare or the clock is wrong."""
+    UNCONFIRMED = "unconfirmed"
+    """Their deletion was accepted and not confirmed: it is asked for again."""
+
+
+class Purpose(Enum):
+    """What a letter is fetched for."""
+
+    COLLECT = "collect"
+    """To be delivered, unless it is compared and turns out to be known."""
+    OWED = "owed"
+    """It is marked as read on the server, perhaps by us. Deliver it only if it was collected for another recipient."""
+    FLAGGED = "flagged"
+    """It is flagged for deletion on the server, perhaps by us. Never deliver it; expunge it if it was ours to delete."""
+
+
+@dataclass(frozen=True, slots=True)
+class ToFetch:
+    """A letter to fetch. `row` is the ledger's row of its unique-id, if any.
+
+    `delete_after`: delete it once it is delivered. `compare`: it is suspect; if it turns out to be known, it is not delivered
+    again, and is deleted only if that letter was to be. `ord` makes the new row's key unique. `named`: the unique-id is this
+    letter's alone; otherwise the ledger calls it by its fingerprint. `doubt`: once delivered it stays on the server until somebody
+    has looked at it. `delete_known`: its deletion was asked for before; if it is still the same letter, it is to be deleted,
+    whatever happens to new ones. `head`: the fingerprint of its header when fetched alone, which may differ from that of the whole
+    letter.
+    """
+
+    letter: Listed
+    delete_after: bool
+    compare: bool = False
+    ord: int = 0
+    row: Known | None = None
+    named: bool = True
+    purpose: Purpose = Purpose.COLLECT
+    doubt: Doubt | None = None
+    delete_known: bool = False
+    head: str = ""
+
+    @property
+    def again(self) -> bool:
+        """Whether the rule itself wants a letter once more that was certainly collected (fetchall)."""
+        return self.row is not None and self.row.state is State.DELIVERED and not self.compare
+
+    @property
+    def name(self) -> str:
+        """What the ledger calls the letter as long as it could not be collected."""
+        return self.letter.uid if self.named else name_by_size(self.letter)
+
+
+@dataclass(frozen=True, slots=True)
+class ToDelete:
+    """A letter to delete without fetching it. `row` is None if only the server's mark says that it was read.
+
+    `if_head`: only if its header is still the one that `row` remembers. `head`: the fingerprint of its present header.
+    """
+
+    letter: Listed
+    row: Known | None
+    if_head: bool = False
+    head: str = ""
+
+
+@dataclass(frozen=True, slots=True)
+class Plan:
+    """What one poll is going to do, in this order: `delete`, then `fetch`; the rest is `left`.
+
+    `believed`: ids of rows whose letters are here under their own names, so that no other letter can be theirs. `distrusted`: the
+    listing as a whole contradicts the ledger. `unsettled`: letters are left uncompared that may be some of the ledger's by other
+    names. `back`: rows of letters that are passed over and were missing from an earlier list. `flagged`: how many letters
+    others have flagged for deletion, as far as we know. `headless`: letters that are passed over whose headers are
+    not on record yet, with their rows.
+    """
+
+    delete: tuple[ToDelete, ...] = ()
+    fetch: tuple[ToFetch, ...] = ()
+    left: tuple[tuple[Listed, Why], ...] = ()
+    believed: frozenset[int] = frozenset()
+    distrusted: bool = False
+    unsettled: bool = False
+    back: frozenset[int] = frozenset()
+    flagged: int = 0
+    headless: tuple[tuple[Listed, Known], ...] = ()
+
+    @property
+    def present(self) -> tuple[Listed, ...]:
+        """The letters that count as collected from now on, without being fetched."""
+        return tuple(letter for letter, why in self.left if why is Why.PRESENT)
+
+    @property
+    def octets(self) -> int:
+        """About how many octets are going to be fetched."""
+        return sum(wanted.letter.size for wanted in self.fetch)
+
 
 _UNSETTLED = frozenset({Fate.WANTED, Fate.SENT})
 _UNCOMPARED = frozenset({Why.PRESENT, Why.TOO_LARGE, Why.FETCHLIMIT, Why.HELD})
@@ -15,42 +160,39 @@ _UNCOMPARED = frozenset({Why.PRESENT, Why.TOO_LARGE, Why.FETCHLIMIT, Why.HELD})
 
 
 def plan(listing: Listing, knowledge: Knowledge, terms: Terms, now: datetime) -> Plan:
-    """Decide over every letter of `listing`. New letters come first and those that made trouble last, in nobody's way.
-
-    A doubt ends in keeping and comparing, never in deleting, never in a blind second delivery.
-    """
-    doubt = _Doubt.of(listing, knowledge)
+    """Decide over every letter of `listing`. New letters are fetched first, and those that failed before last."""
+    suspicion = _Suspicion.of(listing, knowledge)
     delete: list[ToDelete] = []
-    errands: list[Errand] = []
+    to_fetch: list[ToFetch] = []
     left: list[tuple[Listed, Why]] = []
     for letter in listing.letters:
-        match _verdict(letter, doubt, knowledge, terms, now):
-            case ToDelete() as to_delete:
-                delete.append(to_delete)
-            case Errand() as errand:
-                errands.append(errand)
+        match _verdict(letter, suspicion, knowledge, terms, now):
+            case ToDelete() as verdict:
+                delete.append(verdict)
+            case ToFetch() as verdict:
+                to_fetch.append(verdict)
             case why:
                 left.append((letter, why))
-    half_deleted = _half_deleted(listing, knowledge, terms, doubt, now)
-    errands += _perhaps_ours(listing, knowledge, terms)
-    fetch: list[Errand] = []
+    half_deleted = _half_deleted(listing, knowledge, terms, suspicion, now)
+    to_fetch += _perhaps_ours(listing, knowledge, terms)
+    fetch: list[ToFetch] = []
     named = 0
-    for errand in sorted(errands, key=lambda one: _urgency(one, knowledge.ask_last)):
-        if why_not := _not_now(errand, terms, named):
-            left.append((errand.letter, why_not))
+    for wanted in sorted(to_fetch, key=lambda one: _urgency(one, knowledge.ask_last)):
+        if why_not := _not_now(wanted, terms, named):
+            left.append((wanted.letter, why_not))
         else:
-            fetch.append(errand)
-            named += errand.named
-    believed = {row.id for uid, row in knowledge.rows.items() if uid not in doubt.ambiguous}
-    believed -= {errand.row.id for errand in errands if errand.compare and errand.row}
+            fetch.append(wanted)
+            named += wanted.named
+    believed = {row.id for uid, row in knowledge.rows.items() if uid not in suspicion.ambiguous}
+    believed -= {wanted.row.id for wanted in to_fetch if wanted.compare and wanted.row}
     passed = [(letter, knowledge.rows[letter.uid]) for letter, why in left if why is Why.PASSED]
     return Plan(
         delete=(*delete, *half_deleted),
         fetch=tuple(fetch),
         left=tuple(left),
         believed=frozenset(believed),
-        distrusted=doubt.whole,
-        unsettled=doubt.strangers and any(why in _UNCOMPARED for _, why in left),
+        distrusted=suspicion.of_all,
+        unsettled=suspicion.of_unknown and any(why in _UNCOMPARED for _, why in left),
         back=frozenset(row.id for _, row in passed if row.gone),
         flagged=len(listing.flagged) - len(half_deleted),
         headless=tuple((letter, row) for letter, row in passed if not row.head),
@@ -63,49 +205,52 @@ def missing(listing: Listing, knowledge: Knowledge) -> frozenset[int]:
 
 
 @dataclass(frozen=True, slots=True)
-class _Doubt:
-    """How far the listing's names can be believed."""
+class _Suspicion:
+    """Which names of a listing prove nothing."""
 
-    whole: bool
-    """The server's story changed: nothing is flushed in this poll."""
-    strangers: bool
-    """Letters that the ledger should see are absent, or names are no names: unknown ones may be known ones."""
+    of_all: bool
+    """The listing contradicts the ledger: no letter is deleted unread in this poll."""
+    of_unknown: bool
+    """Letters that should be here are absent, or names are ambiguous: a letter under an unknown name may be a known one."""
+    of_renamed: bool
+    """The mailbox had another name before: an unknown letter may be known from that time."""
     ambiguous: frozenset[str]
-    """Names that more than one letter has, or none."""
-    final: bool
+    """Names that more than one letter has, and unusable ones."""
+    lasting: bool
     """The protocol promises that a name is never used again (IMAP within one UIDVALIDITY)."""
     marked: frozenset[str]
-    """Letters whose mark as read is ours, and says nothing of this recipient."""
-    moved: bool
-    """No mark as read says anything of a letter that the ledger does not know by its present name."""
+    """Names of letters that we marked as read for another recipient, which says nothing of this one."""
+    marks_are_ours: bool
+    """The mark as read of an unknown letter may have been ours, made under the letter's former name."""
     held_sizes: frozenset[int]
-    """A letter of this size may be one that could not be fetched under its former name."""
-    former: bool
-    """Unknown letters may be known by the name that the mailbox had before."""
+    """An unknown letter of such a size may be one that could not be fetched under its former name."""
 
     @classmethod
-    def of(cls, listing: Listing, knowledge: Knowledge) -> "_Doubt":
+    def of(cls, listing: Listing, knowledge: Knowledge) -> "_Suspicion":
         unclear = ambiguous(listing)
         known = [letter for letter in listing.letters if letter.uid in knowledge.rows]
-        final = listing.epoch is not None
-        renamed = bool(knowledge.unlisted) and not final
+        lasting = listing.epoch is not None
+        renamed = bool(knowledge.unlisted) and not lasting
         resized = any(letter.size != knowledge.rows[letter.uid].size for letter in known)
         nameless = not listing.has_uids or bool(unclear)
-        whole = not listing.complete or nameless or knowledge.renumbered or resized or (renamed and not known)
-        strangers = renamed or nameless or knowledge.renumbered or bool(knowledge.passed)
-        moved = knowledge.moved or knowledge.former
-        held = knowledge.held_sizes
-        return cls(whole, strangers, unclear, final, knowledge.marked, moved, held, knowledge.former)
+        contradiction = nameless or knowledge.renumbered or resized or (renamed and not known)
+        return cls(
+            of_all=not listing.complete or contradiction,
+            of_unknown=renamed or nameless or knowledge.renumbered or bool(knowledge.passed),
+            of_renamed=knowledge.former,
+            ambiguous=unclear,
+            lasting=lasting,
+            marked=knowledge.marked,
+            marks_are_ours=knowledge.moved or knowledge.former,
+            held_sizes=knowledge.held_sizes,
+        )
 
 
 def _half_deleted(
-    listing: Listing, knowledge: Knowledge, terms: Terms, doubt: "_Doubt", now: datetime
+    listing: Listing, knowledge: Knowledge, terms: Terms, suspicion: _Suspicion, now: datetime
 ) -> list[ToDelete]:
-    """Letters that a poll flagged for deletion and that were not expunged, whatever the server said of it.
-
-    What only others have flagged is theirs.
-    """
-    if doubt.whole:
+    """Letters that an earlier poll flagged for deletion and the server did not expunge; not those that only others flagged."""
+    if suspicion.of_all:
         return []
     rows = ((letter, knowledge.rows.get(letter.uid)) for letter in listing.flagged)
     return [
@@ -119,52 +264,58 @@ def _was_ours_to_delete(row: Known, terms: Terms, now: datetime) -> bool:
     return row.fate is not Fate.KEPT and _goes(row, terms, now)
 
 
-def _perhaps_ours(listing: Listing, knowledge: Knowledge, terms: Terms) -> list[Errand]:
-    """Letters flagged for deletion under new names: perhaps by us, under the old ones."""
+def _perhaps_ours(listing: Listing, knowledge: Knowledge, terms: Terms) -> list[ToFetch]:
+    """Letters flagged for deletion under unknown names: we may have flagged them under their former ones."""
     if terms.leaves or not (knowledge.moved or knowledge.former):
         return []
     return [
-        Errand(letter, delete_after=True, compare=True, purpose=Purpose.FLAGGED)
+        ToFetch(letter, delete_after=True, compare=True, purpose=Purpose.FLAGGED)
         for letter in listing.flagged
         if letter.uid not in knowledge.rows
     ]
 
 
 def _verdict(
-    letter: Listed, doubt: _Doubt, knowledge: Knowledge, terms: Terms, now: datetime
-) -> ToDelete | Errand | Why:
-    if letter.uid in doubt.ambiguous:
-        trouble = knowledge.rows.get(makeshift(letter))
-        return _of_unknown(letter, trouble if trouble and trouble.state is State.HELD else None, doubt, terms, now)
+    letter: Listed, suspicion: _Suspicion, knowledge: Knowledge, terms: Terms, now: datetime
+) -> ToDelete | ToFetch | Why:
+    if letter.uid in suspicion.ambiguous:
+        trouble = knowledge.rows.get(name_by_size(letter))
+        return _of_unknown(letter, trouble if trouble and trouble.state is State.HELD else None, suspicion, terms, now)
     row = knowledge.rows.get(letter.uid)
     if row is None or row.state in (State.HELD, State.READ):
-        return _of_unknown(letter, row, doubt, terms, now)
+        return _of_unknown(letter, row, suspicion, terms, now)
     if row.in_hand:
         return Why.IN_HAND
-    if row.state is State.PASSED and row.size == letter.size and (doubt.final or not row.gone):
+    if row.state is State.PASSED and row.size == letter.size and (suspicion.lasting or not row.gone):
         return Why.PASSED
-    return _of_known(letter, row, doubt, terms, now)
+    return _of_known(letter, row, suspicion, terms, now)
 
 
-def _of_known(letter: Listed, row: Known, doubt: _Doubt, terms: Terms, now: datetime) -> ToDelete | Errand | Why:
+def _of_known(
+    letter: Listed, row: Known, suspicion: _Suspicion, terms: Terms, now: datetime
+) -> ToDelete | ToFetch | Why:
     unsettled = row.fate in _UNSETTLED
     collected = row.state is not State.PASSED
     goes = collected and _goes(row, terms, now)
-    if goes and row.size == letter.size and not doubt.whole and (again := _deleted_again(letter, row, doubt, now)):
+    if (
+        goes
+        and row.size == letter.size
+        and not suspicion.of_all
+        and (again := _deleted_again(letter, row, suspicion, now))
+    ):
         return again
-    doubtful = unsettled and (doubt.whole or (row.fate is Fate.SENT and not doubt.final))
-    # A name that may have been given to another letter meanwhile proves nothing: look at the letter itself.
+    doubtful = unsettled and (suspicion.of_all or (row.fate is Fate.SENT and not suspicion.lasting))
     if doubtful or row.may_be_of_another(letter):
         to_delete = collected and not terms.leaves
-        errand = Errand(letter, to_delete, compare=True, ord=row.ord + 1, row=row, delete_known=goes)
-        return Why.HELD if row.is_given_up(now) else errand
+        wanted = ToFetch(letter, to_delete, compare=True, ord=row.ord + 1, row=row, delete_known=goes)
+        return Why.HELD if row.is_given_up(now) else wanted
     if row.doubt is not None:
         return Why.MARKED
     if unsettled and not terms.leaves:
         return Why.HELD if row.is_given_up(now) else ToDelete(letter, row)
     if terms.expire(row.delivered_at, row.lived, now):
-        return Why.DOUBT if doubt.whole else ToDelete(letter, row)
-    return _of_seen(letter, row, doubt, terms)
+        return Why.DOUBT if suspicion.of_all else ToDelete(letter, row)
+    return _of_seen(letter, row, suspicion, terms)
 
 
 def _goes(row: Known, terms: Terms, now: datetime) -> bool:
@@ -173,47 +324,47 @@ def _goes(row: Known, terms: Terms, now: datetime) -> bool:
     return not terms.leaves or flushed or terms.expire(row.delivered_at, row.lived, now)
 
 
-def _deleted_again(letter: Listed, row: Known, doubt: _Doubt, now: datetime) -> ToDelete | Why | None:
-    """What to do with a letter that is listed though its deletion was asked for before; None: it has to be fetched and compared.
+def _deleted_again(letter: Listed, row: Known, suspicion: _Suspicion, now: datetime) -> ToDelete | Why | None:
+    """What to do with a letter that is listed though its deletion was asked for before; None: fetch and compare it.
 
     An IMAP name is the letter's own, so the deletion is repeated. A POP3 name may be another letter's by now: the first time the
-    letter is compared as a whole, from then on its header is enough.
+    letter is compared as a whole; after that its header is enough.
     """
     if row.fate not in (Fate.SENT, Fate.DELETED):
         return None
     if row.is_given_up(now):
         return Why.HELD
-    if doubt.final:
+    if suspicion.lasting:
         return ToDelete(letter, row) if row.fate is Fate.DELETED else None
     return ToDelete(letter, row, if_head=True) if row.deletions > 1 else None
 
 
 def _of_unknown(
-    letter: Listed, row: Known | None, doubt: _Doubt, terms: Terms, now: datetime
-) -> ToDelete | Errand | Why:
-    """`row`: the letter made trouble (HELD), or was found to be read and none of ours (READ)."""
-    if terms.pass_present and row is None and letter.uid not in doubt.ambiguous:
+    letter: Listed, row: Known | None, suspicion: _Suspicion, terms: Terms, now: datetime
+) -> ToDelete | ToFetch | Why:
+    """The verdict on a letter that was never collected. `row`: it failed before (HELD), or others have read it (READ)."""
+    if terms.pass_present and row is None and letter.uid not in suspicion.ambiguous:
         return Why.PRESENT
-    named = letter.uid not in doubt.ambiguous
+    named = letter.uid not in suspicion.ambiguous
     apart = row is not None and row.state is State.READ
     compared = row is not None and apart and not row.reason
-    # A letter that was held, or taken up after all, is collected though it has been read meanwhile.
-    read = letter.seen and not terms.uidl and (row is None or apart) and letter.uid not in doubt.marked
-    uncertain = read and doubt.moved and not compared
+    # A letter that was held stays to be collected though somebody has read it meanwhile.
+    read = letter.seen and not terms.uidl and (row is None or apart) and letter.uid not in suspicion.marked
+    uncertain = read and suspicion.marks_are_ours and not compared
     if read:
-        verdict = _of_seen(letter, None, doubt, terms)
-        if not uncertain and not isinstance(verdict, Errand):
+        verdict = _of_seen(letter, None, suspicion, terms)
+        if not uncertain and not isinstance(verdict, ToFetch):
             return verdict
-        owed = not isinstance(verdict, Errand) and letter.size not in doubt.held_sizes
+        owed = not isinstance(verdict, ToFetch) and letter.size not in suspicion.held_sizes
     else:
         owed = False
     if named and row and row.is_given_up(now) and not row.may_be_of_another(letter):
         return Why.HELD
-    return Errand(
+    return ToFetch(
         letter,
         delete_after=not terms.leaves,
-        # A later use of a name: the letter may be one that had it before, as when it was first doubted.
-        compare=doubt.strangers or doubt.former or uncertain or (row is not None and row.ord > 0),
+        # With `ord` > 0 the name was another letter's before, and this may be that letter again.
+        compare=suspicion.of_unknown or suspicion.of_renamed or uncertain or (row is not None and row.ord > 0),
         ord=(row.ord + apart) if row else 0,
         row=row,
         named=named,
@@ -221,28 +372,28 @@ def _of_unknown(
     )
 
 
-def _of_seen(letter: Listed, row: Known | None, doubt: _Doubt, terms: Terms) -> ToDelete | Errand | Why:
+def _of_seen(letter: Listed, row: Known | None, suspicion: _Suspicion, terms: Terms) -> ToDelete | ToFetch | Why:
     match decide(True, terms):
         case Action.DELETE:
-            return Why.DOUBT if doubt.whole else ToDelete(letter, row)
+            return Why.DOUBT if suspicion.of_all else ToDelete(letter, row)
         case Action.LEAVE:
             return Why.SEEN
         case Action.FETCH_DELETE | Action.FETCH_LEAVE:
-            return Errand(letter, delete_after=not terms.leaves, ord=row.ord + 1 if row else 0, row=row)
+            return ToFetch(letter, delete_after=not terms.leaves, ord=row.ord + 1 if row else 0, row=row)
         case never:
             assert_never(never)
 
 
-def _urgency(errand: Errand, ask_last: str) -> tuple[bool, int, bool, bool]:
-    row = errand.row
-    last = bool(ask_last) and errand.name == ask_last
-    return (last, row.tries if row else 0, not errand.named, row is not None and row.state is not State.HELD)
+def _urgency(wanted: ToFetch, ask_last: str) -> tuple[bool, int, bool, bool]:
+    row = wanted.row
+    last = bool(ask_last) and wanted.name == ask_last
+    return (last, row.tries if row else 0, not wanted.named, row is not None and row.state is not State.HELD)
 
 
-def _not_now(errand: Errand, terms: Terms, named: int) -> Why | None:
-    """A letter without a name of its own is compared at each poll anew, so it does not count against `fetchlimit`."""
-    if terms.limit is not None and errand.letter.size > terms.limit:
+def _not_now(wanted: ToFetch, terms: Terms, named: int) -> Why | None:
+    """Why the letter has to wait. Letters without names are compared at each poll, so `fetchlimit` does not count them."""
+    if terms.limit is not None and wanted.letter.size > terms.limit:
         return Why.TOO_LARGE
-    if terms.fetchlimit is not None and errand.named and named >= terms.fetchlimit:
+    if terms.fetchlimit is not None and wanted.named and named >= terms.fetchlimit:
         return Why.FETCHLIMIT
     return None

@@ -15,7 +15,7 @@ class Action(Enum):
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class TableRow:
     """One row of the table; None stands for "any"."""
 
     seen: bool
@@ -32,12 +32,12 @@ class Row:
 
 
 TABLE = (
-    Row(False, False, None, None, Action.FETCH_DELETE),
-    Row(False, True, None, None, Action.FETCH_LEAVE),
-    Row(True, None, False, False, Action.LEAVE),
-    Row(True, None, True, False, Action.DELETE),
-    Row(True, False, None, True, Action.FETCH_DELETE),
-    Row(True, True, None, True, Action.FETCH_LEAVE),
+    TableRow(False, False, None, None, Action.FETCH_DELETE),
+    TableRow(False, True, None, None, Action.FETCH_LEAVE),
+    TableRow(True, None, False, False, Action.LEAVE),
+    TableRow(True, None, True, False, Action.DELETE),
+    TableRow(True, False, None, True, Action.FETCH_DELETE),
+    TableRow(True, True, None, True, Action.FETCH_LEAVE),
 )
 """fetchmail's semantics (measured), with flush as a real first phase. Shown in the help and the docs from here."""
 

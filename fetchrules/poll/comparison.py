@@ -10,8 +10,8 @@ from fetchrules.ledger import knowing
 from fetchrules.ledger import letters as ledger
 from fetchrules.ledger.branches import collected_for_others
 from fetchrules.models import SourceMailbox
-from fetchrules.policy import Doubt, Errand, Fate, Known, Match, Purpose, State, Why, passed_by_head
-from fetchrules.poll.deleting import Doomed
+from fetchrules.policy import Doubt, Fate, Known, PassedMatch, Purpose, State, ToFetch, Why, passed_by_head
+from fetchrules.poll.deleting import DeletionRequest
 from fetchrules.poll.progress import Progress
 from fetchrules.remote.mailbox import Listed
 
@@ -30,53 +30,53 @@ class Comparison:
     progress: Progress
     taken: set[int]
     passed: list[Known] = field(default_factory=list)
-    to_delete: list[Doomed] = field(default_factory=list)
+    to_delete: list[DeletionRequest] = field(default_factory=list)
     spared: int = 0
     postponed: int = 0
     _marked: list[Known] | None = None
     _apart: list[tuple[Listed, str]] = field(default_factory=list)
 
-    def without_known(self, batch: Sequence[tuple[Errand, Staged]]) -> list[tuple[Errand, Staged]]:
+    def without_known(self, batch: Sequence[tuple[ToFetch, Staged]]) -> list[tuple[ToFetch, Staged]]:
         """The batch without the letters that the ledger knows by another name; those are called by their present one.
 
         Even where nothing is suspect a letter may be one that had vanished, and not by our doing. Only the copy of a letter
         whose deletion was confirmed is then a new one. One that is in hand is looked at again when it is not.
         """
         twins = knowing.known_twins(self.source, {staged.fingerprint for _, staged in batch}, self.taken)
-        fresh: list[tuple[Errand, Staged]] = []
-        for errand, staged in batch:
-            known = [] if errand.again else twins.get(staged.fingerprint, [])
-            row = _twin(errand, known) or self._marked_or_passed_over(errand, staged)
+        fresh: list[tuple[ToFetch, Staged]] = []
+        for wanted, staged in batch:
+            known = [] if wanted.again else twins.get(staged.fingerprint, [])
+            row = _twin(wanted, known) or self._marked_or_passed_over(wanted, staged)
             if row is not None:
                 if row in known:
                     known.remove(row)
-                self._known(errand, row, staged)
-            elif errand.purpose is Purpose.COLLECT or self._is_owed(errand, staged):
-                fresh.append((self._doubted(errand, staged), staged))
+                self._known(wanted, row, staged)
+            elif wanted.purpose is Purpose.COLLECT or self._is_owed(wanted, staged):
+                fresh.append((self._doubted(wanted, staged), staged))
             else:
-                self.set_apart(errand.letter, staged.header)
+                self.set_apart(wanted.letter, staged.header)
         return fresh
 
-    def knows(self, errand: Errand, staged: Staged) -> bool:
+    def knows(self, wanted: ToFetch, staged: Staged) -> bool:
         """Whether the letter, whose name proves nothing, has been delivered before as it is."""
-        return errand.compare and bool(knowing.known_twins(self.source, [staged.fingerprint], self.taken))
+        return wanted.compare and bool(knowing.known_twins(self.source, [staged.fingerprint], self.taken))
 
-    def _known(self, errand: Errand, row: Known, staged: Staged) -> None:
+    def _known(self, wanted: ToFetch, row: Known, staged: Staged) -> None:
         """The letter is one that the ledger knows."""
         self.taken.add(row.id)
         self.progress.came += 1
         if row.in_hand:
             self.progress.left[Why.IN_HAND] += 1
             return
-        row_id = self.recognise(errand, row, errand.head or staged.header)
-        if (errand.delete_after or errand.delete_known) and row.fate is not Fate.KEPT:
-            self.to_delete.append(Doomed.of(errand.letter, row, row_id))
+        row_id = self.recognise(wanted, row, wanted.head or staged.header)
+        if (wanted.delete_after or wanted.delete_known) and row.fate is not Fate.KEPT:
+            self.to_delete.append(DeletionRequest.of(wanted.letter, row, row_id))
         else:
             self.spared += 1
 
-    def recognise_passed(self, errand: Errand, row: Known, header: str) -> None:
+    def recognise_passed(self, wanted: ToFetch, row: Known, header: str) -> None:
         """The letter is one that was passed over."""
-        self.recognise(errand, row, header)
+        self.recognise(wanted, row, header)
         self.progress.came += 1
 
     def set_apart(self, letter: Listed, header: str) -> None:
@@ -85,43 +85,43 @@ class Comparison:
         self.progress.left[Why.SEEN] += 1
         self.progress.came += 1
 
-    def recognise(self, errand: Errand, row: Known, header: str) -> int:
+    def recognise(self, wanted: ToFetch, row: Known, header: str) -> int:
         """Call the letter that `row` remembers by its present name; the id of its row from now on."""
-        if _name_was_given_away(errand, row):
+        if _name_was_given_away(wanted, row):
             self.progress.shifted += 1
         self.taken.add(row.id)
         self.passed = [one for one in self.passed if one.id != row.id]
         self.progress.left[Why.PASSED if row.state is State.PASSED else Why.SEEN] += 1
-        return ledger.rebind(self.progress.run, self.source, self.epoch, errand, row, header, timezone.now())
+        return ledger.rebind(self.progress.run, self.source, self.epoch, wanted, row, header, timezone.now())
 
-    def _marked_or_passed_over(self, errand: Errand, staged: Staged) -> Known | None:
+    def _marked_or_passed_over(self, wanted: ToFetch, staged: Staged) -> Known | None:
         """The letter that has this one's size and header, and came short before or was passed over."""
-        if not errand.compare:
+        if not wanted.compare:
             return None
         if self._marked is None:
             self._marked = knowing.came_short(self.source)
-        size, header = errand.letter.size, staged.header
+        size, header = wanted.letter.size, staged.header
         marked = (row for row in self._marked if row.size == size and row.head == header and row.id not in self.taken)
-        return next(marked, None) or self.passed_match(errand, header).row
+        return next(marked, None) or self.passed_match(wanted, header).row
 
-    def passed_match(self, errand: Errand, header: str) -> Match:
+    def passed_match(self, wanted: ToFetch, header: str) -> PassedMatch:
         """Which letter that was passed over this one is, with a header of this fingerprint."""
-        before = [errand.row] if errand.row and errand.row.state is State.PASSED else []
-        return passed_by_head([*self.passed, *before], errand.letter, header)
+        before = [wanted.row] if wanted.row and wanted.row.state is State.PASSED else []
+        return passed_by_head([*self.passed, *before], wanted.letter, header)
 
-    def _doubted(self, errand: Errand, staged: Staged) -> Errand:
-        """The errand of a new letter; where it may be one that was passed over, it is left on the server."""
-        if _name_was_given_away(errand, None):
+    def _doubted(self, wanted: ToFetch, staged: Staged) -> ToFetch:
+        """The wanted of a new letter; where it may be one that was passed over, it is left on the server."""
+        if _name_was_given_away(wanted, None):
             self.progress.shifted += 1
-        if errand.compare and self.passed_match(errand, staged.header).perhaps:
-            return replace(errand, delete_after=False, doubt=Doubt.PASSED)
-        return errand
+        if wanted.compare and self.passed_match(wanted, staged.header).perhaps:
+            return replace(wanted, delete_after=False, doubt=Doubt.PASSED)
+        return wanted
 
-    def _is_owed(self, errand: Errand, staged: Staged) -> bool:
+    def _is_owed(self, wanted: ToFetch, staged: Staged) -> bool:
         """Whether the mark as read is ours, made when the letter was delivered to another recipient."""
         # Of a letter that came short the content says nothing.
-        head = staged.header if errand.doubt is Doubt.SHORT else ""
-        return errand.purpose is Purpose.OWED and collected_for_others(self.source, staged.fingerprint, head)
+        head = staged.header if wanted.doubt is Doubt.SHORT else ""
+        return wanted.purpose is Purpose.OWED and collected_for_others(self.source, staged.fingerprint, head)
 
     def record(self) -> None:
         """Remember the letters that were set apart, so that they are not compared again. Raises RunOvertaken."""
@@ -130,17 +130,17 @@ class Comparison:
             ledger.record_read(self.progress.run, self.source, self.epoch, compared, timezone.now())
 
 
-def _twin(errand: Errand, known: Sequence[Known]) -> Known | None:
+def _twin(wanted: ToFetch, known: Sequence[Known]) -> Known | None:
     """The one of these letters, equal in content, that the fetched letter is."""
-    twins = [row for row in known if errand.compare or row.fate is not Fate.DELETED]
-    if errand.purpose is Purpose.FLAGGED:
+    twins = [row for row in known if wanted.compare or row.fate is not Fate.DELETED]
+    if wanted.purpose is Purpose.FLAGGED:
         twins = [row for row in twins if row.fate in (Fate.WANTED, Fate.SENT)] or twins
-    return next((row for row in twins if row.uid == errand.letter.uid and not row.former), twins[0] if twins else None)
+    return next((row for row in twins if row.uid == wanted.letter.uid and not row.former), twins[0] if twins else None)
 
 
-def _name_was_given_away(errand: Errand, row: Known | None) -> bool:
+def _name_was_given_away(wanted: ToFetch, row: Known | None) -> bool:
     """Whether the letter's unique-id was another letter's, which was never missed: `row` is the one that it is."""
-    before = errand.row
-    if before is None or not errand.compare or before.gone or before.state not in (State.DELIVERED, State.PASSED):
+    before = wanted.row
+    if before is None or not wanted.compare or before.gone or before.state not in (State.DELIVERED, State.PASSED):
         return False
     return row is None or row.id != before.id

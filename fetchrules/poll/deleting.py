@@ -21,7 +21,7 @@ AT_ONCE = 500
 
 
 @dataclass(frozen=True, slots=True)
-class Doomed:
+class DeletionRequest:
     """A letter to delete, and its row, if it has one.
 
     `counted`: the server has confirmed its deletion before, so that it does not count again. `broke`: so often asking for its
@@ -34,7 +34,7 @@ class Doomed:
     broke: int = 0
 
     @classmethod
-    def of(cls, letter: Listed, row: Known | None, row_id: int | None = None) -> "Doomed":
+    def of(cls, letter: Listed, row: Known | None, row_id: int | None = None) -> "DeletionRequest":
         """The letter that `row` remembers, now as `row_id`."""
         if row is None:
             return cls(letter, row_id)
@@ -56,19 +56,19 @@ class Deletions:
     put_off: bool = False
     accepted: int = 0
     _rows: set[int] = field(default_factory=set)
-    _broke: list[Doomed] = field(default_factory=list)
+    _broke: list[DeletionRequest] = field(default_factory=list)
 
     def flush(self, planned: Sequence[ToDelete], until: float) -> tuple[bool, list[ToDelete]]:
         """Delete what needs no comparing. Whether time ran out before the end; and what has to be compared as a whole first."""
         same, doubted = self._by_head(planned)
-        return self.delete([Doomed.of(one.letter, one.row) for one in same], until), doubted
+        return self.delete([DeletionRequest.of(one.letter, one.row) for one in same], until), doubted
 
-    def delete(self, doomed: Iterable[Doomed], until: float = math.inf) -> bool:
+    def delete(self, requests: Iterable[DeletionRequest], until: float = math.inf) -> bool:
         """Ask for the deletion of letters that are safe here. Whether `until` (of the monotonic clock) came before the end.
 
         Those that broke a session wait for `delete_those_that_broke`.
         """
-        chosen = list(doomed)
+        chosen = list(requests)
         self._broke += [one for one in chosen if one.broke]
         chosen = [one for one in chosen if not one.broke]
         for start in range(0, len(chosen), AT_ONCE):
@@ -132,28 +132,28 @@ class Deletions:
                 self.progress.remark(Remark.NOT_DELETED, 1)
         return same, doubted
 
-    def _delete(self, doomed: Sequence[Doomed]) -> None:
+    def _delete(self, requests: Sequence[DeletionRequest]) -> None:
         """The rule is read once more in the transaction before: one that was changed meanwhile deletes nothing."""
-        rows = {one.letter.number: one.row_id for one in doomed if one.row_id is not None}
+        rows = {one.letter.number: one.row_id for one in requests if one.row_id is not None}
         self._require_claim(list(rows.values()))
         told = 0
         accepted: set[int] = set()
         try:
-            for letter, deleted in self.mailbox.delete([one.letter for one in doomed]):
+            for letter, deleted in self.mailbox.delete([one.letter for one in requests]):
                 told += 1
                 if deleted:
                     accepted.add(letter.number)
         except RunOvertaken:
             raise
         except FetchError as error:
-            for one in doomed[told : told + max(self.mailbox.together, 1)]:
+            for one in requests[told : told + max(self.mailbox.together, 1)]:
                 if one.row_id is not None:
                     ledger.blame_deletion(one.row_id, error, timezone.now())
             raise
         ledger.record_undeleted(self.progress.run, {rows[number] for number in rows.keys() - accepted})
-        counted = sum(one.letter.number in accepted and not one.counted for one in doomed)
+        counted = sum(one.letter.number in accepted and not one.counted for one in requests)
         self.progress.deleted += counted
-        self.progress.remark(Remark.UNDELETED, len(doomed) - len(accepted))
+        self.progress.remark(Remark.UNDELETED, len(requests) - len(accepted))
         self.progress.remark(Remark.NOT_DELETED, len(accepted) - counted)
         self.accepted += counted
         self._rows |= {rows[number] for number in rows.keys() & accepted}

@@ -25,11 +25,11 @@ from fetchrules.ledger import hosts
 from fetchrules.ledger import letters as ledger
 from fetchrules.ledger.letters import Arrival
 from fetchrules.models import SourceMailbox
-from fetchrules.policy import Doubt, Errand, Remark, State, Why, is_short
+from fetchrules.policy import Doubt, Remark, State, ToFetch, Why, is_short
 from fetchrules.poll import STOPPING
 from fetchrules.poll.blame import blame, count_try
 from fetchrules.poll.comparison import Comparison
-from fetchrules.poll.deleting import Doomed
+from fetchrules.poll.deleting import DeletionRequest
 from fetchrules.poll.destinations import Destination
 from fetchrules.poll.progress import Progress
 from fetchrules.remote.mailbox import Begun, Chunk, Complete, Gone, Listed, Refused, Retrieved
@@ -55,11 +55,11 @@ class Intake:
     progress: Progress
     comparison: Comparison
     lived: int | None = None
-    to_delete: list[Doomed] = field(default_factory=list)
+    to_delete: list[DeletionRequest] = field(default_factory=list)
     to_mark: list[Listed] = field(default_factory=list)
     limit: OverLimit | None = None
-    limited_by: Errand | None = None
-    _batch: list[tuple[Errand, Staged]] = field(default_factory=list)
+    limited_by: ToFetch | None = None
+    _batch: list[tuple[ToFetch, Staged]] = field(default_factory=list)
     _committed: list[int] = field(default_factory=list)
     _draft: Draft | None = None
     _failure: DeliveryFailed | None = None
@@ -67,11 +67,11 @@ class Intake:
     _drafted: int = 0
     _unlooked: int = 0
 
-    def unanswered(self, asked: Sequence[Errand]) -> Sequence[Errand]:
+    def unanswered(self, asked: Sequence[ToFetch]) -> Sequence[ToFetch]:
         """Those of `asked` that nothing was said of: where a session broke, the first is to blame, or another of its command."""
         return asked[self._answered :]
 
-    def take(self, events: Iterator[Retrieved], asked: Sequence[Errand]) -> None:
+    def take(self, events: Iterator[Retrieved], asked: Sequence[ToFetch]) -> None:
         """Receive what `events` bring, until they end; `asked` grows meanwhile and has their letters in their order.
 
         A session that breaks off, or is interrupted, keeps the letters that were whole by then. Raises FetchError.
@@ -94,45 +94,45 @@ class Intake:
         finally:
             self._record()
 
-    def hold(self, errand: Errand, error: FetchError, *, short: int | None = None) -> None:
+    def hold(self, wanted: ToFetch, error: FetchError, *, short: int | None = None) -> None:
         """Note that this letter could not be fetched or delivered; `short`: it ended after so many octets."""
-        ledger.hold(self.progress.run, self.source, self.epoch, errand, error, timezone.now(), short=short)
-        self.progress.hold(self.source, errand.letter, error)
+        ledger.hold(self.progress.run, self.source, self.epoch, wanted, error, timezone.now(), short=short)
+        self.progress.hold(self.source, wanted.letter, error)
         self.progress.show()  # refusals, too, are a sign of life
 
-    def _receive(self, event: Retrieved, errand: Errand) -> None:
+    def _receive(self, event: Retrieved, wanted: ToFetch) -> None:
         try:
-            self._stage(event, errand)
+            self._stage(event, wanted)
         except DeliveryFailed as error:
             self._discard_draft()
             self.destination.prepare(0)  # if this raises, it is the mailbox's fault, and no letter's
-            self.hold(errand, error)
+            self.hold(wanted, error)
             self._settle()
             raise
         if len(self._batch) >= BATCH_LETTERS or sum(staged.size for _, staged in self._batch) >= BATCH_OCTETS:
             self._settle()
 
-    def _stage(self, event: Retrieved, errand: Errand) -> None:
+    def _stage(self, event: Retrieved, wanted: ToFetch) -> None:
         match event:
             case Begun():
-                self._draft = self.destination.mailbox.stage(self._key(errand))
+                self._draft = self.destination.mailbox.stage(self._key(wanted))
                 self._drafted = 0
             case Chunk(data):
                 self._open_draft().write(data)
                 self.progress.received(len(data))
-                self._expect_an_end(len(data), errand.letter)
+                self._expect_an_end(len(data), wanted.letter)
                 self._keep_room(len(data))
-            case Complete(_, doubtful) if self._drafted or not errand.letter.size:
+            case Complete(_, doubtful) if self._drafted or not wanted.letter.size:
                 staged = self._open_draft().finish()
                 self._draft = None
                 self._answered += 1
-                self._judge(errand, staged, doubtful=doubtful)
+                self._judge(wanted, staged, doubtful=doubtful)
             case Complete():
-                self._refuse(errand, f"nothing came of {errand.letter.size} octets")
+                self._refuse(wanted, f"nothing came of {wanted.letter.size} octets")
             case Refused(_, reason, True):
-                self._stop_at(errand, reason)
+                self._stop_at(wanted, reason)
             case Refused(_, reason):
-                self._refuse(errand, reason)
+                self._refuse(wanted, reason)
             case Gone():
                 self.progress.left[Why.GONE] += 1
                 self.progress.came += 1
@@ -140,31 +140,31 @@ class Intake:
             case never:
                 assert_never(never)
 
-    def _judge(self, errand: Errand, staged: Staged, *, doubtful: bool) -> None:
+    def _judge(self, wanted: ToFetch, staged: Staged, *, doubtful: bool) -> None:
         """Take a letter that came to its end; one that is far shorter than the server said is asked for once more first.
 
         If it has the same length then, it is all that there is: it is delivered, and left on the server for people to judge.
         """
-        short = doubtful or is_short(errand.letter.size, staged.canonical)
-        if not short or hosts.sizes_are_wrong(self.source.host) or self.comparison.knows(errand, staged):
-            self._batch.append((errand, staged))
-        elif errand.row and errand.row.reason == CameShort.code and errand.row.octets == staged.size:
-            self._batch.append((replace(errand, delete_after=False, doubt=Doubt.SHORT), staged))
+        short = doubtful or is_short(wanted.letter.size, staged.canonical)
+        if not short or hosts.sizes_are_wrong(self.source.host) or self.comparison.knows(wanted, staged):
+            self._batch.append((wanted, staged))
+        elif wanted.row and wanted.row.reason == CameShort.code and wanted.row.octets == staged.size:
+            self._batch.append((replace(wanted, delete_after=False, doubt=Doubt.SHORT), staged))
         else:
             self.destination.mailbox.discard([staged.name])
-            self.hold(errand, CameShort(f"{staged.size} of {errand.letter.size} octets"), short=staged.size)
+            self.hold(wanted, CameShort(f"{staged.size} of {wanted.letter.size} octets"), short=staged.size)
 
-    def _stop_at(self, errand: Errand, reason: str) -> None:
+    def _stop_at(self, wanted: ToFetch, reason: str) -> None:
         """The server is over its limits: no letter is to blame, and no more is asked for in this session."""
         self._discard_draft()
         self._answered += 1
         if self.limit is None:
-            self.limit, self.limited_by = OverLimit(reason), errand
+            self.limit, self.limited_by = OverLimit(reason), wanted
 
-    def _refuse(self, errand: Errand, reason: str) -> None:
+    def _refuse(self, wanted: ToFetch, reason: str) -> None:
         """The server would not give the letter, or gave nothing and called it the letter."""
         self._discard_draft()
-        self.hold(errand, ServerRefused(reason))
+        self.hold(wanted, ServerRefused(reason))
         self._answered += 1
 
     def _expect_an_end(self, octets: int, letter: Listed) -> None:
@@ -198,7 +198,7 @@ class Intake:
         if self._failure is not None:
             raise self._failure
 
-    def _record_ready(self, batch: list[tuple[Errand, Staged]]) -> tuple[list[Arrival], dict[str, int]]:
+    def _record_ready(self, batch: list[tuple[ToFetch, Staged]]) -> tuple[list[Arrival], dict[str, int]]:
         """The batch's new letters, durable and recorded; the rows of those that are ours to deliver, by file name.
 
         Where that certainly failed, the files are gone. An error of the database leaves them: nobody knows what it recorded.
@@ -210,7 +210,7 @@ class Intake:
             fresh = self.comparison.without_known(batch)
             known = {staged.name for _, staged in batch} - {staged.name for _, staged in fresh}
             local.discard(sorted(known))
-            arrivals = [self._arrival(errand, staged) for errand, staged in fresh]
+            arrivals = [self._arrival(wanted, staged) for wanted, staged in fresh]
             state = State.READY if local.exactly_once else State.SENDING
             now = timezone.now()
             won = ledger.record_ready(run, self.source, self.epoch, arrivals, state, self._committed, now)
@@ -223,20 +223,20 @@ class Intake:
         self, arrivals: list[Arrival], won: Mapping[str, int], failures: Mapping[str, DeliveryFailed]
     ) -> None:
         # Letters that made trouble come last, by themselves: that they fail again says nothing of a server that took others.
-        old = self.progress.fetched > 0 and all(arrival.errand.row for arrival in arrivals)
+        old = self.progress.fetched > 0 and all(arrival.wanted.row for arrival in arrivals)
         verdict = blame(failures, server_works=old or len(failures) < len(won))
         self._failure = verdict.server
         for arrival in arrivals:
-            row_id, letter = won[arrival.file_name], arrival.errand.letter
+            row_id, letter = won[arrival.file_name], arrival.wanted.letter
             failure = failures.get(arrival.file_name)
             if failure is not None:
                 self._not_delivered(arrival, row_id, failure, to_blame=arrival.file_name in verdict.letters)
                 continue
             self._committed.append(row_id)
             self.progress.fetched += 1
-            self.progress.remark(Remark.DOUBTED, int(arrival.errand.doubt is not None))
-            if arrival.errand.delete_after:
-                self.to_delete.append(Doomed(letter, row_id))
+            self.progress.remark(Remark.DOUBTED, int(arrival.wanted.doubt is not None))
+            if arrival.wanted.delete_after:
+                self.to_delete.append(DeletionRequest(letter, row_id))
             else:
                 self.to_mark.append(letter)
                 self.progress.finished.add((self.source.pk, letter.uid))
@@ -246,7 +246,7 @@ class Intake:
         if self.destination.mailbox.exactly_once or isinstance(failure, UnderWay):
             return  # the row stays in hand: what became of the letter is found out at the next poll
         if to_blame:
-            self.progress.hold(self.source, arrival.errand.letter, failure)
+            self.progress.hold(self.source, arrival.wanted.letter, failure)
             if not count_try(row_id, failure):
                 return  # the file waits to be sent again
         else:
@@ -258,14 +258,14 @@ class Intake:
             ledger.record_delivered(self._committed, timezone.now())
             self._committed = []
 
-    def _arrival(self, errand: Errand, staged: Staged) -> Arrival:
+    def _arrival(self, wanted: ToFetch, staged: Staged) -> Arrival:
         head, directory = read_letterhead(staged.head), self.destination.mailbox.marker or ""
         told = (head.sender, head.subject, head.message_id)
         known = (staged.fingerprint, staged.header, self.lived, directory)
-        return Arrival(errand, staged.name, staged.size, *known, *told)
+        return Arrival(wanted, staged.name, staged.size, *known, *told)
 
-    def _key(self, errand: Errand) -> str:
-        return f"{self.source.pk}/{self.epoch}/{errand.letter.uid}/{errand.ord}"
+    def _key(self, wanted: ToFetch) -> str:
+        return f"{self.source.pk}/{self.epoch}/{wanted.letter.uid}/{wanted.ord}"
 
     def _open_draft(self) -> Draft:
         if self._draft is None:

@@ -20,7 +20,7 @@ from fetchrules.errors import (
 from fetchrules.ledger import hosts, knowing
 from fetchrules.ledger.clock import live
 from fetchrules.models import FetchRule, ServiceSettings, SourceMailbox
-from fetchrules.policy import Errand, Knowledge, Plan, Remark, Terms, limit_of, plan
+from fetchrules.policy import Knowledge, Plan, Remark, Terms, ToFetch, limit_of, plan
 from fetchrules.poll.progress import Progress
 from fetchrules.poll.remote_account import account_of
 from fetchrules.remote.mailbox import Listing, RemoteMailbox
@@ -54,7 +54,7 @@ class Session:
     knowledge: Knowledge
     plan: Plan
     terms: Terms
-    asked: list[Errand] = field(default_factory=list)
+    asked: list[ToFetch] = field(default_factory=list)
     until: float = field(default_factory=lambda: time.monotonic() + CHECKPOINT_SECONDS)
     cut_short: bool = False
     narrowed: bool = False
@@ -72,13 +72,13 @@ class Session:
         return knowing.epoch_of(self.source, self.listing)
 
     @property
-    def met_all(self) -> bool:
+    def compared_all(self) -> bool:
         """Whether every letter that may be one of the ledger's by another name was asked for."""
         asked = len(self.asked) + self.settled
         return not self.plan.unsettled and self.limit is None and asked == len(self.plan.fetch)
 
     @property
-    def errands(self) -> Sequence[Errand]:
+    def to_fetch(self) -> Sequence[ToFetch]:
         """The letters to fetch that this poll has not finished with, as many of those with a name as it still may."""
         finished = self.progress.finished
         untried = [one for one in self.plan.fetch if not one.named or (self.source.pk, one.letter.uid) not in finished]
@@ -88,7 +88,7 @@ class Session:
         return [one for one in untried if not one.named or next(room, None) is not None]
 
     @property
-    def has_its_fill(self) -> bool:
+    def reached_fetchlimit(self) -> bool:
         """Whether as many letters are here as one poll may fetch, at the last count: it lags behind by a batch."""
         return self.rule.fetchlimit is not None and self.progress.fetched >= self.rule.fetchlimit
 

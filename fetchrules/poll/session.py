@@ -19,7 +19,7 @@ from fetchrules.errors import (
 from fetchrules.ledger import forgetting, mailboxes, runs
 from fetchrules.ledger import letters as ledger
 from fetchrules.models import Run, SourceMailbox
-from fetchrules.policy import Errand, Remark, Terms, ToDelete, Why, missing
+from fetchrules.policy import Remark, Terms, ToDelete, ToFetch, Why, missing
 from fetchrules.poll import STOPPING
 from fetchrules.poll.by_head import settled_by_head
 from fetchrules.poll.comparison import Comparison
@@ -63,7 +63,7 @@ def _collect(session: Session) -> bool:
     deletions = Deletions(session.mailbox, session.source, session.progress, final=session.listing.epoch is not None)
     if session.plan.delete or session.plan.fetch:
         _work(session, deletions)
-    if session.met_all and progress.held == held:
+    if session.compared_all and progress.held == held:
         forgetting.record_gone(absent, timezone.now())
     confirmed = deletions.commit()
     progress.stage("quit")
@@ -128,8 +128,8 @@ def _flush(session: Session, destination: Destination, deletions: Deletions) -> 
 
 def _fetch(session: Session, destination: Destination, doubted: Sequence[ToDelete]) -> Intake | None:
     """Fetch and deliver as many letters as a session may."""
-    errands = [*session.errands, *(_to_compare(one, session.terms) for one in doubted)]
-    if not errands:
+    planned = [*session.to_fetch, *(_to_compare(one, session.terms) for one in doubted)]
+    if not planned:
         return None
     progress, source = session.progress, session.source
     progress.stage("fetching")
@@ -139,11 +139,11 @@ def _fetch(session: Session, destination: Destination, doubted: Sequence[ToDelet
     comparison = Comparison(source, session.epoch, progress, taken, list(session.knowledge.passed))
     intake = Intake(source, session.epoch, destination, progress, comparison)
     intake.lived = session.terms.lived if session.terms.keepdays is not None else None
-    to_fetch = settled_by_head(session.mailbox, errands, comparison)
-    session.settled = len(errands) - len(to_fetch) - comparison.postponed
+    remaining = settled_by_head(session.mailbox, planned, comparison)
+    session.settled = len(planned) - len(remaining) - comparison.postponed
     fetched = progress.fetched
     try:
-        for some in _last_apart(to_fetch, source):
+        for some in _last_apart(remaining, source):
             portion = _portion(session, some, intake)
             intake.take(session.mailbox.retrieve(portion, source.fetch_at_once), session.asked)
     except (DeliveryFailed, RunOvertaken):
@@ -160,18 +160,18 @@ def _fetch(session: Session, destination: Destination, doubted: Sequence[ToDelet
     return intake
 
 
-def _last_apart(errands: Sequence[Errand], source: SourceMailbox) -> list[Sequence[Errand]]:
+def _last_apart(planned: Sequence[ToFetch], source: SourceMailbox) -> list[Sequence[ToFetch]]:
     """The letter over which the server gave up last is asked for in a command of its own, behind the others."""
-    if len(errands) > 1 and source.ask_last and errands[-1].name == source.ask_last:
-        return [errands[:-1], errands[-1:]]
-    return [errands]
+    if len(planned) > 1 and source.ask_last and planned[-1].name == source.ask_last:
+        return [planned[:-1], planned[-1:]]
+    return [planned]
 
 
-def _to_compare(doubted: ToDelete, terms: Terms) -> Errand:
+def _to_compare(doubted: ToDelete, terms: Terms) -> ToFetch:
     """A letter whose header does not prove that it is the one to delete."""
     row = doubted.row
     order = row.ord + 1 if row else 0
-    return Errand(doubted.letter, not terms.leaves, True, order, row, delete_known=True, head=doubted.head)
+    return ToFetch(doubted.letter, not terms.leaves, True, order, row, delete_known=True, head=doubted.head)
 
 
 def _blame(session: Session, intake: Intake, error: FetchError) -> None:
@@ -218,49 +218,49 @@ def _sweep(run: Run, destination: Destination) -> None:
         destination.mailbox.discard([name for name in leftovers if name not in in_hand])
 
 
-def _portion(session: Session, errands: Sequence[Errand], intake: Intake) -> Iterator[Listed]:
+def _portion(session: Session, planned: Sequence[ToFetch], intake: Intake) -> Iterator[Listed]:
     """The letters to ask for, one by one, until the session has had its share or the poll is to stop."""
-    for errand in errands:
+    for wanted in planned:
         if intake.limit is not None:
             return
-        if _ends_before(errand, session, intake):
+        if _ends_before(wanted, session, intake):
             session.cut_short = True
             return
-        if session.has_its_fill:
+        if session.reached_fetchlimit:
             session.progress.left[Why.FETCHLIMIT] += 1
             continue
-        if not _fits(errand, intake):
+        if not _fits(wanted, intake):
             continue
-        session.asked.append(errand)
+        session.asked.append(wanted)
         session.progress.wanted += 1
-        yield errand.letter
+        yield wanted.letter
 
 
-def _fits(errand: Errand, intake: Intake) -> bool:
+def _fits(wanted: ToFetch, intake: Intake) -> bool:
     """Whether there is room for the letter; else it is held. The reserve has room for a batch of small ones."""
-    if errand.letter.size <= BATCH_OCTETS:
+    if wanted.letter.size <= BATCH_OCTETS:
         return True
     try:
-        intake.destination.prepare(errand.letter.size)
+        intake.destination.prepare(wanted.letter.size)
     except DiskFull as error:
         intake.progress.wanted += 1
-        intake.hold(errand, error)
+        intake.hold(wanted, error)
         return False
     return True
 
 
-def _ends_before(errand: Errand, session: Session, intake: Intake) -> bool:
+def _ends_before(wanted: ToFetch, session: Session, intake: Intake) -> bool:
     asked, progress = session.asked, session.progress
     if len(asked) % BATCH_LETTERS == 0 and (time.monotonic() > session.until or not progress.may_go_on()):
         return True
-    if len(asked) - intake.comparison.spared >= CHECKPOINT_LETTERS and errand.delete_after:
+    if len(asked) - intake.comparison.spared >= CHECKPOINT_LETTERS and wanted.delete_after:
         return True
-    if not _is_risky(errand):
+    if not _is_risky(wanted):
         return False
     # It broke a session before: if it does so again, nothing else shall hang on that session.
     return bool(session.plan.delete) or any(one.delete_after and not _is_risky(one) for one in asked)
 
 
-def _is_risky(errand: Errand) -> bool:
-    row = errand.row
+def _is_risky(wanted: ToFetch) -> bool:
+    row = wanted.row
     return row is not None and row.tries > 0 and row.reason in _BREAKS

@@ -8,7 +8,7 @@ from django.utils.functional import Promise
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
-from fetchrules.policy import Action, Row
+from fetchrules.policy import Action, TableRow
 from fetchrules.rule import OPTIONS, Takes
 
 MEANINGS: dict[str, str | Promise] = {
@@ -58,7 +58,7 @@ class Line:
     action: str
 
 
-def table(rows: Iterable[Row]) -> list[Line]:
+def table(rows: Iterable[TableRow]) -> list[Line]:
     """The policy's own table."""
     return [
         Line(
@@ -83,7 +83,7 @@ def _any(value: bool | None) -> str:
     return _("yes") if value else _("no")
 
 
-def _action(row: Row) -> str:
+def _action(row: TableRow) -> str:
     match row.action:
         case Action.FETCH_DELETE if row.seen:
             return _("fetch again, then delete")

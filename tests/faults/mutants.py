@@ -14,7 +14,7 @@ from django.utils import timezone
 from fetchrules.delivery import disk, draft, maildir, staging
 from fetchrules.ledger import deletions, knowing, letters, names, runs
 from fetchrules.models import Letter
-from fetchrules.policy import Action, Errand, Match, Purpose, Terms, table
+from fetchrules.policy import Action, PassedMatch, Purpose, Terms, ToFetch, table
 from fetchrules.poll import comparison, deleting, intake, recovery
 from fetchrules.poll.destinations import Destination
 from fetchrules.remote.imap.deletion import Deletion
@@ -218,13 +218,13 @@ def _sizes_not_compared() -> None:
 @mutant
 def _passed_over_under_a_name() -> None:
     """What was passed over is known by its name alone."""
-    put(comparison, passed_by_head=lambda *_: Match())
+    put(comparison, passed_by_head=lambda *_: PassedMatch())
 
 
 @mutant
 def _read_by_nobody_else() -> None:
     """Whatever is read under new names may be fetched, and so it is a letter to collect."""
-    put(Errand, purpose=property(lambda _: Purpose.COLLECT, lambda *_: None))
+    put(ToFetch, purpose=property(lambda _: Purpose.COLLECT, lambda *_: None))
 
 
 @mutant
@@ -242,7 +242,7 @@ def _others_flags_are_ours() -> None:
     """What is flagged for deletion is expunged."""
 
     def expunging(self: Deletion, letters: Sequence[Listed]) -> Any:
-        self._ours |= self._doomed() or set()
+        self._ours |= self._flagged() or set()
         return expunge(self, letters)
 
     expunge = Deletion._expunge

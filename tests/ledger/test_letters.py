@@ -11,7 +11,7 @@ from fetchrules.errors import DeliveryFailed, DeliveryRefused, RunOvertaken, Ser
 from fetchrules.ledger import by_hand, deletions, forgetting, knowing, leases, letters, runs
 from fetchrules.ledger.letters import Arrival
 from fetchrules.models import FetchRule, Letter, Run, SourceMailbox
-from fetchrules.policy import MAX_TRIES, Errand, Fate, Known, State, Terms, missing, plan
+from fetchrules.policy import MAX_TRIES, Fate, Known, State, Terms, ToFetch, missing, plan
 from fetchrules.remote.mailbox import Listed, Listing
 
 pytestmark = pytest.mark.django_db
@@ -36,8 +36,8 @@ def listing(*uids: str, epoch: int | None = None) -> Listing:
     return Listing(tuple(Listed(number, uid, 100) for number, uid in enumerate(uids, 1)), epoch, complete=True)
 
 
-def arrival(uid: str, *, fingerprint: str = "", **errand: object) -> Arrival:
-    asked = Errand(listed(uid), delete_after=True, **errand)  # type: ignore[arg-type]
+def arrival(uid: str, *, fingerprint: str = "", **wanted: object) -> Arrival:
+    asked = ToFetch(listed(uid), delete_after=True, **wanted)  # type: ignore[arg-type]
     return Arrival(asked, f"file-{uid}-{asked.ord}", 100, fingerprint or f"print-{uid}")
 
 
@@ -57,7 +57,7 @@ def known(source: SourceMailbox, *uids: str, epoch: int | None = None) -> dict[s
 
 def test_it_gives_a_letter_to_the_first_who_records_it(run: Run) -> None:
     assert list(ready(run, arrival("a"), arrival("b"))) == ["file-a-0", "file-b-0"]
-    second = Arrival(arrival("a").errand, "another-file", 100, "print-a")
+    second = Arrival(arrival("a").wanted, "another-file", 100, "print-a")
     assert ready(run, second, arrival("c")) == {"file-c-0": Letter.objects.get(uid="c").id}
 
 
@@ -170,7 +170,7 @@ def test_it_knows_a_letter_that_was_met_by_another_name_not_to_be_gone(run: Run)
     deletions.record_deleting(run, [row_id], NOW)
     forgetting.record_missing([row_id], NOW)
     (row,) = knowing.known_twins(run.source, ["print-a"], ())["print-a"]
-    letters.rebind(run, run.source, 0, Errand(listed("b"), delete_after=True, compare=True), row, "", NOW)
+    letters.rebind(run, run.source, 0, ToFetch(listed("b"), delete_after=True, compare=True), row, "", NOW)
     deletions.record_deleting(run, [row_id], NOW)
     forgetting.record_gone([row_id], NOW)
     assert Letter.objects.get().fate == Fate.SENT
@@ -202,7 +202,7 @@ def test_it_finds_twins_that_belong_to_no_other_letter(run: Run) -> None:
 def test_it_calls_a_letter_by_its_new_name(run: Run) -> None:
     delivered(run, arrival("old"))
     row = known(run.source, "old")["old"]
-    letters.rebind(run, run.source, 0, Errand(listed("new", 101), delete_after=False, compare=True), row, "", NOW)
+    letters.rebind(run, run.source, 0, ToFetch(listed("new", 101), delete_after=False, compare=True), row, "", NOW)
     row = known(run.source, "new")["new"]
     assert (row.size, row.fate) == (101, Fate.KEPT)
 
@@ -210,28 +210,28 @@ def test_it_calls_a_letter_by_its_new_name(run: Run) -> None:
 def test_it_lets_a_name_pass_from_one_letter_to_another(run: Run) -> None:
     delivered(run, arrival("a"), arrival("b"))
     rows = known(run.source, "a", "b")
-    errand = Errand(listed("a"), delete_after=True, compare=True, ord=1, row=rows["a"])
-    letters.rebind(run, run.source, 0, errand, rows["b"], "", NOW)
+    wanted = ToFetch(listed("a"), delete_after=True, compare=True, ord=1, row=rows["a"])
+    letters.rebind(run, run.source, 0, wanted, rows["b"], "", NOW)
     assert known(run.source, "a", "b")["a"].id == rows["b"].id
     assert Letter.objects.get(id=rows["a"].id).forgotten_at == NOW
 
 
 def test_it_counts_letters_without_names_by_their_fingerprints(run: Run) -> None:
     nameless = [
-        Arrival(Errand(listed(""), delete_after=True, compare=True, named=False), f"file{number}", 100, "same")
+        Arrival(ToFetch(listed(""), delete_after=True, compare=True, named=False), f"file{number}", 100, "same")
         for number in range(2)
     ]
     assert len(ready(run, *nameless)) == 2
-    third = Arrival(nameless[0].errand, "file2", 100, "same")
+    third = Arrival(nameless[0].wanted, "file2", 100, "same")
     assert len(ready(run, third)) == 1
     assert sorted(Letter.objects.values_list("uid", "ord")) == [("fp:same", 0), ("fp:same", 1), ("fp:same", 2)]
 
 
 def test_it_holds_a_letter_and_counts_its_tries(run: Run) -> None:
-    errand = Errand(listed("a"), delete_after=True)
-    letters.hold(run, run.source, 0, errand, ServerRefused("no such letter"), NOW)
+    wanted = ToFetch(listed("a"), delete_after=True)
+    letters.hold(run, run.source, 0, wanted, ServerRefused("no such letter"), NOW)
     held = known(run.source, "a")["a"]
-    letters.hold(run, run.source, 0, Errand(listed("a"), delete_after=True, row=held), ServerRefused("still not"), NOW)
+    letters.hold(run, run.source, 0, ToFetch(listed("a"), delete_after=True, row=held), ServerRefused("still not"), NOW)
     letter = Letter.objects.get()
     assert (letter.state, letter.tries, letter.reason, letter.detail) == ("held", 2, "server_refused", "still not")
 
@@ -239,8 +239,8 @@ def test_it_holds_a_letter_and_counts_its_tries(run: Run) -> None:
 def test_it_does_not_doubt_a_delivery_because_the_letter_could_not_be_fetched_again(run: Run) -> None:
     delivered(run, arrival("a"))
     row = known(run.source, "a")["a"]
-    errand = Errand(listed("a"), delete_after=True, row=row)
-    letters.hold(run, run.source, 0, errand, ServerRefused("not now"), NOW)
+    wanted = ToFetch(listed("a"), delete_after=True, row=row)
+    letters.hold(run, run.source, 0, wanted, ServerRefused("not now"), NOW)
     letter = Letter.objects.get()
     assert (letter.state, letter.tries, letter.reason) == ("delivered", 1, "server_refused")
 
@@ -248,7 +248,7 @@ def test_it_does_not_doubt_a_delivery_because_the_letter_could_not_be_fetched_ag
 def test_it_holds_a_letter_in_its_own_right_that_may_only_have_the_name_of_a_delivered_one(run: Run) -> None:
     delivered(run, arrival("a"))
     row = known(run.source, "a")["a"]
-    doubtful = Errand(listed("a"), delete_after=True, compare=True, ord=1, row=row)
+    doubtful = ToFetch(listed("a"), delete_after=True, compare=True, ord=1, row=row)
     letters.hold(run, run.source, 0, doubtful, ServerRefused("not now"), NOW)
     held = known(run.source, "a")["a"]
     assert (held.state, held.ord, held.tries) == (State.HELD, 1, 1)
@@ -261,7 +261,7 @@ def test_it_holds_a_letter_in_its_own_right_that_may_only_have_the_name_of_a_del
 def test_it_calls_a_held_letter_by_its_name_again_when_it_is_the_one_of_before(run: Run) -> None:
     (row_id,) = delivered(run, arrival("a"))
     row = known(run.source, "a")["a"]
-    doubtful = Errand(listed("a"), delete_after=True, compare=True, ord=1, row=row)
+    doubtful = ToFetch(listed("a"), delete_after=True, compare=True, ord=1, row=row)
     letters.hold(run, run.source, 0, doubtful, ServerRefused("not now"), NOW)
     letters.rebind(run, run.source, 0, replace(doubtful, row=known(run.source, "a")["a"]), row, "", NOW)
     assert list(Letter.objects.values_list("id", "ord", "forgotten_at")) == [(row_id, 1, None)]
@@ -281,7 +281,7 @@ def test_it_holds_back_what_the_mail_server_refused_but_not_what_it_took(run: Ru
 
 
 def test_it_takes_back_a_new_letter_and_holds_one_again_that_was_held(run: Run) -> None:
-    letters.hold(run, run.source, 0, Errand(listed("a"), delete_after=True), ServerRefused("no"), NOW)
+    letters.hold(run, run.source, 0, ToFetch(listed("a"), delete_after=True), ServerRefused("no"), NOW)
     held = known(run.source, "a")["a"]
     for row_id in ready(run, arrival("a", row=held), arrival("b")).values():
         letters.take_back(row_id)
@@ -307,14 +307,14 @@ def test_it_marks_a_letter_that_was_perhaps_taken_under_another_name(run: Run) -
 
 
 def test_it_delivers_a_held_letter_in_the_end(run: Run) -> None:
-    letters.hold(run, run.source, 0, Errand(listed("a"), delete_after=True), ServerRefused(), NOW)
+    letters.hold(run, run.source, 0, ToFetch(listed("a"), delete_after=True), ServerRefused(), NOW)
     held = known(run.source, "a")["a"]
     assert len(ready(run, arrival("a", row=held))) == 1
     assert Letter.objects.get().state == "ready"
 
 
 def test_it_retries_and_passes_over_held_letters_by_hand(run: Run) -> None:
-    letters.hold(run, run.source, 0, Errand(listed("a"), delete_after=True), ServerRefused(), NOW)
+    letters.hold(run, run.source, 0, ToFetch(listed("a"), delete_after=True), ServerRefused(), NOW)
     assert by_hand.retry_held(Letter.objects.all()) == 1
     assert Letter.objects.get().tries == 0
     assert by_hand.pass_over(Letter.objects.all()) == 1
@@ -322,7 +322,7 @@ def test_it_retries_and_passes_over_held_letters_by_hand(run: Run) -> None:
 
 
 def test_it_minds_that_a_letter_was_passed_over_while_it_was_fetched(run: Run) -> None:
-    letters.hold(run, run.source, 0, Errand(listed("a"), delete_after=True), ServerRefused(), NOW)
+    letters.hold(run, run.source, 0, ToFetch(listed("a"), delete_after=True), ServerRefused(), NOW)
     held = known(run.source, "a")["a"]
     by_hand.pass_over(Letter.objects.all())
     assert ready(run, arrival("a", row=held)) == {}
@@ -355,12 +355,12 @@ def test_it_remembers_a_letter_that_came_back_and_not_its_trouble(run: Run) -> N
     Letter.objects.update(tries=1)
     row = known(run.source, "a")["a"]
     letters.rebind(
-        run, run.source, 0, Errand(listed("a"), delete_after=True, compare=True, ord=1, row=row), row, "", NOW
+        run, run.source, 0, ToFetch(listed("a"), delete_after=True, compare=True, ord=1, row=row), row, "", NOW
     )
     row = known(run.source, "a")["a"]
     assert (row.gone, row.tries, row.fate, row.ord) == (False, 0, Fate.WANTED, 0)
     assert row.deleted, "the server has confirmed it once"
-    keeping = Errand(listed("a"), delete_after=False, compare=True, ord=1, row=row)
+    keeping = ToFetch(listed("a"), delete_after=False, compare=True, ord=1, row=row)
     letters.rebind(run, run.source, 0, keeping, row, "", NOW)
     assert not known(run.source, "a")["a"].deleted
     assert forgetting.purge(NOW + 2 * forgetting.REMEMBER) == 0
@@ -371,19 +371,19 @@ def test_it_rebinds_nothing_for_a_run_that_lost_its_claim(run: Run) -> None:
     row = known(run.source, "old")["old"]
     leases.abandon_all(NOW)
     with pytest.raises(RunOvertaken):
-        letters.rebind(run, run.source, 0, Errand(listed("new"), delete_after=True, compare=True), row, "", NOW)
+        letters.rebind(run, run.source, 0, ToFetch(listed("new"), delete_after=True, compare=True), row, "", NOW)
     assert Letter.objects.get().uid == "old"
 
 
 def test_it_holds_a_letter_that_came_back_as_it_is_now(run: Run) -> None:
-    letters.hold(run, run.source, 0, Errand(listed("a"), delete_after=True), ServerRefused(), NOW)
+    letters.hold(run, run.source, 0, ToFetch(listed("a"), delete_after=True), ServerRefused(), NOW)
     ids = [Letter.objects.get().id]
     for moment in (NOW, NOW + DAY):
         forgetting.record_missing(ids, moment)
     row = known(run.source, "a")["a"]
     assert row.gone
-    errand = Errand(listed("a", 101), delete_after=True, row=row)
-    letters.hold(run, run.source, 0, errand, ServerRefused(), NOW + DAY)
+    wanted = ToFetch(listed("a", 101), delete_after=True, row=row)
+    letters.hold(run, run.source, 0, wanted, ServerRefused(), NOW + DAY)
     row = known(run.source, "a")["a"]
     assert (row.gone, row.size, row.tries) == (False, 101, 2)
 

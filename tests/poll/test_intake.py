@@ -8,7 +8,7 @@ from django.utils import timezone
 from fetchrules.errors import ConnectionLost, LocalProtocolError
 from fetchrules.ledger import runs
 from fetchrules.models import Run
-from fetchrules.policy import Errand
+from fetchrules.policy import ToFetch
 from fetchrules.poll.comparison import Comparison
 from fetchrules.poll.destinations import Destination
 from fetchrules.poll.intake import Intake
@@ -17,7 +17,7 @@ from fetchrules.remote.mailbox import Begun, Chunk, Complete, Listed, Retrieved
 from tests.poll.conftest import Scene
 
 LETTER = Listed(1, "a", 14)
-ERRANDS = (Errand(LETTER, delete_after=True),)
+ERRANDS = (ToFetch(LETTER, delete_after=True),)
 
 
 @pytest.fixture

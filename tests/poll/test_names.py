@@ -8,7 +8,7 @@ import pytest
 from fetchrules.errors import ConnectionLost, RunOvertaken
 from fetchrules.ledger import leases
 from fetchrules.models import Letter
-from fetchrules.policy import Errand, State
+from fetchrules.policy import State, ToFetch
 from fetchrules.poll.intake import Intake
 from fetchrules.remote.mailbox import Begun, Retrieved
 from tests.poll.conftest import NewScene, Scene, letter
@@ -54,7 +54,7 @@ def test_it_brings_no_letter_back_that_another_poll_has_deleted_meanwhile(
     scene.arrive(*(letter(name, size=SIZE) for name in "ab"))
     take = Intake.take
 
-    def sleeping(self: Intake, events: Iterator[Retrieved], asked: Sequence[Errand]) -> None:
+    def sleeping(self: Intake, events: Iterator[Retrieved], asked: Sequence[ToFetch]) -> None:
         monkeypatch.setattr(Intake, "take", take)
         take(self, broken(events), asked)
 

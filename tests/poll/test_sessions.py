@@ -9,7 +9,7 @@ from fetchrules.errors import RunOvertaken
 from fetchrules.ledger import deletions
 from fetchrules.ledger import letters as ledger
 from fetchrules.models import FetchRule, Letter, Run, SourceMailbox
-from fetchrules.policy import Errand
+from fetchrules.policy import ToFetch
 from fetchrules.poll.looking import Session, look
 from fetchrules.poll.progress import Progress
 from tests.poll.conftest import NewScene, Scene
@@ -230,10 +230,10 @@ def test_it_deletes_the_rest_in_another_session_when_the_first_has_lasted_long_e
 def test_it_does_not_look_back_at_all_letters_for_each_that_it_asks_for(
     new_scene: NewScene, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    class Asked(list[Errand]):
+    class Asked(list[ToFetch]):
         looks = 0
 
-        def __iter__(self) -> Iterator[Errand]:
+        def __iter__(self) -> Iterator[ToFetch]:
             Asked.looks += 1
             return super().__iter__()
 

@@ -2,8 +2,7 @@
 
 from django.utils import translation
 
-from fetchrules.policy import Fate, State, Why
-from fetchrules.policy.remarks import Remark
+from fetchrules.policy import Fate, Remark, State, Why
 from fetchrules.words import states
 
 

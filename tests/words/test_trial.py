@@ -3,12 +3,12 @@
 import pytest
 from django.utils import translation
 
-from fetchrules.policy import Errand, Plan, ToDelete, Why
+from fetchrules.policy import Plan, ToDelete, ToFetch, Why
 from fetchrules.remote.mailbox import Listed
 from fetchrules.words.trial import would
 
 LETTER = Listed(1, "1", 2048)
-TAKEN, KEPT = Errand(LETTER, delete_after=True), Errand(LETTER, delete_after=False)
+TAKEN, KEPT = ToFetch(LETTER, delete_after=True), ToFetch(LETTER, delete_after=False)
 SEEN = (LETTER, Why.SEEN)
 
 

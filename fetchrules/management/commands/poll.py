@@ -101,8 +101,8 @@ def _planned(rule: FetchRule) -> Row:
     except FetchError as failure:
         error = failure
     left = [why for plan in plans for _, why in plan.left]
-    to_fetch = [errand for plan in plans for errand in plan.fetch]
-    to_delete = sum(len(plan.delete) for plan in plans) + sum(errand.delete_after for errand in to_fetch)
+    to_fetch = [wanted for plan in plans for wanted in plan.fetch]
+    to_delete = sum(len(plan.delete) for plan in plans) + sum(wanted.delete_after for wanted in to_fetch)
     counts = runs.Counts(
         found=sum(len(plan.delete) for plan in plans) + len(to_fetch) + len(left),
         fetched=len(to_fetch),

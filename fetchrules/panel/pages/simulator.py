@@ -108,15 +108,15 @@ def _lived(now: datetime) -> int:
 def _events(letter: _Letter, decided: Plan, now: datetime) -> tuple[Event, ...]:
     """What happens to `letter`, which is on the server; it is changed accordingly."""
     name = letter.kind.value
-    if any(doomed.letter.uid == name for doomed in decided.delete):
+    if any(one.letter.uid == name for one in decided.delete):
         letter.on_server = False
         return (Event.DELETED,)
-    errand = next((errand for errand in decided.fetch if errand.letter.uid == name), None)
-    if errand:
+    wanted = next((wanted for wanted in decided.fetch if wanted.letter.uid == name), None)
+    if wanted:
         fetched = Event.AGAIN if letter.known else Event.FETCHED
-        delivered = Known(1, name, errand.ord, letter.size, State.DELIVERED, Fate.KEPT, delivered_at=now)
+        delivered = Known(1, name, wanted.ord, letter.size, State.DELIVERED, Fate.KEPT, delivered_at=now)
         letter.known = replace(delivered, lived=_lived(now))
-        letter.on_server = not errand.delete_after
-        return (fetched, Event.DELETED) if errand.delete_after else (fetched,)
+        letter.on_server = not wanted.delete_after
+        return (fetched, Event.DELETED) if wanted.delete_after else (fetched,)
     why = next(why for left, why in decided.left if left.uid == name)
     return ({Why.TOO_LARGE: Event.TOO_LARGE, Why.FETCHLIMIT: Event.PUT_OFF}.get(why, Event.LEFT),)

@@ -100,18 +100,18 @@ class Deletion:
         )
 
     def _expunge(self, letters: Sequence[Listed]) -> _Outcome:
-        client, doomed = self._client, self._doomed()
-        if doomed is None or not {letter.number for letter in letters} - self._gone <= doomed <= self._ours:
+        client, flagged = self._client, self._flagged()
+        if flagged is None or not {letter.number for letter in letters} - self._gone <= flagged <= self._ours:
             # EXPUNGE would take others' letters with ours, or the answer cannot be believed: it lacks some of ours. They stay
             # flagged, and whoever expunges next takes them.
             return _Outcome.LEFT
         answer = client.run(client.expunge, lines=_LINES_MAX, letters=len(letters), bad_is_no=True)
         if not answer.ok or answer.partial:
             return _Outcome.LEFT
-        self._gone |= doomed
+        self._gone |= flagged
         return _Outcome.DONE
 
-    def _doomed(self) -> set[int] | None:
+    def _flagged(self) -> set[int] | None:
         """The UIDs of all letters that are flagged \\Deleted, by whomever; None where the server does not tell of all.
 
         One that looks only at so many letters in a command is asked for the halves of the range of UIDs.
