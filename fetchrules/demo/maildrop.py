@@ -1,13 +1,14 @@
-"""Maildrops of the demonstration's mail server: a directory with a file for each letter, and what IMAP knows of them."""
+"""The remote mailboxes: what a server asks of them, and how the demonstration keeps them, with a file for each letter."""
 
 import json
 import os
 import secrets
-from collections.abc import Callable, Collection, Iterable
+from collections.abc import Callable, Collection, Iterable, Sequence
 from dataclasses import asdict, dataclass, field
 from datetime import UTC, datetime
 from pathlib import Path
 from threading import RLock
+from typing import Protocol
 
 CAPACITY = 200
 """Letters; the oldest leave when more arrive, so that a demonstration left alone does not fill the disk."""
@@ -17,6 +18,10 @@ SEEN, DELETED = "\\Seen", "\\Deleted"
 
 _LOCK = RLock()
 """Held while any maildrop is looked over or changed: sessions, and letters that arrive, each have a thread."""
+
+
+class LetterGone(Exception):
+    """The letter is no longer there."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -30,8 +35,37 @@ class Held:
     flags: frozenset[str]
 
 
+class Maildrop(Protocol):
+    """A mailbox of POP3. A session lists the letters once."""
+
+    def scan(self) -> Sequence[Held]:
+        """All letters, oldest first."""
+        ...
+
+    def read(self, letter: Held) -> bytes:
+        """The octets of a letter. Raises LetterGone."""
+        ...
+
+    def remove(self, letters: Iterable[Held]) -> object:
+        """Remove these letters, as far as they are there."""
+        ...
+
+
+class Folder(Maildrop, Protocol):
+    """A folder of IMAP. UIDs ascend and are not given twice while UIDVALIDITY stays."""
+
+    @property
+    def uidvalidity(self) -> int: ...
+    @property
+    def uidnext(self) -> int: ...
+
+    def change_flags(self, uids: Collection[int], change: Callable[[frozenset[str]], frozenset[str]]) -> object:
+        """Give these letters, as far as they are there, the flags that `change` makes of those they have."""
+        ...
+
+
 @dataclass(slots=True)
-class Index:
+class _Index:
     """What the files do not tell. Letters without flags have no entry in `flags`, whose keys are UIDs."""
 
     uidvalidity: int
@@ -39,101 +73,95 @@ class Index:
     flags: dict[str, list[str]] = field(default_factory=dict)
 
 
-class Maildrop:
-    """The letters of one user, or those in one folder of his. The files are called by their UIDs."""
+class Directory:
+    """A maildrop and folder with a file for each letter, named by its UID."""
 
-    def __init__(self, directory: Path) -> None:
-        self._directory = directory
-        directory.mkdir(parents=True, exist_ok=True)
+    def __init__(self, path: Path) -> None:
+        self._path = path
+        path.mkdir(parents=True, exist_ok=True)
 
-    def letters(self) -> list[Held]:
-        """Oldest first."""
-        with _LOCK, os.scandir(self._directory) as entries:
-            flags = self.index().flags
+    @property
+    def uidvalidity(self) -> int:
+        return self._index().uidvalidity
+
+    @property
+    def uidnext(self) -> int:
+        return self._index().uidnext
+
+    def scan(self) -> list[Held]:
+        with _LOCK, os.scandir(self._path) as entries:
+            flags = self._index().flags
             found = [_held(entry, flags) for entry in entries if not entry.name.startswith(".")]
         return sorted(found, key=lambda letter: letter.uid)
 
-    def index(self) -> Index:
-        """Its UIDVALIDITY, the UID that comes next, and the flags."""
-        path = self._directory / ".index"
-        with _LOCK:
-            if not path.exists():
-                uids = [_uid(file.name) for file in self._directory.iterdir() if not file.name.startswith(".")]
-                self._write(Index(int(datetime.now(UTC).timestamp()), max(uids, default=0) + 1))
-            return Index(**json.loads(path.read_text()))
-
-    def read(self, unique_id: str) -> bytes:
-        """The octets of a letter. Raises FileNotFoundError when it has gone."""
-        return (self._directory / unique_id).read_bytes()
+    def read(self, letter: Held) -> bytes:
+        try:
+            return (self._path / letter.unique_id).read_bytes()
+        except FileNotFoundError as error:
+            raise LetterGone from error
 
     def add(self, letter: bytes, moment: datetime, *flags: str) -> None:
         """Let a letter arrive at this moment."""
         with _LOCK:
-            index = self.index()
+            index = self._index()
             uid, index.uidnext = index.uidnext, index.uidnext + 1
             if flags:
                 index.flags[str(uid)] = sorted(flags)
             self._write(index)
             name = f"{uid}.{secrets.token_hex(8)}"
-            arriving = self._directory / f".{name}"
+            arriving = self._path / f".{name}"
             arriving.write_bytes(letter)
             os.utime(arriving, (moment.timestamp(), moment.timestamp()))
-            arriving.rename(self._directory / name)
-            self.remove(held.unique_id for held in self.letters()[:-CAPACITY])
+            arriving.rename(self._path / name)
+            self.remove(self.scan()[:-CAPACITY])
 
-    def remove(self, unique_ids: Iterable[str]) -> None:
-        """Remove these letters."""
+    def remove(self, letters: Iterable[Held]) -> None:
         with _LOCK:
-            index = self.index()
-            for unique_id in unique_ids:
-                (self._directory / unique_id).unlink(missing_ok=True)
-                index.flags.pop(str(_uid(unique_id)), None)
+            index = self._index()
+            for letter in letters:
+                (self._path / letter.unique_id).unlink(missing_ok=True)
+                index.flags.pop(str(letter.uid), None)
             self._write(index)
 
-    def flag(self, uids: Collection[int], change: Callable[[frozenset[str]], frozenset[str]]) -> None:
-        """Give these letters, as far as they are there, the flags that `change` makes of those they have."""
+    def change_flags(self, uids: Collection[int], change: Callable[[frozenset[str]], frozenset[str]]) -> None:
         with _LOCK:
-            index = self.index()
-            for letter in self.letters():
+            index = self._index()
+            for letter in self.scan():
                 if letter.uid in uids:
                     index.flags[str(letter.uid)] = sorted(change(letter.flags))
             self._write(index)
 
-    def expunge(self, uids: Collection[int]) -> None:
-        """Remove those of these letters that are flagged \\Deleted."""
+    def _index(self) -> _Index:
+        path = self._path / ".index"
         with _LOCK:
-            doomed = [one.unique_id for one in self.letters() if one.uid in uids and DELETED in one.flags]
-            self.remove(doomed)
+            if not path.exists():
+                uids = [_uid(file.name) for file in self._path.iterdir() if not file.name.startswith(".")]
+                self._write(_Index(int(datetime.now(UTC).timestamp()), max(uids, default=0) + 1))
+            return _Index(**json.loads(path.read_text()))
 
-    def _write(self, index: Index) -> None:
-        (self._directory / ".index.new").write_text(json.dumps(asdict(index)))
-        (self._directory / ".index.new").replace(self._directory / ".index")
+    def _write(self, index: _Index) -> None:
+        (self._path / ".index.new").write_text(json.dumps(asdict(index)))
+        (self._path / ".index.new").replace(self._path / ".index")
 
 
 class Mailbox:
-    """All that a user has: INBOX, which is his maildrop by POP3, and other folders by names in modified UTF-7."""
+    """All that a user has: INBOX, which POP3 serves, and other folders, by names in modified UTF-7."""
 
-    def __init__(self, directory: Path) -> None:
-        self._directory = directory
+    def __init__(self, path: Path) -> None:
+        self._path = path
 
     @property
-    def inbox(self) -> Maildrop:
-        """What POP3 serves."""
-        return Maildrop(self._directory)
+    def inbox(self) -> Directory:
+        return Directory(self._path)
 
-    def folders(self) -> list[str]:
+    def folders(self) -> dict[str, Directory]:
         """INBOX first."""
-        return [INBOX, *sorted(path.name for path in self._directory.glob(".folders/*"))]
+        names = [INBOX, *sorted(path.name for path in self._path.glob(".folders/*"))]
+        return {name: self.made(name) for name in names}
 
-    def folder(self, name: str) -> Maildrop | None:
-        """None: there is none of this name. INBOX may be written in any case (RFC 3501 §5.1)."""
-        if name.upper() == INBOX:
-            return self.inbox
-        return self.made(name) if name in self.folders() else None
-
-    def made(self, name: str) -> Maildrop:
-        """The folder, which is made if there is none yet."""
-        return self.inbox if name == INBOX else Maildrop(self._directory / ".folders" / name)
+    def made(self, name: str) -> Directory:
+        """The folder, which is made if it does not exist."""
+        return self.inbox if name == INBOX else Directory(self._path / ".folders" / name)
 
 
 def _held(entry: "os.DirEntry[str]", flags: dict[str, list[str]]) -> Held:

@@ -1,24 +1,47 @@
-"""The demonstration's mail server as a part of `manage.py up`: POP3, IMAP, and letters that keep arriving."""
+"""The demonstration's mail server as a part of `manage.py up`: POP3, IMAP, letters that keep arriving, and rules for them."""
 
-from collections.abc import Callable, Iterable
+from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from datetime import datetime
 from itertools import cycle
 from pathlib import Path
 from threading import Event, Thread
 from typing import TypeVar
 
+from django.conf import settings
 from django.utils import timezone
 
-from fetchrules.demo.imap.server import ImapServer
-from fetchrules.demo.imap.syntax import modified_utf7
-from fetchrules.demo.letters import MAILBOXES, SKETCHES, TURN, letter, sketch
+from fetchrules.demo.imap import ImapServer
+from fetchrules.demo.imap_syntax import modified_utf7
 from fetchrules.demo.maildrop import SEEN, Mailbox
-from fetchrules.demo.pop3_server import Pop3Server
+from fetchrules.demo.pop3 import Pop3Server
+from fetchrules.demo.sample_letters import MAILBOXES, SKETCHES, TURN, letter, sketch
 from fetchrules.demo.server import MailServer
+from fetchrules.models import FetchRule, ServiceSettings
+from fetchrules.rule import Protocol
+from fetchrules.rulebook.apply import apply
 
 POP3_PORTS = range(11110, 11210)
 """Where it looks for a free one: below the ports that systems give to outgoing connections."""
 IMAP_PORTS = range(11143, 11243)
+
+ADDRESS = "127.0.0.1"
+
+TEXT = """\
+# Показ: почтовый сервер встроен, каждые 20 секунд на него приходит новое письмо.
+# В его ящики можно заглянуть и почтовой программой: пароль — имя ящика и passwd.
+{address}:pop3 petrov {petrov} i.petrov@mydomain.ru port {pop3} interval 1
+# Выписки остаются и на сервере.
+{address}:pop3 buh {buh} buh@mydomain.ru keep port {pop3} interval 1
+# Заявки лежат на сервере до следующего опроса.
+{address}:pop3 sales {sales} sales@mydomain.ru keep flush port {pop3} interval 1
+# IMAP: две папки из четырёх. Что на сервере уже прочитано, считается собранным ранее.
+{address}:imap sklad {sklad} sklad@mydomain.ru keep folder INBOX folder Заказы port {imap} interval 1
+# uidl: собирать и прочитанное; без keep собранное удаляется и на сервере IMAP.
+{address}:imap info {info} info@mydomain.ru uidl port {imap} interval 1
+# Пароль неверен нарочно: так выглядит ошибка.
+{address}:pop3 director nevernyj director@mydomain.ru port {pop3} interval 1
+"""
 
 Server = TypeVar("Server", bound=MailServer)
 
@@ -37,12 +60,8 @@ class PostOffice:
         """On these ports as far as they are given, else on free ones. Raises OSError."""
         passwords = {user: password(user) for user in MAILBOXES}
         self._directory = directory
-        self.pop3 = _first_free(
-            [pop3_port] if pop3_port else POP3_PORTS, lambda port: Pop3Server(port, directory, passwords)
-        )
-        self.imap = _first_free(
-            [imap_port] if imap_port else IMAP_PORTS, lambda port: ImapServer(port, directory, passwords)
-        )
+        self.pop3 = _first_free(Pop3Server, [pop3_port] if pop3_port else POP3_PORTS, directory, passwords)
+        self.imap = _first_free(ImapServer, [imap_port] if imap_port else IMAP_PORTS, directory, passwords)
         self._stopping = Event()
         self._fill()
 
@@ -75,12 +94,28 @@ class PostOffice:
         folder.add(letter(user, moment), moment, *([SEEN] if drawn.read else []))
 
 
-def _first_free(ports: Iterable[int], make: Callable[[int], Server]) -> Server:
+def _first_free(kind: type[Server], ports: Iterable[int], directory: Path, passwords: Mapping[str, str]) -> Server:
     """A server on the first port that can be had. Raises the last port's OSError."""
     *others, last = ports
     for port in others:
-        try:
-            return make(port)
-        except OSError:
-            continue
-    return make(last)
+        with suppress(OSError):
+            return kind(port, directory, passwords)
+    return kind(last, directory, passwords)
+
+
+def open_post_office() -> PostOffice:
+    """The mail server, where the rules look for it; at the first start, with rules for it. Raises OSError."""
+    office = PostOffice(settings.DATA_DIR / "remote", _known_port(Protocol.POP3), _known_port(Protocol.IMAP))
+    if not FetchRule.objects.exists():
+        apply(_text(office), ServiceSettings.current().text_version, by=None)
+    return office
+
+
+def _known_port(protocol: Protocol) -> int | None:
+    rules = FetchRule.objects.filter(server=ADDRESS, protocol=protocol, port__isnull=False)
+    return rules.values_list("port", flat=True).first()
+
+
+def _text(office: PostOffice) -> str:
+    passwords = {user: password(user) for user in MAILBOXES}
+    return TEXT.format(address=ADDRESS, pop3=office.pop3.port, imap=office.imap.port, **passwords)

@@ -7,6 +7,7 @@ from time import perf_counter, process_time
 
 import pytest
 
+from fetchrules.demo.pop3 import stuffed
 from fetchrules.remote.account import Account
 from fetchrules.remote.pop3.commands import Command, Verb
 from fetchrules.remote.pop3.protocol import Pop3Protocol
@@ -14,7 +15,7 @@ from fetchrules.remote.pop3.session import open_pop3
 from fetchrules.rule import Encryption, Protocol
 from tests.interop.dovecot import PASSWORD
 from tests.servers.maildrop import Maildrop
-from tests.servers.pop3 import Behaviour, Fault, Pop3Server, Say, Step, stuffed
+from tests.servers.pop3 import Behaviour, Fault, Pop3Server, Say, Step
 
 pytestmark = pytest.mark.benchmark
 

@@ -7,7 +7,7 @@ from threading import Thread
 
 import pytest
 
-from fetchrules.demo.imap.server import ImapServer
+from fetchrules.demo.imap import ImapServer
 from fetchrules.demo.maildrop import Mailbox
 from fetchrules.demo.server import MailServer
 

@@ -8,9 +8,9 @@ from pathlib import Path
 
 import pytest
 
-from fetchrules.demo.imap.server import ImapServer
+from fetchrules.demo.imap import ImapServer
 from fetchrules.demo.maildrop import DELETED, SEEN, Mailbox
-from fetchrules.demo.pop3_server import Pop3Server
+from fetchrules.demo.pop3 import Pop3Server
 from fetchrules.errors import LoginRefused, ServerRefused
 from fetchrules.remote.account import Account
 from fetchrules.remote.imap.asking import PIECE
@@ -76,12 +76,12 @@ def test_it_says_what_is_read(imap: ImapServer, put: list[bytes]) -> None:
 
 
 def test_it_deletes_what_was_named_and_nobody_elses(imap: ImapServer, mailbox: Mailbox, put: list[bytes]) -> None:
-    mailbox.inbox.flag({1}, lambda flags: flags | {DELETED})
+    mailbox.inbox.change_flags({1}, lambda flags: flags | {DELETED})
     session = log_in(imap)
     letters = session.listing().letters
     assert {letter.number for letter, accepted in session.delete(letters[:2]) if accepted} == {2, 3}
     assert session.quit()
-    assert [letter.uid for letter in mailbox.inbox.letters()] == [1, 4]
+    assert [letter.uid for letter in mailbox.inbox.scan()] == [1, 4]
 
 
 def test_it_refuses_a_wrong_password(imap: ImapServer) -> None:
@@ -121,7 +121,7 @@ def test_it_takes_over_the_letters_of_a_server_without_uids(imap: ImapServer, ma
         (tmp_path / USER / name).write_bytes(name.encode())
     mailbox.inbox.add(b"new", MOMENT)
     assert collect(log_in(imap)) == [b"1782000000.250000-0badcafe", b"1782000080.250000-0badcafe", b"new"]
-    assert [letter.uid for letter in mailbox.inbox.letters()] == [1782000000, 1782000080, 1782000081]
+    assert [letter.uid for letter in mailbox.inbox.scan()] == [1782000000, 1782000080, 1782000081]
 
 
 @pytest.fixture
@@ -139,7 +139,7 @@ def test_it_serves_python(python: IMAP4, mailbox: Mailbox, put: list[bytes]) -> 
     assert python.store("2", "+FLAGS", "\\Deleted") == ("OK", [b"2 (UID 2 FLAGS (\\Deleted \\Seen))"])
     assert python.expunge() == ("OK", [b"2"])
     assert python.close()[0] == "OK"
-    assert [letter.uid for letter in mailbox.inbox.letters()] == [1, 3, 4]
+    assert [letter.uid for letter in mailbox.inbox.scan()] == [1, 3, 4]
 
 
 @pytest.mark.interop
@@ -160,5 +160,5 @@ def test_it_serves_fetchmail(imap: ImapServer, mailbox: Mailbox, put: list[bytes
     )
     subjects = [line for line in out.read_text().splitlines() if line.startswith("Subject")]
     assert subjects == ["Subject: 0", "Subject: 2", "Subject: 3", "Subject: order"]
-    assert [letter.uid for letter in mailbox.inbox.letters()] == [2]
-    assert mailbox.made(ORDERS).letters() == []
+    assert [letter.uid for letter in mailbox.inbox.scan()] == [2]
+    assert mailbox.made(ORDERS).scan() == []

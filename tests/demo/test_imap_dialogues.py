@@ -3,15 +3,15 @@
 import re
 import socket
 from base64 import b64encode
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 
 import pytest
 
-from fetchrules.demo.imap.server import MAX_LINE, ImapServer
-from fetchrules.demo.imap.session import Session
-from fetchrules.demo.imap.syntax import modified_utf7
+from fetchrules.demo.imap import ImapServer, ImapSession
+from fetchrules.demo.imap_syntax import modified_utf7
 from fetchrules.demo.maildrop import Mailbox
+from fetchrules.demo.server import MAX_LINE
 from tests.demo.conftest import PASSWORD, USER
 
 MOMENT = datetime(2026, 8, 1, 11, 28, 5, tzinfo=UTC)
@@ -148,7 +148,7 @@ SELECTED = [
     ("UID FETCH 7,2 RFC822.SIZE", [f"* 2 FETCH (UID 2 RFC822.SIZE {SIZE})", "t OK done"]),
     ("UID FETCH 7 FLAGS", ["t OK done"]),
     (
-        "FETCH 1 FAST",
+        "FETCH 1 (FLAGS INTERNALDATE RFC822.SIZE)",
         [f'* 1 FETCH (FLAGS () INTERNALDATE " 1-Aug-2026 11:28:05 +0000" RFC822.SIZE {SIZE})', "t OK done"],
     ),
     ("FETCH 1 BODY.PEEK[]<0.9>", ["* 1 FETCH (BODY[]<0> {9}", "Subject: )", "t OK done"]),
@@ -166,10 +166,6 @@ SELECTED = [
             ")",
             "t OK done",
         ],
-    ),
-    (
-        "FETCH 1 (UID BODY.PEEK[HEADER.FIELDS.NOT (FROM Date)])",
-        ["* 1 FETCH (UID 1 BODY[HEADER.FIELDS.NOT (FROM Date)] {16}", "Subject: one", "", ")", "t OK done"],
     ),
     (
         "FETCH 1 RFC822.TEXT",
@@ -197,25 +193,12 @@ SELECTED = [
     ("UID SEARCH UNSEEN", ["* SEARCH 1 3", "t OK done"]),
     ("SEARCH NOT UNSEEN", ["* SEARCH 2", "t OK done"]),
     ("SEARCH DELETED", ["* SEARCH", "t OK done"]),
-    ("SEARCH OR 1 UID 3 OLD", ["* SEARCH 1 3", "t OK done"]),
-    ("SEARCH (SEEN ALL) UNKEYWORD $Junk", ["* SEARCH 2", "t OK done"]),
-    ("SEARCH BEFORE 2-Aug-2026", ["* SEARCH 1", "t OK done"]),
-    ("SEARCH SINCE 2-Aug-2026 UNDELETED", ["* SEARCH 2 3", "t OK done"]),
-    ("SEARCH SENTON 31-Jul-2026 ON 3-Aug-2026", ["* SEARCH 3", "t OK done"]),
-    ("SEARCH SUBJECT TWO", ["* SEARCH 2", "t OK done"]),
-    ("SEARCH CHARSET UTF-8 SUBJECT три", ["* SEARCH 3", "t OK done"]),
-    ("SEARCH CHARSET KOI8-R ALL", ["t NO [BADCHARSET (US-ASCII UTF-8)] unknown character set"]),
-    ('SEARCH HEADER Date "" TEXT body', ["* SEARCH 1 2 3", "t OK done"]),
-    ('SEARCH HEADER Cc ""', ["* SEARCH", "t OK done"]),
-    (f"SEARCH SMALLER {SIZE + 1} BODY one", ["* SEARCH", "t OK done"]),
-    ("SEARCH LARGER 10 NEW", ["* SEARCH", "t OK done"]),
-    ("SEARCH SUBJECT", ["t BAD a search key lacks its argument"]),
-    ("SEARCH", ["t BAD no search keys, or too deep ones"]),
-    ("SEARCH " + "NOT " * 1000 + "ALL", ["t BAD too deep search keys"]),
-    ("SEARCH BEFORE yesterday", ["t BAD not a date"]),
-    ("SEARCH ON 31-Feb-2026", ["t BAD not a date"]),
-    ("SEARCH LARGER many", ["t BAD not a number of octets"]),
-    ("SEARCH XYZZY", ["t BAD no such search key"]),
+    ("UID SEARCH UID 2:* NOT SEEN", ["* SEARCH 3", "t OK done"]),
+    ("SEARCH SEEN UNSEEN", ["* SEARCH", "t OK done"]),
+    ("SEARCH SUBJECT two", ["t NO [CANNOT] this server looks for flags and UIDs only"]),
+    ("SEARCH UID", ["t BAD not a sequence set"]),
+    ("SEARCH", ["t BAD search keys are expected"]),
+    ("SEARCH (SEEN)", ["t BAD other arguments are expected"]),
     ("UNSELECT", ["t OK done"]),
     ("NOOP", ["t OK done"]),
 ]
@@ -230,9 +213,9 @@ def test_it_answers_who_has_selected(client: Dialogue, letters: Mailbox, command
 
 def test_it_tells_what_is_in_a_folder(client: Dialogue, letters: Mailbox) -> None:
     client.ask(LOGIN)
-    letters.made(ORDERS).flag({1}, lambda _: frozenset({"$Junk"}))
+    letters.made(ORDERS).change_flags({1}, lambda _: frozenset({"$Junk"}))
     told = client.ask(f"SELECT {ORDERS}")
-    validity = letters.made(ORDERS).index().uidvalidity
+    validity = letters.made(ORDERS).uidvalidity
     flags = "(\\Answered \\Deleted \\Draft \\Flagged \\Seen)"
     assert told[:3] == [f"* FLAGS ($Junk {flags[1:]}", "* 1 EXISTS", "* 0 RECENT"]
     codes = [re.sub(r".*\[(.*)\].*", r"\1", line) for line in told[3:]]
@@ -245,14 +228,36 @@ def test_it_tells_what_is_in_a_folder(client: Dialogue, letters: Mailbox) -> Non
     ]
 
 
+class FromMemory:
+    """A wire whose client has said all its lines before it reads an answer. `answered` is called with each answer."""
+
+    def __init__(self, *lines: str, answered: Callable[[bytes], None]) -> None:
+        self._lines = iter(lines)
+        self._answered = answered
+
+    def read_line(self) -> bytes:
+        return next(self._lines).encode()
+
+    def read(self, size: int) -> bytes:
+        raise NotImplementedError
+
+    def send(self, data: bytes) -> None:
+        self._answered(data)
+
+
 def test_it_does_not_take_back_what_it_has_just_told(letters: Mailbox) -> None:
-    told: list[bytes | str] = []
-    session = Session(letters, lambda *responses: told.extend(responses))
-    session.answer("SELECT", ["INBOX"])
-    letters.inbox.remove([letters.inbox.letters()[0].unique_id])
-    assert b"3 EXISTS" in told
-    assert list(session.news("SELECT")) == []
-    assert list(session.news("NOOP")) == [b"1 EXPUNGE"]
+    told: list[bytes] = []
+
+    def answered(line: bytes) -> None:
+        told.append(line)
+        if line == b"* 3 EXISTS\r\n":
+            letters.inbox.remove(letters.inbox.scan()[:1])
+
+    wire = FromMemory(f"a {LOGIN}", "b SELECT INBOX", "c NOOP", "d LOGOUT", answered=answered)
+    ImapSession(wire, lambda *_: letters.folders()).run()
+    selected = told.index(b"b OK [READ-WRITE] selected\r\n")
+    assert told[selected - 1].startswith(b"* OK [UIDVALIDITY")
+    assert told[selected + 1 : selected + 3] == [b"* 1 EXPUNGE\r\n", b"c OK done\r\n"]
 
 
 def test_it_leaves_the_folder_when_the_next_one_is_not_there(client: Dialogue, letters: Mailbox) -> None:
@@ -264,13 +269,13 @@ def test_it_leaves_the_folder_when_the_next_one_is_not_there(client: Dialogue, l
 
 def test_it_changes_nothing_in_a_folder_that_is_examined(client: Dialogue, letters: Mailbox) -> None:
     client.ask(LOGIN)
-    before = letters.inbox.letters()
+    before = letters.inbox.scan()
     assert client.ask("EXAMINE INBOX")[-1] == "t OK [READ-ONLY] selected"
     client.ask("FETCH 1 BODY[]")
     for command in ("STORE 1 +FLAGS (\\Deleted)", "EXPUNGE", "UID EXPUNGE 1"):
         assert client.ask(command) == ["t NO [READ-ONLY] the folder was opened by EXAMINE"]
     assert client.ask("CLOSE") == ["t OK done"]
-    assert letters.inbox.letters() == before
+    assert letters.inbox.scan() == before
 
 
 def test_it_expunges_what_is_named_and_flagged(client: Dialogue, letters: Mailbox) -> None:
@@ -280,7 +285,7 @@ def test_it_expunges_what_is_named_and_flagged(client: Dialogue, letters: Mailbo
     assert client.ask("UID EXPUNGE 2:3") == ["* 2 EXPUNGE", "t OK done"]
     assert client.ask("UID SEARCH ALL") == ["* SEARCH 1 3", "t OK done"]
     assert client.ask("EXPUNGE") == ["* 1 EXPUNGE", "t OK done"]
-    assert [letter.uid for letter in letters.inbox.letters()] == [3]
+    assert [letter.uid for letter in letters.inbox.scan()] == [3]
 
 
 def test_it_expunges_silently_when_a_folder_is_closed(client: Dialogue, letters: Mailbox) -> None:
@@ -288,10 +293,10 @@ def test_it_expunges_silently_when_a_folder_is_closed(client: Dialogue, letters:
     client.ask("SELECT INBOX")
     client.ask("STORE 1 +FLAGS.SILENT (\\Deleted)")
     assert client.ask("UNSELECT") == ["t OK done"]
-    assert len(letters.inbox.letters()) == 3
+    assert len(letters.inbox.scan()) == 3
     client.ask("SELECT INBOX")
     assert client.ask("CLOSE") == ["t OK done"]
-    assert [letter.uid for letter in letters.inbox.letters()] == [2, 3]
+    assert [letter.uid for letter in letters.inbox.scan()] == [2, 3]
 
 
 def test_it_tells_what_others_did_and_renumbers_when_it_may(
@@ -328,6 +333,6 @@ def test_it_sends_names_in_modified_utf7(name: str, sent: str) -> None:
 
 def test_it_gives_no_uid_twice(letters: Mailbox) -> None:
     inbox = letters.inbox
-    inbox.remove([letter.unique_id for letter in inbox.letters()])
+    inbox.remove(inbox.scan())
     letters.inbox.add(LETTER, MOMENT)
-    assert [letter.uid for letter in letters.inbox.letters()] == [4]
+    assert [letter.uid for letter in letters.inbox.scan()] == [4]

@@ -10,9 +10,9 @@ from threading import Thread
 
 import pytest
 
-from fetchrules.demo.letters import MAILBOXES, SKETCHES, TURN, letter
-from fetchrules.demo.maildrop import CAPACITY, Maildrop
-from fetchrules.demo.pop3_server import Pop3Server
+from fetchrules.demo.maildrop import CAPACITY, Directory
+from fetchrules.demo.pop3 import Pop3Server
+from fetchrules.demo.sample_letters import MAILBOXES, SKETCHES, TURN, letter
 from fetchrules.errors import LoginRefused, MailboxBusy
 from fetchrules.remote.account import Account
 from fetchrules.remote.mailbox import Chunk, Complete, RemoteMailbox
@@ -62,25 +62,25 @@ def collect(mailbox: RemoteMailbox) -> list[bytes]:
 def test_it_serves_every_letter_octet_by_octet(server: Pop3Server, tmp_path: Path, user: str) -> None:
     put = [letter(user, MOMENT + number * TURN) for number in range(len(SKETCHES[user]))]
     for number, text in enumerate(put):
-        Maildrop(tmp_path / user).add(text, MOMENT + number * TURN)
+        Directory(tmp_path / user).add(text, MOMENT + number * TURN)
     mailbox = log_in(server, user)
     assert collect(mailbox) == put
     mailbox.close()
 
 
 def test_it_deletes_when_the_session_ends_well(server: Pop3Server, tmp_path: Path) -> None:
-    maildrop = Maildrop(tmp_path / "petrov")
+    maildrop = Directory(tmp_path / "petrov")
     for number in range(2):
         maildrop.add(b"Subject: %d\r\n\r\n" % number, MOMENT + timedelta(seconds=number))
-    first, second = maildrop.letters()
+    first, second = maildrop.scan()
     cut_off = log_in(server)
     list(cut_off.delete(cut_off.listing().letters[:1]))
     cut_off.close()
-    assert maildrop.letters() == [first, second]
+    assert maildrop.scan() == [first, second]
     ended = until(lambda: log_in_if_free(server))
     list(ended.delete(ended.listing().letters[:1]))
     assert ended.quit()
-    assert maildrop.letters() == [second]
+    assert maildrop.scan() == [second]
 
 
 def test_it_refuses_a_wrong_password(server: Pop3Server) -> None:
@@ -96,12 +96,12 @@ def test_it_serves_one_session_a_mailbox(server: Pop3Server) -> None:
 
 
 def test_it_does_not_fill_the_disk(tmp_path: Path) -> None:
-    maildrop = Maildrop(tmp_path)
+    maildrop = Directory(tmp_path)
     for number in range(CAPACITY + 3):
         maildrop.add(b"Subject: %d\r\n\r\n" % number, MOMENT + timedelta(seconds=number))
-    held = maildrop.letters()
+    held = maildrop.scan()
     assert len(held) == CAPACITY
-    assert maildrop.read(held[0].unique_id) == b"Subject: 3\r\n\r\n"
+    assert maildrop.read(held[0]) == b"Subject: 3\r\n\r\n"
 
 
 @pytest.mark.parametrize("user", MAILBOXES)

@@ -8,9 +8,8 @@ from threading import Thread
 import pytest
 from pytest_django import Settings
 
-from fetchrules.demo.letters import MAILBOXES
-from fetchrules.demo.post_office import PostOffice
-from fetchrules.demo.rules import open_post_office
+from fetchrules.demo.post_office import PostOffice, open_post_office
+from fetchrules.demo.sample_letters import MAILBOXES
 from fetchrules.models import FetchRule
 
 pytestmark = pytest.mark.django_db

@@ -8,8 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from fetchrules.demo.letters import SKETCHES
 from fetchrules.demo.maildrop import Mailbox
+from fetchrules.demo.sample_letters import SKETCHES
 from tests.interop.installation import Installation
 from tests.waiting import until
 
@@ -47,6 +47,6 @@ def test_it_collects_what_is_read_where_the_rule_says_so(installation: Installat
 
 def test_it_deletes_on_the_server_unless_the_rule_says_keep(installation: Installation) -> None:
     remote = installation.data / "remote"
-    assert {letter.uid for letter in Mailbox(remote / "info").inbox.letters()}.isdisjoint({1, 2, 3})
-    kept = [Mailbox(remote / "sklad").made(name).letters() for name in Mailbox(remote / "sklad").folders()]
+    assert {letter.uid for letter in Mailbox(remote / "info").inbox.scan()}.isdisjoint({1, 2, 3})
+    kept = [Mailbox(remote / "sklad").made(name).scan() for name in Mailbox(remote / "sklad").folders()]
     assert [letters[0].uid for letters in kept] == [1, 1, 1, 1]

@@ -179,7 +179,7 @@ def people_read(story: Story) -> None:
     known = story.named(story.rows())
     for data, uid in story.there.items():
         if data not in known and not story.world.oracle.has_copy(data) and story.world.random.random() < 0.5:
-            story.folder.flag(int(uid), "\\seen")
+            story.folder.flag(int(uid), "\\Seen")
             story.read.add(data)
             if not (story.terms["uidl"] or story.terms["fetchall"]):
                 story.left_read.add(data)
@@ -188,10 +188,10 @@ def people_read(story: Story) -> None:
 def people_flag(story: Story) -> None:
     """Somebody flags letters for deletion, such as no poll has flagged."""
     assert story.folder is not None
-    ours = {letter.uid for letter in story.folder.letters if "\\deleted" in letter.flags}
+    ours = {letter.uid for letter in story.folder.letters if "\\Deleted" in letter.flags}
     for data, uid in story.there.items():
         if int(uid) not in ours and story.world.random.random() < 0.15:
-            story.folder.flag(int(uid), "\\deleted")
+            story.folder.flag(int(uid), "\\Deleted")
             story.flagged.add(data)
 
 

@@ -330,7 +330,7 @@ class FolderDrop:
     def commit(self, gone: Collection[StoredLetter]) -> None:
         """As Drop."""
         for letter in gone:
-            self.folder.flag(int(letter.uid), "\\deleted")
+            self.folder.flag(int(letter.uid), "\\Deleted")
         self.folder.expunge(int(letter.uid) for letter in gone)
 
 

@@ -87,7 +87,7 @@ def test_one_header_of_a_read_letter_keeps_back_no_letter(kind: imap.Behaviour, 
     scene = new_imap_scene(keep=True)
     scene.arrive("ours")
     scene.poll_fine()
-    scene.arrive("r1", "r2", "r3", flags=("\\seen",))
+    scene.arrive("r1", "r2", "r3", flags=("\\Seen",))
     scene.renumber()
     scene.arrive("new")
     scene.behave(kind)

@@ -77,7 +77,7 @@ def test_a_pop3_mailbox_answers_to_an_imap_inbox(new_imap_scene: NewImapScene, n
     SourceMailbox.objects.filter(pk=scene.rule.source_id).update(continues=pop3.rule.source)
     for one in pop3.maildrop.letters:
         scene.folder.add(one.data)
-    scene.folder.add(letter("read by people").data, "\\seen")
+    scene.folder.add(letter("read by people").data, "\\Seen")
     scene.folder.add(letter("new").data)
     counts = scene.poll_fine()
     assert (counts.fetched, counts.left) == (1, {"seen": 31})
@@ -160,7 +160,7 @@ def test_letters_read_under_the_former_name_are_left_alone(new_imap_scene: NewIm
     scene = new_imap_scene(keep=True)
     scene.arrive("ours")
     scene.poll_fine()
-    scene.arrive("read", flags=("\\seen",))
+    scene.arrive("read", flags=("\\Seen",))
     former = scene.rule.source
     source = SourceMailbox.objects.create(
         protocol="imap", host=former.host, port=former.port, user="p", folder="INBOX", recipient=former.recipient

@@ -7,13 +7,14 @@ import pytest
 from django.utils import timezone
 from pytest_django import Settings
 
+from fetchrules.demo.maildrop import Held
 from fetchrules.ledger import runs
 from fetchrules.models import FetchRule, Letter, Run
 from fetchrules.policy import State
 from fetchrules.poll.run import poll
 from tests.conftest import MakeRule
 from tests.servers.faults import Alter, Fault
-from tests.servers.imap import Behaviour, Folder, ImapLetter, ImapServer, Step
+from tests.servers.imap import Behaviour, Folder, ImapServer, Step
 
 pytestmark = pytest.mark.django_db
 
@@ -32,13 +33,10 @@ class Archive(Folder):
         super().__init__(letters)
         self._forgets = forgets
 
-    def expunge(self, uids: Iterable[int] | None = None) -> list[int]:
-        """Nothing, whatever was asked for."""
-        chosen = self.uids if uids is None else [*uids]
-        with self._lock:
-            forgotten = chosen if self._forgets else []
-            self._letters.update({uid: ImapLetter(uid, self._letters[uid].data) for uid in forgotten})
-        return []
+    def remove(self, letters: Iterable[Held]) -> None:
+        """Keep them all."""
+        if self._forgets:
+            self.change_flags([letter.uid for letter in letters], lambda _: frozenset())
 
 
 @pytest.fixture
@@ -89,7 +87,7 @@ def test_it_passes_over_a_letter_that_goes_meanwhile(
     folder = Folder([LETTERS[0], b"Subject: in a hurry\r\n\r\n" + b"x" * size, LETTERS[2]])
 
     def go(answer: bytes) -> bytes:
-        folder.flag(2, "\\deleted")
+        folder.flag(2, "\\Deleted")
         folder.expunge([2])
         return answer
 

@@ -71,7 +71,7 @@ def test_it_reads_a_folder_with_a_keyword_like(scene: ImapScene, keyword: str) -
 
 
 def test_it_leaves_a_letter_of_whose_deletion_another_line_tells(scene: ImapScene) -> None:
-    scene.folder.add(letter("on its way out"), "\\deleted")
+    scene.folder.add(letter("on its way out"), "\\Deleted")
     whole = re.compile(rb"\* (\d+) FETCH \((UID \d+) (FLAGS \(\S*\)) (.*)\)\r\n")
     scene.server.behaviour = altered(lambda told: whole.sub(rb"* \1 FETCH (\2 \4)\r\n* \1 FETCH (\2 \3)\r\n", told))
     assert scene.poll().error is None

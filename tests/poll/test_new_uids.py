@@ -81,8 +81,8 @@ def test_it_deletes_no_letter_unread_that_it_could_not_fetch_under_its_old_uid(
     office.server.behaviour = Behaviour(faults=(Fault(Step.FETCH, refusal), Fault(Step.FETCH, refusal, nth=2)))
     assert office.read_by("petrov").held == 1
     office.server.behaviour = Behaviour()
-    office.flag(uid, "\\seen")
-    office.folder.validity += 1
+    office.flag(uid, "\\Seen")
+    office.folder.uidvalidity += 1
     for _ in range(3):
         office.read_by("petrov")
         two_days_later()
@@ -94,7 +94,7 @@ def test_it_gives_a_letter_to_a_reader_who_was_late_when_the_uids_changed(open_o
     office = open_office(readers=2)
     office.folder.add(letter("one"))
     office.read_by("petrov")
-    office.folder.validity += 1
+    office.folder.uidvalidity += 1
     office.read_by("sidorov")
     office.read_by("petrov")
     assert (office.has("petrov"), office.has("sidorov")) == (["one"], ["one"])
@@ -104,7 +104,7 @@ def test_it_forgets_no_letter_that_is_listed_by_another_uid(open_office: Callabl
     office = open_office()
     uid = office.folder.add(letter("one"))
     office.read_by("petrov")
-    office.folder.validity += 1
+    office.folder.uidvalidity += 1
     for _ in range(2):
         office.read_by("petrov")
         two_days_later()
@@ -119,9 +119,9 @@ def test_it_looks_at_a_read_letter_once_after_the_uids_changed(open_office: Call
     for name in ("one", "two"):
         office.folder.add(letter(name))
     office.read_by("petrov")
-    office.folder.add(letter("three"), "\\seen")
+    office.folder.add(letter("three"), "\\Seen")
     assert (office.read_by("petrov").octets, office.has("petrov")) == (0, ["one", "two"])
-    office.folder.validity += 1
+    office.folder.uidvalidity += 1
     counts = office.read_by("petrov")
     assert (counts.fetched, counts.left) == (0, {"seen": 3})
     for _ in range(2):

@@ -211,7 +211,7 @@ def test_it_fetches_them_after_all_when_told(scene: Scene) -> None:
 def test_it_fetches_what_was_read_when_told(make_rule: MakeRule, tmp_path: Path, settings: Settings) -> None:
     settings.UTM_MAIL_DELIVERY = f"maildir:{tmp_path}/{{domain}}/{{local}}"
     folder = Folder()
-    folder.add(letter("read").data, "\\seen")
+    folder.add(letter("read").data, "\\Seen")
     with ImapServer(folder) as server:
         place = {"server": "127.0.0.1", "port": server.port, "user": "petrov", "encryption": "plaintext"}
         rule = make_rule(protocol="imap", keep=True, uidl=True, **place)

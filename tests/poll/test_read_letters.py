@@ -20,7 +20,7 @@ def scene(new_imap_scene: NewImapScene) -> ImapScene:
     scene = new_imap_scene(keep=True)
     scene.arrive("ours")
     scene.poll_fine()
-    scene.arrive(*"abcdefghij", flags=("\\seen",))
+    scene.arrive(*"abcdefghij", flags=("\\Seen",))
     assert scene.poll_fine().left == {"seen": 11}
     return scene
 
@@ -87,7 +87,7 @@ def test_it_delivers_what_was_marked_for_another_recipient(new_imap_scene: NewIm
 
 def test_uidl_rules_compare_nothing_by_marks(new_imap_scene: NewImapScene) -> None:
     scene = new_imap_scene(keep=True, uidl=True)
-    scene.arrive("a", flags=("\\seen",))
+    scene.arrive("a", flags=("\\Seen",))
     assert scene.poll_fine().fetched == 1
     scene.renumber()
     assert scene.poll_fine().fetched == 0
@@ -100,7 +100,7 @@ def test_it_expunges_what_it_had_flagged_before_the_uids_changed(new_imap_scene:
     scene.arrive("a", "b")
     scene.poll_fine()
     scene.behave()
-    scene.arrive("theirs", flags=("\\deleted",))
+    scene.arrive("theirs", flags=("\\Deleted",))
     scene.renumber()
     scene.arrive("new")
     counts = scene.poll_fine()

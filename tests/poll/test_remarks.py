@@ -56,7 +56,7 @@ def test_it_says_what_an_imap_server_does_not_do(
     behaviour: imap.Behaviour, left: dict[str, int], scene: ImapScene
 ) -> None:
     if "UIDPLUS" not in behaviour.capabilities:
-        scene.folder.add(letter("another client's"), "\\deleted")
+        scene.folder.add(letter("another client's"), "\\Deleted")
     scene.folder.add(letter("a"))
     scene.server.behaviour = behaviour
     result = scene.poll()

@@ -57,7 +57,7 @@ def test_it_gives_every_letter_to_both(dovecot: Dovecot, tmp_path: Path, setting
 def test_it_gives_every_letter_to_both_by_imap(tmp_path: Path, settings: Settings) -> None:
     settings.UTM_MAIL_DELIVERY = f"maildir:{tmp_path}/{{domain}}/{{local}}"
     folder = Folder()
-    folder.add(letter("read by its owner"), "\\seen")
+    folder.add(letter("read by its owner"), "\\Seen")
     with ImapServer(folder) as server:
         line = f"127.0.0.1:imap {USER} {IMAP_PASSWORD} {{}}@mydomain.ru keep plaintext port {server.port}\n"
         apply(line.format("petrov") + line.format("sidorov"), ServiceSettings.current().text_version, by=None)

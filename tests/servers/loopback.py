@@ -12,7 +12,6 @@ from typing import Self
 _PATIENCE = 60.0
 """Seconds until a connection that a test left behind ends by itself."""
 
-
 _SLICED = 512
 
 
@@ -162,3 +161,35 @@ class LoopbackServer:
             with self._lock:
                 self._peers.discard(peer)
             peer.close()
+
+
+class ScriptedServer(LoopbackServer):
+    """A mail server that is as good as the scripts for it allow. `said` keeps every command line of every session.
+
+    `tls`: a server context, for STLS or STARTTLS, or from the first octet if `implicit`.
+    """
+
+    def __init__(
+        self, *, tls: ssl.SSLContext | None = None, implicit: bool = False, address: str = "127.0.0.1"
+    ) -> None:
+        self.tls = tls
+        self.implicit = implicit
+        self.said: list[str] = []
+        super().__init__(self._begin, address)
+        self.host = address
+
+    def session(self, peer: Peer) -> None:
+        """Serve one client."""
+        raise NotImplementedError
+
+    def _begin(self, peer: Peer) -> None:
+        if self.implicit:
+            assert self.tls is not None
+            peer.start_tls(self.tls)
+        self.session(peer)
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, traceback: TracebackType | None
+    ) -> None:
+        super().__exit__(kind, error, traceback)
+        assert not self.failures, self.failures

@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field, replace
 from typing import Any
 
+from fetchrules.demo.pop3 import stuffed
 from fetchrules.errors import (
     ConnectionLost,
     FetchError,
@@ -23,7 +24,7 @@ from fetchrules.errors import (
 )
 from tests.servers.faults import Action, Alter, Cut, Drip, Fault, Flood, Say, Stall
 from tests.servers.maildrop import letter
-from tests.servers.pop3 import EVERY_LETTER, Behaviour, LetterFault, Step, stuffed
+from tests.servers.pop3 import EVERY_LETTER, Behaviour, LetterFault, Step
 
 LETTERS = (letter("one", 700), letter("two", 3000), letter("three"))
 

@@ -19,7 +19,7 @@ from django.db import connection
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
-from fetchrules.demo.rules import open_post_office
+from fetchrules.demo.post_office import open_post_office
 from fetchrules.ledger import leases
 from fetchrules.management.console import Console, HarmlessOutput
 from fetchrules.secrets.sealed import rules_without_key

@@ -103,7 +103,7 @@ def test_it_believes_a_server_that_says_that_it_has_expunged() -> None:
 def test_it_marks_the_others_as_read_where_one_letter_is_refused() -> None:
     with visit(Behaviour(keeps=frozenset({3}))) as visited:
         visited.mailbox.mark_seen(visited.letters)
-        assert [one.uid for one in visited.folder.letters if "\\seen" not in one.flags] == [3]
+        assert [one.uid for one in visited.folder.letters if "\\Seen" not in one.flags] == [3]
 
 
 def test_it_asks_nothing_for_no_letters() -> None:

@@ -66,7 +66,7 @@ def test_it_does_without_one_that_cannot_be_had(behaviour: Behaviour) -> None:
 def test_it_does_without_letters_that_have_gone() -> None:
     with visit() as visited:
         letters = visited.letters
-        visited.folder.flag(4, "\\deleted")
+        visited.folder.flag(4, "\\Deleted")
         visited.folder.expunge()
         assert [one.number for one, told in visited.mailbox.heads(letters) if told is None] == [4]
 

@@ -200,7 +200,7 @@ def test_it_takes_no_silence_for_the_end(oversizes: int) -> None:
 
 def test_it_expunges_nothing_that_the_server_does_not_name() -> None:
     folder = Folder([letter("ours"), letter("theirs")])
-    folder.flag(2, "\\deleted")
+    folder.flag(2, "\\Deleted")
     silent = Behaviour(faults=(Fault(Step.SEARCH, Say(b"{tag} OK done\r\n")),)).without("UIDPLUS")
     with ImapServer(folder, silent) as server:
         mailbox = open_imap(account(server))

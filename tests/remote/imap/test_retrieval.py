@@ -116,7 +116,7 @@ def test_it_asks_by_one_command_where_letters_have_gone() -> None:
     with visit() as visited:
         letters = visited.letters
         for uid in (2, 3, 7):
-            visited.folder.flag(uid, "\\deleted")
+            visited.folder.flag(uid, "\\Deleted")
         visited.folder.expunge()
         events = list(visited.mailbox.retrieve(letters))
         assert [event.letter.number for event in events if isinstance(event, Gone)] == [2, 3, 7]

@@ -55,14 +55,14 @@ def deleted(mailbox: ImapMailbox, letters: Sequence[Listed]) -> list[int]:
 
 
 def test_it_lists_letters_by_their_uids(server: ImapServer, folder: Folder) -> None:
-    folder.flag(1, "\\deleted")
+    folder.flag(1, "\\Deleted")
     folder.expunge()
-    folder.flag(3, "\\seen")
+    folder.flag(3, "\\Seen")
     listing = open_imap(account(server)).listing()
     received = datetime(2024, 5, 6, 7, 8, 9, tzinfo=UTC)
     assert [(one.number, one.uid, one.seen) for one in listing.letters] == [(2, "2", False), (3, "3", True)]
     assert listing.letters[0].received == received
-    assert listing.epoch == folder.validity
+    assert listing.epoch == folder.uidvalidity
     assert listing.complete
     assert listing.octets == sum(len(one.data) for one in folder.letters)
 
@@ -78,7 +78,7 @@ def test_it_marks_letters_as_read(server: ImapServer, folder: Folder) -> None:
     mailbox = open_imap(account(server))
     mailbox.mark_seen(mailbox.listing().letters[:2])
     assert mailbox.quit()
-    assert [one.uid for one in folder.letters if "\\seen" in one.flags] == [1, 2]
+    assert [one.uid for one in folder.letters if "\\Seen" in one.flags] == [1, 2]
 
 
 def test_it_deletes_at_once(server: ImapServer, folder: Folder) -> None:
@@ -93,7 +93,7 @@ def test_it_deletes_at_once(server: ImapServer, folder: Folder) -> None:
 
 @pytest.mark.parametrize("capabilities", [CAPABILITIES, ("IMAP4rev1",)], ids=["UIDPLUS", "no UIDPLUS"])
 def test_it_leaves_letters_that_somebody_else_has_flagged(folder: Folder, capabilities: tuple[str, ...]) -> None:
-    folder.flag(2, "\\deleted")
+    folder.flag(2, "\\Deleted")
     with ImapServer(folder, Behaviour(capabilities=capabilities)) as server:
         mailbox = open_imap(account(server))
         listing = mailbox.listing()
@@ -105,13 +105,13 @@ def test_it_leaves_letters_that_somebody_else_has_flagged(folder: Folder, capabi
 
 
 def test_it_only_flags_where_expunging_would_take_others_letters(folder: Folder) -> None:
-    folder.flag(2, "\\deleted")
+    folder.flag(2, "\\Deleted")
     with ImapServer(folder, Behaviour().without("UIDPLUS")) as server:
         mailbox = open_imap(account(server))
         assert deleted(mailbox, mailbox.listing().letters) == []
         assert mailbox.quit()
         assert folder.uids == [1, 2, 3]
-        assert all("\\deleted" in one.flags for one in folder.letters)
+        assert all("\\Deleted" in one.flags for one in folder.letters)
         assert open_imap(account(server)).listing().letters == ()
 
 

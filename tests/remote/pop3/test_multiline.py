@@ -6,8 +6,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from fetchrules.demo.pop3 import stuffed
 from fetchrules.remote.pop3.multiline import MultilineBody
-from tests.servers.pop3 import stuffed
 
 BODIES = [
     (b".\r\n", b""),

@@ -3,7 +3,9 @@
 import re
 from base64 import b64encode
 from collections.abc import Iterable, Sequence
-from datetime import UTC, date, datetime
+from datetime import UTC, datetime
+
+from fetchrules.demo.server import Bad
 
 Token = str | list["Token"]
 """An atom or string, or a parenthesized list."""
@@ -13,20 +15,11 @@ _MONTHS = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct",
 
 # A bracket, blanks before it; a quoted string; or an atom, in which blanks stand between square brackets only.
 _TOKEN = re.compile(r' *(?:([()])|"((?:[^"\\]|\\.)*)"|((?:[^ ()"\[\]]|\[[^\]]*\])+))', re.DOTALL)
-_SET = re.compile(r"(?:[1-9]\d{0,9}|\*)(?::(?:[1-9]\d{0,9}|\*))?", re.ASCII)
-_DATE = re.compile(r"(\d{1,2})-([A-Za-z]{3})-(\d{4})", re.ASCII)
-
-
-class Bad(Exception):
-    """A command that nobody can make sense of: BAD. The message is what follows it."""
-
-
-class Refusal(Exception):
-    """A command that is understood and not obeyed: NO. The message is what follows it."""
+_RANGE = re.compile(r"(?:[1-9]\d{0,9}|\*)(?::(?:[1-9]\d{0,9}|\*))?", re.ASCII)
 
 
 def tokens(text: str) -> list[Token]:
-    """The arguments of a command. Raises Bad."""
+    """The words of a command. Raises Bad."""
     text = text.rstrip(" ")
     stack: list[list[Token]] = [[]]
     position = 0
@@ -60,29 +53,13 @@ def strings(arguments: Sequence[Token], count: int) -> list[str]:
     return found
 
 
-def is_set(text: str) -> bool:
-    """Whether it is a sequence set: 1:3,5,7:*."""
-    return all(_SET.fullmatch(part) for part in text.split(","))
-
-
-def chosen(text: str, among: Sequence[int]) -> list[int]:
-    """Those of the ascending numbers `among` that a sequence set names; `*` is the last of them. Raises Bad."""
-    if not is_set(text):
+def chosen(text: str, among: Sequence[int]) -> frozenset[int]:
+    """Those of the ascending numbers `among` that a sequence set (1:3,7:*) names; `*` is the last one. Raises Bad."""
+    if not all(_RANGE.fullmatch(part) for part in text.split(",")):
         raise Bad("not a sequence set")
     last = among[-1] if among else 0
     ranges = [[last if end == "*" else int(end) for end in part.split(":")] for part in text.split(",")]
-    return [number for number in among if any(min(ends) <= number <= max(ends) for ends in ranges)]
-
-
-def calendar_date(text: str) -> date:
-    """As SEARCH has it: 1-Feb-1994. Raises Bad."""
-    found = _DATE.fullmatch(text)
-    try:
-        if found is not None:
-            return date(int(found[3]), _MONTHS.index(found[2].capitalize()) + 1, int(found[1]))
-    except ValueError:
-        pass
-    raise Bad("not a date")
+    return frozenset(number for number in among if any(min(ends) <= number <= max(ends) for ends in ranges))
 
 
 def date_time(moment: datetime) -> bytes:
@@ -105,11 +82,5 @@ def modified_utf7(name: str) -> str:
     return re.sub(r"[^\x20-\x7e]+", shifted, name.replace("&", "&-"))
 
 
-def literal(octets: bytes) -> bytes:
-    """Any octets, their number before them."""
-    return b"{%d}\r\n" % len(octets) + octets
-
-
 def flag_list(flags: Iterable[str]) -> bytes:
-    """Flags in brackets."""
     return f"({' '.join(sorted(flags))})".encode()
