@@ -11,7 +11,7 @@ CARRIED = ("templates/**/*.html", "static/**/*.*", "docs/manual.*.md", "docs/ima
 
 
 class BuildWithFiles(build_py):
-    """Copies the panel's files into `utm_mail/files`, where utm_mail.places looks for them."""
+    """Copies the panel's files into `utm_mail/files`, where utm_mail.env looks for them."""
 
     def run(self) -> None:
         """Build; an editable installation reads the files where they are."""

@@ -10,7 +10,7 @@ from django.core.checks import Warning as Caution
 from django.db import DatabaseError, connections
 
 from fetchrules.poll import destinations
-from fetchrules.secrets.modes import open_to_others
+from fetchrules.secrets.private_file import open_to_others
 from fetchrules.secrets.sealed import rules_without_key
 from fetchrules.secrets.sealing import key_ring
 

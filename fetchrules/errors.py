@@ -1,7 +1,7 @@
-"""What can go wrong in a poll, as a small family in which every member answers: what happens next?
+"""What can go wrong in a poll. Every error says with `retry` what happens next.
 
-An error carries a stable `code` (for the panel, the journal and the commands' JSON; the words in Russian and English live in
-`fetchrules.words`) and a `detail`: what the server or the system said, which is data and never decides anything.
+`code` is stable: the panel, the journal and the commands' JSON use it, and `words.failures` translates it. `detail` is what the
+server or the system said. It is data, and nothing is decided by it.
 """
 
 from enum import Enum
@@ -9,7 +9,7 @@ from typing import ClassVar
 from unicodedata import category
 
 MAX_DETAIL = 200
-"""Characters kept of what a server or the system said."""
+"""The longest `detail`, in characters."""
 
 
 class Retry(Enum):
@@ -18,19 +18,19 @@ class Retry(Enum):
     SOON = "soon"
     """A fault of the network: a short back-off."""
     LATER = "later"
-    """The server is busy, asks to wait, or answers nonsense: a long back-off."""
+    """The server is busy, asks to wait, or breaks the protocol: a long back-off."""
     IF_IT_LASTS = "if_it_lasts"
-    """As LATER at first, for it may be the server's bad minute; what has lasted waits for a human."""
+    """As LATER at first, because it may pass. After some time the rule waits for a person."""
     AFTER_EDIT = "after_edit"
-    """The rule's own words make it impossible: a human has to change something."""
+    """A person has to change the rule."""
     OURS = "ours"
-    """A fault of this machine: a short back-off, and two minutes at most, so that mail flows again as soon as it is mended."""
+    """A fault of this machine: a back-off of two minutes at most, so that mail flows soon after the repair."""
     AS_USUAL = "as_usual"
-    """Only letters are at fault: the mailbox is polled at its usual interval."""
+    """Only single letters are at fault: the mailbox is polled at its usual interval."""
 
 
 class FetchError(Exception):
-    """A poll, or one step of it, did not succeed. Subclasses say what happened."""
+    """A poll or one step of it failed. The subclasses say how."""
 
     retry: ClassVar[Retry] = Retry.LATER
     code: ClassVar[str] = "failed"
@@ -41,7 +41,7 @@ class FetchError(Exception):
 
 
 class HostNotFound(FetchError):
-    """The name has no address (or the resolver did not answer)."""
+    """The name has no address, or the resolver did not answer."""
 
     retry, code = Retry.SOON, "host_not_found"
 
@@ -53,7 +53,7 @@ class ConnectFailed(FetchError):
 
 
 class TargetForbidden(FetchError):
-    """The address or port is one that this rule may not connect to. Told by nothing, its next poll neither, from HostNotFound."""
+    """This rule may not connect to the address or port. Retried like HostNotFound, so that an owner cannot tell the two apart."""
 
     retry, code = Retry.SOON, "target_forbidden"
 
@@ -77,25 +77,25 @@ class TlsFailed(FetchError):
 
 
 class TlsUnavailable(FetchError):
-    """TLS was demanded, or was seen here before, and the server does not offer it: nothing was sent."""
+    """The rule demands TLS, or the server has offered it before, but now it does not. Nothing was sent."""
 
     retry, code = Retry.LATER, "tls_unavailable"
 
 
 class TlsRequired(FetchError):
-    """The server lets nobody log in on this connection without TLS, and the rule asked for none: no password was sent."""
+    """The server does not allow a login without TLS, and the rule asks for none. No password was sent."""
 
     retry, code = Retry.LATER, "tls_required"
 
 
 class CertificateRejected(FetchError):
-    """The certificate does not verify (expired, unknown issuer, another host's). Nothing secret was said; it may verify later."""
+    """The certificate does not verify (expired, unknown issuer, another host's). No password was sent. It may verify later."""
 
     retry, code = Retry.LATER, "certificate_rejected"
 
 
 class CertificateChanged(FetchError):
-    """The certificate is not the one that the rule pins."""
+    """The certificate is not the one that the rule pins. No password was sent."""
 
     retry, code = Retry.AFTER_EDIT, "certificate_changed"
 
@@ -119,192 +119,192 @@ class LoginDelay(FetchError):
 
 
 class ServerTemporary(FetchError):
-    """The server says that it has a temporary fault (RFC 3206 [SYS/TEMP])."""
+    """The server reports a temporary fault (RFC 3206 [SYS/TEMP])."""
 
     retry, code = Retry.LATER, "server_temporary"
 
 
 class OverLimit(FetchError):
-    """The server gives no more letters for now: a quota of its own, on traffic or commands, is used up."""
+    """A quota of the server, on traffic or commands, is used up, so it gives no more letters for now."""
 
     retry, code = Retry.LATER, "over_limit"
 
 
 class ServerRefused(FetchError):
-    """The server answered a command with an error and gave no usable reason."""
+    """The server answered a command with an error, without a reason that we know."""
 
     retry, code = Retry.LATER, "server_refused"
 
 
 class RemoteProtocolError(FetchError):
-    """The server broke the protocol: their fault, and nothing it said after that is trusted."""
+    """The server broke the protocol. Nothing that it sent afterwards is trusted."""
 
     retry, code = Retry.LATER, "protocol_error"
 
 
 class NoUniqueIds(FetchError):
-    """The rule keeps mail on a server that cannot name letters (no UIDL): they could not be told apart."""
+    """The rule keeps mail on a server without unique-ids (no UIDL), which cannot tell letters apart."""
 
     retry, code = Retry.IF_IT_LASTS, "no_unique_ids"
 
 
 class PassPresentRefused(FetchError):
-    """Letters were to count as collected, but the rule deletes its mail, or the server's marks decide what is seen."""
+    """Present letters should count as collected, but the rule deletes its mail, or the server's flags decide what is seen."""
 
     retry, code = Retry.AFTER_EDIT, "pass_present_refused"
 
 
 class CameShort(FetchError):
-    """A letter ended properly, but far shorter than the server had said."""
+    """A letter is complete, but far shorter than the size that the server had listed."""
 
     retry, code = Retry.AS_USUAL, "came_short"
 
 
 class DeletionFailed(FetchError):
-    """The session broke when this letter's deletion was asked for."""
+    """The session broke at the deletion of this letter."""
 
     retry, code = Retry.AS_USUAL, "deletion_failed"
 
 
 class NothingCame(FetchError):
-    """There were letters to fetch and none of them came; each says why among the problem letters."""
+    """None of the letters to fetch could be fetched. Each has its reason among the problem letters."""
 
     retry, code = Retry.AS_USUAL, "nothing_came"
 
 
 class OwnerGone(FetchError):
-    """Nobody answers for the rule: its owner's account was deleted or deactivated, and nobody has taken it over."""
+    """The account of the rule's owner was deleted or deactivated, and nobody has taken the rule over."""
 
     retry, code = Retry.AFTER_EDIT, "owner_gone"
 
 
 class PasswordUnreadable(FetchError):
-    """The stored password does not open: it was sealed for another mailbox, or is damaged."""
+    """The stored password does not open: it was sealed for another mailbox, or it is damaged."""
 
     retry, code = Retry.AFTER_EDIT, "password_unreadable"
 
 
 class KeyMissing(PasswordUnreadable):
-    """The key that the stored password was sealed with is not at hand; it may come back."""
+    """The key of the stored password is missing. It may come back."""
 
     retry, code = Retry.OURS, "key_missing"
 
 
 class PasswordMissing(PasswordUnreadable):
-    """There is no password: the key that it was sealed with was given up as lost."""
+    """The password was deleted, because its key was given up as lost."""
 
     retry, code = Retry.AFTER_EDIT, "password_missing"
 
 
 class DeliveryFailed(FetchError):
-    """The local mailbox cannot take the letter now; it stays on the server."""
+    """The local mailbox cannot take the letter now. It stays on the remote server."""
 
     retry, code = Retry.OURS, "delivery_failed"
 
 
 class DeliveryRefused(DeliveryFailed):
-    """The local mail server will not take this letter, and repeating it as it is would not help (a reply of 5xx)."""
+    """The local mail server refused the letter permanently (a 5xx reply)."""
 
     retry, code = Retry.LATER, "delivery_refused"
 
 
 class RecipientUnknown(DeliveryRefused):
-    """The local mail server has no mailbox for the recipient: no letter was fetched. It is asked before any remote server is."""
+    """The local mail server has no mailbox for the recipient. It is asked before the remote server, so no letter was fetched."""
 
     retry, code = Retry.SOON, "recipient_unknown"
 
 
 class MailServerDown(DeliveryFailed):
-    """No session with the local mail server could be opened: it does not answer, or refuses it."""
+    """The local mail server does not answer, or refuses the session."""
 
     retry, code = Retry.OURS, "mail_server_down"
 
 
 class DiskFull(DeliveryFailed):
-    """No room, or no quota, for the letter."""
+    """No disk space or quota is left."""
 
     retry, code = Retry.OURS, "disk_full"
 
 
 class MailboxUnwritable(DeliveryFailed):
-    """The local mailbox exists but may not be written to, or is not what it should be."""
+    """The local mailbox exists but is not writable, or is not a Maildir."""
 
     retry, code = Retry.OURS, "mailbox_unwritable"
 
 
 class MaildirReplaced(DeliveryFailed):
-    """The Maildir is not the one delivered to before (unmounted, restored, swapped): nothing may be concluded from it."""
+    """The Maildir is not the former one (unmounted, restored, swapped). Nothing may be concluded from its content."""
 
     retry, code = Retry.OURS, "maildir_replaced"
 
 
 class VolumeMissing(DeliveryFailed):
-    """The volume with the Maildirs is not the one known before, or not mounted: no new mailbox is made there."""
+    """The volume of the Maildirs is not mounted, or not the former one. No new mailbox is made there."""
 
     retry, code = Retry.OURS, "volume_missing"
 
 
 class RecipientInvalid(DeliveryFailed):
-    """The local mailbox's name cannot be one."""
+    """The recipient cannot name a local mailbox."""
 
     retry, code = Retry.AFTER_EDIT, "recipient_invalid"
 
 
 class RunOvertaken(FetchError):
-    """This run's claim is no longer its own, or the rule was edited under it: it stops and concludes nothing."""
+    """This run lost its claim, or the rule was edited meanwhile. It stops and concludes nothing."""
 
     retry, code = Retry.SOON, "run_overtaken"
 
 
 class Interrupted(RunOvertaken):
-    """Our own process is told to end: the poll stops where it is, and is done again."""
+    """Our process is ending. The poll stops and will be done again."""
 
     code = "abandoned"
 
 
 class Exhausted(FetchError):
-    """This machine has no descriptors, memory or ports left for another connection."""
+    """This machine has no file descriptors, memory or ports left for another connection."""
 
     retry, code = Retry.OURS, "exhausted"
 
 
 class DatabaseFailed(FetchError):
-    """Our own database did not answer, or would not be written to."""
+    """Our database does not answer, or cannot be written to."""
 
     retry, code = Retry.OURS, "database_failed"
 
 
 class InternalError(FetchError):
-    """A fault of ours that nobody foresaw; the log has its traceback. It may pass by itself (no memory, too many open files)."""
+    """An unforeseen fault of this program. The log has its traceback. It may pass by itself (no memory, too many open files)."""
 
     retry, code = Retry.SOON, "internal_error"
 
 
 class LocalProtocolError(Exception):
-    """We used the protocol wrongly: a bug of ours, never caught."""
+    """We used the protocol wrongly. It is a bug of ours, and nothing catches it."""
 
 
 def printable(text: str, limit: int = MAX_DETAIL) -> str:
-    """`text` as it may stand in a log, a row or a page, cut to `limit`: what is not seen, or turns the writing, is escaped."""
+    """`text` for a log, a row or a page: cut to `limit` characters, with everything escaped that is not printable."""
     safe = "".join(c if c.isprintable() else _escape(c) for c in text[: limit + 1])
     return safe if len(safe) <= limit else safe[: limit - 1] + "…"
 
 
 def harmless(text: str) -> str:
-    """`text` with its harmful characters escaped; line feeds, tabs and blanks of any kind stay."""
+    """`text` with its harmful characters escaped. Line feeds, tabs and blanks of any kind stay."""
     return text if text.isprintable() else "".join(_escape(c) if is_harmful(c) else c for c in text)
 
 
 def is_harmful(character: str) -> bool:
-    """Whether a terminal or a page would do something with it instead of showing it: move, ring, break, turn the writing, hide."""
+    """Whether a terminal or page acts on it instead of showing it: control and bidi characters, line breaks, surrogates."""
     return category(character) in _HARMFUL and character not in "\n\t"
 
 
 def _escape(character: str) -> str:
-    """As JSON escapes it: beyond U+FFFF in two halves."""
+    """As in JSON: a character beyond U+FFFF as two surrogates."""
     octets = character.encode("utf-16-be", "surrogatepass")
     return "".join(f"\\u{octets[at : at + 2].hex()}" for at in range(0, len(octets), 2))
 
 
 _HARMFUL = frozenset({"Cc", "Cf", "Cs", "Zl", "Zp"})
-"""Unicode's control characters, those of format (which turn the writing or are not seen), surrogates, and breaks of lines."""
+"""Unicode's categories of control and format characters (bidi, invisible), surrogates, and line separators."""

@@ -16,7 +16,7 @@ ROOT = Path(__file__).resolve().parent.parent
 PACKAGES = ("fetchrules", "utm_mail")
 
 LAYERS: tuple[frozenset[str], ...] = (
-    frozenset({"errors", "secrets.private_file", "secrets.modes", "remote.authorities"}),
+    frozenset({"errors", "secrets.private_file", "remote.authorities"}),
     frozenset({"rule"}),
     frozenset({"ruletext", "remote.mailbox"}),
     frozenset({"policy", "schedule", "status", "remote", "delivery"}),
@@ -40,7 +40,6 @@ WITHOUT_DJANGO = (
     "errors",
     "rule",
     "secrets.private_file",
-    "secrets.modes",
     "ruletext",
     "policy",
     "schedule",

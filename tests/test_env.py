@@ -4,8 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from utm_mail.env import BadEnvironment, default_data, environment
-from utm_mail.places import CHECKOUT
+from utm_mail.env import CHECKOUT, BadEnvironment, default_data, environment
 
 
 @pytest.mark.parametrize(

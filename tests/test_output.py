@@ -18,7 +18,7 @@ from tests.interop.redis_server import Redis
 from tests.servers.maildrop import Maildrop, letter
 from tests.servers.pop3 import PASSWORD, Mailbox, Pop3Server
 from tests.waiting import until
-from utm_mail.output import BURST, FIRST_PAUSE, KINDS, QUIET_SECONDS, Repeats, Writer, kind_of
+from utm_mail.output import BURST, FIRST_PAUSE, KINDS, QUIET_SECONDS, LineWriter, Repeats, kind_of
 
 ALIVE = "from fetchrules.models import Heartbeat as H; print(*sorted(H.objects.values_list('part', flat=True)))"
 DUE = "from django.utils.timezone import now; from fetchrules.models import FetchRule as R; R.objects.update(next_poll_at=now())"
@@ -50,7 +50,7 @@ def fill(descriptor: int) -> None:
 def test_it_waits_for_no_reader_and_says_what_it_dropped() -> None:
     with hung_reader() as (reading, writing):
         fill(writing)
-        writer = Writer(writing, lines=10)
+        writer = LineWriter(writing, lines=10)
 
         def put_many() -> None:
             for number in range(1000):
@@ -71,7 +71,7 @@ def test_it_waits_for_no_reader_and_says_what_it_dropped() -> None:
 
 def test_it_writes_in_a_forked_child_too() -> None:
     with hung_reader() as (reading, writing):
-        writer = Writer(writing)
+        writer = LineWriter(writing)
         writer.put("parent\n")
         writer.drain(60)
         child = os.fork()
@@ -88,7 +88,7 @@ def test_it_writes_when_there_is_a_thread_to_be_had_again(monkeypatch: pytest.Mo
         raise RuntimeError("can't start new thread")
 
     with hung_reader() as (reading, writing):
-        writer = Writer(writing)
+        writer = LineWriter(writing)
         with monkeypatch.context() as exhausted:
             exhausted.setattr(Thread, "start", no_thread)
             writer.put("first\n")

@@ -16,7 +16,7 @@ from tests.servers.loopback import LoopbackServer, Peer
 from tests.servers.maildrop import Maildrop, letter
 from tests.servers.pop3 import PASSWORD, Behaviour, Mailbox, Pop3Server, Step
 from tests.waiting import until
-from utm_mail.parts import Ending, run_together
+from utm_mail.parts import Shutdown, run_together
 
 ALIVE = "from fetchrules.models import Heartbeat as H; print(*sorted(H.objects.values_list('part', flat=True)))"
 LEFT = """
@@ -176,25 +176,25 @@ def test_it_starts_a_part_again_that_falls_while_the_others_stay() -> None:
     Thread(target=tell_to_end).start()
     told: list[str] = []
     ending = run_together([patient, falling], nothing, told.append, pauses=[0.0] * 5)
-    assert (ending, told) == (Ending(fallen=None, stuck=()), ["falling"] * 2)
+    assert (ending, told) == (Shutdown(fallen=None, stuck=()), ["falling"] * 2)
 
 
 def test_it_ends_all_parts_when_one_falls_too_often() -> None:
     patient, falling, told = Patient(), Falling(), list[str]()
     ending = run_together([patient, falling], nothing, told.append, pauses=[0.0] * 5)
-    assert (ending, falling.runs, len(told)) == (Ending(fallen="falling", stuck=()), 6, 5)
+    assert (ending, falling.runs, len(told)) == (Shutdown(fallen="falling", stuck=()), 6, 5)
     assert patient.told.is_set()
 
 
 def test_it_ends_all_parts_on_a_signal() -> None:
     ending = Event()
     Timer(0.1, os.kill, (os.getpid(), signal.SIGTERM)).start()
-    assert run_together([Patient(), Patient("other")], ending.set, nothing) == Ending(fallen=None, stuck=())
+    assert run_together([Patient(), Patient("other")], ending.set, nothing) == Shutdown(fallen=None, stuck=())
     assert ending.is_set()
 
 
 def test_it_names_the_parts_that_do_not_end() -> None:
     deaf = Patient("deaf", deaf=True)
     ending = run_together([deaf, Falling()], nothing, nothing, grace=0.1, pauses=())
-    assert ending == Ending(fallen="falling", stuck=("deaf",))
+    assert ending == Shutdown(fallen="falling", stuck=("deaf",))
     deaf.told.set()

@@ -1,10 +1,11 @@
-"""Celery's application, the beat schedule, and the heartbeats by which the panel knows who is alive."""
+"""Celery's application, the schedule of beat, and the heartbeats of worker and beat."""
 
 import logging
 import os
 import sys
 import time
 from datetime import UTC, datetime, timedelta
+from functools import cache
 from threading import Event, Thread
 from typing import Any
 
@@ -18,60 +19,60 @@ from kombu.exceptions import OperationalError
 from kombu.transport import TRANSPORT_ALIASES
 from kombu.utils.objects import cached_property
 
-from utm_mail.installation import queue_name
-
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "utm_mail.settings")
 
 log = logging.getLogger(__name__)
 
 HEARTBEAT_SECONDS = 10
 TICK_SECONDS = 3
+LONGEST_RETRY = 5
+"""Seconds between two attempts to reach the broker."""
+QUIET = dict.fromkeys(("without_gossip", "without_mingle", "without_heartbeat"), True)
+"""Options of a worker without Celery's own events. On Redis every Celery application shares their channels, and the database
+already knows which workers are alive."""
 
 _BEGAN = datetime.now(UTC) - timedelta(seconds=time.monotonic())
-
-
-def _steady_now() -> datetime:
-    """The time, by a clock that nobody sets: one that was put back by three hours would keep beat waiting for so long."""
-    return _BEGAN + timedelta(seconds=time.monotonic())
-
-
-def every(seconds: float) -> schedule:
-    """So often, however often somebody sets the clock."""
-    return schedule(timedelta(seconds=seconds), nowfun=_steady_now)
-
-
-LONGEST_RETRY = 5
-"""Seconds from one try to reach the broker to the next."""
 
 TRANSPORT_ALIASES |= dict.fromkeys(("redis", "rediss"), "utm_mail.redis_queue:Transport")
 
 
+def every(seconds: float) -> schedule:
+    """A schedule by the monotonic clock: if somebody set the clock back by three hours, beat would otherwise wait that long."""
+    return schedule(timedelta(seconds=seconds), nowfun=lambda: _BEGAN + timedelta(seconds=time.monotonic()))
+
+
+@cache
+def queue_name() -> str:
+    """The name of this installation's queue, and the prefix of all its keys in Redis. Raises DatabaseError, which is not cached."""
+    from fetchrules.models import ServiceSettings
+
+    return ServiceSettings.current().queue
+
+
 class PatientConnection(Connection):
-    """kombu's, which comes back within seconds when the broker does."""
+    """A connection that comes back within LONGEST_RETRY seconds after the broker does."""
 
     def _ensure_connection(self, *args: Any, **options: Any) -> Any:
         return super()._ensure_connection(*args, **{"interval_max": LONGEST_RETRY, **options})
 
 
 class OneQueue(AMQP):
-    """Celery's, with a single queue, named after the installation as soon as the database can be asked."""
+    """A single queue, named after the installation as soon as the database answers."""
 
     Connection = PatientConnection
 
     @cached_property
     def queues(self) -> Any:
-        """Raises DatabaseError; then it is asked again."""
+        """Raises DatabaseError; the next access asks again."""
         self.app.conf.task_default_queue = queue_name()
         return self.Queues(None)
 
 
 class Application(Celery):
-    """Celery's, whose command line starts a worker that keeps to itself."""
+    """Celery's application, with a `celery worker` that is QUIET."""
 
-    @cached_property
-    def Worker(self) -> Any:  # noqa: N802 -- Celery's name
-        """What `celery worker` runs."""
-        return self.subclass_with_self("utm_mail.quiet_worker:QuietWorker")
+    def Worker(self, **options: Any) -> Any:  # noqa: N802 -- Celery's name
+        return self.subclass_with_self("celery.apps.worker:Worker")(**{**options, **QUIET})
 
 
 app = Application("utm_mail", amqp=OneQueue)
@@ -85,15 +86,14 @@ app.conf.beat_schedule = {
 }
 
 
-class BeatingScheduler(Scheduler):  # its entries live in memory: the database, not a file of beat's, knows what is due
-    """Beat's scheduler that also says that it is alive."""
+class BeatingScheduler(Scheduler):
+    """A scheduler that sends heartbeats. Its entries live in memory, because the database knows which rules are due."""
 
     beaten_at = float("-inf")
     producer = None
-    """Each task takes a connection from the pool: one of beat's own would wait for the broker, without a heartbeat."""
+    """None makes each task take a connection from the pool. A producer of beat's own would block heartbeats without a broker."""
 
     def tick(self, *args: Any, **kwargs: Any) -> Any:
-        """One look at the schedule; a heartbeat at most every HEARTBEAT_SECONDS."""
         if time.monotonic() - self.beaten_at >= HEARTBEAT_SECONDS:
             from fetchrules.upkeep import heartbeat
 
@@ -102,7 +102,7 @@ class BeatingScheduler(Scheduler):  # its entries live in memory: the database, 
         return super().tick(*args, **kwargs)
 
     def apply_entry(self, entry: Any, producer: Any = None) -> None:
-        """Hand out a task; a broker or a database that is away is no surprise that needs a traceback."""
+        """Enqueue a task. The log gets no traceback when broker or database are away."""
         try:
             self.apply_async(entry, producer=producer, advance=False)
         except SchedulingError as error:
@@ -110,7 +110,6 @@ class BeatingScheduler(Scheduler):  # its entries live in memory: the database, 
             log.warning("%s", error, exc_info=not away)
 
     def close(self) -> None:
-        """Say goodbye, so that the panel need not wait for the silence."""
         from fetchrules.upkeep import heartbeat
 
         super().close()
@@ -118,15 +117,14 @@ class BeatingScheduler(Scheduler):  # its entries live in memory: the database, 
 
 
 class WorkerHeartbeat(bootsteps.StartStopStep):
-    """A worker says that it is alive, and how many polls it does at a time: from a thread, which waits for no broker."""
+    """Sends the worker's heartbeats from a thread of its own, which waits for no broker."""
 
     requires = {"celery.worker.components:Pool"}  # noqa: RUF012 -- Celery's own spelling
 
     def start(self, worker: Any) -> None:
-        """Begin to beat. In `up` another worker may have been here before, and have ended its polls."""
         from fetchrules.poll import STOPPING
 
-        STOPPING.clear()
+        STOPPING.clear()  # `up` may have run another worker in this process, and told its polls to end
         self.ended = Event()
         _beat(worker)
         self.thread = Thread(target=self._beat_on, args=(worker,), name="heartbeat", daemon=True)
@@ -140,7 +138,7 @@ class WorkerHeartbeat(bootsteps.StartStopStep):
         connections.close_all()
 
     def stop(self, worker: Any) -> None:  # noqa: ARG002 -- Celery's signature
-        """Say goodbye, so that the panel need not wait for the silence. The pool ends next, and waits for the polls."""
+        """Runs before the pool ends, which waits for the polls."""
         from fetchrules.poll import STOPPING
         from fetchrules.upkeep import heartbeat
 
@@ -162,7 +160,7 @@ app.steps["worker"].add(WorkerHeartbeat)
 
 @signals.celeryd_init.connect(weak=False)
 def wait_for_database(**_kwargs: Any) -> None:
-    """A worker's queue has a name when the database can be asked: one that starts before it waits."""
+    """The worker's queue takes its name from the database, so a worker that starts first waits for it."""
     while True:
         try:
             queue_name()
@@ -175,7 +173,7 @@ def wait_for_database(**_kwargs: Any) -> None:
 
 @signals.worker_ready.connect(weak=False)
 def keep_signals_from_stdout(**_kwargs: Any) -> None:
-    """Celery's handler of SIGTERM writes to `sys.__stdout__` first: where nobody reads that, it would never do more."""
+    """Celery's SIGTERM handler first writes to `sys.__stdout__`, which blocks for ever on a full pipe that nobody reads."""
     sys.__stdout__ = None  # type: ignore[misc]
 
 

@@ -9,11 +9,11 @@ from utm_mail.env import BadEnvironment, boolean, read
 
 
 def main() -> None:
-    """Run the management command that the arguments name. Raises SystemExit where the environment cannot be used."""
+    """Run a management command. Raises SystemExit if the environment cannot be used."""
     os.environ.setdefault("DJANGO_SETTINGS_MODULE", "utm_mail.settings")
     try:
         if sys.argv[1:2] == ["up"] or (sys.argv[1:2] == ["check"] and not read("UTM_MAIL_REDIS_URL")):
-            _tell_settings_of_up(sys.argv[2:])  # without Redis nothing else than `up` can run
+            _tell_settings_of_up(sys.argv[2:])  # without Redis, only `up` can run
         execute_from_command_line(sys.argv)
     except BadEnvironment as error:
         sys.stderr.write(f"{error}\n")
@@ -21,8 +21,7 @@ def main() -> None:
 
 
 def _tell_settings_of_up(arguments: list[str]) -> None:
-    """What `up` means for the settings, before they load: it speaks plain HTTP unless a proxy ends TLS in front of it, and
-    --demo has a place of its own."""
+    """Set the environment of `up` before the settings load: plain HTTP unless a proxy ends TLS, and another place for --demo."""
     if not boolean("UTM_MAIL_BEHIND_PROXY"):
         os.environ.setdefault("UTM_MAIL_INSECURE_HTTP", "1")
     if "--demo" in arguments:

@@ -1,21 +1,35 @@
-"""The only reader of the environment. `NAME_FILE` may name a file that holds the value of `NAME`."""
+"""The only reader of the environment. `NAME_FILE` may name a file that holds the value of `NAME`.
+
+The panel's own files lie beside the code in a checkout. A wheel carries templates/, static/ and the manual in `utm_mail/files`
+(setup.py), so that directory tells an installation from a checkout. An editable installation counts as a checkout.
+"""
 
 import os
 import socket
 from dataclasses import dataclass
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
+from urllib.parse import unquote, urlsplit
 
-from utm_mail.places import CHECKOUT
+_PACKAGE = Path(__file__).resolve().parent
+_CARRIED = _PACKAGE / "files"
+
+CHECKOUT = None if _CARRIED.is_dir() else _PACKAGE.parent
+"""The root of the checkout that this code runs from, if it does."""
+FILES = CHECKOUT or _CARRIED
+"""The directory of templates/, static/ and docs/."""
+TRANSLATIONS = _PACKAGE.parent / "fetchrules" / "locale"
+COMMAND = "python manage.py" if CHECKOUT else "utm-mail"
+"""How users call the command line."""
 
 
 class BadEnvironment(Exception):
-    """A variable's value cannot be used; the message names the variable and says what is expected."""
+    """A variable has an unusable value. The message names the variable and says what is expected."""
 
 
 @dataclass(frozen=True, slots=True)
 class Environment:
-    """What the surroundings say, read once at start."""
+    """All variables, read once at start."""
 
     data: Path
     database_url: str
@@ -36,7 +50,7 @@ class Environment:
 
 
 def read(name: str, default: str = "") -> str:
-    """The value of `name`, or the content of the file that `name`_FILE names. Raises BadEnvironment."""
+    """The value of `name`, or the content of the file named by `name`_FILE. Raises BadEnvironment."""
     path = os.environ.get(f"{name}_FILE")
     if path:
         try:
@@ -47,7 +61,7 @@ def read(name: str, default: str = "") -> str:
 
 
 def environment() -> Environment:
-    """All settings that come from outside. Raises BadEnvironment."""
+    """Raises BadEnvironment."""
     demo = boolean("UTM_MAIL_DEMO")
     data = _data(demo)
     return Environment(
@@ -71,17 +85,19 @@ def environment() -> Environment:
 
 
 def default_data(checkout: Path | None, *, root: bool) -> Path:
-    """The data directory if UTM_MAIL_DATA names none: in the checkout, or where the system keeps data of services and of users."""
+    """The data directory without UTM_MAIL_DATA: in the checkout, else the system's place for data of services or of users."""
     if checkout:
         return checkout / "var"
     if root:
         return Path("/var/lib/utm-mail")
     shared = Path(os.environ.get("XDG_DATA_HOME", ""))
-    return (shared if shared.is_absolute() else Path("~/.local/share")) / "utm-mail"  # a relative one is to be ignored
+    return (
+        shared if shared.is_absolute() else Path("~/.local/share")
+    ) / "utm-mail"  # the XDG specification ignores relative paths
 
 
 def _data(demo: bool) -> Path:
-    """The data directory; the demonstration's default is one of its own. Raises BadEnvironment."""
+    """The data directory. The demonstration has a default of its own. Raises BadEnvironment."""
     place = default_data(CHECKOUT, root=os.geteuid() == 0)
     data = Path(read("UTM_MAIL_DATA") or (place / "demo" if demo else place))
     try:
@@ -99,7 +115,7 @@ def make_directory(data: Path) -> None:
 
 
 def boolean(name: str) -> bool:
-    """Whether the variable `name` says so; where it is not set, no. Raises BadEnvironment."""
+    """The value of the variable `name` as a boolean; False if it is not set. Raises BadEnvironment."""
     value = read(name).lower()
     if value in {"", "0", "no", "false", "off"}:
         return False
@@ -116,8 +132,24 @@ def _positive(name: str, default: int) -> int:
 
 
 def networks(name: str, text: str) -> tuple[IPv4Network | IPv6Network, ...]:
-    """The networks that `text`, the value of `name`, lists by comma. Raises BadEnvironment."""
+    """The comma-separated networks in `text`, the value of `name`. Raises BadEnvironment."""
     try:
         return tuple(ip_network(part.strip()) for part in text.split(",") if part.strip())
     except ValueError as error:
         raise BadEnvironment(f"{name}: expected networks as 192.0.2.0/24, by comma: {error}") from error
+
+
+def mail_server(url: str) -> dict[str, object]:
+    """Django's EMAIL settings for smtp://[user:password@]host[:port], smtp+starttls://… or smtps://…. Raises BadEnvironment."""
+    parts = urlsplit(url)
+    ports = {"smtp": 25, "smtp+starttls": 587, "smtps": 465}
+    if parts.scheme not in ports or not parts.hostname:
+        raise BadEnvironment("UTM_MAIL_ALERT_SMTP: expected smtp://, smtp+starttls:// or smtps:// and a host")
+    return {
+        "EMAIL_HOST": parts.hostname,
+        "EMAIL_PORT": parts.port or ports[parts.scheme],
+        "EMAIL_HOST_USER": unquote(parts.username or ""),
+        "EMAIL_HOST_PASSWORD": unquote(parts.password or ""),
+        "EMAIL_USE_TLS": parts.scheme == "smtp+starttls",
+        "EMAIL_USE_SSL": parts.scheme == "smtps",
+    }

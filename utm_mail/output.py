@@ -1,9 +1,8 @@
-"""What the processes print and log, on its way out: it never holds anybody up, and does not grow with an outage.
+"""Standard output and standard error without blocking: neither a hanging reader nor an outage holds up a poll.
 
-A pipe whose reader hangs is full after 64 KiB, and then a write to it waits for ever: in a poll, in a signal handler, under a
-lock. So lines go to a thread that writes them, through a queue of bounded length; those that find no room are dropped and counted,
-and the count is written when the reader goes on. And of warnings that say the same again and again only some are let through, fewer
-as time goes on.
+A pipe whose reader hangs is full after 64 KiB. After that a write blocks for ever: in a poll, in a signal handler, under a lock.
+So a thread writes the lines, out of a bounded queue. Lines that find it full are dropped, and their number is written when the
+reader goes on. Of repeated warnings only some are written, fewer as time goes on.
 """
 
 import atexit
@@ -23,22 +22,22 @@ from time import monotonic
 from fetchrules.errors import harmless
 
 LINES = 10_000
-"""How many lines wait for a reader that is slow."""
+"""How many lines may wait for a slow reader."""
 PARTING_SECONDS = 1.0
-"""How long the end of the process waits for what is not written yet."""
+"""How long the process waits at its end for unwritten lines."""
 
 BURST = 5
-"""How many warnings of one kind are let through before some are left out."""
+"""How many warnings of one kind are written before some are left out."""
 FIRST_PAUSE, LONGEST_PAUSE = 60.0, 3600.0
-"""Seconds from one that is let through to the next: doubled each time."""
+"""Seconds between two that are written. The pause doubles each time."""
 QUIET_SECONDS = 300.0
-"""A kind that was not heard of for so long has ended: the next one begins anew."""
+"""After so long without a warning of this kind, the count begins anew."""
 KINDS = 20_000
-"""How many kinds are remembered: more than there are rules, of which each may have one."""
+"""How many kinds are remembered: more than there are rules, because each rule may have one."""
 
 
-class Writer:
-    """Writes to a descriptor in a thread of its own, which begins with the first line, in a forked child as well."""
+class LineWriter:
+    """Writes to a descriptor from a thread, which starts with the first line, in a forked child too."""
 
     def __init__(self, descriptor: int, lines: int = LINES) -> None:
         self._descriptor = descriptor
@@ -49,15 +48,15 @@ class Writer:
 
     def _begin(self) -> None:
         self._waiting: SimpleQueue[str | Event] = SimpleQueue()
-        self._lock = RLock()  # a signal handler may interrupt a line with one of its own
+        self._lock = RLock()  # a signal handler may print in the middle of `put`
         self._thread: Thread | None = None
         self._dropped = 0
 
     def put(self, text: str) -> None:
-        """Have it written, soon; never waits."""
+        """Queue `text`. Never blocks."""
         with self._lock:
             if self._thread is None or not self._thread.is_alive():
-                with suppress(RuntimeError):  # no thread can be had now: the next line tries again
+                with suppress(RuntimeError):  # too many threads now: the next line tries again
                     self._thread = Thread(target=self._write_all, name="output", daemon=True)
                     self._thread.start()
             if self._waiting.qsize() < self._limit:
@@ -66,7 +65,7 @@ class Writer:
                 self._dropped += 1
 
     def drain(self, seconds: float = PARTING_SECONDS) -> None:
-        """Wait until everything so far is written, but no longer than that."""
+        """Wait until everything so far is written, at most `seconds`."""
         if self._thread is not None:
             done = Event()
             self._waiting.put(done)
@@ -89,37 +88,35 @@ class Writer:
         while rest:
             try:
                 rest = rest[os.write(self._descriptor, rest) :]
-            except BlockingIOError:  # somebody else made it non-blocking
+            except BlockingIOError:  # another process made it non-blocking
                 select.select([], [self._descriptor], [])
             except OSError:
-                return  # the reader is gone for good: there is nobody to tell
+                return  # the reader is gone for good
 
 
-STDOUT, STDERR = Writer(1), Writer(2)
+STDOUT, STDERR = LineWriter(1), LineWriter(2)
 
 
-class Stream(io.TextIOBase):
-    """A writer in the place of `sys.stdout` or `sys.stderr`: for prints and tracebacks that are not ours."""
+class OutputStream(io.TextIOBase):
+    """Stands in for `sys.stdout` or `sys.stderr`, for prints and tracebacks of libraries."""
 
     encoding = "utf-8"
 
-    def __init__(self, writer: Writer) -> None:
+    def __init__(self, writer: LineWriter) -> None:
         self._writer = writer
 
     def writable(self) -> bool:
-        """It is nothing else."""
         return True
 
     def write(self, text: str) -> int:
-        """All of it, some time."""
         if text:
             self._writer.put(harmless(text))
         return len(text)
 
 
 def take_over() -> None:
-    """From now on nothing that Python code prints in this process waits for a reader."""
-    sys.stdout, sys.stderr = Stream(STDOUT), Stream(STDERR)
+    """Replace `sys.stdout` and `sys.stderr`, so that printing in this process never blocks."""
+    sys.stdout, sys.stderr = OutputStream(STDOUT), OutputStream(STDERR)
 
 
 @dataclass(slots=True)
@@ -133,16 +130,16 @@ class _Kind:
 
 @dataclass(slots=True)
 class Repeats:
-    """Which warnings are the same again."""
+    """Decides which of repeated warnings are written."""
 
     kinds: dict[tuple[str, int, str], _Kind] = field(default_factory=dict)
 
     def admit(self, kind: tuple[str, int, str], now: float) -> int | None:
-        """None: leave it out. Else how many of its kind were left out since the last one that was let through."""
+        """How many of this kind were left out since the last one that was written; None if this one is left out too."""
         known = self.kinds.pop(kind, None)
         if known is None or now - known.heard_at > QUIET_SECONDS:
             known = _Kind(left_out=known.left_out if known else 0)
-        self.kinds[kind] = known  # the last one heard of stands last
+        self.kinds[kind] = known  # the kinds stay in the order in which they were last seen
         if len(self.kinds) > KINDS:
             del self.kinds[next(iter(self.kinds))]
         known.heard_at = now
@@ -158,39 +155,37 @@ class Repeats:
 
 
 _CHANGING = re.compile(r"[0-9a-f]{8}[0-9a-f-]{20,}|\d+(\.\d+)?")
-"""What differs in two lines of a library that mean the same: task ids, numbers of tries, seconds."""
+"""What differs between two lines of a library that mean the same: task ids, numbers of attempts, seconds."""
 
 
 def kind_of(record: logging.LogRecord) -> tuple[str, int, str]:
-    """Warnings of one kind say the same; our own name rules by their number, so that every figure counts in them."""
+    """The same for warnings that mean the same. Figures count only in our own messages, because they name rules by number."""
     message = record.getMessage()[:300]
     ours = record.name.startswith(("fetchrules", "utm_mail"))
     return record.name, record.levelno, message if ours else _CHANGING.sub("#", message)
 
 
 class HarmlessFormatter(logging.Formatter):
-    """What acts on a terminal instead of being shown is escaped, wherever in a line or a traceback it came from."""
+    """Escapes control characters, in tracebacks too, which may contain what a server sent."""
 
     def format(self, record: logging.LogRecord) -> str:
-        """As the format says."""
         return harmless(super().format(record))
 
 
 class StandardError(QueueHandler):
-    """The log on standard error."""
+    """The handler of the log. Lines go to STDERR."""
 
     def __init__(self) -> None:
-        super().__init__(SimpleQueue())  # of which nothing is used: `enqueue` has the writer's
+        super().__init__(SimpleQueue())  # unused: `enqueue` writes to STDERR
         self._repeats = Repeats()
 
     def prepare(self, record: logging.LogRecord) -> logging.LogRecord:
-        """The formatted text, made while what it tells of is as it was; with the kind of a warning."""
+        """The formatted record, with its kind if it is a warning or worse."""
         prepared: logging.LogRecord = super().prepare(record)
         vars(prepared)["kind"] = kind_of(record) if record.levelno >= logging.WARNING else None
         return prepared
 
     def enqueue(self, record: logging.LogRecord) -> None:
-        """Hand it to the writer, unless it says the same again."""
         kind = vars(record)["kind"]
         left_out = self._repeats.admit(kind, monotonic()) if kind else 0
         if left_out:

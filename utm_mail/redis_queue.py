@@ -1,8 +1,7 @@
-"""Celery's queue on Redis, for a Redis that refuses and a queue that others write to.
+"""Celery's queue on Redis, robust against a Redis that refuses writes and against foreign messages in the queue.
 
-kombu's transport takes an answer that is an error (a full disk, a replica that may not be written to, a password) for a fault of
-ours, and a message that it cannot read for an exception like any other: both end the worker. Here a Redis that refuses is one that
-is away, tried again until it obeys; and a message that we could not have sent is dropped and counted before anything looks into it.
+With kombu's own transport, an error reply (full disk, read-only replica, wrong password) or an unreadable message ends the worker.
+Here an error reply counts as a lost connection, and a message that we cannot have sent is dropped and counted.
 """
 
 import base64
@@ -15,7 +14,7 @@ from celery import current_app
 from kombu.transport import redis as kombu_redis
 from redis.exceptions import ResponseError
 
-from utm_mail.installation import queue_name
+from utm_mail.celery import queue_name
 
 log = logging.getLogger(__name__)
 
@@ -23,7 +22,7 @@ PROBE_SECONDS = 10
 
 
 class Foreign(Exception):
-    """A message that is none of ours; the argument says how that is known."""
+    """A message that is not ours. The argument is the reason."""
 
 
 class Dropped:
@@ -33,9 +32,9 @@ class Dropped:
 
 
 def check(message: object) -> None:
-    """Raises Foreign where `message` is not as Celery would have written it for one of our tasks.
+    """Raise Foreign unless `message` is what Celery writes for one of our tasks.
 
-    Looked at is all that kombu and Celery take for granted, whose exceptions would end the worker.
+    Checks every field that kombu and Celery read without checking, because their exceptions would end the worker.
     """
     match message:
         case {
@@ -86,16 +85,15 @@ def _check_body(body: str) -> None:
 
 
 def drop(reason: str) -> None:
-    """Count a message that is left out."""
     Dropped.count += 1
     log.error("a message that is not ours was in the queue and is dropped: %s", reason)
 
 
-class Channel(kombu_redis.Channel):
-    """kombu's, which looks whether Redis may be written to, and drops what is no JSON."""
+class WritableChannel(kombu_redis.Channel):
+    """A channel that opens only if Redis accepts writes, and that drops messages which are not JSON."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
-        """Raises ResponseError and the like where Redis refuses a write: so a connection is tried again in good time."""
+        """Raises one of the connection errors if Redis refuses a write."""
         super().__init__(*args, **kwargs)
         try:
             self.client.set(f"{queue_name()}.probe", "", ex=PROBE_SECONDS)
@@ -106,15 +104,15 @@ class Channel(kombu_redis.Channel):
     def _brpop_read(self, **options: Any) -> Any:
         try:
             return super()._brpop_read(**options)
-        except (ValueError, RecursionError):  # of kombu's json; what is delivered is checked before
+        except (ValueError, RecursionError):  # from kombu's JSON decoder; `_deliver` checks the rest
             drop("no JSON")
             return True
 
 
 class Transport(kombu_redis.Transport):
-    """kombu's, to which a refusal is a reason to connect again."""
+    """A transport that connects again after an error reply."""
 
-    Channel = Channel
+    Channel = WritableChannel
     connection_errors = (*kombu_redis.Transport.connection_errors, ResponseError)
 
     def _deliver(self, message: Any, queue: str) -> None:

@@ -1,15 +1,12 @@
-"""Django's settings, all derived from `utm_mail.env` and nothing else."""
+"""Django's settings, all derived from `utm_mail.env`."""
 
 import secrets
 
 from django.utils.translation import gettext_lazy as _
 
-from fetchrules.secrets.modes import close_to_others
-from fetchrules.secrets.private_file import read_or_make
+from fetchrules.secrets.private_file import close_to_others, read_or_make
 from utm_mail.database import database, database_file
-from utm_mail.env import environment, make_directory
-from utm_mail.mail import mail_server
-from utm_mail.places import COMMAND, FILES, TRANSLATIONS
+from utm_mail.env import COMMAND, FILES, TRANSLATIONS, environment, mail_server, make_directory
 
 ENV = environment()
 make_directory(ENV.data)
@@ -96,14 +93,14 @@ STATIC_ROOT = ENV.data / "static"
 CRISPY_ALLOWED_TEMPLATE_PACKS = "utm"
 CRISPY_TEMPLATE_PACK = "utm"
 
-# Safe by default; UTM_MAIL_INSECURE_HTTP is for a panel that is reached without TLS (the loopback address of `make run`).
+# UTM_MAIL_INSECURE_HTTP is for a panel that is reached without TLS, as `make run` on the loopback address.
 SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = LANGUAGE_COOKIE_SECURE = SECURE_SSL_REDIRECT = not ENV.insecure_http
 SECURE_HSTS_SECONDS = 0 if ENV.insecure_http else 31_536_000
 SECURE_HSTS_INCLUDE_SUBDOMAINS = SECURE_HSTS_PRELOAD = not ENV.insecure_http
 SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if ENV.behind_proxy else None
 SESSION_COOKIE_HTTPONLY = CSRF_COOKIE_HTTPONLY = LANGUAGE_COOKIE_HTTPONLY = True
 SESSION_COOKIE_SAMESITE = CSRF_COOKIE_SAMESITE = LANGUAGE_COOKIE_SAMESITE = "Lax"
-# With this prefix a browser takes them over TLS alone, from this very host, so that no neighbouring name can set them.
+# With the prefix, a browser accepts these cookies over TLS only, and only from this host, not from a neighbouring name.
 _PREFIX = "" if ENV.insecure_http else "__Host-"
 SESSION_COOKIE_NAME, CSRF_COOKIE_NAME = f"{_PREFIX}sessionid", f"{_PREFIX}csrftoken"
 SESSION_COOKIE_AGE = 12 * 3600
@@ -130,11 +127,11 @@ EMAIL_TIMEOUT = 10
 DEFAULT_FROM_EMAIL = ENV.alert_from
 globals().update(mail_server(ENV.alert_smtp))
 
-# Celery: the queue holds wake-ups only; the database holds what is due.
+# Celery. The queue holds wake-ups only, because the database knows which rules are due.
 CELERY_BROKER_URL = ENV.redis_url or "memory://localhost/"
 CELERY_BROKER_TRANSPORT_OPTIONS: dict[str, float] = (
-    # Without the emulation of acknowledgements nothing is left in Redis that comes back: the database holds what is due. No
-    # retries: whoever hands out a task is not held up; a worker that lost its broker tries for ever all the same.
+    # Without emulated acknowledgements, no old task stays in Redis and comes back. Without retries, enqueuing a task does not
+    # block the caller; a worker that lost its broker still tries for ever.
     {"socket_timeout": 5, "socket_connect_timeout": 3, "ack_emulation": False, "max_retries": 0}
     if ENV.redis_url
     else {"polling_interval": 0.01}
@@ -142,9 +139,7 @@ CELERY_BROKER_TRANSPORT_OPTIONS: dict[str, float] = (
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
 CELERY_BROKER_CONNECTION_MAX_RETRIES = None
 CELERY_BROKER_CHANNEL_ERROR_RETRY = True
-CELERY_WORKER_CANCEL_LONG_RUNNING_TASKS_ON_CONNECTION_LOSS = (
-    True  # ours are acknowledged early: it concerns none of them
-)
+CELERY_WORKER_CANCEL_LONG_RUNNING_TASKS_ON_CONNECTION_LOSS = True  # silences a warning: ours are acknowledged early
 CELERY_TASK_PUBLISH_RETRY = False
 CELERY_TASK_IGNORE_RESULT = True
 CELERY_TASK_SERIALIZER = "json"

@@ -1,5 +1,3 @@
-"""Where the pages are."""
-
 from django.conf import settings
 from django.contrib import admin
 from django.contrib.auth.decorators import login_not_required

@@ -1,4 +1,4 @@
-"""The panel's own web server, for `up`: plain HTTP, a thread for each connection, bounded in whatever a stranger chooses."""
+"""The web server of `up`: plain HTTP, a thread for each connection, with bounds on everything that a client chooses."""
 
 import logging
 import resource
@@ -16,25 +16,24 @@ from utm_mail.wsgi import application
 log = logging.getLogger(__name__)
 
 CONNECTIONS = 512
-"""So many at a time at most; from one address a quarter of them."""
+"""The most connections at a time. One address gets a quarter of them."""
 FILES = 65_536
-"""So many files the process may have open, if the system lets it: many systems begin with 1,024."""
+"""The limit of open files that the process asks for. Many systems begin with 1,024."""
 CLIENT_SECONDS = 60
-"""How long a browser's connection may be silent."""
-
+"""How long a connection may be silent."""
 DRAINED = 128 * 1024 * 1024
-"""Octets of a refused body that are still taken off the connection, so that the client can read why."""
+"""Octets of a refused body that are still read, because the client reads the answer only after it has sent them."""
 _PIECE = 64 * 1024
 _LONGEST_LINE = 64 * 1024
 
 
 def make_server(host: str, port: int) -> ThreadedWSGIServer:
-    """Listen there. Raises OSError."""
+    """Raises OSError if the port is taken."""
     return _Server(host, port, min(CONNECTIONS, _files() // 2))
 
 
 def _files() -> int:
-    """How many files the process may have open, as many as it may ask for."""
+    """Raise the limit of open files to FILES, as far as the system allows, and return it."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     wanted = FILES if hard == resource.RLIM_INFINITY else min(hard, FILES)
     if soft != resource.RLIM_INFINITY and soft < wanted:
@@ -44,7 +43,7 @@ def _files() -> int:
 
 
 class _Server(ThreadedWSGIServer):
-    """A thread for each connection, and not more connections than leave the rest of the process its files."""
+    """At most `together` connections, which leaves the rest of the process enough files."""
 
     request_queue_size = 128
 
@@ -52,13 +51,13 @@ class _Server(ThreadedWSGIServer):
         super().__init__((host, port), _RequestHandler, ipv6=":" in host)
         self.set_app(application)
         self._together = together
-        # All that come through a proxy have its address.
+        # Behind a proxy, all connections come from its address.
         self._from_one_place = together if settings.SECURE_PROXY_SSL_HEADER else together // 4
         self._open: Counter[str] = Counter()
         self._lock = Lock()
 
     def process_request(self, request: Any, client_address: Any) -> None:
-        """Answer in a thread of its own; one connection too many is closed unanswered."""
+        """Answer in a thread. A connection above the limits is closed unanswered."""
         place = str(client_address[0])
         with self._lock:
             is_room = self._open.total() < self._together and self._open[place] < self._from_one_place
@@ -69,12 +68,11 @@ class _Server(ThreadedWSGIServer):
             return
         try:
             super().process_request(request, client_address)
-        except RuntimeError:  # no thread can be had
+        except RuntimeError:  # too many threads
             self._leave(place)
             raise
 
     def process_request_thread(self, request: Any, client_address: Any) -> None:
-        """Until the client or its silence ends it."""
         try:
             super().process_request_thread(request, client_address)
         finally:
@@ -83,19 +81,19 @@ class _Server(ThreadedWSGIServer):
     def _leave(self, place: str) -> None:
         with self._lock:
             self._open[place] -= 1
-            self._open += Counter()  # forgets those that have none open
+            self._open += Counter()  # forgets addresses without open connections
 
 
-ServerHandler.server_software = "utm-mail"  # no versions for those who look for old ones
+ServerHandler.server_software = "utm-mail"  # without version numbers
 
 
 class _Handler(ServerHandler):
-    """Django's takes what a request has left unread off the connection in one piece, however large."""
+    """Django's handler reads the rest of a body in one piece, however large."""
 
     request_handler: "_RequestHandler"
 
     def close(self) -> None:
-        """Take off the beginning, for the client to read the answer; of a body that does not end there the connection is closed."""
+        """Read up to DRAINED octets of the rest. If the body is longer, close the connection."""
         unread = self.get_stdin()
         for _ in range(DRAINED // _PIECE):
             if not unread.read(_PIECE):
@@ -110,7 +108,7 @@ class _RequestHandler(WSGIRequestHandler):
     server_version, sys_version = "utm-mail", ""
 
     def handle_one_request(self) -> None:
-        """One request; a client that falls silent is hung up on."""
+        """Answer one request. Closes the connection when the client falls silent."""
         try:
             self.raw_requestline = self.rfile.readline(_LONGEST_LINE + 1)
             if len(self.raw_requestline) > _LONGEST_LINE:

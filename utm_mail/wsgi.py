@@ -1,4 +1,4 @@
-"""The web panel as a WSGI application; it serves its own static files, so that nothing has to stand in front of it."""
+"""The web panel as a WSGI application. It serves its own static files."""
 
 import os
 

@@ -1,1 +1,1 @@
-"""What administrators are told without looking: incidents, and one module for each channel by which notices of them go out."""
+"""Incidents, and the notices of them that go to administrators by e-mail and webhook."""

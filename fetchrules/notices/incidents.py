@@ -1,6 +1,6 @@
-"""Incidents: a rule that fails time after time or has not succeeded for long, and what is broken of the installation's own.
+"""Incidents: a rule that keeps failing or has not succeeded for long, a broken channel, a fault of this machine.
 
-Found by looking at the rows now and then, not by hooks in the poll: what a poll leaves behind is all there is to know.
+Beat looks at the rows every minute. Polls do not report incidents: their results in the rows say everything.
 """
 
 from collections.abc import Mapping
@@ -11,31 +11,31 @@ from django.db.models import Exists, OuterRef, Q, QuerySet
 
 from fetchrules.ledger.local_faults import local_faults
 from fetchrules.models import FetchRule, Incident, Notice, Pause, ServiceSettings
-from fetchrules.notices import telling
+from fetchrules.notices import channels
 
 LASTING = timedelta(minutes=5)
-"""A fault of this machine that is over sooner is shown, but nobody is told of it."""
+"""A fault of this machine that is over sooner is shown in the panel, but not sent as a notice."""
 
 
 def watch(now: datetime) -> None:
-    """Open and close incidents, and tell of them by every channel that has not told yet."""
+    """Open and close incidents, and send what is new by every channel."""
     service = ServiceSettings.current()
     if service.running:
         _open(service, now)
     _close(service, now)
     unset = Incident.objects.filter(kind=Incident.Kind.CHANNEL, closed_at=None).exclude(
-        error__in=telling.names(service)
+        error__in=channels.names(service)
     )
     _close_silently(unset, now)
-    _ours(Incident.Kind.CHANNEL, telling.broken(service), now)
-    _ours(Incident.Kind.LOCAL, _lasting_faults(now), now)
-    telling.tell(service, now)
+    _match(Incident.Kind.CHANNEL, channels.broken(service), now)
+    _match(Incident.Kind.LOCAL, _lasting_faults(now), now)
+    channels.send_news(service, now)
 
 
-def _lasting_faults(now: datetime) -> dict[str, telling.Breakage]:
-    """Faults of this machine that did not pass in two polls or so, by their codes."""
+def _lasting_faults(now: datetime) -> dict[str, channels.Breakage]:
+    """The faults of this machine that outlast about two polls, by code."""
     faults = [fault for fault in local_faults(now) if not fault.rules or fault.since <= now - LASTING]
-    return {fault.code: telling.Breakage(fault.since, fault.detail) for fault in faults}
+    return {fault.code: channels.Breakage(fault.since, fault.detail) for fault in faults}
 
 
 def _failing(service: ServiceSettings) -> Q:
@@ -62,13 +62,13 @@ def _open(service: ServiceSettings, now: datetime) -> None:
 def _close(service: ServiceSettings, now: datetime) -> None:
     bad = FetchRule.objects.filter(_failing(service) | _starved(service, now))
     still = Incident.objects.filter(closed_at=None).exclude(rule=None).exclude(rule__in=bad)
-    # A rule that was switched off or paused by hand has not recovered; whoever did it knows.
+    # A rule that was switched off or paused by hand has not recovered, so no channel says so.
     _close_silently(still.filter(Q(rule__enabled=False) | Q(rule__pause=Pause.BY_HAND)), now)
     still.update(closed_at=now)
 
 
-def _ours(kind: Incident.Kind, broken: Mapping[str, telling.Breakage], now: datetime) -> None:
-    """Open an incident without a rule for each of `broken`, and close those of this kind that are over."""
+def _match(kind: Incident.Kind, broken: Mapping[str, channels.Breakage], now: datetime) -> None:
+    """Make the open incidents of this kind those of `broken`."""
     ours = Incident.objects.filter(rule=None, kind=kind, closed_at=None)
     ours.exclude(error__in=broken).update(closed_at=now)
     Incident.objects.bulk_create(

@@ -1,4 +1,4 @@
-"""Notices by e-mail, through the mail server that the environment names. The whole conversation has one deadline."""
+"""Notices by e-mail, through the mail server of UTM_MAIL_ALERT_SMTP. The whole conversation has one deadline."""
 
 import smtplib
 import socket
@@ -26,50 +26,49 @@ from fetchrules.errors import (
 from fetchrules.words.incidents import Message
 
 SECONDS = 30.0
-"""For all that the mail server says; connecting has `EMAIL_TIMEOUT`."""
+"""For the whole conversation after connecting, which has `EMAIL_TIMEOUT`."""
 
 _OCTETS = 1024 * 1024
 
 
 def send(message: Message, addresses: Sequence[str]) -> None:
-    """Hand the message to the mail server, for all `addresses`. Raises FetchError where it was not taken."""
+    """Send the message to all `addresses`. Raises FetchError if the mail server did not accept it."""
     try:
         EmailMessage(message.subject, message.text, settings.DEFAULT_FROM_EMAIL, addresses).send()
     except OSError as error:
         raise _translated(error) from error
-    except (ValueError, LookupError, TypeError) as error:  # smtplib makes these of answers that are none
+    except (ValueError, LookupError, TypeError) as error:  # smtplib raises these for invalid replies
         raise RemoteProtocolError(type(error).__name__) from error
 
 
 class Backend(EmailBackend):
-    """Django's, but a server that drips its answers does not hold us."""
+    """Django's backend with a deadline, so that a server which sends its replies slowly cannot hold it up."""
 
     @property
     def connection_class(self) -> type[smtplib.SMTP]:
-        """With TLS from the start, or without."""
         return _TlsConversation if self.use_ssl else _Conversation
 
 
 class _Conversation(smtplib.SMTP):
-    """smtplib's timeout is one for each octet; this has one for all of them."""
+    """smtplib with one deadline for all replies. Its own timeout begins again with each octet."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         self._by = monotonic() + SECONDS
         super().__init__(*args, **kwargs)
 
     def getreply(self) -> tuple[int, bytes]:
-        """The next reply. Raises TimeoutError past the deadline."""
+        """Raises TimeoutError past the deadline."""
         if self.file is None and self.sock is not None:
             self.file = _Lines(self.sock, self._by)
         return super().getreply()
 
 
 class _TlsConversation(_Conversation, smtplib.SMTP_SSL):
-    """The same inside TLS."""
+    pass
 
 
 class _Lines:
-    """A socket as a file of lines, for smtplib."""
+    """A socket as a file, as smtplib reads it."""
 
     def __init__(self, sock: socket.socket, by: float) -> None:
         self._socket = sock
@@ -78,7 +77,7 @@ class _Lines:
         self._octets = 0
 
     def readline(self, limit: int) -> bytes:
-        """The next line, as much of it as `limit` allows, or what there is when the server closes."""
+        """Up to `limit` octets of the next line; less if the server closes. Raises TimeoutError."""
         while b"\n" not in self._unread and len(self._unread) < limit:
             left = self._by - monotonic()
             if left <= 0 or self._octets > _OCTETS:
@@ -95,11 +94,11 @@ class _Lines:
         return line
 
     def close(self) -> None:
-        """Nothing of its own to close."""
+        """Leave the socket to smtplib, which closes it."""
 
 
 def _translated(error: OSError) -> FetchError:
-    """What smtplib raised, as ours. What a server answers to a login is left out: it may repeat the password."""
+    """Our error for one of smtplib's. Omits the server's reply to a login, because it may repeat the password."""
     match error:
         case smtplib.SMTPAuthenticationError():
             return LoginRefused(str(error.smtp_code))

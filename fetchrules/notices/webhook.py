@@ -1,4 +1,4 @@
-"""Notices by webhook: one POST of JSON to an address that administrators have set, which may hold a secret and is named nowhere."""
+"""Notices by webhook: one POST of JSON. The address may contain a secret, so no error or log names it."""
 
 import json
 import re
@@ -14,7 +14,7 @@ from fetchrules.remote.resolver import ascii_name
 from fetchrules.words.incidents import Message
 
 SECONDS = 10.0
-"""For the whole exchange: name, connection, TLS, sending, and the first line of the answer."""
+"""For the whole exchange: name, connection, TLS, request, and the first line of the response."""
 
 _PORTS = {"http": 80, "https": 443}
 _ANSWER_OCTETS = 16 * 1024
@@ -25,7 +25,7 @@ _INTERIM = re.compile(rb"HTTP/1\.[01] 1\d\d.*?\r?\n\r?\n", re.DOTALL)
 
 @dataclass(frozen=True, slots=True)
 class Hook:
-    """Where a webhook leads. `path` with its query; `credentials` as `Authorization` has them, or empty."""
+    """A parsed address. `path` includes the query. `credentials` is the value of `Authorization`, or empty."""
 
     secure: bool
     host: str
@@ -46,16 +46,15 @@ class Hook:
 
     @property
     def authority(self) -> str:
-        """Host and port as the `Host` field has them."""
+        """The value of the `Host` field."""
         host = f"[{self.host}]" if ":" in self.host else ascii_name(self.host)
         return host if self.port == _PORTS["https" if self.secure else "http"] else f"{host}:{self.port}"
 
 
 def send(message: Message, url: str, *, internal: bool) -> None:
-    """Post the message. No redirect is followed, no proxy asked, and no more than the status of the answer read.
+    """Post the message. Follows no redirect, uses no proxy, and reads only the status of the response.
 
-    Raises FetchError, without the address in it, unless the answer is a success (2xx). `internal`: addresses that are not public
-    are allowed, too.
+    Raises FetchError, without the address in it, unless the status is 2xx. `internal` allows addresses that are not public.
     """
     try:
         hook = Hook.parse(url)
@@ -116,7 +115,7 @@ def _status(stream: net.Stream) -> int:
 
 
 def _quoted(text: str) -> str:
-    """As it may stand in a request: what is no ASCII, a blank or a control character is escaped."""
+    """Percent-encode everything that may not stand in a request line: non-ASCII, blanks, control characters."""
     return quote(text, safe="/%:@!$&'()*+,;=?~-._[]")
 
 

@@ -1,4 +1,4 @@
-"""All that is sealed with the password keys: the passwords of rules and of revisions, and the texts that people are working on."""
+"""Everything that is sealed with the password keys: passwords of rules and revisions, and drafts in sessions."""
 
 from collections import Counter
 from collections.abc import Iterator
@@ -18,20 +18,20 @@ from fetchrules.ruletext.document import parse
 from fetchrules.secrets.sealing import KeyRing, key_id, target_of
 
 
-class Draft(StrEnum):
-    """What a session holds sealed, by its name there."""
+class SealedDraft(StrEnum):
+    """The keys of a session whose values are sealed."""
 
     TEXT = "text_draft"
     LINE = "pasted_rule"
 
     def target(self, user_id: object) -> str:
-        """What it opens for: this user and nobody else."""
+        """The target of its token: it opens for this user only."""
         return f"{self.value.replace('_', ' ')}\n{user_id}"
 
 
 @dataclass(slots=True)
 class Uses:
-    """How much is sealed with which key, by the key's name; empty: a token that is damaged."""
+    """How many tokens are sealed with each key, by its id. Damaged tokens count under the empty id."""
 
     rules: Counter[str] = field(default_factory=Counter)
     revisions: Counter[str] = field(default_factory=Counter)
@@ -39,22 +39,22 @@ class Uses:
 
     @classmethod
     def now(cls) -> "Uses":
-        """As it stands in the database."""
         uses = cls()
         uses.rules.update(map(key_id, _rule_tokens()))
         for passwords in Revision.objects.values_list("passwords", flat=True).iterator():
             uses.revisions.update(key_id(token) for token in passwords if token)
-        uses.drafts.update(key_id(content[draft]) for _, content in _sessions() for draft in Draft if draft in content)
+        uses.drafts.update(
+            key_id(content[draft]) for _, content in _sessions() for draft in SealedDraft if draft in content
+        )
         return uses
 
     def of(self, key: str) -> int:
-        """How much is sealed with `key`."""
         return self.rules[key] + self.revisions[key] + self.drafts[key]
 
 
 @dataclass(slots=True)
 class SealedAgain:
-    """What came of a rotation. `unreadable`: the rules whose passwords do not open with any key at hand."""
+    """How much a rotation sealed anew. `unreadable` are the rules whose passwords open with no key."""
 
     rules: int = 0
     revisions: int = 0
@@ -63,7 +63,7 @@ class SealedAgain:
 
 
 def rules_without_key(ring: KeyRing) -> int:
-    """How many rules have a password that was sealed with a key which is not in `ring`."""
+    """How many rules have a password whose key is not in `ring`."""
     rules = FetchRule.objects.filter(password__startswith="v1:")  # noqa: S106 (of any token)
     for key in ring.keys:
         rules = rules.exclude(password__startswith=f"v1:{key.id}:")
@@ -71,7 +71,7 @@ def rules_without_key(ring: KeyRing) -> int:
 
 
 def seal_again(ring: KeyRing) -> SealedAgain:
-    """Seal with the current key of `ring` all that opens with another of its keys. What is changed meanwhile is left alone."""
+    """Seal everything that opens with an older key of `ring` with its current one. Rows that change meanwhile are skipped."""
     done = SealedAgain()
     fresh: dict[str, str] = {}
     for rule in FetchRule.objects.exclude(password="").iterator():
@@ -93,7 +93,7 @@ def seal_again(ring: KeyRing) -> SealedAgain:
 
 
 def give_up(ring: KeyRing, now: datetime) -> list[int]:
-    """Take away the passwords that `ring` does not open; the rules that wait for another one since."""
+    """Delete the passwords that `ring` does not open. Returns the ids of the rules that now wait for a new one."""
     lost = []
     for rule in FetchRule.objects.exclude(password="").iterator():
         try:
@@ -106,7 +106,7 @@ def give_up(ring: KeyRing, now: datetime) -> list[int]:
         if passwords != revision.passwords:
             Revision.objects.filter(id=revision.id).update(passwords=passwords)
     for session, content in _sessions():
-        _replace(session, {draft: None for draft in Draft if key_id(content.get(draft, "")) not in {"", *known}})
+        _replace(session, {draft: None for draft in SealedDraft if key_id(content.get(draft, "")) not in {"", *known}})
     return lost
 
 
@@ -125,7 +125,7 @@ def _again(ring: KeyRing, token: str, target: str) -> str:
 
 
 def _passwords_again(ring: KeyRing, revision: Revision, fresh: dict[str, str]) -> list[str]:
-    """The revision's tokens with the current key; most are those of rules, or of the revision before, and known to `fresh`."""
+    """The revision's tokens under the current key. `fresh` maps old tokens to new ones; it grows, and most are in it already."""
     old = [token for token in revision.passwords if token and not ring.is_current(token)]
     if any(token not in fresh for token in old):
         rules = (line.rule for line in parse(revision.text).lines if line.rule)
@@ -134,7 +134,7 @@ def _passwords_again(ring: KeyRing, revision: Revision, fresh: dict[str, str]) -
                 try:
                     fresh[token] = _again(ring, token, target_of(rule))
                 except PasswordUnreadable:
-                    fresh[token] = token  # stays as it is, and is counted with its key
+                    fresh[token] = token  # `Uses` still counts it under its old key
     return [fresh.get(token, token) for token in revision.passwords]
 
 
@@ -143,10 +143,10 @@ def _sessions() -> Iterator[tuple[Session, dict[str, str]]]:
         yield session, session.get_decoded()
 
 
-def _drafts_again(ring: KeyRing, content: dict[str, str]) -> dict[Draft, str | None]:
-    """What a session's drafts become; one that does not open is of no use to anybody and goes."""
-    found: dict[Draft, str | None] = {}
-    for draft in Draft:
+def _drafts_again(ring: KeyRing, content: dict[str, str]) -> dict[SealedDraft, str | None]:
+    """New tokens for a session's drafts. None means that a draft does not open and is deleted."""
+    found: dict[SealedDraft, str | None] = {}
+    for draft in SealedDraft:
         if draft in content and not ring.is_current(content[draft]):
             try:
                 found[draft] = _again(ring, content[draft], draft.target(content.get(SESSION_KEY)))
@@ -155,8 +155,8 @@ def _drafts_again(ring: KeyRing, content: dict[str, str]) -> dict[Draft, str | N
     return found
 
 
-def _replace(session: Session, tokens: dict[Draft, str | None]) -> int:
-    """Put these in the place of the session's drafts, unless it was changed meanwhile; how many."""
+def _replace(session: Session, tokens: dict[SealedDraft, str | None]) -> int:
+    """Store new tokens, unless the session has changed meanwhile. Returns how many were stored."""
     if not tokens:
         return 0
     content = session.get_decoded()

@@ -1,10 +1,10 @@
-"""Passwords at rest: AES-GCM, a key ring outside the database, each ciphertext bound to the target that it opens.
+"""Passwords at rest: AES-GCM, with a key ring outside the database.
 
-A token is `v1:<key id>:<base64 of nonce and ciphertext>`. The target (protocol, host, port, user) is associated data: a row's token
-copied to another row does not open there.
+A token is `v1:<key id>:<base64 of nonce and ciphertext>`. The target (protocol, host, port, user) is associated data, so that a
+token that is copied to another row does not open there.
 
-The key file is read at each use, so that every process seals with a fresh key as soon as there is one; it is changed under its
-lock alone. Keys in the environment are those that a process was started with.
+The key file is read at each use, so that every process uses a new key at once. It is changed only under its lock. Keys in the
+environment are fixed when a process starts.
 """
 
 import base64
@@ -32,12 +32,12 @@ _MADE = re.compile("[0-9]{0,12}")
 _TOKEN = re.compile("v1:([^:]+):(.*)")
 
 DROPPED_AFTER = 600
-"""Seconds from a rotation on in which its former key may not be dropped: what was being saved at that moment is sealed with it."""
+"""Seconds after a rotation in which the former key may not be dropped, because a form that was just saved may have used it."""
 
 
 @dataclass(frozen=True, slots=True)
 class Key:
-    """A 256-bit key and its short name. `made`: when, in seconds since 1970; 0 where it is not said."""
+    """A 256-bit key and its short name. `made` is its time in seconds since 1970, 0 if unknown."""
 
     id: str
     value: bytes = field(repr=False)
@@ -45,12 +45,11 @@ class Key:
 
     @classmethod
     def fresh(cls) -> "Key":
-        """A new random key."""
         return cls(secrets.token_hex(4), AESGCM.generate_key(256), int(time.time()))
 
     @classmethod
     def parse(cls, text: str) -> "Key":
-        """From `id:base64`, with `:made` or not. Raises ValueError without repeating the secret."""
+        """Parse `id:base64` or `id:base64:made`. Raises ValueError, whose message does not contain the secret."""
         name, _, rest = text.strip().partition(":")
         value, _, made = rest.partition(":")
         try:
@@ -68,17 +67,17 @@ class Key:
 
 @dataclass(frozen=True, slots=True)
 class KeyRing:
-    """The keys at hand, the current one first; there may be none."""
+    """All keys, the current one first. May be empty."""
 
     keys: tuple[Key, ...]
 
     @classmethod
     def parse(cls, text: str) -> "KeyRing":
-        """One key a line or comma. Raises ValueError without repeating any."""
+        """Parse keys separated by line ends or commas. Raises ValueError, whose message contains no key."""
         return cls(tuple(Key.parse(line) for line in text.replace(",", "\n").splitlines() if line.strip()))
 
     def seal(self, password: str, target: str) -> str:
-        """`password` as a token that only opens for `target`."""
+        """A token that opens for `target` only."""
         key = self.keys[0]
         nonce = os.urandom(_NONCE)
         sealed = AESGCM(key.value).encrypt(nonce, password.encode(), target.encode())
@@ -101,53 +100,51 @@ class KeyRing:
             raise PasswordUnreadable("it was sealed for another mailbox, or is damaged") from error
 
     def is_current(self, token: str) -> bool:
-        """Whether `token` was sealed with the current key."""
         return bool(self.keys) and key_id(token) == self.keys[0].id
 
 
 def target_of(rule: Rule) -> str:
-    """What a rule's password opens: protocol, host, port and user."""
     return "\n".join((rule.protocol, rule.server.lower(), str(rule.effective_port), rule.user))
 
 
 def key_id(token: str) -> str:
-    """The name of the key that `token` was sealed with; empty where it says none."""
+    """The id of the key that `token` was sealed with. Empty if the token is damaged."""
     found = _TOKEN.fullmatch(token)
     return found[1] if found else ""
 
 
 def seal(password: str, target: str) -> str:
-    """`password` as a token that only opens for `target`, with the current key. Raises KeyMissing."""
-    ring = _ring_at_hand()
+    """A token that opens for `target` only, sealed with the current key. Raises KeyMissing."""
+    ring = _readable_ring()
     return (ring if ring.keys else _first_key()).seal(password, target)
 
 
 def unseal(token: str, target: str) -> str:
     """The password in `token`. Raises PasswordMissing, KeyMissing, PasswordUnreadable."""
-    return _ring_at_hand().unseal(token, target)
+    return _readable_ring().unseal(token, target)
 
 
 def key_ring() -> KeyRing:
-    """The keys of UTM_MAIL_KEYS, else those of the key file; none where there is no file. Raises ValueError, OSError."""
+    """The keys of UTM_MAIL_KEYS, else those of the key file; empty if there is no file. Raises ValueError, OSError."""
     return KeyRing.parse(settings.UTM_MAIL_KEYS or _key_text())
 
 
 class KeyFile:
-    """The key file while nobody else changes it: what `changing_keys` gives."""
+    """The key file, locked by `changing_keys`."""
 
     @property
     def rotated_at(self) -> float:
-        """When the current key was made, in seconds since 1970: where it is not said, when the file was written."""
+        """When the current key was made, in seconds since 1970. The file's own time if the key does not say."""
         return key_ring().keys[0].made or _key_file().stat().st_mtime
 
     def add(self) -> Key:
-        """A fresh key, from now on the current one."""
+        """Make a new current key."""
         key = Key.fresh()
         self._write((key, *key_ring().keys))
         return key
 
     def drop(self, id_: str) -> None:
-        """Forget the key called `id_`. What is sealed with it never opens again."""
+        """Delete a key. Tokens sealed with it never open again."""
         self._write(tuple(key for key in key_ring().keys if key.id != id_))
 
     def _write(self, keys: tuple[Key, ...]) -> None:
@@ -156,13 +153,12 @@ class KeyFile:
 
 @contextmanager
 def changing_keys() -> Iterator[KeyFile]:
-    """Nobody else changes the key file until the block ends."""
     with locked(_key_file()):
         yield KeyFile()
 
 
-def _ring_at_hand() -> KeyRing:
-    """As `key_ring`. Raises KeyMissing where it cannot be read."""
+def _readable_ring() -> KeyRing:
+    """As `key_ring`, but raises KeyMissing if the keys cannot be read."""
     try:
         return key_ring()
     except (ValueError, OSError) as error:
@@ -170,7 +166,7 @@ def _ring_at_hand() -> KeyRing:
 
 
 def _first_key() -> KeyRing:
-    """Made where nothing is sealed yet. Raises KeyMissing where something is: its key has to come back, or be given up."""
+    """Make the first key. Raises KeyMissing if something is sealed already: its key must come back, or be given up."""
     with changing_keys() as file:
         if not key_ring().keys:  # another process may have been first
             if _is_anything_sealed():

@@ -1,4 +1,4 @@
-"""Signs of life of worker and beat, as rows: the panel reads who is alive, the ledger how many polls can be done at a time."""
+"""Heartbeats of worker and beat, as rows. The panel reads which parts are alive, the ledger how many polls fit at a time."""
 
 import logging
 from collections import Counter, deque
@@ -14,20 +14,19 @@ from fetchrules.models import Heartbeat
 log = logging.getLogger(__name__)
 
 LATELY = timedelta(minutes=10)
-"""So long is told of a part that fell."""
+"""How long the panel reports a part that fell."""
 
 _falls: deque[tuple[str, datetime]] = deque(maxlen=100)
 
 _began: dict[str, float] = {}
-"""When each part of this process began, by the clock that nobody sets."""
+"""When each part of this process began, by the monotonic clock."""
 
 
 def beat(part: str, slots: int | None = None, dropped: int = 0) -> None:
-    """Note that `part` (worker, beat) of this process is alive, how many polls it does at a time if it does any, and how many
-    messages of the queue it has dropped.
+    """Note that `part` (worker, beat) of this process is alive. `slots` is how many polls it does at a time, if it does any;
+    `dropped` is how many foreign messages it has dropped.
 
-    The first beat after another process had the same name, or after `leave`, begins it anew. A database that is away is logged:
-    the silence tells the rest.
+    Overwrites the row of a dead process of the same name. If the database is away, the heartbeat is only logged.
     """
     now, began = timezone.now(), _began.setdefault(part, monotonic())
     sign = {
@@ -44,24 +43,24 @@ def beat(part: str, slots: int | None = None, dropped: int = 0) -> None:
 
 
 def leave(part: str) -> None:
-    """Note that `part` of this process ends in good order, or that this process has none, whatever a dead one of its name said."""
+    """Delete the heartbeat of `part`: it ends in good order, or it is a leftover of a dead process with this one's name."""
     _began.pop(part, None)
     try:
         Heartbeat.objects.filter(part=part, host=this_process()).delete()
     except DatabaseError as error:
-        log.warning("farewell of %s not written: %s", part, error)
+        log.warning("end of %s not written: %s", part, error)
 
 
 def fell(part: str, now: datetime) -> None:
-    """Note that `part` of this process ended unasked and is started again."""
+    """Note that `part` ended unasked and is started again."""
     _falls.append((part, now))
 
 
 def falls(now: datetime) -> Counter[str]:
-    """How often each part of this process fell lately, those only that did."""
+    """How often each part of this process fell lately, without those that did not."""
     return Counter(part for part, at in _falls if now - at < LATELY)
 
 
 def forget_all() -> None:
-    """Forget every sign of life: for a process that knows that it is the only one and has just started."""
+    """Delete all heartbeats, at the start of a process that is the only one."""
     Heartbeat.objects.all().delete()

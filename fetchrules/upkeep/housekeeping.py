@@ -1,13 +1,16 @@
-"""What is removed when its time is past, by a clock that is believed; what goes on; and what is finished that a crash left.
+"""Housekeeping: remove old rows, let paused rules go on whose failure is over, finish deliveries that a crash interrupted.
 
-Every step is done whatever becomes of the others, and takes a portion of its work at a time: the next round goes on.
+Every step runs even if another fails, and does a bounded part of its work in one round. Rows are removed for their age only while
+the clock is trusted, because a clock that leaps ahead would make everything old.
 """
 
 import logging
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from datetime import datetime, timedelta
+from functools import partial
 
 from django.contrib.sessions.models import Session
+from django.db.models import Model
 
 from fetchrules.ledger import forgetting, runs
 from fetchrules.ledger.unattended import unattended
@@ -22,66 +25,52 @@ STATISTICS = timedelta(days=400)
 AUDIT = timedelta(days=400)
 ATTEMPTS = timedelta(days=1)
 SILENT = timedelta(days=1)
+KEPT_FOR: tuple[tuple[type[Model], str, timedelta], ...] = (
+    (HourlyStat, "hour", STATISTICS),
+    (AuditEntry, "at", AUDIT),
+    (Incident, "closed_at", AUDIT),
+    (Attempt, "at", ATTEMPTS),
+    (Heartbeat, "seen_at", SILENT),
+    (Session, "expire_date", timedelta(0)),
+)
+"""How long rows are kept after the time in this column."""
 
-BELIEVED_AFTER = timedelta(hours=24)
-"""So long the rounds have to have followed each other as they should, before anything is removed for its age."""
+TRUSTED_AFTER = timedelta(hours=24)
+"""The clock is trusted after rounds have followed each other regularly for so long."""
 LONGEST_GAP = timedelta(hours=25)
-"""Between two rounds: a machine may be off overnight."""
+"""The longest regular gap between two rounds: a machine may be off overnight."""
 TOLERANCE = timedelta(minutes=5)
-"""Two schedulers, or two machines, may differ by so much."""
-
-Step = Callable[[datetime], object]
+"""How much the clocks of two schedulers may differ."""
 
 
 def tidy(now: datetime) -> None:
-    """One round of it."""
-    for step in (*(_BY_AGE if _is_believed(now) else ()), _let_go_on, _finish_unattended):
+    """Do one round."""
+    for name, step in _steps(now):
         try:
-            step(now)
+            step()
         except Exception:
-            log.exception("housekeeping: %s failed", step.__name__)
+            log.exception("housekeeping: %s failed", name)
 
 
-def _is_believed(now: datetime) -> bool:
-    """Whether the clock is: a leap ahead or back shows as a gap between two rounds that is none of ours. Notes this round."""
+def _steps(now: datetime) -> Iterator[tuple[str, Callable[[], object]]]:
+    if _trusts_clock(now):
+        yield "removal of runs", lambda: runs.purge(now - timedelta(days=ServiceSettings.current().journal_days))
+        yield "removal of letters", lambda: forgetting.purge(now)
+        for model, column, age in KEPT_FOR:
+            old = model._default_manager.filter(**{f"{column}__lt": now - age})
+            yield f"removal of {model.__name__}", partial(remove, old)
+    yield "release of paused rules", lambda: _let_go_on(now)
+    yield "delivery of recorded letters", _finish_unattended
+
+
+def _trusts_clock(now: datetime) -> bool:
+    """Whether the clock is trusted. A leap ahead or back shows as an irregular gap between two rounds. Records this round."""
     service = ServiceSettings.current()
     since = service.clock_since
     if service.tidied_at is None or since is None or not -TOLERANCE <= now - service.tidied_at <= LONGEST_GAP:
         since = now
     ServiceSettings.objects.filter(id=1).update(tidied_at=now, clock_since=since)
-    return now - since >= BELIEVED_AFTER
-
-
-def _remove_runs(now: datetime) -> None:
-    runs.purge(now - timedelta(days=ServiceSettings.current().journal_days))
-
-
-def _remove_letters(now: datetime) -> None:
-    forgetting.purge(now)
-
-
-def _remove_statistics(now: datetime) -> None:
-    remove(HourlyStat.objects.filter(hour__lt=now - STATISTICS))
-
-
-def _remove_audit(now: datetime) -> None:
-    remove(AuditEntry.objects.filter(at__lt=now - AUDIT))
-
-
-def _remove_incidents(now: datetime) -> None:
-    remove(Incident.objects.filter(closed_at__lt=now - AUDIT))
-
-
-def _remove_attempts(now: datetime) -> None:
-    remove(Attempt.objects.filter(at__lt=now - ATTEMPTS))
-
-
-def _remove_heartbeats(now: datetime) -> None:
-    remove(Heartbeat.objects.filter(seen_at__lt=now - SILENT))
-
-
-def _remove_sessions(now: datetime) -> None:
-    remove(Session.objects.filter(expire_date__lt=now))
+    return now - since >= TRUSTED_AFTER
 
 
 def _let_go_on(now: datetime) -> None:
@@ -90,19 +79,7 @@ def _let_go_on(now: datetime) -> None:
         log.info("%d rules go on: what had paused them is over", released)
 
 
-def _finish_unattended(now: datetime) -> None:  # noqa: ARG001 -- a Step
-    """What a crash left between the record and the delivery: perhaps no rule reads that mailbox any more."""
+def _finish_unattended() -> None:
+    """Deliver what a crash left between record and delivery, in mailboxes that no rule may read any more."""
     for error in set(finish_all(unattended()).values()):
         log.warning("a recorded letter could not be delivered: %s", error)
-
-
-_BY_AGE: tuple[Step, ...] = (
-    _remove_runs,
-    _remove_letters,
-    _remove_statistics,
-    _remove_audit,
-    _remove_incidents,
-    _remove_attempts,
-    _remove_heartbeats,
-    _remove_sessions,
-)

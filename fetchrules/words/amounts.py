@@ -10,12 +10,12 @@ _STEP = 1024
 
 
 def count(number: int) -> str:
-    """`number` with its thousands apart."""
+    """`number` with thousands separators."""
     return str(number_format(number, force_grouping=True))
 
 
 def octets(number: int) -> str:
-    """`number` of octets as people say it: 512 B, 120 KB, 1.4 MB, 2 GB."""
+    """For example 512 B, 120 KB, 1.4 MB, 2 GB."""
     if number < _STEP:
         return _("%(number)s B") % {"number": number}
     value = float(number) / _STEP
@@ -29,17 +29,15 @@ def octets(number: int) -> str:
 
 
 def letters(number: int) -> str:
-    """`number` letters."""
     return ngettext("%(count)s letter", "%(count)s letters", number) % {"count": count(number)}
 
 
 def rules(number: int) -> str:
-    """`number` rules."""
     return ngettext("%(count)s rule", "%(count)s rules", number) % {"count": count(number)}
 
 
 def minutes(number: int) -> str:
-    """`number` minutes, as an interval: whole hours and days where they fit."""
+    """An interval of `number` minutes, in whole hours or days if it is a multiple."""
     if number and number % 1440 == 0:
         return ngettext("%(count)s day", "%(count)s days", number // 1440) % {"count": number // 1440}
     if number and number % 60 == 0:
@@ -48,7 +46,7 @@ def minutes(number: int) -> str:
 
 
 def lasting(number: int) -> str:
-    """How long something has lasted by now, in its largest units; `number` of minutes."""
+    """How long something has lasted, in its largest units. `number` is in minutes."""
     if number < 60:
         return _("%(count)s min") % {"count": number}
     if number < 1440:
@@ -57,7 +55,7 @@ def lasting(number: int) -> str:
 
 
 def duration(span: timedelta) -> str:
-    """How long something took, to two units."""
+    """How long something took, in at most two units."""
     seconds = span.total_seconds()
     if seconds < 1:
         return _("%(count)s ms") % {"count": max(0, round(seconds * 1000))}

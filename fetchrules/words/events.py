@@ -1,4 +1,4 @@
-"""The words of the audit."""
+"""The words of the audit page."""
 
 from collections.abc import Mapping
 
@@ -84,12 +84,12 @@ ACCOUNT = {
 
 
 def describe(what: str) -> str:
-    """The event in words; one of a later version by its stable name."""
+    """The event in words; an unknown one by its stable name."""
     return str(EVENTS.get(what, what))
 
 
 def details(detail: Mapping[str, object]) -> str:
-    """What an entry says beside its event, in one line."""
+    """The details of an entry, in one line."""
     return ", ".join(_detail(name, value) for name, value in detail.items())
 
 

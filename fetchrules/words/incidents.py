@@ -1,4 +1,4 @@
-"""The notices of incidents, in words."""
+"""What notices and pages say of incidents."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -12,12 +12,12 @@ from fetchrules.words import times
 from fetchrules.words.failures import describe
 
 LISTED = 50
-"""So many are named one by one; when a whole network fails, the rest is a number."""
+"""How many incidents a notice lists. When a whole network fails, it gives a number for the rest."""
 
 
 @dataclass(frozen=True, slots=True)
 class Message:
-    """A message to people, and the same as data for a program."""
+    """A notice for people, and the same as data for a program."""
 
     subject: str
     text: str
@@ -28,11 +28,11 @@ _NOTHING: dict[str, object] = {"began": [], "ended": []}
 
 
 def message_of(begun: Sequence[Incident], ended: Sequence[Incident]) -> Message:
-    """One message for everything that began and ended since the last one. At least one of them is not empty."""
+    """One message for the incidents that began and ended since the last one, of which there is at least one."""
     sections = (
         (_("Not collected:"), [_trouble(rule, incident) for rule, incident in _of_rules(begun)]),
         (_("Needs an administrator:"), [fault(incident) for incident in _ours(begun)]),
-        (_("Collected again:"), [_name(rule) for rule, _incident in _of_rules(ended)]),
+        (_("Collected again:"), [str(rule) for rule, _incident in _of_rules(ended)]),
         (_("Mended:"), [_mended(incident) for incident in _ours(ended)]),
     )
     text = "\n\n".join(f"{title}\n{_listed(lines)}" for title, lines in sections if lines)
@@ -40,17 +40,15 @@ def message_of(begun: Sequence[Incident], ended: Sequence[Incident]) -> Message:
 
 
 def test_message() -> Message:
-    """A message that says nothing but that it has come."""
     return Message(_("Test notice"), _("Nothing has happened: somebody tries whether notices get through."), _NOTHING)
 
 
 def channel(name: str) -> str:
-    """What a channel is called, at the head of a line."""
     return {Channel.Name.MAIL.value: _("E-mail"), Channel.Name.WEBHOOK.value: _("Webhook")}[name]
 
 
 def fault(incident: Incident) -> str:
-    """What is out of order of the installation's own (an incident without a rule), since when, and why."""
+    """An incident without a rule: what is broken, since when, and why."""
     if incident.kind == Incident.Kind.CHANNEL:
         return f"{silence(incident)}. {reason(incident.detail)}"
     failure = describe(incident.error)
@@ -59,7 +57,7 @@ def fault(incident: Incident) -> str:
 
 
 def silence(incident: Incident) -> str:
-    """That a channel does not get through, and since when."""
+    """An incident of a channel, without the reason."""
     return _("%(title)s since %(since)s") % {
         "title": _silence(incident.error),
         "since": times.exact(incident.opened_at),
@@ -67,7 +65,7 @@ def silence(incident: Incident) -> str:
 
 
 def reason(detail: str) -> str:
-    """Why a channel did not take a notice, from an error as text: its code, and what was said."""
+    """Why a channel did not accept a notice. `detail` is the text of a FetchError: code, colon, detail."""
     code, _colon, said = detail.partition(": ")
     title = describe(code).title
     return f"{title}: {said}" if said else f"{title}."
@@ -93,7 +91,7 @@ def _silence(channel: str) -> str:
 def _subject(begun: Sequence[Incident], ended: Sequence[Incident]) -> str:
     failing, collected = _of_rules(begun), _of_rules(ended)
     if len(failing) == 1 and not ended:
-        return _("Mail is not collected: %s") % _name(failing[0][0])
+        return _("Mail is not collected: %s") % str(failing[0][0])
     if failing:
         return ngettext(
             "Mail of %d mailbox is not collected", "Mail of %d mailboxes is not collected", len(failing)
@@ -101,7 +99,7 @@ def _subject(begun: Sequence[Incident], ended: Sequence[Incident]) -> str:
     if ours := _ours(begun):
         return _silence(ours[0].error) if ours[0].kind == Incident.Kind.CHANNEL else describe(ours[0].error).title
     if len(collected) == 1:
-        return _("Mail is collected again: %s") % _name(collected[0][0])
+        return _("Mail is collected again: %s") % str(collected[0][0])
     if collected:
         return ngettext(
             "Mail of %d mailbox is collected again", "Mail of %d mailboxes is collected again", len(collected)
@@ -119,13 +117,9 @@ def _ours(incidents: Sequence[Incident]) -> list[Incident]:
 
 def _trouble(rule: FetchRule, incident: Incident) -> str:
     if not rule.last_error:
-        return f"{_name(rule)}: {incident.get_kind_display()}"
+        return f"{rule}: {incident.get_kind_display()}"
     failure = describe(rule.last_error, rule.server)
-    return f"{_name(rule)}: {failure.title}. {failure.remedy}"
-
-
-def _name(rule: FetchRule) -> str:
-    return str(rule)
+    return f"{rule}: {failure.title}. {failure.remedy}"
 
 
 def _listed(lines: Sequence[str]) -> str:

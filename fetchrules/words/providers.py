@@ -1,4 +1,4 @@
-"""The mail services that people collect from: where their mailboxes are, and what each wants of a login."""
+"""Mail services: their servers, and what they require for a login."""
 
 from dataclasses import dataclass
 
@@ -10,9 +10,9 @@ from fetchrules.rule import Encryption, Protocol
 
 @dataclass(frozen=True, slots=True)
 class Provider:
-    """A mail service. `hosts` are its servers by protocol, all with implicit TLS; `domains` end the names of its other servers.
+    """`hosts` are its servers by protocol, all with implicit TLS. `domains` are the suffixes of its other servers.
 
-    `login` is the remedy for a refused login, `help_url` the page where its users get an app password or allow POP3 and IMAP.
+    `login` is the remedy for a refused login. `help_url` is the page where users get an app password or allow POP3 and IMAP.
     """
 
     key: str
@@ -77,7 +77,6 @@ PROVIDERS = (
 
 
 def provider_of(host: str) -> Provider | None:
-    """The service that `host` belongs to."""
     name = host.lower().rstrip(".")
     return next(
         (p for p in PROVIDERS if any(name == domain or name.endswith(f".{domain}") for domain in p.domains)), None
@@ -85,5 +84,4 @@ def provider_of(host: str) -> Provider | None:
 
 
 def provider_named(key: str) -> Provider | None:
-    """The service with this key."""
     return next((p for p in PROVIDERS if p.key == key), None)

@@ -1,4 +1,4 @@
-"""Moments in words: «3 min ago», «at 12:05», «21 Aug 2026, 11:28»."""
+"""Times in words: «3 min ago», «at 12:05», «21 Aug 2026, 11:28»."""
 
 from datetime import date, datetime, timedelta
 
@@ -39,7 +39,7 @@ def exact_second(moment: datetime) -> str:
 
 
 def ago(moment: datetime, now: datetime) -> str:
-    """How long ago `moment` was; from a day on, its date."""
+    """How long ago `moment` was. After 12 hours, the time or date instead."""
     past = now - moment
     if past < timedelta(seconds=10):
         return _("just now")
@@ -54,7 +54,7 @@ def ago(moment: datetime, now: datetime) -> str:
 
 
 def on(moment: datetime, now: datetime) -> str:
-    """`moment` as briefly as it can be understood at `now`: today's by its time, yesterday's and tomorrow's so, others by date."""
+    """`moment` as briefly as it is clear at `now`: a time for today, a day and time for yesterday and tomorrow, else a date."""
     local, today = timezone.localtime(moment), timezone.localtime(now).date()
     clock = {"time": f"{local:%H:%M}"}
     if local.date() == today:
@@ -68,5 +68,5 @@ def on(moment: datetime, now: datetime) -> str:
 
 
 def day(moment: date) -> str:
-    """A day of this or the last months: without its year."""
+    """The date without its year."""
     return _("%(day)s %(month)s") % {"day": moment.day, "month": _MONTHS[moment.month - 1]}

@@ -233,7 +233,7 @@ import django; django.setup()
 from django.utils import timezone
 from fetchrules.upkeep import heartbeat
 from kombu.transport.memory import Channel
-from utm_mail.installation import queue_name
+from utm_mail.celery import queue_name
 from utm_mail.parts import Beat, Worker, run_together
 
 worker, beat = Worker(), Beat()
@@ -268,7 +268,7 @@ def test_it_starts_a_part_again_that_really_fell(tmp_path: Path) -> None:
                 assert process.stdout.readline() == f"fell: {part}\n"
                 mail.collects()
             process.stdin.write("worker\n")
-            assert process.stdout.readline() == "Ending(fallen='worker', stuck=())\n"
+            assert process.stdout.readline() == "Shutdown(fallen='worker', stuck=())\n"
             assert process.wait(60) == 0
         finally:
             process.kill()

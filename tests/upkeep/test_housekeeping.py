@@ -139,4 +139,4 @@ def test_it_goes_on_where_one_step_fails(
     rounds(*range(-24, 1))
     assert left() == {1, 2}
     assert (Run.objects.count(), AuditEntry.objects.count()) == (2, 1)
-    assert "housekeeping: _remove_runs failed" in caplog.text
+    assert "housekeeping: removal of runs failed" in caplog.text

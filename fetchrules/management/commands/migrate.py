@@ -10,7 +10,7 @@ from django.db import connections
 from django.db.backends.base.base import BaseDatabaseWrapper
 from django.utils.translation import gettext as _
 
-from utm_mail.sqlite_file import MADE, DatabaseGone, prepare, remember
+from utm_mail.database import MADE, DatabaseGone, make_file, remember
 
 
 class Command(migrate.Command):
@@ -38,7 +38,7 @@ class Command(migrate.Command):
 
 def _make_file(path: Path) -> None:
     try:
-        prepare(path, settings.DATA_DIR)
+        make_file(path, settings.DATA_DIR)
     except DatabaseGone as error:
         raise CommandError(
             _(

@@ -26,7 +26,7 @@ from fetchrules.secrets.sealed import rules_without_key
 from fetchrules.secrets.sealing import key_ring
 from fetchrules.upkeep import heartbeat
 from utm_mail import output
-from utm_mail.parts import Beat, Ending, Part, Web, Worker, run_together
+from utm_mail.parts import Beat, Part, Shutdown, Web, Worker, run_together
 
 ADMINISTRATOR = "admin"
 ADVISORY_LOCK = 0x75746D2D6D61696C
@@ -111,7 +111,7 @@ class Command(Console):
         heartbeat.fell(part, timezone.now())
         self.stderr.write(_("%s ended unexpectedly and is started again; what happened stands above.") % part)
 
-    def _take_leave(self, ending: Ending) -> None:
+    def _take_leave(self, ending: Shutdown) -> None:
         """Raises SystemExit if a part fell; ends the process at once if threads that did not end would hold it up."""
         if ending.stuck:
             self.stderr.write(

@@ -1,4 +1,4 @@
-"""Whether the broker takes tasks. Asked at most every few seconds, with a short patience: a page must not hang on it."""
+"""Whether Redis takes tasks. The answer is cached for a few seconds, and the timeout is short, because pages wait for it."""
 
 import time
 from dataclasses import dataclass
@@ -10,15 +10,15 @@ from redis.backoff import NoBackoff
 from redis.retry import Retry
 
 PATIENCE = 0.5
-"""Seconds."""
+"""The timeout, in seconds."""
 FRESH = 5.0
-"""Seconds for which an answer is believed."""
+"""How long an answer is cached, in seconds."""
 LONGEST_REASON = 120
 
 
 @dataclass(frozen=True, slots=True)
-class Trouble:
-    """Why no task can be handed out, in words, and the command that would help, if there is one."""
+class BrokerTrouble:
+    """Why no task can be enqueued, in words, and the command that would help, if there is one."""
 
     words: str
     command: str = ""
@@ -26,15 +26,15 @@ class Trouble:
 
 @dataclass(slots=True)
 class _Answer:
-    trouble: Trouble | None = None
+    trouble: BrokerTrouble | None = None
     at: float = float("-inf")
 
 
 _last = _Answer()
 
 
-def trouble(queue: str) -> Trouble | None:
-    """Why no task can be handed out by `queue`. None without Redis: the embedded broker lives in the worker's own process."""
+def trouble(queue: str) -> BrokerTrouble | None:
+    """Why no task can be enqueued in `queue`. None without Redis, because the embedded broker lives in the worker's process."""
     if not settings.UTM_MAIL_REDIS_URL:
         return None
     if time.monotonic() - _last.at > FRESH:
@@ -43,8 +43,8 @@ def trouble(queue: str) -> Trouble | None:
     return _last.trouble
 
 
-def _ask(url: str, key: str) -> Trouble | None:
-    """A PING would not do: a Redis with a full disk, or one that became a replica, answers and takes nothing."""
+def _ask(url: str, key: str) -> BrokerTrouble | None:
+    """Writes a key, because a Redis with a full disk, or one that became a replica, still answers a PING."""
     impatience = Retry(NoBackoff(), 0)
     try:
         with redis.Redis.from_url(
@@ -52,7 +52,7 @@ def _ask(url: str, key: str) -> Trouble | None:
         ) as connection:
             connection.set(key, "", ex=10)
     except (redis.ResponseError, redis.AuthenticationError, redis.BusyLoadingError) as error:
-        return Trouble(_("Redis refuses: tasks are not handed out. It says: %s") % str(error)[:LONGEST_REASON])
+        return BrokerTrouble(_("Redis refuses: tasks are not handed out. It says: %s") % str(error)[:LONGEST_REASON])
     except redis.RedisError:
-        return Trouble(_("Redis does not answer: tasks are not handed out."), "redis-server")
+        return BrokerTrouble(_("Redis does not answer: tasks are not handed out."), "redis-server")
     return None

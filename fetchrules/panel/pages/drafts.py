@@ -12,7 +12,7 @@ from fetchrules.ruletext.document import Document, parse, render
 from fetchrules.ruletext.line import Line
 from fetchrules.ruletext.sources import Source, account_of
 from fetchrules.ruletext.trust import keeps_password
-from fetchrules.secrets.sealed import Draft
+from fetchrules.secrets.sealed import SealedDraft
 from fetchrules.secrets.sealing import seal, unseal
 
 
@@ -29,13 +29,13 @@ def keep(request: HttpRequest, text: str) -> str | None:
     if masked == text:
         forget(request)
     else:
-        request.session[Draft.TEXT] = seal(text, _target(request))
+        request.session[SealedDraft.TEXT] = seal(text, _target(request))
     return masked
 
 
 def forget(request: HttpRequest) -> None:
     """There is nothing to remember any more."""
-    request.session.pop(Draft.TEXT, None)
+    request.session.pop(SealedDraft.TEXT, None)
 
 
 def restore(request: HttpRequest, text: str) -> str:
@@ -98,10 +98,10 @@ def _places(lines: Sequence[str], without: Container[int]) -> dict[str, list[int
 
 def _remembered(request: HttpRequest) -> Document:
     try:
-        return parse(unseal(request.session.get(Draft.TEXT, ""), _target(request)))
+        return parse(unseal(request.session.get(SealedDraft.TEXT, ""), _target(request)))
     except PasswordUnreadable:
         return Document()
 
 
 def _target(request: HttpRequest) -> str:
-    return Draft.TEXT.target(access.user_of(request).pk)
+    return SealedDraft.TEXT.target(access.user_of(request).pk)

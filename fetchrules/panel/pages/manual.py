@@ -10,9 +10,9 @@ from django.urls import reverse
 from django.utils.translation import get_language
 from django.views.decorators.http import require_safe
 
+from fetchrules.panel.markdown import html_of
 from fetchrules.policy import TABLE
 from fetchrules.words import guide
-from fetchrules.words.markdown import html_of
 
 _OTHER = re.compile(r"manual\.(ru|en)\.md")
 

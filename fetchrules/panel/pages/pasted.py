@@ -10,7 +10,7 @@ from fetchrules.panel import access
 from fetchrules.rule import MASK, Rule, Spelling
 from fetchrules.ruletext.line import parse_line
 from fetchrules.ruletext.render import render_rule
-from fetchrules.secrets.sealed import Draft
+from fetchrules.secrets.sealed import SealedDraft
 from fetchrules.secrets.sealing import seal, unseal
 
 
@@ -18,21 +18,21 @@ def keep(request: HttpRequest, rule: Rule) -> None:
     """Remember `rule` instead of what was remembered, if it has a password."""
     forget(request)
     if rule.password != MASK:
-        request.session[Draft.LINE] = seal(render_rule(rule, Spelling.BLANKS), _target(request))
+        request.session[SealedDraft.LINE] = seal(render_rule(rule, Spelling.BLANKS), _target(request))
 
 
 def recall(request: HttpRequest) -> Rule | None:
     """The rule with its password; None where nothing is remembered, or no key opens it."""
     try:
-        return parse_line(unseal(request.session.get(Draft.LINE, ""), _target(request))).rule
+        return parse_line(unseal(request.session.get(SealedDraft.LINE, ""), _target(request))).rule
     except PasswordUnreadable:
         return None
 
 
 def forget(request: HttpRequest) -> None:
     """There is nothing to remember any more."""
-    request.session.pop(Draft.LINE, None)
+    request.session.pop(SealedDraft.LINE, None)
 
 
 def _target(request: HttpRequest) -> str:
-    return Draft.LINE.target(access.user_of(request).pk)
+    return SealedDraft.LINE.target(access.user_of(request).pk)

@@ -1,4 +1,4 @@
-"""Whether the installation can do its work, as a list of what stands against it."""
+"""Whether the installation can do its work: the checks behind /readyz."""
 
 from collections.abc import Callable, Iterable
 from datetime import datetime
@@ -14,11 +14,10 @@ from fetchrules.secrets.sealed import rules_without_key
 from fetchrules.secrets.sealing import key_ring
 
 Check = Callable[[datetime], Iterable[str]]
-"""Says each reason in words. Raises what the database raises."""
+"""Yields, in words, each reason why not. Raises DatabaseError."""
 
 
 def migrations(now: datetime) -> Iterable[str]:  # noqa: ARG001 -- a Check
-    """Whether the tables are those of this version."""
     missing = _of_this_version() - set(MigrationRecorder(connection).applied_migrations())
     if missing:
         yield _(
@@ -27,7 +26,7 @@ def migrations(now: datetime) -> Iterable[str]:  # noqa: ARG001 -- a Check
 
 
 def keys(now: datetime) -> Iterable[str]:  # noqa: ARG001 -- a Check
-    """Whether there are keys to read passwords with. Where nothing is sealed, the first one is made when it is needed."""
+    """Passwords need their keys. Without passwords there need be no key: the first one is made when it is needed."""
     try:
         if missing := rules_without_key(key_ring()):
             yield _("The passwords of %(count)s rules have no key at hand.") % {"count": missing}
@@ -36,7 +35,7 @@ def keys(now: datetime) -> Iterable[str]:  # noqa: ARG001 -- a Check
 
 
 def service(now: datetime) -> Iterable[str]:
-    """Whether worker, scheduler and broker do theirs, and rules are polled in time: what the strip of the panel says."""
+    """The same as the panel's service strip."""
     return Service.read(now).reasons
 
 
@@ -44,7 +43,7 @@ CHECKS: tuple[Check, ...] = (migrations, keys, service)
 
 
 def reasons(now: datetime) -> list[str]:
-    """What stands against it; nothing where all is well. Without its tables nothing further is looked at."""
+    """All reasons why not. Without the right tables, no further check runs."""
     found: list[str] = []
     for check in CHECKS:
         found += check(now)

@@ -1,4 +1,4 @@
-"""The rows of the list of rules: everything a row says, put into words once, in a fixed number of queries for all of them."""
+"""The rows of the list of rules, in a fixed number of queries for all of them."""
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
@@ -33,14 +33,14 @@ _SAY_WHY = (RuleState.FAILED, RuleState.LOCAL, RuleState.WAITING, RuleState.PAUS
 
 @dataclass(frozen=True, slots=True)
 class Chip:
-    """An option word; `warn`: it deserves a second look."""
+    """An option word. `warn` marks a risky one."""
 
     text: str
     warn: bool
 
 
 @dataclass(frozen=True, slots=True)
-class Bar:
+class HourBar:
     """One hour of the sparkline, in its coordinates."""
 
     x: int
@@ -51,14 +51,14 @@ class Bar:
 
 @dataclass(frozen=True, slots=True)
 class Sparkline:
-    """The last 24 hours; `words` say the same."""
+    """The last 24 hours, and the same in words for screen readers."""
 
-    bars: tuple[Bar, ...]
+    bars: tuple[HourBar, ...]
     words: str
 
 
 @dataclass(frozen=True, slots=True)
-class Row:
+class RuleRow:
     """A rule as the list shows it."""
 
     rule: FetchRule
@@ -78,26 +78,23 @@ class Row:
 
     @property
     def problem(self) -> bool:
-        """Whether the row needs a human."""
         return self.state in PROBLEMS
 
     @property
     def ownerless(self) -> bool:
-        """Whether it is not polled, since nobody answers for it."""
         return self.state is RuleState.OWNERLESS
 
     @property
     def by_pop3(self) -> bool:
-        """Whether the rule collects by POP3."""
         return self.rule.protocol == Protocol.POP3
 
     @property
     def live(self) -> bool:
-        """Whether the row is about to change."""
+        """Whether the page should ask for this row again soon."""
         return self.due or self.progress is not None
 
 
-def rows_of(rules: Sequence[FetchRule], now: datetime, reader: User) -> list[Row]:
+def rows_of(rules: Sequence[FetchRule], now: datetime, reader: User) -> list[RuleRow]:
     """The rows of `rules` (from `listing.with_state`) as `reader` may see them: three queries, however many rules."""
     administers = access.administers(reader)
     usual = ServiceSettings.current().interval
@@ -113,13 +110,13 @@ def rows_of(rules: Sequence[FetchRule], now: datetime, reader: User) -> list[Row
 
 def _row(
     rule: FetchRule, run: Run | None, hours: dict[int, HourlyStat], usual: int, now: datetime, *, exact: bool
-) -> Row:
+) -> RuleRow:
     state = RuleState(rule.state)  # type: ignore[attr-defined]  # the annotation of listing.with_state
     failed = rule.last_error and state in _SAY_WHY
     failure, detail = (
         guarded.describe(rule.last_error, rule.last_detail, rule.server, exact=exact) if failed else (None, "")
     )
-    return Row(
+    return RuleRow(
         rule=rule,
         state=state,
         badge=RULE_BADGES[state],
@@ -138,7 +135,7 @@ def _row(
 
 
 def remarks_of(left: Mapping[str, int]) -> str:
-    """Of what `left` counts, what the server did otherwise than planned: it is said beside a failure, too."""
+    """The counters of `left` that say that the server did something else than planned. They are shown beside a failure too."""
     said = (remark for remark in Remark if remark in left)
     return " · ".join(f"{left_alone(remark)}: {amounts.count(left[remark])}" for remark in said)
 
@@ -210,7 +207,7 @@ def _reason(reason: NextReason, interval: int) -> str:
 
 
 def _protection(rule: FetchRule) -> str:
-    """How the connection is protected: what was seen, or before the first poll what was asked for."""
+    """The TLS of the last connection, or before the first one what the rule asks for."""
     if rule.tls_seen == TlsLevel.UNVERIFIED:
         return _("TLS, certificate not verified")
     if rule.tls_seen == TlsLevel.VERIFIED:
@@ -227,7 +224,7 @@ def _result(rule: FetchRule) -> TwoLines:
 
 
 def chips_of(rule: FetchRule) -> tuple[Chip, ...]:
-    """The option words of a rule; `nokeep` is said although it is the default, since it deletes."""
+    """The option words of a rule. `nokeep` is shown although it is the default, because it deletes mail."""
     words = [
         harmless(f"{word} {value}").rstrip() for word, value in options_of(rule.as_rule(MASK)) if word not in {"skip"}
     ]
@@ -247,7 +244,7 @@ def _short(word: str) -> str:
 
 
 def _hours(rules: Sequence[FetchRule], now: datetime, reader: User) -> dict[int, dict[int, HourlyStat]]:
-    """By rule, the counters of each of the last 24 hours; hour 23 is the present one."""
+    """For each rule, the counters of the last 24 hours by index. Hour 23 is the present one."""
     first = now.replace(minute=0, second=0, microsecond=0) - timedelta(hours=HOURS - 1)
     by_rule: dict[int, dict[int, HourlyStat]] = defaultdict(dict)
     for stat in access.visible_hours(reader).filter(rule__in=[rule.id for rule in rules], hour__gte=first):
@@ -263,7 +260,7 @@ def _sparkline(hours: dict[int, HourlyStat]) -> Sparkline:
         if stat.failed and not stat.fetched:
             height = 5
         if stat.runs:
-            bars.append(Bar(index * 4, _HEIGHT - height, height, stat.failed > 0))
+            bars.append(HourBar(index * 4, _HEIGHT - height, height, stat.failed > 0))
     fetched = sum(stat.fetched for stat in hours.values())
     failed = sum(stat.failed for stat in hours.values())
     words = _("in 24 hours: %(letters)s, failures: %(failed)s") % {

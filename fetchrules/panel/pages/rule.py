@@ -24,7 +24,7 @@ from fetchrules.panel.pages import audit, pasted, problems
 from fetchrules.panel.pages.conflict import Conflict
 from fetchrules.panel.pages.listing import with_state
 from fetchrules.panel.pages.preview import Preview, preview_of
-from fetchrules.panel.pages.rows import Row, rows_of
+from fetchrules.panel.pages.rows import RuleRow, rows_of
 from fetchrules.panel.pages.trial import Shown, try_rule
 from fetchrules.panel.params import number
 from fetchrules.rule import MASK, Rule
@@ -132,7 +132,7 @@ def _page(request: HttpRequest, form: RuleForm, rule: FetchRule | None, paste: P
 def _now(request: HttpRequest, rule: FetchRule) -> dict[str, object]:
     """What the page says of the rule as it is at present."""
     found = list(with_state(FetchRule.objects.filter(id=rule.id)))
-    row: Row = rows_of(found, timezone.now(), access.user_of(request))[0]
+    row: RuleRow = rows_of(found, timezone.now(), access.user_of(request))[0]
     return {
         "row": row,
         "passing": is_to_be_passed(rule),

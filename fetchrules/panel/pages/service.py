@@ -1,4 +1,4 @@
-"""The service strip: whether mail is being collected, and if not, why and since when; and its switch."""
+"""The service strip: whether mail is collected, and if not, why and since when; and its switch."""
 
 from dataclasses import dataclass
 from datetime import datetime
@@ -31,7 +31,7 @@ PARTS = {"worker": "celery -A utm_mail worker -P threads", "beat": "celery -A ut
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """A part of the service that is not there: what, since when, and how to bring it back, where one command would."""
+    """A part of the service that is missing, since when, and the command that would start it, if there is one."""
 
     title: str
     command: str
@@ -39,8 +39,6 @@ class Fault:
 
 @dataclass(frozen=True, slots=True)
 class Service:
-    """What the strip shows."""
-
     running: bool
     stopped_by: str
     stopped_at: datetime | None
@@ -50,30 +48,28 @@ class Service:
     next_poll: str
     faults: tuple[Fault, ...]
     local: tuple[str, ...]
-    """What is out of order on this machine though every part runs, in words."""
+    """The faults of this machine, in words."""
     fallen: tuple[str, ...]
-    """Which parts fell lately and were started again, in words."""
+    """The parts that fell lately and were started again, in words."""
     late: str
-    """How many rules should have been polled by now, in words; empty where none."""
+    """How many rules are late, in words; empty if none."""
 
     @property
     def amiss(self) -> tuple[str, ...]:
-        """What is not as it should be though every part runs."""
         return (*self.local, self.late) if self.late else self.local
 
     @property
     def reasons(self) -> tuple[str, ...]:
-        """Why mail is not collected, or not as it should be; nothing where all is well."""
+        """Why mail is not collected, or not as it should be. Empty if all is well."""
         return (*(fault.title for fault in self.faults), *self.amiss)
 
     @property
     def only_broken(self) -> bool:
-        """Whether it should run and does not: a switch would change nothing."""
+        """Whether it should run and does not, so that the switch would change nothing."""
         return self.running and bool(self.faults)
 
     @classmethod
     def read(cls, now: datetime) -> "Service":
-        """As it is at `now`, in a few queries."""
         row = ServiceSettings.current()
         parts = {
             beat["part"]: beat
@@ -108,7 +104,7 @@ class Service:
 
 
 def _falls(now: datetime) -> tuple[str, ...]:
-    """Of the parts of this process: of others, whoever starts them tells."""
+    """Only parts of this process: a supervisor restarts and reports those of others."""
     return tuple(
         ngettext(
             "A part of the service (%(part)s) ended unexpectedly and was started again; the log says why.",
@@ -155,8 +151,8 @@ def _silent(part: str, last: datetime | None, now: datetime) -> Fault:
 
 
 def strip(request: HttpRequest) -> dict[str, object]:
-    """Template context of the strip; read only where a template asks."""
-    if not hasattr(request, "user") or not request.user.is_authenticated:  # a request may fail before it has one
+    """The template context of every page. Lazy, so that pages without the strip ask no queries."""
+    if not hasattr(request, "user") or not request.user.is_authenticated:  # a request may fail before it has a user
         return {}
     return {
         "service": SimpleLazyObject(lambda: Service.read(timezone.now())),

@@ -9,7 +9,7 @@ from django.views.decorators.http import require_http_methods, require_POST
 
 from fetchrules.errors import DeliveryFailed
 from fetchrules.models import Channel, ServiceSettings
-from fetchrules.notices import telling
+from fetchrules.notices import channels
 from fetchrules.panel import access
 from fetchrules.panel.forms.settings import SettingsForm
 from fetchrules.panel.pages import audit
@@ -52,7 +52,7 @@ def check_delivery(request: HttpRequest) -> HttpResponse:
 @access.administrators_only
 def check_notices(request: HttpRequest) -> HttpResponse:
     """Send a test notice by each channel that is set."""
-    outcomes = telling.try_out(ServiceSettings.current(), incidents.test_message())
+    outcomes = channels.try_out(ServiceSettings.current(), incidents.test_message())
     for name, error in outcomes.items():
         about = {"channel": incidents.channel(name)}
         if error is None:
@@ -68,9 +68,9 @@ def check_notices(request: HttpRequest) -> HttpResponse:
 def _try_at_once(changed: list[str]) -> None:
     """Notices that waited for a broken channel go out as soon as somebody has changed where it leads."""
     if "alert_addresses" in changed:
-        telling.try_at_once(Channel.Name.MAIL)
+        channels.try_at_once(Channel.Name.MAIL)
     if {"alert_webhook", "webhook_internal"} & set(changed):
-        telling.try_at_once(Channel.Name.WEBHOOK)
+        channels.try_at_once(Channel.Name.WEBHOOK)
 
 
 def _change(form: SettingsForm, name: str) -> list[object]:

@@ -12,7 +12,7 @@ from tests.servers.imap import CAPABILITIES, Behaviour, Folder, ImapServer, Step
 from tests.servers.maildrop import letter
 
 
-def telling(exists: int, **behaviour: int) -> Behaviour:
+def channels(exists: int, **behaviour: int) -> Behaviour:
     """A server that says that there are so many letters."""
     change = Alter(lambda told: told.replace(b"* 10 EXISTS", b"* %d EXISTS" % exists))
     return Behaviour(faults=(Fault(Step.SELECT, change),), **behaviour)  # type: ignore[arg-type]
@@ -111,14 +111,14 @@ def test_it_takes_no_part_of_a_portion_from_a_server_over_its_limits() -> None:
 
 @pytest.mark.parametrize("at_once", [3, 4, 10])
 def test_it_finds_the_letters_of_a_server_that_counts_too_many(at_once: int) -> None:
-    with visit(telling(40)) as visited:
+    with visit(channels(40)) as visited:
         listing = visited.mailbox.listing(at_once)
         assert [one.number for one in listing.letters] == list(range(1, 11))
         assert (listing.complete, listing.unlisted) == (False, 30)
 
 
 def test_it_finds_them_in_portions_that_the_server_allows() -> None:
-    with visit(telling(40, message_limit=4)) as visited:
+    with visit(channels(40, message_limit=4)) as visited:
         listing = visited.mailbox.listing(20)
         assert (len(listing.letters), listing.complete) == (10, False)
         assert visited.numbers("FETCH") == ["21:40", "1:20", "1:4", "5:8", "9:12", "13:16"]

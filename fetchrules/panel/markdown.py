@@ -1,6 +1,6 @@
-"""As much of Markdown as the manual is written in, as HTML: headings, paragraphs, lists, tables, code, links, pictures.
+"""Markdown to HTML, as much of it as the manual uses: headings, paragraphs, lists, tables, code, links, pictures.
 
-What is not understood stands there as it was written; nothing of it is markup before it was escaped.
+Anything else stays as it was written. All text is escaped.
 """
 
 import re
@@ -11,7 +11,7 @@ from html import escape
 from django.utils.safestring import SafeString
 
 Link = Callable[[str], str | None]
-"""Where the page finds what the manual links to; None: nowhere, only the words stand there."""
+"""The address for a target of the manual. None: only the words are shown."""
 
 _HEADING = re.compile(r"(#{1,3}) (.+)")
 _ITEM = re.compile(r"(?:\*|\d+\.) +")
@@ -23,12 +23,11 @@ _INLINE = re.compile(
 
 
 def html_of(text: str, link: Link) -> SafeString:
-    """The whole of `text`, its links and pictures led where `link` says."""
     return SafeString("\n".join(_blocks(text.splitlines(), link)))
 
 
 def anchor_of(heading: str) -> str:
-    """The name that links give to a heading: its letters, digits and hyphens in lower case, blanks as hyphens."""
+    """The fragment of a heading, as GitHub makes it: letters, digits and hyphens in lower case, blanks as hyphens."""
     return re.sub(r"[^\w -]", "", heading.lower()).replace(" ", "-")
 
 
@@ -55,7 +54,7 @@ def _blocks(lines: Sequence[str], link: Link) -> Iterator[str]:
 
 
 def _take(rest: deque[str], belongs: Callable[[str], bool]) -> list[str]:
-    """The lines in front that belong together, blank ones at their end left out."""
+    """Take the leading lines that `belongs` accepts, without blank ones at their end."""
     taken: list[str] = []
     while rest and belongs(rest[0]):
         taken.append(rest.popleft())
@@ -78,7 +77,7 @@ def _list(lines: Sequence[str], link: Link) -> str:
 
 
 def _item(lines: Sequence[str], link: Link) -> str:
-    """A single paragraph stands without its tags."""
+    """A single paragraph loses its tags."""
     blocks = list(_blocks(lines, link))
     return blocks[0].removeprefix("<p>").removesuffix("</p>") if len(blocks) == 1 else "\n".join(blocks)
 

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from fetchrules.secrets.modes import close_to_others, open_to_others
+from fetchrules.secrets.private_file import close_to_others, open_to_others
 from tests.interop.installation import ROOT, Installation
 
 ENTRIES = [

@@ -11,7 +11,7 @@ from django.test import Client
 from pytest_django import Settings
 
 from fetchrules.models import Channel, FetchRule, Incident, Notice, ServiceSettings
-from fetchrules.notices import incidents, telling
+from fetchrules.notices import channels, incidents
 from tests.notices.conftest import NOW, Hook, MakeRule, no_content
 from tests.servers.loopback import Peer
 
@@ -138,7 +138,7 @@ def test_it_tries_at_once_when_the_settings_were_changed(both: Hook, failing: Ma
     failing()
     watch(15)
     both.answer, tries = no_content, len(both.received)
-    telling.try_at_once(Channel.Name.WEBHOOK)
+    channels.try_at_once(Channel.Name.WEBHOOK)
     watch(1, first=15)
     assert len(both.received) == tries + 1
     assert not Channel.objects.exclude(failures=0).exists()

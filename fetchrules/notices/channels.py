@@ -1,8 +1,8 @@
-"""The channels of notices: each tells for itself, remembers what it has told, and has a back-off of its own.
+"""The channels of notices. Each remembers what it has sent and has a back-off of its own.
 
-A try is written down as a failure before it is made and struck out when the notice is sent. So only one of two watchers sends; a
-sender that dies, or fails in a way that nobody foresaw, waits longer each time, as one that was refused; and the channels that work
-go first, so that no other can keep them from telling.
+An attempt is recorded as a failure before it is made, and reset when the notice is sent. So only one of two watchers sends, and a
+sender that dies or fails unexpectedly backs off as one that was refused. Working channels go first, so that a broken one cannot
+keep them from sending.
 """
 
 import logging
@@ -25,18 +25,18 @@ from fetchrules.words.incidents import Message, message_of
 log = logging.getLogger(__name__)
 
 PAUSES = tuple(timedelta(minutes=minutes) for minutes in (2, 4, 8, 16, 32, 60))
-"""Between one failure and the next try; the first is longer than a try may take."""
+"""The pauses after each failure. The first is longer than one attempt may take."""
 
 BROKEN_AFTER = 3
-"""Failures in a row: a mail server that takes no letter at first (greylisting) is not broken."""
+"""Failures in a row. A mail server that refuses a letter at first (greylisting) is not broken."""
 
 Send = Callable[[Message], None]
-"""Raises FetchError where the message was not taken."""
+"""Sends one message. Raises FetchError if it was not accepted."""
 
 
 @dataclass(frozen=True, slots=True)
 class Breakage:
-    """Since when something is broken, and what the system says of it."""
+    """Since when something is broken. `detail` is what the system said of it."""
 
     since: datetime
     detail: str
@@ -44,7 +44,7 @@ class Breakage:
 
 @dataclass(frozen=True, slots=True)
 class _News:
-    """What a channel has not told yet. `own`: that it did not get through itself, which only its next success ends."""
+    """The incidents that a channel has not reported yet. `own` is the incident of its own failure, which its next success ends."""
 
     begun: Sequence[Incident]
     ended: Sequence[Incident]
@@ -55,35 +55,35 @@ class _News:
 
 
 def names(service: ServiceSettings) -> frozenset[str]:
-    """The channels that are set."""
-    return frozenset(_ways(service))
+    """The channels that are configured."""
+    return frozenset(_senders(service))
 
 
 def broken(service: ServiceSettings) -> Mapping[str, Breakage]:
-    """The channels that are set and do not get through, by name."""
+    """The configured channels that do not deliver, by name."""
     found = Channel.objects.filter(name__in=names(service), failures__gte=BROKEN_AFTER).exclude(failing_since=None)
     return {channel.name: Breakage(channel.failing_since, channel.detail) for channel in found if channel.failing_since}
 
 
-def tell(service: ServiceSettings, now: datetime) -> None:
-    """Tell what is new by each channel that is set and may be tried again."""
-    ways = _ways(service)
-    Channel.objects.exclude(name__in=ways).delete()
-    for name in ways:
+def send_news(service: ServiceSettings, now: datetime) -> None:
+    """Send what is new by each configured channel whose back-off is over."""
+    senders = _senders(service)
+    Channel.objects.exclude(name__in=senders).delete()
+    for name in senders:
         Channel.objects.get_or_create(name=name)
-    for channel in Channel.objects.filter(name__in=ways).order_by("failures"):
-        _tell(channel, ways[channel.name], now)
+    for channel in Channel.objects.filter(name__in=senders).order_by("failures"):
+        _send_news(channel, senders[channel.name], now)
 
 
 def try_at_once(*changed: str) -> None:
-    """Forget the back-off of these channels, because somebody has changed where they lead."""
+    """End the back-off of these channels, because their settings have changed."""
     Channel.objects.filter(name__in=changed).update(next_try_at=None)
 
 
 def try_out(service: ServiceSettings, message: Message) -> Mapping[str, FetchError | None]:
-    """Send `message` by each channel that is set, and say what came of it; one that took it is tried at once with what waits."""
+    """Send `message` by each configured channel, and return the error of each. One that works sends waiting notices at once."""
     outcomes: dict[str, FetchError | None] = {}
-    for name, send in _ways(service).items():
+    for name, send in _senders(service).items():
         try:
             send(message)
         except FetchError as error:
@@ -94,24 +94,24 @@ def try_out(service: ServiceSettings, message: Message) -> Mapping[str, FetchErr
     return outcomes
 
 
-def _ways(service: ServiceSettings) -> dict[str, Send]:
-    ways: dict[str, Send] = {}
+def _senders(service: ServiceSettings) -> dict[str, Send]:
+    senders: dict[str, Send] = {}
     addresses, hook = service.alert_addresses.split(), service.alert_webhook
     if addresses:
-        ways[Channel.Name.MAIL] = lambda message: mail.send(message, addresses)
+        senders[Channel.Name.MAIL] = lambda message: mail.send(message, addresses)
     if hook:
-        ways[Channel.Name.WEBHOOK] = lambda message: webhook.send(message, hook, internal=service.webhook_internal)
-    return ways
+        senders[Channel.Name.WEBHOOK] = lambda message: webhook.send(message, hook, internal=service.webhook_internal)
+    return senders
 
 
-def _tell(channel: Channel, send: Send, now: datetime) -> None:
+def _send_news(channel: Channel, send: Send, now: datetime) -> None:
     if not _news(channel.name):
-        # What it should have told is over: nothing is left that could show whether it works.
+        # Nothing is left to send that could show whether the channel works, so it counts as working.
         Channel.objects.filter(pk=channel.pk).exclude(failures=0).update(**_WORKING)
         return
     if not _take(channel, now):
         return
-    news = _news(channel.name)  # once more, because another watcher may have told it just before
+    news = _news(channel.name)  # again, because another watcher may have just sent it
     try:
         if news:
             send(_message(news))
@@ -126,8 +126,8 @@ _WORKING = {"failures": 0, "failing_since": None, "next_try_at": None, "detail":
 
 
 def _take(channel: Channel, now: datetime) -> bool:
-    """Count a try as failed until it is known better; False where it is too soon, or another watcher has taken it."""
-    # A time further ahead than any pause was written by a clock that was wrong.
+    """Record an attempt as failed, before it is made. False if it is too soon, or another watcher makes it."""
+    # A wrong clock wrote any time that is further ahead than the longest pause.
     due = Q(next_try_at=None) | Q(next_try_at__lte=now) | Q(next_try_at__gt=now + PAUSES[-1])
     pause = PAUSES[min(channel.failures, len(PAUSES) - 1)]
     return bool(
@@ -159,12 +159,14 @@ def _message(news: _News) -> Message:
 
 @transaction.atomic
 def _note(channel: Channel, news: _News, now: datetime) -> None:
-    """The channel works, and has told this."""
+    """Record that the channel works and has sent this."""
     Channel.objects.filter(pk=channel.pk).update(**_WORKING)
     for some in chunks(news.own):
         Incident.objects.filter(pk__in=[incident.pk for incident in some], closed_at=None).update(closed_at=now)
     for some in chunks([*news.begun, *news.own]):
-        left = Incident.objects.filter(pk__in=[incident.pk for incident in some])  # with a rule, its incidents go
+        left = Incident.objects.filter(
+            pk__in=[incident.pk for incident in some]
+        )  # the incidents of a deleted rule are gone
         Notice.objects.bulk_create(
             [Notice(incident=incident, channel=channel.name, begun_at=now) for incident in left], ignore_conflicts=True
         )

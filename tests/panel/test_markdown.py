@@ -2,7 +2,7 @@
 
 import pytest
 
-from fetchrules.words.markdown import html_of
+from fetchrules.panel.markdown import html_of
 
 TABLE = "| a | b |\n|---|---|\n| `x \\| y` | **c** |"
 
