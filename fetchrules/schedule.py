@@ -20,9 +20,11 @@ JITTER = 0.1
 OVERTAKEN = timedelta(seconds=5)
 
 
-class Reason(StrEnum):
-    """Why the next poll is when it is (the values of models.NextReason)."""
+class NextReason(StrEnum):
+    """Why the next poll is when it is. `next_poll` gives the last four."""
 
+    SAVED = "saved"
+    BY_HAND = "by_hand"
     INTERVAL = "interval"
     BACKOFF = "backoff"
     SERVER_WAIT = "server_wait"
@@ -34,7 +36,7 @@ class NextPoll:
     """`at` None: not before somebody has changed the rule or resumed it."""
 
     at: datetime | None
-    reason: Reason
+    reason: NextReason
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,12 +58,12 @@ def next_poll(now: datetime, interval: timedelta, error: FetchError | None, fail
     A poll that failed by letters alone is followed by the next one as if it had succeeded: the mailbox was read.
     """
     if error is None or error.retry is Retry.AS_USUAL:
-        return NextPoll(now + _jittered(interval, dice), Reason.INTERVAL)
+        return NextPoll(now + _jittered(interval, dice), NextReason.INTERVAL)
     if isinstance(error, RunOvertaken):
-        return NextPoll(now + OVERTAKEN, Reason.OVERTAKEN)
+        return NextPoll(now + OVERTAKEN, NextReason.OVERTAKEN)
     if pauses(error, failing):
-        return NextPoll(None, Reason.BACKOFF)
-    reason = Reason.SERVER_WAIT if isinstance(error, MailboxBusy | LoginDelay | OverLimit) else Reason.BACKOFF
+        return NextPoll(None, NextReason.BACKOFF)
+    reason = NextReason.SERVER_WAIT if isinstance(error, MailboxBusy | LoginDelay | OverLimit) else NextReason.BACKOFF
     return NextPoll(now + _jittered(_wait(error.retry, interval, failing.failures), dice), reason)
 
 

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from fetchrules import errors
 from fetchrules.errors import FetchError
-from fetchrules.schedule import JITTER, LASTING, LONGEST, OURS, REFUSALS, Failing, NextPoll, Reason, next_poll
+from fetchrules.schedule import JITTER, LASTING, LONGEST, OURS, REFUSALS, Failing, NextPoll, NextReason, next_poll
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)
 TEN = timedelta(minutes=10)
@@ -30,22 +30,22 @@ def paused(error: FetchError, failures: int, alike: int, lasting: timedelta) -> 
 
 
 def test_it_waits_the_interval_after_a_success() -> None:
-    assert after(None) == NextPoll(NOW + TEN, Reason.INTERVAL)
+    assert after(None) == NextPoll(NOW + TEN, NextReason.INTERVAL)
 
 
 @pytest.mark.parametrize(("failures", "minutes"), [(1, 1), (2, 2), (3, 4), (5, 16), (9, 30), (40, 30)])
 def test_it_comes_back_soon_after_a_fault_of_the_network(failures: int, minutes: int) -> None:
-    assert after(errors.ConnectFailed(), failures) == NextPoll(NOW + timedelta(minutes=minutes), Reason.BACKOFF)
+    assert after(errors.ConnectFailed(), failures) == NextPoll(NOW + timedelta(minutes=minutes), NextReason.BACKOFF)
 
 
 @pytest.mark.parametrize(("failures", "minutes"), [(1, 10), (2, 20), (3, 40), (9, 360), (40, 360)])
 def test_it_comes_back_later_to_a_server_in_trouble(failures: int, minutes: int) -> None:
-    assert after(errors.ServerTemporary(), failures) == NextPoll(NOW + timedelta(minutes=minutes), Reason.BACKOFF)
+    assert after(errors.ServerTemporary(), failures) == NextPoll(NOW + timedelta(minutes=minutes), NextReason.BACKOFF)
 
 
 @pytest.mark.parametrize("error", [errors.MailboxBusy(), errors.LoginDelay(), errors.OverLimit()])
 def test_it_says_when_the_server_asked_to_wait(error: FetchError) -> None:
-    assert after(error).reason is Reason.SERVER_WAIT
+    assert after(error).reason is NextReason.SERVER_WAIT
 
 
 @pytest.mark.parametrize(("failures", "minutes"), [(1, 10), (2, 20), (9, 360)])
@@ -56,7 +56,7 @@ def test_it_gives_a_server_over_its_limit_more_time_each_time(failures: int, min
 @pytest.mark.parametrize("failures", [1, 2, REFUSALS, 1000])
 @pytest.mark.parametrize("error", [errors.NothingCame(), errors.CameShort(), errors.DeletionFailed()])
 def test_it_keeps_the_interval_where_letters_alone_failed(error: FetchError, failures: int) -> None:
-    assert after(error, failures) == NextPoll(NOW + TEN, Reason.INTERVAL)
+    assert after(error, failures) == NextPoll(NOW + TEN, NextReason.INTERVAL)
 
 
 def test_it_pauses_after_three_refused_logins_and_not_before() -> None:
@@ -124,7 +124,7 @@ def test_it_looks_again_at_a_fault_of_this_machine_within_two_minutes(
 
 
 def test_it_redoes_an_overtaken_poll_at_once() -> None:
-    assert after(errors.RunOvertaken(), 7).reason is Reason.OVERTAKEN
+    assert after(errors.RunOvertaken(), 7).reason is NextReason.OVERTAKEN
 
 
 @given(st.sampled_from(FAMILY), st.integers(1, 1000), st.integers(1, 20000), st.floats(-1, 1))

@@ -33,10 +33,12 @@ from fetchrules.panel import access
 from fetchrules.panel.forms.admin import RuleAdminForm
 from fetchrules.panel.forms.refusal import REFUSALS
 from fetchrules.panel.pages import audit
+from fetchrules.policy import Fate, State
 from fetchrules.rulebook.changes import changes_of
 from fetchrules.rulebook.edits import Given, SourceTaken, delete_rules, set_rule, switch_rules, take_over
 from fetchrules.rulebook.guard import UNSEEN, RuleChanged
 from fetchrules.rulebook.ledgers import ledger_change
+from fetchrules.words.states import FATES, LETTER_BADGES
 
 admin.site.site_header = gettext_lazy("Mail collection from remote servers")
 admin.site.site_title = gettext_lazy("Mail collection")
@@ -201,11 +203,19 @@ class RunAdmin(ReadOnlyAdmin):
 class LetterAdmin(ReadOnlyAdmin):
     """The ledger."""
 
-    list_display = ("__str__", "sender", "source", "state", "fate", "size", "delivered_at")
+    list_display = ("__str__", "sender", "source", "state_in_words", "fate_in_words", "size", "delivered_at")
     list_filter = ("state", "fate", "doubt", "maybe_twice")
     search_fields = ("subject", "sender", "uid", "message_id", "source__user", "source__host")
     list_select_related = ("source",)
     show_full_result_count = False
+
+    @admin.display(description=gettext_lazy("State"), ordering="state")
+    def state_in_words(self, letter: Letter) -> str:
+        return str(LETTER_BADGES[State(letter.state)].word)
+
+    @admin.display(description=gettext_lazy("On the server"), ordering="fate")
+    def fate_in_words(self, letter: Letter) -> str:
+        return str(FATES[Fate(letter.fate)])
 
 
 @admin.register(SourceMailbox)

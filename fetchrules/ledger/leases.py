@@ -13,7 +13,8 @@ from django.db import transaction
 from django.db.models import Exists, F, OuterRef, Q, QuerySet
 
 from fetchrules.ledger import workers
-from fetchrules.models import FetchRule, Heartbeat, NextReason, Run
+from fetchrules.models import FetchRule, Heartbeat, Run
+from fetchrules.schedule import NextReason
 
 QUEUE_LEASE = timedelta(minutes=1)
 """A run that no worker has started by then is put into the queue again: the message may be lost."""

@@ -4,8 +4,8 @@ from datetime import datetime, timedelta
 
 from django.db.models import Exists, F, Max, OuterRef, QuerySet
 
-from fetchrules.models import FetchRule, NextReason, Pause, Run, ServiceSettings
-from fetchrules.schedule import JITTER, longest_wait
+from fetchrules.models import FetchRule, Pause, Run, ServiceSettings
+from fetchrules.schedule import JITTER, NextReason, longest_wait
 
 AHEAD = timedelta(minutes=5)
 """A last poll that is further in the future was noted by a clock that was wrong, and not by another machine's."""

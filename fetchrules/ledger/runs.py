@@ -16,10 +16,10 @@ from fetchrules.errors import FetchError, Retry, RunOvertaken
 from fetchrules.ledger import workers
 from fetchrules.ledger.leases import QUEUE_LEASE, RUN_LEASE, abandon, make_due_again
 from fetchrules.ledger.turns import choose
-from fetchrules.models import FetchRule, HourlyStat, NextReason, Pause, Run
+from fetchrules.models import FetchRule, HourlyStat, Pause, Run
 from fetchrules.models.portions import remove
 from fetchrules.remote.mailbox import TlsLevel
-from fetchrules.schedule import NextPoll
+from fetchrules.schedule import NextPoll, NextReason
 
 
 @dataclass(frozen=True, slots=True)

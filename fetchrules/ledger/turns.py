@@ -15,7 +15,8 @@ from django.db.models import Count, Exists, F, Max, Min, OuterRef, Q, QuerySet
 
 from fetchrules.errors import TimedOut
 from fetchrules.ledger import workers
-from fetchrules.models import FetchRule, NextReason, Pause, Run, ServiceSettings
+from fetchrules.models import FetchRule, Pause, Run, ServiceSettings
+from fetchrules.schedule import NextReason
 
 PATIENCE = timedelta(minutes=1)
 """A server that has not listed its letters by then is slow."""

@@ -1,7 +1,7 @@
 """What may exist: tables, constraints, indexes. What happens to them is decided elsewhere (`ledger`, `rulebook`)."""
 
 from fetchrules.models.journal import HourlyStat, Letter, LocalMarker, Run
-from fetchrules.models.rule import FetchRule, NextReason, Pause, SourceMailbox
+from fetchrules.models.rule import FetchRule, Pause, SourceMailbox
 from fetchrules.models.service import (
     Attempt,
     AuditEntry,
@@ -23,7 +23,6 @@ __all__ = [
     "Incident",
     "Letter",
     "LocalMarker",
-    "NextReason",
     "Notice",
     "Pause",
     "Revision",

@@ -28,15 +28,15 @@ class Run(models.Model):
     class Cause(models.TextChoices):
         SCHEDULE = "schedule", _("schedule")
         BY_HAND = "by_hand", _("by hand")
-        SAVED = "saved", _("the rule was saved")
+        SAVED = "saved", _("rule saved")
         COMMAND = "command", _("command line")
 
     class State(models.TextChoices):
-        QUEUED = "queued", _("queued")
-        RUNNING = "running", _("running")
-        DONE = "done", _("done")
-        FAILED = "failed", _("failed")
-        ABANDONED = "abandoned", _("abandoned")
+        QUEUED = "queued", _("Queued")
+        RUNNING = "running", _("Running")
+        DONE = "done", _("Done")
+        FAILED = "failed", _("Failed")
+        ABANDONED = "abandoned", _("Abandoned")
 
     OPEN: ClassVar = (State.QUEUED, State.RUNNING)
 

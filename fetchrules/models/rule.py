@@ -11,6 +11,7 @@ from django.utils.translation import gettext_lazy as _
 from fetchrules.errors import harmless
 from fetchrules.remote.mailbox import TlsLevel
 from fetchrules.rule import Encryption, Protocol, Rule
+from fetchrules.schedule import NextReason
 
 
 class SourceMailbox(models.Model):
@@ -88,17 +89,6 @@ class Pause(models.TextChoices):
     BY_HAND = "by_hand", _("paused by hand")
 
 
-class NextReason(models.TextChoices):
-    """Why the next poll is when it is."""
-
-    SAVED = "saved", _("the rule was saved")
-    BY_HAND = "by_hand", _("asked for by hand")
-    INTERVAL = "interval", _("the usual interval")
-    BACKOFF = "backoff", _("waiting longer after a failure")
-    SERVER_WAIT = "server_wait", _("the server asks to wait")
-    OVERTAKEN = "overtaken", _("the last poll was interrupted")
-
-
 class FetchRule(models.Model):
     """One rule: one remote mailbox, or some folders of it, into one local mailbox.
 
@@ -153,7 +143,9 @@ class FetchRule(models.Model):
 
     # When it is polled next, and why then.
     next_poll_at = models.DateTimeField(_("next poll"), null=True, blank=True, default=timezone.now)
-    next_reason = models.CharField(max_length=12, choices=NextReason.choices, default=NextReason.SAVED)
+    next_reason = models.CharField(
+        max_length=12, choices=[(r.value, r.value) for r in NextReason], default=NextReason.SAVED
+    )
     pause = models.CharField(_("pause"), max_length=8, choices=Pause.choices, blank=True, default=Pause.NONE)
     paused_until = models.DateTimeField(null=True, blank=True)
 

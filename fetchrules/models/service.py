@@ -95,8 +95,8 @@ class Channel(models.Model):
     """A way by which notices go out, and whether it works. `failures`: so many running, since `failing_since`."""
 
     class Name(models.TextChoices):
-        MAIL = "mail", _("e-mail")
-        WEBHOOK = "webhook", _("webhook")
+        MAIL = "mail", _("E-mail")
+        WEBHOOK = "webhook", _("Webhook")
 
     name = models.CharField(max_length=7, choices=Name.choices, unique=True)
     failures = models.PositiveIntegerField(default=0)

@@ -14,10 +14,11 @@ from django.db.models import Q
 
 from fetchrules.errors import CertificateChanged, FetchError, PasswordMissing, PasswordUnreadable, TargetForbidden
 from fetchrules.ledger.mending import go_on
-from fetchrules.models import FetchRule, NextReason, Pause
+from fetchrules.models import FetchRule, Pause
 from fetchrules.poll.remote_account import targets_of
 from fetchrules.remote.net import allowed_endpoints
 from fetchrules.rule import MASK
+from fetchrules.schedule import NextReason
 from fetchrules.secrets.sealing import target_of, unseal
 
 LOOKUP_SECONDS = 2.0

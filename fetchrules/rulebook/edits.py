@@ -12,7 +12,7 @@ from django.utils import timezone
 from fetchrules import roles, tasks
 from fetchrules.ledger.sources import Ledger, folders_of, source_of
 from fetchrules.ledger.sources import pass_present as pass_over_present
-from fetchrules.models import FetchRule, NextReason, Pause, ServiceSettings, SourceMailbox
+from fetchrules.models import FetchRule, Pause, ServiceSettings, SourceMailbox
 from fetchrules.rule import MASK, Rule, Spelling
 from fetchrules.rulebook.guard import RuleInvalid, Writer, advance, check_password, leads_elsewhere, lock, present_row
 from fetchrules.rulebook.ledgers import Saved, ledgers_left, offered_to, settle
@@ -24,6 +24,7 @@ from fetchrules.ruletext.problem import Code, Problem
 from fetchrules.ruletext.render import render_rule
 from fetchrules.ruletext.sources import Claims, account_of, sources_of
 from fetchrules.ruletext.validate import passing_fault, problems_of
+from fetchrules.schedule import NextReason
 
 
 class SourceTaken(Exception):

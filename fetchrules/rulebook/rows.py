@@ -5,7 +5,7 @@ from dataclasses import replace
 from datetime import datetime
 
 from fetchrules.errors import PasswordUnreadable
-from fetchrules.models import FetchRule, NextReason, Pause
+from fetchrules.models import FetchRule, Pause
 from fetchrules.remote.mailbox import TlsLevel
 from fetchrules.rule import MASK, Rule, Spelling
 from fetchrules.ruletext.edit import edit
@@ -14,6 +14,7 @@ from fetchrules.ruletext.problem import Code
 from fetchrules.ruletext.render import render_rule
 from fetchrules.ruletext.sources import account_of
 from fetchrules.ruletext.validate import problems_of
+from fetchrules.schedule import NextReason
 from fetchrules.secrets.sealing import seal, target_of, unseal
 
 COLUMNS = (

@@ -43,10 +43,6 @@ def test_message() -> Message:
     return Message(_("Test notice"), _("Nothing has happened: somebody tries whether notices get through."), _NOTHING)
 
 
-def channel(name: str) -> str:
-    return {Channel.Name.MAIL.value: _("E-mail"), Channel.Name.WEBHOOK.value: _("Webhook")}[name]
-
-
 def fault(incident: Incident) -> str:
     """An incident without a rule: what is broken, since when, and why."""
     if incident.kind == Incident.Kind.CHANNEL:

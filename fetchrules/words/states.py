@@ -35,11 +35,11 @@ RULE_BADGES = {
     RuleState.OFF: Badge(gettext_lazy("Off"), "off", "idle"),
 }
 RUN_BADGES = {
-    Run.State.QUEUED: Badge(gettext_lazy("Queued"), "clock", "run"),
-    Run.State.RUNNING: Badge(gettext_lazy("Running"), "poll", "run"),
-    Run.State.DONE: Badge(gettext_lazy("Done"), "check", "good"),
-    Run.State.FAILED: Badge(gettext_lazy("Failed"), "failed", "bad"),
-    Run.State.ABANDONED: Badge(gettext_lazy("Abandoned"), "alert", "warn"),
+    Run.State.QUEUED: Badge(Run.State.QUEUED.label, "clock", "run"),
+    Run.State.RUNNING: Badge(Run.State.RUNNING.label, "poll", "run"),
+    Run.State.DONE: Badge(Run.State.DONE.label, "check", "good"),
+    Run.State.FAILED: Badge(Run.State.FAILED.label, "failed", "bad"),
+    Run.State.ABANDONED: Badge(Run.State.ABANDONED.label, "alert", "warn"),
 }
 LETTER_BADGES = {
     State.READY: Badge(gettext_lazy("being delivered"), "clock", "run"),
@@ -48,12 +48,6 @@ LETTER_BADGES = {
     State.HELD: Badge(gettext_lazy("cannot be collected"), "alert", "warn"),
     State.PASSED: Badge(gettext_lazy("passed over"), "minus", "idle"),
     State.READ: Badge(gettext_lazy("read on the server"), "minus", "idle"),
-}
-CAUSES = {
-    Run.Cause.SCHEDULE: gettext_lazy("schedule"),
-    Run.Cause.BY_HAND: gettext_lazy("by hand"),
-    Run.Cause.SAVED: gettext_lazy("rule saved"),
-    Run.Cause.COMMAND: gettext_lazy("command line"),
 }
 FATES = {
     Fate.KEPT: gettext_lazy("stays on the server"),

@@ -10,7 +10,8 @@ from django.utils import timezone
 from fetchrules.ledger import leases, runs
 from fetchrules.ledger.runs import Counts, Ending
 from fetchrules.ledger.workers import SILENT_AFTER, this_process
-from fetchrules.models import FetchRule, Heartbeat, HourlyStat, NextReason, Run
+from fetchrules.models import FetchRule, Heartbeat, HourlyStat, Run
+from fetchrules.schedule import NextReason
 from fetchrules.upkeep import heartbeat
 from tests.conftest import MakeRule
 

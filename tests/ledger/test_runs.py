@@ -11,15 +11,15 @@ from fetchrules.errors import ConnectFailed, FetchError, LoginDelay, LoginRefuse
 from fetchrules.ledger import leases, runs
 from fetchrules.ledger.mending import mend_schedule
 from fetchrules.ledger.runs import Counts, Ending
-from fetchrules.models import FetchRule, HourlyStat, NextReason, Pause, Run, ServiceSettings
+from fetchrules.models import FetchRule, HourlyStat, Pause, Run, ServiceSettings
 from fetchrules.remote.mailbox import TlsLevel
-from fetchrules.schedule import NextPoll, Reason
+from fetchrules.schedule import NextPoll, NextReason
 
 pytestmark = pytest.mark.django_db
 
 MakeRule = Callable[..., FetchRule]
 NOW = timezone.now()
-LATER = NextPoll(NOW + timedelta(minutes=10), Reason.INTERVAL)
+LATER = NextPoll(NOW + timedelta(minutes=10), NextReason.INTERVAL)
 
 
 @pytest.fixture
@@ -200,7 +200,7 @@ def test_it_counts_no_failure_of_the_mailbox_where_letters_alone_failed(rule: Fe
 
 
 def test_it_pauses_a_rule_that_only_a_human_can_mend(rule: FetchRule) -> None:
-    runs.close(begun(rule), Ending(Counts(), LoginRefused()), NextPoll(None, Reason.BACKOFF), NOW)
+    runs.close(begun(rule), Ending(Counts(), LoginRefused()), NextPoll(None, NextReason.BACKOFF), NOW)
     rule.refresh_from_db()
     assert (rule.pause, rule.next_poll_at) == (Pause.FAILURE, None)
     runs.resume(FetchRule.objects.all(), NOW)
@@ -281,7 +281,7 @@ def test_it_does_not_mend_what_is_being_polled(rule: FetchRule) -> None:
 
 
 def test_it_does_not_wait_for_what_a_clock_put_off_that_was_wrong(rule: FetchRule) -> None:
-    runs.close(begun(rule), Ending(Counts()), NextPoll(NOW + timedelta(days=3000), Reason.INTERVAL), NOW)
+    runs.close(begun(rule), Ending(Counts()), NextPoll(NOW + timedelta(days=3000), NextReason.INTERVAL), NOW)
     assert mend_schedule(NOW) == 1
     assert len(runs.claim_due(NOW)) == 1
 
@@ -290,7 +290,7 @@ def test_it_does_not_wait_for_what_a_clock_put_off_that_was_wrong(rule: FetchRul
 def test_it_leaves_a_rule_alone_that_waits_as_long_as_it_is_to(minutes: int | None, rule: FetchRule) -> None:
     FetchRule.objects.update(interval=minutes)
     wait = timedelta(hours=6) if minutes is None else timedelta(minutes=minutes)
-    runs.close(begun(rule), Ending(Counts(), ConnectFailed()), NextPoll(NOW + wait * 1.1, Reason.BACKOFF), NOW)
+    runs.close(begun(rule), Ending(Counts(), ConnectFailed()), NextPoll(NOW + wait * 1.1, NextReason.BACKOFF), NOW)
     assert mend_schedule(NOW) == 0
 
 
@@ -302,13 +302,13 @@ def test_it_counts_from_the_real_now_what_was_polled_by_a_clock_three_hours_ahea
     (run_id,) = runs.claim([rule], at_boot, Run.Cause.SCHEDULE)
     run = runs.start(run_id, at_boot)
     assert run is not None
-    runs.close(run, Ending(Counts(), error), NextPoll(at_boot + timedelta(minutes=9), Reason.INTERVAL), at_boot)
+    runs.close(run, Ending(Counts(), error), NextPoll(at_boot + timedelta(minutes=9), NextReason.INTERVAL), at_boot)
     assert mend_schedule(NOW) == 1
     assert len(runs.claim_due(NOW)) == 1
 
 
 def test_it_waits_for_the_interval_that_a_rule_has_now(rule: FetchRule) -> None:
-    runs.close(begun(rule), Ending(Counts()), NextPoll(NOW + timedelta(hours=1), Reason.INTERVAL), NOW)
+    runs.close(begun(rule), Ending(Counts()), NextPoll(NOW + timedelta(hours=1), NextReason.INTERVAL), NOW)
     later = NOW + timedelta(minutes=4)
     assert mend_schedule(later) == 1
     rule.refresh_from_db()
@@ -328,7 +328,7 @@ def test_it_looks_at_the_schedule_once_however_many_intervals_there_are(
 
 def test_it_leaves_a_poll_alone_that_another_machine_has_noted_a_little_ahead(rule: FetchRule) -> None:
     ahead = NOW + timedelta(minutes=1)
-    runs.close(begun(rule), Ending(Counts()), NextPoll(ahead + timedelta(minutes=9), Reason.INTERVAL), ahead)
+    runs.close(begun(rule), Ending(Counts()), NextPoll(ahead + timedelta(minutes=9), NextReason.INTERVAL), ahead)
     assert mend_schedule(NOW) == 0
 
 

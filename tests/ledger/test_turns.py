@@ -14,13 +14,13 @@ from fetchrules.ledger.runs import Counts, Ending
 from fetchrules.ledger.turns import PATIENCE, late
 from fetchrules.ledger.workers import SILENT_AFTER
 from fetchrules.models import FetchRule, Heartbeat, Pause, Run, ServiceSettings
-from fetchrules.schedule import NextPoll, Reason
+from fetchrules.schedule import NextPoll, NextReason
 from tests.conftest import MakeRule
 
 pytestmark = pytest.mark.django_db
 
 NOW = timezone.now()
-LATER = NextPoll(NOW + timedelta(minutes=10), Reason.INTERVAL)
+LATER = NextPoll(NOW + timedelta(minutes=10), NextReason.INTERVAL)
 
 
 def report(*slots: int | None, seen: timedelta = timedelta(0)) -> None:

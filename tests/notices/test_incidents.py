@@ -12,7 +12,7 @@ from fetchrules.errors import CameShort, ConnectFailed, DeletionFailed, FetchErr
 from fetchrules.ledger import runs
 from fetchrules.models import FetchRule, Incident, Pause, Run, ServiceSettings
 from fetchrules.notices import incidents
-from fetchrules.schedule import NextPoll, Reason
+from fetchrules.schedule import NextPoll, NextReason
 
 pytestmark = pytest.mark.django_db
 
@@ -99,7 +99,7 @@ def polled(rule: FetchRule, error: FetchError | None, now: datetime) -> None:
     (run_id,) = runs.claim([rule], now, Run.Cause.SCHEDULE)
     run = runs.start(run_id, now)
     assert run is not None
-    runs.close(run, runs.Ending(runs.Counts(), error), NextPoll(now + MINUTE, Reason.INTERVAL), now)
+    runs.close(run, runs.Ending(runs.Counts(), error), NextPoll(now + MINUTE, NextReason.INTERVAL), now)
 
 
 @pytest.mark.parametrize("error", [NothingCame(), CameShort(), DeletionFailed()])

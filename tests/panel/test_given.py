@@ -14,7 +14,7 @@ from fetchrules.models import FetchRule, HourlyStat, Letter, Run
 from fetchrules.policy import State
 from fetchrules.rule import MASK
 from fetchrules.rulebook.edits import Given, set_rule
-from fetchrules.schedule import NextPoll, Reason
+from fetchrules.schedule import NextPoll, NextReason
 from tests.conftest import PASSWORD, MakeRule
 from tests.panel.conftest import client_of
 
@@ -163,7 +163,7 @@ def test_it_shows_a_new_owner_nothing_of_a_poll_that_ended_since(charlies_rule: 
         first_seen_at=timezone.now(),
     )
     ending = Ending(Counts(), LoginRefused(SECRET))
-    close(run, ending, NextPoll(timezone.now(), Reason.INTERVAL), timezone.now())
+    close(run, ending, NextPoll(timezone.now(), NextReason.INTERVAL), timezone.now())
     rule = FetchRule.objects.get()
     assert (rule.last_detail, rule.last_error, rule.last_run, rule.failures) == ("", "", None, 1)
     client = client_of(dan)
@@ -184,5 +184,5 @@ def test_a_poll_of_the_owners_own_time_is_shown(charlies_rule: FetchRule, make_r
         deadline=now,
     )
     ending = Ending(Counts(), LoginRefused(SECRET))
-    close(run, ending, NextPoll(timezone.now(), Reason.INTERVAL), timezone.now())
+    close(run, ending, NextPoll(timezone.now(), NextReason.INTERVAL), timezone.now())
     assert FetchRule.objects.get().last_detail == SECRET

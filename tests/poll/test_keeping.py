@@ -9,11 +9,11 @@ from django.db import OperationalError
 from django.utils import timezone
 
 from fetchrules.ledger import leases, runs
-from fetchrules.models import NextReason, Run
+from fetchrules.models import Run
 from fetchrules.poll import STOPPING, outage
 from fetchrules.poll.keeping import Keeper
 from fetchrules.poll.run import poll
-from fetchrules.schedule import SOONEST
+from fetchrules.schedule import SOONEST, NextReason
 from tests.conftest import MakeRule
 from tests.poll.conftest import Scene
 from tests.waiting import until

@@ -21,9 +21,9 @@ from fetchrules.errors import (
 )
 from fetchrules.ledger import letters as ledger
 from fetchrules.ledger import runs
-from fetchrules.models import FetchRule, HourlyStat, NextReason, Run
+from fetchrules.models import FetchRule, HourlyStat, Run
 from fetchrules.poll.run import poll
-from fetchrules.schedule import JITTER, OURS
+from fetchrules.schedule import JITTER, OURS, NextReason
 from tests.poll.conftest import Scene
 from tests.servers.lmtp import EVERY, MailSink, serving
 

@@ -8,7 +8,7 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
-from fetchrules.models import FetchRule, NextReason, Pause, Revision
+from fetchrules.models import FetchRule, Pause, Revision
 from fetchrules.remote.mailbox import TlsLevel
 from fetchrules.rule import MASK
 from fetchrules.rulebook.apply import TextChanged, TextRefused, apply
@@ -17,6 +17,7 @@ from fetchrules.rulebook.revisions import current_version
 from fetchrules.rulebook.rows import password_of
 from fetchrules.rulebook.text import load
 from fetchrules.ruletext.problem import Code
+from fetchrules.schedule import NextReason
 from tests.rulebook.conftest import Applier
 
 

@@ -17,7 +17,6 @@ def test_it_puts_every_row_of_the_table_into_words() -> None:
 
 
 def test_it_has_words_for_every_word_of_the_journal() -> None:
-    assert set(states.CAUSES) == set(Run.Cause.values)
     assert set(states.LETTER_BADGES) == set(State)
     assert set(states.FATES) == set(Fate)
     assert set(states.LEFT) == {word.value for words in (Why, Remark) for word in words}

@@ -67,7 +67,7 @@ class Entry:
             run=run,
             badge=states.RUN_BADGES[Run.State(run.state)],
             source=source_name(run.source.user, run.source.host),
-            cause=str(states.CAUSES[Run.Cause(run.cause)]),
+            cause=run.get_cause_display(),
             took=took,
             result=states.result(run.fetched, run.octets, run.deleted, run.found, run.left),
             failure=failure,
@@ -109,7 +109,7 @@ def index(request: HttpRequest) -> HttpResponse:
             ("held", _("With problem letters")),
             ("open", _("Running")),
         ],
-        "causes": states.CAUSES.items(),
+        "causes": Run.Cause.choices,
         "may_run": _may_run(user),
     }
     return render(
@@ -164,7 +164,7 @@ def _filtered(request: HttpRequest, found: QuerySet[Run], rule: FetchRule | None
         found = found.filter(rule=rule) if rule else found.none()
     if result := RESULTS.get(get.get("result", "")):
         found = found.filter(result)
-    if get.get("cause", "") in states.CAUSES:
+    if get.get("cause", "") in Run.Cause.values:
         found = found.filter(cause=get["cause"])
     for word in words(get.get("q", "")):
         found = found.filter(

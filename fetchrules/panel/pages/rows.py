@@ -11,13 +11,14 @@ from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
 from fetchrules.errors import harmless
-from fetchrules.models import FetchRule, HourlyStat, NextReason, Pause, Run, ServiceSettings
+from fetchrules.models import FetchRule, HourlyStat, Pause, Run, ServiceSettings
 from fetchrules.panel import access
 from fetchrules.panel.pages.progress import Progress
 from fetchrules.policy import Remark
 from fetchrules.remote.mailbox import TlsLevel
 from fetchrules.rule import MASK, Encryption, Protocol
 from fetchrules.ruletext.render import options_of
+from fetchrules.schedule import NextReason
 from fetchrules.status import PROBLEMS, RuleState
 from fetchrules.words import amounts, guarded, times
 from fetchrules.words.failures import Failure

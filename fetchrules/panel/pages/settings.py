@@ -54,7 +54,7 @@ def check_notices(request: HttpRequest) -> HttpResponse:
     """Send a test notice by each channel that is set."""
     outcomes = channels.try_out(ServiceSettings.current(), incidents.test_message())
     for name, error in outcomes.items():
-        about = {"channel": incidents.channel(name)}
+        about = {"channel": str(Channel.Name(name).label)}
         if error is None:
             messages.success(request, _("%(channel)s: a test notice was sent.") % about)
         else:
