@@ -20,14 +20,15 @@ from fetchrules.management.console import HarmlessOutput
 from fetchrules.models import AuditEntry, FetchRule, Revision
 from fetchrules.poll.remote_account import account_of
 from fetchrules.rule import MASK
-from fetchrules.rulebook.apply import TextRefused, apply
+from fetchrules.rulebook.apply import TextRefused
 from fetchrules.rulebook.edits import set_rule
 from fetchrules.rulebook.guard import RuleInvalid
-from fetchrules.rulebook.revisions import current_version, text_with_passwords
+from fetchrules.rulebook.revisions import current_version, document_of
 from fetchrules.rulebook.rows import line_of
 from fetchrules.rulebook.text import load
 from fetchrules.ruletext.problem import Code
 from tests.interop.installation import Installation
+from tests.rulebook.texts import apply
 
 HARMFUL = "\x1b\x07\x7f\x9b\u2028\u2029\u202e\u2066\u061c\u200b\u00ad\ufeff\U000e0041"
 LOGIN = "pet\x1b[2J\x07\u202erov\u2066\u061c"
@@ -67,7 +68,7 @@ def test_it_leaves_an_old_rule_as_it_is_and_polls_it(old: FetchRule) -> None:
     old.refresh_from_db()
     assert (old.user, old.folders, old.revision) == (LOGIN, [FOLDER], 1)
     assert account_of(old, old.source).user == LOGIN
-    assert "newpasswd" in text_with_passwords(Revision.objects.all()[0]), "passwords stay with their lines"
+    assert "newpasswd" in document_of(Revision.objects.all()[0]).text, "passwords stay with their lines"
 
 
 def test_it_wants_an_old_rule_mended_once_it_is_edited(old: FetchRule) -> None:

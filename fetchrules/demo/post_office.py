@@ -20,6 +20,7 @@ from fetchrules.demo.server import MailServer
 from fetchrules.models import FetchRule, ServiceSettings
 from fetchrules.rule import Protocol
 from fetchrules.rulebook.apply import apply
+from fetchrules.ruletext.document import parse
 
 POP3_PORTS = range(11110, 11210)
 """Where it looks for a free one: below the ports that systems give to outgoing connections."""
@@ -107,7 +108,7 @@ def open_post_office() -> PostOffice:
     """The mail server, where the rules look for it; at the first start, with rules for it. Raises OSError."""
     office = PostOffice(settings.DATA_DIR / "remote", _known_port(Protocol.POP3), _known_port(Protocol.IMAP))
     if not FetchRule.objects.exists():
-        apply(_text(office), ServiceSettings.current().text_version, by=None)
+        apply(parse(_text(office)), ServiceSettings.current().text_version, by=None)
     return office
 
 

@@ -19,6 +19,7 @@ from fetchrules.rulebook.preview import Entry, Preview, Verdict, preview
 from fetchrules.rulebook.revisions import EVERYWHERE, Snapshot, restricted_places
 from fetchrules.rulebook.rows import CONTENT, PLACE, fill, password_of
 from fetchrules.rulebook.text import Stored
+from fetchrules.ruletext.document import Document
 
 
 class TextChanged(Exception):
@@ -66,7 +67,7 @@ class Applied:
 
 
 def apply(
-    text: str,
+    document: Document,
     version: int,
     *,
     by: User | None,
@@ -78,7 +79,7 @@ def apply(
     note: str = "",
     restricted: Container[int] = (),
 ) -> Applied:
-    """Make the rules say `text`. New and changed rules are polled at once.
+    """Make the rules say what `document` says. New and changed rules are polled at once.
 
     `by` applies it; None: the command line, an administrator's. A rule stays whose it is; a new one is the administrators'. A rule
     whose target somebody else writes is restricted, and so is one at a place in `restricted` (0: the first rule of the text).
@@ -90,7 +91,7 @@ def apply(
     Raises TextChanged when the rules are not those of `version` any more, TextRefused, MeaningUnsaid, and PermissionDenied.
     """
     with transaction.atomic():
-        seen = preview(text, delete_missing=delete_missing, pass_present=pass_present)
+        seen = preview(document, delete_missing=delete_missing, pass_present=pass_present)
         if seen.version != version:
             raise TextChanged
         if seen.errors:

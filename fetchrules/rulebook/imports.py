@@ -1,4 +1,4 @@
-"""Files of any format as a text to be previewed and applied."""
+"""Files of any format as a rule text that can be previewed and applied."""
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
@@ -6,6 +6,7 @@ from dataclasses import dataclass, field, replace
 from fetchrules.models import ServiceSettings
 from fetchrules.rule import Spelling
 from fetchrules.rulebook.text import Place, Stored, joined, stored_rules
+from fetchrules.ruletext.document import Document, parse
 from fetchrules.ruletext.edit import edit
 from fetchrules.ruletext.formats.detection import Format, detect, import_foreign
 from fetchrules.ruletext.formats.foreign import Found, Imported
@@ -16,13 +17,13 @@ from fetchrules.ruletext.render import render_rule
 
 @dataclass(frozen=True, slots=True)
 class Import:
-    """What a file comes to. `text` is the whole rule text with the file's rules in it; `problems` are those of the file itself.
+    """A file as a rule text. `document` is the whole text with the file's rules in it; `problems` are those of the file itself.
 
-    `origins`: which line of the file a line of `text` comes from, where the two differ.
+    `origins`: the line of the file for each line of `document` that has one, if the file is no rule text.
     """
 
     format: Format
-    text: str
+    document: Document
     problems: tuple[Problem, ...] = ()
     origins: Mapping[int, int] = field(default_factory=dict)
 
@@ -32,7 +33,7 @@ class Import:
         return tuple(problem for problem in self.problems if problem.is_error)
 
     def at_origin(self, problem: Problem) -> Problem:
-        """A problem of `text` at the line of the file that it comes from."""
+        """A problem of `document` at the line of the file that it comes from."""
         if self.format is Format.TEXT:
             return problem
         return replace(problem, line=self.origins.get(problem.line, 0), column=1, length=0)
@@ -45,18 +46,18 @@ def read(
     domain: str = "",
     replace_all: bool = False,
 ) -> Import:
-    """What the file `content` comes to; `form` None: in whichever format it is.
+    """Read the file `content`. `form` None: the format is detected.
 
-    A rule text is taken as it is. The rules of another file are set into the present text: those that are there change as little as
-    can be, new ones come last; with `replace_all` those that are not in the file go. `domain` completes local names without one;
-    empty: `local_domain` does.
+    A rule text is taken as it is. The rules of another file are merged into the present text: the lines of known rules change as
+    little as possible, new rules come last; with `replace_all`, rules that are not in the file go. `domain` completes local names
+    without one; empty: `local_domain` does.
     """
     form = form or detect(content)
     if form is Format.TEXT:
-        return Import(form, content)
+        return Import(form, parse(content))
     imported = import_foreign(content, form, domain or local_domain())
     text, origins = _set_into(imported, replace_all=replace_all)
-    return Import(form, text, imported.problems, origins)
+    return Import(form, parse(text), imported.problems, origins)
 
 
 def local_domain() -> str:

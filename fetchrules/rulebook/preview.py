@@ -12,7 +12,7 @@ from fetchrules.rulebook.changes import Change, changes_of
 from fetchrules.rulebook.ledgers import Orphan, heirs, ledgers_left, offered_to_each
 from fetchrules.rulebook.passwords import Kept, StoredPasswords
 from fetchrules.rulebook.text import Stored, stored_rules
-from fetchrules.ruletext.document import Document, parse
+from fetchrules.ruletext.document import Document
 from fetchrules.ruletext.lexer import Kind
 from fetchrules.ruletext.line import Line, harmful_problems
 from fetchrules.ruletext.matching import match
@@ -136,13 +136,12 @@ def ledger_words(entry: Entry, *, other_mailbox: bool, same_mailbox: bool) -> st
     return ""
 
 
-def preview(text: str, *, delete_missing: bool = False, pass_present: bool = False) -> Preview:
-    """What applying `text` would do. One error of any kind, and there is nothing but problems.
+def preview(document: Document, *, delete_missing: bool = False, pass_present: bool = False) -> Preview:
+    """What applying the text `document` would do. One error of any kind, and there is nothing but problems.
 
     `pass_present`: what lies on the servers of new rules is to count as collected.
     """
     settings = ServiceSettings.current()
-    document = parse(text)
     if document.errors:
         return Preview(settings.text_version, document, document.problems)
     stored = tuple(stored_rules())

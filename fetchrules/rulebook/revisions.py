@@ -10,7 +10,7 @@ from django.contrib.auth.models import User
 from fetchrules.errors import PasswordUnreadable
 from fetchrules.models import FetchRule, Revision, ServiceSettings
 from fetchrules.rulebook.text import Stored, joined
-from fetchrules.ruletext.document import parse
+from fetchrules.ruletext.document import Document, parse
 from fetchrules.ruletext.line import Line
 from fetchrules.secrets.sealing import target_of, unseal
 
@@ -97,14 +97,13 @@ def current_version() -> int:
     return ServiceSettings.current().text_version
 
 
-def text_with_passwords(revision: Revision) -> str:
+def document_of(revision: Revision) -> Document:
     """The text of a revision with the passwords of its time; one that no key opens any more stays masked."""
     document = parse(revision.text)
     passwords = iter(revision.passwords)
-    texts = (
-        (_with_password(line, next(passwords, "")) if line.rule else line.text) + line.ending for line in document.lines
+    return document.with_lines(
+        _with_password(line, next(passwords, "")) if line.rule else line for line in document.lines
     )
-    return document.start + "".join(texts)
 
 
 def compare(old: Revision, new: Revision) -> Iterator[Difference]:
@@ -123,9 +122,9 @@ def compare(old: Revision, new: Revision) -> Iterator[Difference]:
                 yield from (Difference(Side.NEW, j1 + n + 1, line) for n, line in enumerate(after[j1:j2]))
 
 
-def _with_password(line: Line, token: str) -> str:
+def _with_password(line: Line, token: str) -> Line:
     assert line.rule is not None
     try:
-        return line.text_with_password(unseal(token, target_of(line.rule)))
+        return line.with_password(unseal(token, target_of(line.rule)))
     except PasswordUnreadable:
-        return line.text
+        return line

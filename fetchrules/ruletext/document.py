@@ -2,7 +2,7 @@
 
 import re
 from collections import Counter, defaultdict, deque
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 
 from fetchrules.rule import MAX_RULES
@@ -31,13 +31,23 @@ class Document:
     lines: tuple[Line, ...] = ()
 
     @property
+    def text(self) -> str:
+        """The text, character for character."""
+        return self.start + "".join(f"{line.text}{line.ending}" for line in self.lines)
+
+    @property
+    def masked_text(self) -> str:
+        """The text with MASK for every password."""
+        return self.start + "".join(f"{line.masked_text}{line.ending}" for line in self.lines)
+
+    @property
     def is_refused(self) -> bool:
-        """Whether the text was too much to be looked into."""
+        """Whether the text is too long to be parsed."""
         return len(self.lines) == 1 and any(problem.code in _REFUSALS for problem in self.lines[0].problems)
 
     @property
     def problems(self) -> tuple[Problem, ...]:
-        """Everything to say about the text, from its top to its end."""
+        """All problems, from the top of the text to its end."""
         return tuple(problem for line in self.lines for problem in line.problems)
 
     @property
@@ -47,32 +57,43 @@ class Document:
 
     @property
     def warnings(self) -> tuple[Problem, ...]:
-        """The problems that do not."""
+        """The problems that do not stop it."""
         return tuple(problem for problem in self.problems if not problem.is_error)
 
-    def masked(self) -> "Document":
-        """This text with MASK for every password."""
-        return Document(self.start, tuple(line.masked() for line in self.lines))
+    def with_lines(self, lines: Iterable[Line]) -> "Document":
+        """What `parse` makes of the text of `lines`, which were parsed already, whatever text they are from."""
+        lines = tuple(lines)
+        body = "".join(f"{line.text}{line.ending}" for line in lines)
+        placed = (_placed(line, number) for number, line in enumerate(lines, 1))
+        return _document(self.start, body, placed)
 
 
 def parse(text: str) -> Document:
-    """Any text as a document; `render` of it is `text` again, broken lines included."""
+    """Any text as a document, whose `text` it is, broken lines included."""
     start = BYTE_ORDER_MARK if text.startswith(BYTE_ORDER_MARK) else ""
     body = text[len(start) :]
+    return _document(start, body, _lines(body))
+
+
+def _document(start: str, body: str, lines: Iterator[Line]) -> Document:
+    """`lines` are those of `body`, not parsed yet if they need not be."""
     if too_much := _too_much(body):
         return Document(start, (opaque_line(body, too_much),))
-    return Document(start, tuple(_without_taken_sources(_lines(body))))
+    return Document(start, tuple(_without_taken_sources(lines)))
 
 
-def render(document: Document) -> str:
-    """The text of a document, character for character."""
-    return document.start + "".join(f"{line.text}{line.ending}" for line in document.lines)
+def _placed(line: Line, number: int) -> Line:
+    """`line` as the line `number` of another text: whether its source is taken there is still to be seen."""
+    problems = tuple(
+        replace(problem, line=number) for problem in line.problems if problem.code is not Code.SOURCE_TAKEN
+    )
+    return replace(line, number=number, problems=problems)
 
 
 def with_endings_of(text: str, present: str) -> str:
-    """`text` as an HTML text box returns it, where all line ends are alike, with the line ends of `present`.
+    """`text` with the line endings of `present`: an HTML text box makes all of them alike.
 
-    A line that is in both has the end that it has there; another one has the end that is usual there.
+    A line that stands in both texts gets its own ending back; any other gets the most frequent one.
     """
     endings: dict[str, deque[str]] = defaultdict(deque)
     usual: Counter[str] = Counter()
@@ -85,7 +106,7 @@ def with_endings_of(text: str, present: str) -> str:
 
 
 def _too_much(body: str) -> Problem | None:
-    """Why a text is not looked into at all, if it is not."""
+    """Why the text is too long to be parsed; None if it is not."""
     if len(body) > MAX_OCTETS or len(body.encode("utf-8", "surrogatepass")) > MAX_OCTETS:
         return Problem(Code.TEXT_TOO_LONG, line=1, column=1, maximum=MAX_OCTETS)
     if body.count("\n") + body.count("\r") > 2 * MAX_LINES or sum(1 for _ in _LINE.finditer(body)) > MAX_LINES + 1:
@@ -102,7 +123,7 @@ def _lines(body: str) -> Iterator[Line]:
 
 
 def _without_taken_sources(lines: Iterator[Line]) -> Iterator[Line]:
-    """The lines; one that reads a remote mailbox which an earlier line reads too says so, unless both keep its mail."""
+    """`lines`, with a problem where an earlier line reads the same remote mailbox and the two may not share it."""
     claims: Claims[int] = Claims()
     for line in lines:
         taken = claims.claim(line.rule, line.number) if line.rule else None

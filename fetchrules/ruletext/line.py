@@ -51,10 +51,6 @@ class Line:
             return MASK if self.is_broken else self.text
         return self.text_with_password(MASK)
 
-    def masked(self) -> "Line":
-        """The line of `masked_text`."""
-        return parse_line(self.masked_text, self.number, self.ending)
-
     def with_password(self, password: str) -> "Line":
         """This line with another password. Only for a line with a rule."""
         return parse_line(self.text_with_password(password), self.number, self.ending)

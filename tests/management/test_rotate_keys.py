@@ -15,13 +15,13 @@ from django.urls import reverse
 from pytest_django import Settings
 
 from fetchrules.models import AuditEntry, FetchRule, Pause, Revision
-from fetchrules.rulebook.apply import apply
-from fetchrules.rulebook.revisions import current_version, text_with_passwords
+from fetchrules.rulebook.revisions import current_version, document_of
 from fetchrules.rulebook.rows import password_of
 from fetchrules.secrets.sealed import Uses
 from fetchrules.secrets.sealing import key_ring
 from tests.interop.installation import Installation
 from tests.panel.test_rule_form import PLAIN
+from tests.rulebook.texts import apply
 
 LINE = "mailserver.ru:pop3 petrov{0} petrovpasswd{0} i.petrov@mydomain.ru\n"
 TEN_MINUTES = 600
@@ -81,7 +81,7 @@ def test_it_seals_rules_revisions_and_drafts_again(book: str, client: Client, al
     uses = Uses.now()
     assert (uses.of(old), uses.rules[result["key"]], uses.drafts[result["key"]]) == (0, 3, 1)
     assert sum(uses.revisions.values()) == uses.revisions[result["key"]] == 3
-    assert text_with_passwords(Revision.objects.all()[0]) == book
+    assert document_of(Revision.objects.all()[0]).text == book
     masked = client.post(reverse("text"), {"text": book.replace("petrovpasswd", "x"), "do": "check"}).context["text"]
     client.post(reverse("text"), {"text": masked, "do": "apply", "version": str(current_version())})
     assert password_of(FetchRule.objects.get(user="petrov2")) == "x2"
@@ -115,7 +115,7 @@ def test_it_seals_the_same_password_of_several_revisions_again(book: str) -> Non
     old = key_ring().keys[0].id
     rotate()
     assert Uses.now().of(old) == 0
-    assert text_with_passwords(Revision.objects.all()[1]) == book + LINE.format(9)
+    assert document_of(Revision.objects.all()[1]).text == book + LINE.format(9)
 
 
 def test_it_drops_a_key_when_nothing_is_sealed_with_it_any_more(book: str, key_file: Path) -> None:
@@ -189,7 +189,7 @@ def test_it_asks_for_the_passwords_whose_key_is_lost(book: str, key_file: Path) 
     assert result["lost"] == [row.id for row in rows]
     assert {(row.password, row.pause, row.last_error) for row in rows} == {("", Pause.FAILURE, "password_missing")}
     assert [key["state"] for key in result["keys"]] == ["current"]
-    assert "petrovpasswd" not in text_with_passwords(Revision.objects.all()[0])
+    assert "petrovpasswd" not in document_of(Revision.objects.all()[0]).text
 
 
 def test_it_asks_for_no_password_that_opens(book: str) -> None:

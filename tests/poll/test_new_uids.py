@@ -12,7 +12,7 @@ from pytest_django import Settings
 from fetchrules.ledger import forgetting, runs
 from fetchrules.models import FetchRule, Letter, Run, ServiceSettings
 from fetchrules.poll.run import poll
-from fetchrules.rulebook.apply import apply
+from tests.rulebook.texts import apply
 from tests.servers.faults import Fault, Say
 from tests.servers.imap import PASSWORD, USER, Behaviour, Folder, ImapServer, Step
 from tests.servers.maildrop import letter

@@ -12,10 +12,10 @@ from fetchrules.ledger import runs
 from fetchrules.models import FetchRule, Run, ServiceSettings
 from fetchrules.poll.run import poll
 from fetchrules.rule import MASK
-from fetchrules.rulebook.apply import apply
 from fetchrules.rulebook.edits import delete_rules, set_rule
 from tests.interop.dovecot import PASSWORD, Dovecot
 from tests.poll.conftest import letter as plain
+from tests.rulebook.texts import apply
 from tests.servers.imap import PASSWORD as IMAP_PASSWORD
 from tests.servers.imap import USER, Folder, ImapServer
 from tests.servers.maildrop import Maildrop, letter

@@ -5,8 +5,9 @@ from typing import Any
 
 import pytest
 
-from fetchrules.rulebook.apply import Applied, apply
+from fetchrules.rulebook.apply import Applied
 from fetchrules.rulebook.revisions import current_version
+from tests.rulebook.texts import apply
 
 TEXT = (
     "\ufeff# Accounts\r\n"

@@ -11,7 +11,7 @@ from django.utils import timezone
 from fetchrules.models import FetchRule, Pause, Revision
 from fetchrules.remote.mailbox import TlsLevel
 from fetchrules.rule import MASK
-from fetchrules.rulebook.apply import TextChanged, TextRefused, apply
+from fetchrules.rulebook.apply import TextChanged, TextRefused
 from fetchrules.rulebook.edits import set_rule
 from fetchrules.rulebook.revisions import current_version
 from fetchrules.rulebook.rows import password_of
@@ -19,6 +19,7 @@ from fetchrules.rulebook.text import load
 from fetchrules.ruletext.problem import Code
 from fetchrules.schedule import NextReason
 from tests.rulebook.conftest import Applier
+from tests.rulebook.texts import apply
 
 
 def rule(user: str) -> FetchRule:

@@ -13,9 +13,9 @@ from fetchrules.rule import Protocol, Rule
 from fetchrules.rulebook.apply import MeaningUnsaid
 from fetchrules.rulebook.edits import LedgerTaken, delete_rules, set_rule
 from fetchrules.rulebook.ledgers import offered_to
-from fetchrules.rulebook.preview import preview
 from tests.conftest import MakeRule
 from tests.rulebook.conftest import Applier
+from tests.rulebook.texts import preview
 
 NEW = Rule("new.ru", Protocol.POP3, "petrov", "petrovpasswd", "i.petrov@mydomain.ru", keep=True)
 

@@ -9,14 +9,14 @@ from django.core.exceptions import PermissionDenied
 
 from fetchrules.models import FetchRule, Revision, ServiceSettings
 from fetchrules.rule import MASK, Protocol, Rule
-from fetchrules.rulebook.apply import apply
 from fetchrules.rulebook.edits import Given, delete_rules, set_rule, switch_rules, take_over
 from fetchrules.rulebook.guard import PasswordNeeded, RuleChanged, RuleInvalid
-from fetchrules.rulebook.revisions import current_version, restricted_in, text_with_passwords
+from fetchrules.rulebook.revisions import current_version, document_of, restricted_in
 from fetchrules.rulebook.rows import password_of
 from fetchrules.rulebook.text import load
 from fetchrules.ruletext.problem import Code
 from tests.conftest import MakeRule
+from tests.rulebook.texts import apply
 
 NEW = Rule("new.ru", Protocol.POP3, "new", "p", "charlie@mydomain.ru")
 
@@ -185,7 +185,7 @@ def test_it_brings_a_restricted_rule_back_restricted(
         Revision.objects.update(restricted=None)
         before.refresh_from_db()
     delete_rules(FetchRule.objects.all(), by=alice)
-    text = text_with_passwords(before)
+    text = document_of(before).text
     apply(text, current_version(), by=alice, delete_missing=True, restricted=restricted_in(before))
     restored = dict(FetchRule.objects.values_list("user", "restricted"))
     assert restored == {charlies.user: True, "ours": not noted}

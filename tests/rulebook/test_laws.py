@@ -9,15 +9,14 @@ from hypothesis.extra.django import TestCase
 
 from fetchrules.models import FetchRule
 from fetchrules.rule import MASK, Rule
-from fetchrules.rulebook.apply import apply
 from fetchrules.rulebook.edits import SourceTaken, set_rule
-from fetchrules.rulebook.preview import preview
 from fetchrules.rulebook.revisions import current_version
 from fetchrules.rulebook.text import load
-from fetchrules.ruletext.document import Document, parse, render
+from fetchrules.ruletext.document import Document, parse
 from fetchrules.ruletext.edit import edit
 from fetchrules.ruletext.line import Line
 from fetchrules.ruletext.trust import keeps_password
+from tests.rulebook.texts import apply, preview
 from tests.ruletext.strategies import SHOWN_FIELD, rules, written_lines
 
 law = settings(
@@ -52,7 +51,7 @@ class LawsTest(TestCase):
     def test_it_gives_any_text_back(self, text: str) -> None:
         apply(text, current_version(), by=None)
         assert load(with_passwords=True) == text
-        assert load() == render(parse(text).masked())
+        assert load() == parse(text).masked_text
 
     @law
     @given(books())
@@ -103,7 +102,7 @@ def expected(document: Document, row_id: int, wanted: Rule) -> Document:
     password = line.rule.password if wanted.password == MASK else wanted.password
     lines: list[Line] = [*document.lines]
     lines[at] = edit(line, replace(wanted, password=password))
-    return parse(render(Document(document.start, tuple(lines))))
+    return parse(document.with_lines(lines).text)
 
 
 pytestmark = pytest.mark.django_db

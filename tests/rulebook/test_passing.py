@@ -10,11 +10,11 @@ from fetchrules.rule import MASK, Protocol, Rule
 from fetchrules.rulebook.apply import TextRefused
 from fetchrules.rulebook.edits import is_to_be_passed, set_rule
 from fetchrules.rulebook.guard import RuleInvalid
-from fetchrules.rulebook.preview import preview
 from fetchrules.ruletext.problem import Code
 from fetchrules.ruletext.validate import passing_fault
 from tests.conftest import MakeRule
 from tests.rulebook.conftest import Applier
+from tests.rulebook.texts import preview
 
 KEEPS = Rule("mailserver.ru", Protocol.POP3, "petrov", "petrovpasswd", "i.petrov@mydomain.ru", keep=True)
 

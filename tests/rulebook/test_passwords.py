@@ -6,11 +6,11 @@ from types import FrameType
 import pytest
 
 from fetchrules.models import Revision
-from fetchrules.rulebook.preview import preview
 from fetchrules.rulebook.revisions import LONG, compare
 from fetchrules.ruletext.problem import Code
 from fetchrules.ruletext.trust import keeps_password
 from tests.conftest import MakeRule
+from tests.rulebook.texts import preview
 
 pytestmark = pytest.mark.django_db
 

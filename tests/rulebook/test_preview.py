@@ -5,10 +5,11 @@ import pytest
 from fetchrules.models import FetchRule, ServiceSettings
 from fetchrules.rule import MASK, Encryption
 from fetchrules.rulebook.changes import Change
-from fetchrules.rulebook.preview import Verdict, preview
+from fetchrules.rulebook.preview import Verdict
 from fetchrules.rulebook.text import load
 from fetchrules.ruletext.problem import Code
 from tests.rulebook.conftest import Applier
+from tests.rulebook.texts import preview
 
 NEW = "other.ru:imap new secret new@mydomain.ru\n"
 

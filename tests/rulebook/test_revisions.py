@@ -8,7 +8,7 @@ from fetchrules.models import FetchRule, Revision
 from fetchrules.rule import MASK
 from fetchrules.rulebook import revisions
 from fetchrules.rulebook.edits import set_rule
-from fetchrules.rulebook.revisions import Difference, Side, compare, text_with_passwords
+from fetchrules.rulebook.revisions import Difference, Side, compare, document_of
 from fetchrules.rulebook.text import load
 from tests.rulebook.conftest import Applier
 
@@ -26,7 +26,7 @@ def test_it_keeps_what_forms_did_between_two_texts(book: str, write: Applier) ->
     set_rule(row, row.as_rule("from the form"), by=None)
     write("", delete_missing=True)
     assert list(Revision.objects.order_by("id").values_list("version", flat=True)) == [0, 1, 2, 3]
-    assert "from the form" in text_with_passwords(Revision.objects.get(version=2))
+    assert "from the form" in document_of(Revision.objects.get(version=2)).text
 
 
 def test_it_holds_no_password_in_plain_text(book: str) -> None:
@@ -40,7 +40,7 @@ def test_it_brings_a_text_back(book: str, write: Applier) -> None:
     write(book.replace("petrovpasswd", "changed").replace("# Sales", "# Nobody"), delete_missing=True)
     write("", delete_missing=True)
     assert load() == ""
-    write(text_with_passwords(applied), delete_missing=True)
+    write(document_of(applied).text, delete_missing=True)
     assert load(with_passwords=True) == book
 
 
@@ -48,7 +48,7 @@ def test_it_brings_a_text_back(book: str, write: Applier) -> None:
 def test_it_leaves_a_password_masked_that_no_key_opens() -> None:
     revision = Revision.objects.get(version=1)
     revision.passwords = ["v1:gone:AAAA", *revision.passwords[1:]]
-    text = text_with_passwords(revision)
+    text = document_of(revision).text
     assert f"petrov {MASK}" in text
     assert "iv\\|an" in text
 

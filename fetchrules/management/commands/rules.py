@@ -21,7 +21,7 @@ from fetchrules.rulebook import imports, text
 from fetchrules.rulebook.apply import TextChanged, apply
 from fetchrules.rulebook.changes import Change
 from fetchrules.rulebook.preview import Entry, Preview, ledger_words, preview
-from fetchrules.ruletext.document import MAX_OCTETS, parse
+from fetchrules.ruletext.document import MAX_OCTETS, Document, parse
 from fetchrules.ruletext.formats.detection import Format, decode, detect, import_foreign
 from fetchrules.ruletext.formats.exchange import as_json
 from fetchrules.ruletext.formats.fetchmailrc.exporter import lost_in_fetchmail
@@ -67,21 +67,21 @@ class Command(Console):
         form = None if options["format"] == AUTO else Format(options["format"])
         delete = options["delete_missing"]
         file = imports.read(_content(options["file"]), form, domain=options["domain"], replace_all=delete)
-        seen = preview(file.text, delete_missing=delete, pass_present=options["pass_present"])
+        seen = preview(file.document, delete_missing=delete, pass_present=options["pass_present"])
         problems = [*file.problems, *(file.at_origin(problem) for problem in seen.problems if not file.errors)]
         refused = any(problem.is_error for problem in problems)
         applied = not refused and not options["dry_run"]
         if applied:
-            self._apply(file.text, seen.version, options)
+            self._apply(file.document, seen.version, options)
         self._say_import(options, file.format, seen, problems, applied=applied)
         if refused:
             raise SystemExit(2)
 
-    def _apply(self, content: str, version: int, options: dict[str, Any]) -> None:
+    def _apply(self, document: Document, version: int, options: dict[str, Any]) -> None:
         note = "" if options["file"] == "-" else Path(options["file"]).name[:200]
         words = ("delete_missing", "pass_present", *_LEDGERS)
         try:
-            done = apply(content, version, by=None, note=note, **{word: options[word] for word in words})
+            done = apply(document, version, by=None, note=note, **{word: options[word] for word in words})
         except TextChanged as error:
             raise CommandError(_("the rules were changed at the same moment; nothing was done")) from error
         AuditEntry.objects.create(who=WHO, what="text_applied", about=note, detail=done.counts)

@@ -58,7 +58,7 @@ def undo(request: HttpRequest, revision_id: int) -> HttpResponse:
     note = _("back to the text of %(moment)s") % {"moment": exact(revision.created_at)}
     try:
         done = apply(
-            revisions.text_with_passwords(revision),
+            revisions.document_of(revision),
             -1 if version is None else version,
             delete_missing=True,
             by=access.user_of(request),

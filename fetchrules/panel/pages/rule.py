@@ -20,7 +20,7 @@ from fetchrules.panel import access
 from fetchrules.panel.forms.paste import PasteForm
 from fetchrules.panel.forms.refusal import REFUSALS
 from fetchrules.panel.forms.rule import BLANK, RuleForm
-from fetchrules.panel.pages import audit, pasted, problems
+from fetchrules.panel.pages import audit, drafts, problems
 from fetchrules.panel.pages.conflict import Conflict
 from fetchrules.panel.pages.listing import with_state
 from fetchrules.panel.pages.preview import Preview, preview_of
@@ -32,6 +32,7 @@ from fetchrules.rulebook.changes import changes_of
 from fetchrules.rulebook.edits import is_to_be_passed, set_rule
 from fetchrules.rulebook.guard import UNSEEN, RuleChanged
 from fetchrules.rulebook.ledgers import ledger_change
+from fetchrules.secrets.sealed import SealedDraft
 from fetchrules.words.names import source_name
 
 
@@ -46,7 +47,7 @@ def new(request: HttpRequest) -> HttpResponse:
     if "line" in request.POST:
         return _filled_in(request, PasteForm(request.POST))
     if request.method != "POST":
-        pasted.forget(request)
+        drafts.forget(request, SealedDraft.LINE)
     start = BLANK
     if copied := request.GET.get("copy", ""):
         rule = get_object_or_404(access.editable_rules(user), id=number(copied) or 0)
@@ -85,7 +86,7 @@ def _form(request: HttpRequest, *, rule: Rule = BLANK, stored: FetchRule | None 
         request.POST if request.method == "POST" and "line" not in request.POST else None,
         rule=rule,
         stored=stored,
-        pasted=None if stored else pasted.recall(request),
+        pasted=None if stored else drafts.recall_rule(request),
         fixed_recipient="" if access.edits_all(user) else user.email,
         administers=access.administers(user),
     )
@@ -96,7 +97,7 @@ def _filled_in(request: HttpRequest, paste: PasteForm) -> HttpResponse:
     if not paste.is_valid():
         return _page(request, _form(request), None, paste)
     rule = paste.cleaned_data["line"]
-    pasted.keep(request, rule)
+    drafts.keep_rule(request, rule)
     return _page(request, _form(request, rule=replace(rule, password=MASK)), None, PasteForm())
 
 
@@ -167,7 +168,7 @@ def _save(request: HttpRequest, form: RuleForm, rule: FetchRule | None) -> HttpR
     by = access.user_of(request)
     saved = set_rule(rule, wanted, by=by, seen=seen if rule else None, **form.beside())
     audit.record_saved(request, saved, rule, changes, ledger_change(rule.source if rule else None, saved.source))
-    pasted.forget(request)
+    drafts.forget(request, SealedDraft.LINE)
     if "poll" in request.POST:
         runs.ask_for_poll(FetchRule.objects.filter(id=saved.id), timezone.now())
         tasks.wake()

@@ -1,7 +1,7 @@
 """The text of all rules: read, checked, previewed, applied; from a file, to a file; as one box or as a list of lines."""
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, fields
+from dataclasses import asdict, dataclass, fields, replace
 
 from django.contrib import messages
 from django.http import HttpRequest, HttpResponse
@@ -17,9 +17,11 @@ from fetchrules.rulebook.apply import Applied, MeaningUnsaid, TextChanged, TextR
 from fetchrules.rulebook.preview import Entry, Preview, ledger_words, preview
 from fetchrules.rulebook.revisions import current_version
 from fetchrules.rulebook.text import from_text_box, load
-from fetchrules.ruletext.document import MAX_OCTETS
+from fetchrules.ruletext.document import MAX_OCTETS, Document
 from fetchrules.ruletext.formats.detection import Format, decode
+from fetchrules.ruletext.line import Line
 from fetchrules.ruletext.problem import Code, Problem
+from fetchrules.secrets.sealed import SealedDraft
 from fetchrules.words import changes
 from fetchrules.words.ruletext import describe, explain
 
@@ -118,31 +120,30 @@ def _finding(problem: Problem, seen: Preview, displayed: Sequence[str]) -> Findi
 @require_http_methods(["GET", "HEAD", "POST"])
 @access.text_editors_only
 def edit(request: HttpRequest) -> HttpResponse:
-    """The page. What was pasted is never sent back: its passwords stay in the session, sealed, until it is applied."""
+    """What was pasted is never sent back: its passwords stay in the session, sealed, until it is applied."""
     if request.method != "POST":
-        drafts.forget(request)
-        return _page(request, load(), None)
+        return _page(request, None)
     try:
-        text = _submitted(request)
+        document = _submitted(request)
     except _TooLarge:
         messages.error(request, explain(Problem(Code.TEXT_TOO_LONG, maximum=MAX_OCTETS)))
-        return _page(request, load(), None)
+        return _page(request, None)
     match request.POST.get("do"):
         case "apply":
-            return _apply(request, text)
+            return _apply(request, document)
         case "add":
-            return _page(request, text.rstrip("\n") + "\n\n", None)
+            return _page(request, _with_blank_line(document))
         case "remove":
-            return _page(request, text, None)
+            return _page(request, document)
         case _:
-            return _check(request, text)
+            return _check(request, document)
 
 
 class _TooLarge(Exception):
     """A file that is larger than a text may be; it was not read."""
 
 
-def _submitted(request: HttpRequest) -> str:
+def _submitted(request: HttpRequest) -> Document:
     """The text of the box, of the list of lines, or of a file, its passwords put back. Raises _TooLarge."""
     if upload := request.FILES.get("file"):
         if (upload.size or 0) > MAX_OCTETS:
@@ -156,32 +157,42 @@ def _submitted(request: HttpRequest) -> str:
         text = "".join(f"{line}\n" for line in lines)
     else:
         text = from_text_box(request.POST.get("text", ""))
-    return drafts.restore(request, text)
+    return drafts.restore_text(request, text)
 
 
-def _imported(request: HttpRequest, content: str) -> str:
-    """A file of any format that is understood, as rule text: another program's rules are set into the present text."""
+def _with_blank_line(document: Document) -> Document:
+    """One blank line at the end, to be filled in."""
+    lines = list(document.lines)
+    while lines and not lines[-1].text:
+        lines.pop()
+    if lines:
+        lines[-1] = replace(lines[-1], ending=lines[-1].ending or "\n")
+    return document.with_lines([*lines, Line(ending="\n")])
+
+
+def _imported(request: HttpRequest, content: str) -> Document:
+    """A file of any known format, as rule text: another program's rules are merged into the present text."""
     found = imports.read(content)
     if found.format is not Format.TEXT:
         about = {"format": found.format.value}
         messages.info(request, _("The file was read as %(format)s. Check the text, then apply it.") % about)
         for problem in found.problems[:SHOWN]:
             messages.add_message(request, messages.ERROR if problem.is_error else messages.WARNING, describe(problem))
-    return found.text
+    return found.document
 
 
-def _check(request: HttpRequest, text: str) -> HttpResponse:
+def _check(request: HttpRequest, document: Document) -> HttpResponse:
     ticks = Ticks.of(request)
-    seen = preview(text, delete_missing=ticks.delete_missing, pass_present=ticks.pass_present)
-    return _page(request, text, seen)
+    seen = preview(document, delete_missing=ticks.delete_missing, pass_present=ticks.pass_present)
+    return _page(request, document, seen)
 
 
-def _apply(request: HttpRequest, text: str) -> HttpResponse:
+def _apply(request: HttpRequest, document: Document) -> HttpResponse:
     version = number(request.POST.get("version", ""))
     user = access.user_of(request)
     try:
         done = apply(
-            text,
+            document,
             -1 if version is None else version,
             **asdict(Ticks.of(request)),
             told=request.POST.get("told", ""),
@@ -192,10 +203,10 @@ def _apply(request: HttpRequest, text: str) -> HttpResponse:
             request,
             _("Not applied: the rules were changed meanwhile. Look at what would change now, then apply again."),
         )
-        return _check(request, text)
+        return _check(request, document)
     except (TextRefused, MeaningUnsaid) as refused:
-        return _page(request, text, refused.preview)
-    drafts.forget(request)
+        return _page(request, document, refused.preview)
+    drafts.forget(request, SealedDraft.TEXT)
     _tell(request, done)
     return redirect("text")
 
@@ -213,8 +224,8 @@ def _tell(request: HttpRequest, done: Applied) -> None:
     messages.success(request, words % counts)
 
 
-def _page(request: HttpRequest, text: str, seen: Preview | None) -> HttpResponse:
-    """The page; or with `fragment` only what a check found, for a page that keeps its own text."""
+def _page(request: HttpRequest, document: Document | None, seen: Preview | None = None) -> HttpResponse:
+    """The page with the text of `document`, None: the stored one; with `fragment` only what a check found."""
     ticks = Ticks.of(request)
     if "fragment" in request.POST and seen:
         context = {
@@ -224,8 +235,8 @@ def _page(request: HttpRequest, text: str, seen: Preview | None) -> HttpResponse
             "delete_missing": ticks.delete_missing,
         }
         return render(request, "fetchrules/_text_check.html", context)
-    masked = drafts.keep(request, text) if request.method == "POST" else text
-    if masked is None:
+    masked = drafts.keep_text(request, document or Document())
+    if document is None or masked is None:
         masked = load()
     lines = masked.splitlines()
     as_lines = request.GET.get("mode") == "lines" and len(lines) <= MANY_LINES
