@@ -8,8 +8,10 @@ from django.db import transaction
 from django.db.models import Q, QuerySet
 
 from fetchrules.errors import DeletionFailed
+from fetchrules.ledger.letters import every_row
 from fetchrules.ledger.sources import folders_of, source_of
 from fetchrules.models import FetchRule, Letter, SourceMailbox
+from fetchrules.models.chunks import chunks
 from fetchrules.policy import Doubt, Fate, State
 from fetchrules.rule import MASK
 from fetchrules.ruletext.sources import sources_of
@@ -59,10 +61,11 @@ def settle(letters: QuerySet[Letter]) -> int:
     with transaction.atomic():
         chosen = letters.filter(DOUBTED)
         for mailbox in SourceMailbox.objects.filter(id__in=list(chosen.values_list("source_id", flat=True))):
-            theirs = chosen.filter(source=mailbox)
-            if _deletes(mailbox):
-                theirs.filter(fate=Fate.KEPT, forgotten_at=None).update(fate=Fate.WANTED)
-            number += theirs.update(doubt="")
+            deletes = _deletes(mailbox)
+            for ids in chunks(list(chosen.filter(source=mailbox).values_list("id", flat=True))):
+                if deletes:
+                    every_row(ids).filter(fate=Fate.KEPT, forgotten_at=None).update(fate=Fate.WANTED)
+                number += every_row(ids).update(doubt="")
     return number
 
 

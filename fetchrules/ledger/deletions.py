@@ -7,8 +7,9 @@ from django.db import transaction
 from django.db.models import F
 
 from fetchrules.errors import DeletionFailed, FetchError
-from fetchrules.ledger.claims import require_claim, require_run
-from fetchrules.models import Letter, Run
+from fetchrules.ledger.letters import every_row
+from fetchrules.ledger.runs import require_claim, require_run
+from fetchrules.models import Run
 from fetchrules.models.chunks import chunks
 from fetchrules.policy import Fate
 
@@ -18,13 +19,13 @@ def record_deleting(run: Run, ids: Collection[int], now: datetime) -> None:
     with transaction.atomic():
         require_claim(run, now)
         for chunk in chunks(sorted(ids)):
-            Letter.objects.filter(id__in=chunk).update(fate=Fate.SENT, deletions=F("deletions") + 1, tried_at=now)
+            every_row(chunk).update(fate=Fate.SENT, deletions=F("deletions") + 1, tried_at=now)
 
 
 def record_deleted(ids: Collection[int], now: datetime) -> None:
     """The server confirmed the deletion of these letters."""
     for chunk in chunks(sorted(ids)):
-        Letter.objects.filter(id__in=chunk).update(fate=Fate.DELETED, deleted_at=now, forgotten_at=now)
+        every_row(chunk).update(fate=Fate.DELETED, deleted_at=now, forgotten_at=now)
 
 
 def record_undeleted(run: Run, ids: Collection[int]) -> None:
@@ -36,10 +37,10 @@ def record_undeleted(run: Run, ids: Collection[int]) -> None:
     with transaction.atomic():
         require_run(run)
         for chunk in chunks(sorted(ids)):
-            Letter.objects.filter(id__in=chunk, fate=Fate.SENT).update(fate=Fate.WANTED)
+            every_row(chunk).filter(fate=Fate.SENT).update(fate=Fate.WANTED)
 
 
 def blame_deletion(row_id: int, error: FetchError, now: datetime) -> None:
     """The session broke when the deletion of this letter was asked for: next time it is asked for last, by itself."""
     note = {"tried_at": now, "reason": DeletionFailed.code, "detail": error.detail}
-    Letter.objects.filter(id=row_id).update(tries=F("tries") + 1, **note)
+    every_row([row_id]).update(tries=F("tries") + 1, **note)

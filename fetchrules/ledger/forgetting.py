@@ -5,6 +5,7 @@ from datetime import datetime, timedelta
 
 from django.db.models import Q
 
+from fetchrules.ledger.letters import every_row
 from fetchrules.models import Letter
 from fetchrules.models.chunks import chunks
 from fetchrules.models.portions import remove
@@ -23,7 +24,7 @@ def record_missing(ids: Collection[int], now: datetime, *, forget: bool = True) 
     Letters that were passed over are forgotten by `record_gone` alone: nobody has their content to recognise them later.
     """
     for chunk in chunks(sorted(ids)):
-        rows = Letter.objects.filter(id__in=chunk)
+        rows = every_row(chunk)
         rows.filter(Q(missing_since=None) | Q(missing_since__gt=now)).update(missing_since=now)
         if forget:
             long_missing = rows.filter(missing_since__lte=now - FORGET_AFTER).exclude(state=State.PASSED)
@@ -39,16 +40,16 @@ def drop_outdated(ids: Collection[int]) -> None:
 def record_back(ids: Collection[int]) -> None:
     """These letters are listed again, and it is enough to know them by their names."""
     for chunk in chunks(sorted(ids)):
-        Letter.objects.filter(id__in=chunk).update(missing_since=None, forgotten_at=None)
+        every_row(chunk).update(missing_since=None, forgotten_at=None)
 
 
 def record_gone(ids: Collection[int], now: datetime) -> None:
     """No letter of a complete listing is one of these, by another name either: where deletion was asked for, it happened;
     those that were passed over have left the server, if they have been missing for a day."""
     for chunk in chunks(sorted(ids)):
-        asked_for = Letter.objects.filter(id__in=chunk, fate=Fate.SENT, missing_since__isnull=False)
+        asked_for = every_row(chunk).filter(fate=Fate.SENT, missing_since__isnull=False)
         asked_for.update(fate=Fate.DELETED, deleted_at=now, forgotten_at=now)
-        passed = Letter.objects.filter(id__in=chunk, state=State.PASSED, missing_since__lte=now - FORGET_AFTER)
+        passed = every_row(chunk).filter(state=State.PASSED, missing_since__lte=now - FORGET_AFTER)
         passed.update(forgotten_at=now)
 
 

@@ -1,15 +1,17 @@
-"""What the ledger knows of letters, read for a poll."""
+"""What the ledger knows of letters, read for a poll: for its recipient, for others, and under former names of the mailbox."""
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
+from functools import reduce
+from itertools import groupby
+from operator import itemgetter, or_
+from typing import Any
 
 from django.db.models import Q, QuerySet
 
-from fetchrules.ledger.branches import collected_by_others, has_moved
-from fetchrules.ledger.former import has_letters, recognised
 from fetchrules.ledger.sources import former_of
 from fetchrules.models import Letter, SourceMailbox
 from fetchrules.models.chunks import chunks
-from fetchrules.policy import Doubt, Fate, Knowledge, Known, State, ambiguous, name_by_size
+from fetchrules.policy import IN_HAND, Doubt, Fate, Knowledge, Known, State, ambiguous, name_by_size
 from fetchrules.remote.mailbox import Listing
 
 
@@ -42,7 +44,7 @@ def knowledge(source: SourceMailbox, listing: Listing) -> Knowledge:
     flagged = {letter.uid for letter in listing.flagged}
     missed = [row for _, row in unlisted.values()]
     former = former_of(source)
-    taken = recognised(source, former) if former else frozenset()
+    taken = _recognised(source, former) if former else frozenset()
     passed = _displaced(listing, unclear, rows, unlisted, epoch) + passed_in(former, taken, source)
     if not listed <= rows.keys():
         passed += _passed_and_forgotten(source, listing)
@@ -50,11 +52,11 @@ def knowledge(source: SourceMailbox, listing: Listing) -> Knowledge:
         rows=rows,
         unlisted=frozenset(unlisted),
         renumbered=any(row_epoch != epoch for row_epoch, row in unlisted.values() if row.state is not State.PASSED),
-        marked=collected_by_others(source, epoch, read),
-        moved=bool(read or flagged - rows.keys()) and has_moved(source, epoch),
+        marked=_marked_for_others(source, epoch, read),
+        moved=bool(read or flagged - rows.keys()) and _has_moved(source, epoch),
         passed=tuple(passed),
         held_sizes=frozenset(row.size for row in missed if row.state is State.HELD),
-        former=bool(former) and has_letters(former, taken),
+        former=bool(former) and _has_letters(former, taken),
         taken=taken,
         outdated=frozenset(outdated),
         ask_last=source.ask_last,
@@ -92,12 +94,12 @@ def known_twins(source: SourceMailbox, fingerprints: Collection[str], taken: Col
     """
     twins: dict[str, list[Known]] = {}
     former = former_of(source)
-    same = Letter.objects.filter(source__in=[source, *former], fingerprint__in=fingerprints).exclude(state=State.HELD)
+    same = Letter.objects.filter(source__in=[source, *former], fingerprint__in=fingerprints)
     # A letter whose deletion was confirmed is not there under another name of the mailbox: its copy is a new one.
     same = same.exclude(source__in=former, fate=Fate.DELETED) if former else same
     prints = dict(same.values_list("id", "fingerprint"))
     for _, row in _known(same, source):
-        if row.id not in taken:
+        if row.state is not State.HELD and row.id not in taken:
             twins.setdefault(prints[row.id], []).append(row)
     for rows in twins.values():
         rows.sort(key=lambda row: row.former)
@@ -122,51 +124,113 @@ def has_names(source: SourceMailbox) -> bool:
     return named.exclude(uid__startswith="fp:").exclude(uid__contains=" ").exists()
 
 
+def _marked_for_others(source: SourceMailbox, epoch: int, uids: Collection[str]) -> frozenset[str]:
+    """Of these letters, the ones that were collected from the same mailbox for another recipient."""
+    others = list(_for_everybody(source).exclude(pk=source.pk)) if uids else []
+    theirs = Letter.objects.filter(source__in=others, epoch=epoch, state=State.DELIVERED)
+    found: set[str] = set()
+    for some in chunks(sorted(uids)) if others else ():
+        found.update(theirs.filter(uid__in=some).values_list("uid", flat=True))
+    return frozenset(found)
+
+
+def collected_for_others(source: SourceMailbox, fingerprint: str, head: str = "") -> bool:
+    """Whether a letter of this content, or with this header, was collected for another recipient from the mailbox, by any name."""
+    ours = [source, *former_of(source)]
+    others = _for_everybody(*ours).exclude(pk__in=[one.pk for one in ours])
+    same = Q(fingerprint=fingerprint) | (Q(head=head) if head else Q())
+    return Letter.objects.filter(same, source__in=others, state=State.DELIVERED).exists()
+
+
+def collected_heads(source: SourceMailbox, epoch: int) -> tuple[frozenset[str], bool]:
+    """The fingerprints of the headers of letters that were collected from the mailbox, for whomever, in another epoch or under a
+    former name; and whether there are such letters of whose headers none is on record.
+    """
+    present = list(_for_everybody(source))
+    former = _for_everybody(*former_of(source)) if source.continues_id else ()
+    letters = Letter.objects.filter(source__in=present).exclude(epoch=epoch) | Letter.objects.filter(
+        source__in=list(former)
+    )
+    heads = letters.filter(state__in=[State.DELIVERED, *IN_HAND]).values_list("head", flat=True)
+    known = frozenset(heads.distinct())
+    return known - {""}, "" in known
+
+
+def _has_moved(source: SourceMailbox, epoch: int) -> bool:
+    """Whether letters of another epoch are on record for any recipient of the mailbox, be they forgotten."""
+    letters = Letter.objects.filter(source__in=list(_for_everybody(source))).exclude(state=State.READ)
+    # Each is a look into the index of names; "not equal" would read all of it, at every poll.
+    return letters.filter(epoch__lt=epoch).exists() or letters.filter(epoch__gt=epoch).exists()
+
+
+def _for_everybody(*ledgers: SourceMailbox) -> QuerySet[SourceMailbox]:
+    """The ledgers of the mailboxes that these ledgers belong to, for every recipient."""
+    columns = ("protocol", "host", "port", "user", "folder")
+    mailboxes = [Q(**{column: getattr(one, column) for column in columns}) for one in ledgers]
+    return SourceMailbox.objects.filter(reduce(or_, mailboxes))
+
+
+def _recognised(source: SourceMailbox, former: Sequence[SourceMailbox]) -> frozenset[int]:
+    """Ids of the former ledgers' letters that this ledger has as well.
+
+    It has a copy of them, or of a copy of them, or they are copies of its own: names may be changed several times, and back.
+    """
+    own = set(Letter.objects.filter(source=source).values_list("id", flat=True))
+    copies = Letter.objects.filter(source__in=[source, *former], continues__isnull=False)
+    original = dict(copies.values_list("id", "continues"))
+    families: dict[int, set[int]] = {}
+    for row_id in original:
+        first = row_id
+        while (before := original.get(first)) is not None:
+            first = before
+        families.setdefault(first, {first}).add(row_id)
+    found = (family for family in families.values() if not own.isdisjoint(family))
+    return frozenset().union(*found) - own
+
+
+def _has_letters(former: Sequence[SourceMailbox], taken: Collection[int]) -> bool:
+    """Whether these ledgers know letters that may be in the mailbox, and that are not `taken` for one of it yet."""
+    letters = Letter.objects.filter(source__in=former).exclude(state__in=[State.HELD, State.READ])
+    return not set(letters.exclude(fate=Fate.DELETED).values_list("id", flat=True)) <= set(taken)
+
+
+_NAME = ("ord", "uid", "epoch", "source_id")
+_COLUMNS = (
+    *("id", "size", "state", "fate", "missing_since", "forgotten_at", "deleted_at", "doubt"),
+    *("tries", "tried_at", "reason", "delivered_at", "lived", "octets", "deletions", "head"),
+)
+
+
 def _known(letters: QuerySet[Letter], source: SourceMailbox) -> Iterator[tuple[int, Known]]:
-    """(epoch, row) for each letter, in the order of `ord`, so that of one uid the newest comes last.
+    """(epoch, letter) for each letter of which these are the rows, in the order of `ord`, so that of one uid the newest comes last.
 
     Letters of another ledger than `source` are those of a former one.
     """
-    place = ("source_id", "epoch", "missing_since", "forgotten_at", "deleted_at", "doubt")
-    columns = ("id", "uid", "ord", "size", "state", "fate")
-    trouble = ("tries", "tried_at", "reason", "delivered_at", "lived", "octets", "deletions", "head")
-    rows = letters.order_by("ord").values_list(*place, *columns, *trouble).iterator(chunk_size=2000)
-    for (
-        ledger_id,
-        epoch,
-        missing_since,
-        forgotten_at,
-        deleted_at,
-        doubt,
-        row_id,
-        uid,
-        order,
-        size,
-        state,
-        fate,
-        *rest,
-    ) in rows:
-        tries, tried_at, reason, delivered_at, lived, octets, deletions, head = rest
-        yield (
-            epoch,
-            Known(
-                id=row_id,
-                uid=uid,
-                ord=order,
-                size=size,
-                state=State(state),
-                fate=Fate(fate),
-                gone=missing_since is not None or forgotten_at is not None,
-                tries=tries,
-                tried_at=tried_at,
-                reason=reason,
-                delivered_at=delivered_at,
-                doubt=Doubt(doubt) if doubt else None,
-                lived=lived,
-                octets=octets,
-                deletions=deletions,
-                deleted=deleted_at is not None,
-                head=head,
-                former=ledger_id != source.pk,
-            ),
-        )
+    rows = letters.order_by(*_NAME, "id").values_list(*_NAME, *_COLUMNS).iterator(chunk_size=2000)
+    for (_, _, epoch, _), same in groupby(rows, key=itemgetter(slice(len(_NAME)))):
+        yield epoch, reduce(Known.beside, (_as_known(row, source) for row in same))
+
+
+def _as_known(row: tuple[Any, ...], source: SourceMailbox) -> Known:
+    order, uid, _, ledger_id, row_id, size, state, fate, missing_since, forgotten_at, deleted_at, doubt, *rest = row
+    tries, tried_at, reason, delivered_at, lived, octets, deletions, head = rest
+    return Known(
+        id=row_id,
+        uid=uid,
+        ord=order,
+        size=size,
+        state=State(state),
+        fate=Fate(fate),
+        gone=missing_since is not None or forgotten_at is not None,
+        tries=tries,
+        tried_at=tried_at,
+        reason=reason,
+        delivered_at=delivered_at,
+        doubt=Doubt(doubt) if doubt else None,
+        lived=lived,
+        octets=octets,
+        deletions=deletions,
+        deleted=deleted_at is not None,
+        head=head,
+        former=ledger_id != source.pk,
+    )

@@ -1,18 +1,23 @@
-"""Letters: what we know of each, and the transactions by which none is lost and none comes twice."""
+"""Letters: the transactions by which none is lost and none comes twice.
 
-from collections.abc import Collection, Mapping, Sequence
+A letter on the server has a row for each addressee, all of one name: (source, epoch, uid, ord). What becomes of it here is written
+to one row: staged, delivered, held. What is known of it there is written to all of them (`every_row`): its name, its deletion, and
+that it is missing. The name is the server's own unique-id, or a fingerprint where it gives none; `ord` counts the letters that have
+had one name.
+"""
+
+from collections.abc import Collection, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from typing import Any
 
 from django.db import transaction
-from django.db.models import F, QuerySet
+from django.db.models import Exists, F, Max, OuterRef, QuerySet, Subquery
+from django.db.models.expressions import RawSQL
 
 from fetchrules.errors import CameShort, FetchError, RunOvertaken
-from fetchrules.ledger.claims import require_claim, require_run
-from fetchrules.ledger.former import copy_of_former
-from fetchrules.ledger.names import forget_former, names_for, next_order
-from fetchrules.ledger.trouble import doubted, replace_held
+from fetchrules.ledger.runs import require_claim, require_run
+from fetchrules.ledger.sources import former_of
 from fetchrules.models import Letter, Run, SourceMailbox
 from fetchrules.models.chunks import chunks
 from fetchrules.policy import IN_HAND, MAX_TRIES, Fate, Known, Purpose, State, ToFetch
@@ -20,6 +25,11 @@ from fetchrules.remote.mailbox import Listed
 
 STUCK_AFTER = timedelta(minutes=10)
 """A letter that is in hand for so long is stuck: no poll takes it that long to get from the record into the mailbox."""
+
+
+_EVERY_ROW = """
+SELECT other.id FROM fetchrules_letter one JOIN fetchrules_letter other USING (source_id, epoch, uid, ord) WHERE one.id IN ({})
+"""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,6 +50,13 @@ class Arrival:
     message_id: str = ""
 
 
+def every_row(ids: Collection[int]) -> QuerySet[Letter]:
+    """All rows of the letters that these are rows of: one for each addressee. As many as one statement may name (`chunks`)."""
+    marks = ", ".join(["%s"] * len(ids)) or "NULL"
+    same = RawSQL(_EVERY_ROW.format(marks), tuple(ids))  # noqa: S611 -- nothing but the number of marks is put in
+    return Letter.objects.filter(id__in=same)
+
+
 def unfinished(source: SourceMailbox) -> list[Letter]:
     """Letters that were recorded and whose delivery was not; what a crash leaves behind. Those that made trouble come last."""
     return list(Letter.objects.filter(source=source, state__in=IN_HAND).order_by("tries", "id"))
@@ -48,6 +65,15 @@ def unfinished(source: SourceMailbox) -> list[Letter]:
 def all_unfinished() -> QuerySet[Letter]:
     """The same, of all mailboxes: what staged files are still needed for."""
     return Letter.objects.filter(state__in=IN_HAND)
+
+
+def unattended() -> QuerySet[Letter]:
+    """Unfinished letters whose account is not being polled, so that no poll has them in its hands.
+
+    The account, and not the mailbox: of the folders that a rule collects, its run names one.
+    """
+    account = {f"source__{column}": OuterRef(f"source__{column}") for column in ("protocol", "host", "port", "user")}
+    return all_unfinished().exclude(Exists(Run.objects.filter(**account, finished_at__isnull=True)))
 
 
 def stuck(now: datetime) -> QuerySet[Letter]:
@@ -73,10 +99,10 @@ def record_ready(
         require_claim(run, now)
         record_delivered(delivered, now)
         replaced = {arrival.file_name: arrival.wanted.row.id for arrival in arrivals if arrival.wanted.row}
-        twice = doubted(source, [one.fingerprint for one in arrivals]) if state is State.SENDING else frozenset()
+        twice = _perhaps_taken(source, [one.fingerprint for one in arrivals]) if state is State.SENDING else frozenset()
         for arrival in arrivals:
-            forget_former(arrival.wanted.row, now)
-        trouble = replace_held(replaced.values()) if replaced else {}
+            _forget_former(arrival.wanted.row, now)
+        trouble = _replace_held(replaced.values()) if replaced else {}
         rows = _rows(run, source, epoch, arrivals, state, trouble, now)
         for row in rows:
             row.maybe_twice = row.fingerprint in twice
@@ -88,7 +114,7 @@ def record_ready(
         # Some have been recognised under other names by now.
         still = [row_id for row_id, uid in former.items() if named.get(row_id) == uid]
         if still:
-            Letter.objects.filter(id__in=still).update(forgotten_at=now)
+            every_row(still).update(forgotten_at=now)
         return won
 
 
@@ -118,16 +144,16 @@ def rebind(run: Run, source: SourceMailbox, epoch: int, wanted: ToFetch, row: Kn
             changes["ord"] = wanted.ord
     with transaction.atomic():
         require_claim(run, now)
-        row_id = copy_of_former(source, row, epoch) if row.former else row.id
+        row_id = _copy_of_former(source, row, epoch) if row.former else row.id
         if not wanted.named and row.gone:
-            changes["ord"] = next_order(row_id)  # later letters may have had its name
+            changes["ord"] = _next_order(row_id)  # later letters may have had its name
         if wanted.row and wanted.row.id != row_id:
-            forget_former(wanted.row, now)
-            former = Letter.objects.filter(id=wanted.row.id, uid=wanted.row.uid)  # it may have got another name by now
+            _forget_former(wanted.row, now)
+            former = every_row([wanted.row.id]).filter(uid=wanted.row.uid)  # it may have got another name by now
+            former.update(forgotten_at=now)
             # These hold the name that the row is going to have.
             former.filter(state__in=[State.HELD, State.READ]).delete()
-            former.update(forgotten_at=now)
-        Letter.objects.filter(id=row_id).update(**changes)
+        every_row([row_id]).update(**changes)
     return row_id
 
 
@@ -185,13 +211,13 @@ def hold(
         require_run(run)
         if wanted.row and wanted.again:
             # What the row says of an earlier delivery stays true.
-            Letter.objects.filter(id=wanted.row.id).update(**note)
+            every_row([wanted.row.id]).update(**note)
             return
         state, order = State.HELD, wanted.ord
         if wanted.purpose is not Purpose.COLLECT:
             # Not to be collected, as far as is known: it is only to be compared.
             state, order = State.READ, wanted.row.ord if wanted.row else 0
-        key = {"source": source, "epoch": epoch, "uid": wanted.name, "ord": order}
+        key = {"source": source, "epoch": epoch, "uid": wanted.name, "ord": order, "addressee": ""}
         note |= {"run": run, "size": wanted.letter.size}
         new = {"recipient": run.recipient, "state": state, "first_seen_at": now}
         Letter.objects.update_or_create(
@@ -253,7 +279,7 @@ def record_present(
 def record_heads(heads: Mapping[int, str]) -> None:
     """The fingerprints of the headers of these letters, by the ids of their rows."""
     for row_id, head in heads.items():
-        Letter.objects.filter(id=row_id).update(head=head)
+        every_row([row_id]).update(head=head)
 
 
 def start_counting(source: SourceMailbox, lived: int) -> None:
@@ -285,7 +311,7 @@ def _rows(
     trouble: Mapping[int, dict[str, Any]],
     now: datetime,
 ) -> list[Letter]:
-    names = names_for(source, epoch, [(arrival.wanted, arrival.fingerprint) for arrival in arrivals])
+    names = _names_for(source, epoch, [(arrival.wanted, arrival.fingerprint) for arrival in arrivals])
     return [
         Letter(
             source=source,
@@ -313,3 +339,72 @@ def _rows(
         )
         for arrival, (uid, order) in zip(arrivals, names, strict=True)
     ]
+
+
+def _names_for(source: SourceMailbox, epoch: int, arrived: Iterable[tuple[ToFetch, str]]) -> list[tuple[str, int]]:
+    """(uid, ord) of each of these letters (with its fingerprint). One without a name of its own is called by its fingerprint and
+    counted on from its twins."""
+    letters = [(wanted, f"fp:{fingerprint}") for wanted, fingerprint in arrived]
+    own = {uid for wanted, uid in letters if not wanted.named}
+    counted = Letter.objects.filter(source=source, epoch=epoch, uid__in=own).values_list("uid").annotate(Max("ord"))
+    last = dict(counted) if own else {}
+    names: list[tuple[str, int]] = []
+    for wanted, uid in letters:
+        if wanted.named:
+            names.append((wanted.letter.uid, wanted.ord))
+        else:
+            last[uid] = last.get(uid, -1) + 1
+            names.append((uid, last[uid]))
+    return names
+
+
+def _next_order(row_id: int) -> int:
+    """An ordinal after all letters that have, or had, this letter's name."""
+    return (_namesakes(row_id).aggregate(last=Max("ord"))["last"] or 0) + 1
+
+
+def _forget_former(row: Known | None, now: datetime) -> None:
+    """The letter that was held as `row` has come: of letters that had its name before, none may be believed to be here by it."""
+    if row and row.state is State.HELD and row.ord:
+        _namesakes(row.id).filter(ord__lt=row.ord, forgotten_at=None).update(forgotten_at=now)
+
+
+def _namesakes(row_id: int) -> QuerySet[Letter]:
+    this = Letter.objects.filter(id=row_id)
+    return Letter.objects.filter(**{column: Subquery(this.values(column)) for column in ("source_id", "epoch", "uid")})
+
+
+_GOES_ON = ("tries", "tried_at", "reason", "detail")
+
+
+def _replace_held(ids: Collection[int]) -> dict[int, dict[str, Any]]:
+    """Remove the held ones of these rows; by their ids, the columns that go on in the rows in their place."""
+    held = Letter.objects.filter(id__in=ids, state=State.HELD)
+    rows = held.values_list("id", *_GOES_ON)
+    columns = {row_id: dict(zip(_GOES_ON, values, strict=True)) for row_id, *values in rows}
+    held.delete()
+    return columns
+
+
+def _perhaps_taken(source: SourceMailbox, fingerprints: Iterable[str]) -> frozenset[str]:
+    """Those that are held letters' which a mail server may have taken, whatever the letters are called now."""
+    ledgers = [source, *former_of(source)]
+    held = Letter.objects.filter(source__in=ledgers, state=State.HELD, maybe_twice=True, fingerprint__in=fingerprints)
+    return frozenset(held.values_list("fingerprint", flat=True))
+
+
+def _copy_of_former(source: SourceMailbox, row: Known, epoch: int) -> int:
+    """A copy of a former ledger's letter in this one, under a name that is nobody's yet; the id of the copy of `row`.
+
+    All that is known of the letter comes along: its mark, that it was passed over, and the time that it has lived through.
+    """
+    copies = {}
+    for letter in every_row([row.id]).select_related("source"):
+        former, lived = letter.id, letter.lived
+        letter.lived = None if lived is None else source.lived - (letter.source.lived - lived)
+        letter.pk, letter.source, letter.epoch, letter.run, letter.continues = None, source, epoch, None, former
+        letter.uid = f"former {row.id}"  # no server's name has a blank in it
+        letter._state.adding = True
+        letter.save(force_insert=True)
+        copies[former] = letter.id
+    return copies[row.id]

@@ -6,10 +6,10 @@ Those that nobody does any more are abandoned by `leases`.
 import uuid
 from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass, field, replace
-from datetime import datetime
+from datetime import datetime, timedelta
 
 from django.db import IntegrityError, transaction
-from django.db.models import Case, Exists, F, OuterRef, QuerySet, Value, When
+from django.db.models import Case, Count, Exists, F, Min, OuterRef, QuerySet, Value, When
 from django.db.models.functions import Coalesce
 
 from fetchrules.errors import FetchError, Retry, RunOvertaken
@@ -19,7 +19,7 @@ from fetchrules.ledger.turns import choose
 from fetchrules.models import FetchRule, HourlyStat, Pause, Run
 from fetchrules.models.portions import remove
 from fetchrules.remote.mailbox import TlsLevel
-from fetchrules.schedule import NextPoll, NextReason
+from fetchrules.schedule import Failing, NextPoll, NextReason
 
 
 @dataclass(frozen=True, slots=True)
@@ -111,6 +111,20 @@ def renew(run: Run, now: datetime, counts: Counts | None = None) -> None:
         raise RunOvertaken("the run was abandoned")
 
 
+def require_claim(run: Run, now: datetime) -> None:
+    """Inside a transaction: the run is still ours, and the rule is the one that it was claimed for. Raises RunOvertaken."""
+    renew(run, now)
+    if not FetchRule.objects.filter(runs=run, revision=run.revision).exists():
+        raise RunOvertaken("the rule was changed or deleted meanwhile")
+
+
+def require_run(run: Run) -> None:
+    """Inside a transaction: the run is still ours, and nobody takes it before the end. No sign of life. Raises RunOvertaken."""
+    ours = Run.objects.select_for_update().filter(id=run.id, state=Run.State.RUNNING)
+    if not ours.values_list("id", flat=True):
+        raise RunOvertaken("the run was abandoned")
+
+
 def others_deliver_to(run: Run) -> list[str]:
     """The recipients of the other open runs."""
     others = Run.objects.filter(finished_at__isnull=True).exclude(id=run.id)
@@ -155,6 +169,16 @@ def break_off(run: Run, ending: Ending, now: datetime) -> bool:
             if run.rule_id is not None and FetchRule.objects.filter(id=run.rule_id).exists():
                 _count(run, run.rule_id, replace(ending, error=None), now)
     return ours
+
+
+def failing(rule: FetchRule, error: FetchError, now: datetime) -> Failing:
+    """How long `rule` has been failing like this, when a poll has just ended with `error` and is not in the journal yet."""
+    if not rule.failures or rule.failing_since is None:
+        return Failing()
+    failed = Run.objects.filter(rule=rule, finished_at__gte=rule.failing_since, error=error.code)
+    before = failed.aggregate(number=Count("id"), first=Min("finished_at"))
+    lasting = now - before["first"] if before["first"] else timedelta(0)
+    return Failing(rule.failures + 1, before["number"] + 1, lasting)
 
 
 def purge(before: datetime) -> int:

@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from datetime import datetime, timedelta
 from enum import StrEnum
 
@@ -56,7 +56,7 @@ class Fate(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Known:
-    """What the ledger holds of one letter.
+    """What the ledger holds of one letter, whoever its addressees are. `id`: that of one of its rows, the one that is behind.
 
     `gone`: it was missing from a complete listing, or its deletion was confirmed. `tries`: how often fetching, delivering or
     deleting it failed, most recently for `reason`, an error's code. `lived`: seconds of successful polling that its mailbox had
@@ -98,6 +98,20 @@ class Known:
         """Whether it was delivered before the days of its mailbox were counted."""
         return self.state is State.DELIVERED and self.lived is None
 
+    def beside(self, other: "Known") -> "Known":
+        """The letter of which these are two rows, for an addressee each. It is as far as the row that is behind.
+
+        It was delivered when the last of them was. What is known of the letter on the server is in both the same.
+        """
+        behind, ahead = sorted((self, other), key=lambda row: _BEHIND_FIRST.index(row.state))
+        return replace(
+            behind,
+            fate=max(behind.fate, ahead.fate, key=list(Fate).index),
+            doubt=behind.doubt or ahead.doubt,
+            delivered_at=_later(behind.delivered_at, ahead.delivered_at),
+            lived=None if behind.lived is None or ahead.lived is None else max(behind.lived, ahead.lived),
+        )
+
     def may_be_of_another(self, letter: Listed) -> bool:
         """Whether the name may have been given to another letter meanwhile."""
         return self.gone or self.size != letter.size
@@ -105,6 +119,13 @@ class Known:
     def is_given_up(self, now: datetime) -> bool:
         """Whether it is left alone for a day."""
         return self.tries >= MAX_TRIES and self.tried_at is not None and abs(now - self.tried_at) < HELD_PAUSE
+
+
+_BEHIND_FIRST = (*IN_HAND, State.HELD, State.PASSED, State.READ, State.DELIVERED)
+
+
+def _later(one: datetime | None, other: datetime | None) -> datetime | None:
+    return None if one is None or other is None else max(one, other)
 
 
 def ambiguous(listing: Listing) -> frozenset[str]:

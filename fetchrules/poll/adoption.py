@@ -4,7 +4,7 @@ from django.db import transaction
 
 from fetchrules.errors import MaildirReplaced
 from fetchrules.ledger import letters as ledger
-from fetchrules.ledger.unattended import unattended
+from fetchrules.ledger.letters import unattended
 from fetchrules.poll.destinations import forget_marker, replaced, same_mailbox
 from fetchrules.poll.recovery import finish_all
 

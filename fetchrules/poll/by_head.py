@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Sequence
 
-from fetchrules.ledger.branches import collected_heads
+from fetchrules.ledger.knowing import collected_heads
 from fetchrules.policy import Purpose, State, ToFetch, Why
 from fetchrules.poll.comparison import Comparison
 from fetchrules.poll.heads import heads

@@ -8,7 +8,6 @@ from django.utils import timezone
 from fetchrules.delivery.local import Staged
 from fetchrules.ledger import knowing
 from fetchrules.ledger import letters as ledger
-from fetchrules.ledger.branches import collected_for_others
 from fetchrules.models import SourceMailbox
 from fetchrules.policy import Doubt, Fate, Known, PassedMatch, Purpose, State, ToFetch, Why, passed_by_head
 from fetchrules.poll.deleting import DeletionRequest
@@ -121,7 +120,7 @@ class Comparison:
         """Whether the mark as read is ours, made when the letter was delivered to another recipient."""
         # Of a letter that came short the content says nothing.
         head = staged.header if wanted.doubt is Doubt.SHORT else ""
-        return wanted.purpose is Purpose.OWED and collected_for_others(self.source, staged.fingerprint, head)
+        return wanted.purpose is Purpose.OWED and knowing.collected_for_others(self.source, staged.fingerprint, head)
 
     def record(self) -> None:
         """Remember the letters that were set apart, so that they are not compared again. Raises RunOvertaken."""

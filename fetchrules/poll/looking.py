@@ -18,7 +18,7 @@ from fetchrules.errors import (
     TimedOut,
 )
 from fetchrules.ledger import hosts, knowing
-from fetchrules.ledger.clock import live
+from fetchrules.ledger.mailboxes import live
 from fetchrules.models import FetchRule, ServiceSettings, SourceMailbox
 from fetchrules.policy import Knowledge, Plan, Remark, Terms, ToFetch, limit_of, plan
 from fetchrules.poll.progress import Progress

@@ -23,7 +23,6 @@ from fetchrules.errors import (
     TimedOut,
 )
 from fetchrules.ledger import hosts, leases, runs
-from fetchrules.ledger.failing import failing
 from fetchrules.ledger.sources import sources_of
 from fetchrules.models import FetchRule, Run, ServiceSettings, SourceMailbox
 from fetchrules.policy import Plan
@@ -180,6 +179,6 @@ def _collect_all(rule: FetchRule, source: SourceMailbox, progress: Progress) -> 
 def _next(run: Run, error: FetchError | None, now: datetime) -> NextPoll:
     rule = run.rule
     minutes = (rule and rule.interval) or ServiceSettings.current().interval
-    failed = failing(rule, error, now) if rule and error else Failing()
+    failed = runs.failing(rule, error, now) if rule and error else Failing()
     dice = random.uniform(-1, 1)  # noqa: S311 -- spreads the load, guards nothing
     return next_poll(now, timedelta(minutes=minutes), error, failed, dice)

@@ -13,7 +13,7 @@ from django.contrib.sessions.models import Session
 from django.db.models import Model
 
 from fetchrules.ledger import forgetting, runs
-from fetchrules.ledger.unattended import unattended
+from fetchrules.ledger.letters import unattended
 from fetchrules.models import Attempt, AuditEntry, Heartbeat, HourlyStat, Incident, ServiceSettings
 from fetchrules.models.portions import remove
 from fetchrules.poll.recovery import finish_all

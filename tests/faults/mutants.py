@@ -12,7 +12,7 @@ from typing import Any
 from django.utils import timezone
 
 from fetchrules.delivery import disk, draft, maildir, staging
-from fetchrules.ledger import deletions, knowing, letters, names, runs
+from fetchrules.ledger import deletions, knowing, letters, runs
 from fetchrules.models import Letter
 from fetchrules.policy import Action, PassedMatch, Purpose, Terms, ToFetch, table
 from fetchrules.poll import comparison, deleting, intake, recovery
@@ -204,9 +204,9 @@ def _claim_not_looked_at() -> None:
 def _neither_claim_nor_key() -> None:
     """Besides, the ledger has another key each time, so that two polls at once both win. The claim alone would prevent it."""
     _claim_not_looked_at()
-    named = names.names_for
+    named = letters._names_for
     order = int.from_bytes(os.urandom(3), "big")
-    put(letters, names_for=lambda *args: [(uid, order) for uid, _ in named(*args)])
+    put(letters, _names_for=lambda *args: [(uid, order) for uid, _ in named(*args)])
 
 
 @mutant
