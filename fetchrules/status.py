@@ -6,28 +6,7 @@ conditions of its facts are SQL.
 
 from enum import Enum, StrEnum, auto
 
-from fetchrules.errors import (
-    CameShort,
-    ConnectionLost,
-    DatabaseFailed,
-    DeliveryFailed,
-    DiskFull,
-    Exhausted,
-    InternalError,
-    Interrupted,
-    KeyMissing,
-    LoginDelay,
-    MailboxBusy,
-    MailboxUnwritable,
-    MaildirReplaced,
-    MailServerDown,
-    OverLimit,
-    RecipientUnknown,
-    RunOvertaken,
-    ServerTemporary,
-    TimedOut,
-    VolumeMissing,
-)
+from fetchrules import errors
 
 
 class RuleState(StrEnum):
@@ -82,16 +61,20 @@ DECISION = (
 """The first fact that holds decides. A rule of which none holds is ON."""
 
 _PASSING = (
-    *(TimedOut, ConnectionLost, MailboxBusy, LoginDelay, ServerTemporary, OverLimit, CameShort),
-    *(RunOvertaken, Interrupted),
+    *(errors.TimedOut, errors.ConnectionLost, errors.MailboxBusy, errors.LoginDelay, errors.ServerTemporary),
+    *(errors.OverLimit, errors.CameShort, errors.RunOvertaken, errors.Interrupted),
 )
 PASSING = frozenset(kind.code for kind in _PASSING)
 """Codes of failures that usually pass by themselves."""
 LASTING = 3
 """After so many failed polls in a row, even such a failure needs a person."""
 
-_DELIVERY = (DeliveryFailed, MailServerDown, DiskFull, MailboxUnwritable, MaildirReplaced, VolumeMissing)
-LOCAL_FAULTS = frozenset(kind.code for kind in (*_DELIVERY, KeyMissing, DatabaseFailed, InternalError, Exhausted))
+_DELIVERY = (
+    *(errors.DeliveryFailed, errors.MailServerDown, errors.DiskFull, errors.MailboxUnwritable),
+    *(errors.MaildirReplaced, errors.VolumeMissing),
+)
+_OURS = (*_DELIVERY, errors.KeyMissing, errors.DatabaseFailed, errors.InternalError, errors.Exhausted)
+LOCAL_FAULTS = frozenset(kind.code for kind in _OURS)
 """Codes of the faults of this machine, for which no remote server is to blame."""
-CHECKED_LOCALLY = frozenset(kind.code for kind in (*_DELIVERY, RecipientUnknown))
+CHECKED_LOCALLY = frozenset(kind.code for kind in (*_DELIVERY, errors.RecipientUnknown))
 """Codes of failures whose end this machine can see for itself, without asking the remote server."""
