@@ -1,7 +1,11 @@
-"""What a rule line can say: its fields, its option words and their bounds (fetchmail's names; SPEC of the rule line in docs/)."""
+"""What a rule is: its fields, and one table of what the text, the database, JSON and the forms have to know of each (FIELDS).
 
-from dataclasses import dataclass
+Names are fetchmail's. The rule line is described in docs/.
+"""
+
+from dataclasses import MISSING, dataclass, fields
 from enum import Enum, StrEnum
+from typing import Any
 
 
 class Protocol(StrEnum):
@@ -94,58 +98,206 @@ class Rule:
         return self.protocol is Protocol.POP3 or self.uidl
 
 
-class Takes(Enum):
-    """What follows an option word."""
+_DEFAULTS = {item.name: item.default for item in fields(Rule)}
 
-    NOTHING = "nothing"
+
+class Takes(Enum):
+    """What an argument of an option word is."""
+
     NUMBER = "number"
     OCTETS = "octets"
     """A number that may end in k, m or g (1024 each)."""
     FINGERPRINT = "fingerprint"
     """64 hex digits, colons between them or not."""
     NAME = "name"
+    """Any text. Between bars, the last argument of a word may hold blanks."""
 
 
 @dataclass(frozen=True, slots=True)
 class Option:
-    """An option word: the field of `Rule` that it sets, and to what (`sets`, when it takes no value of its own)."""
+    """An option word: the field of `Rule` that it sets, and to what.
+
+    `takes`: its arguments; a word without any sets the field to `sets`. One argument is the field's value, several are a tuple.
+    `first_optional`: the first argument is a number that may be left out, and is None then.
+    `of`: the field to whose last item before it the word belongs; the field that it sets holds a pair (item, value) for each.
+    `alias`: another spelling, read and never written.
+    """
 
     word: str
     field: str
-    takes: Takes = Takes.NOTHING
+    takes: tuple[Takes, ...] = ()
     sets: bool | Encryption = True
+    first_optional: bool = False
+    of: str = ""
+    alias: bool = False
+
+
+class Section(Enum):
+    """Where a form asks for a field, in the order of thought."""
+
+    SERVER = "server"
+    ACCOUNT = "account"
+    DELIVERY = "delivery"
+    TREATMENT = "treatment"
+    SCHEDULE = "schedule"
+    ADVANCED = "advanced"
+
+
+class Unit(Enum):
+    """What a number counts."""
+
+    OCTETS = "octets"
+    LETTERS = "letters"
+    MINUTES = "minutes"
+    SECONDS = "seconds"
+    DAYS = "days"
+
+
+_SAME = object()
+
+
+@dataclass(frozen=True, slots=True)
+class Field:
+    """What the rest of the product derives from one field of `Rule`: text, columns, JSON and forms.
+
+    `bounds`: least and greatest value of a number. `longest`: the most characters of a text, of a list: of one item.
+    `repeats`: it holds a tuple with an item for each time that its word is given. `only`: the one protocol that has it.
+    `initially`: what a form starts a new rule with, where that is not the default.
+    `decides`: it decides over letters, so that `policy.Terms` has it too. `opposite`: the column that stores its negation;
+    other fields are stored under their own names.
+    """
+
+    name: str
+    type: type[str] | type[int] | type[bool] | type[tuple[object, ...]] | type[StrEnum]
+    section: Section
+    options: tuple[Option, ...] = ()
+    bounds: tuple[int, int] | None = None
+    longest: int | None = None
+    unit: Unit | None = None
+    repeats: bool = False
     only: Protocol | None = None
-    """The one protocol that has this option; None: both."""
+    initially: object = _SAME
+    decides: bool = False
+    opposite: str = ""
+
+    @property
+    def is_required(self) -> bool:
+        """Whether every rule has to say it."""
+        return self.default is MISSING
+
+    @property
+    def default(self) -> object:
+        """What a rule has that does not say it; MISSING where it has to."""
+        return _DEFAULTS[self.name]
+
+    @property
+    def initial(self) -> object:
+        """What the form of a new rule starts with."""
+        return self.default if self.initially is _SAME else self.initially
+
+    @property
+    def column(self) -> str:
+        """The name under which forms and the database know it."""
+        return self.opposite or self.name
+
+    def to_column(self, value: object) -> object:
+        """What the column holds for `value`."""
+        if self.opposite:
+            return not value
+        return list(value) if isinstance(value, tuple) else value
+
+    def from_column(self, stored: Any) -> Any:
+        """The value of the field for what the column holds."""
+        if stored is None:
+            return None
+        return not stored if self.opposite else self.type(stored)
 
 
-OPTIONS: dict[str, Option] = {
-    option.word: option
-    for option in (
-        Option("keep", "keep"),
-        Option("nokeep", "keep", sets=False),
-        Option("flush", "flush"),
-        Option("noflush", "flush", sets=False),
-        Option("fetchall", "fetchall"),
-        Option("nofetchall", "fetchall", sets=False),
-        Option("ssl", "encryption", sets=Encryption.SSL),
-        Option("starttls", "encryption", sets=Encryption.STARTTLS),
-        Option("plaintext", "encryption", sets=Encryption.PLAINTEXT),
-        Option("sslcertck", "sslcertck"),
-        Option("nosslcertck", "sslcertck", sets=False),
-        Option("sslfingerprint", "sslfingerprint", Takes.FINGERPRINT),
-        Option("port", "port", Takes.NUMBER),
-        Option("service", "port", Takes.NUMBER),
-        Option("uidl", "uidl"),
-        Option("folder", "folders", Takes.NAME, only=Protocol.IMAP),
-        Option("limit", "limit", Takes.OCTETS),
-        Option("fetchlimit", "fetchlimit", Takes.NUMBER),
-        Option("interval", "interval", Takes.NUMBER),
-        Option("timeout", "timeout", Takes.NUMBER),
-        Option("keepdays", "keepdays", Takes.NUMBER),
-        Option("skip", "skip"),
+def _flag(name: str, section: Section, *, negated: str = "", decides: bool = False, opposite: str = "") -> Field:
+    words = (Option(name, name), *((Option(negated, name, sets=False),) if negated else ()))
+    return Field(name, bool, section, words, decides=decides, opposite=opposite)
+
+
+def _number(
+    name: str,
+    section: Section,
+    greatest: int,
+    unit: Unit | None = None,
+    *,
+    takes: Takes = Takes.NUMBER,
+    decides: bool = False,
+) -> Field:
+    words = (Option(name, name, (takes,)),)
+    return Field(name, int, section, words, bounds=(1, greatest), unit=unit, decides=decides)
+
+
+FIELDS: dict[str, Field] = {
+    field.name: field
+    for field in (
+        Field("server", str, Section.SERVER, longest=253, initially=""),
+        Field("protocol", Protocol, Section.SERVER, initially=Protocol.POP3),
+        Field("user", str, Section.ACCOUNT, longest=255, initially=""),
+        Field("password", str, Section.ACCOUNT, longest=1024, initially=MASK),
+        Field("recipient", str, Section.DELIVERY, longest=320, initially=""),
+        _flag("keep", Section.TREATMENT, negated="nokeep", decides=True),
+        _flag("flush", Section.TREATMENT, negated="noflush", decides=True),
+        _flag("fetchall", Section.TREATMENT, negated="nofetchall", decides=True),
+        Field(
+            "encryption",
+            Encryption,
+            Section.SERVER,
+            (
+                Option("ssl", "encryption", sets=Encryption.SSL),
+                Option("starttls", "encryption", sets=Encryption.STARTTLS),
+                Option("plaintext", "encryption", sets=Encryption.PLAINTEXT),
+            ),
+            initially=Encryption.SSL,
+        ),
+        _flag("sslcertck", Section.SERVER, negated="nosslcertck"),
+        Field(
+            "sslfingerprint",
+            str,
+            Section.ADVANCED,
+            (Option("sslfingerprint", "sslfingerprint", (Takes.FINGERPRINT,)),),
+        ),
+        Field(
+            "port",
+            int,
+            Section.SERVER,
+            (Option("port", "port", (Takes.NUMBER,)), Option("service", "port", (Takes.NUMBER,), alias=True)),
+            bounds=(1, 65535),
+        ),
+        _flag("uidl", Section.ADVANCED, decides=True),
+        Field(
+            "folders",
+            tuple,
+            Section.ADVANCED,
+            (Option("folder", "folders", (Takes.NAME,)),),
+            longest=255,
+            repeats=True,
+            only=Protocol.IMAP,
+        ),
+        _number("limit", Section.ADVANCED, 2**40, Unit.OCTETS, takes=Takes.OCTETS, decides=True),
+        _number("fetchlimit", Section.ADVANCED, 1_000_000, Unit.LETTERS, decides=True),
+        _number("interval", Section.SCHEDULE, 43_200, Unit.MINUTES),
+        _number("timeout", Section.ADVANCED, 3_600, Unit.SECONDS),
+        _number("keepdays", Section.TREATMENT, 3_650, Unit.DAYS, decides=True),
+        _flag("skip", Section.SCHEDULE, opposite="enabled"),
     )
 }
+"""Every field of `Rule`, in the order in which we write them into a line."""
+
+STORED: tuple[Field, ...] = tuple(field for field in FIELDS.values() if field.name != "password")
+"""The fields that are columns as they are; the password is sealed before it is stored."""
+
+OPTIONS: dict[str, Option] = {option.word: option for field in FIELDS.values() for option in field.options}
 """Every option word, in the order in which we write them."""
+
+BOUNDS: dict[str, tuple[int, int]] = {field.name: field.bounds for field in FIELDS.values() if field.bounds}
+"""Least and greatest value of each numeric field of `Rule`."""
+
+MAX_LENGTHS: dict[str, int] = {field.name: field.longest for field in FIELDS.values() if field.longest}
+"""Greatest length of each field of text, in characters; of `folders` that of one name."""
 
 PROTOCOL_WORDS: dict[str, tuple[Protocol, bool]] = {
     "pop3": (Protocol.POP3, False),
@@ -155,20 +307,7 @@ PROTOCOL_WORDS: dict[str, tuple[Protocol, bool]] = {
 }
 """What a protocol word says: the protocol, and whether it stands for `ssl` as well."""
 
-BOUNDS: dict[str, tuple[int, int]] = {
-    "port": (1, 65535),
-    "limit": (1, 2**40),
-    "fetchlimit": (1, 1_000_000),
-    "interval": (1, 43_200),
-    "timeout": (1, 3_600),
-    "keepdays": (1, 3_650),
-}
-"""Least and greatest value of each numeric field of `Rule`."""
-
 OCTET_SUFFIXES: dict[str, int] = {"": 1, "k": 2**10, "m": 2**20, "g": 2**30}
-
-MAX_LENGTHS: dict[str, int] = {"server": 253, "user": 255, "password": 1024, "recipient": 320, "folders": 255}
-"""Greatest length of each field of text, in characters; of `folders` that of one name."""
 
 MAX_RULES = 20_000
 """Rules of an installation, and of any file or text of rules."""

@@ -13,7 +13,7 @@ from fetchrules.models import ServiceSettings
 from fetchrules.panel.forms.settings import SettingsForm
 from fetchrules.policy import TABLE
 from fetchrules.poll.destinations import check_delivery
-from fetchrules.rule import BOUNDS, OPTIONS, Protocol, Takes
+from fetchrules.rule import BOUNDS, FIELDS, OPTIONS, Protocol
 from fetchrules.ruletext.document import parse
 from fetchrules.words import guide
 from fetchrules.words.failures import FAILURES, describe
@@ -64,7 +64,7 @@ def test_it_explains_every_option_word_with_an_example(manual: str) -> None:
     rows = table_below(manual, {"ru": "Параметр", "en": "Option"}[translation.get_language()])
     assert {word.strip("`") for word, _, _ in rows} == set(OPTIONS)
     for word, _, example in rows:
-        takes_value = OPTIONS[word.strip("`")].takes is not Takes.NOTHING
+        takes_value = bool(OPTIONS[word.strip("`")].takes)
         assert re.search(rf"\b{word.strip('`')}{' [^ `]' if takes_value else '(?= |`)'}", example), word
 
 
@@ -79,7 +79,7 @@ def test_it_gives_examples_that_are_rules(manual: str) -> None:
     written = re.findall(r"^ {4,}(\S+:(?:pop3|imap)s?[ |].+)$", manual, re.MULTILINE)
     written += re.findall(r"`(\S+:(?:pop3|imap)s? .+?)`", manual)
     for word, _, example in table_below(manual, {"ru": "Параметр", "en": "Option"}[translation.get_language()]):
-        protocol = OPTIONS[word.strip("`")].only or Protocol.POP3
+        protocol = FIELDS[OPTIONS[word.strip("`")].field].only or Protocol.POP3
         options = example.strip("`… ").removeprefix("i.petrov@mydomain.ru")
         written.append(f"mailserver.ru:{protocol} petrov petrovpasswd i.petrov@mydomain.ru {options}")
     assert len(written) > len(OPTIONS) + 4

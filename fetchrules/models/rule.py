@@ -10,7 +10,7 @@ from django.utils.translation import gettext_lazy as _
 
 from fetchrules.errors import harmless
 from fetchrules.remote.mailbox import TlsLevel
-from fetchrules.rule import Encryption, Protocol, Rule
+from fetchrules.rule import STORED, Encryption, Protocol, Rule
 from fetchrules.schedule import NextReason
 
 
@@ -198,25 +198,5 @@ class FetchRule(models.Model):
 
     def as_rule(self, password: str) -> Rule:
         """The rule as `ruletext` knows it, with `password` (or MASK) in it."""
-        return Rule(
-            server=self.server,
-            protocol=Protocol(self.protocol),
-            user=self.user,
-            password=password,
-            recipient=self.recipient,
-            keep=self.keep,
-            flush=self.flush,
-            fetchall=self.fetchall,
-            encryption=Encryption(self.encryption),
-            sslcertck=self.sslcertck,
-            sslfingerprint=self.sslfingerprint,
-            port=self.port,
-            uidl=self.uidl,
-            folders=tuple(self.folders),
-            limit=self.limit,
-            fetchlimit=self.fetchlimit,
-            interval=self.interval,
-            timeout=self.timeout,
-            keepdays=self.keepdays,
-            skip=not self.enabled,
-        )
+        values = {field.name: field.from_column(getattr(self, field.column)) for field in STORED}
+        return Rule(password=password, **values)

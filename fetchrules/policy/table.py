@@ -4,6 +4,8 @@ from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import Enum
 
+from fetchrules.rule import FIELDS, Rule
+
 
 class Action(Enum):
     """What the table says of one letter."""
@@ -54,11 +56,13 @@ def limit_of(limit: int | None, *, restricted: bool) -> int | None:
     return RESTRICTED_LIMIT if limit is None else min(limit, RESTRICTED_LIMIT)
 
 
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Terms:
     """The part of a rule that decides over letters. `limit` is in octets, `fetchlimit` in letters, `keepdays` in days.
+
     `lived`: the seconds that successful polls of the mailbox have lived through so far. `pass_present`: this once, what is
-    unknown counts as collected."""
+    unknown counts as collected.
+    """
 
     keep: bool = False
     flush: bool = False
@@ -69,6 +73,13 @@ class Terms:
     keepdays: int | None = None
     lived: int = 0
     pass_present: bool = False
+
+    @classmethod
+    def of(cls, rule: Rule, *, restricted: bool = False, lived: int = 0, pass_present: bool = False) -> "Terms":
+        """What `rule` decides. `restricted`: it may fetch no letter above RESTRICTED_LIMIT."""
+        said = {field.name: getattr(rule, field.name) for field in FIELDS.values() if field.decides}
+        said["limit"] = limit_of(rule.limit, restricted=restricted)
+        return cls(**said, lived=lived, pass_present=pass_present)
 
     @property
     def leaves(self) -> bool:

@@ -20,7 +20,7 @@ from fetchrules.errors import (
 from fetchrules.ledger import hosts, knowing
 from fetchrules.ledger.mailboxes import live
 from fetchrules.models import FetchRule, ServiceSettings, SourceMailbox
-from fetchrules.policy import Knowledge, Plan, Remark, Terms, ToFetch, limit_of, plan
+from fetchrules.policy import Knowledge, Plan, Remark, Terms, ToFetch, plan
 from fetchrules.poll.progress import Progress
 from fetchrules.poll.remote_account import account_of
 from fetchrules.remote.mailbox import Listing, RemoteMailbox
@@ -37,9 +37,9 @@ PASSING_FAILURES = 3
 
 def terms_of(rule: FetchRule, source: SourceMailbox) -> Terms:
     """The part of the rule, and of what was said of its mailbox, that decides over letters."""
-    limit = limit_of(rule.limit, restricted=rule.restricted)
-    said = (rule.keep, rule.flush, rule.fetchall, rule.uidl, limit, rule.fetchlimit, rule.keepdays)
-    return Terms(*said, lived=source.lived, pass_present=source.pass_present)
+    return Terms.of(
+        rule.as_rule(MASK), restricted=rule.restricted, lived=source.lived, pass_present=source.pass_present
+    )
 
 
 @dataclass(slots=True)

@@ -18,7 +18,7 @@ from fetchrules.models import FetchRule, ServiceSettings
 from fetchrules.poll.destinations import mailbox_key
 from fetchrules.rule import MASK, Rule
 from fetchrules.ruletext.problem import Code, Problem
-from fetchrules.ruletext.trust import keeps_password
+from fetchrules.ruletext.sources import keeps_password
 from fetchrules.secrets.sealing import target_of
 
 UNSEEN = -1

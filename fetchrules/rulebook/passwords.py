@@ -10,8 +10,7 @@ from fetchrules.rule import Encryption, Rule
 from fetchrules.rulebook.rows import password_of
 from fetchrules.rulebook.text import Stored
 from fetchrules.ruletext.problem import Code
-from fetchrules.ruletext.sources import Source, account_of
-from fetchrules.ruletext.trust import keeps_password
+from fetchrules.ruletext.sources import Source, account_of, keeps_password
 from fetchrules.secrets.sealing import target_of
 
 

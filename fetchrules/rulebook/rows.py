@@ -7,7 +7,7 @@ from datetime import datetime
 from fetchrules.errors import PasswordUnreadable
 from fetchrules.models import FetchRule, Pause
 from fetchrules.remote.mailbox import TlsLevel
-from fetchrules.rule import MASK, Rule, Spelling
+from fetchrules.rule import MASK, STORED, Rule, Spelling
 from fetchrules.ruletext.edit import edit
 from fetchrules.ruletext.line import Line, parse_line
 from fetchrules.ruletext.problem import Code
@@ -17,29 +17,12 @@ from fetchrules.ruletext.validate import problems_of
 from fetchrules.schedule import NextReason
 from fetchrules.secrets.sealing import seal, target_of, unseal
 
-COLUMNS = (
-    *(
-        "server",
-        "protocol",
-        "user",
-        "recipient",
-        "keep",
-        "flush",
-        "fetchall",
-        "encryption",
-        "sslcertck",
-        "sslfingerprint",
-    ),
-    *("port", "uidl", "limit", "fetchlimit", "interval", "timeout", "keepdays"),
-)
-"""The columns that are fields of `Rule` under the same name; `folders`, `enabled` and `password` differ."""
-
 PLACE = ("position", "before", "line", "line_end")
 """The columns that say where and how the rule stands in the text."""
 
 CONTENT = (
-    *COLUMNS,
-    *("folders", "enabled", "password", "restricted", "source", "revision", "edited_at"),
+    *(field.column for field in STORED),
+    *("password", "restricted", "source", "revision", "edited_at"),
     *("next_poll_at", "next_reason", "pause", "paused_until", "failures", "tls_seen"),
 )
 """The columns that change with what a rule says."""
@@ -75,10 +58,8 @@ def fill(row: FetchRule, rule: Rule, now: datetime) -> None:
     elif old is not None and target_of(old) != target_of(rule):
         row.password = seal(unseal(row.password, target_of(old)), target_of(rule))
     row.tls_seen = TlsLevel.NONE if old is None else _tls_still_known(TlsLevel(row.tls_seen), old, rule)
-    for name in COLUMNS:
-        setattr(row, name, getattr(rule, name))
-    row.folders = list(rule.folders)
-    row.enabled = not rule.skip
+    for field in STORED:
+        setattr(row, field.column, field.to_column(getattr(rule, field.name)))
     row.pause, row.paused_until, row.failures = Pause.NONE, None, 0
     row.next_poll_at, row.next_reason, row.edited_at = now, NextReason.SAVED, now
 

@@ -1,17 +1,17 @@
 """The smallest change of a line's own characters that makes it say another rule."""
 
-from collections.abc import Iterator
-from dataclasses import dataclass, fields
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
 from difflib import SequenceMatcher
+from itertools import chain
 
-from fetchrules.rule import OPTIONS, PROTOCOL_WORDS, Encryption, Option, Rule, Spelling, Takes
-from fetchrules.ruletext.lexer import Kind, Token
+from fetchrules.rule import FIELDS, OPTIONS, PROTOCOL_WORDS, Encryption, Field, Option, Rule, Spelling
+from fetchrules.ruletext.lexer import Kind, Token, phrases
 from fetchrules.ruletext.line import Line, parse_line
 from fetchrules.ruletext.quoting import QUOTES, bar_field, blank_field
-from fetchrules.ruletext.render import option_text, option_value_text, server_text, values_of
+from fetchrules.ruletext.render import Phrase, option_text, option_value_text, phrases_of, server_text
 
 _LEADING = (Kind.SERVER, Kind.USER, Kind.PASSWORD, Kind.RECIPIENT)
-_OPTION_FIELDS = tuple(dict.fromkeys(option.field for option in OPTIONS.values()))
 
 
 def edit(line: Line, rule: Rule) -> Line:
@@ -22,7 +22,7 @@ def edit(line: Line, rule: Rule) -> Line:
     """
     if line.rule is None:
         raise ValueError("only a line with a rule can be edited")
-    changed = {item.name for item in fields(Rule) if getattr(line.rule, item.name) != getattr(rule, item.name)}
+    changed = {name for name in FIELDS if getattr(line.rule, name) != getattr(rule, name)}
     if not changed:
         return line
     change = _Change(line)
@@ -31,8 +31,9 @@ def edit(line: Line, rule: Rule) -> Line:
             change.set_leading(kind, getattr(rule, kind.value))
     change.set_protocol(rule)
     touched = changed | _bound_fields(line, changed, rule)
-    for field in _OPTION_FIELDS:
-        if field in touched:
+    touched |= {option.of for option in OPTIONS.values() if option.field in touched}
+    for field in FIELDS.values():
+        if field.options and field.name in touched:
             change.set_option(field, rule)
     edited = parse_line(change.text(), line.number, line.ending)
     if edited.rule != rule:
@@ -60,7 +61,7 @@ class _Written:
 
     option: Option
     word: int
-    value: int | None
+    values: tuple[int, ...]
     first: int
     last: int
 
@@ -100,76 +101,98 @@ class _Change:
         if wanted != word:
             self.texts[index] = wanted
 
-    def set_option(self, field: str, rule: Rule) -> None:
-        """Write, add or remove the words that set `field`."""
-        wanted = [(option, value) for option in _words_for(field) for value in values_of(rule, option)]
-        written = [item for item in self.options if item.option.field == field]
-        if field == "folders":
-            self._set_list(written, [value for _, value in wanted])
+    def set_option(self, field: Field, rule: Rule) -> None:
+        """Write, add or remove the words that set `field`, with those that belong to its items."""
+        wanted = phrases_of(rule, field)
+        written = self._written_of(field)
+        if field.repeats:
+            self._set_list(written, wanted)
         elif wanted and written:
-            self._replace(written[0], *wanted[0])
+            self._replace(written[0], wanted[0])
             self._remove(written[1:])
         else:
             self._remove(written)
-            self._add(self.end, [option_text(option.word, value, self.spelling) for option, value in wanted])
+            self._add(self.end, wanted)
 
-    def _set_list(self, written: list[_Written], wanted: list[str]) -> None:
+    def _written_of(self, field: Field) -> list[list[_Written]]:
+        """The words that set `field`; of a list, those of each item together."""
+        found: list[list[_Written]] = []
+        for item in self.options:
+            if item.option.field == field.name and not item.option.of:
+                found.append([item])
+            elif item.option.of == field.name:
+                found[-1].append(item)
+        return found
+
+    def _set_list(self, written: list[list[_Written]], wanted: list[tuple[Phrase, ...]]) -> None:
         """The same for an option that may be repeated: what stays is left alone, in the order that is wanted."""
-        now = [self.tokens[item.value].value or "" for item in written if item.value is not None]
+        now = [tuple(self._phrase(word) for word in item) for item in written]
         for action, i1, i2, j1, j2 in SequenceMatcher(None, now, wanted, autojunk=False).get_opcodes():
             if action == "equal":
                 continue
             shared = min(i2 - i1, j2 - j1)
-            for item, value in zip(written[i1 : i1 + shared], wanted[j1 : j1 + shared], strict=True):
-                self._replace(item, item.option, value)
+            for item, said in zip(written[i1 : i1 + shared], wanted[j1 : j1 + shared], strict=True):
+                self._replace(item, said)
             self._remove(written[i1 + shared : i2])
-            if added := [option_text("folder", value, self.spelling) for value in wanted[j1 + shared : j2]]:
+            if added := wanted[j1 + shared : j2]:
                 self._add(self._place_in_list(written, i1 + shared), added)
 
-    def _place_in_list(self, written: list[_Written], index: int) -> int:
+    def _place_in_list(self, written: list[list[_Written]], index: int) -> int:
         """Behind which token the item at `index` of a list goes."""
         if not written:
             return self.end
-        return written[index - 1].last if index else written[0].first - 1
+        return written[index - 1][-1].last if index else written[0][0].first - 1
 
-    def _replace(self, item: _Written, option: Option, value: str) -> None:
-        if item.value is None:
-            self.texts[item.word] = option.word
-        elif self.spelling is Spelling.BLANKS and option.takes is Takes.NAME:
-            self.texts[item.value] = blank_field(value, _quote_of(self.tokens[item.value]))
+    def _phrase(self, item: _Written) -> Phrase:
+        return Phrase(item.option.word, tuple(self.tokens[index].value or "" for index in item.values))
+
+    def _replace(self, written: list[_Written], wanted: tuple[Phrase, ...]) -> None:
+        """Make the words of one item say what is wanted of it."""
+        for item, phrase in zip(written, wanted, strict=False):
+            self._write(item, phrase)
+        self._remove([written[len(wanted) :]])
+        self._add(written[-1].last, [wanted[len(written) :]])
+
+    def _write(self, item: _Written, phrase: Phrase) -> None:
+        if not phrase.values:
+            self.texts[item.word] = phrase.word
+        elif len(phrase.values) == len(item.values):
+            for index, value in zip(item.values, phrase.values, strict=True):
+                self.texts[index] = self._value_text(value, self.tokens[index])
         else:
-            self.texts[item.value] = option_value_text(value, self.spelling)
+            self.texts[item.word] = option_text(phrase.word, phrase.values, self.spelling)
+            for index in range(item.word + 1, item.values[-1] + 1):
+                self.texts[index] = ""
 
-    def _remove(self, items: list[_Written]) -> None:
-        for item in items:
+    def _value_text(self, value: str, before: Token) -> str:
+        if self.spelling is Spelling.BLANKS:
+            return blank_field(value, _quote_of(before))
+        return option_value_text(value, self.spelling)
+
+    def _remove(self, items: Sequence[Sequence[_Written]]) -> None:
+        for item in chain.from_iterable(items):
             for index in range(item.first, item.last + 1):
                 self.texts[index] = ""
 
-    def _add(self, index: int, options: list[str]) -> None:
+    def _add(self, index: int, items: Sequence[tuple[Phrase, ...]]) -> None:
         """Write options behind the token at `index`; a bar that already stands there at the end of the rule serves the first."""
         separator = "|" if self.spelling is Spelling.BARS else " "
-        for option in options:
+        for word, values in chain.from_iterable(items):
+            option = option_text(word, values, self.spelling)
             served = self.tokens[index].kind is Kind.BAR and not self.added[index]
             self.added[index] += option if served else separator + option
 
 
 def _written(tokens: tuple[Token, ...], spelling: Spelling) -> Iterator[_Written]:
     """Each option of the line. Between bars the bar before it and the blanks around it go with it; those before a comment stay."""
-    for index, token in enumerate(tokens):
-        if token.kind is not Kind.WORD:
-            continue
-        first = index - 1
-        value = index + 2 if index + 2 < len(tokens) and tokens[index + 2].kind is Kind.VALUE else None
-        last = value or index
+    for word, values in phrases(tokens):
+        first = word - 1
+        last = values[-1] if values else word
         if spelling is Spelling.BARS:
             first -= tokens[first].kind is Kind.BLANK
             if last + 2 < len(tokens) and tokens[last + 1].kind is Kind.BLANK and tokens[last + 2].kind is Kind.BAR:
                 last += 1
-        yield _Written(OPTIONS[(token.value or "").lower()], index, value, first, last)
-
-
-def _words_for(field: str) -> list[Option]:
-    return [option for option in OPTIONS.values() if option.field == field and option.word != "service"]
+        yield _Written(OPTIONS[(tokens[word].value or "").lower()], word, values, first, last)
 
 
 def _quote_of(token: Token) -> str:

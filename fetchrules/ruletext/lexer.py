@@ -1,11 +1,11 @@
 """A line's text cut into tokens. Joined, they give the text back, whatever the text is."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from enum import Enum
 from typing import NamedTuple
 
-from fetchrules.rule import OPTIONS, Spelling, Takes
+from fetchrules.rule import OPTIONS, Option, Spelling, Takes
 from fetchrules.ruletext.problem import Code, Problem
 from fetchrules.ruletext.quoting import QUOTES, read_bar_field, read_bar_option_value, unquote
 from fetchrules.ruletext.suggest import suggest_option
@@ -144,17 +144,18 @@ class _BlankCutter(_Cutter):
         yield from LEADING
         while True:
             yield Kind.WORD
-            if self._value_expected():
-                yield Kind.VALUE
+            yield from self._values()
 
-    def _value_expected(self) -> bool:
-        """Whether the next field is the value of the word just taken, rather than another option."""
+    def _values(self) -> Iterator[Kind]:
+        """A value for each of the next fields that is an argument of the word just taken, rather than another option."""
         word = (self.tokens[-2].value or "").lower()  # a blank stands between
         option = OPTIONS.get(word) or OPTIONS.get(suggest_option(word))
-        if option is None or option.takes is Takes.NOTHING:
-            return False
-        ahead = _RAW.match(self.text, self.at)
-        return option.takes is Takes.NAME or ahead is None or ahead[0].lower() not in OPTIONS
+        for number, takes in enumerate(option.takes if option else ()):
+            ahead = _match(_RAW, self.text, self.at)
+            if takes is not Takes.NAME and ahead.lower() in OPTIONS:
+                return
+            if not _is_left_out(option, number, ahead):
+                yield Kind.VALUE
 
     def _field(self, kind: Kind) -> None:
         start = self.at
@@ -238,13 +239,19 @@ class _BarCutter(_Cutter):
         if option is None:
             self.take(Kind.STRAY, rest)
             return
-        if option.takes is Takes.NAME:
-            self.take(Kind.VALUE, rest, read_bar_option_value(rest))
-            return
-        if option.takes is not Takes.NOTHING:
-            value = _match(_CHUNK, rest, 0)
-            self.take(Kind.VALUE, value, value)
-            rest = rest[len(value) :]
+        for number, takes in enumerate(option.takes, 1):
+            chunk = _match(_CHUNK, rest, 0)
+            if _is_left_out(option, number - 1, chunk):
+                continue
+            if number == len(option.takes) and takes is Takes.NAME:
+                self.take(Kind.VALUE, rest, read_bar_option_value(rest))
+                return
+            self.take(Kind.VALUE, chunk, chunk)
+            rest = rest[len(chunk) :]
+            if number < len(option.takes):
+                gap = _match(_BLANKS, rest, 0)
+                self.take(Kind.BLANK, gap)
+                rest = rest[len(gap) :]
         if rest:
             known = _match(_CHUNK, rest.lstrip(" \t"), 0).lower() in OPTIONS
             start = self.at + len(rest) - len(rest.lstrip(" \t"))
@@ -256,6 +263,26 @@ class _BarCutter(_Cutter):
         parts = _TRIMMED.fullmatch(_match(_BAR_OPTION, self.text, self.at))
         assert parts is not None  # it matches any text
         return parts[1], parts[2], parts[3]
+
+
+def phrases(tokens: Sequence[Token]) -> Iterator[tuple[int, tuple[int, ...]]]:
+    """Where among `tokens` each option word stands, and where its arguments do."""
+    word: int | None = None
+    values: list[int] = []
+    for index, token in enumerate(tokens):
+        if token.kind is Kind.WORD:
+            if word is not None:
+                yield word, tuple(values)
+            word, values = index, []
+        elif token.kind is Kind.VALUE:
+            values.append(index)
+    if word is not None:
+        yield word, tuple(values)
+
+
+def _is_left_out(option: Option | None, number: int, text: str) -> bool:
+    """Whether `text` is not the first argument of `option`, a number that may be missing, but the next one."""
+    return option is not None and option.first_optional and number == 0 and not text.isdecimal()
 
 
 def _match(pattern: re.Pattern[str], text: str, at: int) -> str:

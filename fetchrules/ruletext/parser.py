@@ -4,11 +4,11 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from dataclasses import field as default
-from itertools import zip_longest
 
 from fetchrules.errors import printable
 from fetchrules.rule import (
     BOUNDS,
+    FIELDS,
     OCTET_SUFFIXES,
     OPTIONS,
     PROTOCOL_WORDS,
@@ -19,7 +19,7 @@ from fetchrules.rule import (
     Spelling,
     Takes,
 )
-from fetchrules.ruletext.lexer import LEADING, Kind, Lexed, Token
+from fetchrules.ruletext.lexer import LEADING, Kind, Lexed, Token, phrases
 from fetchrules.ruletext.problem import Code, Problem
 from fetchrules.ruletext.suggest import suggest_protocol
 from fetchrules.ruletext.validate import (
@@ -38,7 +38,7 @@ _MAX_WORD = 40
 _NUMBER = re.compile(r"[0-9]{1,15}")
 _OCTETS = re.compile(r"([0-9]{1,15})([kmg]?)", re.ASCII | re.IGNORECASE)
 
-Value = str | int | bool | Encryption | Protocol | tuple[str, ...]
+Value = str | int | bool | Encryption | Protocol | tuple[object, ...]
 
 
 @dataclass(slots=True)
@@ -161,32 +161,50 @@ def _read_options(reading: _Reading) -> None:
     """Option words and their values; of a line whose fields are not in their places, none."""
     if "recipient" not in reading.values:
         return
-    tokens = [token for token in reading.lexed.tokens if token.kind is Kind.WORD or token.kind is Kind.VALUE]
+    tokens = reading.lexed.tokens
     before = len(reading.problems)
-    for token, following in zip_longest(tokens, tokens[1:]):
-        if token.kind is Kind.WORD and token.value is not None:
-            value = following if following and following.kind is Kind.VALUE else None
-            _read_option(reading, token, token.value.lower(), value)
+    for word, values in phrases(tokens):
+        token = tokens[word]
+        if token.value is not None:
+            _read_option(reading, token, token.value.lower(), [tokens[index] for index in values])
         if len(reading.problems) - before >= MAX_OPTION_PROBLEMS:
             return
 
 
-def _read_option(reading: _Reading, token: Token, word: str, value: Token | None) -> None:
+def _read_option(reading: _Reading, token: Token, word: str, values: Sequence[Token]) -> None:
     option = OPTIONS.get(word)
     if option is None:
         reading.complain(Code.OPTION_UNKNOWN, token, word=printable(word, _MAX_WORD))
-    elif option.only and option.only is not reading.values.get("protocol", option.only):
+    elif (only := FIELDS[option.field].only) and only is not reading.values.get("protocol", only):
         reading.complain(
             Code.OPTION_OF_OTHER_PROTOCOL, token, field=option.field, word=word, other=str(reading.values["protocol"])
         )
-    elif option.takes is Takes.NOTHING:
+    elif not option.takes:
         _assign(reading, option, option.sets, token)
-    elif value is None:
+    elif len(values) < len(option.takes) - option.first_optional:
         reading.complain(Code.VALUE_MISSING, token, field=option.field, word=word)
-    elif value.value is not None:
-        read_value = _read_value(reading, option, value, value.value)
-        if read_value is not None:
-            _assign(reading, option, read_value, value)
+    else:
+        _read_arguments(reading, option, token, values)
+
+
+def _read_arguments(reading: _Reading, option: Option, word: Token, values: Sequence[Token]) -> None:
+    """Set the field to the arguments, or say what is wrong with them."""
+    arguments: list[Value] = []
+    for takes, token in zip(option.takes[len(option.takes) - len(values) :], values, strict=True):
+        argument = None if token.value is None else _read_argument(reading, option, takes, token, token.value)
+        if argument is None:
+            return
+        arguments.append(argument)
+    value: Value = arguments[0]
+    if len(option.takes) > 1:
+        value = (*[None] * (len(option.takes) - len(values)), *arguments)
+    if not option.of:
+        _assign(reading, option, value, values[-1])
+    elif items := reading.values.get(option.of):
+        assert isinstance(items, tuple)
+        _assign(reading, option, (items[-1], value), values[-1])
+    else:
+        reading.complain(Code.VALUE_MISSING, word, field=option.of, word=FIELDS[option.of].options[0].word)
 
 
 def _heed_written_check(reading: _Reading) -> None:
@@ -200,9 +218,9 @@ def _heed_written_check(reading: _Reading) -> None:
         reading.complain(Code.OPTION_IDLE, written, field="sslcertck", word="sslcertck", other="plaintext")
 
 
-def _read_value(reading: _Reading, option: Option, token: Token, text: str) -> Value | None:
-    """The value of an option, checked; None after a complaint."""
-    match option.takes:
+def _read_argument(reading: _Reading, option: Option, takes: Takes, token: Token, text: str) -> str | int | None:
+    """An argument of an option, checked; None after a complaint."""
+    match takes:
         case Takes.NAME:
             code = folder_fault(text)
             if code:
@@ -215,17 +233,17 @@ def _read_value(reading: _Reading, option: Option, token: Token, text: str) -> V
                 reading.complain(code, token, field=option.field)
             return None if code else digits
         case _:
-            return _read_number(reading, option, token, text)
+            return _read_number(reading, option, takes, token, text)
 
 
-def _read_number(reading: _Reading, option: Option, token: Token, text: str) -> int | None:
-    found = (_OCTETS if option.takes is Takes.OCTETS else _NUMBER).fullmatch(text)
+def _read_number(reading: _Reading, option: Option, takes: Takes, token: Token, text: str) -> int | None:
+    found = (_OCTETS if takes is Takes.OCTETS else _NUMBER).fullmatch(text)
     if found is None:
         minimum, maximum = BOUNDS[option.field]
         problem = Problem(Code.NUMBER_INVALID, field=option.field, word=option.word, minimum=minimum, maximum=maximum)
         reading.problems.append(_at(problem, token))
         return None
-    number = int(found[1]) * OCTET_SUFFIXES[found[2].lower()] if option.takes is Takes.OCTETS else int(text)
+    number = int(found[1]) * OCTET_SUFFIXES[found[2].lower()] if takes is Takes.OCTETS else int(text)
     if outside := number_fault(option.field, number):
         reading.problems.append(_at(replace(outside, word=option.word), token))
         return None
@@ -235,10 +253,9 @@ def _read_number(reading: _Reading, option: Option, token: Token, text: str) -> 
 def _assign(reading: _Reading, option: Option, value: Value, token: Token) -> None:
     """Set a field by an option; the same twice is a slip, two different ones are a contradiction."""
     name = option.field
-    if option.takes is Takes.NAME:
+    if FIELDS[name].repeats:
         known = reading.values.get(name, ())
         assert isinstance(known, tuple)
-        assert isinstance(value, str)
         if value in known:
             reading.complain(Code.OPTION_TWICE, token, field=name, word=option.word)
         else:
@@ -247,7 +264,7 @@ def _assign(reading: _Reading, option: Option, value: Value, token: Token) -> No
         reading.set(name, value, token)
     elif reading.values[name] != value:
         other = reading.places[name].text.lower()
-        code = Code.OPTION_CONTRADICTED if option.takes is Takes.NOTHING else Code.VALUE_REPEATED
+        code = Code.OPTION_CONTRADICTED if not option.takes else Code.VALUE_REPEATED
         reading.complain(code, token, field=name, word=option.word, other=other)
     elif reading.places[name].kind is not Kind.PROTOCOL:
         reading.complain(Code.OPTION_TWICE, token, field=name, word=option.word)

@@ -1,4 +1,7 @@
-"""Which remote mailbox a rule reads, and that two rules may share one only if neither takes mail away from the other."""
+"""Which remote mailbox a rule reads: with which rules it may be shared, and whether a password stays with it.
+
+Two rules may share a mailbox only if neither takes mail away from the other.
+"""
 
 import functools
 import unicodedata
@@ -7,9 +10,11 @@ from dataclasses import dataclass, field, replace
 from ipaddress import ip_address
 from typing import Generic, TypeVar
 
-from fetchrules.rule import DEFAULT_PORTS, Protocol, Rule
+from fetchrules.rule import DEFAULT_PORTS, Encryption, Protocol, Rule
 
 INBOX = "INBOX"
+
+_STRENGTH = {Encryption.PLAINTEXT: 0, Encryption.AUTO: 1, Encryption.STARTTLS: 2, Encryption.SSL: 2}
 
 Who = TypeVar("Who")
 
@@ -35,6 +40,20 @@ def account_of(rule: Rule) -> Source:
     standard = {DEFAULT_PORTS[rule.protocol, implicit] for implicit in (False, True)}
     port = 0 if rule.effective_port in standard else rule.effective_port
     return Source(rule.protocol, host_key(rule.server), port, rule.user, "")
+
+
+def keeps_password(old: Rule, new: Rule) -> bool:
+    """Whether the password of `old` may be used for `new` by someone who does not know it."""
+    return account_of(old) == account_of(new) and not is_weaker(old, new)
+
+
+def is_weaker(old: Rule, new: Rule) -> bool:
+    """Whether `new` protects its password less than `old` did. Another pin is another trust, hence no better."""
+    return (
+        _STRENGTH[new.encryption] < _STRENGTH[old.encryption]
+        or (old.sslcertck and not new.sslcertck)
+        or new.sslfingerprint != old.sslfingerprint
+    )
 
 
 def sources_of(rule: Rule) -> Iterator[Source]:

@@ -4,7 +4,7 @@ import functools
 import unicodedata
 from collections.abc import Iterator
 
-from fetchrules.rule import OPTIONS, PROTOCOL_WORDS, Takes
+from fetchrules.rule import OPTIONS, PROTOCOL_WORDS
 
 _ALSO_CALLED = {
     "all": "fetchall",
@@ -43,7 +43,7 @@ def suggest_protocol(word: str) -> str:
 
 
 def _with_value(name: str, value: str) -> str:
-    if OPTIONS[name].takes is not Takes.NOTHING:
+    if OPTIONS[name].takes:
         return f"{name} {value}".rstrip()
     if value in _ON:
         return name

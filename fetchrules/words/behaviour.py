@@ -7,11 +7,6 @@ from fetchrules.rule import Protocol, Rule
 from fetchrules.words import amounts
 
 
-def terms_of(rule: Rule) -> Terms:
-    """The part of `rule` that decides over letters."""
-    return Terms(rule.keep, rule.flush, rule.fetchall, rule.uidl, rule.limit, rule.fetchlimit, rule.keepdays)
-
-
 def sentences(rule: Rule, usual_interval: int) -> list[str]:
     """New letters, old letters, limits, schedule. `usual_interval` is the service's, in minutes."""
     return [_new(rule), _old(rule), *_limits(rule), _schedule(rule, usual_interval)]
@@ -42,7 +37,7 @@ def _new(rule: Rule) -> str:
 
 
 def _old(rule: Rule) -> str:
-    match decide(True, terms_of(rule)):
+    match decide(True, Terms.of(rule)):
         case Action.LEAVE if rule.keepdays is not None:
             return _("Letters collected before are not fetched again.")
         case Action.LEAVE:

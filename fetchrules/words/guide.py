@@ -39,7 +39,6 @@ MEANINGS: dict[str, str | Promise] = {
 }
 
 _VALUES = {
-    Takes.NOTHING: "",
     Takes.NUMBER: "N",
     Takes.OCTETS: "N[k|m|g]",
     Takes.FINGERPRINT: "SHA-256",
@@ -74,7 +73,10 @@ def table(rows: Iterable[TableRow]) -> list[Line]:
 
 def options() -> list[tuple[str, str]]:
     """Every option word as it is written, and what it does."""
-    return [(f"{word} {_VALUES[option.takes]}".rstrip(), str(MEANINGS[word])) for word, option in OPTIONS.items()]
+    return [
+        (" ".join([word, *(_VALUES[takes] for takes in option.takes)]), str(MEANINGS[word]))
+        for word, option in OPTIONS.items()
+    ]
 
 
 def _any(value: bool | None) -> str:

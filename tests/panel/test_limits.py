@@ -21,7 +21,7 @@ from fetchrules.panel.middleware.bodies import USUAL
 from fetchrules.rule import MAX_RULES
 from fetchrules.rulebook.text import load
 from fetchrules.ruletext.document import MAX_OCTETS
-from fetchrules.ruletext.trust import keeps_password
+from fetchrules.ruletext.sources import keeps_password
 from tests.conftest import MakeRule
 from utm_mail.parts import Web
 from utm_mail.web_server import DRAINED

@@ -15,7 +15,7 @@ from fetchrules.rulebook.text import load
 from fetchrules.ruletext.document import Document, parse
 from fetchrules.ruletext.edit import edit
 from fetchrules.ruletext.line import Line
-from fetchrules.ruletext.trust import keeps_password
+from fetchrules.ruletext.sources import keeps_password
 from tests.rulebook.texts import apply, preview
 from tests.ruletext.strategies import SHOWN_FIELD, rules, written_lines
 

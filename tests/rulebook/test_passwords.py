@@ -8,7 +8,7 @@ import pytest
 from fetchrules.models import Revision
 from fetchrules.rulebook.revisions import LONG, compare
 from fetchrules.ruletext.problem import Code
-from fetchrules.ruletext.trust import keeps_password
+from fetchrules.ruletext.sources import keeps_password
 from tests.conftest import MakeRule
 from tests.rulebook.texts import preview
 

@@ -6,8 +6,7 @@ import pytest
 
 from fetchrules.rule import Encryption, Protocol, Rule
 from fetchrules.ruletext.matching import Match, match
-from fetchrules.ruletext.sources import Claims, Source, sources_of
-from fetchrules.ruletext.trust import keeps_password
+from fetchrules.ruletext.sources import Claims, Source, keeps_password, sources_of
 
 POP = Rule("mailserver.ru", Protocol.POP3, "petrov", "p", "i.petrov@mydomain.ru")
 IMAP = replace(POP, protocol=Protocol.IMAP)

@@ -14,7 +14,7 @@ from fetchrules.rulebook.changes import changes_of
 from fetchrules.rulebook.edits import is_to_be_passed
 from fetchrules.rulebook.guard import RuleChanged
 from fetchrules.ruletext.problem import Code, Problem
-from fetchrules.ruletext.trust import keeps_password
+from fetchrules.ruletext.sources import keeps_password
 from fetchrules.ruletext.validate import passing_fault, problems_of
 from fetchrules.words.changes import describe
 from fetchrules.words.ruletext import explain

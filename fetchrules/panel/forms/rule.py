@@ -24,7 +24,7 @@ from fetchrules.rule import (
     Rule,
 )
 from fetchrules.ruletext.problem import Code, Problem
-from fetchrules.ruletext.trust import keeps_password
+from fetchrules.ruletext.sources import keeps_password
 from fetchrules.ruletext.validate import problems_of
 from fetchrules.words.providers import PROVIDERS
 from fetchrules.words.ruletext import explain

@@ -16,8 +16,7 @@ from fetchrules.rule import MASK, Rule, Spelling
 from fetchrules.ruletext.document import Document, parse
 from fetchrules.ruletext.line import Line, parse_line
 from fetchrules.ruletext.render import render_rule
-from fetchrules.ruletext.sources import Source, account_of
-from fetchrules.ruletext.trust import keeps_password
+from fetchrules.ruletext.sources import Source, account_of, keeps_password
 from fetchrules.secrets.sealed import SealedDraft
 from fetchrules.secrets.sealing import seal, unseal
 

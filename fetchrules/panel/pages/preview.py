@@ -6,6 +6,7 @@ from django.utils.translation import gettext as _
 
 from fetchrules.errors import harmless
 from fetchrules.panel.pages.simulator import POLLS, Event, simulate
+from fetchrules.policy import Terms
 from fetchrules.rule import MASK, Rule, Spelling
 from fetchrules.ruletext.problem import Problem
 from fetchrules.ruletext.render import render_rule
@@ -34,7 +35,7 @@ def preview_of(rule: Rule, usual_interval: int, *, pass_present: bool = False) -
     masked = replace(rule, password=MASK)
     fault = passing_fault(rule) if pass_present else None
     problems = [*([Problem(fault)] if fault else []), *problems_of(masked)]
-    simulated = simulate(behaviour.terms_of(rule))
+    simulated = simulate(Terms.of(rule))
     days = simulated.days or (None,) * POLLS
     return Preview(
         line=_line(masked),

@@ -226,9 +226,7 @@ def _result(rule: FetchRule) -> TwoLines:
 
 def chips_of(rule: FetchRule) -> tuple[Chip, ...]:
     """The option words of a rule. `nokeep` is shown although it is the default, because it deletes mail."""
-    words = [
-        harmless(f"{word} {value}").rstrip() for word, value in options_of(rule.as_rule(MASK)) if word not in {"skip"}
-    ]
+    words = [harmless(" ".join((word, *values))) for word, values in options_of(rule.as_rule(MASK)) if word != "skip"]
     if not rule.keep and rule.keepdays is None:
         words.insert(0, "nokeep")
     doubtful = {"nosslcertck", "plaintext"} | ({"keep", "fetchall"} if rule.keep and rule.fetchall else set())

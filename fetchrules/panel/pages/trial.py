@@ -12,14 +12,13 @@ from fetchrules.errors import FetchError
 from fetchrules.models import FetchRule, SourceMailbox
 from fetchrules.panel import access
 from fetchrules.panel.pages import audit
-from fetchrules.policy import Plan, limit_of
+from fetchrules.policy import Plan, Terms
 from fetchrules.poll.remote_account import account_of
 from fetchrules.poll.trial import try_connection
 from fetchrules.rule import Rule
 from fetchrules.rulebook.rows import fill
 from fetchrules.ruletext.sources import address_key, sources_of
 from fetchrules.words import amounts, failures
-from fetchrules.words.behaviour import terms_of
 from fetchrules.words.failures import Failure
 from fetchrules.words.ledgers import would_recognise
 from fetchrules.words.names import source_name
@@ -88,8 +87,7 @@ def try_rule(
     except FetchError as error:
         return Shown([], failure=failures.describe(error.code, wanted.server))
     source = SourceMailbox.objects.filter(**key).first()
-    limit = limit_of(wanted.limit, restricted=restricted)
-    terms = replace(terms_of(wanted), limit=limit, pass_present=pass_present)
+    terms = Terms.of(wanted, restricted=restricted, pass_present=pass_present)
     trial = try_connection(account, source, terms, wanted.recipient, now, wanted.folders[1:])
     steps = tell(trial, wanted.server, exact=administers)
     shown = Shown(

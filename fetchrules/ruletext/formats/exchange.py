@@ -5,18 +5,18 @@
     …
     ]}
 
-A rule's keys are the fields of `spec.Rule`; one that is left out has its default. Numbers are in the units of the rule line.
+A rule's keys are the fields of `Rule`; one that is left out has its default. Numbers are in the units of the rule line.
 """
 
 import json
 import re
-from collections.abc import Iterable, Iterator, Mapping
-from dataclasses import MISSING, Field, fields, replace
+from collections.abc import Iterable, Iterator
+from dataclasses import replace
 from enum import StrEnum
 from itertools import repeat
 
 from fetchrules.errors import printable
-from fetchrules.rule import MASK, MAX_RULES, Encryption, Protocol, Rule
+from fetchrules.rule import FIELDS, MASK, MAX_RULES, Rule
 from fetchrules.ruletext.formats.foreign import Found, Imported, imported
 from fetchrules.ruletext.problem import Code, Problem
 
@@ -26,10 +26,6 @@ VERSION = 1
 _MAX_WORD = 40
 _LIST = re.compile(r'"rules"\s*:\s*\[\s*')
 _SEPARATOR = re.compile(r"\s*,?\s*")
-_FIELDS: Mapping[str, Field[object]] = {field.name: field for field in fields(Rule)}
-_ENUMS: Mapping[str, type[StrEnum]] = {"protocol": Protocol, "encryption": Encryption}
-_NUMBERS = frozenset({"port", "limit", "fetchlimit", "interval", "timeout", "keepdays"})
-_REQUIRED = tuple(name for name, field in _FIELDS.items() if field.default is MISSING)
 
 
 class _Wrong(Exception):
@@ -52,7 +48,7 @@ def export_json(rules: Iterable[Rule]) -> Iterator[str]:
 
 def as_json(rule: Rule) -> dict[str, object]:
     """What JSON says of a rule: its required fields, and the others where they are not the default."""
-    values = {name: getattr(rule, name) for name, field in _FIELDS.items() if getattr(rule, name) != field.default}
+    values = {name: getattr(rule, name) for name, field in FIELDS.items() if getattr(rule, name) != field.default}
     return {name: list(value) if isinstance(value, tuple) else value for name, value in values.items()}
 
 
@@ -84,10 +80,10 @@ def import_json(text: str) -> Imported:
 def _rule(item: object) -> Rule:
     if not isinstance(item, dict):
         raise _Wrong(Problem(Code.JSON_VALUE_INVALID, word="rules"))
-    if unknown := next((name for name in item if name not in _FIELDS), None):
+    if unknown := next((name for name in item if name not in FIELDS), None):
         raise _Wrong(Problem(Code.JSON_FIELD_UNKNOWN, word=printable(unknown, _MAX_WORD)))
     values: dict[str, object] = {"password": MASK, **item}
-    if missing := next((name for name in _REQUIRED if name not in values), None):
+    if missing := next((name for name, field in FIELDS.items() if field.is_required and name not in values), None):
         raise _Wrong(Problem(Code.JSON_FIELD_MISSING, field=missing, word=missing))
     rule = Rule(**{name: _value(name, value) for name, value in values.items()})  # type: ignore[arg-type]  # checked by _value
     return replace(rule, encryption=rule.encryption.with_check) if item.get("sslcertck") else rule
@@ -95,16 +91,14 @@ def _rule(item: object) -> Rule:
 
 def _value(name: str, value: object) -> object:
     """The value of one field, if it is of the field's type."""
-    if name in _ENUMS:
-        if isinstance(value, str) and value in {member.value for member in _ENUMS[name]}:
-            return _ENUMS[name](value)
-    elif name == "folders":
-        if isinstance(value, list) and all(isinstance(folder, str) for folder in value):
+    field = FIELDS[name]
+    if issubclass(field.type, StrEnum):
+        if isinstance(value, str) and value in list(field.type):
+            return field.type(value)
+    elif field.type is tuple:
+        if isinstance(value, list) and all(isinstance(item, str) for item in value):
             return tuple(dict.fromkeys(value))
-    elif name in _NUMBERS:
-        if value is None or (isinstance(value, int) and not isinstance(value, bool)):
-            return value
-    elif isinstance(value, type(_FIELDS[name].default) if name not in _REQUIRED else str):
+    elif type(value) is field.type or (value is None and field.default is None):
         return value
     raise _Wrong(Problem(Code.JSON_VALUE_INVALID, field=name, word=name))
 
