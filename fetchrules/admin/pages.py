@@ -30,7 +30,7 @@ from fetchrules.models import (
 )
 from fetchrules.models.rule import RemoteHost
 from fetchrules.panel import access
-from fetchrules.panel.forms.admin import RuleAdminForm
+from fetchrules.panel.forms.admin import FIELDSETS, RuleAdminForm
 from fetchrules.panel.forms.refusal import REFUSALS
 from fetchrules.panel.pages import audit
 from fetchrules.policy import Fate, State
@@ -82,19 +82,7 @@ class FetchRuleAdmin(admin.ModelAdmin):  # type: ignore[type-arg]
     search_fields = ("server", "user", "recipient")
     list_select_related = ("source",)
     actions = ("poll_now", "switch_on", "switch_off", "take_over")
-    fieldsets = (
-        (
-            gettext_lazy("Remote server"),
-            {"fields": (("server", "protocol"), ("encryption", "port"), ("sslcertck", "sslfingerprint"))},
-        ),
-        (gettext_lazy("Account"), {"fields": ("user", "new_password", "other_mailbox")}),
-        (gettext_lazy("Delivery"), {"fields": ("recipient", "owner", "restricted", "seen")}),
-        (
-            gettext_lazy("Treatment of letters"),
-            {"fields": (("keep", "flush", "fetchall"), "keepdays", "uidl", "folders")},
-        ),
-        (gettext_lazy("Schedule"), {"fields": ("enabled", "interval", "timeout", "limit", "fetchlimit")}),
-    )
+    fieldsets = FIELDSETS
 
     def changeform_view(self, request: HttpRequest, *args: Any, **kwargs: Any) -> HttpResponse:
         """As usual; what only the rule book can refuse is said in the form, as it was filled in."""

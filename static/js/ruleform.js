@@ -41,11 +41,9 @@ function fillFromProvider(select) {
   form.elements.port.value = "";
 }
 
-const PORTS = { pop3: [110, 995], imap: [143, 993] };
-
 function showUsualPort() {
   const { protocol, encryption, port } = form.elements;
-  port.placeholder = PORTS[protocol.value][encryption.value === "ssl" ? 1 : 0];
+  port.placeholder = port.dataset[protocol.value + (encryption.value === "ssl" ? "s" : "")];
 }
 
 // What was held against a field is taken back as soon as it is mended.

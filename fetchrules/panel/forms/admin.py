@@ -1,5 +1,6 @@
 """The form of a rule in Django's admin: its columns one by one, the password only ever written."""
 
+from collections.abc import Iterator
 from typing import Any, ClassVar
 
 from django import forms
@@ -9,7 +10,8 @@ from django.utils.translation import gettext_lazy as _
 
 from fetchrules.models import FetchRule
 from fetchrules.panel.forms.refusal import Refusal, complaints
-from fetchrules.rule import MASK, MAX_LENGTHS, Rule
+from fetchrules.panel.forms.rule import SECTIONS
+from fetchrules.rule import MASK, MAX_LENGTHS, STORED, Rule, Section
 from fetchrules.rulebook.changes import changes_of
 from fetchrules.rulebook.edits import is_to_be_passed
 from fetchrules.rulebook.guard import RuleChanged
@@ -19,23 +21,18 @@ from fetchrules.ruletext.validate import passing_fault, problems_of
 from fetchrules.words.changes import describe
 from fetchrules.words.ruletext import explain
 
-_COLUMNS = (
-    *("server", "protocol", "encryption", "port", "sslcertck", "sslfingerprint", "user", "recipient"),
-    *(
-        "keep",
-        "flush",
-        "fetchall",
-        "keepdays",
-        "interval",
-        "limit",
-        "fetchlimit",
-        "timeout",
-        "uidl",
-        "folders",
-        "enabled",
-    ),
-)
-_OPTION_WORDS = ("keep", "flush", "fetchall", "keepdays", "uidl", "interval", "limit", "fetchlimit", "timeout")
+_COLUMNS = tuple(field.column for field in STORED)
+
+
+def _fieldsets() -> Iterator[Any]:
+    """As ModelAdmin wants them: the sections of the form, and what is asked beside the rule."""
+    beside = {Section.ACCOUNT: ["new_password", "other_mailbox"], Section.DELIVERY: ["owner", "restricted", "seen"]}
+    for section, title in SECTIONS.items():
+        columns = [field.column for field in STORED if field.section is section]
+        yield title, {"fields": [*columns, *beside.get(section, [])]}
+
+
+FIELDSETS = tuple(_fieldsets())
 
 
 class RuleAdminForm(forms.ModelForm):  # type: ignore[type-arg]  # generic in the stubs only
@@ -67,7 +64,12 @@ class RuleAdminForm(forms.ModelForm):  # type: ignore[type-arg]  # generic in th
         fields = (*_COLUMNS, "owner", "restricted")
         widgets: ClassVar = {"folders": forms.Textarea(attrs={"rows": 2})}
         # Option words are what they are in a rule's line; the others have their names from the columns.
-        labels: ClassVar = {name: name for name in _OPTION_WORDS} | {"owner": _("Mailbox owner")}
+        labels: ClassVar = {
+            **{
+                f.name: f.name for f in FetchRule._meta.fields if f.name in _COLUMNS and isinstance(f.verbose_name, str)
+            },
+            "owner": _("Mailbox owner"),
+        }
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
@@ -121,5 +123,5 @@ class RuleAdminForm(forms.ModelForm):  # type: ignore[type-arg]  # generic in th
     def wanted(self) -> Rule:
         """The rule that the fields say, with MASK for a password that stays."""
         data = self.cleaned_data
-        row = FetchRule(**{name: data[name] for name in _COLUMNS})
-        return row.as_rule(data.get("new_password") or MASK)
+        values = {field.name: field.from_column(data[field.column]) for field in STORED}
+        return Rule(password=data.get("new_password") or MASK, **values)

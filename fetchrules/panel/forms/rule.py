@@ -1,36 +1,55 @@
 """The form of one rule."""
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import Any
 
+from crispy_forms.helper import FormHelper
+from crispy_forms.layout import Field as Drawn
+from crispy_forms.layout import Fieldset, Layout, LayoutObject
 from django import forms
 from django.http import QueryDict
+from django.utils.functional import Promise
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from fetchrules.models import FetchRule, ServiceSettings
 from fetchrules.panel.forms.beside import SaidBeside
-from fetchrules.panel.forms.provider import ProviderSelect, with_provider
-from fetchrules.panel.forms.rule_layout import rule_layout
+from fetchrules.panel.forms.crispy import Advanced, Former, Joined
 from fetchrules.panel.forms.treatment import CHOICES, WORDS, Treatment, treatment_of
 from fetchrules.rule import (
     BOUNDS,
+    DEFAULT_PORTS,
+    FIELDS,
     MASK,
     MAX_LENGTHS,
     OCTET_SUFFIXES,
+    STORED,
     Encryption,
+    Field,
     Protocol,
     Rule,
+    Section,
+    Unit,
 )
 from fetchrules.ruletext.problem import Code, Problem
 from fetchrules.ruletext.sources import keeps_password
 from fetchrules.ruletext.validate import problems_of
-from fetchrules.words.providers import PROVIDERS
+from fetchrules.words.providers import PROVIDERS, provider_named
 from fetchrules.words.ruletext import explain
 
-BLANK = Rule("", Protocol.POP3, "", MASK, "", encryption=Encryption.SSL)
+BLANK = Rule(**{name: field.initial for name, field in FIELDS.items()})  # type: ignore[arg-type]  # a test has the types checked
 """What a new rule starts from."""
+
+SECTIONS: dict[Section, str | Promise] = {
+    Section.SERVER: _("Remote server"),
+    Section.ACCOUNT: _("Account"),
+    Section.DELIVERY: _("Delivery"),
+    Section.TREATMENT: _("Treatment of letters"),
+    Section.SCHEDULE: _("Schedule"),
+    Section.ADVANCED: _("Limits, folders, pinned certificate"),
+}
+
 UNASKED = _("With “STARTTLS if offered”, any certificate is accepted until one has verified")
 _UNKNOWN = "…"
 """Stands in the preview for what has not been filled in yet."""
@@ -44,8 +63,23 @@ def _number(name: str, label: Any, css: str = "short", **kwargs: Any) -> forms.I
     )
 
 
+class ProviderSelect(forms.Select):
+    """The mail services, each option with the servers that it fills in."""
+
+    def create_option(self, name: str, value: Any, *args: Any, **kwargs: Any) -> dict[str, Any]:
+        """As Select's, with data attributes."""
+        option = super().create_option(name, value, *args, **kwargs)
+        if provider := provider_named(str(value)):
+            option["attrs"] |= {f"data-{protocol}": host for protocol, host in provider.hosts.items()}
+            option["attrs"] |= {"data-encryption": provider.encryption.value, "data-hint": str(provider.login)}
+        return option
+
+
 class RuleForm(SaidBeside):
-    """A rule's fields. `initial` is the rule as it is (BLANK for a new one); the password is asked for, never shown."""
+    """A rule's fields, in the order in which they are asked for.
+
+    `initial` is the rule as it is (BLANK for a new one); the password is asked for, never shown.
+    """
 
     provider = forms.ChoiceField(
         label=_("Mail service"),
@@ -78,12 +112,6 @@ class RuleForm(SaidBeside):
     )
     port = _number("port", _("Port"), help_text=_("Empty: the usual one (POP3 110 or 995, IMAP 143 or 993)"))
     sslcertck = forms.BooleanField(label=_("Verify the server's certificate"), required=False, help_text=UNASKED)
-    sslfingerprint = forms.CharField(
-        label=_("Pinned certificate"),
-        required=False,
-        widget=forms.TextInput(attrs={"class": "field wide mono", "spellcheck": "false", "autocapitalize": "none"}),
-        help_text=_("SHA-256 of the one certificate to accept, 64 hexadecimal digits"),
-    )
     user = forms.CharField(
         label=_("Login"),
         max_length=MAX_LENGTHS["user"],
@@ -116,12 +144,9 @@ class RuleForm(SaidBeside):
         "interval", _("Poll every"), help_text=_("5–15 minutes are recommended. Empty: as in the settings")
     )
     enabled = forms.BooleanField(label=_("The rule is on"), required=False)
-    limit = forms.IntegerField(
-        label=_("Do not fetch letters larger than"),
-        required=False,
-        min_value=1,
-        max_value=BOUNDS["limit"][1],
-        widget=forms.NumberInput(attrs={"class": "field short"}),
+    limit = _number(
+        "limit",
+        _("Do not fetch letters larger than"),
         help_text=_("Larger ones stay on the server, stay new, and are shown here"),
     )
     limit_unit = forms.ChoiceField(
@@ -134,16 +159,22 @@ class RuleForm(SaidBeside):
         "fetchlimit", _("Letters in one poll at most"), help_text=_("The next poll goes on with the rest")
     )
     timeout = _number("timeout", _("Wait for the server"), help_text=_("Empty: 60 seconds"))
-    uidl = forms.BooleanField(
-        label=_("Ignore the server's “read” marks"),
-        required=False,
-        help_text=_("IMAP: only what was collected here counts as old"),
-    )
     folders = forms.CharField(
         label=_("IMAP folders"),
         required=False,
         widget=forms.Textarea(attrs={"class": "field", "rows": 3, "spellcheck": "false"}),
         help_text=_("One in a line. Empty: INBOX"),
+    )
+    uidl = forms.BooleanField(
+        label=_("Ignore the server's “read” marks"),
+        required=False,
+        help_text=_("IMAP: only what was collected here counts as old"),
+    )
+    sslfingerprint = forms.CharField(
+        label=_("Pinned certificate"),
+        required=False,
+        widget=forms.TextInput(attrs={"class": "field wide mono", "spellcheck": "false", "autocapitalize": "none"}),
+        help_text=_("SHA-256 of the one certificate to accept, 64 hexadecimal digits"),
     )
 
     def __init__(
@@ -172,7 +203,9 @@ class RuleForm(SaidBeside):
         self.fields["keepdays"].widget.attrs["aria-label"] = self.fields["keepdays"].label
         if self.is_new and not self.is_bound:
             self.offer(replace(self.rule, recipient=self.initial["recipient"]))
-        self.helper = rule_layout(administers=administers)
+        usual = {f"data-{protocol}{'s' * implicit}": port for (protocol, implicit), port in DEFAULT_PORTS.items()}
+        self.fields["port"].widget.attrs |= usual
+        self.helper = _helper(self)
 
     @property
     def stored_password(self) -> bool:
@@ -195,6 +228,10 @@ class RuleForm(SaidBeside):
         """The three raw options."""
         return [self["keep"], self["flush"], self["fetchall"]]
 
+    def clean_server(self) -> str:
+        """An IPv6 address may stand in brackets."""
+        return str(self.cleaned_data["server"]).removeprefix("[").removesuffix("]")
+
     def clean_sslfingerprint(self) -> str:
         """Colons and blanks do not count, nor does case."""
         return "".join(str(self.cleaned_data["sslfingerprint"]).replace(":", "").split()).lower()
@@ -205,7 +242,7 @@ class RuleForm(SaidBeside):
 
     def clean(self) -> dict[str, Any]:
         """What the fields may not be together, by the same checks as a rule line."""
-        data = with_provider(super().clean() or self.cleaned_data)
+        data = _with_provider(super().clean() or self.cleaned_data)
         if self.pasted and data.get("password", "") in {"", MASK} and keeps_password(self.pasted, self.draft()):
             data["password"] = self.pasted.password
         if self.is_new:
@@ -237,31 +274,15 @@ class RuleForm(SaidBeside):
     def draft(self) -> Rule:
         """The rule as far as the fields can be read; what is missing or wrong stands as `…`, a password not given as MASK."""
         data = self.cleaned_data
+        values = {name: _read(field, data.get(field.column)) for name, field in FIELDS.items()}
         treatment = Treatment(data.get("treatment") or Treatment.OWN)
-        keep, flush, fetchall = WORDS.get(treatment, (data.get("keep"), data.get("flush"), data.get("fetchall")))
-        limit, unit = data.get("limit"), data.get("limit_unit", "")
-        return Rule(
-            server=str(data.get("server") or _UNKNOWN).strip().removeprefix("[").removesuffix("]"),
-            protocol=Protocol(data.get("protocol") or Protocol.POP3),
-            user=data.get("user") or _UNKNOWN,
-            password=data.get("password") or MASK,
-            recipient=str(data.get("recipient") or _UNKNOWN).strip(),
-            keep=bool(keep),
-            flush=bool(flush),
-            fetchall=bool(fetchall),
-            encryption=Encryption(data.get("encryption") or Encryption.AUTO),
-            sslcertck=bool(data.get("sslcertck")),
-            sslfingerprint=data.get("sslfingerprint", ""),
-            port=data.get("port"),
-            uidl=bool(data.get("uidl")),
-            folders=data.get("folders", ()),
-            limit=None if limit is None else limit * OCTET_SUFFIXES[unit],
-            fetchlimit=data.get("fetchlimit"),
-            interval=data.get("interval"),
-            timeout=data.get("timeout"),
-            keepdays=data.get("keepdays") if treatment in (Treatment.DAYS, Treatment.OWN) else None,
-            skip=not data.get("enabled"),
-        )
+        if treatment is not Treatment.OWN:
+            values["keep"], values["flush"], values["fetchall"] = WORDS[treatment]
+        if treatment not in (Treatment.DAYS, Treatment.OWN):
+            values["keepdays"] = None
+        if values["limit"] is not None:
+            values["limit"] *= OCTET_SUFFIXES[data.get("limit_unit", "")]
+        return Rule(**values)
 
     def shown(self) -> Rule:
         """What the page is about: the rule as it is, or the draft; never with a password."""
@@ -283,29 +304,22 @@ def _is_local(recipient: str) -> bool:
     return not domains or recipient.rpartition("@")[2].lower() in domains
 
 
+def _read(field: Field, said: Any) -> Any:
+    """The value of `field` for what its input says; nothing: as in a new rule where a rule must say it, else the default."""
+    if field.type is bool:
+        return field.from_column(bool(said))
+    if said in (None, ""):
+        return (field.initial or _UNKNOWN) if field.is_required else field.default
+    return field.from_column(said)
+
+
 def _initial(rule: Rule) -> dict[str, object]:
     limit, unit = _in_unit(rule.limit)
     return {
-        "server": rule.server,
-        "protocol": rule.protocol.value,
-        "encryption": rule.encryption.value,
-        "port": rule.port,
-        "sslcertck": rule.sslcertck,
-        "sslfingerprint": rule.sslfingerprint,
-        "user": rule.user,
-        "recipient": rule.recipient,
+        **{field.column: field.to_column(getattr(rule, field.name)) for field in STORED},
         "treatment": treatment_of(rule).value,
-        "keepdays": rule.keepdays,
-        "keep": rule.keep,
-        "flush": rule.flush,
-        "fetchall": rule.fetchall,
-        "interval": rule.interval,
-        "enabled": not rule.skip,
         "limit": limit,
         "limit_unit": unit,
-        "fetchlimit": rule.fetchlimit,
-        "timeout": rule.timeout,
-        "uidl": rule.uidl,
         "folders": "\n".join(rule.folders),
     }
 
@@ -315,3 +329,64 @@ def _in_unit(octets: int | None) -> tuple[int | None, str]:
     if octets is None:
         return None, "m"
     return next((octets // size, unit) for unit, size in reversed(OCTET_SUFFIXES.items()) if octets % size == 0)
+
+
+def _with_provider(data: dict[str, Any]) -> dict[str, Any]:
+    """`data` with the server of the mail service that was chosen, where none was entered."""
+    provider = provider_named(data.get("provider", ""))
+    if not provider or data.get("server"):
+        return data
+    asked = Protocol(data.get("protocol") or Protocol.POP3)
+    protocol = asked if asked in provider.hosts else Protocol.IMAP
+    data |= {
+        "server": provider.hosts[protocol],
+        "protocol": protocol.value,
+        "encryption": provider.encryption.value,
+    }
+    return data
+
+
+_TAILS: dict[Unit | None, str | Promise] = {Unit.MINUTES: _("min"), Unit.SECONDS: _("s")}
+"""Stand behind a number that counts these."""
+
+_ROWS: dict[str, LayoutObject | None] = {
+    "protocol": Joined(_("Protocol, encryption, port"), "protocol", "encryption", "port", css_id="connection"),
+    "encryption": None,
+    "port": None,
+    "keepdays": Drawn("treatment", template="utm/treatment.html"),
+    "keep": None,
+    "flush": None,
+    "fetchall": None,
+    "limit": Joined(_("Do not fetch letters larger than"), "limit", "limit_unit", css_id="limit"),
+}
+"""How fields are drawn that have no row like the others; None: in the row of another."""
+
+
+def _helper(form: RuleForm) -> FormHelper:
+    """The sections, each with its fields in the order of the form, and with what is asked beside the rule."""
+    order = list(form.fields)
+    fields = sorted(FIELDS.values(), key=lambda field: order.index(field.column))
+    rows = {section: [*_rows(form, [field for field in fields if field.section is section])] for section in Section}
+    rows[Section.SERVER] = ["provider", *rows[Section.SERVER], *(["public_only"] if "public_only" in order else [])]
+    rows[Section.DELIVERY].append(Former())
+    rows[Section.TREATMENT].append("pass_present")
+    advanced = [field.column for field in fields if field.section is Section.ADVANCED]
+    helper = FormHelper()
+    helper.form_tag = False
+    helper.disable_csrf = True
+    helper.layout = Layout(
+        *(Fieldset(title, *rows[section]) for section, title in SECTIONS.items() if section is not Section.ADVANCED),
+        Advanced(SECTIONS[Section.ADVANCED], *rows[Section.ADVANCED], names=tuple(advanced)),
+    )
+    return helper
+
+
+def _rows(form: RuleForm, fields: list[Field]) -> Iterator[LayoutObject | str]:
+    for field in fields:
+        name = field.column
+        if name in _ROWS:
+            yield from filter(None, (_ROWS[name],))
+        elif field.unit in _TAILS:
+            yield Joined(form.fields[name].label or name, name, css_id=name, tail=_TAILS[field.unit])
+        else:
+            yield name

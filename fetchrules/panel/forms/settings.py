@@ -14,7 +14,7 @@ from django.utils.translation import gettext_lazy as _
 
 from fetchrules.models import ServiceSettings
 from fetchrules.notices import webhook
-from fetchrules.panel.forms.layout import Joined
+from fetchrules.panel.forms.crispy import Joined
 from fetchrules.ruletext.validate import is_host_name
 from fetchrules.words.settings import NAMES
 
