@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from fetchrules.policy import TABLE
-from fetchrules.rule import OPTIONS
+from fetchrules.rule import FIELDS, OPTIONS
 from tests.test_architecture import LAYERS
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -43,6 +43,12 @@ def test_it_documents_every_command(command: str) -> None:
 @pytest.mark.parametrize("word", sorted(OPTIONS))
 def test_it_documents_every_option_word(word: str) -> None:
     assert f"`{word}" in EVERYTHING
+
+
+@pytest.mark.parametrize("field", FIELDS)
+def test_it_documents_every_key_of_json(field: str) -> None:
+    table = (ROOT / "docs" / "formats.md").read_text(encoding="utf-8").partition("| Key | Value | Left out |")[2]
+    assert f"`{field}`" in table.partition("\n\n")[0]
 
 
 def test_it_draws_every_room() -> None:
