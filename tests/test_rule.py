@@ -30,7 +30,6 @@ from fetchrules.rule import (
     Spelling,
     Takes,
 )
-from fetchrules.rulebook.apply import apply
 from fetchrules.rulebook.edits import set_rule
 from fetchrules.rulebook.revisions import current_version
 from fetchrules.rulebook.text import load
@@ -40,6 +39,7 @@ from fetchrules.ruletext.formats.exchange import export_json, import_json
 from fetchrules.ruletext.line import parse_line
 from fetchrules.ruletext.problem import Code
 from fetchrules.ruletext.render import render_rule
+from tests.rulebook.texts import apply
 
 PLAIN = Rule("mailserver.ru", Protocol.IMAP, "petrov", "petrovpasswd", "i.petrov@mydomain.ru")
 
