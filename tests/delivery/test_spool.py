@@ -34,13 +34,19 @@ from fetchrules.errors import (
 )
 from tests.delivery.conftest import descriptors
 from tests.delivery.test_maildir import LETTER, staged
-from tests.servers.lmtp import END, EVERY, GREETING, Cut, Fault, MailSink, serving, serving_socket
+from tests.servers.faults import Alter, Cut, Stall
+from tests.servers.lmtp import END, EVERY, GREETING, Fault, MailSink, serving, serving_socket
 from tests.servers.loopback import Hangup, LoopbackServer, Peer
 from tests.waiting import until
 
 RECIPIENT = "I.Petrov@example.org"
 
 OpenSpool = Callable[..., SpooledMailbox]
+
+
+def after(event: Event) -> Alter:
+    """The right answer, as soon as this has happened."""
+    return Alter(lambda answer: answer if event.wait(10) else b"")
 
 
 @pytest.fixture
@@ -124,7 +130,7 @@ def test_it_sends_nothing_that_another_is_sending(open_spool: OpenSpool, sink: M
     slow, other, answer = open_spool(), open_spool(), Event()
     names = stage_some(slow, LETTER, LETTER)
     other.prepare(0)
-    sink.faults = {(END, 1): answer}
+    sink.faults = {(END, 1): after(answer)}
     with ThreadPoolExecutor(1) as pool:
         sending = pool.submit(slow.commit, names)
         until(lambda: bool(sink.taken))
@@ -173,7 +179,7 @@ def test_it_opens_more_sessions_for_many_letters(
 def test_it_finishes_the_other_sessions_when_one_is_in_doubt(
     spool: SpooledMailbox, sink: MailSink, place: Place
 ) -> None:
-    sink.faults = {(END, 30): Cut.AFTER}
+    sink.faults = {(END, 30): Cut(done=True)}
     names = stage_some(spool, *[LETTER] * 64)
     assert [type(error) for error in spool.commit(names).values()] == [Unanswered]
     left = waiting_in(place)
@@ -339,10 +345,10 @@ ENDS: list[tuple[str, int, Fault]] = [
     ("MAIL", 3, b"hello?\r\n"),
     ("RCPT", 3, b"hello?\r\n"),
     ("DATA", 2, b"250 what\r\n"),
-    ("MAIL", 3, Cut.BEFORE),
-    ("RCPT", 3, Cut.BEFORE),
-    ("DATA", 2, Cut.BEFORE),
-    ("DATA", 2, Cut.AFTER),
+    ("MAIL", 3, Cut()),
+    ("RCPT", 3, Cut()),
+    ("DATA", 2, Cut()),
+    ("DATA", 2, Cut(done=True)),
     ("MAIL", 3, b"250-" + b"x" * 9000),
     ("MAIL", 3, b"250-x\r\n" * 200),
 ]
@@ -374,7 +380,7 @@ def test_it_fails_when_the_other_session_ends_too(
 
 
 @pytest.mark.parametrize("step", ["RSET", "NOOP"])
-@pytest.mark.parametrize("fault", [b"500 what\r\n", b"421 4.3.2 bye\r\n", b"?\r\n", Cut.BEFORE, Cut.AFTER])
+@pytest.mark.parametrize("fault", [b"500 what\r\n", b"421 4.3.2 bye\r\n", b"?\r\n", Cut(), Cut(done=True)])
 def test_it_begins_a_new_session_where_the_old_one_went_wrong(
     spool: SpooledMailbox, sink: MailSink, server: LoopbackServer, step: str, fault: Fault
 ) -> None:
@@ -385,7 +391,7 @@ def test_it_begins_a_new_session_where_the_old_one_went_wrong(
     assert (len(sink.taken), server.connections) == (1, 2)
 
 
-@pytest.mark.parametrize("fault", [Cut.AFTER, Cut.BEFORE, b"???\r\n", b"354 go on\r\n", b"250-" + b"x" * 9000])
+@pytest.mark.parametrize("fault", [Cut(done=True), Cut(), b"???\r\n", b"354 go on\r\n", b"250-" + b"x" * 9000])
 def test_it_goes_on_past_a_letter_whose_last_reply_is_lost(
     spool: SpooledMailbox, sink: MailSink, place: Place, fault: Fault
 ) -> None:
@@ -398,7 +404,7 @@ def test_it_goes_on_past_a_letter_whose_last_reply_is_lost(
 def test_it_begins_no_more_letters_when_two_running_end_their_sessions(
     spool: SpooledMailbox, sink: MailSink, place: Place
 ) -> None:
-    sink.faults = {(END, nth): Cut.BEFORE for nth in (1, 3, 4)}
+    sink.faults = {(END, nth): Cut() for nth in (1, 3, 4)}
     names = stage_some(spool, *[LETTER] * 6)
     failures = spool.commit(names)
     assert [type(failures.get(name)) for name in names] == [
@@ -413,7 +419,7 @@ def test_it_begins_no_more_letters_when_two_running_end_their_sessions(
 
 
 def test_it_sends_the_same_octets_when_it_has_to_send_again(spool: SpooledMailbox, sink: MailSink) -> None:
-    sink.faults = {(END, 1): Cut.AFTER}
+    sink.faults = {(END, 1): Cut(done=True)}
     names = stage_some(spool, LETTER)
     assert isinstance(spool.commit(names)[names[0]], Unanswered)
     assert spool.commit(names) == {}
@@ -466,10 +472,10 @@ def test_it_concludes_nothing_when_the_spool_goes_during_the_commit(
         (GREETING, b"554 5.3.2 no service\r\n"),
         (GREETING, b"421 4.3.2 later\r\n"),
         (GREETING, b"hello\r\n"),
-        (GREETING, Cut.BEFORE),
+        (GREETING, Cut()),
         ("LHLO", b"500 5.5.1 what\r\n"),
         ("LHLO", b"?\r\n"),
-        ("LHLO", Cut.BEFORE),
+        ("LHLO", Cut()),
     ],
 )
 def test_it_fails_when_there_is_no_session(spool: SpooledMailbox, sink: MailSink, step: str, fault: Fault) -> None:
@@ -485,7 +491,7 @@ def test_it_fails_when_there_is_no_session(spool: SpooledMailbox, sink: MailSink
 def test_it_tries_a_server_that_is_gone_once_a_batch(
     spool: SpooledMailbox, server: LoopbackServer, sink: MailSink, place: Place
 ) -> None:
-    sink.faults = {("MAIL", 3): Cut.BEFORE, (GREETING, 2): Cut.BEFORE}
+    sink.faults = {("MAIL", 3): Cut(), (GREETING, 2): Cut()}
     names = stage_some(spool, *[LETTER] * 5)
     spool.discard(names[4:])
     failures = spool.commit(names)
@@ -508,7 +514,7 @@ def test_it_waits_longer_for_the_end_of_a_letter_than_for_anything_else(
 ) -> None:
     monkeypatch.setattr(dialogue, "REPLY_SECONDS", 0.2)
     done = Event()
-    sink.faults = {(END, 1): done}
+    sink.faults = {(END, 1): after(done)}
     names = stage_some(spool, LETTER)
     Timer(0.6, done.set).start()
     assert spool.commit(names) == {}
@@ -517,7 +523,7 @@ def test_it_waits_longer_for_the_end_of_a_letter_than_for_anything_else(
 def test_it_does_not_wait_for_ever(spool: SpooledMailbox, sink: MailSink, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(dialogue, "REPLY_SECONDS", 0.2)
     monkeypatch.setattr(dialogue, "END_SECONDS", 0.3)
-    sink.faults = {("RCPT", 2): Cut.STALL, ("RCPT", 3): Cut.STALL, (END, 1): Cut.STALL}
+    sink.faults = {("RCPT", 2): Stall(), ("RCPT", 3): Stall(), (END, 1): Stall()}
     names = stage_some(spool, LETTER)
     assert list(spool.commit(names)) == names
     assert isinstance(spool.commit(names)[names[0]], Unanswered)
@@ -570,7 +576,7 @@ def test_it_does_not_wait_long_for_a_goodbye(
     spool: SpooledMailbox, sink: MailSink, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(dialogue, "GOODBYE_SECONDS", 0.1)
-    sink.faults = {("QUIT", 1): Cut.STALL}
+    sink.faults = {("QUIT", 1): Stall()}
     spool.prepare(0)
     spool.close()
     spool.close()
@@ -586,7 +592,7 @@ def test_it_sends_a_large_letter_in_pieces(spool: SpooledMailbox, sink: MailSink
 def test_it_is_certain_of_a_letter_cut_in_the_middle(spool: SpooledMailbox, sink: MailSink, place: Place) -> None:
     """The server goes while it is sent: whatever it kept, it has not seen the end."""
     for nth in (1, 2):
-        sink.faults = {**sink.faults, ("DATA", nth): b"354 go ahead\r\n", ("RECEIVED:", nth): Cut.BEFORE}
+        sink.faults = {**sink.faults, ("DATA", nth): b"354 go ahead\r\n", ("RECEIVED:", nth): Cut()}
     names = stage_some(spool, LETTER + b"x" * 20_000_000, LETTER)
     failures = spool.commit(names)
     assert {name: type(error) for name, error in failures.items()} == {names[0]: Deferred}

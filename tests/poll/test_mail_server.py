@@ -20,7 +20,8 @@ from fetchrules.policy import HELD_PAUSE, MAX_TRIES
 from fetchrules.poll import STOPPING
 from fetchrules.remote import stopping
 from tests.poll.conftest import NewScene, Scene
-from tests.servers.lmtp import END, EVERY, Cut, Fault, MailSink, Taken, serving
+from tests.servers.faults import Cut
+from tests.servers.lmtp import END, EVERY, Fault, MailSink, Taken, serving
 from tests.servers.loopback import Hangup, Peer
 
 
@@ -46,7 +47,7 @@ class PickySink(MailSink):
         if b"poison" not in self.taken[-1].octets:
             peer.send(answer)
             return
-        if self.at_poison is not Cut.AFTER:
+        if self.at_poison != Cut(done=True):
             self.taken.pop()
         if not isinstance(self.at_poison, bytes):
             raise Hangup
@@ -119,7 +120,7 @@ ANSWERS: dict[str, Fault] = {
     "for good": b"554 5.7.1 not this one\r\n",
     "for now": b"451 4.3.0 not now\r\n",
     "for want of room": b"452 4.3.1 no room\r\n",
-    "without an answer": Cut.BEFORE,
+    "without an answer": Cut(),
 }
 NOTES: dict[str, Callable[..., object]] = {
     "for good": ledger.hold_back,
@@ -194,7 +195,7 @@ def test_it_holds_a_letter_that_is_refused_after_a_crash(
     assert scene.maildrop.uids == []
 
 
-@pytest.mark.parametrize("fault", [Cut.BEFORE, Cut.AFTER], ids=["not taken", "taken"])
+@pytest.mark.parametrize("fault", [Cut(), Cut(done=True)], ids=["not taken", "taken"])
 def test_it_gets_past_a_letter_that_is_never_answered(fault: Cut, scene: Scene, sink: PickySink) -> None:
     sink.at_poison = fault
     scene.arrive("poison", "a", "b", "c")
@@ -207,7 +208,7 @@ def test_it_gets_past_a_letter_that_is_never_answered(fault: Cut, scene: Scene, 
     assert "d" in subjects(sink)
 
 
-@pytest.mark.parametrize("fault", [Cut.BEFORE, Cut.AFTER], ids=["not taken", "taken"])
+@pytest.mark.parametrize("fault", [Cut(), Cut(done=True)], ids=["not taken", "taken"])
 def test_it_holds_a_letter_that_is_never_answered(fault: Cut, scene: Scene, sink: PickySink, tmp_path: Path) -> None:
     sink.at_poison = fault
     scene.arrive("poison")
@@ -217,12 +218,12 @@ def test_it_holds_a_letter_that_is_never_answered(fault: Cut, scene: Scene, sink
     assert (row.state, row.fate, row.tries, row.reason) == ("held", "kept", MAX_TRIES, "delivery_failed")
     assert row.maybe_twice
     assert scene.maildrop.uids == ["poison"], "perhaps this is the only copy"
-    assert len(sink.taken) == (MAX_TRIES if fault is Cut.AFTER else 0)
+    assert len(sink.taken) == (MAX_TRIES if fault == Cut(done=True) else 0)
     assert spooled(tmp_path) == set()
 
 
 def test_it_remembers_the_doubt_about_a_letter_that_is_tried_again_by_hand(scene: Scene, sink: PickySink) -> None:
-    sink.at_poison = Cut.AFTER
+    sink.at_poison = Cut(done=True)
     scene.arrive("poison")
     for _ in range(MAX_TRIES):
         scene.poll()
@@ -236,7 +237,7 @@ def test_it_remembers_the_doubt_about_a_letter_that_is_tried_again_by_hand(scene
 
 
 def test_it_tries_a_held_letter_once_a_day_and_no_more(scene: Scene, sink: PickySink) -> None:
-    sink.at_poison = Cut.AFTER
+    sink.at_poison = Cut(done=True)
     scene.arrive("poison")
     for _ in range(MAX_TRIES):
         scene.poll()
@@ -248,7 +249,7 @@ def test_it_tries_a_held_letter_once_a_day_and_no_more(scene: Scene, sink: Picky
 
 
 def test_it_marks_a_letter_that_is_answered_at_last(scene: Scene, sink: PickySink) -> None:
-    sink.at_poison = Cut.AFTER
+    sink.at_poison = Cut(done=True)
     scene.arrive("poison")
     scene.poll()
     sink.at_poison = None
@@ -258,7 +259,7 @@ def test_it_marks_a_letter_that_is_answered_at_last(scene: Scene, sink: PickySin
 
 
 def test_it_takes_silence_at_every_letter_for_the_servers_fault(scene: Scene, sink: MailSink) -> None:
-    sink.faults = {(END, EVERY): Cut.BEFORE}
+    sink.faults = {(END, EVERY): Cut()}
     scene.arrive(*"abcdefgh")
     assert isinstance(scene.poll().error, DeliveryFailed)
     assert scene.states == {"a": "sending", "b": "sending"}, "the others were never begun"
@@ -268,7 +269,7 @@ def test_it_takes_silence_at_every_letter_for_the_servers_fault(scene: Scene, si
 
 
 def test_it_finishes_first_what_made_no_trouble(scene: Scene, sink: PickySink, monkeypatch: pytest.MonkeyPatch) -> None:
-    sink.at_poison = Cut.BEFORE
+    sink.at_poison = Cut()
     scene.arrive("poison1", "poison2", "a", "b")
     crash(scene, monkeypatch, SpooledMailbox, "commit")
     scene.poll()
@@ -277,7 +278,7 @@ def test_it_finishes_first_what_made_no_trouble(scene: Scene, sink: PickySink, m
     assert subjects(sink) == ["a", "b"]
 
 
-@pytest.mark.parametrize("fault", [ANSWERS["for now"], Cut.BEFORE], ids=["put off", "unanswered"])
+@pytest.mark.parametrize("fault", [ANSWERS["for now"], Cut()], ids=["put off", "unanswered"])
 def test_it_loses_no_letter_when_it_dies_between_the_row_and_the_file(
     fault: Fault, scene: Scene, sink: PickySink, monkeypatch: pytest.MonkeyPatch
 ) -> None:

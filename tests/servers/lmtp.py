@@ -1,7 +1,4 @@
-"""An LMTP and SMTP server for tests: it keeps what it is given, and fails where a fault says so.
-
-A fault is data: when this step is reached for the nth time, answer so, or hang up.
-"""
+"""An LMTP and SMTP server for tests: it keeps what it is given, and fails where a fault says so."""
 
 import socket
 import ssl
@@ -10,30 +7,19 @@ from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
-from enum import Enum
 from functools import partial
 from pathlib import Path
 from threading import Event, Lock, Thread
 
+from tests.servers.faults import Action, Say, perform
 from tests.servers.loopback import Hangup, LoopbackServer, Peer
 
 GREETING, END = "greeting", "."
 """Steps that are no commands: the greeting, and the answer to the end of a letter."""
 
 
-class Cut(Enum):
-    """Ways to hang up."""
-
-    BEFORE = "before"
-    """Instead of doing what was asked."""
-    AFTER = "after"
-    """Having done it, without an answer."""
-    STALL = "stall"
-    """Say nothing until the client goes away."""
-
-
-Fault = bytes | Cut | Event
-"""The octets to answer instead, the command undone; or how to hang up; or what to wait for before the right answer."""
+Fault = bytes | Action
+"""The octets to answer instead, the command undone; or what the servers of remote mailboxes can do wrong, too."""
 
 EVERY = 0
 """In place of an nth time."""
@@ -91,22 +77,7 @@ class MailSink:
         with self._lock:
             self._reached[step] += 1
             fault = self.faults.get((step, self._reached[step]), self.faults.get((step, EVERY)))
-        match fault:
-            case bytes():
-                peer.send(fault)
-            case Cut.BEFORE:
-                raise Hangup
-            case Cut.AFTER:
-                work()
-                raise Hangup
-            case Cut.STALL:
-                peer.stall()
-            case Event():
-                answer = work()
-                fault.wait(10)
-                peer.send(answer)
-            case None:
-                peer.send(work())
+        perform(Say(fault) if isinstance(fault, bytes) else fault, peer, work)
 
 
 class _Session:
