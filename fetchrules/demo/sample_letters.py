@@ -20,8 +20,6 @@ TURN = timedelta(seconds=120)
 
 @dataclass(frozen=True, slots=True)
 class Attachment:
-    """A file that comes with a letter."""
-
     name: str
     kind: str
     content: Callable[[], bytes]
@@ -29,7 +27,7 @@ class Attachment:
 
 @dataclass(frozen=True, slots=True)
 class Sketch:
-    """What a letter says, {n} being its number; where it is filed, and whether some filter has marked it as read."""
+    """What a letter says; {n} stands for its number. `read`: a filter on the server has marked it as read."""
 
     sender: tuple[str, str]
     subject: str

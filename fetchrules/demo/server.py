@@ -56,7 +56,6 @@ class MailServer(ThreadingTCPServer):
 
     @property
     def port(self) -> int:
-        """Where it listens."""
         return int(self.server_address[1])
 
     def serve(self, wire: Wire) -> None:

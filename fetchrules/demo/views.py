@@ -42,13 +42,12 @@ class LocalMailbox:
 
 @require_safe
 def arrivals(request: HttpRequest) -> HttpResponse:
-    """The whole page."""
     return render(request, "fetchrules/demo.html", {"mailboxes": list(_mailboxes(request))})
 
 
 @require_safe
 def live(request: HttpRequest) -> HttpResponse:
-    """Its changing part alone."""
+    """The part of the page that changes."""
     return render(request, "fetchrules/_arrivals.html", {"mailboxes": list(_mailboxes(request))})
 
 
