@@ -82,14 +82,12 @@ class RuleAdminForm(forms.ModelForm):  # type: ignore[type-arg]  # generic in th
             self.data = data
 
     def clean_folders(self) -> list[str]:
-        """A list of names."""
         folders = self.cleaned_data["folders"] or []
         if not isinstance(folders, list) or not all(isinstance(name, str) for name in folders):
             raise forms.ValidationError(gettext('Expected a list of names, such as ["INBOX"].'))
         return folders
 
     def clean(self) -> dict[str, Any]:
-        """By the same checks as everywhere."""
         data = super().clean() or self.cleaned_data
         if self.errors:
             return data

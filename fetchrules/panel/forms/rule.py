@@ -237,7 +237,6 @@ class RuleForm(SaidBeside):
         return "".join(str(self.cleaned_data["sslfingerprint"]).replace(":", "").split()).lower()
 
     def clean_folders(self) -> tuple[str, ...]:
-        """One in a line."""
         return tuple(line.strip() for line in str(self.cleaned_data["folders"]).splitlines() if line.strip())
 
     def clean(self) -> dict[str, Any]:
