@@ -110,7 +110,7 @@ class Story:
             killed = sum(act.wait().killed for act in acts)
         except TimeoutError as error:
             raise AssertionError(self.told[-4:]) from error
-        until(lambda: not vars(world.server)["_server"]._peers)
+        until(lambda: not world.server.open_connections)
         self.lied |= self._lies
         self._judge(before)
         return killed

@@ -126,10 +126,11 @@ class Server(Protocol):
     behaviour: Any
     port: int
     said: list[str]
+    connections: int
 
     @property
-    def connections(self) -> int:
-        """How many connections were made so far."""
+    def open_connections(self) -> int:
+        """How many are being served now."""
         ...
 
 

@@ -133,6 +133,12 @@ class LoopbackServer:
         for thread in threads:
             thread.join()
 
+    @property
+    def open_connections(self) -> int:
+        """How many are being served now."""
+        with self._lock:
+            return len(self._peers)
+
     def _accept(self) -> None:
         while not self._stopping.is_set():
             try:
