@@ -1,28 +1,25 @@
-"""Who carries letters from a spool to the mail server, one after the other, in a session that is kept as long as it works."""
+"""Sending letters from a spool to the mail server, one after the other, in a session that is kept as long as it works."""
 
 import fcntl
-import smtplib
 from collections.abc import Callable, Sequence
 from io import FileIO
 from time import monotonic
-from typing import BinaryIO, assert_never
+from typing import BinaryIO
 
-from fetchrules.delivery.dialogue import Deferred, Dialogue, Unanswered, Unreachable
+from fetchrules.delivery.dialogue import Deferred, Dialogue, Unanswered, Unreachable, connect
 from fetchrules.delivery.disk import translated
-from fetchrules.delivery.lmtp import connect_lmtp
-from fetchrules.delivery.mailserver import Handover, MailServer
+from fetchrules.delivery.mailserver import MailServer
 from fetchrules.delivery.outgoing import Outgoing, on_the_wire, read_outgoing
-from fetchrules.delivery.smtp import connect_smtp
 from fetchrules.delivery.staged_name import StagedName
 from fetchrules.delivery.staging import Staging
 from fetchrules.errors import DeliveryFailed, DeliveryRefused
 
 CARRY_SECONDS = 120.0
-"""No letter is begun later than this after the first: a poll that lost its claim meanwhile, and with it the right to send, finds
-out between two batches."""
+"""No letter is begun later than this after the first: a poll that lost its claim, and with it the right to send, notices between
+two batches."""
 
 MAX_ENDED = 2
-"""So many letters running may each end a session, before the others are kept from meeting the same end."""
+"""After so many letters in a row that each ended a session, the server is at fault, and the others wait."""
 
 
 class UnderWay(DeliveryFailed):
@@ -53,8 +50,8 @@ class Courier:
     def carry(self, names: Sequence[str]) -> dict[str, DeliveryFailed]:
         """Hand over these letters; those not known to be taken, with the reason. Unanswered: that one may have been.
 
-        Letters that are taken leave the spool; a letter that is not in the spool was taken before. A letter that ends the
-        session is in nobody's way; two of them running, and the server is at fault: the others wait.
+        Letters that are taken leave the spool; a letter that is not in the spool was taken before. After a letter that ends the
+        session the next is tried in a new one; after MAX_ENDED of them in a row the others wait.
         """
         failures: dict[str, DeliveryFailed] = {}
         taken: list[str] = []
@@ -129,17 +126,8 @@ class Courier:
     def _connected(self) -> Dialogue:
         """The session, a new one if need be. Raises Unreachable."""
         if self._dialogue is None or not self._dialogue.is_open:
-            self._dialogue = Dialogue(self._connect(), self._recipient)
+            self._dialogue = Dialogue(connect(self._server, self._own_name), self._recipient)
         return self._dialogue
-
-    def _connect(self) -> smtplib.SMTP:
-        match self._server.handover:
-            case Handover.LMTP:
-                return connect_lmtp(self._server, self._own_name)
-            case Handover.SMTP:
-                return connect_smtp(self._server, self._own_name)
-            case never:
-                assert_never(never)
 
 
 def _lock(file: FileIO) -> None:

@@ -1,11 +1,13 @@
-"""A session with a mail server, SMTP or LMTP: to ask whether a mailbox exists, and to hand over letters for it."""
+"""A session with a mail server, SMTP or LMTP (RFC 2033): to ask whether a mailbox exists, and to hand over letters for it."""
 
 import re
 import smtplib
 from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from time import monotonic
+from typing import assert_never
 
+from fetchrules.delivery.mailserver import Handover, MailServer, TlsUse
 from fetchrules.delivery.outgoing import Outgoing
 from fetchrules.errors import (
     DeliveryFailed,
@@ -16,6 +18,7 @@ from fetchrules.errors import (
     RecipientUnknown,
     Retry,
 )
+from fetchrules.remote.authorities import unverified, verifying
 
 CONNECT_SECONDS = 20.0
 REPLY_SECONDS = 30.0
@@ -99,12 +102,13 @@ class BoundedReplies(smtplib.SMTP):
         return line
 
 
-@contextmanager
-def opening(server: object) -> Iterator[ExitStack]:
-    """What goes wrong while a session is opened, a refusal too, is no letter's fault: Unreachable.
+class _BoundedLmtp(BoundedReplies, smtplib.LMTP):
+    """smtplib's LMTP client, its replies bounded."""
 
-    Only then is done what the block has put on the stack.
-    """
+
+@contextmanager
+def _unreachable(server: object) -> Iterator[ExitStack]:
+    """Any failure to open a session, a refusal included, leaves this block as Unreachable, after what is on the stack was done."""
     with ExitStack() as undo:
         try:
             yield undo
@@ -115,6 +119,50 @@ def opening(server: object) -> Iterator[ExitStack]:
         except OSError as error:
             raise Unreachable(f"{server}: {error}") from error
         undo.pop_all()
+
+
+def connect(server: MailServer, own_name: str) -> smtplib.SMTP:
+    """A session after LHLO, or after EHLO, STARTTLS and AUTH as far as they are configured. Raises Unreachable."""
+    match server.handover:
+        case Handover.LMTP:
+            return _connect_lmtp(server, own_name)
+        case Handover.SMTP:
+            return _connect_smtp(server, own_name)
+        case never:
+            assert_never(never)
+
+
+def _connect_lmtp(server: MailServer, own_name: str) -> smtplib.SMTP:
+    with _unreachable(server) as undo:
+        client = _BoundedLmtp(server.socket or server.host, server.port, own_name, timeout=CONNECT_SECONDS)
+        undo.callback(client.close)
+        code, text = client.ehlo()
+        if code != 250:
+            raise smtplib.SMTPHeloError(code, text)
+    return client
+
+
+def _connect_smtp(server: MailServer, own_name: str) -> smtplib.SMTP:
+    with _unreachable(server) as undo:
+        client = BoundedReplies(server.host, server.port, own_name, timeout=CONNECT_SECONDS)
+        undo.callback(client.close)
+        client.ehlo_or_helo_if_needed()
+        _start_tls(client, server.tls)
+        if server.user:
+            client.login(server.user, server.password)
+    return client
+
+
+def _start_tls(client: smtplib.SMTP, use: TlsUse) -> None:
+    match use:
+        case TlsUse.VERIFY:
+            client.starttls(context=verifying())
+        case TlsUse.MAY if client.has_extn("starttls"):
+            with suppress(smtplib.SMTPResponseException):  # 454: not now; the session goes on in plain text
+                client.starttls(context=unverified())
+        case _:
+            return
+    client.ehlo_or_helo_if_needed()
 
 
 class Dialogue:
@@ -131,7 +179,6 @@ class Dialogue:
         return self._client.sock is not None
 
     def is_alive(self) -> bool:
-        """Whether the server still answers."""
         with suppress(OSError):
             return self._command("NOOP")[0] == 250
         return False

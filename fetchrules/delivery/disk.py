@@ -7,13 +7,18 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from fetchrules.delivery.target import Place
-from fetchrules.errors import DeliveryFailed, DiskFull, MailboxUnwritable
+from fetchrules.delivery.recipients import RootedPath
+from fetchrules.errors import DeliveryFailed, DiskFull, Exhausted, MailboxUnwritable
 
 _FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
 _UNWRITABLE = frozenset({errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.ELOOP})
+_EXHAUSTED = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM})
 _OTHERS_MAY_WRITE = stat.S_IWGRP | stat.S_IWOTH
 _DIRECTORY = os.O_DIRECTORY | os.O_CLOEXEC
+
+
+class WriterExhausted(Exhausted, DeliveryFailed):
+    """This machine has no descriptors or memory left to deliver with; the mailbox and its volume are not at fault."""
 
 
 def failure(error: OSError, what: str) -> DeliveryFailed:
@@ -23,6 +28,8 @@ def failure(error: OSError, what: str) -> DeliveryFailed:
         return DiskFull(detail)
     if error.errno in _UNWRITABLE:
         return MailboxUnwritable(detail)
+    if error.errno in _EXHAUSTED:
+        return WriterExhausted(detail)
     return DeliveryFailed(detail)
 
 
@@ -55,7 +62,6 @@ class Directory:
         self.close()
 
     def close(self) -> None:
-        """Let go of the descriptor."""
         fd, self.fd = self.fd, -1
         os.close(fd)
 
@@ -76,7 +82,6 @@ class Directory:
             return Directory(os.open(".", _DIRECTORY, dir_fd=self.fd))
 
     def sync(self) -> None:
-        """Make the names in this directory durable."""
         os.fsync(self.fd)
 
     def is_now(self, other: "Directory") -> bool:
@@ -113,7 +118,7 @@ class Directory:
             parent.sync()
 
 
-def open_place(place: Place, *, make: bool = False) -> Directory:
+def open_place(place: RootedPath, *, make: bool = False) -> Directory:
     """The directory at `place`, good for going further; with `make`, the way there is made, durably. Raises OSError."""
     here = _open_root(place.root, make=make)
     for part in place.parts:

@@ -38,7 +38,6 @@ class Fingerprint:
         return bytes(self._header[:MAX_HEAD]) if self._head is None else self._head
 
     def update(self, data: bytes) -> None:
-        """Append the next octets of the letter."""
         text = data.replace(b"\r", b"")
         if self._head is None:
             self._collect(text)

@@ -1,50 +1,90 @@
-"""Delivery into a Maildir, exactly once: a letter is staged beside the mailbox, and renamed into new/ when it is safe.
+"""Maildirs: where they are, and how letters get into them exactly once: staged beside the mailbox, then renamed into new/.
 
-Letters wait in tmp/utm-mail/, a directory of ours, and not in tmp/ itself: Dovecot, Courier and others remove from
-there what is older than 36 hours, and a letter missed after a long outage would pass for one that was delivered.
+Letters wait in tmp/utm-mail/, a directory of ours, and not in tmp/ itself: Dovecot, Courier and others remove from there what is
+older than 36 hours, and after a long outage a letter that they removed would count as delivered.
+
+The root, the fixed part of UTM_MAIL_DELIVERY, has a marker too: it tells the volume with the Maildirs from the directory that it is
+mounted on. Both markers are made and read in the same way (`delivery.marker`).
 
 Everything is made 0700 and 0600: the worker runs as the user who owns the mailboxes.
 """
 
+import base64
 import os
+import re
 import socket
-from collections.abc import Collection, Sequence
+from collections.abc import Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from urllib.parse import parse_qs
 
 from fetchrules.delivery.disk import Directory, failure, open_place, translated
-from fetchrules.delivery.folder import folder_directory
-from fetchrules.delivery.local import Draft, Staged
+from fetchrules.delivery.marker import make_marker, read_marker
+from fetchrules.delivery.recipients import PathTemplate, RootedPath
 from fetchrules.delivery.staged_name import checked
 from fetchrules.delivery.staging import RESERVE, Staging
-from fetchrules.delivery.target import Place
-from fetchrules.errors import DeliveryFailed, LocalProtocolError, MaildirReplaced
+from fetchrules.errors import DeliveryFailed, LocalProtocolError, MaildirReplaced, RecipientInvalid
 
+SCHEME = "maildir:"
 STAGING = "utm-mail"
 """Our directory in tmp/."""
+VOLUME_DIRECTORY = ".utm-mail"
+"""Our directory in the root of the volume."""
+MAX_NAME = 255
+"""Octets of one directory's name (NAME_MAX)."""
+
+_BEYOND_ASCII = re.compile(r"[^ -~]+")
+
+
+@dataclass(frozen=True, slots=True)
+class MaildirLayout:
+    """Where each recipient's Maildir is; letters go into its Maildir++ folder `folder`, into its INBOX if that is empty."""
+
+    template: PathTemplate
+    folder: str = ""
+
+    @classmethod
+    def parse(cls, value: str) -> "MaildirLayout":
+        """`maildir:/path/{domain}/{local}[?folder=NAME]`, the name's levels parted by `/` or `.`. Raises ValueError."""
+        path, has_options, query = value.removeprefix(SCHEME).partition("?")
+        options = parse_qs(query, keep_blank_values=True, strict_parsing=bool(has_options))
+        if options.keys() - {"folder"} or any(len(values) > 1 for values in options.values()):
+            raise ValueError("the only option is folder=NAME, given once")
+        folder = options.get("folder", [""])[0]
+        if has_options:
+            try:
+                folder_directory(folder)
+            except RecipientInvalid as error:
+                raise ValueError(str(error)) from error
+        return cls(PathTemplate(path), folder)
+
+    def directory(self, place: RootedPath) -> Path:
+        """The directory that letters for the mailbox at `place` arrive in, whose marker is recorded."""
+        return (place.below(folder_directory(self.folder)) if self.folder else place).path
+
+    def mailbox(self, place: RootedPath, marker: str | None) -> "Maildir":
+        return Maildir(place, marker, folder=self.folder)
 
 
 class Maildir:
     """The Maildir at `place`, or its Maildir++ folder `folder`. One poll's object, not for several threads.
 
-    `marker` is the id that this Maildir was known by at its last delivery, None before the first one: then it is made
-    or adopted, along with the directories, and the id to record is in `marker` when `prepare` returns.
+    `marker` is the id that this Maildir was known by at its last delivery, None before the first one: then `prepare` makes it, with
+    what is missing of the directories, and the id to record is in `staging.marker`.
     """
 
     exactly_once = True
 
     def __init__(
-        self, place: Place, marker: str | None = None, *, folder: str = "", reserve: int = RESERVE, host: str = ""
+        self, place: RootedPath, marker: str | None = None, *, folder: str = "", reserve: int = RESERVE, host: str = ""
     ) -> None:
         """Touches nothing yet. `reserve` is in octets; `host` (this machine's name if empty) stands in file names."""
         self._place = place.below(folder_directory(folder)) if folder else place
         self._is_folder = bool(folder)
         staging = self._place.below("tmp").below(STAGING)
-        self._staging = Staging(staging, marker, host=host or socket.gethostname(), reserve=reserve)
+        self.staging = Staging(staging, marker, host=host or socket.gethostname(), reserve=reserve)
         self._new: Directory | None = None
-
-    @property
-    def marker(self) -> str | None:
-        """The id of this Maildir, as far as it is known."""
-        return self._staging.marker
 
     def prepare(self, octets: int) -> None:
         """Open the Maildir, or look that it is still the same one, and that `octets` have room in it.
@@ -54,24 +94,7 @@ class Maildir:
         if self._new is None:
             self._open()
         self._verify()
-        self._staging.check_room(octets)
-
-    @property
-    def sealed(self) -> bool:
-        """As LocalMailbox.sealed. Raises DeliveryFailed."""
-        return self._staging.sealed
-
-    def seal(self, waiting: Collection[str]) -> None:
-        """As LocalMailbox.seal. Raises MaildirReplaced, DeliveryFailed."""
-        self._staging.seal(waiting)
-
-    def stage(self, key: str) -> Draft:
-        """Begin a letter. Raises DeliveryFailed."""
-        return self._staging.begin(key)
-
-    def sync(self, staged: Sequence[Staged]) -> None:
-        """Make staged letters durable. Raises DeliveryFailed; the letters are then gone."""
-        self._staging.sync([letter.name for letter in staged])
+        self.staging.check_room(octets)
 
     def commit(self, names: Sequence[str]) -> dict[str, DeliveryFailed]:
         """Move staged letters into new/, durably; the ones that could not be moved, with the reason. May be repeated.
@@ -88,20 +111,11 @@ class Maildir:
         return failures
 
     def in_doubt(self, _names: Sequence[str]) -> Sequence[str]:
-        """None: what was delivered is gone from staging."""
+        """None: a letter that was delivered is gone from staging."""
         return ()
 
-    def discard(self, names: Sequence[str]) -> None:
-        """Remove staged letters that will not be delivered. Never raises."""
-        self._staging.remove(names)
-
-    def leftovers(self) -> list[str]:
-        """As LocalMailbox.leftovers. Raises DeliveryFailed."""
-        return self._staging.leftovers()
-
     def close(self) -> None:
-        """Let go of the directories; may be called twice."""
-        self._staging.close()
+        self.staging.close()
         if self._new is not None:
             self._new.close()
             self._new = None
@@ -113,12 +127,11 @@ class Maildir:
         return self._new
 
     def _open(self) -> None:
-        """With no marker known, what is missing is made."""
-        make = self.marker is None
+        make = self.staging.marker is None
         with translated(str(self._place.path), missing=MaildirReplaced), open_place(self._place, make=make) as home:
             if make:
                 self._furnish(home)
-            self._staging.open()
+            self.staging.open()
             self._new = home.enter("new")
 
     def _furnish(self, home: Directory) -> None:
@@ -131,7 +144,7 @@ class Maildir:
     def _verify(self) -> None:
         """Raises MaildirReplaced unless both directories are where the path leads, and the marker is the known one."""
         held = self._opened_new
-        self._staging.verify()
+        self.staging.verify()
         with (
             translated(str(self._place.path), missing=MaildirReplaced),
             open_place(self._place) as home,
@@ -141,7 +154,7 @@ class Maildir:
                 raise MaildirReplaced(f"{self._place.path}: another new/ is there now")
 
     def _move(self, names: Sequence[str]) -> dict[str, DeliveryFailed]:
-        staging, new = self._staging.directory.fd, self._opened_new.fd
+        staging, new = self.staging.directory.fd, self._opened_new.fd
         failures: dict[str, DeliveryFailed] = {}
         for name in names:
             try:
@@ -151,3 +164,57 @@ class Maildir:
             except OSError as error:
                 failures[name] = failure(error, name)
         return failures
+
+
+def folder_directory(folder: str) -> str:
+    """The Maildir++ directory of `folder`, whose levels are parted by `/` or `.`: `Работа/Счета` is `.<Работа>.<Счета>` beside
+    cur/.
+
+    Raises RecipientInvalid.
+    """
+    levels = folder.replace("/", ".").split(".")
+    if not folder.isprintable() or not all(levels):
+        raise RecipientInvalid(f"no folder can be called {folder}")
+    name = "." + ".".join(_modified_utf7(level) for level in levels)
+    if len(name) > MAX_NAME:
+        raise RecipientInvalid(f"the folder's name is too long: {folder}")
+    return name
+
+
+def _modified_utf7(text: str) -> str:
+    """RFC 3501 §5.1.3, as Dovecot and Courier name directories. Base64's slash becomes a comma."""
+    return _BEYOND_ASCII.sub(_shifted, text.replace("&", "&-"))
+
+
+def _shifted(run: re.Match[str]) -> str:
+    encoded = base64.b64encode(run[0].encode("utf-16-be")).rstrip(b"=").replace(b"/", b",")
+    return f"&{encoded.decode()}-"
+
+
+def volume_marker(root: Path) -> str | None:
+    """The id of the volume; None where there is none, or none can be read."""
+    return _marker_in(RootedPath(root, (VOLUME_DIRECTORY,)))
+
+
+def is_maildir(directory: Path, marker: str) -> bool:
+    """Whether the Maildir that `marker` was recorded for is at `directory`."""
+    return _marker_in(RootedPath(directory, ("tmp", STAGING))) == marker
+
+
+def make_volume_marker(root: Path, draft_name: str) -> str | None:
+    """The id of the volume, a new one if there was none, durable when this returns; None where we may not write.
+
+    `draft_name` is what the marker is written as before it is put in place.
+    """
+    with (
+        suppress(OSError, MaildirReplaced),
+        open_place(RootedPath(root, (VOLUME_DIRECTORY,)), make=True).readable() as directory,
+    ):
+        return make_marker(directory, draft_name)
+    return None
+
+
+def _marker_in(place: RootedPath) -> str | None:
+    with suppress(OSError, MaildirReplaced), open_place(place) as directory:
+        return read_marker(directory)
+    return None

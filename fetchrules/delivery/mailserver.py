@@ -6,8 +6,6 @@ from urllib.parse import SplitResult, parse_qs, unquote, urlsplit
 
 
 class Handover(StrEnum):
-    """The protocol that the server speaks."""
-
     LMTP = "lmtp"
     SMTP = "smtp"
 

@@ -1,10 +1,10 @@
 """The marker: a file with a random id, beside the staged letters, by which their directory is known again.
 
-It lives and dies with the directory: where the marker is, a letter that is missing was delivered; where it is not, or
-is another, the directory was unmounted, restored or emptied, and nothing follows from what is missing.
+Where the known marker is, a letter that is missing was delivered. Where it is absent, or another, the directory was unmounted,
+restored or emptied, and a missing letter proves nothing.
 
-A copy of the directory has a copy of the marker. What tells them apart is the seal, a file that holds the inode of the
-marker and the time of its last change, which no copying preserves: letters that are missing where it is broken say nothing.
+A copy of the directory has a copy of the marker. The seal tells them apart: a file that holds the inode of the marker and the
+time of its last change, which copying does not preserve. Where the seal is broken, a missing letter proves nothing.
 """
 
 import os
@@ -20,7 +20,8 @@ SEAL = "seal"
 
 _MARKER = re.compile(rb"([0-9a-f]{32})\n")
 _SEALINGS = 3
-"""Who makes the marker changes it once more, by removing its draft: the seal of another may be broken as soon as it is made."""
+"""Two processes may create the marker at once. The one that is late unlinks its draft, which changes the marker's ctime and
+breaks a seal that was just made; so sealing is tried again."""
 
 
 def read_marker(directory: Directory) -> str | None:

@@ -1,27 +1,26 @@
 """Delivery by handing letters to a mail server. They wait in a spool directory; `commit` sends them.
 
-It cannot be exactly once: the reply to a letter's end may be lost. What bounds it: a file leaves the spool when the server
-has taken the letter, so only a letter whose reply was lost, or whose file outlived a crash just then, is sent again, and
-with the same octets and the same X-Collected-Id.
+This cannot be exactly once, since the reply to the end of a letter may be lost. A file leaves the spool as soon as the server has
+taken the letter, so a letter is sent again only if its reply was lost or a crash came just then; it is sent with the same octets
+and the same X-Collected-Id.
 """
 
 import math
 import re
 import socket
-from collections.abc import Callable, Collection, Sequence
+from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
 
 from fetchrules.delivery.courier import Courier
-from fetchrules.delivery.local import Draft, Staged
 from fetchrules.delivery.mailserver import MailServer
+from fetchrules.delivery.recipients import Recipient, RootedPath
 from fetchrules.delivery.staging import RESERVE, Staging
-from fetchrules.delivery.target import Place, Recipient
 from fetchrules.errors import DeliveryFailed
 
 MAX_SESSIONS = 4
 LETTERS_A_SESSION = 16
-"""So many letters at once are worth another session: the server's fsync takes longest (measured with Dovecot: four
-sessions into one mailbox are 3 to 5 times as fast as one)."""
+"""For every so many letters another session is opened: the server's fsync takes longest (measured with Dovecot: four sessions
+into one mailbox are 3 to 5 times as fast as one)."""
 
 _HOST = re.compile(r"[A-Za-z0-9.-]{1,255}")
 
@@ -39,7 +38,7 @@ class SpooledMailbox:
         self,
         server: MailServer,
         recipient: str,
-        place: Place,
+        place: RootedPath,
         marker: str | None = None,
         *,
         reserve: int = RESERVE,
@@ -53,42 +52,20 @@ class SpooledMailbox:
         Recipient.parse(recipient)
         name = host or socket.gethostname()
         own_name = name if _HOST.fullmatch(name) else "localhost"
-        self._staging = Staging(place, marker, host=own_name, reserve=reserve)
-        self._couriers = [Courier(self._staging, server, recipient, own_name, end) for _ in range(MAX_SESSIONS)]
+        self.staging = Staging(place, marker, host=own_name, reserve=reserve)
+        self._couriers = [Courier(self.staging, server, recipient, own_name, end) for _ in range(MAX_SESSIONS)]
         self._known = False
-
-    @property
-    def marker(self) -> str | None:
-        """The id of the spool directory, as far as it is known."""
-        return self._staging.marker
 
     def prepare(self, octets: int) -> None:
         """Open the spool, look for room, and ask the server, once, whether it has the recipient's mailbox.
 
         Raises RecipientUnknown if it has none, MaildirReplaced for the spool, DiskFull, DeliveryFailed.
         """
-        self._staging.open()
-        self._staging.check_room(octets)
+        self.staging.open()
+        self.staging.check_room(octets)
         if not self._known:
             self._couriers[0].ask()
             self._known = True
-
-    @property
-    def sealed(self) -> bool:
-        """As LocalMailbox.sealed. Raises DeliveryFailed."""
-        return self._staging.sealed
-
-    def seal(self, waiting: Collection[str]) -> None:
-        """As LocalMailbox.seal. Raises MaildirReplaced, DeliveryFailed."""
-        self._staging.seal(waiting)
-
-    def stage(self, key: str) -> Draft:
-        """Begin a letter. Raises DeliveryFailed."""
-        return self._staging.begin(key)
-
-    def sync(self, staged: Sequence[Staged]) -> None:
-        """Make staged letters durable. Raises DeliveryFailed; the letters are then gone."""
-        self._staging.sync([letter.name for letter in staged])
 
     def commit(self, names: Sequence[str]) -> dict[str, DeliveryFailed]:
         """Send staged letters; the ones that are not known to be taken, with the reason.
@@ -97,7 +74,7 @@ class SpooledMailbox:
         sending it. With any other reason it was not taken. A name that is gone was delivered before. Raises MaildirReplaced
         if the spool is not the known one: nothing may then be concluded of any letter.
         """
-        self._staging.verify()
+        self.staging.verify()
         sessions = min(MAX_SESSIONS, 1 + len(names) // LETTERS_A_SESSION)
         portions = [names[start::sessions] for start in range(sessions)]
         with ThreadPoolExecutor(sessions) as pool:
@@ -105,23 +82,14 @@ class SpooledMailbox:
                 pool.submit(courier.carry, mine) for courier, mine in zip(self._couriers, portions, strict=False)
             ]
         failures = {name: error for outcome in outcomes for name, error in outcome.result().items()}
-        self._staging.verify()
+        self.staging.verify()
         return failures
 
     def in_doubt(self, names: Sequence[str]) -> Sequence[str]:
-        """What still waits. A letter that the server has certainly taken left the spool. Raises DeliveryFailed."""
-        return [name for name in names if self._staging.holds(name)]
-
-    def discard(self, names: Sequence[str]) -> None:
-        """Remove staged letters that will not be delivered. Never raises."""
-        self._staging.remove(names)
-
-    def leftovers(self) -> list[str]:
-        """As LocalMailbox.leftovers. Raises DeliveryFailed."""
-        return self._staging.leftovers()
+        """Those that still wait: a letter that the server has certainly taken is gone. Raises DeliveryFailed."""
+        return [name for name in names if self.staging.holds(name)]
 
     def close(self) -> None:
-        """End the sessions and let go of the spool; may be called twice."""
         for courier in self._couriers:
             courier.hang_up()
-        self._staging.close()
+        self.staging.close()

@@ -43,7 +43,6 @@ def staged_name(key: str, host: str, seconds: int) -> str:
 
 
 def is_ours(name: str) -> bool:
-    """Whether the name has the form that we give."""
     return _NAME.fullmatch(name) is not None
 
 

@@ -1,37 +1,109 @@
-"""A directory in which whole letters wait: written, made durable, and taken away by name; known by its marker."""
+"""The directory in which letters wait for their delivery: written, made durable, and removed by name; known by its marker."""
 
 import os
 import time
 from collections.abc import Callable, Collection, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
+from dataclasses import dataclass
 from io import FileIO
 
 from fetchrules.delivery.disk import Directory, open_place, translated
-from fetchrules.delivery.draft import StagedFile
+from fetchrules.delivery.fingerprint import Fingerprint
 from fetchrules.delivery.marker import is_sealed, make_marker, read_marker, seal
+from fetchrules.delivery.recipients import RootedPath
 from fetchrules.delivery.staged_name import checked, is_ours, staged_name
-from fetchrules.delivery.target import Place
 from fetchrules.errors import DeliveryFailed, DiskFull, LocalProtocolError, MaildirReplaced
 
 ABANDONED_AFTER = 24 * 3600
-"""Seconds after which a staged file that nobody claims is swept away."""
+"""Seconds after which a staged file without a row is removed."""
 RESERVE = 64 * 1024 * 1024
 """Octets that a delivery leaves free for everybody else."""
 
 _READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC
 _RETIRED = ".sent"
 _THREADS = 4
-"""Measured: four threads save a third of the time of syncing, and nearly all of removing; more save nothing more."""
+"""Measured: four threads save a third of the time of syncing, and nearly all of removing; more save no more."""
+
+
+@dataclass(frozen=True, slots=True)
+class Staged:
+    """A whole letter, written beside the mailbox but not yet in it.
+
+    `size` is in octets as received; `fingerprint` as `delivery.fingerprint` defines it; `head` the first octets of its header (at
+    most 16 KiB), for the journal. `header` is the fingerprint of the header alone (`head_print`); `canonical` the size in octets
+    with each line end counted as two, however it was sent.
+    """
+
+    name: str
+    size: int
+    fingerprint: str
+    head: bytes
+    header: str = ""
+    canonical: int = 0
+
+
+class StagedFile:
+    """A letter that is being written. CRLF is turned into LF; a lone CR stays one. `finish` or `discard` ends it."""
+
+    __slots__ = ("_canonical", "_directory", "_fd", "_fingerprint", "_held_cr", "_name", "_size")
+
+    def __init__(self, directory: Directory, name: str) -> None:
+        """Create the file (0600). Raises DeliveryFailed."""
+        flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
+        with translated(name):
+            self._fd = os.open(name, flags, 0o600, dir_fd=directory.fd)
+        self._directory = directory
+        self._name = name
+        self._fingerprint = Fingerprint()
+        self._held_cr = b""
+        self._size = 0
+        self._canonical = 0
+
+    def write(self, data: bytes) -> None:
+        """Append octets as the remote server sent them. Raises DeliveryFailed (DiskFull, …)."""
+        self._size += len(data)
+        text = self._held_cr + data if self._held_cr else data
+        self._held_cr = b"\r" if text.endswith(b"\r") else b""
+        if self._held_cr:
+            text = text[:-1]
+        text = text.replace(b"\r\n", b"\n")
+        self._canonical += len(text) + text.count(b"\n")
+        self._fingerprint.update(text)
+        self._append(text)
+
+    def finish(self) -> Staged:
+        """The complete letter, not durable before `Staging.sync`. Raises DeliveryFailed, after which it can still be discarded."""
+        self._append(self._held_cr)
+        fd, self._fd = self._fd, -1
+        with translated(self._name):
+            os.close(fd)
+        letter, canonical = self._fingerprint, self._canonical + len(self._held_cr)
+        return Staged(self._name, self._size, letter.hexdigest(), letter.head, letter.header, canonical)
+
+    def discard(self) -> None:
+        """Remove what was written. Never raises."""
+        fd, self._fd = self._fd, -1
+        with suppress(OSError):
+            os.unlink(self._name, dir_fd=self._directory.fd)
+        if fd >= 0:
+            with suppress(OSError):
+                os.close(fd)
+
+    def _append(self, text: bytes) -> None:
+        with translated(self._name):
+            rest = memoryview(text)
+            while rest:
+                rest = rest[os.write(self._fd, rest) :]
 
 
 class Staging:
-    """The directory at `place` and its letters. Every method may raise DeliveryFailed, `close` and `remove` excepted.
+    """The directory at `place` and its letters. Every method but `close` and `remove` may raise DeliveryFailed.
 
     `marker` is the id that the directory was known by, None before its first use: `open` then makes or adopts one.
     """
 
-    def __init__(self, place: Place, marker: str | None, *, host: str, reserve: int) -> None:
+    def __init__(self, place: RootedPath, marker: str | None, *, host: str, reserve: int) -> None:
         """Touches nothing yet. `host` stands in file names; `reserve` is in octets."""
         self.marker = marker
         self._place = place
@@ -61,12 +133,18 @@ class Staging:
 
     @property
     def sealed(self) -> bool:
-        """Whether this is certainly the directory in which its letters were staged, and no copy of it."""
+        """Whether this is certainly the directory that its marker was made in, and no copy of it.
+
+        Only there a letter that is missing was delivered.
+        """
         with translated(str(self._place.path), missing=MaildirReplaced):
             return is_sealed(self.directory)
 
     def seal(self, waiting: Collection[str]) -> None:
-        """Stand for this directory, copy or not. Raises MaildirReplaced unless `waiting`, all unfinished letters, are in it."""
+        """Accept this directory from now on, though it may be a copy.
+
+        `waiting`: all letters recorded for its marker that are not known to be delivered. Raises MaildirReplaced if one is missing.
+        """
         missing = sum(not self.holds(name) for name in waiting)
         if missing:
             raise MaildirReplaced(
@@ -90,22 +168,22 @@ class Staging:
 
     @property
     def directory(self) -> Directory:
-        """The directory, which has to be open."""
         if self._directory is None:
             raise LocalProtocolError("a mailbox is prepared before anything else")
         return self._directory
 
     def begin(self, key: str) -> StagedFile:
-        """A new letter."""
+        """A new letter. `key` is its own for ever (source, epoch, uid, ord), and is hashed into the file name."""
         return StagedFile(self.directory, staged_name(key, self._host, int(time.time())))
 
-    def sync(self, names: Sequence[str]) -> None:
-        """Make these letters and their names durable; where that fails, they are gone.
+    def sync(self, letters: Sequence[Staged]) -> None:
+        """Make these letters and their names durable. If that fails, they are removed.
 
-        The files are opened anew: Linux reports to the next opener a write error that nobody has seen yet (4.13 and
-        later), and a batch of open letters in each of many threads would need thousands of descriptors. A second fsync
-        after one that failed would succeed over lost data; so there is none.
+        The files are opened anew: Linux (4.13 and later) reports a write error that nobody has seen yet to the next opener, and
+        keeping a batch of letters open in each of many threads would need thousands of descriptors. A failed fsync is never
+        repeated: the second would succeed over lost data.
         """
+        names = [letter.name for letter in letters]
         try:
             with translated("fsync"):
                 _in_parallel(self._sync_file, names)
@@ -115,7 +193,7 @@ class Staging:
             raise
 
     def read(self, name: str) -> FileIO | None:
-        """A staged letter, from its beginning; None if it is gone. Open for writing too, for NFS locks nothing else."""
+        """A staged letter, from its beginning; None if it is gone. It is open for writing too: NFS locks no other files."""
         with translated(name):
             try:
                 fd = os.open(checked(name), _READ | os.O_RDWR, dir_fd=self.directory.fd)
@@ -124,20 +202,19 @@ class Staging:
         return FileIO(fd)
 
     def holds(self, name: str) -> bool:
-        """Whether this letter is waiting."""
         with translated(name), suppress(FileNotFoundError):
             os.stat(checked(name), dir_fd=self.directory.fd, follow_symlinks=False)
             return True
         return False
 
     def remove(self, names: Sequence[str]) -> None:
-        """Remove these letters. What the disk will not let go is swept away later."""
+        """Remove these letters. Never raises; files that cannot be removed become leftovers."""
         _in_parallel(self._unlink, names)
 
     def retire(self, name: str) -> str:
-        """Take a letter out of those that wait, at once; the name under which it is still to be removed.
+        """Rename a letter so that it waits no more; its new name, under which it is still to be removed.
 
-        Removing a file that is on the disk costs milliseconds, renaming it does not.
+        Removing a file that is on the disk takes milliseconds, renaming it does not.
         """
         retired = name + _RETIRED
         with suppress(OSError):
@@ -145,7 +222,7 @@ class Staging:
         return retired
 
     def leftovers(self) -> list[str]:
-        """Letters older than ABANDONED_AFTER, as far as this clock can tell."""
+        """Our files older than ABANDONED_AFTER by this clock. They may belong to an unfinished letter, or to a poll at work."""
         deadline = time.time() - ABANDONED_AFTER
         old: list[str] = []
         with translated("looking for leftovers"), os.scandir(self.directory.fd) as entries:
@@ -171,6 +248,6 @@ class Staging:
 
 
 def _in_parallel(work: Callable[[str], None], names: Sequence[str]) -> None:
-    """Do `work` for each name. Raises what the first that failed has raised, when all have ended."""
+    """Do `work` for each name; then raise the first error, if any."""
     with ThreadPoolExecutor(min(_THREADS, len(names) or 1)) as pool:
         list(pool.map(work, names))

@@ -11,8 +11,8 @@ from django.shortcuts import render
 from django.utils import timezone
 from django.views.decorators.http import require_safe
 
-from fetchrules.delivery.layout import MaildirLayout
 from fetchrules.delivery.letterhead import Letterhead, read_letterhead
+from fetchrules.delivery.maildir import MaildirLayout
 from fetchrules.errors import RecipientInvalid
 from fetchrules.panel import access
 

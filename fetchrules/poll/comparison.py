@@ -1,27 +1,28 @@
-"""Letters whose names prove nothing, compared with what the ledger knows: each is one of its letters, or new, or in doubt."""
+"""Suspect letters (`policy.planning`), compared with what the ledger knows: each is one of its letters, or new, or in doubt."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
 
 from django.utils import timezone
 
-from fetchrules.delivery.local import Staged
+from fetchrules.delivery.staging import Staged
 from fetchrules.ledger import knowing
 from fetchrules.ledger import letters as ledger
 from fetchrules.models import SourceMailbox
 from fetchrules.policy import Doubt, Fate, Known, PassedMatch, Purpose, State, ToFetch, Why, passed_by_head
 from fetchrules.poll.deleting import DeletionRequest
+from fetchrules.poll.heads import heads
 from fetchrules.poll.progress import Progress
-from fetchrules.remote.mailbox import Listed
+from fetchrules.remote.mailbox import Listed, RemoteMailbox
 
 
 @dataclass(slots=True)
 class Comparison:
     """The comparisons of one session.
 
-    `taken` are the ledger's rows that belong to some letter of this mailbox already, `passed` those of letters that were passed
-    over and may be any. `to_delete` are letters that are known and no longer wanted on the server; `spared`: how many are known
-    and stay; `postponed`: how many wait for a later poll.
+    `taken`: ids of rows that belong to a letter of this mailbox already. `passed`: rows of letters that were passed over and may be
+    here under other names. `to_delete`: letters that are known and no longer wanted on the server; `spared`: how many are known and
+    stay; `postponed`: how many wait for a later poll.
     """
 
     source: SourceMailbox
@@ -36,10 +37,10 @@ class Comparison:
     _apart: list[tuple[Listed, str]] = field(default_factory=list)
 
     def without_known(self, batch: Sequence[tuple[ToFetch, Staged]]) -> list[tuple[ToFetch, Staged]]:
-        """The batch without the letters that the ledger knows by another name; those are called by their present one.
+        """The batch's new letters. Those that the ledger knows by another name are called by their present one, and dropped.
 
-        Even where nothing is suspect a letter may be one that had vanished, and not by our doing. Only the copy of a letter
-        whose deletion was confirmed is then a new one. One that is in hand is looked at again when it is not.
+        A letter that is not suspect may still equal one that vanished from the server; then it is that letter, unless its deletion
+        was confirmed. A letter that equals one in hand is left for the next poll.
         """
         twins = knowing.known_twins(self.source, {staged.fingerprint for _, staged in batch}, self.taken)
         fresh: list[tuple[ToFetch, Staged]] = []
@@ -57,11 +58,10 @@ class Comparison:
         return fresh
 
     def knows(self, wanted: ToFetch, staged: Staged) -> bool:
-        """Whether the letter, whose name proves nothing, has been delivered before as it is."""
+        """Whether a suspect letter, exactly as it came, was delivered before."""
         return wanted.compare and bool(knowing.known_twins(self.source, [staged.fingerprint], self.taken))
 
     def _known(self, wanted: ToFetch, row: Known, staged: Staged) -> None:
-        """The letter is one that the ledger knows."""
         self.taken.add(row.id)
         self.progress.came += 1
         if row.in_hand:
@@ -74,18 +74,17 @@ class Comparison:
             self.spared += 1
 
     def recognise_passed(self, wanted: ToFetch, row: Known, header: str) -> None:
-        """The letter is one that was passed over."""
         self.recognise(wanted, row, header)
         self.progress.came += 1
 
     def set_apart(self, letter: Listed, header: str) -> None:
-        """The letter is marked on the server as read or for deletion, and none of ours: it is left alone."""
+        """Leave alone a letter that others have marked as read or for deletion, and that we never collected."""
         self._apart.append((letter, header))
         self.progress.left[Why.SEEN] += 1
         self.progress.came += 1
 
     def recognise(self, wanted: ToFetch, row: Known, header: str) -> int:
-        """Call the letter that `row` remembers by its present name; the id of its row from now on."""
+        """Record that this letter is the one of `row`, under its present name; the id of its row from now on."""
         if _name_was_given_away(wanted, row):
             self.progress.shifted += 1
         self.taken.add(row.id)
@@ -104,12 +103,12 @@ class Comparison:
         return next(marked, None) or self.passed_match(wanted, header).row
 
     def passed_match(self, wanted: ToFetch, header: str) -> PassedMatch:
-        """Which letter that was passed over this one is, with a header of this fingerprint."""
+        """Which of the letters that were passed over this one is; `header` is the fingerprint of its header."""
         before = [wanted.row] if wanted.row and wanted.row.state is State.PASSED else []
         return passed_by_head([*self.passed, *before], wanted.letter, header)
 
     def _doubted(self, wanted: ToFetch, staged: Staged) -> ToFetch:
-        """The wanted of a new letter; where it may be one that was passed over, it is left on the server."""
+        """A new letter, to be left on the server if it may be one that was passed over."""
         if _name_was_given_away(wanted, None):
             self.progress.shifted += 1
         if wanted.compare and self.passed_match(wanted, staged.header).perhaps:
@@ -118,19 +117,19 @@ class Comparison:
 
     def _is_owed(self, wanted: ToFetch, staged: Staged) -> bool:
         """Whether the mark as read is ours, made when the letter was delivered to another recipient."""
-        # Of a letter that came short the content says nothing.
+        # The content of a letter that came short cannot be compared, so its header decides.
         head = staged.header if wanted.doubt is Doubt.SHORT else ""
         return wanted.purpose is Purpose.OWED and knowing.collected_for_others(self.source, staged.fingerprint, head)
 
     def record(self) -> None:
-        """Remember the letters that were set apart, so that they are not compared again. Raises RunOvertaken."""
+        """Record the letters that were set apart, so that they are not compared again. Raises RunOvertaken."""
         compared, self._apart = self._apart, []
         if compared:
             ledger.record_read(self.progress.run, self.source, self.epoch, compared, timezone.now())
 
 
 def _twin(wanted: ToFetch, known: Sequence[Known]) -> Known | None:
-    """The one of these letters, equal in content, that the fetched letter is."""
+    """Which of `known`, all equal in content, the fetched letter is."""
     twins = [row for row in known if wanted.compare or row.fate is not Fate.DELETED]
     if wanted.purpose is Purpose.FLAGGED:
         twins = [row for row in twins if row.fate in (Fate.WANTED, Fate.SENT)] or twins
@@ -138,8 +137,47 @@ def _twin(wanted: ToFetch, known: Sequence[Known]) -> Known | None:
 
 
 def _name_was_given_away(wanted: ToFetch, row: Known | None) -> bool:
-    """Whether the letter's unique-id was another letter's, which was never missed: `row` is the one that it is."""
+    """Whether the letter's unique-id was another's, which never went missing. `row`: the letter that this one is, if known."""
     before = wanted.row
     if before is None or not wanted.compare or before.gone or before.state not in (State.DELIVERED, State.PASSED):
         return False
     return row is None or row.id != before.id
+
+
+def settled_by_head(mailbox: RemoteMailbox, planned: Sequence[ToFetch], comparison: Comparison) -> list[ToFetch]:
+    """Those of `planned` that have to be fetched; the others are settled by their headers.
+
+    A letter that was passed over is recognised. One that is marked as read, or for deletion, whose header no ledger of the account
+    knows, is not ours and left alone. Letters beyond `limits.headers` are left for a later poll.
+    """
+    looked_at = [one for one in planned if one.compare and (comparison.passed or _is_told_by_head(one))]
+    if not looked_at:
+        return list(planned)
+    # Letters without names are recognised anew in each poll. If they could be postponed, those behind them would wait for ever.
+    progress = comparison.progress
+    postponed = {one.letter.number for one in looked_at[progress.limits.headers :] if one.named}
+    now = [one.letter for one in looked_at if one.letter.number not in postponed]
+    known = {letter.number: head for letter, head in heads(mailbox, comparison.source, now, progress)}
+    ours, headless = knowing.collected_heads(comparison.source, comparison.epoch)
+    remaining: list[ToFetch] = []
+    for wanted in planned:
+        head = known.get(wanted.letter.number, "")
+        match = comparison.passed_match(wanted, head)
+        if wanted.letter.number in postponed:
+            comparison.postponed += 1
+            progress.left[Why.DOUBT] += 1
+        elif not head:
+            remaining.append(wanted)
+        elif match.row is not None:
+            comparison.recognise_passed(wanted, match.row, head)
+        elif wanted.purpose is not Purpose.COLLECT and head not in ours and not headless:
+            comparison.set_apart(wanted.letter, head)
+        else:
+            remaining.append(wanted)
+    comparison.record()
+    return remaining
+
+
+def _is_told_by_head(wanted: ToFetch) -> bool:
+    passed = wanted.row is not None and wanted.row.state is State.PASSED
+    return passed or wanted.purpose is not Purpose.COLLECT

@@ -16,16 +16,13 @@ from fetchrules.poll.heads import heads
 from fetchrules.poll.progress import Progress
 from fetchrules.remote.mailbox import Listed, RemoteMailbox
 
-AT_ONCE = 500
-"""Between two portions of deletions the claim is renewed and the rule read again."""
-
 
 @dataclass(frozen=True, slots=True)
 class DeletionRequest:
     """A letter to delete, and its row, if it has one.
 
-    `counted`: the server has confirmed its deletion before, so that it does not count again. `broke`: so often asking for its
-    deletion has broken a session.
+    `counted`: the server has confirmed its deletion before, so it is not counted again. `broke`: how often asking for its deletion
+    broke a session.
     """
 
     letter: Listed
@@ -43,10 +40,10 @@ class DeletionRequest:
 
 @dataclass(slots=True)
 class Deletions:
-    """What a session deletes. `final`: the server names no other letter so, and deletes at once (IMAP).
+    """What a session deletes. `final`: names are never used again, and deletions take effect at once (IMAP).
 
-    `accepted`: deletions that the server has agreed to, and not yet confirmed by its goodbye. `put_off`: letters that broke a
-    session before wait for a session of their own.
+    `accepted`: deletions that the server agreed to and has not confirmed by its answer to QUIT yet. `put_off`: deletions that broke
+    a session before wait for a session of their own.
     """
 
     mailbox: RemoteMailbox
@@ -59,26 +56,27 @@ class Deletions:
     _broke: list[DeletionRequest] = field(default_factory=list)
 
     def flush(self, planned: Sequence[ToDelete], until: float) -> tuple[bool, list[ToDelete]]:
-        """Delete what needs no comparing. Whether time ran out before the end; and what has to be compared as a whole first."""
+        """Delete what needs no comparing; whether `until` came before the end, and what has to be fetched and compared first."""
         same, doubted = self._by_head(planned)
         return self.delete([DeletionRequest.of(one.letter, one.row) for one in same], until), doubted
 
     def delete(self, requests: Iterable[DeletionRequest], until: float = math.inf) -> bool:
-        """Ask for the deletion of letters that are safe here. Whether `until` (of the monotonic clock) came before the end.
+        """Ask for the deletion of letters that are delivered; whether `until` (of the monotonic clock) came before the end.
 
         Those that broke a session wait for `delete_those_that_broke`.
         """
+        at_once = self.progress.limits.deletions_at_once
         chosen = list(requests)
         self._broke += [one for one in chosen if one.broke]
         chosen = [one for one in chosen if not one.broke]
-        for start in range(0, len(chosen), AT_ONCE):
+        for start in range(0, len(chosen), at_once):
             if time.monotonic() > until:
                 return True
-            self._delete(chosen[start : start + AT_ONCE])
+            self._delete(chosen[start : start + at_once])
         return False
 
     def delete_those_that_broke(self) -> None:
-        """Ask once more for deletions that broke a session, if nothing else hangs on this one. Raises DeletionFailed."""
+        """Ask again for deletions that broke a session, unless others depend on this session. Raises DeletionFailed."""
         if not self._broke:
             return
         if self._rows and not self.final:
@@ -96,9 +94,9 @@ class Deletions:
                 raise DeletionFailed(error.detail) from error
 
     def commit(self) -> bool:
-        """End the session. Only a confirmed goodbye proves that the deletions happened; otherwise the rows keep their doubt.
+        """QUIT; whether the server confirmed it. Only that proves the deletions; without it the rows stay SENT.
 
-        The rule is read a last time: one that keeps its mail by now deletes nothing. Raises RunOvertaken.
+        The rule is read once more before: if it was changed meanwhile, nothing is deleted. Raises RunOvertaken.
         """
         if self._rows or self.accepted:
             self._require_claim()
@@ -111,18 +109,17 @@ class Deletions:
         return confirmed
 
     def _by_head(self, planned: Sequence[ToDelete]) -> tuple[list[ToDelete], list[ToDelete]]:
-        """Those whose names are theirs for certain, or whose headers are still the ones on record; and those to be compared.
+        """Letters that are certainly the ones on record, by name or by header; and those that have to be fetched and compared.
 
-        Of a server that gives no headers a letter is left alone for a day before it is fetched and compared again.
+        If the server gives no headers, a letter is left alone for a day before it is fetched and compared again.
         """
         looked_at = [one for one in planned if one.if_head]
-        told = {
-            letter.number: head for letter, head in heads(self.mailbox, self.source, _letters(looked_at), self.progress)
-        }
+        letters = [one.letter for one in looked_at]
+        known = {letter.number: head for letter, head in heads(self.mailbox, self.source, letters, self.progress)}
         same = [one for one in planned if not one.if_head]
         doubted: list[ToDelete] = []
         for one in looked_at:
-            head, row = told.get(one.letter.number, ""), one.row
+            head, row = known.get(one.letter.number, ""), one.row
             if head and row and head == row.head:
                 same.append(one)
             elif head or row is None or row.tried_at is None or _is_long_ago(row.tried_at):
@@ -133,20 +130,20 @@ class Deletions:
         return same, doubted
 
     def _delete(self, requests: Sequence[DeletionRequest]) -> None:
-        """The rule is read once more in the transaction before: one that was changed meanwhile deletes nothing."""
+        """DELE or EXPUNGE. A transaction before it reads the rule again and notes that the deletions are asked for."""
         rows = {one.letter.number: one.row_id for one in requests if one.row_id is not None}
         self._require_claim(list(rows.values()))
-        told = 0
+        answered = 0
         accepted: set[int] = set()
         try:
             for letter, deleted in self.mailbox.delete([one.letter for one in requests]):
-                told += 1
+                answered += 1
                 if deleted:
                     accepted.add(letter.number)
         except RunOvertaken:
             raise
         except FetchError as error:
-            for one in requests[told : told + max(self.mailbox.together, 1)]:
+            for one in requests[answered : answered + max(self.mailbox.together, 1)]:
                 if one.row_id is not None:
                     ledger.blame_deletion(one.row_id, error, timezone.now())
             raise
@@ -168,7 +165,3 @@ class Deletions:
 
 def _is_long_ago(tried_at: datetime) -> bool:
     return abs(timezone.now() - tried_at) >= READ_AGAIN
-
-
-def _letters(planned: Iterable[ToDelete]) -> list[Listed]:
-    return [one.letter for one in planned]

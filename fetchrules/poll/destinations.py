@@ -1,4 +1,4 @@
-"""From a recipient to the local mailbox that his letters are delivered into, as UTM_MAIL_DELIVERY says."""
+"""From a recipient to the local mailbox that their letters are delivered into, as UTM_MAIL_DELIVERY says."""
 
 import functools
 import math
@@ -10,12 +10,10 @@ from pathlib import Path
 
 from django.conf import settings
 
-from fetchrules.delivery.layout import SCHEME, MaildirLayout
-from fetchrules.delivery.maildir import Maildir
+from fetchrules.delivery.maildir import SCHEME, Maildir, MaildirLayout, is_maildir, make_volume_marker, volume_marker
 from fetchrules.delivery.mailserver import MailServer
+from fetchrules.delivery.recipients import PathTemplate, RootedPath
 from fetchrules.delivery.spool import SpooledMailbox
-from fetchrules.delivery.target import PathTemplate, Place
-from fetchrules.delivery.volume import is_maildir, make_volume_marker, volume_marker
 from fetchrules.errors import DeliveryFailed, MailboxUnwritable, MaildirReplaced, RecipientInvalid, VolumeMissing
 from fetchrules.models import Letter, LocalMarker
 from fetchrules.policy import IN_HAND
@@ -59,17 +57,17 @@ class Destination:
         self._require_volume()
         self.mailbox.prepare(octets)
         self._require_volume()  # it may have been unmounted meanwhile
-        if self.mailbox.marker:
-            _record(self._path, self.mailbox.marker)
+        if self.mailbox.staging.marker:
+            _record(self._path, self.mailbox.staging.marker)
             self._recorded = True
             if self.mailbox.exactly_once:
                 _mark_volume(self._place.root)
 
     def _seal(self) -> None:
         """A mailbox that moved to another disk is the same, unless a letter was about to be delivered and is not there."""
-        if not self.mailbox.sealed:
-            waiting = Letter.objects.filter(directory=self.mailbox.marker, state__in=IN_HAND)
-            self.mailbox.seal(list(waiting.values_list("file_name", flat=True)))
+        if not self.mailbox.staging.sealed:
+            waiting = Letter.objects.filter(directory=self.mailbox.staging.marker, state__in=IN_HAND)
+            self.mailbox.staging.seal(list(waiting.values_list("file_name", flat=True)))
 
     def _require_volume(self) -> None:
         """Raises VolumeMissing. What waits to be sent to a mail server lies beside the database, so that it is not asked for."""
@@ -100,7 +98,6 @@ class Destination:
             raise MailboxUnwritable(str(nearest))
 
     def close(self) -> None:
-        """Let go of it; may be called twice."""
         self.mailbox.close()
 
 
@@ -207,7 +204,7 @@ def _layout() -> MaildirLayout:
 
 
 def _mailbox(
-    recipient: str, layout: MaildirLayout, place: Place, marker: str | None, end: Callable[[], float]
+    recipient: str, layout: MaildirLayout, place: RootedPath, marker: str | None, end: Callable[[], float]
 ) -> Maildir | SpooledMailbox:
     if settings.UTM_MAIL_DELIVERY.startswith(SCHEME):
         return layout.mailbox(place, marker)

@@ -1,6 +1,18 @@
-"""Letters on their way in: staged as they arrive, then batch by batch made durable, recorded, and delivered."""
+"""Letters on their way in: staged as they arrive, then batch by batch made durable, recorded, and delivered.
 
-from collections.abc import Iterator, Mapping, Sequence
+The order within a batch is what everything rests on; a crash between any two steps loses nothing and delivers nothing twice:
+
+1. The files are made durable in the staging directory. If that fails they are removed: the letters are still on the server.
+2. One transaction checks the claim and inserts the rows (READY). A row is only ever inserted for a file that is durable.
+3. The files are renamed into the mailbox. After a crash, a READY letter that is still staged was not delivered, and one that is
+   gone from staging was: so recovery renames what is left, and never looks into the mailbox itself.
+4. The rows become DELIVERED with the next batch, and only letters that are delivered are deleted on the server.
+
+A mail server as the destination cannot tell a letter that was sent from one that was not, so its rows are SENDING during step 3.
+A row is always taken back before its file is removed: a letter on record whose file is gone counts as delivered.
+"""
+
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
 from time import monotonic
 from typing import assert_never
@@ -9,7 +21,7 @@ from django.utils import timezone
 
 from fetchrules.delivery.courier import UnderWay
 from fetchrules.delivery.letterhead import read_letterhead
-from fetchrules.delivery.local import Draft, Staged
+from fetchrules.delivery.staging import Staged, StagedFile
 from fetchrules.errors import (
     CameShort,
     DeliveryFailed,
@@ -34,19 +46,14 @@ from fetchrules.poll.destinations import Destination
 from fetchrules.poll.progress import Progress
 from fetchrules.remote.mailbox import Begun, Chunk, Complete, Gone, Listed, Refused, Retrieved
 
-BATCH_LETTERS = 64
-BATCH_OCTETS = 16 * 1024 * 1024
-SPARE_OCTETS = 256 * 1024 * 1024
-"""So much longer than twice its listed size a letter may turn out to be; then it has no end. Servers are wrong about sizes."""
-
 
 @dataclass(slots=True)
 class Intake:
     """The letters of one session between the two mailboxes.
 
-    `to_delete` are the letters that are safe here and no longer wanted there; `to_mark` those that stay and have been read.
-    `comparison` knows them by other names. `lived`: what the mailbox has lived through, where that is counted. `limit`: the server
-    gives no more letters for now, and said so over `limited_by`.
+    `to_delete`: letters that are delivered and no longer wanted on the server; `to_mark`: those that stay and are to be marked as
+    read. `answered`: numbers of the letters of which the server has said something final. `lived`: the seconds of successful
+    polling of the mailbox, where they are counted. `limit`: the server gives no more letters for now, and said so at `limited_by`.
     """
 
     source: SourceMailbox
@@ -59,26 +66,23 @@ class Intake:
     to_mark: list[Listed] = field(default_factory=list)
     limit: OverLimit | None = None
     limited_by: ToFetch | None = None
+    answered: set[int] = field(default_factory=set)
     _batch: list[tuple[ToFetch, Staged]] = field(default_factory=list)
     _committed: list[int] = field(default_factory=list)
-    _draft: Draft | None = None
+    _draft: StagedFile | None = None
     _failure: DeliveryFailed | None = None
-    _answered: int = 0
     _drafted: int = 0
     _unlooked: int = 0
 
-    def unanswered(self, asked: Sequence[ToFetch]) -> Sequence[ToFetch]:
-        """Those of `asked` that nothing was said of: where a session broke, the first is to blame, or another of its command."""
-        return asked[self._answered :]
-
-    def take(self, events: Iterator[Retrieved], asked: Sequence[ToFetch]) -> None:
-        """Receive what `events` bring, until they end; `asked` grows meanwhile and has their letters in their order.
+    def take(self, events: Iterator[Retrieved], to_fetch: Iterable[ToFetch]) -> None:
+        """Receive what `events` bring of the letters `to_fetch`, until they end.
 
         A session that breaks off, or is interrupted, keeps the letters that were whole by then. Raises FetchError.
         """
+        wanted = {one.letter.number: one for one in to_fetch}
         try:
             for event in events:
-                self._receive(event, asked[self._answered])
+                self._receive(event, wanted[event.letter.number])
             self._settle()
         except Interrupted:
             self._discard_draft()
@@ -105,19 +109,20 @@ class Intake:
             self._stage(event, wanted)
         except DeliveryFailed as error:
             self._discard_draft()
-            self.destination.prepare(0)  # if this raises, it is the mailbox's fault, and no letter's
+            self.destination.prepare(0)  # raises where the mailbox is at fault and not this letter
             self.hold(wanted, error)
             self._settle()
             raise
-        if len(self._batch) >= BATCH_LETTERS or sum(staged.size for _, staged in self._batch) >= BATCH_OCTETS:
+        limits, octets = self.progress.limits, sum(staged.size for _, staged in self._batch)
+        if len(self._batch) >= limits.batch_letters or octets >= limits.batch_octets:
             self._settle()
 
     def _stage(self, event: Retrieved, wanted: ToFetch) -> None:
         match event:
             case Begun():
-                self._draft = self.destination.mailbox.stage(self._key(wanted))
+                self._draft = self.destination.mailbox.staging.begin(self._key(wanted))
                 self._drafted = 0
-            case Chunk(data):
+            case Chunk(_, data):
                 self._open_draft().write(data)
                 self.progress.received(len(data))
                 self._expect_an_end(len(data), wanted.letter)
@@ -125,7 +130,7 @@ class Intake:
             case Complete(_, doubtful) if self._drafted or not wanted.letter.size:
                 staged = self._open_draft().finish()
                 self._draft = None
-                self._answered += 1
+                self.answered.add(wanted.letter.number)
                 self._judge(wanted, staged, doubtful=doubtful)
             case Complete():
                 self._refuse(wanted, f"nothing came of {wanted.letter.size} octets")
@@ -136,14 +141,14 @@ class Intake:
             case Gone():
                 self.progress.left[Why.GONE] += 1
                 self.progress.came += 1
-                self._answered += 1
+                self.answered.add(wanted.letter.number)
             case never:
                 assert_never(never)
 
     def _judge(self, wanted: ToFetch, staged: Staged, *, doubtful: bool) -> None:
-        """Take a letter that came to its end; one that is far shorter than the server said is asked for once more first.
+        """Take a letter that came to its end. One that is far shorter than the server said is asked for in another poll.
 
-        If it has the same length then, it is all that there is: it is delivered, and left on the server for people to judge.
+        If it has the same length then, it is delivered, and left on the server until somebody has looked at it.
         """
         short = doubtful or is_short(wanted.letter.size, staged.canonical)
         if not short or hosts.sizes_are_wrong(self.source.host) or self.comparison.knows(wanted, staged):
@@ -151,37 +156,37 @@ class Intake:
         elif wanted.row and wanted.row.reason == CameShort.code and wanted.row.octets == staged.size:
             self._batch.append((replace(wanted, delete_after=False, doubt=Doubt.SHORT), staged))
         else:
-            self.destination.mailbox.discard([staged.name])
+            self.destination.mailbox.staging.remove([staged.name])
             self.hold(wanted, CameShort(f"{staged.size} of {wanted.letter.size} octets"), short=staged.size)
 
     def _stop_at(self, wanted: ToFetch, reason: str) -> None:
         """The server is over its limits: no letter is to blame, and no more is asked for in this session."""
         self._discard_draft()
-        self._answered += 1
+        self.answered.add(wanted.letter.number)
         if self.limit is None:
             self.limit, self.limited_by = OverLimit(reason), wanted
 
     def _refuse(self, wanted: ToFetch, reason: str) -> None:
-        """The server would not give the letter, or gave nothing and called it the letter."""
+        """The server refused the letter, or sent an empty one that it lists as larger."""
         self._discard_draft()
         self.hold(wanted, ServerRefused(reason))
-        self._answered += 1
+        self.answered.add(wanted.letter.number)
 
     def _expect_an_end(self, octets: int, letter: Listed) -> None:
-        """Raises RemoteProtocolError when so much came of a letter that it is none."""
+        """Raises RemoteProtocolError once far more has come than the letter's size."""
         self._drafted += octets
-        if self._drafted > 2 * letter.size + SPARE_OCTETS:
+        if self._drafted > 2 * letter.size + self.progress.limits.spare_octets:
             raise RemoteProtocolError(f"a letter of {letter.size} octets did not end after {self._drafted}")
 
     def _keep_room(self, octets: int) -> None:
-        """Many long letters must not fill the disk: now and then the room is looked at. Raises DeliveryFailed."""
+        """Check the free space once in a while, so that long letters do not use up the reserve. Raises DeliveryFailed."""
         self._unlooked += octets
-        if self._unlooked >= BATCH_OCTETS:
+        if self._unlooked >= self.progress.limits.batch_octets:
             self._unlooked = 0
             self.destination.prepare(0)
 
     def _settle(self) -> None:
-        """Durable files, then durable rows, then the rename: the order on which everything rests."""
+        """Make the batch durable, record it, deliver it. Raises FetchError."""
         batch, self._batch = self._batch, []
         if not batch:
             return
@@ -189,7 +194,9 @@ class Intake:
         self.comparison.record()
         self._committed = []
         self.comparison.taken.update(won.values())
-        self.destination.mailbox.discard([arrival.file_name for arrival in arrivals if arrival.file_name not in won])
+        self.destination.mailbox.staging.remove(
+            [arrival.file_name for arrival in arrivals if arrival.file_name not in won]
+        )
         failures = self.destination.mailbox.commit(list(won))
         self._delivered([arrival for arrival in arrivals if arrival.file_name in won], won, failures)
         self.progress.renew()
@@ -201,28 +208,28 @@ class Intake:
     def _record_ready(self, batch: list[tuple[ToFetch, Staged]]) -> tuple[list[Arrival], dict[str, int]]:
         """The batch's new letters, durable and recorded; the rows of those that are ours to deliver, by file name.
 
-        Where that certainly failed, the files are gone. An error of the database leaves them: nobody knows what it recorded.
+        If recording certainly failed, the files are removed. They stay after a database error, which may have recorded them.
         """
         local, run = self.destination.mailbox, self.progress.run
         try:
             self.destination.prepare(0)
-            local.sync([staged for _, staged in batch])
+            local.staging.sync([staged for _, staged in batch])
             fresh = self.comparison.without_known(batch)
             known = {staged.name for _, staged in batch} - {staged.name for _, staged in fresh}
-            local.discard(sorted(known))
+            local.staging.remove(sorted(known))
             arrivals = [self._arrival(wanted, staged) for wanted, staged in fresh]
             state = State.READY if local.exactly_once else State.SENDING
             now = timezone.now()
             won = ledger.record_ready(run, self.source, self.epoch, arrivals, state, self._committed, now)
         except (DeliveryFailed, RunOvertaken):
-            local.discard([staged.name for _, staged in batch])
+            local.staging.remove([staged.name for _, staged in batch])
             raise
         return arrivals, won
 
     def _delivered(
         self, arrivals: list[Arrival], won: Mapping[str, int], failures: Mapping[str, DeliveryFailed]
     ) -> None:
-        # Letters that made trouble come last, by themselves: that they fail again says nothing of a server that took others.
+        # Letters that failed before come last and together: their failing again does not count against a server that took others.
         old = self.progress.fetched > 0 and all(arrival.wanted.row for arrival in arrivals)
         verdict = blame(failures, server_works=old or len(failures) < len(won))
         self._failure = verdict.server
@@ -242,16 +249,15 @@ class Intake:
                 self.progress.finished.add((self.source.pk, letter.uid))
 
     def _not_delivered(self, arrival: Arrival, row_id: int, failure: DeliveryFailed, *, to_blame: bool) -> None:
-        """The row before the file: a letter on record whose file is gone passes for one that was taken."""
         if self.destination.mailbox.exactly_once or isinstance(failure, UnderWay):
-            return  # the row stays in hand: what became of the letter is found out at the next poll
+            return  # the row stays in hand, and recovery finds out at the next poll
         if to_blame:
             self.progress.hold(self.source, arrival.wanted.letter, failure)
             if not count_try(row_id, failure):
                 return  # the file waits to be sent again
         else:
             ledger.take_back(row_id)
-        self.destination.mailbox.discard([arrival.file_name])
+        self.destination.mailbox.staging.remove([arrival.file_name])
 
     def _record(self) -> None:
         if self._committed:
@@ -259,15 +265,14 @@ class Intake:
             self._committed = []
 
     def _arrival(self, wanted: ToFetch, staged: Staged) -> Arrival:
-        head, directory = read_letterhead(staged.head), self.destination.mailbox.marker or ""
-        told = (head.sender, head.subject, head.message_id)
+        head, directory = read_letterhead(staged.head), self.destination.mailbox.staging.marker or ""
         known = (staged.fingerprint, staged.header, self.lived, directory)
-        return Arrival(wanted, staged.name, staged.size, *known, *told)
+        return Arrival(wanted, staged.name, staged.size, *known, head.sender, head.subject, head.message_id)
 
     def _key(self, wanted: ToFetch) -> str:
         return f"{self.source.pk}/{self.epoch}/{wanted.letter.uid}/{wanted.ord}"
 
-    def _open_draft(self) -> Draft:
+    def _open_draft(self) -> StagedFile:
         if self._draft is None:
             raise LocalProtocolError("a letter's text before its beginning")
         return self._draft
@@ -279,5 +284,5 @@ class Intake:
 
     def _drop(self) -> None:
         self._discard_draft()
-        self.destination.mailbox.discard([staged.name for _, staged in self._batch])
+        self.destination.mailbox.staging.remove([staged.name for _, staged in self._batch])
         self._batch = []

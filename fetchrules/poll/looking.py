@@ -1,4 +1,4 @@
-"""The beginning of a session: the mailbox is opened and listed, and what to do with its letters is decided. Nothing is touched."""
+"""The beginning of a session: the mailbox is opened and listed, and its letters are planned. Nothing is changed there."""
 
 import time
 from collections.abc import Sequence
@@ -24,19 +24,15 @@ from fetchrules.policy import Knowledge, Plan, Remark, Terms, ToFetch, plan
 from fetchrules.poll.progress import Progress
 from fetchrules.poll.remote_account import account_of
 from fetchrules.remote.mailbox import Listing, RemoteMailbox
-from fetchrules.remote.opening import open_mailbox
+from fetchrules.remote.protocols import open_mailbox
 from fetchrules.rule import MASK, Protocol
 
-CHECKPOINT_SECONDS = 300.0
-"""After so long the deletions are committed and a new session begins."""
-LIST_AT_LEAST = 20
-"""No fewer letters in one command of a listing."""
 PASSING_FAILURES = 3
-"""So often running a server may keep back the unique-ids that it is known to have; then it counts as one without."""
+"""After so many polls in a row without unique-ids a server that had them counts as one without."""
 
 
 def terms_of(rule: FetchRule, source: SourceMailbox) -> Terms:
-    """The part of the rule, and of what was said of its mailbox, that decides over letters."""
+    """What the rule, and the state of its mailbox, decide over letters."""
     return Terms.of(
         rule.as_rule(MASK), restricted=rule.restricted, lived=source.lived, pass_present=source.pass_present
     )
@@ -44,7 +40,7 @@ def terms_of(rule: FetchRule, source: SourceMailbox) -> Terms:
 
 @dataclass(slots=True)
 class Session:
-    """An open mailbox, what it lists, and what this poll makes of it."""
+    """An open mailbox, its listing, and the plan for it."""
 
     rule: FetchRule
     source: SourceMailbox
@@ -54,8 +50,8 @@ class Session:
     knowledge: Knowledge
     plan: Plan
     terms: Terms
+    until: float
     asked: list[ToFetch] = field(default_factory=list)
-    until: float = field(default_factory=lambda: time.monotonic() + CHECKPOINT_SECONDS)
     cut_short: bool = False
     narrowed: bool = False
     """It broke over a command for several letters: the next session asks for fewer at a time."""
@@ -68,18 +64,18 @@ class Session:
 
     @property
     def epoch(self) -> int:
-        """Under which the ledger files this listing's letters."""
+        """The epoch under which the ledger files this listing's letters."""
         return knowing.epoch_of(self.source, self.listing)
 
     @property
     def compared_all(self) -> bool:
-        """Whether every letter that may be one of the ledger's by another name was asked for."""
+        """Whether every letter that may be one of the ledger's by another name was compared with it."""
         asked = len(self.asked) + self.settled
         return not self.plan.unsettled and self.limit is None and asked == len(self.plan.fetch)
 
     @property
     def to_fetch(self) -> Sequence[ToFetch]:
-        """The letters to fetch that this poll has not finished with, as many of those with a name as it still may."""
+        """The planned letters that this poll has not finished with; those with names up to `fetchlimit`."""
         finished = self.progress.finished
         untried = [one for one in self.plan.fetch if not one.named or (self.source.pk, one.letter.uid) not in finished]
         if self.rule.fetchlimit is None:
@@ -89,23 +85,26 @@ class Session:
 
     @property
     def reached_fetchlimit(self) -> bool:
-        """Whether as many letters are here as one poll may fetch, at the last count: it lags behind by a batch."""
+        """Whether this poll has fetched as many letters as the rule allows. The count lags behind by a batch."""
         return self.rule.fetchlimit is not None and self.progress.fetched >= self.rule.fetchlimit
 
 
 def look(rule: FetchRule, source: SourceMailbox, progress: Progress, *, claimed: bool = True) -> Session:
-    """Open the mailbox and decide over its letters; no letter is touched. Raises FetchError; then nothing is open.
+    """Open the mailbox, list it, and plan. Raises FetchError; then nothing is left open.
 
-    `claimed` False: the run is none that was claimed, and nothing is noted anywhere.
+    With `claimed` False (a dry run) nothing is recorded anywhere.
     """
     terms = terms_of(rule, source)
     if terms.pass_present and not (terms.leaves and rule.as_rule(MASK).judged_by_ledger):
         raise PassPresentRefused
-    mailbox = open_mailbox(account_of(rule, source), progress.transcript, progress.alive if claimed else None)
+    account = account_of(rule, source, progress.limits.deadlines)
+    alive = progress.alive if claimed else None
+    mailbox = open_mailbox(account, progress.transcript, alive, progress.memory)
     try:
         progress.connection = mailbox.connection
         progress.stage("login")
-        listing = _listing(mailbox, rule, source, terms, claimed=claimed)
+        at_least = progress.limits.list_at_least if claimed else None
+        listing = _listing(mailbox, rule, source, terms, at_least)
         knowledge = knowing.knowledge(source, listing)
         now = timezone.now()
         if terms.keepdays is not None and claimed:
@@ -115,22 +114,27 @@ def look(rule: FetchRule, source: SourceMailbox, progress: Progress, *, claimed:
             progress.remark(Remark.UNCOUNTED, 0 if lived.counted else len(knowledge.rows))
         progress.stage("listing")
         made = plan(listing, knowledge, terms, now)
-        return Session(rule, source, mailbox, progress, listing, knowledge, made, terms)
+        until = time.monotonic() + progress.limits.checkpoint_seconds
+        return Session(rule, source, mailbox, progress, listing, knowledge, made, terms, until)
     except BaseException:
         mailbox.close()
         raise
 
 
-def _listing(mailbox: RemoteMailbox, rule: FetchRule, source: SourceMailbox, terms: Terms, *, claimed: bool) -> Listing:
-    """Raises NoUniqueIds where letters that stay could not be told from new ones."""
+def _listing(
+    mailbox: RemoteMailbox, rule: FetchRule, source: SourceMailbox, terms: Terms, at_least: int | None
+) -> Listing:
+    """The listing. Raises NoUniqueIds where letters that stay could not be told from new ones.
+
+    If it fails, the next poll asks for fewer letters at a time, but `at_least` so many (None: nothing is recorded).
+    """
     at_once = hosts.list_at_once(source.host) if rule.protocol == Protocol.IMAP else None
     try:
         listing = mailbox.listing(at_once)
     except (ConnectionLost, TimedOut, ServerRefused, RemoteProtocolError):
-        # The next poll, in another process perhaps, asks for fewer at a time.
         portion = min(at_once or mailbox.exists, mailbox.exists)
-        if claimed and portion > LIST_AT_LEAST:
-            hosts.note_list_at_once(source.host, max(portion // 4, LIST_AT_LEAST))
+        if at_least is not None and portion > at_least:
+            hosts.note_list_at_once(source.host, max(portion // 4, at_least))
         raise
     if (terms.leaves or terms.pass_present) and not listing.has_uids and listing.letters:
         again = rule.last_error == ServerTemporary.code and rule.failures >= PASSING_FAILURES

@@ -12,25 +12,27 @@ from fetchrules.ledger import runs
 from fetchrules.models import Run, SourceMailbox
 from fetchrules.policy import Plan, Remark, Why
 from fetchrules.poll import STOPPING
+from fetchrules.poll.limits import Limits
 from fetchrules.remote.mailbox import Connection, Listed
-from fetchrules.remote.transcript import Line, Transcript
-
-_RENEW_EVERY = 2.0
+from fetchrules.remote.memory import SERVERS, ServerMemory
+from fetchrules.remote.transcript import Transcript, TranscriptLine
 
 
 class StopAsked(Interrupted):
-    """Somebody wants this poll to stop, and no other instead: it ends where it is, and nothing failed."""
+    """Somebody asked this poll to stop: it ends where it is, and nothing failed."""
 
 
 @dataclass(slots=True)
 class Progress:
-    """The counters of one poll while it runs. Not for several threads.
+    """The counters of one poll while it runs, its limits, and what is remembered of servers. Not for several threads.
 
     `disturbed`: set by another thread as soon as the run may have been asked to stop, or lost (`keeping`).
     """
 
     run: Run
     disturbed: Event = field(default_factory=Event)
+    limits: Limits = field(default_factory=Limits)
+    memory: ServerMemory = field(default_factory=lambda: SERVERS)
     found: int = 0
     fetched: int = 0
     deleted: int = 0
@@ -38,13 +40,13 @@ class Progress:
     wanted: int = 0
     """Letters that were to be fetched."""
     came: int = 0
-    """Letters that need not be fetched any more though they were not delivered: recognised, gone, or in hand."""
+    """Letters that turned out to need no delivery: recognised, gone, or in hand."""
     trouble: str = ""
     """Why the first letter could not be fetched or delivered."""
     shifted: int = 0
-    """Letters under unique-ids that were other letters' before."""
+    """Letters under unique-ids that named other letters before."""
     finished: set[tuple[int, str]] = field(default_factory=set)
-    """Letters that this poll asks for no more, collected and left there or tried in vain: source mailbox and unique-id."""
+    """Letters that later sessions of this poll leave alone, as (source mailbox, unique-id): collected, or tried in vain."""
     octets: int = 0
     left: Counter[Why] = field(default_factory=Counter)
     remarks: Counter[Remark] = field(default_factory=Counter)
@@ -55,7 +57,6 @@ class Progress:
     _renewed: float = field(default_factory=time.monotonic)
 
     def stage(self, name: str) -> None:
-        """Note that `name` has been reached."""
         self.stages.append((name, round(time.monotonic() - self._began, 3)))
 
     def listed(self, plan: Plan, unlisted: int, counted: set[str]) -> None:
@@ -74,7 +75,6 @@ class Progress:
         counted.update(letter.uid for letter in letters)
 
     def remark(self, remark: Remark, letters: int) -> None:
-        """Note that this is true of so many letters."""
         if letters:
             self.remarks[remark] += letters
 
@@ -85,23 +85,20 @@ class Progress:
         self.finished.add((source.pk, letter.uid))
 
     def received(self, octets: int) -> None:
-        """Count octets on their way; now and then renew the claim, and heed who wants the poll to end. Raises RunOvertaken.
-
-        How long a letter is, its server alone says.
-        """
+        """Count octets that came; every few seconds renew the claim, and end the poll if it was asked to. Raises RunOvertaken."""
         self.octets += octets
         if self.show():
             self.heed()
 
     def show(self) -> bool:
-        """Renew the claim, if that was not done just now; whether it was due. Raises RunOvertaken."""
-        due = time.monotonic() - self._renewed > _RENEW_EVERY
+        """Renew the claim if that is due; whether it was. Raises RunOvertaken."""
+        due = time.monotonic() - self._renewed > self.limits.renew_seconds
         if due:
             self.renew()
         return due
 
     def alive(self) -> None:
-        """Heed who wants the poll to end while its server is silent; the database is asked only if there is something to heed.
+        """End the poll, while its server is silent, if it was asked to; asks the database only once `disturbed` is set.
 
         Raises RunOvertaken.
         """
@@ -110,12 +107,12 @@ class Progress:
             self.heed()
 
     def heed(self) -> None:
-        """Raises StopAsked where somebody asked this run to stop or switched its rule off; RunOvertaken where it is another's."""
+        """Raises StopAsked if somebody asked this run to stop or switched its rule off; RunOvertaken if the claim is lost."""
         if not runs.may_go_on(self.run):
             raise StopAsked("the poll was asked to stop")
 
     def renew(self) -> None:
-        """Keep the claim, and show how far it is. Raises RunOvertaken."""
+        """Renew the claim and record the counters. Raises RunOvertaken."""
         self._renewed = time.monotonic()
         runs.renew(self.run, timezone.now(), self.counts())
 
@@ -124,7 +121,6 @@ class Progress:
         return not STOPPING.is_set() and runs.may_go_on(self.run)
 
     def ending(self, error: FetchError | None) -> runs.Ending:
-        """All that the journal is told."""
         return runs.Ending(
             counts=self.counts(),
             error=error,
@@ -135,8 +131,7 @@ class Progress:
         )
 
     def counts(self) -> runs.Counts:
-        """The counters as the journal keeps them."""
-        left = {name.value: count for told in (self.left, self.remarks) for name, count in sorted(told.items())}
+        left = {name.value: count for counts in (self.left, self.remarks) for name, count in sorted(counts.items())}
         skipped = sum(self.left.values())
         return runs.Counts(self.found, self.fetched, self.deleted, skipped, self.held, self.octets, left)
 
@@ -148,5 +143,5 @@ def _text(transcript: Transcript) -> str:
     return "\n".join(lines + [_line(line) for line in transcript.tail])
 
 
-def _line(line: Line) -> str:
+def _line(line: TranscriptLine) -> str:
     return f"{line.speaker}: {line.text}"

@@ -1,6 +1,7 @@
-"""From a rule to the account that a protocol client opens: the password unsealed, the target checked against its owner's rights."""
+"""From a rule to the account that a protocol client opens: the password unsealed, and where its owner may connect to."""
 
 import ipaddress
+from dataclasses import replace
 
 from fetchrules.models import FetchRule, ServiceSettings, SourceMailbox
 from fetchrules.remote.account import Account, Deadlines, TargetPolicy
@@ -8,10 +9,12 @@ from fetchrules.remote.mailbox import TlsLevel
 from fetchrules.rule import MASK
 from fetchrules.secrets.sealing import target_of, unseal
 
+_USUAL = Deadlines()
+
 MAIL_PORTS = frozenset({110, 143, 993, 995})
 
 
-def account_of(rule: FetchRule, source: SourceMailbox) -> Account:
+def account_of(rule: FetchRule, source: SourceMailbox, deadlines: Deadlines = _USUAL) -> Account:
     """How to open `source` as `rule` says. Raises PasswordUnreadable."""
     spec = rule.as_rule(MASK)
     return Account(
@@ -25,7 +28,7 @@ def account_of(rule: FetchRule, source: SourceMailbox) -> Account:
         fingerprint=spec.sslfingerprint,
         tls_seen=TlsLevel(rule.tls_seen),
         folder=source.folder,
-        deadlines=Deadlines() if spec.timeout is None else Deadlines(idle=float(spec.timeout)),
+        deadlines=deadlines if spec.timeout is None else replace(deadlines, idle=float(spec.timeout)),
         targets=targets_of(rule),
     )
 

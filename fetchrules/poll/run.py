@@ -27,19 +27,18 @@ from fetchrules.ledger.sources import sources_of
 from fetchrules.models import FetchRule, Run, ServiceSettings, SourceMailbox
 from fetchrules.policy import Plan
 from fetchrules.poll import STOPPING
+from fetchrules.poll.collecting import collect
 from fetchrules.poll.destinations import look_at
 from fetchrules.poll.keeping import KEEPER
+from fetchrules.poll.limits import Limits
 from fetchrules.poll.looking import look
-from fetchrules.poll.outage import AWAY, outlast
+from fetchrules.poll.outlasting import DATABASE_AWAY, outlast
 from fetchrules.poll.progress import Progress, StopAsked
 from fetchrules.poll.recovery import recover
-from fetchrules.poll.session import collect
+from fetchrules.remote.memory import SERVERS, ServerMemory
 from fetchrules.rule import MASK
 from fetchrules.schedule import SOONEST, Failing, NextPoll, next_poll
 from fetchrules.status import CHECKED_LOCALLY
-
-LOGINS = 3
-"""So often a poll logs in to find the one letter that breaks sessions; the next poll goes on."""
 
 log = logging.getLogger(__name__)
 
@@ -55,16 +54,17 @@ class Result:
     """The server that was polled."""
 
 
-def poll(run_id: int, patience: float = math.inf) -> Result | None:
-    """Do the poll that was claimed as `run_id`; None when somebody else did, or nobody may any more, or the process ends.
+def poll(
+    run_id: int, patience: float = math.inf, limits: Limits | None = None, memory: ServerMemory = SERVERS
+) -> Result | None:
+    """Do the poll that was claimed as `run_id`; None if another process did, if its claim is lost, or if this process ends.
 
-    Where it cannot be begun or ended at all, its claim is given up before the error goes on, and the rule waits a little: whatever
-    it was may have come after the login, and would come again at every tick. `patience`: so many seconds are waited for a database
-    that is away, before the error goes on.
+    A database that is away is waited for, `patience` seconds at most. An error that keeps the poll from being begun or recorded
+    is raised after the claim was released, and the rule waits a little: repeated at every tick it would log in every time.
     """
     try:
         if not STOPPING.is_set():
-            return _begun(run_id, patience)
+            return _begun(run_id, patience, limits or Limits(), memory)
     except Exception:
         outlast(lambda: _release(run_id, wait=SOONEST), patience)
         raise
@@ -72,12 +72,12 @@ def poll(run_id: int, patience: float = math.inf) -> Result | None:
     return None
 
 
-def _begun(run_id: int, patience: float) -> Result | None:
+def _begun(run_id: int, patience: float, limits: Limits, memory: ServerMemory) -> Result | None:
     run = runs.start(run_id, timezone.now())
     if run is None:
         return None
     with KEEPER.keep(run_id) as disturbed:
-        progress = Progress(run, disturbed)
+        progress = Progress(run, disturbed, limits, memory)
         error = _attempt(run, progress)
         ending = progress.ending(error)
         now = timezone.now()
@@ -100,7 +100,7 @@ def _end(run: Run, ending: runs.Ending, now: datetime) -> bool:
 
 
 def dry_run(rule: FetchRule) -> list[Plan]:
-    """What a poll of `rule` would do now, a plan for each folder; nothing is changed anywhere. Raises FetchError."""
+    """What a poll of `rule` would do now, a plan for each folder. Changes nothing. Raises FetchError."""
     plans = []
     for source in sources_of(rule.as_rule(MASK), rule.source.recipient):
         session = look(rule, source, Progress(Run(rule=rule, source=source)), claimed=False)
@@ -110,7 +110,7 @@ def dry_run(rule: FetchRule) -> list[Plan]:
 
 
 def _attempt(run: Run, progress: Progress) -> FetchError | None:
-    """The poll itself: whatever goes wrong in it ends here, as an error that says what happens next."""
+    """The poll itself. Every failure ends here, as an error that says what happens next."""
     if run.rule is None:
         return RunOvertaken("the rule was deleted")
     failed: FetchError | None = None
@@ -122,13 +122,13 @@ def _attempt(run: Run, progress: Progress) -> FetchError | None:
                 progress.heed()
             try:
                 _collect_all(run.rule, source, progress)
-            except ServerRefused as error:  # a folder that is not there, it may be: the others are read all the same
+            except ServerRefused as error:  # perhaps one folder is missing: the others are read all the same
                 failed = failed or error
     except StopAsked:
         return failed
     except FetchError as error:
         return error
-    except AWAY as error:
+    except DATABASE_AWAY as error:
         log.warning("poll of %s: the database failed: %s", run.source, error)
         return DatabaseFailed(_name_of(error.__cause__ or error))
     except Exception as error:
@@ -140,7 +140,10 @@ def _attempt(run: Run, progress: Progress) -> FetchError | None:
 
 
 def _name_of(error: BaseException) -> str:
-    """What the database calls it: SQLITE_FULL, ReadOnlySqlTransaction. What it says names hosts and users, and stays in the log."""
+    """The database's name for the error: SQLITE_FULL, ReadOnlySqlTransaction.
+
+    Its text may name hosts and users, and is only logged.
+    """
     match error:
         case sqlite3.Error(sqlite_errorname=str(name)):
             return name
@@ -149,13 +152,13 @@ def _name_of(error: BaseException) -> str:
 
 
 def _look_at_home(rule: FetchRule) -> None:
-    """Raises DeliveryFailed while the local mailbox is still out of order: no remote server is troubled for that."""
+    """Raises DeliveryFailed while the local mailbox is still out of order, without asking the remote server."""
     if rule.last_error in CHECKED_LOCALLY:
         look_at(rule.recipient)
 
 
 def _collect_all(rule: FetchRule, source: SourceMailbox, progress: Progress) -> None:
-    """As many sessions as it takes; after one that broke over several letters at once, up to LOGINS in all."""
+    """Collect in as many sessions as it takes; if one breaks over several letters at once, in `limits.logins` at most."""
     counted: set[str] = set()
     more, logins = True, 0
     while more:
@@ -166,8 +169,8 @@ def _collect_all(rule: FetchRule, source: SourceMailbox, progress: Progress) -> 
             more = collect(session)
         except (ConnectionLost, TimedOut, RemoteProtocolError):
             if session.blamed:
-                return  # the letter is held and says why; nothing else hung on this session
-            if not session.narrowed or logins >= LOGINS:
+                return  # the letter is held with its reason; nothing else depended on this session
+            if not session.narrowed or logins >= progress.limits.logins:
                 raise
         except DeletionFailed:
             return  # likewise

@@ -23,7 +23,7 @@ from fetchrules.policy import Knowledge, Plan, Terms, plan
 from fetchrules.poll.destinations import look_at
 from fetchrules.remote.account import Account
 from fetchrules.remote.mailbox import Connection, TlsLevel
-from fetchrules.remote.opening import folders, open_mailbox, probe
+from fetchrules.remote.protocols import folders, open_mailbox, probe
 from fetchrules.remote.resolver import resolve
 from fetchrules.remote.transcript import Speaker, Transcript
 from fetchrules.ruletext.sources import INBOX

@@ -12,7 +12,8 @@ class Deadlines:
     """Seconds. `connect` covers name, TCP and TLS; `idle` one silence; `session` all of it.
 
     `listing` is one silence while the server makes up a list of all letters, `idle` if that is more: large mailboxes take
-    servers minutes, and fetchmail waits 300 seconds for anything. `slowest` is octets a second.
+    servers minutes, and fetchmail waits 300 seconds for anything. `slowest` is octets a second. `alive`: how often the caller is
+    told that we wait.
     """
 
     connect: float = 20.0
@@ -20,6 +21,7 @@ class Deadlines:
     session: float = 1800.0
     slowest: int = 256
     listing: float = 300.0
+    alive: float = 2.0
 
     @property
     def for_a_list(self) -> float:

@@ -12,8 +12,6 @@ from pathlib import Path
 
 @dataclass(frozen=True, slots=True)
 class _File:
-    """A file as it was when it was read."""
-
     path: str
     octets: int
     inode: int

@@ -1,4 +1,4 @@
-"""What any remote mailbox can do, whichever protocol it speaks. `poll` knows no more of the network than this."""
+"""What a remote mailbox can do, in either protocol: all that `poll` knows of the network."""
 
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field
@@ -93,14 +93,15 @@ class Begun:
 
 @dataclass(frozen=True, slots=True)
 class Chunk:
-    """The next octets of the letter begun last, dot-unstuffed, line ends as the server sent them."""
+    """The next octets of this letter, dot-unstuffed, line ends as the server sent them."""
 
+    letter: Listed
     data: bytes
 
 
 @dataclass(frozen=True, slots=True)
 class Complete:
-    """The letter begun last is whole: its terminator was seen. `doubtful`: the server may have more of it."""
+    """The letter is whole: its terminator was seen. `doubtful`: the server may have more of it."""
 
     letter: Listed
     doubtful: bool = False
@@ -108,7 +109,7 @@ class Complete:
 
 @dataclass(frozen=True, slots=True)
 class Refused:
-    """The server would not send this letter; the session goes on. `limited`: it would send none, since it is over its limits."""
+    """The server refused to send this letter; the session goes on. `limited`: it refuses all, since a limit of its is reached."""
 
     letter: Listed
     reason: str
@@ -117,7 +118,7 @@ class Refused:
 
 @dataclass(frozen=True, slots=True)
 class Gone:
-    """The letter is there no longer: another client has taken it away since it was listed."""
+    """Another client has removed the letter since it was listed."""
 
     letter: Listed
 
@@ -132,7 +133,7 @@ class RemoteMailbox(Protocol):
     exists: int
     """How many letters the server says there are."""
     together: int
-    """How many letters the command asked for whose answer broke the session: any of them may be the one at fault."""
+    """How many letters the command named whose answer broke the session: any of them may be at fault."""
 
     def listing(self, at_once: int | None = None) -> Listing:
         """The letters of the mailbox as they were when the session began; at most `at_once` in one command, where that can be."""
@@ -150,16 +151,15 @@ class RemoteMailbox(Protocol):
 
         Refused may follow Begun: what came of the letter so far is void.
 
-        `letters` is read as they are asked for, so that the caller can end it early. The consumer may take its time
-        between two events: requests already sent keep the line busy. `at_once`: no more letters in one command.
+        `letters` is read only as they are asked for, so the caller can end it early. At most `at_once` letters go in one command.
         """
         ...
 
     def delete(self, letters: Sequence[Listed]) -> Iterator[tuple[Listed, bool]]:
         """Mark `letters` as deleted; each of them, in this order, with whether the server accepted it.
 
-        It takes effect at `quit` (POP3) or at once (IMAP). If the session breaks, the first that was not told is to blame, or
-        one of the `together` from it on.
+        It takes effect at `quit` (POP3) or at once (IMAP). If the session breaks, the fault is with the first letter that was not
+        yielded, or with one of the `together` letters from it on.
         """
         ...
 

@@ -33,11 +33,8 @@ from fetchrules.remote.targets import check_address, check_port
 
 _READ = 64 * 1024
 
-ALIVE_SECONDS = 2.0
-"""How often somebody who waits for us is told that we wait."""
-
 Alive = Callable[[], None]
-"""Called every few seconds while a wait goes on. What it raises ends the wait."""
+"""Called every `Deadlines.alive` seconds while a wait goes on. What it raises ends the wait."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -66,7 +63,7 @@ class Stream:
         self._patience = deadlines.idle
         self._awaited = "no answer"
         self._alive = alive
-        self._alive_at = monotonic() + ALIVE_SECONDS if alive is not None else math.inf
+        self._alive_at = monotonic() + deadlines.alive if alive is not None else math.inf
         self._connect_by = began + deadlines.connect
         self._session_by = began + deadlines.session
         self._outgoing = bytearray()
@@ -184,7 +181,7 @@ class Stream:
     def _tell_alive(self) -> None:
         if self._alive is not None and monotonic() >= self._alive_at:
             self._alive()
-            self._alive_at = monotonic() + ALIVE_SECONDS
+            self._alive_at = monotonic() + self.deadlines.alive
 
     def _measure(self, octets: int, seconds: float) -> None:
         """Hold the server to the slowest rate, once a reply has been on its way for as long as one silence may last.

@@ -27,7 +27,6 @@ class Stop(threading.Event):
         os.register_at_fork(after_in_child=self._open)  # a child's end is not its parent's
 
     def set(self) -> None:
-        """Tell everybody who waits."""
         if not self.is_set():
             self.by = monotonic() + GRACE_SECONDS
             super().set()
@@ -41,7 +40,6 @@ class Stop(threading.Event):
             self.by = math.inf
 
     def fileno(self) -> int:
-        """What to wait for."""
         return self._reader
 
     def _open(self) -> None:

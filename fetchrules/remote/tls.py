@@ -57,8 +57,6 @@ class Demand:
 
 @dataclass(frozen=True, slots=True)
 class Protection:
-    """How a connection is protected."""
-
     level: TlsLevel = TlsLevel.NONE
     version: str = ""
     certificate: Certificate | None = None

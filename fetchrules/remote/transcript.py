@@ -1,4 +1,4 @@
-"""What was said in a session, for the journal: bounded, and without secrets or letters."""
+"""What was said in a session, for the journal: a bounded number of lines, without secrets or letters."""
 
 from collections import deque
 from collections.abc import Callable
@@ -18,13 +18,11 @@ class Speaker(StrEnum):
 
 
 Trace = Callable[[Speaker, str], None]
-"""Told each line of a session as it is said. The protocol clients leave out letters and listings and mask secrets."""
+"""Called with each line of a session. The protocol clients leave out letters and listings and mask secrets."""
 
 
 @dataclass(frozen=True, slots=True)
-class Line:
-    """One line of a transcript."""
-
+class TranscriptLine:
     speaker: Speaker
     text: str
 
@@ -33,15 +31,14 @@ class Transcript:
     """A Trace that keeps how a session began and how it ended; the middle of a long one is only counted."""
 
     def __init__(self, head: int = 100, tail: int = 100) -> None:
-        self._head: list[Line] = []
+        self._head: list[TranscriptLine] = []
         self._head_max = head
-        self._tail: deque[Line] = deque(maxlen=tail)
+        self._tail: deque[TranscriptLine] = deque(maxlen=tail)
         self._said = 0
 
     def __call__(self, speaker: Speaker, text: str) -> None:
-        """Take one line."""
         self._said += 1
-        line = Line(speaker, printable(text))
+        line = TranscriptLine(speaker, printable(text))
         if len(self._head) < self._head_max:
             self._head.append(line)
         else:
@@ -53,11 +50,9 @@ class Transcript:
         return self._said - len(self._head) - len(self._tail)
 
     @property
-    def head(self) -> tuple[Line, ...]:
-        """The first lines."""
+    def head(self) -> tuple[TranscriptLine, ...]:
         return tuple(self._head)
 
     @property
-    def tail(self) -> tuple[Line, ...]:
-        """The last lines, those in `head` not repeated."""
+    def tail(self) -> tuple[TranscriptLine, ...]:
         return tuple(self._tail)

@@ -17,7 +17,7 @@ import pytest
 
 from fetchrules.remote.account import Account
 from fetchrules.remote.mailbox import Complete
-from fetchrules.remote.opening import open_mailbox
+from fetchrules.remote.protocols import open_mailbox
 from fetchrules.remote.transcript import Transcript
 from fetchrules.rule import Encryption, Protocol
 from tests.benchmarks.collectors import PEERS, Job, Product, run

@@ -10,19 +10,19 @@ from pathlib import Path
 import pytest
 
 from fetchrules.delivery.maildir import Maildir
-from fetchrules.delivery.target import Place
+from fetchrules.delivery.recipients import RootedPath
 
 OpenMaildir = Callable[..., Maildir]
 
 
 @pytest.fixture
-def place(tmp_path: Path) -> Place:
+def place(tmp_path: Path) -> RootedPath:
     """Where the mailbox is: nothing below the root exists yet."""
-    return Place(tmp_path, ("example.org", "petrov"))
+    return RootedPath(tmp_path, ("example.org", "petrov"))
 
 
 @pytest.fixture
-def open_maildir(place: Place) -> Iterator[OpenMaildir]:
+def open_maildir(place: RootedPath) -> Iterator[OpenMaildir]:
     """Maildirs at `place`, prepared for a small letter, and closed afterwards."""
     opened: list[Maildir] = []
 

@@ -9,11 +9,10 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fetchrules.delivery.disk import open_place
-from fetchrules.delivery.draft import StagedFile
 from fetchrules.delivery.fingerprint import MAX_HEADER, head_print
-from fetchrules.delivery.local import Staged
+from fetchrules.delivery.recipients import RootedPath
 from fetchrules.delivery.staged_name import staged_name
-from fetchrules.delivery.target import Place
+from fetchrules.delivery.staging import Staged, StagedFile
 from tests.delivery.test_fingerprint import letters
 
 CUTS = st.lists(st.integers(min_value=1, max_value=9), min_size=1, max_size=5)
@@ -22,7 +21,7 @@ LONG = b"A: b\r\n" * (60 * 1024)
 
 
 def stage(directory: Path, letter: bytes, cuts: list[int]) -> Staged:
-    with open_place(Place(directory)) as held:
+    with open_place(RootedPath(directory)) as held:
         draft = StagedFile(held, staged_name("1", "mx.example.org", 0))
         for piece in pieces(letter, cuts):
             draft.write(piece)

@@ -4,7 +4,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fetchrules.delivery.folder import folder_directory
+from fetchrules.delivery.maildir import folder_directory
 from fetchrules.errors import RecipientInvalid
 
 

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from fetchrules.delivery.layout import MaildirLayout
+from fetchrules.delivery.maildir import MaildirLayout
 
 WRITTEN = {
     "maildir:/var/vmail/{domain}/{local}": "/var/vmail/mydomain.ru/petrov",

@@ -12,9 +12,10 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fetchrules.delivery.fingerprint import Fingerprint
-from fetchrules.delivery.local import LocalMailbox, Staged
+from fetchrules.delivery.local import LocalMailbox
 from fetchrules.delivery.maildir import Maildir
-from fetchrules.delivery.target import Place
+from fetchrules.delivery.recipients import RootedPath
+from fetchrules.delivery.staging import Staged
 from fetchrules.errors import LocalProtocolError
 from tests.delivery.conftest import OpenMaildir, descriptors
 
@@ -22,48 +23,48 @@ LETTER = b"From: a@b\r\nSubject: hello\r\n\r\nbody\r\n"
 
 
 def staged(mailbox: LocalMailbox, letter: bytes = LETTER, key: str = "1") -> Staged:
-    draft = mailbox.stage(key)
+    draft = mailbox.staging.begin(key)
     draft.write(letter)
     return draft.finish()
 
 
 def deliver(mailbox: LocalMailbox, *letters: bytes) -> list[str]:
     waiting = [staged(mailbox, letter, str(number)) for number, letter in enumerate(letters)]
-    mailbox.sync(waiting)
+    mailbox.staging.sync(waiting)
     names = [letter.name for letter in waiting]
     assert mailbox.commit(names) == {}
     return names
 
 
-def waiting_in(place: Place) -> set[str]:
+def waiting_in(place: RootedPath) -> set[str]:
     return {path.name for path in (place.path / "tmp/utm-mail").iterdir()} - {"marker", "seal"}
 
 
-def new_in(place: Place) -> set[str]:
+def new_in(place: RootedPath) -> set[str]:
     return {path.name for path in (place.path / "new").iterdir()}
 
 
-def test_it_delivers_the_letter_with_local_line_ends(maildir: Maildir, place: Place) -> None:
+def test_it_delivers_the_letter_with_local_line_ends(maildir: Maildir, place: RootedPath) -> None:
     (name,) = deliver(maildir, LETTER)
     assert (place.path / "new" / name).read_bytes() == LETTER.replace(b"\r\n", b"\n")
 
 
 def test_no_letter_can_come_twice(maildir: Maildir) -> None:
     letter = staged(maildir)
-    maildir.sync([letter])
+    maildir.staging.sync([letter])
     assert list(maildir.in_doubt([letter.name])) == []
 
 
-def test_it_shows_nothing_before_the_commit(maildir: Maildir, place: Place) -> None:
+def test_it_shows_nothing_before_the_commit(maildir: Maildir, place: RootedPath) -> None:
     letter = staged(maildir)
-    maildir.sync([letter])
+    maildir.staging.sync([letter])
     assert (new_in(place), waiting_in(place)) == (set(), {letter.name})
 
 
 @pytest.fixture(scope="module")
-def lasting(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Maildir, Place]]:
+def lasting(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Maildir, RootedPath]]:
     """One Maildir for all examples of a law."""
-    place = Place(tmp_path_factory.mktemp("lasting"))
+    place = RootedPath(tmp_path_factory.mktemp("lasting"))
     maildir = Maildir(place, reserve=0)
     maildir.prepare(0)
     yield maildir, place
@@ -74,9 +75,11 @@ def lasting(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[Maildir,
 @given(
     chunks=st.lists(st.sampled_from([b"\r", b"\n", b"\r\n", b"a", b"", b".\r\n", b"\0\xff"]) | st.binary(max_size=5))
 )
-def test_it_delivers_the_same_octets_however_they_were_cut(lasting: tuple[Maildir, Place], chunks: list[bytes]) -> None:
+def test_it_delivers_the_same_octets_however_they_were_cut(
+    lasting: tuple[Maildir, RootedPath], chunks: list[bytes]
+) -> None:
     maildir, place = lasting
-    draft = maildir.stage("1")
+    draft = maildir.staging.begin("1")
     for chunk in chunks:
         draft.write(chunk)
     letter = draft.finish()
@@ -122,7 +125,7 @@ def test_it_puts_the_keys_hash_into_the_name(maildir: Maildir) -> None:
         (".x", ".x"),
     ],
 )
-def test_it_escapes_the_host(place: Place, host: str, in_name: str) -> None:
+def test_it_escapes_the_host(place: RootedPath, host: str, in_name: str) -> None:
     maildir = Maildir(place, reserve=0, host=host)
     maildir.prepare(0)
     name = staged(maildir).name
@@ -130,7 +133,7 @@ def test_it_escapes_the_host(place: Place, host: str, in_name: str) -> None:
     assert name.split(".", 2)[2] == in_name
 
 
-def test_it_keeps_names_short(place: Place) -> None:
+def test_it_keeps_names_short(place: RootedPath) -> None:
     maildir = Maildir(place, reserve=0, host="h" * 200)
     maildir.prepare(0)
     (name,) = deliver(maildir, LETTER)
@@ -138,14 +141,14 @@ def test_it_keeps_names_short(place: Place) -> None:
     assert len(name) == 120
 
 
-def test_it_makes_everything_private(maildir: Maildir, place: Place) -> None:
+def test_it_makes_everything_private(maildir: Maildir, place: RootedPath) -> None:
     (name,) = deliver(maildir, LETTER)
     directories = [place.path, *(place.path / part for part in ("tmp", "new", "cur", "tmp/utm-mail"))]
     assert {stat.S_IMODE(path.stat().st_mode) for path in directories} == {0o700}
     assert stat.S_IMODE((place.path / "new" / name).stat().st_mode) == 0o600
 
 
-def test_it_uses_a_maildir_that_is_there(open_maildir: OpenMaildir, place: Place) -> None:
+def test_it_uses_a_maildir_that_is_there(open_maildir: OpenMaildir, place: RootedPath) -> None:
     for part in ("tmp", "new", "cur"):
         (place.path / part).mkdir(parents=True, mode=0o750)
     deliver(open_maildir(), LETTER)
@@ -154,7 +157,7 @@ def test_it_uses_a_maildir_that_is_there(open_maildir: OpenMaildir, place: Place
 
 
 def test_it_makes_the_root_too(tmp_path: Path) -> None:
-    place = Place(tmp_path / "var" / "mail", ("petrov",))
+    place = RootedPath(tmp_path / "var" / "mail", ("petrov",))
     maildir = Maildir(place, reserve=0)
     maildir.prepare(0)
     deliver(maildir, LETTER)
@@ -165,21 +168,21 @@ def test_it_makes_the_root_too(tmp_path: Path) -> None:
 def test_it_follows_the_administrators_symlinks(tmp_path: Path) -> None:
     (tmp_path / "disk2").mkdir()
     (tmp_path / "mail").symlink_to("disk2")
-    maildir = Maildir(Place(tmp_path / "mail", ("petrov",)), reserve=0)
+    maildir = Maildir(RootedPath(tmp_path / "mail", ("petrov",)), reserve=0)
     maildir.prepare(0)
     maildir.close()
     assert (tmp_path / "disk2" / "petrov" / "new").is_dir()
 
 
-def test_it_delivers_into_a_folder(open_maildir: OpenMaildir, place: Place) -> None:
+def test_it_delivers_into_a_folder(open_maildir: OpenMaildir, place: RootedPath) -> None:
     deliver(open_maildir(folder="Работа/Счета"), LETTER)
     folder = place.path / ".&BCAEMAQxBD4EQgQw-.&BCEERwQ1BEIEMA-"
     assert len(list((folder / "new").iterdir())) == 1
     assert (folder / "maildirfolder").exists()
 
 
-def test_it_knows_its_own_maildir_again(open_maildir: OpenMaildir, place: Place) -> None:
-    marker = open_maildir().marker
+def test_it_knows_its_own_maildir_again(open_maildir: OpenMaildir, place: RootedPath) -> None:
+    marker = open_maildir().staging.marker
     deliver(open_maildir(marker), LETTER)
     assert re.fullmatch("[0-9a-f]{32}", marker or "")
     assert (place.path / "tmp/utm-mail/marker").read_text() == f"{marker}\n"
@@ -187,10 +190,10 @@ def test_it_knows_its_own_maildir_again(open_maildir: OpenMaildir, place: Place)
 
 
 def test_it_adopts_the_marker_that_is_there(open_maildir: OpenMaildir) -> None:
-    assert open_maildir().marker == open_maildir().marker
+    assert open_maildir().staging.marker == open_maildir().staging.marker
 
 
-def test_it_agrees_on_one_marker_with_others_that_begin_now(place: Place) -> None:
+def test_it_agrees_on_one_marker_with_others_that_begin_now(place: RootedPath) -> None:
     maildirs = [Maildir(place, reserve=0) for _ in range(8)]
     start = threading.Barrier(len(maildirs))
 
@@ -205,28 +208,28 @@ def test_it_agrees_on_one_marker_with_others_that_begin_now(place: Place) -> Non
         thread.start()
     for thread in threads:
         thread.join(20)
-    assert len({maildir.marker for maildir in maildirs}) == 1
+    assert len({maildir.staging.marker for maildir in maildirs}) == 1
     assert (len(new_in(place)), waiting_in(place)) == (8, set())
 
 
-def test_it_may_commit_again(maildir: Maildir, place: Place) -> None:
+def test_it_may_commit_again(maildir: Maildir, place: RootedPath) -> None:
     names = deliver(maildir, LETTER)
     assert maildir.commit(names) == {}
     assert new_in(place) == set(names)
 
 
-def test_it_commits_after_a_restart(open_maildir: OpenMaildir, place: Place) -> None:
+def test_it_commits_after_a_restart(open_maildir: OpenMaildir, place: RootedPath) -> None:
     before = open_maildir()
     letters = [staged(before, LETTER, key) for key in "12"]
-    before.sync(letters)
+    before.staging.sync(letters)
     before.commit([letters[0].name])
     before.close()
-    after = open_maildir(before.marker)
+    after = open_maildir(before.staging.marker)
     assert after.commit([letter.name for letter in letters]) == {}
     assert new_in(place) == {letter.name for letter in letters}
 
 
-def test_it_takes_a_letter_that_the_user_has_moved_for_delivered(maildir: Maildir, place: Place) -> None:
+def test_it_takes_a_letter_that_the_user_has_moved_for_delivered(maildir: Maildir, place: RootedPath) -> None:
     (name,) = deliver(maildir, LETTER)
     (place.path / "new" / name).rename(place.path / "cur" / f"{name}:2,S")
     assert maildir.commit([name]) == {}
@@ -234,20 +237,20 @@ def test_it_takes_a_letter_that_the_user_has_moved_for_delivered(maildir: Maildi
 
 
 def test_it_commits_nothing(maildir: Maildir) -> None:
-    maildir.sync([])
+    maildir.staging.sync([])
     assert maildir.commit([]) == {}
 
 
-def test_it_discards_what_was_staged(maildir: Maildir, place: Place) -> None:
+def test_it_discards_what_was_staged(maildir: Maildir, place: RootedPath) -> None:
     name = staged(maildir).name
-    maildir.discard([name])
-    maildir.discard([name])
+    maildir.staging.remove([name])
+    maildir.staging.remove([name])
     assert (waiting_in(place), new_in(place)) == (set(), set())
 
 
-def test_it_discards_a_draft(maildir: Maildir, place: Place) -> None:
+def test_it_discards_a_draft(maildir: Maildir, place: RootedPath) -> None:
     before = descriptors()
-    draft = maildir.stage("1")
+    draft = maildir.staging.begin("1")
     draft.write(LETTER)
     draft.discard()
     draft.discard()
@@ -255,28 +258,28 @@ def test_it_discards_a_draft(maildir: Maildir, place: Place) -> None:
     assert descriptors() == before
 
 
-def test_it_finds_only_old_letters_of_ours(maildir: Maildir, place: Place) -> None:
+def test_it_finds_only_old_letters_of_ours(maildir: Maildir, place: RootedPath) -> None:
     old, _young = (staged(maildir, key=key).name for key in "12")
     staging = place.path / "tmp/utm-mail"
     (staging / "somebody.elses").touch()
     for name in (old, "somebody.elses", "marker"):
         os.utime(staging / name, (0, 0))
-    assert maildir.leftovers() == [old]
+    assert maildir.staging.leftovers() == [old]
 
 
-def test_it_keeps_no_descriptor_open(place: Place) -> None:
+def test_it_keeps_no_descriptor_open(place: RootedPath) -> None:
     before = descriptors()
     maildir = Maildir(place, reserve=0)
     maildir.prepare(0)
     maildir.prepare(0)
     deliver(maildir, LETTER, LETTER)
-    maildir.leftovers()
+    maildir.staging.leftovers()
     maildir.close()
     maildir.close()
     assert descriptors() == before
 
 
-def test_it_can_be_opened_again_after_closing(maildir: Maildir, place: Place) -> None:
+def test_it_can_be_opened_again_after_closing(maildir: Maildir, place: RootedPath) -> None:
     maildir.close()
     maildir.prepare(0)
     deliver(maildir, LETTER)
@@ -288,11 +291,11 @@ def test_it_touches_no_file_that_is_not_a_staged_letter(maildir: Maildir, name: 
     with pytest.raises(LocalProtocolError):
         maildir.commit([name])
     with pytest.raises(LocalProtocolError):
-        maildir.discard([name])
+        maildir.staging.remove([name])
 
 
-def test_it_wants_to_be_prepared_first(place: Place) -> None:
+def test_it_wants_to_be_prepared_first(place: RootedPath) -> None:
     with pytest.raises(LocalProtocolError):
-        Maildir(place).stage("1")
+        Maildir(place).staging.begin("1")
     with pytest.raises(LocalProtocolError):
         Maildir(place).commit([])

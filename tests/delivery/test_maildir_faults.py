@@ -10,10 +10,18 @@ from typing import Any
 
 import pytest
 
-from fetchrules.delivery.disk import failure
+from fetchrules.delivery.disk import WriterExhausted, failure
 from fetchrules.delivery.maildir import Maildir
-from fetchrules.delivery.target import Place
-from fetchrules.errors import DeliveryFailed, DiskFull, LocalProtocolError, MailboxUnwritable, MaildirReplaced
+from fetchrules.delivery.recipients import RootedPath
+from fetchrules.errors import (
+    DeliveryFailed,
+    DiskFull,
+    Exhausted,
+    LocalProtocolError,
+    MailboxUnwritable,
+    MaildirReplaced,
+    Retry,
+)
 from tests.delivery.conftest import OpenMaildir, descriptors, file_size_limit
 from tests.delivery.test_maildir import LETTER, deliver, new_in, staged, waiting_in
 
@@ -28,6 +36,9 @@ from tests.delivery.test_maildir import LETTER, deliver, new_in, staged, waiting
         (errno.EROFS, MailboxUnwritable),
         (errno.ENOTDIR, MailboxUnwritable),
         (errno.ELOOP, MailboxUnwritable),
+        (errno.EMFILE, WriterExhausted),
+        (errno.ENFILE, WriterExhausted),
+        (errno.ENOMEM, WriterExhausted),
         (errno.EIO, DeliveryFailed),
         (errno.EFBIG, DeliveryFailed),
         (errno.ESTALE, DeliveryFailed),
@@ -37,6 +48,12 @@ def test_it_says_what_an_error_means(number: int, kind: type[DeliveryFailed]) ->
     result = failure(OSError(number, os.strerror(number)), "new")
     assert type(result) is kind
     assert result.detail == f"new: {os.strerror(number)}"
+
+
+def test_it_names_a_machine_without_descriptors_as_the_local_fault_that_it_is() -> None:
+    result = failure(OSError(errno.EMFILE, os.strerror(errno.EMFILE)), "new")
+    assert isinstance(result, Exhausted)
+    assert (result.code, result.retry) == (Exhausted.code, Retry.OURS)
 
 
 def break_call(monkeypatch: pytest.MonkeyPatch, name: str, number: int, *, fails: Callable[..., bool]) -> list[object]:
@@ -62,9 +79,9 @@ def is_directory(fd: int) -> bool:
     return not is_file(fd)
 
 
-def test_it_fails_when_a_letter_cannot_be_written(maildir: Maildir, place: Place) -> None:
+def test_it_fails_when_a_letter_cannot_be_written(maildir: Maildir, place: RootedPath) -> None:
     before = descriptors()
-    draft = maildir.stage("1")
+    draft = maildir.staging.begin("1")
     with file_size_limit(10_000), pytest.raises(DeliveryFailed):
         draft.write(b"x" * 20_000)
     draft.discard()
@@ -72,8 +89,8 @@ def test_it_fails_when_a_letter_cannot_be_written(maildir: Maildir, place: Place
     assert descriptors() == before
 
 
-def test_it_fails_when_the_last_octet_cannot_be_written(maildir: Maildir, place: Place) -> None:
-    draft = maildir.stage("1")
+def test_it_fails_when_the_last_octet_cannot_be_written(maildir: Maildir, place: RootedPath) -> None:
+    draft = maildir.staging.begin("1")
     draft.write(b"x\r")
     with file_size_limit(1), pytest.raises(DeliveryFailed):
         draft.finish()
@@ -81,8 +98,8 @@ def test_it_fails_when_the_last_octet_cannot_be_written(maildir: Maildir, place:
     assert waiting_in(place) == set()
 
 
-def test_it_fails_when_closing_fails(maildir: Maildir, place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
-    draft = maildir.stage("1")
+def test_it_fails_when_closing_fails(maildir: Maildir, place: RootedPath, monkeypatch: pytest.MonkeyPatch) -> None:
+    draft = maildir.staging.begin("1")
     with monkeypatch.context() as broken:
         break_call(broken, "close", errno.EDQUOT, fails=is_file)
         with pytest.raises(DiskFull):
@@ -92,39 +109,39 @@ def test_it_fails_when_closing_fails(maildir: Maildir, place: Place, monkeypatch
 
 
 def test_it_drops_the_letters_of_a_failed_fsync(
-    maildir: Maildir, place: Place, monkeypatch: pytest.MonkeyPatch
+    maildir: Maildir, place: RootedPath, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     letters = [staged(maildir, key=str(number)) for number in range(5)]
     with monkeypatch.context() as broken:
         failed = break_call(broken, "fsync", errno.EIO, fails=is_file)
         with pytest.raises(DeliveryFailed):
-            maildir.sync(letters)
+            maildir.staging.sync(letters)
     assert len(failed) <= len(letters), "an fsync was repeated"
     assert waiting_in(place) == set()
 
 
 def test_it_drops_the_letters_whose_names_are_not_durable(
-    maildir: Maildir, place: Place, monkeypatch: pytest.MonkeyPatch
+    maildir: Maildir, place: RootedPath, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     letters = [staged(maildir)]
     with monkeypatch.context() as broken:
         failed = break_call(broken, "fsync", errno.ENOSPC, fails=is_directory)
         with pytest.raises(DiskFull):
-            maildir.sync(letters)
+            maildir.staging.sync(letters)
     assert len(failed) == 1
     assert waiting_in(place) == set()
 
 
-def test_it_fails_when_a_letter_to_sync_has_vanished(maildir: Maildir, place: Place) -> None:
+def test_it_fails_when_a_letter_to_sync_has_vanished(maildir: Maildir, place: RootedPath) -> None:
     letters = [staged(maildir, key=key) for key in "12"]
-    maildir.discard([letters[0].name])
+    maildir.staging.remove([letters[0].name])
     with pytest.raises(DeliveryFailed):
-        maildir.sync(letters)
+        maildir.staging.sync(letters)
     assert waiting_in(place) == set()
 
 
 def test_it_says_which_letters_could_not_be_moved(
-    maildir: Maildir, place: Place, monkeypatch: pytest.MonkeyPatch
+    maildir: Maildir, place: RootedPath, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     names = [staged(maildir, key=key).name for key in "123"]
     with monkeypatch.context() as broken:
@@ -145,7 +162,7 @@ def test_it_concludes_nothing_when_new_is_not_durable(maildir: Maildir, monkeypa
     assert maildir.commit([name]) == {}
 
 
-def test_it_makes_no_marker_that_is_not_durable(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_it_makes_no_marker_that_is_not_durable(place: RootedPath, monkeypatch: pytest.MonkeyPatch) -> None:
     maildir = Maildir(place, reserve=0)
     with monkeypatch.context() as broken:
         break_call(broken, "fsync", errno.EIO, fails=is_file)
@@ -156,7 +173,7 @@ def test_it_makes_no_marker_that_is_not_durable(place: Place, monkeypatch: pytes
     maildir.close()
 
 
-def test_it_makes_the_whole_marker_durable_and_its_seal(place: Place, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_it_makes_the_whole_marker_durable_and_its_seal(place: RootedPath, monkeypatch: pytest.MonkeyPatch) -> None:
     fsync, sizes = os.fsync, dict[int, int]()
 
     def syncing(fd: int) -> None:
@@ -174,7 +191,7 @@ def test_it_makes_the_whole_marker_durable_and_its_seal(place: Place, monkeypatc
         assert sizes[status.st_ino] == status.st_size
 
 
-def test_it_wants_room(place: Place) -> None:
+def test_it_wants_room(place: RootedPath) -> None:
     free = shutil.disk_usage(place.root).free
     maildir = Maildir(place)
     with pytest.raises(DiskFull):
@@ -183,7 +200,7 @@ def test_it_wants_room(place: Place) -> None:
     maildir.close()
 
 
-def test_it_leaves_a_reserve_for_others(place: Place) -> None:
+def test_it_leaves_a_reserve_for_others(place: RootedPath) -> None:
     free = shutil.disk_usage(place.root).free
     maildir = Maildir(place, reserve=2 * free)
     with pytest.raises(DiskFull):
@@ -192,10 +209,10 @@ def test_it_leaves_a_reserve_for_others(place: Place) -> None:
 
 
 def test_it_finds_a_disk_full_while_writing(tiny_disk: Path) -> None:
-    place = Place(tiny_disk, ("petrov",))
+    place = RootedPath(tiny_disk, ("petrov",))
     maildir = Maildir(place, reserve=0)
     maildir.prepare(1000)
-    draft = maildir.stage("1")
+    draft = maildir.staging.begin("1")
     with pytest.raises(DiskFull):
         draft.write(b"x" * 300_000)
     draft.discard()
@@ -204,7 +221,7 @@ def test_it_finds_a_disk_full_while_writing(tiny_disk: Path) -> None:
 
 
 def test_it_finds_a_disk_without_room_for_files(tiny_disk: Path) -> None:
-    place = Place(tiny_disk, ("petrov",))
+    place = RootedPath(tiny_disk, ("petrov",))
     maildir = Maildir(place, reserve=0)
     maildir.prepare(1000)
     free = os.statvfs(tiny_disk).f_favail
@@ -218,8 +235,8 @@ def test_it_finds_a_disk_without_room_for_files(tiny_disk: Path) -> None:
 
 
 @pytest.mark.parametrize("part", ["", "tmp", "tmp/utm-mail", "new"])
-def test_it_follows_no_symlink_below_the_root(open_maildir: OpenMaildir, place: Place, part: str) -> None:
-    marker = open_maildir().marker
+def test_it_follows_no_symlink_below_the_root(open_maildir: OpenMaildir, place: RootedPath, part: str) -> None:
+    marker = open_maildir().staging.marker
     elsewhere = place.root / "elsewhere"
     (place.path / part).rename(elsewhere)
     (place.path / part).symlink_to(elsewhere)
@@ -228,16 +245,16 @@ def test_it_follows_no_symlink_below_the_root(open_maildir: OpenMaildir, place: 
             open_maildir(known)
 
 
-def test_it_follows_no_symlink_that_stands_for_a_letter(maildir: Maildir, place: Place, tmp_path: Path) -> None:
+def test_it_follows_no_symlink_that_stands_for_a_letter(maildir: Maildir, place: RootedPath, tmp_path: Path) -> None:
     letter = staged(maildir)
     (tmp_path / "secret").write_text("x")
     (place.path / "tmp/utm-mail" / letter.name).unlink()
     (place.path / "tmp/utm-mail" / letter.name).symlink_to(tmp_path / "secret")
     with pytest.raises(MailboxUnwritable):
-        maildir.sync([letter])
+        maildir.staging.sync([letter])
 
 
-def test_it_says_when_the_mailbox_is_a_file(open_maildir: OpenMaildir, place: Place) -> None:
+def test_it_says_when_the_mailbox_is_a_file(open_maildir: OpenMaildir, place: RootedPath) -> None:
     place.path.parent.mkdir()
     place.path.touch()
     with pytest.raises(MailboxUnwritable):
@@ -245,14 +262,14 @@ def test_it_says_when_the_mailbox_is_a_file(open_maildir: OpenMaildir, place: Pl
 
 
 @pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
-def test_it_says_when_it_may_not_write(open_maildir: OpenMaildir, place: Place) -> None:
+def test_it_says_when_it_may_not_write(open_maildir: OpenMaildir, place: RootedPath) -> None:
     place.path.parent.mkdir(mode=0o500)
     with pytest.raises(MailboxUnwritable):
         open_maildir()
 
 
-def test_it_lets_go_of_everything_after_a_failure(open_maildir: OpenMaildir, place: Place) -> None:
-    marker = open_maildir().marker
+def test_it_lets_go_of_everything_after_a_failure(open_maildir: OpenMaildir, place: RootedPath) -> None:
+    marker = open_maildir().staging.marker
     shutil.rmtree(place.path / "new")
     before = descriptors()
     maildir = Maildir(place, marker)
@@ -265,7 +282,7 @@ def test_it_lets_go_of_everything_after_a_failure(open_maildir: OpenMaildir, pla
 
 
 def test_it_finds_leftovers_while_others_remove_them(
-    maildir: Maildir, place: Place, monkeypatch: pytest.MonkeyPatch
+    maildir: Maildir, place: RootedPath, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     names = [staged(maildir, key=key).name for key in "12"]
     original = os.stat
@@ -276,27 +293,27 @@ def test_it_finds_leftovers_while_others_remove_them(
         return original(*args, **directories)
 
     monkeypatch.setattr(os, "stat", stat_late)
-    assert maildir.leftovers() == []
+    assert maildir.staging.leftovers() == []
 
 
 def test_it_reports_a_look_that_fails(maildir: Maildir, monkeypatch: pytest.MonkeyPatch) -> None:
     break_call(monkeypatch, "scandir", errno.EACCES, fails=lambda *_: True)
     with pytest.raises(MailboxUnwritable):
-        maildir.leftovers()
+        maildir.staging.leftovers()
 
 
 def test_it_never_raises_from_discarding(maildir: Maildir, monkeypatch: pytest.MonkeyPatch) -> None:
     name = staged(maildir).name
-    draft = maildir.stage("2")
+    draft = maildir.staging.begin("2")
     with monkeypatch.context() as broken:
         break_call(broken, "unlink", errno.EROFS, fails=lambda *_: True)
         break_call(broken, "close", errno.EIO, fails=is_file)
-        maildir.discard([name])
+        maildir.staging.remove([name])
         draft.discard()
 
 
 def test_it_writes_the_whole_marker_however_little_is_written_at_a_time(
-    place: Place, monkeypatch: pytest.MonkeyPatch
+    place: RootedPath, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     write = os.write
     monkeypatch.setattr(os, "write", lambda fd, data: write(fd, bytes(data)[:1]))
@@ -307,7 +324,7 @@ def test_it_writes_the_whole_marker_however_little_is_written_at_a_time(
 
 
 def test_it_makes_directories_durable_that_somebody_made_and_did_not_see_to(
-    open_maildir: OpenMaildir, place: Place, monkeypatch: pytest.MonkeyPatch
+    open_maildir: OpenMaildir, place: RootedPath, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for name in ("tmp", "new", "cur", "tmp/utm-mail"):
         (place.path / name).mkdir(parents=True, exist_ok=True)
@@ -325,7 +342,7 @@ def test_it_makes_directories_durable_that_somebody_made_and_did_not_see_to(
 
 
 def test_it_needs_no_right_to_read_the_directories_on_its_way(
-    open_maildir: OpenMaildir, place: Place, monkeypatch: pytest.MonkeyPatch
+    open_maildir: OpenMaildir, place: RootedPath, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     place.path.mkdir(parents=True)
     opened = os.open
@@ -336,7 +353,7 @@ def test_it_needs_no_right_to_read_the_directories_on_its_way(
         return opened(path, flags, *args, **kwargs)
 
     monkeypatch.setattr(os, "open", denied)
-    assert open_maildir().marker
+    assert open_maildir().staging.marker
 
 
 OWN, ANOTHER, ROOTS_OWNER = 0, 12345, 23456
@@ -347,7 +364,9 @@ OWN, ANOTHER, ROOTS_OWNER = 0, 12345, 23456
 @pytest.mark.parametrize(
     "planted", ["example.org", "example.org/petrov", "example.org/petrov/tmp", "example.org/petrov/new"]
 )
-def test_it_takes_over_nothing_that_another_user_has_put_where_all_may(mode: int, planted: str, place: Place) -> None:
+def test_it_takes_over_nothing_that_another_user_has_put_where_all_may(
+    mode: int, planted: str, place: RootedPath
+) -> None:
     (place.root / planted).mkdir(parents=True)
     os.chown(place.root / planted, ANOTHER, ANOTHER)
     (place.root / planted).parent.chmod(mode)
@@ -367,7 +386,9 @@ def test_it_takes_over_nothing_that_another_user_has_put_where_all_may(mode: int
         (0o2770, ROOTS_OWNER, ROOTS_OWNER),
     ],
 )
-def test_it_takes_over_what_its_administrator_has_made(mode: int, root_owner: int, owner: int, place: Place) -> None:
+def test_it_takes_over_what_its_administrator_has_made(
+    mode: int, root_owner: int, owner: int, place: RootedPath
+) -> None:
     domain = place.root / "example.org"
     domain.mkdir()
     os.chown(domain, owner, owner)

@@ -5,8 +5,8 @@ from collections.abc import Iterator
 import pytest
 
 from fetchrules.delivery.mailserver import Handover, MailServer, TlsUse
+from fetchrules.delivery.recipients import RootedPath
 from fetchrules.delivery.spool import SpooledMailbox
-from fetchrules.delivery.target import Place
 from fetchrules.errors import DeliveryFailed, DeliveryRefused
 from tests.certificates import Certificates, make_certificates
 from tests.delivery.test_maildir import LETTER
@@ -40,7 +40,7 @@ def trusted(certificates: Certificates, monkeypatch: pytest.MonkeyPatch) -> None
     monkeypatch.setenv("SSL_CERT_FILE", str(certificates.cafile))
 
 
-def deliver(server: LoopbackServer, place: Place, **options: str) -> None:
+def deliver(server: LoopbackServer, place: RootedPath, **options: str) -> None:
     tls = TlsUse(options.pop("tls", "may"))
     target = MailServer(Handover.SMTP, options.pop("host", "127.0.0.1"), server.port, tls=tls, **options)
     spool = SpooledMailbox(target, RECIPIENT, place, reserve=0, host="mx.example.org")
@@ -50,13 +50,13 @@ def deliver(server: LoopbackServer, place: Place, **options: str) -> None:
         spool.close()
 
 
-def test_it_delivers(server: LoopbackServer, sink: MailSink, place: Place) -> None:
+def test_it_delivers(server: LoopbackServer, sink: MailSink, place: RootedPath) -> None:
     deliver(server, place)
     assert bodies(sink) == [LETTER]
     assert sink.sessions_in_tls == 0
 
 
-def test_it_speaks_to_a_server_without_extensions(server: LoopbackServer, sink: MailSink, place: Place) -> None:
+def test_it_speaks_to_a_server_without_extensions(server: LoopbackServer, sink: MailSink, place: RootedPath) -> None:
     sink.faults = {("EHLO", 1): b"502 5.5.1 what?\r\n"}
     deliver(server, place)
     assert bodies(sink) == [LETTER]
@@ -66,7 +66,7 @@ def test_it_speaks_to_a_server_without_extensions(server: LoopbackServer, sink: 
 @pytest.mark.parametrize("use", ["may", "verify"])
 @pytest.mark.usefixtures("trusted")
 def test_it_uses_tls(
-    server: LoopbackServer, sink: MailSink, place: Place, certificates: Certificates, use: str
+    server: LoopbackServer, sink: MailSink, place: RootedPath, certificates: Certificates, use: str
 ) -> None:
     sink.tls = certificates.good.context()
     deliver(server, place, tls=use)
@@ -74,7 +74,7 @@ def test_it_uses_tls(
 
 
 def test_it_takes_any_certificate_where_tls_was_not_demanded(
-    server: LoopbackServer, sink: MailSink, place: Place, certificates: Certificates
+    server: LoopbackServer, sink: MailSink, place: RootedPath, certificates: Certificates
 ) -> None:
     sink.tls = certificates.self_signed.context()
     deliver(server, place, tls="may")
@@ -82,7 +82,7 @@ def test_it_takes_any_certificate_where_tls_was_not_demanded(
 
 
 def test_it_goes_on_in_plain_text_where_tls_was_not_demanded(
-    server: LoopbackServer, sink: MailSink, place: Place, certificates: Certificates
+    server: LoopbackServer, sink: MailSink, place: RootedPath, certificates: Certificates
 ) -> None:
     sink.tls = certificates.good.context()
     sink.faults = {("STARTTLS", 1): b"454 4.7.0 not now\r\n"}
@@ -91,7 +91,7 @@ def test_it_goes_on_in_plain_text_where_tls_was_not_demanded(
 
 
 def test_it_speaks_plain_text_where_tls_is_not_wanted(
-    server: LoopbackServer, sink: MailSink, place: Place, certificates: Certificates
+    server: LoopbackServer, sink: MailSink, place: RootedPath, certificates: Certificates
 ) -> None:
     sink.tls = certificates.good.context()
     deliver(server, place, tls="never")
@@ -99,7 +99,7 @@ def test_it_speaks_plain_text_where_tls_is_not_wanted(
 
 
 def test_it_gives_nothing_to_a_server_without_the_tls_demanded(
-    server: LoopbackServer, sink: MailSink, place: Place
+    server: LoopbackServer, sink: MailSink, place: RootedPath
 ) -> None:
     with pytest.raises(DeliveryFailed):
         deliver(server, place, tls="verify", user="petrov", password="secret")
@@ -109,7 +109,7 @@ def test_it_gives_nothing_to_a_server_without_the_tls_demanded(
 @pytest.mark.parametrize("kind", ["expired", "wrong_host", "self_signed"])
 @pytest.mark.usefixtures("trusted")
 def test_it_gives_nothing_to_a_server_whose_certificate_does_not_verify(
-    server: LoopbackServer, sink: MailSink, place: Place, certificates: Certificates, kind: str
+    server: LoopbackServer, sink: MailSink, place: RootedPath, certificates: Certificates, kind: str
 ) -> None:
     sink.tls = getattr(certificates, kind).context()
     with pytest.raises(DeliveryFailed):
@@ -117,7 +117,7 @@ def test_it_gives_nothing_to_a_server_whose_certificate_does_not_verify(
     assert not any(command.startswith("AUTH") for command in sink.commands)
 
 
-def test_it_logs_in(server: LoopbackServer, sink: MailSink, place: Place) -> None:
+def test_it_logs_in(server: LoopbackServer, sink: MailSink, place: RootedPath) -> None:
     sink.logins = {"petrov": "secret"}
     deliver(server, place, user="petrov", password="secret")
     assert len(sink.taken) == 1
@@ -125,7 +125,7 @@ def test_it_logs_in(server: LoopbackServer, sink: MailSink, place: Place) -> Non
 
 @pytest.mark.parametrize("logins", [{"petrov": "other"}, {}])
 def test_it_fails_when_it_may_not_log_in(
-    server: LoopbackServer, sink: MailSink, place: Place, logins: dict[str, str]
+    server: LoopbackServer, sink: MailSink, place: RootedPath, logins: dict[str, str]
 ) -> None:
     sink.logins = logins
     with pytest.raises(DeliveryFailed) as caught:

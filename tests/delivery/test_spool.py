@@ -17,11 +17,10 @@ import pytest
 from fetchrules.delivery import courier, dialogue
 from fetchrules.delivery.courier import UnderWay
 from fetchrules.delivery.dialogue import Deferred, Unanswered
-from fetchrules.delivery.lmtp import connect_lmtp
 from fetchrules.delivery.mailserver import Handover, MailServer
 from fetchrules.delivery.outgoing import on_the_wire
+from fetchrules.delivery.recipients import RootedPath
 from fetchrules.delivery.spool import MAX_SESSIONS, SpooledMailbox
-from fetchrules.delivery.target import Place
 from fetchrules.errors import (
     DeliveryFailed,
     DeliveryRefused,
@@ -64,7 +63,7 @@ def server(sink: MailSink) -> Iterator[LoopbackServer]:
 
 
 @pytest.fixture
-def open_spool(server: LoopbackServer, place: Place) -> Iterator[OpenSpool]:
+def open_spool(server: LoopbackServer, place: RootedPath) -> Iterator[OpenSpool]:
     """Spools for RECIPIENT on the server."""
     with ExitStack() as stack:
 
@@ -83,14 +82,14 @@ def spool(open_spool: OpenSpool) -> SpooledMailbox:
     return open_spool()
 
 
-def waiting_in(place: Place) -> set[str]:
+def waiting_in(place: RootedPath) -> set[str]:
     return {path.name for path in place.path.iterdir()} - {"marker", "seal"}
 
 
 def stage_some(spool: SpooledMailbox, *letters: bytes) -> list[str]:
     spool.prepare(1000)
     waiting = [staged(spool, letter, str(number)) for number, letter in enumerate(letters)]
-    spool.sync(waiting)
+    spool.staging.sync(waiting)
     return [letter.name for letter in waiting]
 
 
@@ -105,7 +104,7 @@ def test_it_hands_over_the_letter_unchanged(spool: SpooledMailbox, sink: MailSin
     assert bodies(sink) == [letter]
 
 
-def test_it_empties_the_spool(spool: SpooledMailbox, place: Place) -> None:
+def test_it_empties_the_spool(spool: SpooledMailbox, place: RootedPath) -> None:
     names = stage_some(spool, LETTER, LETTER)
     assert waiting_in(place) == set(names)
     spool.commit(names)
@@ -166,7 +165,7 @@ def test_it_keeps_one_session_for_everything(spool: SpooledMailbox, server: Loop
 
 
 def test_it_opens_more_sessions_for_many_letters(
-    spool: SpooledMailbox, server: LoopbackServer, sink: MailSink, place: Place
+    spool: SpooledMailbox, server: LoopbackServer, sink: MailSink, place: RootedPath
 ) -> None:
     letters = [LETTER + b"%d\r\n" % number for number in range(100)]
     assert spool.commit(stage_some(spool, *letters[:50])) == {}
@@ -177,7 +176,7 @@ def test_it_opens_more_sessions_for_many_letters(
 
 
 def test_it_finishes_the_other_sessions_when_one_is_in_doubt(
-    spool: SpooledMailbox, sink: MailSink, place: Place
+    spool: SpooledMailbox, sink: MailSink, place: RootedPath
 ) -> None:
     sink.faults = {(END, 30): Cut(done=True)}
     names = stage_some(spool, *[LETTER] * 64)
@@ -221,7 +220,7 @@ def test_it_tells_apart_why_there_is_no_mailbox(
     assert type(caught.value) is error
 
 
-def test_it_looks_for_room_before_asking(server: LoopbackServer, place: Place) -> None:
+def test_it_looks_for_room_before_asking(server: LoopbackServer, place: RootedPath) -> None:
     spool = SpooledMailbox(MailServer(Handover.LMTP, "127.0.0.1", server.port), RECIPIENT, place, reserve=1 << 60)
     with pytest.raises(DiskFull):
         spool.prepare(0)
@@ -229,7 +228,7 @@ def test_it_looks_for_room_before_asking(server: LoopbackServer, place: Place) -
     assert server.connections == 0
 
 
-def test_it_refuses_a_recipient_that_cannot_be_one(place: Place) -> None:
+def test_it_refuses_a_recipient_that_cannot_be_one(place: RootedPath) -> None:
     with pytest.raises(RecipientInvalid):
         SpooledMailbox(MailServer(Handover.LMTP), "a>\r\nRSET@x", place)
 
@@ -325,7 +324,13 @@ REFUSED, LATER, FULL = DeliveryRefused, Deferred, DiskFull
     ],
 )
 def test_it_says_which_letter_was_not_taken_and_goes_on(
-    spool: SpooledMailbox, sink: MailSink, place: Place, step: str, nth: int, fault: Fault, kind: type[DeliveryFailed]
+    spool: SpooledMailbox,
+    sink: MailSink,
+    place: RootedPath,
+    step: str,
+    nth: int,
+    fault: Fault,
+    kind: type[DeliveryFailed],
 ) -> None:
     sink.faults = {(step, nth): fault}
     letters = [LETTER + b"1\r\n", LETTER + b"2\r\n", LETTER + b"3\r\n"]
@@ -368,7 +373,7 @@ def test_it_sends_a_letter_in_another_session_when_one_ends(
 
 @pytest.mark.parametrize(("step", "nth", "fault"), ENDS)
 def test_it_fails_when_the_other_session_ends_too(
-    spool: SpooledMailbox, sink: MailSink, place: Place, step: str, nth: int, fault: Fault
+    spool: SpooledMailbox, sink: MailSink, place: RootedPath, step: str, nth: int, fault: Fault
 ) -> None:
     sink.faults = {(step, nth): fault, (step, nth + 1): fault}
     letters = [LETTER + b"1\r\n", LETTER + b"2\r\n", LETTER + b"3\r\n"]
@@ -393,7 +398,7 @@ def test_it_begins_a_new_session_where_the_old_one_went_wrong(
 
 @pytest.mark.parametrize("fault", [Cut(done=True), Cut(), b"???\r\n", b"354 go on\r\n", b"250-" + b"x" * 9000])
 def test_it_goes_on_past_a_letter_whose_last_reply_is_lost(
-    spool: SpooledMailbox, sink: MailSink, place: Place, fault: Fault
+    spool: SpooledMailbox, sink: MailSink, place: RootedPath, fault: Fault
 ) -> None:
     sink.faults = {(END, 2): fault}
     names = stage_some(spool, LETTER, LETTER, LETTER)
@@ -402,7 +407,7 @@ def test_it_goes_on_past_a_letter_whose_last_reply_is_lost(
 
 
 def test_it_begins_no_more_letters_when_two_running_end_their_sessions(
-    spool: SpooledMailbox, sink: MailSink, place: Place
+    spool: SpooledMailbox, sink: MailSink, place: RootedPath
 ) -> None:
     sink.faults = {(END, nth): Cut() for nth in (1, 3, 4)}
     names = stage_some(spool, *[LETTER] * 6)
@@ -431,13 +436,15 @@ def test_it_sends_what_a_crash_left(open_spool: OpenSpool, sink: MailSink) -> No
     names = stage_some(before, LETTER, LETTER)
     before.commit(names[:1])
     before.close()
-    after = open_spool(before.marker)
+    after = open_spool(before.staging.marker)
     after.prepare(0)
     assert after.commit(names) == {}
     assert len(sink.taken) == 2
 
 
-def test_it_concludes_and_sends_nothing_from_another_spool(open_spool: OpenSpool, place: Place, sink: MailSink) -> None:
+def test_it_concludes_and_sends_nothing_from_another_spool(
+    open_spool: OpenSpool, place: RootedPath, sink: MailSink
+) -> None:
     before = open_spool()
     names = stage_some(before, LETTER)
     place.path.rename(place.path.with_name("old"))
@@ -446,12 +453,12 @@ def test_it_concludes_and_sends_nothing_from_another_spool(open_spool: OpenSpool
     with pytest.raises(MaildirReplaced):
         before.prepare(0)
     with pytest.raises(MaildirReplaced):
-        open_spool(before.marker).prepare(0)
+        open_spool(before.staging.marker).prepare(0)
     assert sink.taken == []
 
 
 def test_it_concludes_nothing_when_the_spool_goes_during_the_commit(
-    spool: SpooledMailbox, place: Place, sink: MailSink, monkeypatch: pytest.MonkeyPatch
+    spool: SpooledMailbox, place: RootedPath, sink: MailSink, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     names = stage_some(spool, LETTER)
     carry = courier.Courier.carry
@@ -489,18 +496,18 @@ def test_it_fails_when_there_is_no_session(spool: SpooledMailbox, sink: MailSink
 
 
 def test_it_tries_a_server_that_is_gone_once_a_batch(
-    spool: SpooledMailbox, server: LoopbackServer, sink: MailSink, place: Place
+    spool: SpooledMailbox, server: LoopbackServer, sink: MailSink, place: RootedPath
 ) -> None:
     sink.faults = {("MAIL", 3): Cut(), (GREETING, 2): Cut()}
     names = stage_some(spool, *[LETTER] * 5)
-    spool.discard(names[4:])
+    spool.staging.remove(names[4:])
     failures = spool.commit(names)
     assert list(failures) == names[1:4]
     assert server.connections == 2
     assert waiting_in(place) == set(names[1:4])
 
 
-def test_it_fails_when_nobody_listens(place: Place) -> None:
+def test_it_fails_when_nobody_listens(place: RootedPath) -> None:
     with serving(MailSink()) as server:
         port = server.port
     spool = SpooledMailbox(MailServer(Handover.LMTP, "127.0.0.1", port), RECIPIENT, place, reserve=0)
@@ -531,7 +538,7 @@ def test_it_does_not_wait_for_ever(spool: SpooledMailbox, sink: MailSink, monkey
 
 @pytest.mark.parametrize(("step", "kind"), [("DATA", DeliveryFailed), (END, Unanswered)])
 def test_it_does_not_wait_for_ever_for_a_reply_that_drips(
-    step: str, kind: type[DeliveryFailed], place: Place, monkeypatch: pytest.MonkeyPatch
+    step: str, kind: type[DeliveryFailed], place: RootedPath, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def serve(peer: Peer) -> None:
         peer.send(b"220 sink\r\n")
@@ -564,7 +571,7 @@ def test_it_begins_no_letter_when_its_time_is_over(
     spool: SpooledMailbox, sink: MailSink, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     names = stage_some(spool, LETTER, LETTER)
-    spool.discard(names[:1])
+    spool.staging.remove(names[:1])
     with monkeypatch.context() as slow:
         slow.setattr(courier, "CARRY_SECONDS", -1.0)
         assert list(spool.commit(names)) == names[1:]
@@ -589,7 +596,7 @@ def test_it_sends_a_large_letter_in_pieces(spool: SpooledMailbox, sink: MailSink
     assert bodies(sink) == [letter]
 
 
-def test_it_is_certain_of_a_letter_cut_in_the_middle(spool: SpooledMailbox, sink: MailSink, place: Place) -> None:
+def test_it_is_certain_of_a_letter_cut_in_the_middle(spool: SpooledMailbox, sink: MailSink, place: RootedPath) -> None:
     """The server goes while it is sent: whatever it kept, it has not seen the end."""
     for nth in (1, 2):
         sink.faults = {**sink.faults, ("DATA", nth): b"354 go ahead\r\n", ("RECEIVED:", nth): Cut()}
@@ -610,7 +617,7 @@ def test_it_is_certain_of_a_letter_cut_in_the_middle(spool: SpooledMailbox, sink
     ],
 )
 def test_it_hears_why_a_server_hangs_up_in_the_middle_of_a_letter(
-    said: bytes, kind: type[DeliveryFailed], place: Place
+    said: bytes, kind: type[DeliveryFailed], place: RootedPath
 ) -> None:
     def serve(peer: Peer) -> None:
         peer.send(b"220 sink\r\n")
@@ -635,7 +642,7 @@ def test_it_hears_why_a_server_hangs_up_in_the_middle_of_a_letter(
     [(b"552 5.3.4 too large\r\n", DeliveryRefused), (b"250 ok\r\n", Unanswered), (b"", Unanswered)],
 )
 def test_it_hears_why_a_server_hangs_up_before_the_only_piece_of_a_letter(
-    said: bytes, kind: type[DeliveryFailed], place: Place, monkeypatch: pytest.MonkeyPatch
+    said: bytes, kind: type[DeliveryFailed], place: RootedPath, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def serve(peer: Peer) -> None:
         peer.send(b"220 sink\r\n")
@@ -661,7 +668,7 @@ def test_it_hears_why_a_server_hangs_up_before_the_only_piece_of_a_letter(
 
 def test_it_says_one_command_at_a_time(sink: MailSink, server: LoopbackServer) -> None:
     target = MailServer(Handover.LMTP, "127.0.0.1", server.port)
-    session = dialogue.Dialogue(connect_lmtp(target, "mx"), "a>\r\nDATA\r\n<@x.ru")
+    session = dialogue.Dialogue(dialogue.connect(target, "mx"), "a>\r\nDATA\r\n<@x.ru")
     with pytest.raises(LocalProtocolError):
         session.ask()
     session.close()
@@ -696,7 +703,7 @@ def test_it_goes_on_in_another_session_when_a_letter_breaks_off_in_its_middle(
 
 
 def test_it_gives_up_a_letter_whose_file_cannot_be_read(
-    spool: SpooledMailbox, sink: MailSink, place: Place, tmp_path: Path
+    spool: SpooledMailbox, sink: MailSink, place: RootedPath, tmp_path: Path
 ) -> None:
     names = stage_some(spool, LETTER, LETTER)
     (place.path / names[0]).unlink()
@@ -706,7 +713,7 @@ def test_it_gives_up_a_letter_whose_file_cannot_be_read(
     assert len(sink.taken) == 1
 
 
-def test_it_speaks_through_a_unix_socket(sink: MailSink, place: Place, tmp_path: Path) -> None:
+def test_it_speaks_through_a_unix_socket(sink: MailSink, place: RootedPath, tmp_path: Path) -> None:
     path = tmp_path / "lmtp"
     with serving_socket(sink, path):
         spool = SpooledMailbox(MailServer(Handover.LMTP, socket=str(path)), RECIPIENT, place, reserve=0)
@@ -715,7 +722,7 @@ def test_it_speaks_through_a_unix_socket(sink: MailSink, place: Place, tmp_path:
     assert bodies(sink) == [LETTER]
 
 
-def test_it_introduces_itself_in_ascii(server: LoopbackServer, sink: MailSink, place: Place) -> None:
+def test_it_introduces_itself_in_ascii(server: LoopbackServer, sink: MailSink, place: RootedPath) -> None:
     target = MailServer(Handover.LMTP, "127.0.0.1", server.port)
     spool = SpooledMailbox(target, RECIPIENT, place, reserve=0, host="почта")
     spool.prepare(0)
@@ -723,16 +730,16 @@ def test_it_introduces_itself_in_ascii(server: LoopbackServer, sink: MailSink, p
     assert sink.commands[0] == "lhlo localhost"
 
 
-def test_it_tells_a_copy_of_the_spool(spool: SpooledMailbox, place: Place) -> None:
+def test_it_tells_a_copy_of_the_spool(spool: SpooledMailbox, place: RootedPath) -> None:
     (name,) = stage_some(spool, LETTER)
     (place.path / "seal").unlink()
     with pytest.raises(MaildirReplaced):
-        spool.seal([name, f"{name}.another"])
-    spool.seal([name])
-    assert spool.sealed
+        spool.staging.seal([name, f"{name}.another"])
+    spool.staging.seal([name])
+    assert spool.staging.sealed
 
 
-def test_it_finds_leftovers_in_the_spool(spool: SpooledMailbox, place: Place) -> None:
+def test_it_finds_leftovers_in_the_spool(spool: SpooledMailbox, place: RootedPath) -> None:
     old, _young = stage_some(spool, LETTER, LETTER)
     os.utime(place.path / old, (0, 0))
-    assert spool.leftovers() == [old]
+    assert spool.staging.leftovers() == [old]

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fetchrules.delivery.target import PathTemplate, Place, Recipient
+from fetchrules.delivery.recipients import PathTemplate, Recipient, RootedPath
 from fetchrules.errors import RecipientInvalid
 
 TEMPLATE = PathTemplate("/srv/mail/{domain}/{local}")
@@ -74,8 +74,10 @@ def test_it_is_stable(local: str, domain: str) -> None:
 
 
 def test_it_needs_no_domain_where_the_template_has_none() -> None:
-    assert PathTemplate("/home/{local}/Maildir").place("petrov") == Place(Path("/home"), ("petrov", "Maildir"))
-    assert PathTemplate("/home/{local}/Maildir").place("petrov@x.ru") == Place(Path("/home"), ("petrov", "Maildir"))
+    assert PathTemplate("/home/{local}/Maildir").place("petrov") == RootedPath(Path("/home"), ("petrov", "Maildir"))
+    assert PathTemplate("/home/{local}/Maildir").place("petrov@x.ru") == RootedPath(
+        Path("/home"), ("petrov", "Maildir")
+    )
 
 
 def test_it_fills_several_fields_in_one_name() -> None:
@@ -98,4 +100,4 @@ def test_it_refuses_a_template_that_cannot_be_one(text: str) -> None:
 
 
 def test_it_can_begin_at_the_root() -> None:
-    assert PathTemplate("/{local}").place("a") == Place(Path("/"), ("a",))
+    assert PathTemplate("/{local}").place("a") == RootedPath(Path("/"), ("a",))

@@ -8,9 +8,8 @@ from pathlib import Path
 
 import pytest
 
-from fetchrules.delivery.maildir import Maildir
-from fetchrules.delivery.target import Place
-from fetchrules.delivery.volume import DIRECTORY, is_maildir, make_volume_marker, volume_marker
+from fetchrules.delivery.maildir import VOLUME_DIRECTORY, Maildir, is_maildir, make_volume_marker, volume_marker
+from fetchrules.delivery.recipients import RootedPath
 from tests.delivery.conftest import OpenMaildir
 
 
@@ -19,14 +18,14 @@ def test_it_makes_one_marker_for_ever(tmp_path: Path) -> None:
     marker = make_volume_marker(tmp_path, "draft")
     assert marker is not None
     assert make_volume_marker(tmp_path, "draft") == volume_marker(tmp_path) == marker
-    assert sorted(path.name for path in (tmp_path / DIRECTORY).iterdir()) == ["marker", "seal"]
+    assert sorted(path.name for path in (tmp_path / VOLUME_DIRECTORY).iterdir()) == ["marker", "seal"]
 
 
 def test_workers_at_once_make_one_marker(tmp_path: Path) -> None:
     with ThreadPoolExecutor(8) as workers:
         made = set(workers.map(lambda number: make_volume_marker(tmp_path, f"draft-{number}"), range(64)))
     assert made == {volume_marker(tmp_path)}
-    assert sorted(path.name for path in (tmp_path / DIRECTORY).iterdir()) == ["marker", "seal"]
+    assert sorted(path.name for path in (tmp_path / VOLUME_DIRECTORY).iterdir()) == ["marker", "seal"]
 
 
 def test_each_volume_has_a_marker_of_its_own(tmp_path: Path) -> None:
@@ -34,26 +33,26 @@ def test_each_volume_has_a_marker_of_its_own(tmp_path: Path) -> None:
 
 
 def file_in_the_way(root: Path) -> None:
-    (root / DIRECTORY).write_text("mine")
+    (root / VOLUME_DIRECTORY).write_text("mine")
 
 
 def symlink_in_the_way(root: Path) -> None:
     (root / "elsewhere").mkdir()
-    (root / DIRECTORY).symlink_to(root / "elsewhere")
+    (root / VOLUME_DIRECTORY).symlink_to(root / "elsewhere")
 
 
 def nothing_in_the_marker(root: Path) -> None:
-    (root / DIRECTORY).mkdir()
-    (root / DIRECTORY / "marker").touch()
+    (root / VOLUME_DIRECTORY).mkdir()
+    (root / VOLUME_DIRECTORY / "marker").touch()
 
 
 def pipe(root: Path) -> None:
-    (root / DIRECTORY).mkdir()
-    os.mkfifo(root / DIRECTORY / "marker")
+    (root / VOLUME_DIRECTORY).mkdir()
+    os.mkfifo(root / VOLUME_DIRECTORY / "marker")
 
 
 def directory_in_the_way(root: Path) -> None:
-    (root / DIRECTORY / "marker").mkdir(parents=True)
+    (root / VOLUME_DIRECTORY / "marker").mkdir(parents=True)
 
 
 @pytest.mark.parametrize(
@@ -73,20 +72,20 @@ def test_it_does_without_where_nobody_may_write(tiny_disk: Path) -> None:
 
 
 def test_it_does_without_where_the_disk_is_full(tiny_disk: Path) -> None:
-    (tiny_disk / DIRECTORY).mkdir()
+    (tiny_disk / VOLUME_DIRECTORY).mkdir()
     with pytest.raises(OSError, match="No space left"):
         (tiny_disk / "filler").write_bytes(b"x" * (1 << 20))
     assert make_volume_marker(tiny_disk, "draft") is None
-    assert list((tiny_disk / DIRECTORY).iterdir()) == []
+    assert list((tiny_disk / VOLUME_DIRECTORY).iterdir()) == []
     (tiny_disk / "filler").unlink()
     assert make_volume_marker(tiny_disk, "draft") == volume_marker(tiny_disk) is not None
 
 
-def test_it_knows_a_maildir_by_its_marker(open_maildir: OpenMaildir, place: Place) -> None:
+def test_it_knows_a_maildir_by_its_marker(open_maildir: OpenMaildir, place: RootedPath) -> None:
     maildir: Maildir = open_maildir()
-    assert maildir.marker is not None
-    assert is_maildir(place.path, maildir.marker)
+    assert maildir.staging.marker is not None
+    assert is_maildir(place.path, maildir.staging.marker)
     assert not is_maildir(place.path, "0" * 32)
-    assert not is_maildir(place.path.with_name("nobody"), maildir.marker)
+    assert not is_maildir(place.path.with_name("nobody"), maildir.staging.marker)
     (place.path / "tmp/utm-mail/marker").write_text("\n")
-    assert not is_maildir(place.path, maildir.marker)
+    assert not is_maildir(place.path, maildir.staging.marker)

@@ -16,7 +16,7 @@ from fetchrules.remote.account import Account
 from fetchrules.remote.imap.asking import PIECE
 from fetchrules.remote.imap.session import list_folders
 from fetchrules.remote.mailbox import Chunk, RemoteMailbox
-from fetchrules.remote.opening import open_mailbox
+from fetchrules.remote.protocols import open_mailbox
 from fetchrules.remote.transcript import Transcript
 from fetchrules.rule import Protocol
 from tests.demo.conftest import PASSWORD, USER, serving

@@ -16,7 +16,7 @@ from fetchrules.demo.sample_letters import MAILBOXES, SKETCHES, TURN, letter
 from fetchrules.errors import LoginRefused, MailboxBusy
 from fetchrules.remote.account import Account
 from fetchrules.remote.mailbox import Chunk, Complete, RemoteMailbox
-from fetchrules.remote.opening import open_mailbox
+from fetchrules.remote.protocols import open_mailbox
 from fetchrules.remote.transcript import Transcript
 from fetchrules.rule import Protocol
 from tests.waiting import until
@@ -50,7 +50,7 @@ def collect(mailbox: RemoteMailbox) -> list[bytes]:
     text = b""
     for event in mailbox.retrieve(mailbox.listing().letters):
         match event:
-            case Chunk(data):
+            case Chunk(_, data):
                 text += data
             case Complete():
                 letters.append(text)

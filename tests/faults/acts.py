@@ -5,7 +5,6 @@ import json
 from collections.abc import Callable
 from contextlib import redirect_stdout, suppress
 from datetime import timedelta
-from functools import partial
 from typing import Any
 
 from django.core.checks import run_checks
@@ -18,7 +17,8 @@ from fetchrules.ledger import by_hand as ledger_by_hand
 from fetchrules.ledger import leases, letters, runs
 from fetchrules.ledger.sources import Ledger, former_of, sources_of
 from fetchrules.models import FetchRule, Letter, Run, ServiceSettings, SourceMailbox
-from fetchrules.poll import remote_account as accounts
+from fetchrules.poll import run as polls
+from fetchrules.poll.limits import Limits
 from fetchrules.remote.account import Deadlines
 from fetchrules.rulebook.ledgers import Saved, settle
 from fetchrules.secrets.sealing import seal, target_of
@@ -84,7 +84,8 @@ def poll(rule: int, deadlines: dict[str, float] | None = None, *, alone: bool = 
     if alone:
         take_claims(rule)
     if deadlines:
-        vars(accounts)["Deadlines"] = partial(Deadlines, **deadlines)  # type: ignore[arg-type]
+        limits = Limits(deadlines=Deadlines(**deadlines))  # type: ignore[arg-type]
+        vars(polls)["Limits"] = lambda: limits
     printed = io.StringIO()
     with redirect_stdout(printed), suppress(SystemExit):  # the row says what failed
         call_command("poll", str(rule), "--json")

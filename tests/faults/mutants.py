@@ -11,7 +11,8 @@ from typing import Any
 
 from django.utils import timezone
 
-from fetchrules.delivery import disk, draft, maildir, staging
+from fetchrules.delivery import disk, maildir, staging
+from fetchrules.delivery.staging import StagedFile
 from fetchrules.ledger import deletions, knowing, letters, runs
 from fetchrules.models import Letter
 from fetchrules.policy import Action, PassedMatch, Purpose, Terms, ToFetch, table
@@ -44,9 +45,9 @@ def _row_after_rename() -> None:
 
     def moving(self: intake.Intake, batch: list[Any]) -> Any:
         self.destination.prepare(0)
-        self.destination.mailbox.sync([staged for _, staged in batch])
+        self.destination.mailbox.staging.sync([staged for _, staged in batch])
         self.destination.mailbox.commit([staged.name for _, staged in batch])
-        put(self.destination.mailbox.__class__, sync=lambda *_: None)
+        put(staging.Staging, sync=lambda *_: None)
         return record(self, batch)
 
     put(intake.Intake, _record_ready=moving)
@@ -165,25 +166,21 @@ def _sqlite_synchronous_normal() -> None:
 @mutant
 def _half_a_letter_is_a_letter() -> None:
     """What came before the line broke is delivered."""
-    discard = intake.Intake._discard_draft
+    discard, receive = intake.Intake._discard_draft, intake.Intake._receive
+    coming: list[ToFetch] = []
 
     def keeping(self: intake.Intake) -> None:
-        if isinstance(self._draft, draft.StagedFile) and self._draft._size:
-            self._batch.append((self._asked[self._answered], self._draft.finish()))  # type: ignore[attr-defined]
+        if isinstance(self._draft, StagedFile) and self._draft._size:
+            self._batch.append((coming[-1], self._draft.finish()))
             self._draft = None
-            self._answered += 1
+            self.answered.add(coming[-1].letter.number)
         discard(self)
 
-    take = intake.Intake.take
+    def receiving(self: intake.Intake, event: Retrieved, wanted: ToFetch) -> None:
+        coming[:] = [wanted]
+        receive(self, event, wanted)
 
-    def taking(self: intake.Intake, events: Iterator[Retrieved], asked: Sequence[Any]) -> None:
-        _ASKED[:] = [asked]
-        take(self, events, asked)
-
-    put(intake.Intake, _discard_draft=keeping, take=taking, _asked=property(lambda _: _ASKED[0]))
-
-
-_ASKED: list[Any] = []
+    put(intake.Intake, _discard_draft=keeping, _receive=receiving)
 
 
 @mutant

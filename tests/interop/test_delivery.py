@@ -10,8 +10,8 @@ import pytest
 
 from fetchrules.delivery.maildir import Maildir
 from fetchrules.delivery.mailserver import Handover, MailServer, TlsUse
+from fetchrules.delivery.recipients import PathTemplate, RootedPath
 from fetchrules.delivery.spool import SpooledMailbox
-from fetchrules.delivery.target import PathTemplate, Place
 from fetchrules.errors import RecipientUnknown
 from tests.delivery.test_maildir import staged
 from tests.interop.dovecot import PASSWORD, Dovecot
@@ -39,16 +39,16 @@ def found(files: list[bytes]) -> set[bytes]:
     return {next((text for text in wanted if file.rstrip(b"\n").endswith(b"\n" + text)), file) for file in files}
 
 
-def place_in(dovecot: Dovecot, recipient: str) -> Place:
+def place_in(dovecot: Dovecot, recipient: str) -> RootedPath:
     return PathTemplate(f"{dovecot.mail}/{{domain}}/{{local}}").place(recipient)
 
 
-def send(target: MailServer, recipient: str, spool: Place, letters: list[bytes]) -> None:
+def send(target: MailServer, recipient: str, spool: RootedPath, letters: list[bytes]) -> None:
     mailbox = SpooledMailbox(target, recipient, spool, reserve=0, host="mx.example.org")
     try:
         mailbox.prepare(0)
         waiting = [staged(mailbox, letter, str(number)) for number, letter in enumerate(letters)]
-        mailbox.sync(waiting)
+        mailbox.staging.sync(waiting)
         assert mailbox.commit([letter.name for letter in waiting]) == {}
     finally:
         mailbox.close()
@@ -64,9 +64,9 @@ def wait_for(letters: Callable[[], list[bytes]], number: int) -> list[bytes]:
 
 
 @pytest.fixture
-def spool(tmp_path: Path) -> Place:
+def spool(tmp_path: Path) -> RootedPath:
     """A directory for letters on their way."""
-    return Place(tmp_path, ("spool",))
+    return RootedPath(tmp_path, ("spool",))
 
 
 def test_it_delivers_into_maildirs_that_dovecot_reads(dovecot: Dovecot) -> None:
@@ -74,7 +74,7 @@ def test_it_delivers_into_maildirs_that_dovecot_reads(dovecot: Dovecot) -> None:
     maildir = Maildir(place, reserve=0)
     maildir.prepare(0)
     waiting = [staged(maildir, letter, str(number)) for number, letter in enumerate(LETTERS)]
-    maildir.sync(waiting)
+    maildir.staging.sync(waiting)
     assert maildir.commit([letter.name for letter in waiting]) == {}
     maildir.close()
     assert {letter.rstrip(b"\n") for letter in dovecot.letters("maildir@example.org")} == texts(LETTERS)
@@ -108,12 +108,12 @@ def test_it_delivers_into_folders_that_dovecot_shows(dovecot: Dovecot) -> None:
     assert not any("utm" in folder for folder in folders)
 
 
-def test_it_hands_letters_to_dovecot(dovecot: Dovecot, spool: Place) -> None:
+def test_it_hands_letters_to_dovecot(dovecot: Dovecot, spool: RootedPath) -> None:
     send(MailServer(Handover.LMTP, "127.0.0.1", dovecot.lmtp), "by.lmtp@example.org", spool, LETTERS)
     assert found(dovecot.letters("by.lmtp@example.org")) == texts(LETTERS)
 
 
-def test_it_names_the_sender_to_dovecot(dovecot: Dovecot, spool: Place) -> None:
+def test_it_names_the_sender_to_dovecot(dovecot: Dovecot, spool: RootedPath) -> None:
     send(MailServer(Handover.LMTP, "127.0.0.1", dovecot.lmtp), "sender@example.org", spool, LETTERS[:2])
     letters = dovecot.letters("sender@example.org")
     assert sorted(letter.partition(b"\n")[0] for letter in letters) == [
@@ -122,7 +122,7 @@ def test_it_names_the_sender_to_dovecot(dovecot: Dovecot, spool: Place) -> None:
     ]
 
 
-def test_it_hands_letters_to_postfix(dovecot: Dovecot, postfix: Postfix, spool: Place) -> None:
+def test_it_hands_letters_to_postfix(dovecot: Dovecot, postfix: Postfix, spool: RootedPath) -> None:
     target = MailServer(Handover.SMTP, "127.0.0.1", postfix.port, tls=TlsUse.MAY)
     send(target, RECIPIENTS[0], spool, LETTERS)
     arrived = wait_for(lambda: dovecot.letters(RECIPIENTS[0]), len(LETTERS))
@@ -130,7 +130,7 @@ def test_it_hands_letters_to_postfix(dovecot: Dovecot, postfix: Postfix, spool: 
 
 
 def test_it_hands_letters_to_postfix_in_verified_tls(
-    dovecot: Dovecot, postfix: Postfix, spool: Place, monkeypatch: pytest.MonkeyPatch
+    dovecot: Dovecot, postfix: Postfix, spool: RootedPath, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("SSL_CERT_FILE", str(postfix.certificates.cafile))
     target = MailServer(Handover.SMTP, "127.0.0.1", postfix.port, tls=TlsUse.VERIFY)
@@ -139,7 +139,7 @@ def test_it_hands_letters_to_postfix_in_verified_tls(
     assert b"using TLS" in letter or b"with ESMTPS" in letter
 
 
-def test_it_hears_from_postfix_that_there_is_no_such_mailbox(postfix: Postfix, spool: Place) -> None:
+def test_it_hears_from_postfix_that_there_is_no_such_mailbox(postfix: Postfix, spool: RootedPath) -> None:
     target = MailServer(Handover.SMTP, "127.0.0.1", postfix.port)
     with pytest.raises(RecipientUnknown, match="User unknown"):
         send(target, "nobody@example.org", spool, [])

@@ -18,7 +18,7 @@ from fetchrules.poll.looking import terms_of
 from fetchrules.poll.remote_account import account_of
 from fetchrules.poll.run import Result, poll
 from fetchrules.poll.trial import Stage, try_connection
-from fetchrules.remote.imap.folders import encode_folder
+from fetchrules.remote.imap.syntax import encode_folder
 from tests.conftest import MakeRule
 from tests.interop.dovecot import Dovecot
 from tests.interop.postfix import RECIPIENTS, Postfix

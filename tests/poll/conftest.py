@@ -2,7 +2,7 @@
 
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,9 @@ from pytest_django import Settings
 
 from fetchrules.ledger import runs
 from fetchrules.models import FetchRule, Letter, Run
+from fetchrules.poll.limits import Limits
 from fetchrules.poll.run import Result, poll
+from fetchrules.remote.memory import ServerMemory
 from tests.servers import imap
 from tests.servers.maildrop import Maildrop, StoredLetter
 from tests.servers.pop3 import Behaviour, Mailbox, Pop3Server
@@ -36,13 +38,20 @@ class Reader:
 
     rule: FetchRule
     mailbox: Path
+    limits: Limits = field(default_factory=Limits, kw_only=True)
+    memory: ServerMemory = field(default_factory=ServerMemory, kw_only=True)
+    """No test knows a server from the test before, which may have had the same port."""
+
+    def limit(self, **limits: Any) -> None:
+        """From now on the polls have these limits."""
+        self.limits = replace(self.limits, **limits)
 
     def poll(self, **columns: Any) -> Result:
         """Edit the rule, if `columns` say so, and poll it."""
         FetchRule.objects.filter(pk=self.rule.pk).update(**columns)
         self.rule.refresh_from_db()
         (run_id,) = runs.claim([self.rule], timezone.now(), Run.Cause.COMMAND)
-        result = poll(run_id)
+        result = poll(run_id, limits=self.limits, memory=self.memory)
         assert result is not None
         return result
 
@@ -112,7 +121,13 @@ class ImapScene(Reader):
 
 
 @pytest.fixture
-def new_scene(make_rule: MakeRule, tmp_path: Path, settings: Settings) -> Iterator[NewScene]:
+def limits() -> Limits:
+    """Those of the polls of a scene, to begin with."""
+    return Limits()
+
+
+@pytest.fixture
+def new_scene(make_rule: MakeRule, tmp_path: Path, settings: Settings, limits: Limits) -> Iterator[NewScene]:
     """Make a scene; the columns are the rule's, which is in a hurry by default."""
     settings.UTM_MAIL_DELIVERY = f"maildir:{tmp_path}/mail/{{domain}}/{{local}}"
     stack = ExitStack()
@@ -123,7 +138,7 @@ def new_scene(make_rule: MakeRule, tmp_path: Path, settings: Settings) -> Iterat
         place = {"server": "127.0.0.1", "port": server.port, "user": "petrov", "encryption": "plaintext", "timeout": 1}
         rule = make_rule(**{**place, **columns})
         local, _, domain = rule.recipient.partition("@")
-        return Scene(rule, tmp_path / "mail" / domain / local, server, maildrop)
+        return Scene(rule, tmp_path / "mail" / domain / local, server, maildrop, limits=limits)
 
     with stack:
         yield make
@@ -136,7 +151,7 @@ def scene(new_scene: NewScene) -> Scene:
 
 
 @pytest.fixture
-def new_imap_scene(make_rule: MakeRule, tmp_path: Path, settings: Settings) -> Iterator[NewImapScene]:
+def new_imap_scene(make_rule: MakeRule, tmp_path: Path, settings: Settings, limits: Limits) -> Iterator[NewImapScene]:
     """Make a scene of an IMAP folder; the columns are the rule's."""
     settings.UTM_MAIL_DELIVERY = f"maildir:{tmp_path}/mail/{{domain}}/{{local}}"
     stack = ExitStack()
@@ -147,7 +162,7 @@ def new_imap_scene(make_rule: MakeRule, tmp_path: Path, settings: Settings) -> I
         place = {"server": "127.0.0.1", "port": server.port, "user": imap.USER, "encryption": "plaintext", "timeout": 1}
         rule = make_rule(**{"protocol": "imap", **place, **columns})
         local, _, domain = rule.recipient.partition("@")
-        return ImapScene(rule, tmp_path / "mail" / domain / local, server, folder)
+        return ImapScene(rule, tmp_path / "mail" / domain / local, server, folder, limits=limits)
 
     with stack:
         yield make

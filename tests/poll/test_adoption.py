@@ -10,7 +10,7 @@ from pytest_django import Settings
 
 from fetchrules.ledger import runs
 from fetchrules.models import FetchRule, Letter, Run
-from fetchrules.poll.adoption import adopt
+from fetchrules.poll.recovery import adopt
 from fetchrules.poll.run import Result, poll
 from tests.interop.dovecot import Dovecot
 

@@ -119,8 +119,8 @@ def test_it_takes_no_letter_for_one_that_is_still_there_under_its_own_name(new_s
 def test_it_delivers_every_copy_of_a_letter_that_was_sent_more_than_once(
     batch: int, columns: dict[str, bool], new_scene: NewScene, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("fetchrules.poll.intake.BATCH_LETTERS", batch)
     scene = new_scene(**columns)
+    scene.limit(batch_letters=batch)
     scene.arrive(*(named(f"copy-{number}", A) for number in range(3)))
     scene.poll_fine()
     scene.arrive(named("later", A))
@@ -132,8 +132,8 @@ def test_it_delivers_every_copy_of_a_letter_that_was_sent_more_than_once(
 def test_it_tells_copies_apart_when_all_have_new_names(
     batch: int, new_scene: NewScene, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("fetchrules.poll.intake.BATCH_LETTERS", batch)
     scene = new_scene(keep=True)
+    scene.limit(batch_letters=batch)
     scene.arrive(named("1", A), named("2", A), B)
     scene.poll_fine()
     scene.replace(*(named(f"new-{number}", A) for number in range(3)), named("b", B))
@@ -310,7 +310,7 @@ def test_it_delivers_nothing_twice_when_deletions_in_doubt_come_back_under_new_n
             scene.poll_fine()
             scene.behave()
         case _:
-            monkeypatch.setattr("fetchrules.poll.session.CHECKPOINT_LETTERS", 2)
+            scene.limit(checkpoint_letters=2)
     for _ in range(5):
         scene.poll_fine()
     assert (scene.delivered, scene.maildrop.uids) == (["a", "b", "c", "d"], [])

@@ -8,13 +8,12 @@ import pytest
 from django.utils import timezone
 from pytest_django import Settings
 
-from fetchrules.delivery.maildir import Maildir
-from fetchrules.delivery.volume import DIRECTORY, volume_marker
+from fetchrules.delivery.maildir import VOLUME_DIRECTORY, Maildir, volume_marker
 from fetchrules.errors import DeliveryFailed, MaildirReplaced, VolumeMissing
 from fetchrules.ledger import runs
 from fetchrules.models import FetchRule, LocalMarker, Run
 from fetchrules.poll import destinations
-from fetchrules.poll.adoption import adopt
+from fetchrules.poll.recovery import adopt
 from fetchrules.poll.run import poll
 from tests.conftest import MakeRule
 from tests.servers.maildrop import Maildrop, letter
@@ -168,7 +167,7 @@ def test_a_volume_for_one_domain_is_missed_too(mail: Path) -> None:
 
 def test_a_marker_of_the_root_is_made_where_an_older_version_made_none(mail: Path) -> None:
     prepare("known@mydomain.ru")
-    shutil.rmtree(mail / DIRECTORY)
+    shutil.rmtree(mail / VOLUME_DIRECTORY)
     LocalMarker.objects.filter(path=f"{mail}/").delete()
     prepare("new@mydomain.ru")
     assert recorded(mail) == volume_marker(mail)
@@ -176,15 +175,15 @@ def test_a_marker_of_the_root_is_made_where_an_older_version_made_none(mail: Pat
 
 def test_known_maildirs_prove_a_volume_that_lost_its_own_marker(mail: Path) -> None:
     prepare("known@mydomain.ru")
-    shutil.rmtree(mail / DIRECTORY)
+    shutil.rmtree(mail / VOLUME_DIRECTORY)
     prepare("new@other.ru")
     assert volume_marker(mail) == recorded(mail)
 
 
 def test_the_root_need_not_be_writable(mail: Path) -> None:
     prepare("known@mydomain.ru")
-    shutil.rmtree(mail / DIRECTORY)
-    (mail / DIRECTORY).write_text("in the way")
+    shutil.rmtree(mail / VOLUME_DIRECTORY)
+    (mail / VOLUME_DIRECTORY).write_text("in the way")
     prepare("new@other.ru")
     Volume(mail).unmount()
     with pytest.raises(VolumeMissing):

@@ -17,7 +17,9 @@ from fetchrules.ledger import runs
 from fetchrules.models import FetchRule, Run, ServiceSettings
 from fetchrules.policy import RESTRICTED_LIMIT, Why
 from fetchrules.poll.keeping import Keeper
+from fetchrules.poll.limits import Limits
 from fetchrules.poll.run import poll
+from fetchrules.remote.account import Deadlines
 from tests.poll.conftest import ImapScene, NewImapScene, NewScene, Reader, Scene, letter
 from tests.servers import imap
 from tests.servers.faults import Fault, Flood, Say, Stall
@@ -56,12 +58,16 @@ def file(transactional_db: None, tmp_path: Path) -> Iterator[None]:
     connection.settings_dict["NAME"], connection.connection = memory, kept
 
 
+@pytest.fixture
+def limits() -> Limits:
+    """Those of polls that look often."""
+    return Limits(renew_seconds=0.05, deadlines=Deadlines(alive=0.05))
+
+
 @pytest.fixture(autouse=True)
 def hurry(file: None, monkeypatch: pytest.MonkeyPatch) -> Iterator[None]:
     """Look often."""
     keeper = Keeper(0.05)
-    monkeypatch.setattr("fetchrules.poll.progress._RENEW_EVERY", 0.05)
-    monkeypatch.setattr("fetchrules.remote.net.ALIVE_SECONDS", 0.05)
     monkeypatch.setattr("fetchrules.poll.run.KEEPER", keeper)
     yield
     until(lambda: keeper._thread is None)
@@ -80,7 +86,7 @@ def ended(scene: Reader, end: Callable[[FetchRule], object], begun: Callable[[],
     (run_id,) = runs.claim([scene.rule], timezone.now(), Run.Cause.COMMAND)
 
     def work() -> None:
-        poll(run_id)
+        poll(run_id, limits=scene.limits)
         connections.close_all()
 
     worker = Thread(target=work)

@@ -2,7 +2,6 @@
 
 from collections import Counter
 from dataclasses import replace
-from functools import partial
 from time import monotonic
 from typing import Any
 
@@ -10,25 +9,14 @@ import pytest
 
 from fetchrules.errors import InternalError
 from fetchrules.remote.account import Deadlines
-from fetchrules.remote.pop3 import login, opening
-from fetchrules.remote.pop3.memory import CapabilityMemory
 from tests.poll.conftest import NewScene, Scene
 from tests.servers.pop3 import Behaviour
 from tests.servers.pop3_scripts import SCRIPTS, Script
 
-HASTY = partial(Deadlines, connect=5.0, idle=0.2, session=1.0, slowest=1000)
+HASTY = Deadlines(connect=5.0, idle=0.2, session=1.0, slowest=1000)
 IN_TIME = 10.0
 RULES: tuple[dict[str, Any], ...] = ({}, {"keep": True}, {"keep": True, "flush": True})
 """Each script meets one of them; the campaigns of `make faults` let each meet all."""
-
-
-@pytest.fixture(autouse=True)
-def hurry(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Short deadlines, and no memory of a server that had the same port."""
-    monkeypatch.setattr("fetchrules.poll.remote_account.Deadlines", HASTY)
-    memory = CapabilityMemory(limit=10)
-    monkeypatch.setattr(opening, "MEMORY", memory)
-    monkeypatch.setattr(login, "MEMORY", memory)
 
 
 def copies(scene: Scene) -> "Counter[bytes]":
@@ -53,10 +41,9 @@ def check(scene: Scene, script: Script, sent: "Counter[bytes]") -> None:
     ("script", "columns"),
     [pytest.param(script, RULES[number % len(RULES)], id=script.name) for number, script in enumerate(SCRIPTS)],
 )
-def test_it_survives(
-    script: Script, columns: dict[str, Any], new_scene: NewScene, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_it_survives(script: Script, columns: dict[str, Any], new_scene: NewScene) -> None:
     scene = new_scene(script.behaviour, timeout=None, **columns)
+    scene.limit(deadlines=HASTY)
     for data in script.letters:
         scene.maildrop.add(data)
     sent = on_server(scene)
@@ -67,7 +54,7 @@ def test_it_survives(
     check(scene, script, sent)
     good = Behaviour()
     scene.behave(replace(good, capabilities=script.behaviour.capabilities, slice=script.behaviour.slice))
-    monkeypatch.setattr("fetchrules.poll.remote_account.Deadlines", Deadlines)
+    scene.limit(deadlines=Deadlines())
     while (counts := scene.poll_fine()).fetched or counts.deleted or counts.held:
         check(scene, script, sent)
     if script.faithful:
@@ -78,5 +65,6 @@ def test_it_survives(
 def test_it_does_not_break_off_for_a_number_beyond_all_numbers(new_scene: NewScene) -> None:
     by_name = {script.name: script for script in SCRIPTS}
     scene = new_scene(by_name["sizes without measure"].behaviour)
+    scene.limit(deadlines=HASTY)
     scene.arrive("a", "b")
     assert scene.poll().counts.held == 2

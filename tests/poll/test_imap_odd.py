@@ -5,8 +5,6 @@ from collections.abc import Callable
 
 import pytest
 
-from fetchrules.remote.imap import session
-from fetchrules.remote.imap.memory import SizeMemory
 from tests.poll.test_imap import ImapScene, scene
 from tests.servers.faults import Alter, Fault
 from tests.servers.imap import Behaviour, Step
@@ -16,12 +14,6 @@ from tests.servers.maildrop import letter
 __all__ = ["scene"]
 
 pytestmark = pytest.mark.django_db
-
-
-@pytest.fixture(autouse=True)
-def fresh_memory(monkeypatch: pytest.MonkeyPatch) -> None:
-    """No test knows a server from the test before, which may have had the same port."""
-    monkeypatch.setattr(session, "MEMORY", SizeMemory(limit=10))
 
 
 def altered(change: Callable[[bytes], bytes]) -> Behaviour:

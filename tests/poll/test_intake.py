@@ -17,7 +17,7 @@ from fetchrules.remote.mailbox import Begun, Chunk, Complete, Listed, Retrieved
 from tests.poll.conftest import Scene
 
 LETTER = Listed(1, "a", 14)
-ERRANDS = (ToFetch(LETTER, delete_after=True),)
+TO_FETCH = (ToFetch(LETTER, delete_after=True),)
 
 
 @pytest.fixture
@@ -35,11 +35,11 @@ def intake(scene: Scene) -> Iterator[Intake]:
 
 def test_it_blames_no_letter_for_a_connection_that_is_lost_behind_the_last(scene: Scene, intake: Intake) -> None:
     def events() -> Iterator[Retrieved]:
-        yield from (Begun(LETTER), Chunk(b"Subject: a\n\nb\n"), Complete(LETTER))
+        yield from (Begun(LETTER), Chunk(LETTER, b"Subject: a\n\nb\n"), Complete(LETTER))
         raise ConnectionLost
 
     with pytest.raises(ConnectionLost):
-        intake.take(events(), ERRANDS)
+        intake.take(events(), TO_FETCH)
     assert scene.states == {"a": "delivered"}
     assert scene.delivered == ["a"]
     assert [one.letter for one in intake.to_delete] == [LETTER]
@@ -47,5 +47,5 @@ def test_it_blames_no_letter_for_a_connection_that_is_lost_behind_the_last(scene
 
 def test_it_believes_in_no_text_without_a_beginning(scene: Scene, intake: Intake) -> None:
     with pytest.raises(LocalProtocolError):
-        intake.take(iter([Chunk(b"text")]), ERRANDS)
+        intake.take(iter([Chunk(LETTER, b"text")]), TO_FETCH)
     assert (scene.states, scene.delivered) == ({}, [])

@@ -10,7 +10,7 @@ from django.utils import timezone
 
 from fetchrules.ledger import leases, runs
 from fetchrules.models import Run
-from fetchrules.poll import STOPPING, outage
+from fetchrules.poll import STOPPING, outlasting
 from fetchrules.poll.keeping import Keeper
 from fetchrules.poll.run import poll
 from fetchrules.schedule import SOONEST, NextReason
@@ -80,7 +80,7 @@ def test_it_keeps_nothing_that_it_has_no_thread_for(make_rule: MakeRule, monkeyp
 
 
 def test_it_closes_the_run_when_the_database_is_back(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(outage, "FIRST_SECONDS", 0.01)
+    monkeypatch.setattr(outlasting, "FIRST_SECONDS", 0.01)
     monkeypatch.setattr(runs, "close", failing(runs.close, 3))
     scene.arrive("a")
     assert scene.poll_fine().fetched == 1
@@ -108,7 +108,7 @@ def test_it_frees_a_run_that_could_not_be_begun_or_closed_and_logs_in_again_afte
 def test_it_frees_a_run_after_the_outage_in_which_it_could_not_be_begun(
     scene: Scene, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(outage, "FIRST_SECONDS", 0.01)
+    monkeypatch.setattr(outlasting, "FIRST_SECONDS", 0.01)
     monkeypatch.setattr(runs, "start", failing(runs.start, 1))
     monkeypatch.setattr(leases, "release", failing(leases.release, 2))
     (run_id,) = runs.claim([scene.rule], timezone.now(), Run.Cause.COMMAND)

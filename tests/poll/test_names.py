@@ -90,8 +90,8 @@ def test_letters_of_one_name_do_not_use_up_the_fetchlimit(new_scene: NewScene) -
 def test_it_fetches_letters_without_names_up_to_the_fetchlimit_and_a_batch(
     new_scene: NewScene, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("fetchrules.poll.intake.BATCH_LETTERS", 1)
     scene = new_scene(Behaviour(capabilities=None, uidl=False), fetchlimit=2)
+    scene.limit(batch_letters=1)
     scene.arrive(*"abcde")
     counts = scene.poll_fine()
     assert (counts.fetched, counts.left) == (2, {"fetchlimit": 3})
@@ -101,9 +101,8 @@ def test_it_fetches_letters_without_names_up_to_the_fetchlimit_and_a_batch(
 
 
 def test_it_gets_past_letters_without_names_that_stay(new_scene: NewScene, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("fetchrules.poll.intake.BATCH_LETTERS", 1)
-    monkeypatch.setattr("fetchrules.poll.session.CHECKPOINT_LETTERS", 2)
     scene = new_scene(Behaviour(capabilities=None), keep=True)
+    scene.limit(batch_letters=1, checkpoint_letters=2)
     scene.arrive("a", "b", "c")
     scene.poll_fine()
     scene.behave(Behaviour(capabilities=None, uidl=False))

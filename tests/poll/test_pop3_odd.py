@@ -8,9 +8,8 @@ from django.utils import timezone
 from fetchrules.errors import ConnectionLost, RemoteProtocolError, ServerRefused, ServerTemporary, TimedOut
 from fetchrules.ledger.forgetting import FORGET_AFTER
 from fetchrules.models import Letter, Run, SourceMailbox
-from fetchrules.remote.pop3 import login, opening
+from fetchrules.remote.memory import ServerKey
 from fetchrules.remote.pop3.grammar import Capabilities
-from fetchrules.remote.pop3.memory import CapabilityMemory, ServerKey
 from tests.poll.conftest import NewScene, Scene
 from tests.servers.loopback import Peer
 from tests.servers.pop3 import Alter, Behaviour, Cut, Fault, Say, Step
@@ -164,18 +163,9 @@ def test_it_does_not_quote_a_password_out_of_a_listing(
     assert "petrovpasswd" not in f"{error} {caplog.text} {run.detail} {run.transcript}"
 
 
-@pytest.fixture
-def memory(monkeypatch: pytest.MonkeyPatch) -> CapabilityMemory:
-    """One that knows no server."""
-    memory = CapabilityMemory(limit=10)
-    monkeypatch.setattr(opening, "MEMORY", memory)
-    monkeypatch.setattr(login, "MEMORY", memory)
-    return memory
-
-
 @pytest.mark.parametrize("first", ["USER", "RETR", "DELE"])
 def test_it_gets_by_where_pipelining_is_announced_and_all_but_one_command_a_read_is_dropped(
-    first: str, scene: Scene, memory: CapabilityMemory, monkeypatch: pytest.MonkeyPatch
+    first: str, scene: Scene, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def read_line(peer: Peer) -> bytes:
         line = read_whole(peer)
@@ -194,7 +184,7 @@ def test_it_gets_by_where_pipelining_is_announced_and_all_but_one_command_a_read
     assert (scene.delivered, scene.maildrop.uids) == (list("abcdefgh"), [])
 
 
-def test_it_goes_on_pipelining_after_a_connection_that_broke(scene: Scene, memory: CapabilityMemory) -> None:
+def test_it_goes_on_pipelining_after_a_connection_that_broke(scene: Scene) -> None:
     key = ServerKey(scene.server.host, scene.server.port, tls=False)
     for letters in ("abcdef", "ghijkl", "mnopqr"):
         scene.arrive(*letters)
@@ -203,4 +193,4 @@ def test_it_goes_on_pipelining_after_a_connection_that_broke(scene: Scene, memor
         scene.behave()
         scene.poll_fine()
     assert scene.delivered == list("abcdefghijklmnopqr")
-    assert memory.pipelines(key, Capabilities(frozenset({"PIPELINING"})))
+    assert scene.memory.capabilities.pipelines(key, Capabilities(frozenset({"PIPELINING"})))

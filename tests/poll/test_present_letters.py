@@ -173,7 +173,7 @@ def test_a_letter_whose_header_was_passed_over_with_another_size_is_in_doubt(pas
 def test_it_passes_over_what_lies_there_once_in_a_poll_of_several_sessions(
     scene: Scene, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("fetchrules.poll.session.CHECKPOINT_LETTERS", 3)
+    scene.limit(checkpoint_letters=3)
     scene.arrive("a", "b", "c", "d")
     scene.poll_fine()
     scene.arrive("old")
@@ -290,7 +290,7 @@ def test_it_looks_into_every_folder(make_rule: MakeRule, tmp_path: Path, setting
 
 
 def test_it_asks_for_so_many_headers_in_one_session(passed_scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("fetchrules.poll.by_head.AT_ONCE", 15)
+    passed_scene.limit(headers=15)
     renamed(passed_scene)
     told = []
     for _ in range(4):

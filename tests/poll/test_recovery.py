@@ -12,6 +12,7 @@ from pytest_django import Settings
 
 from fetchrules.delivery.maildir import Maildir
 from fetchrules.delivery.staged_name import staged_name
+from fetchrules.delivery.staging import Staging
 from fetchrules.errors import DeliveryFailed, MaildirReplaced
 from fetchrules.ledger import leases, runs
 from fetchrules.ledger import letters as ledger
@@ -248,15 +249,15 @@ def test_it_sweeps_away_nothing_of_a_poll_that_begins_while_it_looks(
     scene, other = new_scene(), new_scene()
     scene.arrive("a")
     other.arrive("b")
-    look = Maildir.leftovers
+    look = Staging.leftovers
 
-    def looking(self: Maildir) -> list[str]:
-        monkeypatch.setattr(Maildir, "leftovers", look)
+    def looking(self: Staging) -> list[str]:
+        monkeypatch.setattr(Staging, "leftovers", look)
         found = look(self)
         crash_at("commit", other, monkeypatch)
         return found + list(Letter.objects.filter(uid="b").values_list("file_name", flat=True))
 
-    monkeypatch.setattr(Maildir, "leftovers", looking)
+    monkeypatch.setattr(Staging, "leftovers", looking)
     scene.poll_fine()
     other.poll_fine()
     assert scene.delivered == ["a", "b"]

@@ -4,7 +4,7 @@ import pytest
 from django.db import OperationalError
 from django.utils import timezone
 
-from fetchrules.delivery.draft import StagedFile
+from fetchrules.delivery.staging import StagedFile
 from fetchrules.errors import DatabaseFailed, InternalError, MaildirReplaced, RunOvertaken
 from fetchrules.ledger import letters as ledger
 from fetchrules.ledger import runs

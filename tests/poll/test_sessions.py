@@ -10,6 +10,7 @@ from fetchrules.ledger import deletions
 from fetchrules.ledger import letters as ledger
 from fetchrules.models import FetchRule, Letter, Run, SourceMailbox
 from fetchrules.policy import ToFetch
+from fetchrules.poll.limits import Limits
 from fetchrules.poll.looking import Session, look
 from fetchrules.poll.progress import Progress
 from tests.poll.conftest import NewScene, Scene
@@ -18,10 +19,10 @@ from tests.servers.pop3 import Alter, Behaviour, Fault, Say, Step
 NAMES = [f"letter-{number}" for number in range(10)]
 
 
-@pytest.fixture(autouse=True)
-def short_sessions(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("fetchrules.poll.session.CHECKPOINT_LETTERS", 3)
-    monkeypatch.setattr("fetchrules.poll.deleting.AT_ONCE", 2)
+@pytest.fixture
+def limits() -> Limits:
+    """Short sessions."""
+    return Limits(checkpoint_letters=3, deletions_at_once=2)
 
 
 def test_it_deletes_now_and_then_on_its_way_through_a_large_mailbox(scene: Scene) -> None:
@@ -116,8 +117,7 @@ def test_it_begins_no_other_session_when_it_is_asked_to_stop(scene: Scene, monke
 
 
 def test_it_ends_after_the_batch_in_hand_when_it_is_asked_to(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("fetchrules.poll.intake.BATCH_LETTERS", 2)
-    monkeypatch.setattr("fetchrules.poll.session.BATCH_LETTERS", 2)
+    scene.limit(batch_letters=2)
     scene.behave(Behaviour().without("PIPELINING"))
     scene.arrive(*NAMES)
     original = ledger.record_ready
@@ -191,11 +191,10 @@ def test_it_fetches_all_once_in_a_poll_however_long_it_takes(
 
     original = ledger.record_ready
     monkeypatch.setattr(ledger, "record_ready", recording)
-    monkeypatch.setattr("fetchrules.poll.session.time", SimpleNamespace(monotonic=lambda: now[0]))
+    monkeypatch.setattr("fetchrules.poll.collecting.time", SimpleNamespace(monotonic=lambda: now[0]))
     monkeypatch.setattr("fetchrules.poll.looking.time", SimpleNamespace(monotonic=lambda: now[0]))
-    monkeypatch.setattr("fetchrules.poll.intake.BATCH_LETTERS", 2)
-    monkeypatch.setattr("fetchrules.poll.session.BATCH_LETTERS", 2)
     scene = new_scene(Behaviour().without("PIPELINING"), keep=True, fetchall=True)
+    scene.limit(batch_letters=2)
     scene.arrive(*NAMES)
     for times in (1, 2):
         counts = scene.poll_fine()
@@ -217,7 +216,7 @@ def test_it_deletes_the_rest_in_another_session_when_the_first_has_lasted_long_e
     scene.arrive(*NAMES)
     scene.poll_fine()
     monkeypatch.setattr(deletions, "record_deleting", recording)
-    monkeypatch.setattr("fetchrules.poll.session.time", SimpleNamespace(monotonic=lambda: now[0]))
+    monkeypatch.setattr("fetchrules.poll.collecting.time", SimpleNamespace(monotonic=lambda: now[0]))
     monkeypatch.setattr("fetchrules.poll.looking.time", SimpleNamespace(monotonic=lambda: now[0]))
     monkeypatch.setattr("fetchrules.poll.deleting.time", SimpleNamespace(monotonic=lambda: now[0]))
     before = scene.server.connections

@@ -9,7 +9,7 @@ from datetime import datetime, timedelta
 import pytest
 from django.utils import timezone
 
-from fetchrules.delivery.draft import StagedFile
+from fetchrules.delivery.staging import StagedFile
 from fetchrules.errors import ConnectionLost, DeliveryFailed, DiskFull, NothingCame, RemoteProtocolError, TimedOut
 from fetchrules.ledger import by_hand, letters, runs
 from fetchrules.models import Letter, Run
@@ -139,7 +139,7 @@ def test_it_tries_a_held_letter_again_when_asked_and_passes_it_over_when_told(ne
 
 def test_it_looks_for_room_before_a_long_letter_and_fetches_it(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
     looked: list[int] = []
-    monkeypatch.setattr("fetchrules.poll.session.BATCH_OCTETS", 1000)
+    scene.limit(batch_octets=1000)
     monkeypatch.setattr("fetchrules.delivery.staging.Staging.check_room", lambda _self, octets: looked.append(octets))
     scene.arrive("a", letter("long", size=5000))
     assert scene.poll_fine().fetched == 2
@@ -242,7 +242,7 @@ def test_it_keeps_the_reserve_while_a_letter_without_end_comes_in(
             raise DiskFull("no room any more")
 
     monkeypatch.setattr("fetchrules.delivery.staging.Staging.check_room", full)
-    monkeypatch.setattr("fetchrules.poll.intake.BATCH_OCTETS", 10_000)
+    scene.limit(batch_octets=10_000)
     scene.arrive(letter("long", size=5_000_000))
     assert isinstance(scene.poll().error, DiskFull)
     assert scene.delivered == []
@@ -250,7 +250,7 @@ def test_it_keeps_the_reserve_while_a_letter_without_end_comes_in(
 
 
 def test_it_breaks_off_a_letter_that_goes_on_long_after_its_size(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("fetchrules.poll.intake.SPARE_OCTETS", 1_000_000)
+    scene.limit(spare_octets=1_000_000)
     scene.arrive("a", "b", "c")
     scene.behave(Behaviour(faults=(Fault(Step.RETR, Flood(b"on and on\r\n" * 400, b"+OK\r\n"), nth=2),)))
     result = scene.poll()
@@ -343,7 +343,7 @@ def test_it_takes_nothing_for_no_letter(scene: Scene) -> None:
 def test_it_shows_that_it_is_alive_while_the_server_refuses_letter_after_letter(
     scene: Scene, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("fetchrules.poll.progress._RENEW_EVERY", -1.0)
+    scene.limit(renew_seconds=-1.0)
     held_when_renewed: list[int] = []
     renew = runs.renew
 

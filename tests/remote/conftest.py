@@ -2,8 +2,7 @@
 
 import pytest
 
-from fetchrules.remote.pop3 import login, opening
-from fetchrules.remote.pop3.memory import CapabilityMemory
+from fetchrules.remote.memory import SERVERS, CapabilityMemory, SizeMemory
 from tests.certificates import Certificates, make_certificates
 
 
@@ -16,6 +15,5 @@ def certificates(tmp_path_factory: pytest.TempPathFactory) -> Certificates:
 @pytest.fixture(autouse=True)
 def fresh_memory(monkeypatch: pytest.MonkeyPatch) -> None:
     """No test knows a server from the test before, which may have had the same port."""
-    memory = CapabilityMemory(limit=100)
-    monkeypatch.setattr(opening, "MEMORY", memory)
-    monkeypatch.setattr(login, "MEMORY", memory)
+    monkeypatch.setattr(SERVERS, "capabilities", CapabilityMemory(limit=100))
+    monkeypatch.setattr(SERVERS, "sizes", SizeMemory(limit=10))

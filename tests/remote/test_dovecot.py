@@ -52,7 +52,7 @@ def retrieved(mailbox: RemoteMailbox) -> list[bytes]:
         match event:
             case Begun():
                 letters.append(b"")
-            case Chunk(data):
+            case Chunk(_, data):
                 letters[-1] += data
             case _:
                 pass

@@ -6,6 +6,7 @@ import socket
 import ssl
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 from ipaddress import ip_network
 from itertools import pairwise
 from threading import Event, Timer
@@ -234,8 +235,7 @@ def test_it_lets_no_reply_think_longer_than_a_silence_may_last() -> None:
         read(stream, 15)
 
 
-def test_it_says_that_it_is_alive_while_a_peer_is_silent(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(net, "ALIVE_SECONDS", 0.05)
+def test_it_says_that_it_is_alive_while_a_peer_is_silent() -> None:
     told, often_enough = [], Event()
 
     def alive() -> None:
@@ -247,14 +247,13 @@ def test_it_says_that_it_is_alive_while_a_peer_is_silent(monkeypatch: pytest.Mon
         assert often_enough.wait(10)
         peer.send(b"done")
 
-    with connected(thinking, alive=alive) as stream:
+    with connected(thinking, replace(PATIENT, alive=0.05), alive=alive) as stream:
         assert read(stream, 4) == b"done"
     assert all(later - earlier >= 0.05 for earlier, later in pairwise(told))
 
 
-def test_it_says_that_it_is_alive_while_a_peer_drips(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_it_says_that_it_is_alive_while_a_peer_drips() -> None:
     """No silence is as long as the time between two signs of life."""
-    monkeypatch.setattr(net, "ALIVE_SECONDS", 0.1)
     told: list[None] = []
 
     def dripping(peer: Peer) -> None:
@@ -262,7 +261,7 @@ def test_it_says_that_it_is_alive_while_a_peer_drips(monkeypatch: pytest.MonkeyP
             peer.drip(b"x", 0.01)
         peer.send(b"done")
 
-    with connected(dripping, alive=lambda: told.append(None)) as stream:
+    with connected(dripping, replace(PATIENT, alive=0.1), alive=lambda: told.append(None)) as stream:
         data = b""
         while not data.endswith(b"done"):
             data += stream.read()
@@ -277,10 +276,9 @@ def test_it_says_nothing_where_nobody_has_to_wait() -> None:
         read(stream, 1000)
 
 
-def test_it_times_out_where_it_said_that_it_is_alive(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(net, "ALIVE_SECONDS", 0.05)
+def test_it_times_out_where_it_said_that_it_is_alive() -> None:
     told: list[None] = []
-    hurried = Deadlines(connect=10, idle=0.2, session=10)
+    hurried = Deadlines(connect=10, idle=0.2, session=10, alive=0.05)
     with (
         connected(silent, hurried, alive=lambda: told.append(None)) as stream,
         pytest.raises(TimedOut, match="no answer"),
@@ -289,13 +287,12 @@ def test_it_times_out_where_it_said_that_it_is_alive(monkeypatch: pytest.MonkeyP
     assert told
 
 
-def test_it_ends_a_wait_that_has_become_useless(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(net, "ALIVE_SECONDS", 0.05)
+def test_it_ends_a_wait_that_has_become_useless() -> None:
 
     def overtaken() -> None:
         raise RunOvertaken
 
-    with connected(silent, alive=overtaken) as stream, pytest.raises(RunOvertaken):
+    with connected(silent, replace(PATIENT, alive=0.05), alive=overtaken) as stream, pytest.raises(RunOvertaken):
         stream.read()
 
 

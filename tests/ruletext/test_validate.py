@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fetchrules.delivery.target import Recipient
+from fetchrules.delivery.recipients import Recipient
 from fetchrules.rule import BOUNDS, MAX_LENGTHS, Encryption, Protocol, Rule
 from fetchrules.ruletext.problem import Code, Problem
 from fetchrules.ruletext.validate import fingerprint_fault, password_fault, problems_of, recipient_fault, server_fault

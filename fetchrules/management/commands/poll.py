@@ -19,7 +19,7 @@ from fetchrules.management.console import Console
 from fetchrules.models import FetchRule, Run
 from fetchrules.policy import Plan, Remark, Why
 from fetchrules.poll import STOPPING
-from fetchrules.poll.outage import AWAY
+from fetchrules.poll.outlasting import DATABASE_AWAY
 from fetchrules.poll.run import Result, dry_run, poll
 from fetchrules.upkeep import heartbeat
 from fetchrules.words.failures import describe
@@ -79,7 +79,7 @@ def _polled(rule: FetchRule) -> Row:
     try:
         claimed = runs.claim([rule], timezone.now(), Run.Cause.COMMAND) or runs.waiting(rule)
         results = [poll(run_id, PATIENCE) for run_id in claimed]
-    except AWAY as error:
+    except DATABASE_AWAY as error:
         return _row(rule, Result(runs.Counts(), 0.0, DatabaseFailed(str(error))))
     return _row(rule, results[0] if results and results[0] else Result(runs.Counts(), 0.0, _why_not()))
 

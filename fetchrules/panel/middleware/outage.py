@@ -2,9 +2,10 @@
 
 import sys
 
-from django.db import InterfaceError, OperationalError
 from django.http import HttpRequest, HttpResponse, HttpResponseServerError
 from django.template.loader import render_to_string
+
+from fetchrules.poll.outlasting import DATABASE_AWAY
 
 RETRY_SECONDS = 30
 
@@ -14,7 +15,7 @@ def failed(request: HttpRequest) -> HttpResponse:  # noqa: ARG001 -- Django's si
 
     The templates get no request: their context processors would ask the database who is logged in.
     """
-    if isinstance(sys.exception(), OperationalError | InterfaceError):
+    if isinstance(sys.exception(), DATABASE_AWAY):
         headers = {"Retry-After": str(RETRY_SECONDS)}
         return HttpResponse(render_to_string("503.html"), status=503, headers=headers)
     return HttpResponseServerError(render_to_string("500.html"))

@@ -13,7 +13,7 @@ from fetchrules.ledger import runs
 from fetchrules.models import FetchRule
 from fetchrules.panel import access
 from fetchrules.panel.pages import audit
-from fetchrules.poll import adoption
+from fetchrules.poll import recovery
 from fetchrules.poll.destinations import replaced
 
 
@@ -30,7 +30,7 @@ def adopt(request: HttpRequest, rule_id: int) -> HttpResponse:
         raise Http404
     if request.method != "POST":
         return render(request, "fetchrules/adopt.html", {"rule": rule})
-    adoption.adopt(rule.recipient)
+    recovery.adopt(rule.recipient)
     stopped = (MaildirReplaced.code, VolumeMissing.code)
     affected = access.editable_rules(user).filter(last_error__in=stopped, recipient__iexact=rule.recipient)
     audit.record(request, "mailbox_adopted", rule)

@@ -28,7 +28,7 @@ LINES_MAX = 20 * LETTERS_AT_ONCE
 
 
 @dataclass(frozen=True, slots=True)
-class Told:
+class FetchAnswer:
     """What was asked for, by UID, of the letters of which it came. `trouble`: why it may not have come of the others.
 
     Without `trouble` the server says that this is all it has. `over`: the session broke meanwhile.
@@ -53,7 +53,7 @@ class Told:
             raise self.trouble
 
 
-def ask(client: FencedImap, letters: Sequence[Listed], items: str, *names: bytes) -> Told:
+def ask(client: FencedImap, letters: Sequence[Listed], items: str, *names: bytes) -> FetchAnswer:
     """FETCH `items` of `letters`; the answer has them as one of `names`.
 
     Raises FetchError where the session broke and nothing that came before is to be trusted.
@@ -66,16 +66,16 @@ def ask(client: FencedImap, letters: Sequence[Listed], items: str, *names: bytes
         if not is_limit(error) and not isinstance(error, ConnectionLost | TimedOut):
             raise
         parts, _ = _read(client.response("FETCH")[1], names)
-        return Told(parts, error, over=True)
+        return FetchAnswer(parts, error, over=True)
     parts, nonsense = _read(answer.data if answer.ok else client.response("FETCH")[1], names)
     if answer.ok:
-        return Told(
+        return FetchAnswer(
             parts, nonsense or (ServerRefused("more letters than the server's limit") if answer.partial else None)
         )
     if len(parts) == len(letters):
         # The refusal is about one of them. Servers that break off do so at the last one.
         parts.pop(letters[-1].number, None)
-    return Told(parts, refusal(answer.words, ServerRefused))
+    return FetchAnswer(parts, refusal(answer.words, ServerRefused))
 
 
 def _read(data: Iterable[Part | None], names: Sequence[bytes]) -> tuple[dict[int, bytes], RemoteProtocolError | None]:

@@ -141,7 +141,6 @@ class FencedImap(IMAP4):
         return frozenset(last.decode("ascii", "replace").upper().split()) if isinstance(last, bytes) else frozenset()
 
     def ask_capabilities(self) -> frozenset[str]:
-        """CAPABILITY."""
         answer = self.run(lambda: self.xatom("CAPABILITY"))
         if not answer.ok:
             raise ServerRefused(answer.words)
@@ -156,8 +155,6 @@ class FencedImap(IMAP4):
         return answer
 
     def authenticate_plain(self, credentials: bytes) -> Answer:
-        """AUTHENTICATE PLAIN."""
-
         def authenticate() -> tuple[str, list[Any]]:
             try:
                 self.authenticate("PLAIN", lambda _: credentials)
@@ -206,7 +203,6 @@ class FencedImap(IMAP4):
         return bytes(literal)
 
     def readline(self) -> bytes:
-        """The next line with its CRLF."""
         line = _readable(self._line())
         self._spend(line)
         if bad := _BAD.fullmatch(line):
@@ -216,7 +212,6 @@ class FencedImap(IMAP4):
         return line
 
     def send(self, data: Any) -> None:
-        """Send; nothing waits here."""
         self._stream.write(bytes(data))
         if self._trace is not None and (text := bytes(data).decode("utf-8", "replace").rstrip()):
             self._trace(Speaker.CLIENT, self.masked(text))

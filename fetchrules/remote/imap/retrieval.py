@@ -1,15 +1,19 @@
-"""How letters are fetched: small ones many at a time, large ones piece by piece, so that little is in memory at once."""
+"""How letters are fetched: small ones and headers many at a time, large ones piece by piece, so little is in memory."""
 
 from collections.abc import Generator, Iterable, Iterator, Sequence
 from itertools import groupby
 
 from fetchrules.errors import FetchError, RemoteProtocolError
-from fetchrules.remote.imap.asking import LETTERS_AT_ONCE, PIECE, Told, ask, batches, fewer
+from fetchrules.remote.imap.asking import LETTERS_AT_ONCE, PIECE, FetchAnswer, ask, batches, fewer
 from fetchrules.remote.imap.client import FencedImap
-from fetchrules.remote.mailbox import Begun, Chunk, Complete, Gone, Listed, Refused, Retrieved
+from fetchrules.remote.mailbox import HEAD_MAX, Begun, Chunk, Complete, Gone, Listed, Refused, Retrieved
 
 Events = Generator[Retrieved, None, FetchError | None]
 """What happens, and at last: why the server gives no more letters, if it does not."""
+
+
+_HEADERS_OCTETS = 4 * PIECE
+"""Octets that the headers of one command may have."""
 
 
 def retrieve(
@@ -54,7 +58,7 @@ def _together(client: FencedImap, batch: Sequence[Listed]) -> Events:
         if has_come:
             for letter in some:
                 yield Begun(letter)
-                yield Chunk(told.parts[letter.number])
+                yield Chunk(letter, told.parts[letter.number])
                 yield Complete(letter)
         elif limit is not None:
             yield from _limited(some, limit)
@@ -63,7 +67,7 @@ def _together(client: FencedImap, batch: Sequence[Listed]) -> Events:
     return limit
 
 
-def _missing(client: FencedImap, some: Sequence[Listed], batch: Sequence[Listed], told: Told) -> Events:
+def _missing(client: FencedImap, some: Sequence[Listed], batch: Sequence[Listed], told: FetchAnswer) -> Events:
     """What of `some` that did not come with the other letters of `batch`."""
     if told.over:
         client.together = len(batch) - batch.index(some[0])
@@ -76,7 +80,7 @@ def _missing(client: FencedImap, some: Sequence[Listed], batch: Sequence[Listed]
     return limit
 
 
-def _not_had(client: FencedImap, letters: Sequence[Listed], told: Told) -> Events:
+def _not_had(client: FencedImap, letters: Sequence[Listed], told: FetchAnswer) -> Events:
     """Why these have not come: they are asked for once more, by their names alone."""
     there = told if told.limit else ask(client, letters, "(UID)", b"UID")
     if there.limit is not None:
@@ -108,7 +112,7 @@ def _in_pieces(client: FencedImap, letter: Listed) -> Events:
     return None
 
 
-def _pieces(client: FencedImap, letter: Listed, piece: bytes) -> Generator[Chunk, None, Told | None]:
+def _pieces(client: FencedImap, letter: Listed, piece: bytes) -> Generator[Chunk, None, FetchAnswer | None]:
     """All of a letter whose first piece is `piece`; then the answer that leaves it in doubt whether that is all, None: it is.
 
     RFC 3501 section 6.4.5: what lies beyond the end is cut off, so a piece shorter than asked for should be the last. But some
@@ -120,7 +124,7 @@ def _pieces(client: FencedImap, letter: Listed, piece: bytes) -> Generator[Chunk
     at the end of a full piece has been cut to some round size.
     """
     offset, longest = len(piece), 0
-    yield Chunk(piece)
+    yield Chunk(letter, piece)
     while len(piece) == PIECE or offset != letter.size:
         told = _piece(client, letter, offset - 1)
         more = told.parts.get(letter.number, b"")
@@ -130,16 +134,49 @@ def _pieces(client: FencedImap, letter: Listed, piece: bytes) -> Generator[Chunk
             return told
         if ends:
             break
-        yield Chunk(more[1:])
+        yield Chunk(letter, more[1:])
         offset, longest, piece = offset + len(more) - 1, max(longest, len(piece)), more
     return None
 
 
-def _piece(client: FencedImap, letter: Listed, offset: int) -> Told:
+def _piece(client: FencedImap, letter: Listed, offset: int) -> FetchAnswer:
     """The piece that begins at `offset`, if it comes. Raises FetchError where the session breaks, unless by a limit."""
     told = ask(client, [letter], f"(UID BODY.PEEK[]<{offset}.{PIECE}>)", b"BODY[]<%d>" % offset)
     if told.limit is None:
         told.require_session()
     if len(told.parts.get(letter.number, b"")) > PIECE:
-        return Told({}, RemoteProtocolError("a piece of more octets than were asked for"))
+        return FetchAnswer({}, RemoteProtocolError("a piece of more octets than were asked for"))
     return told
+
+
+def heads(client: FencedImap, letters: Iterable[Listed]) -> Iterator[tuple[Listed, bytes | None]]:
+    """Each of `letters` with at most HEAD_MAX octets of its header; None where it does not come. BODY.PEEK marks nothing.
+
+    Raises FetchError where the session breaks, and where the server is over its limits: later they may come.
+    """
+    for batch in batches(client, letters, LETTERS_AT_ONCE, _header_octets, _HEADERS_OCTETS):
+        yield from _headers_together(client, batch)
+
+
+def _header_octets(letter: Listed) -> int:
+    return min(letter.size or HEAD_MAX, HEAD_MAX)
+
+
+def _headers_together(client: FencedImap, batch: Sequence[Listed]) -> Iterator[tuple[Listed, bytes | None]]:
+    partial = f"<0.{HEAD_MAX}>" if any(_header_octets(letter) == HEAD_MAX for letter in batch) else ""
+    told = ask(client, batch, f"(UID BODY.PEEK[HEADER]{partial})", b"BODY[HEADER]", b"BODY[HEADER]<0>")
+    for has_come, run in groupby(batch, key=told.__contains__):
+        some = list(run)
+        if has_come:
+            yield from ((letter, told.parts[letter.number][:HEAD_MAX]) for letter in some)
+            continue
+        if told.over:
+            client.together = len(batch) - batch.index(some[0])
+        if told.limit is not None:
+            raise told.limit
+        told.require_session()
+        if told.trouble is None or len(batch) == 1:
+            yield from ((letter, None) for letter in some)
+            continue
+        for part in fewer(some, batch):
+            yield from _headers_together(client, part)

@@ -9,15 +9,13 @@ from fetchrules.remote.account import Account
 from fetchrules.remote.imap.asking import LETTERS_AT_ONCE
 from fetchrules.remote.imap.client import FencedImap
 from fetchrules.remote.imap.deletion import Deletion, mark
-from fetchrules.remote.imap.folders import encode_folder, folders
-from fetchrules.remote.imap.heads import heads
 from fetchrules.remote.imap.listing import list_letters
-from fetchrules.remote.imap.memory import MEMORY, MailboxKey
-from fetchrules.remote.imap.opening import log_in, reach
+from fetchrules.remote.imap.login import log_in, reach
 from fetchrules.remote.imap.refusals import refusal
-from fetchrules.remote.imap.retrieval import retrieve
-from fetchrules.remote.imap.syntax import quoted
+from fetchrules.remote.imap.retrieval import heads, retrieve
+from fetchrules.remote.imap.syntax import encode_folder, folders, quoted
 from fetchrules.remote.mailbox import Connection, Listed, Listing, Retrieved
+from fetchrules.remote.memory import SERVERS, MailboxKey, ServerMemory, SizeMemory
 from fetchrules.remote.net import Alive
 from fetchrules.remote.tls import Demand, Trust, protected
 from fetchrules.remote.transcript import Trace
@@ -29,7 +27,12 @@ FOLDERS_MAX = 10_000
 
 
 def open_imap(
-    account: Account, *, trust: Trust = SYSTEM_TRUST, trace: Trace | None = None, alive: Alive | None = None
+    account: Account,
+    *,
+    trust: Trust = SYSTEM_TRUST,
+    trace: Trace | None = None,
+    alive: Alive | None = None,
+    memory: ServerMemory = SERVERS,
 ) -> "ImapMailbox":
     """Connect, log in, select the account's folder. Raises FetchError; then nothing is left open."""
 
@@ -40,7 +43,7 @@ def open_imap(
             reached.client.learn_most(reached.capabilities)
             selected = _select(reached.client, account.folder or INBOX)
             key = MailboxKey(account.host, account.port, account.user)
-            return ImapMailbox(reached.client, reached.connection(), selected, key)
+            return ImapMailbox(reached.client, reached.connection(), selected, memory.sizes, key)
         except BaseException:
             reached.client.shutdown()
             raise
@@ -101,13 +104,15 @@ def _select(client: FencedImap, folder: str) -> Selected:
 class ImapMailbox:
     """An open IMAP folder (a RemoteMailbox). The methods' contracts are those of RemoteMailbox."""
 
-    def __init__(self, client: FencedImap, connection: Connection, selected: Selected, key: MailboxKey) -> None:
+    def __init__(
+        self, client: FencedImap, connection: Connection, selected: Selected, sizes: SizeMemory, key: MailboxKey
+    ) -> None:
         self.connection = connection
         self.exists = selected.exists
         self.together = 0
         self._client = client
         self._epoch = selected.epoch
-        self._key = key
+        self._sizes, self._key = sizes, key
         self._deletion = Deletion(client, uidplus="UIDPLUS" in connection.capabilities)
 
     def listing(self, at_once: int | None = None) -> Listing:
@@ -130,7 +135,6 @@ class ImapMailbox:
         )
 
     def heads(self, letters: Iterable[Listed]) -> Iterator[tuple[Listed, bytes | None]]:
-        """The headers of `letters`, many in one command."""
         with self._closing_on_error():
             yield from heads(self._client, letters)
 
@@ -143,10 +147,10 @@ class ImapMailbox:
         most = min(at_once or LETTERS_AT_ONCE, LETTERS_AT_ONCE)
         with self._closing_on_error():
             try:
-                yield from retrieve(self._client, letters, most, trusting=not MEMORY.distrusts(self._key))
+                yield from retrieve(self._client, letters, most, trusting=not self._sizes.distrusts(self._key))
             except RemoteProtocolError:
                 if self._client.overflowed:
-                    MEMORY.distrust(self._key)
+                    self._sizes.distrust(self._key)
                 raise
 
     def delete(self, letters: Sequence[Listed]) -> Iterator[tuple[Listed, bool]]:
@@ -173,7 +177,6 @@ class ImapMailbox:
         return True
 
     def close(self) -> None:
-        """Drop the connection."""
         self._client.shutdown()
 
     @contextmanager

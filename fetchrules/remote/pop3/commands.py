@@ -9,8 +9,6 @@ from fetchrules.remote.masking import MASKED
 
 
 class Verb(StrEnum):
-    """The commands that we use."""
-
     CAPA = "CAPA"  # RFC 2449
     STLS = "STLS"  # RFC 2595
     UTF8 = "UTF8"  # RFC 6856
@@ -34,8 +32,6 @@ _SECRET = frozenset({Verb.PASS, Verb.CREDENTIALS})
 
 @dataclass(frozen=True, slots=True)
 class Command:
-    """One command line."""
-
     verb: Verb
     argument: str = field(default="", repr=False)
 

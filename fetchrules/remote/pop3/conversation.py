@@ -5,12 +5,11 @@ from collections.abc import Iterable, Iterator
 
 from fetchrules.errors import ConnectionLost, FetchError, LocalProtocolError, RemoteProtocolError, TimedOut
 from fetchrules.remote.masking import Secrets
+from fetchrules.remote.memory import Judge
 from fetchrules.remote.net import Stream
 from fetchrules.remote.pop3.commands import Command, Verb
-from fetchrules.remote.pop3.events import Event, Greeting, LetterBegan, LetterEnded, Reply
 from fetchrules.remote.pop3.grammar import StatusLine
-from fetchrules.remote.pop3.memory import Judge
-from fetchrules.remote.pop3.protocol import Pop3Protocol
+from fetchrules.remote.pop3.protocol import Event, Greeting, LetterBegan, LetterEnded, Pop3Protocol, Reply
 from fetchrules.remote.transcript import Speaker, Trace
 
 LISTING = frozenset({Verb.STAT, Verb.UIDL, Verb.LIST})
@@ -23,8 +22,8 @@ WINDOW = 256
 class Conversation:
     """What is said in one session. Every method may raise FetchError; then the conversation is closed.
 
-    `masked` takes the account's secrets out of a text: a server that does not understand PASS may well quote it.
-    `judge` is told how the server takes bursts: several commands sent together while none was unanswered.
+    `masked` takes the account's secrets out of a text, since a server may quote a PASS that it does not understand.
+    `judge` is called for each burst (several commands sent together while none was unanswered) with how the server took it.
     """
 
     def __init__(self, stream: Stream, secrets: Secrets, trace: Trace | None) -> None:
@@ -39,7 +38,6 @@ class Conversation:
         self._trace = trace
 
     def say(self, commands: Iterable[Command]) -> None:
-        """Send `commands` now."""
         commands = tuple(commands)
         if not self.protocol.unanswered:
             self._burst, self._begun = commands[-1].verb if len(commands) > 1 else None, 0
@@ -53,7 +51,6 @@ class Conversation:
                 self._trace(Speaker.CLIENT, str(command))
 
     def hear(self) -> Event:
-        """Wait for the next event."""
         if self.closed:
             raise LocalProtocolError("the session is over")
         try:
@@ -74,7 +71,6 @@ class Conversation:
         return event
 
     def greeting(self) -> StatusLine:
-        """Wait for the line with which the server opens the session."""
         event = self.hear()
         assert isinstance(event, Greeting)
         return event.line
@@ -92,7 +88,6 @@ class Conversation:
             yield event
 
     def ask(self, command: Command) -> Reply:
-        """Send one command and wait for its reply."""
         return next(self.replies([command]))
 
     @property
@@ -101,7 +96,6 @@ class Conversation:
         return WINDOW if self.protocol.pipelining else 1
 
     def note(self, text: str) -> None:
-        """Put a remark of ours into the transcript."""
         if self._trace is not None:
             self._trace(Speaker.NOTE, text)
 

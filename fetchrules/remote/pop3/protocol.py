@@ -1,22 +1,28 @@
-"""A POP3 session without I/O: commands in, octets out; octets in, events out. The states are RFC 1939's."""
+"""A POP3 session without I/O: commands in, octets out; octets in, events out.
+
+The states are those of RFC 1939, with one for SASL (RFC 5034) and one for the moment before a TLS handshake (RFC 2595). COMMANDS
+says what may be sent in each of them, TRANSITIONS which answers lead to another. Two positions are kept: `state`, to which the
+answered commands have led, and `_ahead`, where the session will be if every unanswered command succeeds; a command is checked
+against the latter, so that LIST may be sent behind a PASS that is still unanswered.
+
+Multi-line answers (RFC 1939 section 3) are read by MultilineBody, in blocks and not in lines. Those to RETR and TOP are handed on
+as they come, and never held whole; listings are collected up to LISTING_MAX.
+"""
 
 from collections import deque
 from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from enum import Enum
 
 from fetchrules.errors import LocalProtocolError, RemoteProtocolError
 from fetchrules.remote.pop3.commands import Command, Verb, encode
-from fetchrules.remote.pop3.events import Event, Greeting, LetterBegan, LetterData, LetterEnded, Reply
 from fetchrules.remote.pop3.grammar import LINE_MAX, Status, StatusLine, status_line, text
-from fetchrules.remote.pop3.multiline import MultilineBody
 
 LISTING_MAX = 32 * 1024 * 1024
 """Octets in the answer to CAPA, LIST or UIDL."""
 
 
-class State(Enum):
-    """Where a session is."""
-
+class SessionState(Enum):
     GREETING = "greeting"
     AUTHORIZATION = "authorization"
     SASL = "sasl"
@@ -30,26 +36,28 @@ class State(Enum):
 
 # Which commands may be given where. RFC 1939 sections 4 to 6; RFC 2449 section 5; RFC 2595 section 4; RFC 5034; RFC
 # 6856 section 2.
-COMMANDS: dict[State, frozenset[Verb]] = {
-    State.GREETING: frozenset(),
-    State.AUTHORIZATION: frozenset({Verb.CAPA, Verb.STLS, Verb.UTF8, Verb.USER, Verb.PASS, Verb.AUTH, Verb.QUIT}),
-    State.SASL: frozenset({Verb.CREDENTIALS}),
-    State.TLS: frozenset(),
-    State.TRANSACTION: frozenset(
+COMMANDS: dict[SessionState, frozenset[Verb]] = {
+    SessionState.GREETING: frozenset(),
+    SessionState.AUTHORIZATION: frozenset(
+        {Verb.CAPA, Verb.STLS, Verb.UTF8, Verb.USER, Verb.PASS, Verb.AUTH, Verb.QUIT}
+    ),
+    SessionState.SASL: frozenset({Verb.CREDENTIALS}),
+    SessionState.TLS: frozenset(),
+    SessionState.TRANSACTION: frozenset(
         {Verb.CAPA, Verb.STAT, Verb.LIST, Verb.UIDL, Verb.RETR, Verb.TOP, Verb.DELE, Verb.RSET, Verb.QUIT}
     ),
-    State.CLOSED: frozenset(),
+    SessionState.CLOSED: frozenset(),
 }
 
 # Which answers lead elsewhere. Any other OK or ERR leaves the state as it is; any other CONTINUE breaks the protocol.
-TRANSITIONS: dict[tuple[Verb, Status], State] = {
-    (Verb.STLS, Status.OK): State.TLS,
-    (Verb.AUTH, Status.CONTINUE): State.SASL,
-    (Verb.CREDENTIALS, Status.OK): State.TRANSACTION,
-    (Verb.CREDENTIALS, Status.ERR): State.AUTHORIZATION,
-    (Verb.PASS, Status.OK): State.TRANSACTION,
-    (Verb.QUIT, Status.OK): State.CLOSED,
-    (Verb.QUIT, Status.ERR): State.CLOSED,
+TRANSITIONS: dict[tuple[Verb, Status], SessionState] = {
+    (Verb.STLS, Status.OK): SessionState.TLS,
+    (Verb.AUTH, Status.CONTINUE): SessionState.SASL,
+    (Verb.CREDENTIALS, Status.OK): SessionState.TRANSACTION,
+    (Verb.CREDENTIALS, Status.ERR): SessionState.AUTHORIZATION,
+    (Verb.PASS, Status.OK): SessionState.TRANSACTION,
+    (Verb.QUIT, Status.OK): SessionState.CLOSED,
+    (Verb.QUIT, Status.ERR): SessionState.CLOSED,
 }
 
 STREAMED = frozenset({Verb.RETR, Verb.TOP})
@@ -59,22 +67,103 @@ MULTILINE = frozenset({Verb.CAPA, Verb.LIST, Verb.UIDL}) | STREAMED
 """Commands whose positive answer goes on below its first line."""
 
 ALONE = frozenset({Verb.STLS, Verb.AUTH, Verb.CREDENTIALS, Verb.QUIT})
-"""Commands behind which nothing is sent before they are answered: what came after would be said to someone else, or
-to no one.
-"""
+"""Commands behind which nothing is sent before they are answered: what follows depends on the answer, or would go unprotected."""
+
+
+@dataclass(frozen=True, slots=True)
+class Greeting:
+    line: StatusLine
+
+
+@dataclass(frozen=True, slots=True)
+class Reply:
+    """The whole answer to `command`: its line, and of a listing the lines below it, dot-unstuffed, with their CRLF."""
+
+    command: Command
+    line: StatusLine
+    body: bytes = b""
+
+
+@dataclass(frozen=True, slots=True)
+class LetterBegan:
+    """A positive answer to RETR or TOP; the letter follows, or the beginning of it."""
+
+    command: Command
+    line: StatusLine
+
+
+@dataclass(frozen=True, slots=True)
+class LetterData:
+    """The next octets of the letter, dot-unstuffed. Where the blocks are cut means nothing."""
+
+    data: bytes
+
+
+@dataclass(frozen=True, slots=True)
+class LetterEnded:
+    """The terminator was seen: what was asked for is whole."""
+
+    command: Command
+
+
+Event = Greeting | Reply | LetterBegan | LetterData | LetterEnded
+
+
+_LINE_END = b"\r\n"
+_END = b"\r\n.\r\n"
+
+
+class MultilineBody:
+    """Reads the body of one multi-line response: dots unstuffed, its end found. Feed it blocks until `ended`.
+
+    RFC 1939 section 3: "When examining a multi-line response, the client checks to see if the line begins with the termination
+    octet. If so and if octets other than CRLF follow, the first octet of the line (the termination octet) is stripped away. If so
+    and if CRLF immediately follows the termination character, then the response from the POP server is ended". Lines are "each
+    terminated by a CRLF pair", so a line begins behind CRLF and nowhere else: a bare LF or CR is data.
+    """
+
+    __slots__ = ("_held", "_owed", "ended")
+
+    def __init__(self) -> None:
+        # The body begins at a line's start. A CRLF that is not part of it stands before it, so that this needs no
+        # case of its own; `_owed` octets of it are still to be dropped.
+        self._held = _LINE_END
+        self._owed = len(_LINE_END)
+        self.ended = False
+
+    def feed(self, block: bytes) -> tuple[bytes, bytes]:
+        """(what of the body is certain now, what lies behind its end)."""
+        block = self._held + block
+        end = block.find(_END)
+        if end >= 0:
+            self.ended = True
+            body, rest = block[: end + len(_LINE_END)], block[end + len(_END) :]
+        else:
+            cut = len(block) - _overlap(block)
+            body, self._held, rest = block[:cut], block[cut:], b""
+        # Every CRLF-dot before the end begins a stuffed line: the end itself would have been found first.
+        body = body.replace(b"\r\n.", _LINE_END)
+        if self._owed and body:
+            body, self._owed = body[self._owed :], 0
+        return body, rest
+
+
+def _overlap(block: bytes) -> int:
+    """How many of the last octets of `block` may be the beginning of the end."""
+    return next((size for size in (4, 3, 2, 1) if block.endswith(_END[:size])), 0)
 
 
 class Pop3Protocol:
-    """One session's state.
+    """The state of one session.
 
     `pipelining`: several commands may be unanswered at a time (RFC 2449 section 6.6).
     """
 
     def __init__(self) -> None:
-        self.state = State.GREETING
+        self.state = SessionState.GREETING
         self.pipelining = False
         self._unanswered: deque[Command] = deque()
-        self._ahead = State.GREETING  # where we shall be if everything unanswered succeeds
+        self._ahead = SessionState.GREETING
         self._buffer = b""
         self._body: MultilineBody | None = None
         self._first_line = StatusLine(Status.OK)
@@ -134,19 +223,19 @@ class Pop3Protocol:
         Raises RemoteProtocolError if octets came in the clear behind the answer: kept, they would be taken for
         protected ones.
         """
-        if self.state is not State.TLS:
+        if self.state is not SessionState.TLS:
             raise LocalProtocolError(f"TLS in state {self.state.value}")
         if self._buffer:
             raise RemoteProtocolError("the server went on in the clear behind its answer to STLS")
-        self.state = self._ahead = State.AUTHORIZATION
+        self.state = self._ahead = SessionState.AUTHORIZATION
         self.pipelining = False
 
     def _take_line(self) -> bytes | None:
         """The next response line without its CRLF; None if it is not all there or nobody wants it any more."""
-        if self.state is State.CLOSED:
+        if self.state is SessionState.CLOSED:
             self._buffer = b""
             return None
-        if self.state is not State.GREETING and not self._unanswered:
+        if self.state is not SessionState.GREETING and not self._unanswered:
             raise RemoteProtocolError("the server spoke unasked")
         line, found, rest = self._buffer.partition(b"\r\n")
         if len(line if found else line.removesuffix(b"\r")) + 2 > LINE_MAX:
@@ -158,10 +247,10 @@ class Pop3Protocol:
 
     def _read_line(self, octets: bytes) -> Iterator[Event]:
         line = status_line(octets)
-        if self.state is State.GREETING:
+        if self.state is SessionState.GREETING:
             if line is None or line.status is Status.CONTINUE:
                 raise RemoteProtocolError(f"not a POP3 greeting: {text(octets)}")
-            self.state = self._ahead = State.AUTHORIZATION if line.status is Status.OK else State.CLOSED
+            self.state = self._ahead = SessionState.AUTHORIZATION if line.status is Status.OK else SessionState.CLOSED
             yield Greeting(line)
             return
         command = self._unanswered[0]

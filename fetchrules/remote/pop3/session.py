@@ -1,5 +1,6 @@
 """A POP3 mailbox that is open: what `poll` works with."""
 
+import re
 from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -7,6 +8,7 @@ from contextlib import contextmanager
 from fetchrules.errors import FetchError, LocalProtocolError, ServerRefused
 from fetchrules.remote.account import Account
 from fetchrules.remote.mailbox import (
+    HEAD_MAX,
     Begun,
     Chunk,
     Complete,
@@ -16,14 +18,13 @@ from fetchrules.remote.mailbox import (
     Refused,
     Retrieved,
 )
+from fetchrules.remote.memory import SERVERS, ServerMemory
 from fetchrules.remote.net import Alive
 from fetchrules.remote.pop3.commands import QUIT, RSET, Command, Verb
 from fetchrules.remote.pop3.conversation import Conversation
-from fetchrules.remote.pop3.events import LetterBegan, LetterData, LetterEnded, Reply
 from fetchrules.remote.pop3.grammar import Capabilities, Status
-from fetchrules.remote.pop3.heads import Head, TopTrust
-from fetchrules.remote.pop3.login import log_in
-from fetchrules.remote.pop3.opening import reach
+from fetchrules.remote.pop3.login import log_in, reach
+from fetchrules.remote.pop3.protocol import LetterBegan, LetterData, LetterEnded, Reply
 from fetchrules.remote.pop3.refusals import is_limited, refusal
 from fetchrules.remote.tls import Demand, Trust, protected
 from fetchrules.remote.transcript import Trace
@@ -33,14 +34,21 @@ OCTETS_AHEAD = 16 * 1024 * 1024
 
 SYSTEM_TRUST = Trust()
 
+_BLANK_LINE = re.compile(rb"\A\r?\n|\n\r?\n")
+
 
 def open_pop3(
-    account: Account, *, trust: Trust = SYSTEM_TRUST, trace: Trace | None = None, alive: Alive | None = None
+    account: Account,
+    *,
+    trust: Trust = SYSTEM_TRUST,
+    trace: Trace | None = None,
+    alive: Alive | None = None,
+    memory: ServerMemory = SERVERS,
 ) -> "Pop3Mailbox":
     """Connect, log in, list. Raises FetchError; then nothing is left open."""
 
     def attempt(demand: Demand) -> Pop3Mailbox:
-        reached = reach(account, demand, trust, trace, alive)
+        reached = reach(account, demand, trust, trace, memory.capabilities, alive)
         try:
             return Pop3Mailbox(reached.conversation, reached.connection(), log_in(reached, account))
         except BaseException:
@@ -54,7 +62,7 @@ def probe_pop3(account: Account, *, trust: Trust = SYSTEM_TRUST, trace: Trace | 
     """How `account`'s server would be reached: all that comes before a login, and then QUIT. Raises FetchError."""
 
     def attempt(demand: Demand) -> Connection:
-        reached = reach(account, demand, trust, trace)
+        reached = reach(account, demand, trust, trace, SERVERS.capabilities)
         Pop3Mailbox(reached.conversation, reached.connection(), Listing()).quit()
         return reached.connection()
 
@@ -70,7 +78,7 @@ class Pop3Mailbox:
         self.together = 1
         self._conversation = conversation
         self._listing = listing
-        self._tops = TopTrust(Capabilities(connection.capabilities))
+        self._tops = _TopTrust(Capabilities(connection.capabilities))
 
     def listing(self, at_once: int | None = None) -> Listing:  # noqa: ARG002 (POP3 lists all or nothing)
         """The letters as they were at the login: RFC 1939 section 3 gives the session a snapshot."""
@@ -92,7 +100,7 @@ class Pop3Mailbox:
             match event:
                 case Begun():
                     head = Head()
-                case Chunk(data):
+                case Chunk(_, data):
                     head.feed(data)
                 case Complete(letter):
                     self._tops.came()
@@ -120,7 +128,7 @@ class Pop3Mailbox:
                 case LetterBegan():
                     yield Begun(asked[0])
                 case LetterData(data):
-                    yield Chunk(data)
+                    yield Chunk(asked[0], data)
                 case LetterEnded():
                     yield Complete(asked.popleft())
                 case _:
@@ -152,7 +160,6 @@ class Pop3Mailbox:
         """Nothing: POP3 has no such mark."""
 
     def reset(self) -> None:
-        """RSET."""
         self._require_quiet()
         reply = self._conversation.ask(RSET)
         if reply.line.status is not Status.OK:
@@ -177,7 +184,7 @@ class Pop3Mailbox:
 
     @contextmanager
     def _under_way(self) -> Iterator[None]:
-        """Answers come one after the other: whoever does not hear them to the end can only close the session."""
+        """Close the session if the answers of a command are not read to their end: the next answer would be taken for another."""
         self._require_quiet()
         try:
             yield
@@ -188,6 +195,59 @@ class Pop3Mailbox:
     def _require_quiet(self) -> None:
         if self._conversation.protocol.unanswered:
             raise LocalProtocolError("a retrieval is under way")
+
+
+class Head:
+    """A header that comes in pieces of any size, with its blank line, cut at HEAD_MAX.
+
+    What follows it is dropped: some servers ignore the number of lines and send the whole letter.
+    """
+
+    __slots__ = ("_ended", "_octets")
+
+    def __init__(self) -> None:
+        self._octets = bytearray()
+        self._ended = False
+
+    def feed(self, data: bytes) -> None:
+        if self._ended:
+            return
+        searched = max(len(self._octets) - 2, 0)
+        self._octets += data[: HEAD_MAX - len(self._octets)]
+        if blank := _BLANK_LINE.search(self._octets, searched):
+            del self._octets[blank.end() :]
+        self._ended = blank is not None or len(self._octets) == HEAD_MAX
+
+    def octets(self) -> bytes:
+        return bytes(self._octets)
+
+
+class _TopTrust:
+    """Whether to ask a server for headers, learnt from its answers.
+
+    A server whose answer to CAPA lacks TOP is not asked. Until a header has come, they are asked for one at a time, and no more
+    after the first refusal; if TOP was announced, after the second, since the first may be that letter's fault. A server that is
+    over its limits is not asked again.
+    """
+
+    def __init__(self, announced: Capabilities) -> None:
+        self.proven = False
+        self._refusals_left = 2 if announced.has("TOP") else 0 if announced.lines else 1
+
+    @property
+    def asks(self) -> bool:
+        return self._refusals_left > 0
+
+    def came(self) -> None:
+        """Note that a header came: from now on a refusal is about its letter."""
+        self.proven = True
+
+    def refused(self, *, limited: bool) -> None:
+        """Note a refusal; `limited`: the server refuses all headers."""
+        if limited:
+            self._refusals_left = 0
+        elif not self.proven:
+            self._refusals_left -= 1
 
 
 def _retr(letter: Listed) -> Command:

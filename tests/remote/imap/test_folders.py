@@ -3,7 +3,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fetchrules.errors import RemoteProtocolError
-from fetchrules.remote.imap.folders import decode_folder, encode_folder, folders
+from fetchrules.remote.imap.syntax import decode_folder, encode_folder, folders
 
 NAMES = [
     ("INBOX", "INBOX"),

@@ -55,7 +55,7 @@ def _collect(mailbox: ImapMailbox, outcome: Outcome) -> None:
         match event:
             case Begun():
                 begun = b""
-            case Chunk(data):
+            case Chunk(_, data):
                 begun += data
             case Complete(letter, doubtful=False):
                 outcome.whole[letter.number] = begun

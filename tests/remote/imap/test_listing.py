@@ -137,9 +137,8 @@ def test_it_waits_longer_where_a_large_folder_takes_a_server_long(slow: Behaviou
         assert visited.mailbox.listing().complete
 
 
-def test_it_says_that_it_is_alive_meanwhile(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("fetchrules.remote.net.ALIVE_SECONDS", 0.05)
+def test_it_says_that_it_is_alive_meanwhile() -> None:
     told: list[None] = []
     with ImapServer(Folder(), Behaviour(select_takes=0.4)) as server:
-        assert open_imap(account(server), alive=lambda: told.append(None)).quit()
+        assert open_imap(account(server, replace(DEADLINES, alive=0.05)), alive=lambda: told.append(None)).quit()
     assert len(told) > 2

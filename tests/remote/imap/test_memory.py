@@ -1,4 +1,4 @@
-from fetchrules.remote.imap.memory import MailboxKey, SizeMemory
+from fetchrules.remote.memory import MailboxKey, SizeMemory
 
 ALICE, BOB, CHARLIE = (MailboxKey("imap.example.net", 993, user) for user in ("alice", "bob", "charlie"))
 

@@ -7,7 +7,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fetchrules.demo.pop3 import stuffed
-from fetchrules.remote.pop3.multiline import MultilineBody
+from fetchrules.remote.pop3.protocol import MultilineBody
 
 BODIES = [
     (b".\r\n", b""),

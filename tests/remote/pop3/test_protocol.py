@@ -22,9 +22,20 @@ from fetchrules.remote.pop3.commands import (
     Verb,
     plain_credentials,
 )
-from fetchrules.remote.pop3.events import Event, Greeting, LetterBegan, LetterData, LetterEnded, Reply
 from fetchrules.remote.pop3.grammar import LINE_MAX, Status, StatusLine
-from fetchrules.remote.pop3.protocol import COMMANDS, MULTILINE, STREAMED, Pop3Protocol, State
+from fetchrules.remote.pop3.protocol import (
+    COMMANDS,
+    MULTILINE,
+    STREAMED,
+    Event,
+    Greeting,
+    LetterBegan,
+    LetterData,
+    LetterEnded,
+    Pop3Protocol,
+    Reply,
+    SessionState,
+)
 
 OK, ERR = StatusLine(Status.OK), StatusLine(Status.ERR)
 USER, PASS = Command(Verb.USER, "petrov"), Command(Verb.PASS, "secret")
@@ -220,19 +231,19 @@ def test_it_does_not_care_how_anything_is_cut_and_breaks_in_one_way_only(
     assert cut.unanswered == whole.unanswered
 
 
-def _at(state: State) -> Pop3Protocol:
+def _at(state: SessionState) -> Pop3Protocol:
     match state:
-        case State.GREETING:
+        case SessionState.GREETING:
             return Pop3Protocol()
-        case State.AUTHORIZATION:
+        case SessionState.AUTHORIZATION:
             return opened()
-        case State.SASL:
+        case SessionState.SASL:
             return _told(opened(AUTH_PLAIN), b"+ \r\n")
-        case State.TLS:
+        case SessionState.TLS:
             return _told(opened(STLS), b"+OK\r\n")
-        case State.TRANSACTION:
+        case SessionState.TRANSACTION:
             return entered()
-        case State.CLOSED:
+        case SessionState.CLOSED:
             return _told(entered(QUIT), b"+OK\r\n")
 
 
@@ -241,9 +252,9 @@ def _told(protocol: Pop3Protocol, octets: bytes) -> Pop3Protocol:
     return protocol
 
 
-@pytest.mark.parametrize("state", State)
+@pytest.mark.parametrize("state", SessionState)
 @pytest.mark.parametrize("verb", Verb)
-def test_it_sends_what_has_its_place_and_nothing_else(state: State, verb: Verb) -> None:
+def test_it_sends_what_has_its_place_and_nothing_else(state: SessionState, verb: Verb) -> None:
     protocol = _at(state)
     assert protocol.state is state
     if verb in COMMANDS[state]:
@@ -254,29 +265,31 @@ def test_it_sends_what_has_its_place_and_nothing_else(state: State, verb: Verb) 
 
 
 STEPS = [
-    (State.GREETING, None, b"+OK\r\n", State.AUTHORIZATION),
-    (State.GREETING, None, b"-ERR\r\n", State.CLOSED),
-    (State.AUTHORIZATION, USER, b"+OK\r\n", State.AUTHORIZATION),
-    (State.AUTHORIZATION, USER, b"-ERR\r\n", State.AUTHORIZATION),
-    (State.AUTHORIZATION, PASS, b"+OK\r\n", State.TRANSACTION),
-    (State.AUTHORIZATION, PASS, b"-ERR\r\n", State.AUTHORIZATION),
-    (State.AUTHORIZATION, STLS, b"+OK\r\n", State.TLS),
-    (State.AUTHORIZATION, STLS, b"-ERR\r\n", State.AUTHORIZATION),
-    (State.AUTHORIZATION, AUTH_PLAIN, b"+ \r\n", State.SASL),
-    (State.AUTHORIZATION, AUTH_PLAIN, b"-ERR\r\n", State.AUTHORIZATION),
-    (State.AUTHORIZATION, QUIT, b"+OK\r\n", State.CLOSED),
-    (State.SASL, CREDENTIALS, b"+OK\r\n", State.TRANSACTION),
-    (State.SASL, CREDENTIALS, b"-ERR\r\n", State.AUTHORIZATION),
-    (State.TRANSACTION, DELE1, b"+OK\r\n", State.TRANSACTION),
-    (State.TRANSACTION, TOP1, b"+OK\r\n.\r\n", State.TRANSACTION),
-    (State.TRANSACTION, RETR1, b"+OK\r\n.\r\n", State.TRANSACTION),
-    (State.TRANSACTION, QUIT, b"+OK\r\n", State.CLOSED),
-    (State.TRANSACTION, QUIT, b"-ERR\r\n", State.CLOSED),
+    (SessionState.GREETING, None, b"+OK\r\n", SessionState.AUTHORIZATION),
+    (SessionState.GREETING, None, b"-ERR\r\n", SessionState.CLOSED),
+    (SessionState.AUTHORIZATION, USER, b"+OK\r\n", SessionState.AUTHORIZATION),
+    (SessionState.AUTHORIZATION, USER, b"-ERR\r\n", SessionState.AUTHORIZATION),
+    (SessionState.AUTHORIZATION, PASS, b"+OK\r\n", SessionState.TRANSACTION),
+    (SessionState.AUTHORIZATION, PASS, b"-ERR\r\n", SessionState.AUTHORIZATION),
+    (SessionState.AUTHORIZATION, STLS, b"+OK\r\n", SessionState.TLS),
+    (SessionState.AUTHORIZATION, STLS, b"-ERR\r\n", SessionState.AUTHORIZATION),
+    (SessionState.AUTHORIZATION, AUTH_PLAIN, b"+ \r\n", SessionState.SASL),
+    (SessionState.AUTHORIZATION, AUTH_PLAIN, b"-ERR\r\n", SessionState.AUTHORIZATION),
+    (SessionState.AUTHORIZATION, QUIT, b"+OK\r\n", SessionState.CLOSED),
+    (SessionState.SASL, CREDENTIALS, b"+OK\r\n", SessionState.TRANSACTION),
+    (SessionState.SASL, CREDENTIALS, b"-ERR\r\n", SessionState.AUTHORIZATION),
+    (SessionState.TRANSACTION, DELE1, b"+OK\r\n", SessionState.TRANSACTION),
+    (SessionState.TRANSACTION, TOP1, b"+OK\r\n.\r\n", SessionState.TRANSACTION),
+    (SessionState.TRANSACTION, RETR1, b"+OK\r\n.\r\n", SessionState.TRANSACTION),
+    (SessionState.TRANSACTION, QUIT, b"+OK\r\n", SessionState.CLOSED),
+    (SessionState.TRANSACTION, QUIT, b"-ERR\r\n", SessionState.CLOSED),
 ]
 
 
 @pytest.mark.parametrize(("before", "command", "answer", "after"), STEPS)
-def test_it_goes_from_state_to_state(before: State, command: Command | None, answer: bytes, after: State) -> None:
+def test_it_goes_from_state_to_state(
+    before: SessionState, command: Command | None, answer: bytes, after: SessionState
+) -> None:
     protocol = _at(before)
     if command is not None:
         protocol.send([command])
@@ -309,9 +322,9 @@ def test_it_does_not_believe_in_a_login_that_was_refused() -> None:
 
 
 def test_it_begins_anew_behind_tls() -> None:
-    protocol = _at(State.TLS)
+    protocol = _at(SessionState.TLS)
     protocol.begin_tls()
-    assert protocol.state is State.AUTHORIZATION
+    assert protocol.state is SessionState.AUTHORIZATION
     assert not protocol.pipelining
     protocol.send([CAPA])
 

@@ -17,12 +17,11 @@ from fetchrules.errors import (
     RunOvertaken,
     TimedOut,
 )
-from fetchrules.remote import net
 from fetchrules.remote.account import Account, Deadlines
 from fetchrules.remote.mailbox import Begun, Chunk, Complete, Listed, Refused
-from fetchrules.remote.pop3 import opening, session
+from fetchrules.remote.memory import SERVERS, ServerKey
+from fetchrules.remote.pop3 import session
 from fetchrules.remote.pop3.grammar import Capabilities
-from fetchrules.remote.pop3.memory import ServerKey
 from fetchrules.remote.pop3.session import open_pop3, probe_pop3
 from fetchrules.remote.transcript import Speaker, Transcript
 from fetchrules.rule import Encryption, Protocol
@@ -240,15 +239,14 @@ def test_it_says_which_list_did_not_come() -> None:
     assert caught.value.detail == "no answer to UIDL in 0.5 s"
 
 
-def test_it_ends_a_session_that_has_become_useless_while_the_server_is_silent(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(net, "ALIVE_SECONDS", 0.05)
+def test_it_ends_a_session_that_has_become_useless_while_the_server_is_silent() -> None:
 
     def overtaken() -> None:
         raise RunOvertaken
 
     stalling = Behaviour(faults=(Fault(Step.UIDL, Stall()),))
     with Pop3Server(Maildrop(), stalling) as server, pytest.raises(RunOvertaken):
-        open_pop3(account(server), alive=overtaken)
+        open_pop3(replace(account(server), deadlines=replace(DEADLINES, alive=0.05)), alive=overtaken)
 
 
 def test_it_deletes_and_retrieves_nothing_when_asked_to(server: Pop3Server) -> None:
@@ -515,7 +513,7 @@ def test_it_pipelines_no_more_where_only_the_first_of_a_burst_is_answered(
         for expected in (True, trusted):
             with pytest.raises(FetchError):
                 _collect(replace(account(server), deadlines=HASTY))
-            assert opening.MEMORY.pipelines(key, announced) is expected
+            assert SERVERS.capabilities.pipelines(key, announced) is expected
 
 
 def _collect(account: Account) -> None:

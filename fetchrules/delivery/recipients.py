@@ -1,8 +1,8 @@
-"""From a recipient's address to the directory of his mailbox: the only way from what a rule says to a path.
+"""From a recipient's address to the directory of their mailbox: the only way from what a rule says to a path.
 
 The local part is folded to lower case along with the domain, and both are brought to Unicode's composed form (NFC):
 Dovecot, Postfix's virtual(8) and Cyrus do the same by default, so that `I.Petrov@` and `i.petrov@` are one mailbox on
-the server that reads what is delivered here. Kept apart, one of the two would be a directory that nobody ever opens.
+the server that reads what is delivered here. As two mailboxes, one of them would be a directory that nobody ever opens.
 """
 
 import re
@@ -26,7 +26,7 @@ _LETTER_DIGIT_HYPHEN = frozenset("abcdefghijklmnopqrstuvwxyz0123456789-_")
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
+class RootedPath:
     """A directory: the administrator's `root`, symlinks allowed, and below it `parts`, where none is followed."""
 
     root: Path
@@ -34,12 +34,11 @@ class Place:
 
     @property
     def path(self) -> Path:
-        """The whole path, for people to read."""
         return self.root.joinpath(*self.parts)
 
-    def below(self, name: str) -> "Place":
+    def below(self, name: str) -> "RootedPath":
         """The directory `name` in this one."""
-        return Place(self.root, (*self.parts, name))
+        return RootedPath(self.root, (*self.parts, name))
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,7 +74,7 @@ class PathTemplate:
         if "local" not in fields or fields - {"local", "domain"} or re.search("[{}]", _FIELD.sub("", self.text)):
             raise ValueError(f"needs {{local}}, may have {{domain}}, and nothing else in braces: {self.text!r}")
 
-    def place(self, address: str) -> Place:
+    def place(self, address: str) -> RootedPath:
         """The mailbox of this recipient. Raises RecipientInvalid."""
         recipient = Recipient.parse(address)
         if not recipient.domain and "{domain}" in self.text:
@@ -85,7 +84,7 @@ class PathTemplate:
         parts = tuple(_fill(step, recipient) for step in steps[fixed:])
         if any(len(part.encode()) > MAX_NAME for part in parts):
             raise RecipientInvalid(address)
-        return Place(Path("/", *steps[:fixed]), parts)
+        return RootedPath(Path("/", *steps[:fixed]), parts)
 
 
 def _fill(step: str, recipient: Recipient) -> str:

@@ -1,4 +1,4 @@
-"""What has to be recorded is recorded when the database is back."""
+"""Which errors mean that the database is away, and recording what has to be recorded once it is back."""
 
 import logging
 import math
@@ -10,9 +10,9 @@ from django.db import InterfaceError, InternalError, OperationalError, close_old
 
 from fetchrules.poll import STOPPING
 
-AWAY = (OperationalError, InterfaceError, InternalError)
-"""What the database raises when it cannot do its work, and not because of our statement. PostgreSQL that is read-only calls it
-internal."""
+DATABASE_AWAY = (OperationalError, InterfaceError, InternalError)
+"""What the database raises when it cannot do its work, whatever the statement. PostgreSQL raises InternalError while it is
+read-only."""
 FIRST_SECONDS = 0.5
 LONGEST_SECONDS = 10.0
 """Between two tries the wait doubles up to this."""
@@ -22,15 +22,15 @@ _T = TypeVar("_T")
 
 
 def outlast(record: Callable[[], _T], patience: float = math.inf) -> _T:
-    """What `record` returns, called again while the database does not do its work, for at most `patience` seconds.
+    """What `record` returns, called again while the database is away, for at most `patience` seconds.
 
-    Raises one of AWAY where the process, or its patience, ends before that.
+    Raises the last error, one of DATABASE_AWAY, if the patience or the process ends before.
     """
     pause, until = FIRST_SECONDS, time.monotonic() + patience
     while True:
         try:
             return record()
-        except AWAY as error:
+        except DATABASE_AWAY as error:
             log.warning("the database does not work, tried again in %g s: %s", pause, error)
             if time.monotonic() + pause > until or STOPPING.wait(pause):
                 raise

@@ -25,7 +25,6 @@ class Reached:
     capabilities: frozenset[str]
 
     def connection(self) -> Connection:
-        """The same, as a mailbox shows it."""
         return Connection(
             address=self.address,
             tls=self.protection.level,

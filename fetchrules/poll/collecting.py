@@ -1,4 +1,4 @@
-"""One session with the remote mailbox: list, plan, flush, retrieve and deliver, delete, say goodbye."""
+"""What a session does with its plan: flush, retrieve and deliver, delete, QUIT."""
 
 import time
 from collections.abc import Iterator, Sequence
@@ -21,20 +21,14 @@ from fetchrules.ledger import letters as ledger
 from fetchrules.models import Run, SourceMailbox
 from fetchrules.policy import Remark, Terms, ToDelete, ToFetch, Why, missing
 from fetchrules.poll import STOPPING
-from fetchrules.poll.by_head import settled_by_head
-from fetchrules.poll.comparison import Comparison
+from fetchrules.poll.comparison import Comparison, settled_by_head
 from fetchrules.poll.deleting import Deletions
 from fetchrules.poll.destinations import Destination, same_mailbox
 from fetchrules.poll.heads import heads
-from fetchrules.poll.intake import BATCH_LETTERS, BATCH_OCTETS, Intake
+from fetchrules.poll.intake import Intake
 from fetchrules.poll.looking import Session
 from fetchrules.remote.mailbox import Listed
 
-CHECKPOINT_LETTERS = 1000
-"""After so many letters that are to be deleted, or so many seconds, the deletions are committed and a new session begins:
-this bounds what a cut session leaves in doubt."""
-HEADS_AT_ONCE = 1000
-"""Headers of letters that were passed over which one session learns."""
 _BREAKS = frozenset({ConnectionLost.code, TimedOut.code, RemoteProtocolError.code, DeletionFailed.code})
 
 
@@ -67,39 +61,38 @@ def _collect(session: Session) -> bool:
         forgetting.record_gone(absent, timezone.now())
     confirmed = deletions.commit()
     progress.stage("quit")
-    # A server that takes back what it confirms would be visited for ever: go on only after a session that got somewhere.
+    # Go on only after a session that got somewhere: a server that takes back what it confirms would be visited for ever.
     got_somewhere = confirmed and (progress.fetched > fetched or progress.deleted > deleted)
     more = session.cut_short or deletions.put_off
     return more and got_somewhere and progress.may_go_on()
 
 
 def _learn(session: Session) -> None:
-    """Note what is asked to be noted of letters that are not fetched."""
+    """Record what the rule asks for about letters that are not fetched: present ones, headers, days lived through."""
     if session.source.pass_present:
         _pass_present(session)
-    rows = {letter.number: row.id for letter, row in session.plan.headless[:HEADS_AT_ONCE]}
-    if rows:
-        letters = [letter for letter, _ in session.plan.headless[:HEADS_AT_ONCE]]
-        told = heads(session.mailbox, session.source, letters, session.progress)
-        ledger.record_heads({rows[letter.number]: head for letter, head in told if head})
+    headless = session.plan.headless[: session.progress.limits.headers]
+    if headless:
+        rows = {letter.number: row.id for letter, row in headless}
+        headers = heads(session.mailbox, session.source, [letter for letter, _ in headless], session.progress)
+        ledger.record_heads({rows[letter.number]: head for letter, head in headers if head})
     if session.terms.keepdays is not None and any(row.uncounted for row in session.knowledge.rows.values()):
         ledger.start_counting(session.source, session.terms.lived)
 
 
 def _pass_present(session: Session) -> None:
-    """What lies there counts as collected, once: of a list that is not whole, nobody could say later what came after it."""
+    """Count what lies there as collected, once. Raises RemoteProtocolError if the list is not whole: the rest would look new."""
     if not session.listing.complete:
         raise RemoteProtocolError("the list of letters is not whole")
     present = session.plan.present
-    told = heads(session.mailbox, session.source, present[:HEADS_AT_ONCE], session.progress)
-    known = {letter.number: head for letter, head in told}
+    headers = heads(session.mailbox, session.source, present[: session.progress.limits.headers], session.progress)
+    known = {letter.number: head for letter, head in headers}
     letters = [(letter, known.get(letter.number, "")) for letter in present]
     ledger.record_present(session.progress.run, session.source, session.epoch, letters, timezone.now())
     session.source.pass_present = False
 
 
 def _work(session: Session, deletions: Deletions) -> None:
-    """Flush, fetch and deliver, delete."""
     destination = Destination(session.rule.recipient, lambda: STOPPING.by)
     try:
         doubted = _flush(session, destination, deletions)
@@ -115,10 +108,7 @@ def _work(session: Session, deletions: Deletions) -> None:
 
 
 def _flush(session: Session, destination: Destination, deletions: Deletions) -> list[ToDelete]:
-    """Delete what the plan names, if the letters that were delivered earlier are still where they were put.
-
-    Returns those that have to be compared as a whole first.
-    """
+    """Delete what the plan names, unless the local mailbox is another by now; those that must be fetched and compared first."""
     if not session.plan.delete:
         return []
     destination.confirm()
@@ -127,7 +117,6 @@ def _flush(session: Session, destination: Destination, deletions: Deletions) -> 
 
 
 def _fetch(session: Session, destination: Destination, doubted: Sequence[ToDelete]) -> Intake | None:
-    """Fetch and deliver as many letters as a session may."""
     planned = [*session.to_fetch, *(_to_compare(one, session.terms) for one in doubted)]
     if not planned:
         return None
@@ -145,7 +134,7 @@ def _fetch(session: Session, destination: Destination, doubted: Sequence[ToDelet
     try:
         for some in _last_apart(remaining, source):
             portion = _portion(session, some, intake)
-            intake.take(session.mailbox.retrieve(portion, source.fetch_at_once), session.asked)
+            intake.take(session.mailbox.retrieve(portion, source.fetch_at_once), some)
     except (DeliveryFailed, RunOvertaken):
         raise
     except FetchError as error:
@@ -161,22 +150,22 @@ def _fetch(session: Session, destination: Destination, doubted: Sequence[ToDelet
 
 
 def _last_apart(planned: Sequence[ToFetch], source: SourceMailbox) -> list[Sequence[ToFetch]]:
-    """The letter over which the server gave up last is asked for in a command of its own, behind the others."""
+    """Split off the letter at which the server stopped last: it is asked for in a command of its own, after the others."""
     if len(planned) > 1 and source.ask_last and planned[-1].name == source.ask_last:
         return [planned[:-1], planned[-1:]]
     return [planned]
 
 
 def _to_compare(doubted: ToDelete, terms: Terms) -> ToFetch:
-    """A letter whose header does not prove that it is the one to delete."""
+    """Fetch a letter whose header does not prove that it is the one to delete."""
     row = doubted.row
     order = row.ord + 1 if row else 0
     return ToFetch(doubted.letter, not terms.leaves, True, order, row, delete_known=True, head=doubted.head)
 
 
 def _blame(session: Session, intake: Intake, error: FetchError) -> None:
-    """The session broke: of one letter asked for alone it is known which; of several the next session asks for fewer."""
-    suspects = intake.unanswered(session.asked)
+    """Hold the letter over which the session broke, if it was asked for alone; else let the next session ask for fewer at once."""
+    suspects = [one for one in session.asked if one.letter.number not in intake.answered]
     if not suspects:
         return
     if session.mailbox.together > 1:
@@ -188,7 +177,7 @@ def _blame(session: Session, intake: Intake, error: FetchError) -> None:
 
 
 def _heed_limit(session: Session, intake: Intake, *, others_came: bool) -> None:
-    """The server gives no more: no letter is blamed, unless the others came and it alone got that answer twice."""
+    """Note where the server stopped giving letters. A letter is held only if the others came and it alone got that answer twice."""
     source, stopped_at = session.source, intake.limited_by
     if stopped_at is None or intake.limit is None:
         if not source.ask_last or source.ask_last in {one.name for one in session.asked}:
@@ -207,15 +196,16 @@ def _heed_limit(session: Session, intake: Intake, *, others_came: bool) -> None:
 
 
 def _sweep(run: Run, destination: Destination) -> None:
-    """Remove what crashes left in staging. Another poll's file that is not on record yet may look old to this clock.
+    """Remove files that crashes left in staging.
 
-    Hence the order: whoever begins after the look has no file in what was found; whoever is at work by then is seen, and
-    what was recorded by those who have ended since is in hand.
+    Another poll's file that is not recorded yet may look old if the clock was set, so the order matters: first the files are
+    listed, then polls at work for this mailbox are looked for, then the rows are read. A poll that began later has no file in the
+    list, one at work is seen, and the letters of one that ended meanwhile are on record.
     """
-    leftovers = destination.mailbox.leftovers()
+    leftovers = destination.mailbox.staging.leftovers()
     if leftovers and not any(same_mailbox(other, run.recipient) for other in runs.others_deliver_to(run)):
         in_hand = set(ledger.all_unfinished().values_list("file_name", flat=True))
-        destination.mailbox.discard([name for name in leftovers if name not in in_hand])
+        destination.mailbox.staging.remove([name for name in leftovers if name not in in_hand])
 
 
 def _portion(session: Session, planned: Sequence[ToFetch], intake: Intake) -> Iterator[Listed]:
@@ -237,8 +227,8 @@ def _portion(session: Session, planned: Sequence[ToFetch], intake: Intake) -> It
 
 
 def _fits(wanted: ToFetch, intake: Intake) -> bool:
-    """Whether there is room for the letter; else it is held. The reserve has room for a batch of small ones."""
-    if wanted.letter.size <= BATCH_OCTETS:
+    """Whether there is room for the letter; else it is held. A batch of small letters fits into the reserve."""
+    if wanted.letter.size <= intake.progress.limits.batch_octets:
         return True
     try:
         intake.destination.prepare(wanted.letter.size)
@@ -250,14 +240,15 @@ def _fits(wanted: ToFetch, intake: Intake) -> bool:
 
 
 def _ends_before(wanted: ToFetch, session: Session, intake: Intake) -> bool:
-    asked, progress = session.asked, session.progress
-    if len(asked) % BATCH_LETTERS == 0 and (time.monotonic() > session.until or not progress.may_go_on()):
+    """Whether the session is to be ended, and its deletions committed, before this letter is asked for."""
+    asked, progress, limits = session.asked, session.progress, session.progress.limits
+    if len(asked) % limits.batch_letters == 0 and (time.monotonic() > session.until or not progress.may_go_on()):
         return True
-    if len(asked) - intake.comparison.spared >= CHECKPOINT_LETTERS and wanted.delete_after:
+    if len(asked) - intake.comparison.spared >= limits.checkpoint_letters and wanted.delete_after:
         return True
     if not _is_risky(wanted):
         return False
-    # It broke a session before: if it does so again, nothing else shall hang on that session.
+    # It broke a session before: no deletion may depend on the session in which it is asked for again.
     return bool(session.plan.delete) or any(one.delete_after and not _is_risky(one) for one in asked)
 
 

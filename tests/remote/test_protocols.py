@@ -2,13 +2,13 @@
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from dataclasses import replace
 
 import pytest
 
 from fetchrules.errors import RunOvertaken
-from fetchrules.remote import net
-from fetchrules.remote.account import Account
-from fetchrules.remote.opening import open_mailbox, probe
+from fetchrules.remote.account import Account, Deadlines
+from fetchrules.remote.protocols import open_mailbox, probe
 from fetchrules.remote.transcript import Transcript
 from fetchrules.rule import Encryption, Protocol
 from tests.servers.imap import Folder, ImapServer
@@ -36,15 +36,15 @@ def test_it_opens_a_mailbox(protocol: Protocol) -> None:
 
 @pytest.mark.parametrize("protocol", Protocol)
 def test_it_ends_a_session_of_which_nobody_wants_to_hear_any_more(
-    protocol: Protocol, monkeypatch: pytest.MonkeyPatch
+    protocol: Protocol,
 ) -> None:
-    monkeypatch.setattr(net, "ALIVE_SECONDS", 0.05)
 
     def overtaken() -> None:
         raise RunOvertaken
 
     with LoopbackServer(lambda peer: peer.stall()) as server:
         account = Account(protocol, server.address, server.port, USER, PASSWORD, encryption=Encryption.PLAINTEXT)
+        account = replace(account, deadlines=Deadlines(alive=0.05))
         with pytest.raises(RunOvertaken):
             open_mailbox(account, Transcript(), overtaken)
 

@@ -1,0 +1,137 @@
+"""What is remembered of servers from one poll to the next, in this process: at most so many, those used last.
+
+Capabilities (POP3) are recalled so that a poll need not ask before it begins. A proxy may pass on that the server behind it
+pipelines (RFC 2449 section 6.6) and itself obey one command a read and drop the rest. It is recognised by its silence: of a burst
+of commands, sent while nothing was unanswered, at most the first is answered, and not an octet comes to the second. A connection
+that breaks by itself seldom breaks just there, and still more seldom twice in a row. So PIPELINING is distrusted, for a day,
+after two such bursts of one kind in sessions that did not overlap (when a server goes down, all its sessions break at once), with
+no burst of that kind answered further in between. After that day one such burst is enough, until one is answered.
+"""
+
+from collections import OrderedDict
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import partial
+from threading import Lock
+from time import monotonic
+from typing import TypeVar
+
+from fetchrules.remote.pop3.commands import Verb
+from fetchrules.remote.pop3.grammar import Capabilities
+
+DISTRUST_SECONDS = 86400.0
+"""How long a server that dropped pipelined commands is asked one thing at a time."""
+SERVERS_KEPT = 4096
+
+Judge = Callable[[Verb, bool], None]
+"""Called for each burst that a session sends: with its last verb, which says of what kind it is, and whether more than its first
+command was answered.
+"""
+
+_K = TypeVar("_K")
+_V = TypeVar("_V")
+
+
+def _keep(table: OrderedDict[_K, _V], key: _K, value: _V, limit: int) -> None:
+    """Put it at the end of `table`, and drop what was used longest ago until there are at most `limit`."""
+    table[key] = value
+    table.move_to_end(key)
+    while len(table) > limit:
+        table.popitem(last=False)
+
+
+@dataclass(frozen=True, slots=True)
+class ServerKey:
+    """A server, with or without TLS: it may announce other capabilities inside than outside."""
+
+    host: str
+    port: int
+    tls: bool
+
+
+class CapabilityMemory:
+    """The servers used last, at most `limit` of them. Shared by all threads. `clock` is in seconds."""
+
+    def __init__(self, limit: int, clock: Callable[[], float] = monotonic) -> None:
+        self._limit = limit
+        self._clock = clock
+        self._known: OrderedDict[ServerKey, Capabilities] = OrderedDict()
+        self._swallowed: OrderedDict[tuple[ServerKey, Verb], float] = OrderedDict()
+        self._distrusted: OrderedDict[ServerKey, float] = OrderedDict()
+        self._lock = Lock()
+
+    def recall(self, key: ServerKey) -> Capabilities | None:
+        """What `key` announced last, if that is known."""
+        with self._lock:
+            if key in self._known:
+                self._known.move_to_end(key)
+            return self._known.get(key)
+
+    def remember(self, key: ServerKey, capabilities: Capabilities) -> None:
+        with self._lock:
+            _keep(self._known, key, capabilities, self._limit)
+
+    def forget(self, key: ServerKey) -> None:
+        """Ask `key` again next time, since something went wrong. Distrust of its pipelining stays."""
+        with self._lock:
+            self._known.pop(key, None)
+
+    def pipelines(self, key: ServerKey, capabilities: Capabilities) -> bool:
+        """Whether `key`, which has `capabilities`, may be sent several commands at a time."""
+        with self._lock:
+            distrusted = key in self._distrusted and self._clock() < self._distrusted[key]
+        return capabilities.has("PIPELINING") and not distrusted
+
+    def judge(self, key: ServerKey) -> Judge:
+        """What a session with `key` that begins now has to call for each of its bursts."""
+        return partial(self._judge, key, self._clock())
+
+    def _judge(self, key: ServerKey, began: float, kind: Verb, answered: bool) -> None:
+        with self._lock:
+            before = self._swallowed.get((key, kind))
+            if answered:
+                self._swallowed.pop((key, kind), None)
+            elif before is None or before <= began:
+                now = self._clock()
+                _keep(self._swallowed, (key, kind), now, self._limit)
+                if before is not None:
+                    _keep(self._distrusted, key, now + DISTRUST_SECONDS, self._limit)
+
+
+@dataclass(frozen=True, slots=True)
+class MailboxKey:
+    host: str
+    port: int
+    user: str
+
+
+class SizeMemory:
+    """The IMAP mailboxes whose letters were far larger than told, at most `limit` of them. Shared by all threads."""
+
+    def __init__(self, limit: int) -> None:
+        self._limit = limit
+        self._known: OrderedDict[MailboxKey, None] = OrderedDict()
+        self._lock = Lock()
+
+    def distrusts(self, key: MailboxKey) -> bool:
+        """Whether the listed sizes of this mailbox's letters cannot be relied on."""
+        with self._lock:
+            if key in self._known:
+                self._known.move_to_end(key)
+            return key in self._known
+
+    def distrust(self, key: MailboxKey) -> None:
+        with self._lock:
+            _keep(self._known, key, None, self._limit)
+
+
+@dataclass(slots=True)
+class ServerMemory:
+    """All that is remembered of servers. Shared by all threads."""
+
+    capabilities: CapabilityMemory = field(default_factory=lambda: CapabilityMemory(SERVERS_KEPT))
+    sizes: SizeMemory = field(default_factory=lambda: SizeMemory(SERVERS_KEPT))
+
+
+SERVERS = ServerMemory()
+"""The memory of this process."""
