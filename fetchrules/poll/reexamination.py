@@ -56,5 +56,6 @@ def _allowed(now: datetime) -> Iterator[FetchRule]:
             return
         spec = rule.as_rule(MASK)
         with suppress(FetchError):
-            allowed_endpoints(spec.server.strip("[]"), spec.effective_port, targets_of(rule), min(left, LOOKUP_SECONDS))
+            targets = targets_of(restricted=rule.restricted)
+            allowed_endpoints(spec.server.strip("[]"), spec.effective_port, targets, min(left, LOOKUP_SECONDS))
             yield rule

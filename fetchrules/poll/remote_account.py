@@ -6,7 +6,7 @@ from dataclasses import replace
 from fetchrules.models import FetchRule, ServiceSettings, SourceMailbox
 from fetchrules.remote.account import Account, Deadlines, TargetPolicy
 from fetchrules.remote.mailbox import TlsLevel
-from fetchrules.rule import MASK
+from fetchrules.rule import MASK, Rule
 from fetchrules.secrets.sealing import target_of, unseal
 
 _USUAL = Deadlines()
@@ -14,28 +14,36 @@ _USUAL = Deadlines()
 MAIL_PORTS = frozenset({110, 143, 993, 995})
 
 
-def account_of(rule: FetchRule, source: SourceMailbox, deadlines: Deadlines = _USUAL) -> Account:
-    """How to open `source` as `rule` says. Raises PasswordUnreadable."""
-    spec = rule.as_rule(MASK)
+def account_of(row: FetchRule, source: SourceMailbox, deadlines: Deadlines = _USUAL) -> Account:
+    """How to open `source` with the rule `row`. Raises PasswordUnreadable."""
+    rule = row.as_rule(MASK)
+    opened = replace(rule, password=unseal(row.password, target_of(rule)))
+    return account_from(opened, source.folder, TlsLevel(row.tls_seen), deadlines, restricted=row.restricted)
+
+
+def account_from(
+    rule: Rule, folder: str, tls_seen: TlsLevel, deadlines: Deadlines = _USUAL, *, restricted: bool
+) -> Account:
+    """How to open `folder` as `rule`, which has its password, says. `tls_seen`: the best protection seen with it so far."""
     return Account(
-        protocol=spec.protocol,
-        host=spec.server.strip("[]"),
-        port=spec.effective_port,
-        user=spec.user,
-        password=unseal(rule.password, target_of(spec)),
-        encryption=spec.encryption,
-        verify=spec.sslcertck,
-        fingerprint=spec.sslfingerprint,
-        tls_seen=TlsLevel(rule.tls_seen),
-        folder=source.folder,
-        deadlines=deadlines if spec.timeout is None else replace(deadlines, idle=float(spec.timeout)),
-        targets=targets_of(rule),
+        protocol=rule.protocol,
+        host=rule.server.strip("[]"),
+        port=rule.effective_port,
+        user=rule.user,
+        password=rule.password,
+        encryption=rule.encryption,
+        verify=rule.sslcertck,
+        fingerprint=rule.sslfingerprint,
+        tls_seen=tls_seen,
+        folder=folder,
+        deadlines=deadlines if rule.timeout is None else replace(deadlines, idle=float(rule.timeout)),
+        targets=targets_of(restricted=restricted),
     )
 
 
-def targets_of(rule: FetchRule) -> TargetPolicy:
-    """Where this rule may connect to: anywhere, or public mail servers and what is allowed."""
-    if not rule.restricted:
+def targets_of(*, restricted: bool) -> TargetPolicy:
+    """Where a rule may connect to: anywhere, or if it is restricted, public mail servers and the allowed networks."""
+    if not restricted:
         return TargetPolicy()
     networks = ServiceSettings.current().owner_networks.split()
     return TargetPolicy(

@@ -12,8 +12,8 @@ from fetchrules import tasks
 from fetchrules.ledger.sources import pass_present as pass_over_present
 from fetchrules.models import FetchRule, Revision, ServiceSettings, SourceMailbox
 from fetchrules.rulebook import revisions
+from fetchrules.rulebook.arrangement import Arrangement, Key, arrange, arranged_text
 from fetchrules.rulebook.guard import Writer, leads_elsewhere
-from fetchrules.rulebook.layout import Key, Layout, lay_out, text_of_layout
 from fetchrules.rulebook.ledgers import Saved, settle
 from fetchrules.rulebook.preview import Entry, Preview, Verdict, preview
 from fetchrules.rulebook.revisions import EVERYWHERE, Snapshot, restricted_places
@@ -98,20 +98,20 @@ def apply(
             raise TextRefused(seen)
         if told is not None and told != seen.meaning:
             raise MeaningUnsaid(seen)
-        layout = lay_out(seen, delete_missing=delete_missing)
-        moved = [stored.row for stored in seen.stored if _has_moved(stored, layout)]
-        counts = {"added": len(seen.added), "changed": len(seen.changed), "removed": len(layout.removed)}
-        if (layout.start, layout.tail) == (seen.start, seen.tail) and not moved and not any(counts.values()):
+        new = arrange(seen, delete_missing=delete_missing)
+        moved = [stored.row for stored in seen.stored if _has_moved(stored, new)]
+        counts = {"added": len(seen.added), "changed": len(seen.changed), "removed": len(new.removed)}
+        if (new.start, new.tail) == (seen.start, seen.tail) and not moved and not any(counts.values()):
             return Applied(version, unchanged=len(seen.entries))
         if not revisions.is_recorded(version):
             revisions.record(version, _was(seen), None, "", added=0, changed=0, removed=0)
         writer = _begin(version, by)
-        saved = _to_settle(layout, other_mailbox=other_mailbox, same_mailbox=same_mailbox)
-        sources = settle(saved, layout.removed)
-        rows = _write(seen, layout, moved, sources, restricted if writer.administers else EVERYWHERE)
+        saved = _to_settle(new, other_mailbox=other_mailbox, same_mailbox=same_mailbox)
+        sources = settle(saved, new.removed)
+        rows = _write(seen, new, moved, sources, restricted if writer.administers else EVERYWHERE)
         if pass_present:
-            pass_over_present(row for key in layout.entries if key < 0 for row in sources[key])
-        revision = revisions.record(version + 1, _became(seen, layout, rows), by, note, **counts)
+            pass_over_present(row for key in new.entries if key < 0 for row in sources[key])
+        revision = revisions.record(version + 1, _became(seen, new, rows), by, note, **counts)
         tasks.wake()
     continued = sum(one.former is not None for one in saved.values())
     begun = sum(one.other_mailbox for one in saved.values())
@@ -130,10 +130,10 @@ def _begin(version: int, by: User | None) -> Writer:
     return writer
 
 
-def _to_settle(layout: Layout, *, other_mailbox: bool, same_mailbox: bool) -> dict[Key, Saved]:
+def _to_settle(new: Arrangement, *, other_mailbox: bool, same_mailbox: bool) -> dict[Key, Saved]:
     """The rules that are written, each with the ledger that its own continues."""
     saved = {}
-    for key, entry in layout.entries.items():
+    for key, entry in new.entries.items():
         if entry.verdict is not Verdict.UNCHANGED:
             former = entry.followed(other_mailbox=other_mailbox, same_mailbox=same_mailbox)
             stored = entry.stored.row if entry.stored else None
@@ -141,37 +141,37 @@ def _to_settle(layout: Layout, *, other_mailbox: bool, same_mailbox: bool) -> di
     return saved
 
 
-def _has_moved(stored: Stored, layout: Layout) -> bool:
+def _has_moved(stored: Stored, new: Arrangement) -> bool:
     """Whether the row stays, and its place in the text is not what it was."""
     row = stored.row
-    if row.id not in layout.positions:
+    if row.id not in new.positions:
         return False
-    return layout.positions[row.id] != row.position or layout.places.get(row.id, stored.place) != stored.place
+    return new.positions[row.id] != row.position or new.places.get(row.id, stored.place) != stored.place
 
 
 def _was(seen: Preview) -> Snapshot:
     return Snapshot.of(seen.start, seen.stored, seen.tail)
 
 
-def _became(seen: Preview, layout: Layout, rows: Mapping[Key, FetchRule]) -> Snapshot:
-    text = text_of_layout(layout, {stored.row.id: stored.place for stored in seen.stored})
-    ordered = [rows[key] for key in layout.order]
+def _became(seen: Preview, new: Arrangement, rows: Mapping[Key, FetchRule]) -> Snapshot:
+    text = arranged_text(new, {stored.row.id: stored.place for stored in seen.stored})
+    ordered = [rows[key] for key in new.order]
     return Snapshot(text, [row.password for row in ordered], restricted_places(ordered))
 
 
 def _write(
     seen: Preview,
-    layout: Layout,
+    new: Arrangement,
     moved: Sequence[FetchRule],
     sources: Mapping[Key, Sequence[SourceMailbox]],
     restricted: Container[int],
 ) -> dict[Key, FetchRule]:
     """Write everything; the rows by their keys. `sources`: what each written rule reads."""
-    rows = {stored.row.id: stored.row for stored in seen.stored if stored.row.id not in layout.removed}
-    written = {key: entry for key, entry in layout.entries.items() if entry.verdict is not Verdict.UNCHANGED}
+    rows = {stored.row.id: stored.row for stored in seen.stored if stored.row.id not in new.removed}
+    written = {key: entry for key, entry in new.entries.items() if entry.verdict is not Verdict.UNCHANGED}
     rules = {key: replace(entry.rule, password=_password(entry)) for key, entry in written.items()}
     now = timezone.now()
-    places = {key: number for number, key in enumerate(layout.entries)}
+    places = {key: number for number, key in enumerate(new.entries)}
     for key, rule in rules.items():
         elsewhere = leads_elsewhere(rows.get(key), rule)
         row = rows.setdefault(key, FetchRule(revision=0)) if key < 0 else rows[key]
@@ -179,17 +179,17 @@ def _write(
         fill(row, rule, now)
         row.source, row.revision = sources[key][0], row.revision + 1
     for key, row in rows.items():
-        row.position = layout.positions[key]
-        if place := layout.places.get(key):
+        row.position = new.positions[key]
+        if place := new.places.get(key):
             row.before, row.line, row.line_end = place.before, place.line, place.ending
-    FetchRule.objects.filter(id__in=layout.removed).delete()
+    FetchRule.objects.filter(id__in=new.removed).delete()
     changed = {key for key in written if key > 0}
     # Rules may exchange their mailboxes: none of them holds one while the others are written.
     FetchRule.objects.filter(id__in=changed).update(enabled=False)
     _update([rows[key] for key in changed], (*CONTENT, *PLACE))
     _update([row for row in moved if row.id not in changed], PLACE)
     FetchRule.objects.bulk_create([rows[key] for key in written if key < 0])
-    ServiceSettings.objects.filter(id=1).update(text_start=layout.start, text_tail=layout.tail)
+    ServiceSettings.objects.filter(id=1).update(text_start=new.start, text_tail=new.tail)
     return rows
 
 

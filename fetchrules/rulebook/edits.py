@@ -14,9 +14,9 @@ from fetchrules.ledger.sources import Ledger, folders_of, source_of
 from fetchrules.ledger.sources import pass_present as pass_over_present
 from fetchrules.models import FetchRule, Pause, ServiceSettings, SourceMailbox
 from fetchrules.rule import MASK, Rule, Spelling
+from fetchrules.rulebook.arrangement import STEP
 from fetchrules.rulebook.guard import RuleInvalid, Writer, advance, check_password, leads_elsewhere, lock, present_row
 from fetchrules.rulebook.ledgers import Saved, ledgers_left, offered_to, settle
-from fetchrules.rulebook.order import STEP
 from fetchrules.rulebook.rows import CONTENT, LAST_RESULT, PLACE, fill, line_of
 from fetchrules.ruletext.edit import edit
 from fetchrules.ruletext.line import Line, parse_line

@@ -57,14 +57,14 @@ def fill(row: FetchRule, rule: Rule, now: datetime) -> None:
         row.password = seal(rule.password, target_of(rule))
     elif old is not None and target_of(old) != target_of(rule):
         row.password = seal(unseal(row.password, target_of(old)), target_of(rule))
-    row.tls_seen = TlsLevel.NONE if old is None else _tls_still_known(TlsLevel(row.tls_seen), old, rule)
+    row.tls_seen = TlsLevel.NONE if old is None else tls_still_known(TlsLevel(row.tls_seen), old, rule)
     for field in STORED:
         setattr(row, field.column, field.to_column(getattr(rule, field.name)))
     row.pause, row.paused_until, row.failures = Pause.NONE, None, 0
     row.next_poll_at, row.next_reason, row.edited_at = now, NextReason.SAVED, now
 
 
-def _tls_still_known(seen: TlsLevel, old: Rule, rule: Rule) -> TlsLevel:
+def tls_still_known(seen: TlsLevel, old: Rule, rule: Rule) -> TlsLevel:
     """What was seen of the server still holds for it, whatever else changes: only another server's password is asked for again.
 
     A certificate that was the pinned one says nothing of who signs it.

@@ -3,6 +3,7 @@
 from dataclasses import dataclass, replace
 
 from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 
 from fetchrules.errors import harmless
 from fetchrules.panel.pages.simulator import POLLS, Event, simulate
@@ -11,13 +12,29 @@ from fetchrules.rule import MASK, Rule, Spelling
 from fetchrules.ruletext.problem import Problem
 from fetchrules.ruletext.render import render_rule
 from fetchrules.ruletext.validate import passing_fault, problems_of
-from fetchrules.words import behaviour, simulation
+from fetchrules.words import behaviour
 from fetchrules.words.ruletext import explain
+
+_KINDS = {
+    "old": gettext_lazy("collected before"),
+    "new": gettext_lazy("new letter A"),
+    "later": gettext_lazy("new letter B, arrives later"),
+    "latest": gettext_lazy("new letter C, arrives last"),
+    "large": gettext_lazy("a letter that is too large"),
+}
+_EVENTS = {
+    "fetched": (gettext_lazy("fetched"), "good"),
+    "again": (gettext_lazy("fetched again"), "warn"),
+    "deleted": (gettext_lazy("deleted"), "bad"),
+    "left": (gettext_lazy("left"), "idle"),
+    "too_large": (gettext_lazy("too large"), "idle"),
+    "put_off": (gettext_lazy("next time"), "idle"),
+}
 
 
 @dataclass(frozen=True, slots=True)
 class Preview:
-    """Everything in words."""
+    """All of it in words. `stories`: each letter of the simulator, with what happens to it (word and tone) in each poll."""
 
     line: str
     sentences: list[str]
@@ -44,7 +61,7 @@ def preview_of(rule: Rule, usual_interval: int, *, pass_present: bool = False) -
         warnings=[explain(problem) for problem in problems if problem.code is fault or not problem.is_error],
         polls=[_poll(number, day) for number, day in enumerate(days, 1)],
         stories=[
-            (str(simulation.KINDS[story.kind.value]), [[_word(event) for event in events] for events in story.polls])
+            (str(_KINDS[story.kind.value]), [[_word(event) for event in events] for events in story.polls])
             for story in simulated.stories
         ],
     )
@@ -64,5 +81,5 @@ def _poll(number: int, day: int | None) -> str:
 
 
 def _word(event: Event) -> tuple[str, str]:
-    word, tone = simulation.EVENTS[event.value]
+    word, tone = _EVENTS[event.value]
     return str(word), tone

@@ -1,6 +1,5 @@
 """Testing the connection of a rule that may not be saved yet: every stage in words, and what a poll would do now."""
 
-from copy import copy
 from dataclasses import asdict, dataclass, replace
 
 from django.http import HttpRequest
@@ -8,15 +7,17 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from fetchrules.acts import attempts
-from fetchrules.errors import FetchError
+from fetchrules.errors import FetchError, PasswordMissing
 from fetchrules.models import FetchRule, SourceMailbox
 from fetchrules.panel import access
 from fetchrules.panel.pages import audit
 from fetchrules.policy import Plan, Terms
-from fetchrules.poll.remote_account import account_of
+from fetchrules.poll.remote_account import account_from
 from fetchrules.poll.trial import try_connection
-from fetchrules.rule import Rule
-from fetchrules.rulebook.rows import fill
+from fetchrules.remote.account import Account
+from fetchrules.remote.mailbox import TlsLevel
+from fetchrules.rule import MASK, Rule
+from fetchrules.rulebook.rows import password_of, tls_still_known
 from fetchrules.ruletext.sources import address_key, sources_of
 from fetchrules.words import amounts, failures
 from fetchrules.words.failures import Failure
@@ -76,14 +77,11 @@ def try_rule(
     about = source_name(wanted.user, wanted.server)
     audit.record(request, "connection_tested", about, server=wanted.server, port=wanted.effective_port)
     now = timezone.now()
-    draft = copy(row) if row else FetchRule()
-    draft.restricted = restricted
     key = asdict(next(sources_of(wanted))) | {
         "recipient": row.source.recipient if row else address_key(wanted.recipient)
     }
     try:
-        fill(draft, replace(wanted, skip=False), now)
-        account = account_of(draft, SourceMailbox(**key))
+        account = _account(row, wanted, key["folder"], restricted=restricted)
     except FetchError as error:
         return Shown([], failure=failures.describe(error.code, wanted.server))
     source = SourceMailbox.objects.filter(**key).first()
@@ -102,6 +100,16 @@ def try_rule(
         prospects=prospects[:LISTED],
         more=max(0, len(prospects) - LISTED),
     )
+
+
+def _account(row: FetchRule | None, wanted: Rule, folder: str, *, restricted: bool) -> Account:
+    """How to open `folder` as `wanted` says. Raises PasswordUnreadable."""
+    if wanted.password == MASK:
+        if row is None:
+            raise PasswordMissing
+        wanted = replace(wanted, password=password_of(row))
+    seen = tls_still_known(TlsLevel(row.tls_seen), row.as_rule(MASK), wanted) if row else TlsLevel.NONE
+    return account_from(wanted, folder, seen, restricted=restricted)
 
 
 def _too_many() -> Failure:

@@ -3,7 +3,7 @@
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fetchrules.rulebook.order import numbered, with_missing
+from fetchrules.rulebook.arrangement import numbered, with_missing
 
 keys = st.lists(st.integers(1, 30), unique=True, max_size=12)
 
