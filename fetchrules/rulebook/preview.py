@@ -89,17 +89,14 @@ class Preview:
 
     @property
     def added(self) -> tuple[Entry, ...]:
-        """Rules that are new."""
         return self.entries_that_are(Verdict.ADDED)
 
     @property
     def changed(self) -> tuple[Entry, ...]:
-        """Rules that say something else."""
         return self.entries_that_are(Verdict.CHANGED)
 
     @property
     def unchanged(self) -> tuple[Entry, ...]:
-        """Rules that say what they said."""
         return self.entries_that_are(Verdict.UNCHANGED)
 
     @property

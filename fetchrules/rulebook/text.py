@@ -1,4 +1,4 @@
-"""The rules as text: read from the rows, with or without passwords."""
+"""The rules as text, read from the rows, and as files of every format; with or without passwords."""
 
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
@@ -14,6 +14,7 @@ from fetchrules.ruletext.formats.exchange import export_json
 from fetchrules.ruletext.formats.fetchmailrc.exporter import export_fetchmailrc
 from fetchrules.ruletext.line import Line
 from fetchrules.ruletext.render import render_rule
+from fetchrules.words.formats import FileFormat
 
 _CHUNK = 1000
 
@@ -28,7 +29,7 @@ class Stored:
 
     @property
     def place(self) -> "Place":
-        """How it stands in the text, masked."""
+        """Its place in the text, masked."""
         return Place(self.row.before, self.line.text, self.line.ending)
 
 
@@ -53,7 +54,7 @@ def load(*, with_passwords: bool = False) -> str:
 
 
 def from_text_box(text: str) -> str:
-    """`text` as a browser sent it: there all line ends are alike, here each line gets back its own."""
+    """`text` as a browser sent it, with the line endings of the stored text: a text box makes all of them alike."""
     own = FetchRule.objects.filter(Q(line_end__contains="\r") | Q(before__contains="\r")).exists()
     if own or "\r" in ServiceSettings.current().text_tail:
         return with_endings_of(text, load())
@@ -84,20 +85,20 @@ def rules_of(*, with_passwords: bool = False) -> Iterator[Rule]:
         yield row.as_rule(_password(row) if with_passwords else MASK)
 
 
-def in_spelling(spelling: Spelling, *, with_passwords: bool = False) -> Iterator[str]:
-    """The rules one in a line, all in one spelling, without comments."""
-    for rule in rules_of(with_passwords=with_passwords):
-        yield render_rule(rule, spelling) + "\n"
-
-
-def as_fetchmailrc(*, with_passwords: bool = False) -> Iterator[str]:
-    """A .fetchmailrc."""
-    return export_fetchmailrc(rules_of(with_passwords=with_passwords))
-
-
-def as_json(*, with_passwords: bool = False) -> Iterator[str]:
-    """The JSON of `ruletext.exchange`."""
-    return export_json(rules_of(with_passwords=with_passwords))
+def export(form: FileFormat, *, with_passwords: bool = False) -> Iterator[str]:
+    """The rules as a file, in pieces. A password that cannot be read stays masked."""
+    rules = rules_of(with_passwords=with_passwords)
+    match form:
+        case FileFormat.TEXT:
+            return text_of(with_passwords=with_passwords)
+        case FileFormat.BLANKS:
+            return (render_rule(rule, Spelling.BLANKS) + "\n" for rule in rules)
+        case FileFormat.BARS:
+            return (render_rule(rule, Spelling.BARS) + "\n" for rule in rules)
+        case FileFormat.FETCHMAILRC:
+            return export_fetchmailrc(rules)
+        case FileFormat.JSON:
+            return export_json(rules)
 
 
 def _rows() -> Iterator[FetchRule]:

@@ -55,11 +55,6 @@ class Document:
         """The problems that stop the text from being applied."""
         return tuple(problem for problem in self.problems if problem.is_error)
 
-    @property
-    def warnings(self) -> tuple[Problem, ...]:
-        """The problems that do not stop it."""
-        return tuple(problem for problem in self.problems if not problem.is_error)
-
     def with_lines(self, lines: Iterable[Line]) -> "Document":
         """What `parse` makes of the text of `lines`, which were parsed already, whatever text they are from."""
         lines = tuple(lines)

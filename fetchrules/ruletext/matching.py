@@ -1,4 +1,4 @@
-"""Which line of a new text is which rule of the old one: by what they say, not by where they stand."""
+"""Which rule of the old text each rule of a new text is. Rules are compared by what they say, not by where they stand."""
 
 from collections import defaultdict
 from collections.abc import Callable, Hashable, Mapping, Sequence
@@ -10,7 +10,7 @@ from fetchrules.ruletext.sources import Source, account_of, host_key
 
 @dataclass(frozen=True, slots=True)
 class Match:
-    """A line is the old rule number `old` (from 0). Not `sure`: others would have done as well, and the first was taken."""
+    """A rule is the old rule number `old` (from 0). Not `sure`: the first of several that fit equally well was taken."""
 
     old: int
     sure: bool
@@ -48,11 +48,11 @@ _PASSES = (
     _Pass(lambda it: (it.rule.user, it.rule.recipient), only_sure=True),
     _Pass(lambda it: (it.host, it.rule.recipient), only_sure=True),
 )
-"""From the strictest to the loosest; each works on what those before it have left."""
+"""From the strictest to the loosest. Each sees only the rules that the ones before it have not matched."""
 
 
 def match(new: Sequence[Rule], old: Sequence[Rule]) -> tuple[Match | None, ...]:
-    """For each rule of `new`, which one of `old` it is, if any. No old rule is taken twice; passwords play no part."""
+    """For each rule of `new`, the rule of `old` that it is, if any. No old rule is taken twice; passwords are not compared."""
     found: list[Match | None] = [None] * len(new)
     free_new, free_old = _candidates(new), _candidates(old)
     for attempt in _PASSES:

@@ -1,20 +1,13 @@
-"""What may be wrong with a rule's text, as data: a code, a place, what the message needs. The words are in `fetchrules.words`."""
+"""Problems of a rule's text as data: a code, a place, and the values of the message. `words.ruletext` has the messages."""
 
 from dataclasses import dataclass
-from enum import Enum, StrEnum
+from enum import StrEnum
 
 from fetchrules.ruletext.suggest import suggest_option, suggest_protocol
 
 
-class Severity(Enum):
-    """Whether the text can be applied."""
-
-    ERROR = "error"
-    WARNING = "warning"
-
-
 class Code(StrEnum):
-    """Everything that can be said about a rule line or a text of them. Stable: scripts see these words."""
+    """Every problem that a rule line or a text may have. Stable: scripts see these words."""
 
     TEXT_TOO_LONG = "text_too_long"
     TOO_MANY_LINES = "too_many_lines"
@@ -134,7 +127,7 @@ class Problem:
 
     @property
     def suggestion(self) -> str:
-        """What the misspelt `word` was probably meant to be, or empty."""
+        """The known word that `word` is most likely a misspelling of, or empty."""
         match self.code:
             case Code.OPTION_UNKNOWN:
                 return suggest_option(self.word)
@@ -142,11 +135,6 @@ class Problem:
                 return suggest_protocol(self.word)
             case _:
                 return ""
-
-    @property
-    def severity(self) -> Severity:
-        """Whether this stops the text from being applied."""
-        return Severity.WARNING if self.code in WARNINGS else Severity.ERROR
 
     @property
     def is_error(self) -> bool:

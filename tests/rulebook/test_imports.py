@@ -6,10 +6,11 @@ import pytest
 
 from fetchrules.models import FetchRule, ServiceSettings
 from fetchrules.rulebook.imports import read
-from fetchrules.rulebook.text import as_fetchmailrc, as_json, load
+from fetchrules.rulebook.text import export, load
 from fetchrules.ruletext.document import parse
 from fetchrules.ruletext.formats.detection import Format
 from fetchrules.ruletext.problem import Code
+from fetchrules.words.formats import FileFormat
 from tests.rulebook.conftest import Applier
 from tests.rulebook.texts import preview
 
@@ -28,7 +29,10 @@ def test_it_takes_a_rule_text_as_it_is(book: str) -> None:
 @pytest.mark.parametrize("with_passwords", [True, False])
 def test_it_changes_nothing_with_an_unchanged_export(book: str, write: Applier, with_passwords: bool) -> None:
     before = list(FetchRule.objects.values())
-    for pieces in (as_json(with_passwords=with_passwords), as_fetchmailrc(with_passwords=with_passwords)):
+    for pieces in (
+        export(FileFormat.JSON, with_passwords=with_passwords),
+        export(FileFormat.FETCHMAILRC, with_passwords=with_passwords),
+    ):
         content = "".join(pieces)
         assert write(read(content).document.text).revision is None
         assert write(read(content, replace_all=True).document.text, delete_missing=True).revision is None

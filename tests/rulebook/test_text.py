@@ -5,8 +5,9 @@ import json
 import pytest
 
 from fetchrules.models import FetchRule, ServiceSettings
-from fetchrules.rule import MASK, Encryption, Spelling
-from fetchrules.rulebook.text import as_fetchmailrc, as_json, from_text_box, in_spelling, load
+from fetchrules.rule import MASK, Encryption
+from fetchrules.rulebook.text import export, from_text_box, load
+from fetchrules.words.formats import FileFormat
 from tests.conftest import MakeRule
 
 MASKED = (
@@ -72,19 +73,19 @@ def test_it_leaves_a_password_masked_that_no_key_opens() -> None:
 
 @pytest.mark.usefixtures("book")
 def test_it_writes_all_rules_in_one_spelling() -> None:
-    assert list(in_spelling(Spelling.BARS))[2] == (
+    assert list(export(FileFormat.BARS))[2] == (
         "[2001:db8::1]:imap|sales team|********|sales@mydomain.ru|ssl|folder Sent Items\n"
     )
-    assert list(in_spelling(Spelling.BLANKS, with_passwords=True))[1] == (
+    assert list(export(FileFormat.BLANKS, with_passwords=True))[1] == (
         'mailserver.ru:pop3 ivanov "iv|an" i.ivanov@mydomain.ru limit 5242880\n'
     )
 
 
 @pytest.mark.usefixtures("book")
 def test_it_writes_the_formats_of_others() -> None:
-    assert 'password "s@les"' in "".join(as_fetchmailrc(with_passwords=True))
-    assert "s@les" not in "".join(as_fetchmailrc())
-    rules = json.loads("".join(as_json()))["rules"]
+    assert 'password "s@les"' in "".join(export(FileFormat.FETCHMAILRC, with_passwords=True))
+    assert "s@les" not in "".join(export(FileFormat.FETCHMAILRC))
+    rules = json.loads("".join(export(FileFormat.JSON)))["rules"]
     assert [rule["password"] for rule in rules] == [MASK] * 3
 
 

@@ -5,7 +5,7 @@ import time
 import pytest
 
 from fetchrules.ruletext.document import MAX_LINES, MAX_OCTETS, Document, parse, with_endings_of
-from fetchrules.ruletext.problem import Code, Severity
+from fetchrules.ruletext.problem import Code
 
 RULE = "mailserver.ru:pop3 petrov{} petrovpasswd i.petrov@mydomain.ru keep ssl limit 5m # a note"
 
@@ -35,9 +35,9 @@ def test_it_keeps_a_byte_order_mark_out_of_the_first_rule() -> None:
 
 def test_it_tells_warnings_from_errors() -> None:
     document = parse("a.ru:pop3 u p r@a.ru keep fetchall\nb.ru:pop3 u p r@a.ru kep\n")
-    assert [problem.code for problem in document.warnings] == [Code.KEEP_FETCHALL]
+    assert [problem.code for problem in document.problems if not problem.is_error] == [Code.KEEP_FETCHALL]
     assert [problem.code for problem in document.errors] == [Code.OPTION_UNKNOWN]
-    assert {problem.severity for problem in document.problems} == {Severity.WARNING, Severity.ERROR}
+    assert {problem.is_error for problem in document.problems} == {True, False}
 
 
 def test_it_says_all_errors_at_once() -> None:

@@ -28,13 +28,13 @@ from fetchrules.ruletext.formats.fetchmailrc.exporter import lost_in_fetchmail
 from fetchrules.ruletext.line import harmful_problems
 from fetchrules.ruletext.problem import Code, Problem
 from fetchrules.ruletext.render import option_text, options_of, render_rule
+from fetchrules.words.formats import FileFormat
 from fetchrules.words.ruletext import explain
 
 AUTO = "auto"
 WHO = "manage.py"
 """Whose doing it is, in the audit."""
 _LEDGERS = ("other_mailbox", "same_mailbox")
-EXPORTS = ("text", "utm-blanks", "utm-bars", "fetchmailrc", "json")
 
 
 class Command(Console):
@@ -127,13 +127,14 @@ class Command(Console):
     def _export(self, options: dict[str, Any]) -> None:
         """Stream the rules to a file that only its owner can read, or to the standard output."""
         with_passwords = options["with_passwords"]
-        pieces = _export_of("json" if options["json"] else options["format"], with_passwords=with_passwords)
+        form = FileFormat.JSON if options["json"] else FileFormat(options["format"])
+        pieces = text.export(form, with_passwords=with_passwords)
         if with_passwords:
             AuditEntry.objects.create(who=WHO, what="passwords_exported", about=options["output"] or "-")
         with _output(options["output"], self.stdout.write_data) as write:
             for piece in pieces:
                 write(piece)
-        if options["format"] == "fetchmailrc":
+        if options["format"] == FileFormat.FETCHMAILRC:
             for lost in lost_in_fetchmail(text.rules_of()):
                 self.stderr.write(
                     _("rule %(rule)s: fetchmail has no “%(field)s”") % {"rule": lost.rule, "field": lost.field}
@@ -209,7 +210,7 @@ def _add_file(parser: ArgumentParser) -> None:
 
 def _add_export(parser: ArgumentParser) -> None:
     parser.add_argument(
-        "--format", choices=EXPORTS, default="text", help="text (the default) is as written, comments and all"
+        "--format", choices=[*FileFormat], default="text", help="text (the default) is as written, comments and all"
     )
     parser.add_argument("--with-passwords", action="store_true", help="passwords in plain text, not ********")
     parser.add_argument("-o", "--output", metavar="FILE", default="", help="write to FILE, readable by its owner only")
@@ -225,20 +226,6 @@ def _content(name: str) -> str:
     if len(octets) > MAX_OCTETS:
         raise CommandError(explain(Problem(Code.TEXT_TOO_LONG, maximum=MAX_OCTETS)), returncode=2)
     return decode(octets)
-
-
-def _export_of(form: str, *, with_passwords: bool) -> Iterator[str]:
-    match form:
-        case "utm-blanks":
-            return text.in_spelling(Spelling.BLANKS, with_passwords=with_passwords)
-        case "utm-bars":
-            return text.in_spelling(Spelling.BARS, with_passwords=with_passwords)
-        case "fetchmailrc":
-            return text.as_fetchmailrc(with_passwords=with_passwords)
-        case "json":
-            return text.as_json(with_passwords=with_passwords)
-        case _:
-            return text.text_of(with_passwords=with_passwords)
 
 
 @contextmanager
@@ -311,7 +298,7 @@ def _problem_row(problem: Problem) -> dict[str, object]:
         "line": problem.line,
         "column": problem.column,
         "length": problem.length,
-        "severity": problem.severity.value,
+        "severity": "error" if problem.is_error else "warning",
         "code": problem.code.value,
         "field": problem.field,
         "suggestion": problem.suggestion,

@@ -24,7 +24,6 @@ class PasteForm(forms.Form):
     )
 
     def clean_line(self) -> Rule:
-        """The rule that the line says."""
         document = parse(str(self.cleaned_data["line"]))
         rules = [line.rule for line in document.lines if line.rule is not None]
         if document.errors:

@@ -1,7 +1,5 @@
 """The rules as a file, in each format; with passwords only for those who may, who enter their own once more."""
 
-from collections.abc import Iterator
-
 from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
@@ -10,7 +8,6 @@ from django.views.decorators.http import require_http_methods, require_safe
 from fetchrules.panel import access
 from fetchrules.panel.forms.account import ExportForm, is_closed
 from fetchrules.panel.pages import audit
-from fetchrules.rule import Spelling
 from fetchrules.rulebook import text
 from fetchrules.words.formats import FILES, FileFormat
 
@@ -18,7 +15,6 @@ from fetchrules.words.formats import FILES, FileFormat
 @require_safe
 @access.text_editors_only
 def download(request: HttpRequest) -> HttpResponse:
-    """The rules, passwords masked."""
     asked = request.GET.get("format", "")
     form = next((form for form in FileFormat if form.value == asked), FileFormat.TEXT)
     return _file(form, with_passwords=False)
@@ -42,19 +38,5 @@ def with_passwords(request: HttpRequest) -> HttpResponse:
 def _file(form: FileFormat, *, with_passwords: bool) -> HttpResponse:
     name, kind = FILES[form]
     headers = {"Content-Disposition": f'attachment; filename="{name}"'}
-    content = "".join(_pieces(form, with_passwords=with_passwords))
+    content = "".join(text.export(form, with_passwords=with_passwords))
     return HttpResponse(content, content_type=f"{kind}; charset=utf-8", headers=headers)
-
-
-def _pieces(form: FileFormat, *, with_passwords: bool) -> Iterator[str]:
-    match form:
-        case FileFormat.TEXT:
-            return text.text_of(with_passwords=with_passwords)
-        case FileFormat.BLANKS:
-            return text.in_spelling(Spelling.BLANKS, with_passwords=with_passwords)
-        case FileFormat.BARS:
-            return text.in_spelling(Spelling.BARS, with_passwords=with_passwords)
-        case FileFormat.FETCHMAILRC:
-            return text.as_fetchmailrc(with_passwords=with_passwords)
-        case FileFormat.JSON:
-            return text.as_json(with_passwords=with_passwords)

@@ -23,7 +23,6 @@ PAGE = 25
 @require_safe
 @access.text_editors_only
 def index(request: HttpRequest) -> HttpResponse:
-    """The revisions, newest first."""
     paginator = Paginator(Revision.objects.select_related("author").defer("text", "passwords"), PAGE)
     page = paginator.get_page(request.GET.get("page"))
     return render(

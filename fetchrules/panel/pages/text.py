@@ -56,7 +56,6 @@ class Ticks:
 
     @classmethod
     def of(cls, request: HttpRequest) -> "Ticks":
-        """As they were sent."""
         return cls(**{field.name: field.name in request.POST for field in fields(cls)})
 
     def said_of(self, entry: Entry) -> list[str]:

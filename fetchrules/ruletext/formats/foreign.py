@@ -1,4 +1,4 @@
-"""What was read from a file that is no rule text: rules, each with its place and comments, and what could not be taken over."""
+"""What was read from a file that is no rule text: its rules with their places and comments, and what was not taken over."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
@@ -53,7 +53,7 @@ class Found:
 
 @dataclass(frozen=True, slots=True)
 class Imported:
-    """The rules of a foreign file in its order, and everything to say about it."""
+    """The rules of a foreign file in its order, and its problems."""
 
     found: tuple[Found, ...] = ()
     problems: tuple[Problem, ...] = ()
@@ -65,11 +65,6 @@ class Imported:
         """The problems that stop the file from being applied."""
         return tuple(problem for problem in self.problems if problem.is_error)
 
-    @property
-    def warnings(self) -> tuple[Problem, ...]:
-        """What was left out or means something else here."""
-        return tuple(problem for problem in self.problems if not problem.is_error)
-
     def text(self, spelling: Spelling = Spelling.BLANKS) -> str:
         """The rules as a rule text of their own, comments above their rules."""
         lines = (line for found in self.found for line in (*found.comments, render_rule(found.rule, spelling)))
@@ -77,7 +72,7 @@ class Imported:
 
 
 def imported(found: Iterable[Found], problems: Iterable[Problem], comments: tuple[str, ...] = ()) -> Imported:
-    """Check the rules one by one and against each other; those that are not valid stay out, with an error at their place."""
+    """Check the rules one by one and against each other. Invalid ones are left out, with an error at their place."""
     kept: list[Found] = []
     said = list(dict.fromkeys(problems))
     claims: Claims[Found] = Claims()

@@ -75,8 +75,6 @@ class Entry:
 
 @dataclass(slots=True)
 class File:
-    """A .fetchmailrc as read."""
-
     entries: list[Entry] = field(default_factory=list)
     settings: list[Setting] = field(default_factory=list)
     comments: list[Comment] = field(default_factory=list)
@@ -142,19 +140,15 @@ class _Reader:
 
     @property
     def ahead(self) -> Token | None:
-        """The next token."""
         return self.tokens[self.at] if self.at < len(self.tokens) else None
 
     def ahead_is(self, *kinds: Kind) -> bool:
-        """Whether the next token is of one of these kinds."""
         return self.ahead is not None and self.ahead.kind in kinds
 
     def next_is(self, *words: str) -> bool:
-        """Whether the next token is one of these keywords."""
         return self.ahead is not None and self.ahead.kind is Kind.KEYWORD and self.ahead.value in words
 
     def take(self) -> Token:
-        """The next token, whatever it is."""
         token = self.tokens[self.at]
         self.at += 1
         return token
@@ -210,7 +204,6 @@ class _Reader:
         return user
 
     def read_user_option(self, user: User) -> None:
-        """One option of `user`."""
         if not self.next_is("is", "to"):
             user.settings.append(self._setting(USER_WORDS))
             return

@@ -52,7 +52,6 @@ class _Import:
     """What the file says of itself."""
 
     def rules(self) -> list[Found]:
-        """Every rule, in the order of the file."""
         self.comments = deque(comment for comment in self.file.comments if comment.text != HEADER)
         self._say_unmapped(self.file.settings)
         self.by_word = _said(self.file.settings)
@@ -226,7 +225,6 @@ class _Defaults:
 
     @classmethod
     def of(cls, entry: Entry) -> "_Defaults":
-        """Those of the entry `defaults`."""
         settings = _said(entry.settings)
         if not entry.users:
             return cls(settings)
@@ -245,7 +243,6 @@ class _Settings:
             self.locals = [*user.locals, EVERYBODY]
 
     def get(self, word: str) -> Setting | None:
-        """The setting of `word`, if there is one."""
         return self.by_word.get(word)
 
     def text(self, word: str) -> str:
@@ -254,7 +251,6 @@ class _Settings:
         return str(setting.value) if setting else ""
 
     def flag(self, word: str, *, default: bool = False) -> bool:
-        """Whether it is on."""
         setting = self.get(word)
         return bool(setting.value) if setting else default
 
