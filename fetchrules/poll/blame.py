@@ -1,4 +1,4 @@
-"""Whose fault it is that a mail server did not take a letter: the letter's own, which is held, or the server's, which is told."""
+"""Whether the letter or the mail server is at fault when a letter is not taken: the one is held, the other is reported."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass
@@ -12,18 +12,19 @@ from fetchrules.ledger import letters as ledger
 
 @dataclass(frozen=True, slots=True)
 class Blame:
-    """`letters`: the names of those against whom a try counts. `server`: what to tell of the server, if it is at fault."""
+    """`letters`: names of the letters against which a try counts. `server`: the failure to report if the server is at fault."""
 
     letters: frozenset[str]
     server: DeliveryFailed | None
 
 
 def blame(failures: Mapping[str, DeliveryFailed], *, server_works: bool) -> Blame:
-    """Judge what a batch's letters failed by; `server_works`: it has taken others.
+    """Judge the failures of a batch, by file name; `server_works`: the server has taken other letters.
 
-    A letter that is refused for good, or gets no answer, is to blame. So is one that is put off, where the server takes others.
-    Where it takes none the trouble is its own, and a try counts only against the first, which is last in the next batch:
-    a filter that is down for an hour must not get a whole mailbox held, nor may letters it never likes stay before the others.
+    A letter that is refused for good, or gets no answer, is at fault; so is one that is put off by a server that takes others.
+    If the server takes none, it is at fault itself, and a try counts only against the first letter, which comes last in the next
+    batch: a filter that is down for an hour must not get a whole mailbox held, and a letter that it never accepts must not
+    stay ahead of the others.
     """
     answered = (DeliveryRefused, Deferred, Unanswered)
     personal = [name for name, failure in failures.items() if isinstance(failure, answered)]
@@ -37,7 +38,7 @@ def blame(failures: Mapping[str, DeliveryFailed], *, server_works: bool) -> Blam
 
 
 def count_try(row_id: int, failure: DeliveryFailed) -> bool:
-    """Count it against a recorded letter. Whether it is held by that; otherwise it is in doubt, and will be sent again."""
+    """Count a failed try against a recorded letter; whether it is held now. Otherwise it is sent again."""
     if isinstance(failure, Unanswered):
         return ledger.record_unanswered(row_id, failure, timezone.now())
     ledger.hold_back(row_id, failure, timezone.now())
