@@ -169,20 +169,7 @@ def record_read(
         names = [letter.uid for letter, _ in compared]
         for uids in chunks(names):
             Letter.objects.filter(source=source, epoch=epoch, uid__in=uids, state=State.READ).delete()
-        rows = [
-            Letter(
-                source=source,
-                epoch=epoch,
-                uid=letter.uid,
-                recipient=run.recipient,
-                state=State.READ,
-                size=letter.size,
-                head=head,
-                first_seen_at=now,
-                received_at=letter.received,
-            )
-            for letter, head in compared
-        ]
+        rows = [_row(run, source, epoch, letter, now, state=State.READ, head=head) for letter, head in compared]
         Letter.objects.bulk_create(rows, ignore_conflicts=True)
 
 
@@ -254,21 +241,7 @@ def record_present(
 
     That was asked for once, and may have been taken back meanwhile.
     """
-    rows = [
-        Letter(
-            source=source,
-            epoch=epoch,
-            uid=letter.uid,
-            run=run,
-            recipient=run.recipient,
-            state=State.PASSED,
-            size=letter.size,
-            head=head,
-            first_seen_at=now,
-            received_at=letter.received,
-        )
-        for letter, head in letters
-    ]
+    rows = [_row(run, source, epoch, letter, now, run=run, state=State.PASSED, head=head) for letter, head in letters]
     with transaction.atomic():
         require_claim(run, now)
         if not SourceMailbox.objects.filter(id=source.pk, pass_present=True).update(pass_present=False):
@@ -313,25 +286,24 @@ def _rows(
 ) -> list[Letter]:
     names = _names_for(source, epoch, [(arrival.wanted, arrival.fingerprint) for arrival in arrivals])
     return [
-        Letter(
-            source=source,
-            epoch=epoch,
+        _row(
+            run,
+            source,
+            epoch,
+            arrival.wanted.letter,
+            now,
+            run=run,
             uid=uid,
             ord=order,
-            run=run,
-            recipient=run.recipient,
             state=state,
             fate=Fate.WANTED if arrival.wanted.delete_after else Fate.KEPT,
             doubt=arrival.wanted.doubt or "",
-            size=arrival.wanted.letter.size,
             octets=arrival.octets,
             fingerprint=arrival.fingerprint,
             head=arrival.header,
             lived=arrival.lived,
             file_name=arrival.file_name,
             directory=arrival.directory,
-            first_seen_at=now,
-            received_at=arrival.wanted.letter.received,
             sender=arrival.sender,
             subject=arrival.subject,
             message_id=arrival.message_id,
@@ -339,6 +311,12 @@ def _rows(
         )
         for arrival, (uid, order) in zip(arrivals, names, strict=True)
     ]
+
+
+def _row(polled: Run, source: SourceMailbox, epoch: int, letter: Listed, now: datetime, **columns: Any) -> Letter:
+    """A new row for a letter as it is listed; `columns`: what is known besides, or better."""
+    listed = {"uid": letter.uid, "size": letter.size, "received_at": letter.received, "recipient": polled.recipient}
+    return Letter(source=source, epoch=epoch, first_seen_at=now, **listed | columns)
 
 
 def _names_for(source: SourceMailbox, epoch: int, arrived: Iterable[tuple[ToFetch, str]]) -> list[tuple[str, int]]:
