@@ -1,5 +1,7 @@
 // For every page: menus that close, "select all", and a strip that stays true.
 
+import { fetchFragment, isInUse } from "./fragment.js";
+
 document.addEventListener("click", (event) => {
   for (const menu of document.querySelectorAll("details.menu[open]")) {
     if (!menu.contains(event.target)) menu.open = false;
@@ -37,10 +39,8 @@ const STRIP_SECONDS = 10;
 
 async function refreshStrip() {
   const strip = document.querySelector("#strip");
-  if (!strip || document.hidden || strip.contains(document.activeElement)) return;
-  const answer = await fetch(strip.dataset.url, { headers: { "X-Refresh": "1" } }).catch(() => null);
-  if (!answer?.ok || answer.redirected) return;
-  const fresh = new DOMParser().parseFromString(await answer.text(), "text/html").querySelector("#strip");
+  if (!strip || document.hidden || isInUse(strip)) return;
+  const fresh = (await fetchFragment(strip.dataset.url))?.querySelector("#strip");
   if (!fresh) return;
   const next = fresh.querySelector("input[name=next]");
   if (next) next.value = location.pathname + location.search;

@@ -1,4 +1,7 @@
-// Beside the form of a rule: the line, the sentences and the simulator, kept up to date as one types. The password is never sent for that.
+// Beside the form of a rule: the line, the sentences and the simulator, kept up to date as one types. The password is
+// never sent for that.
+
+import { isInUse, sendForm } from "./fragment.js";
 
 const form = document.querySelector("#rule-form");
 const preview = document.querySelector("#preview");
@@ -10,9 +13,8 @@ async function refresh() {
   const data = new FormData(form);
   data.delete("password");
   const ticket = ++asked;
-  const answer = await fetch(form.dataset.preview, { method: "POST", body: data }).catch(() => null);
-  if (!answer?.ok || answer.redirected || ticket !== asked) return;
-  const page = new DOMParser().parseFromString(await answer.text(), "text/html");
+  const page = await sendForm(form.dataset.preview, data);
+  if (!page || ticket !== asked) return;
   showFormer(page.querySelector("#former"));
   preview.replaceChildren(...page.body.childNodes);
 }
@@ -21,7 +23,7 @@ async function refresh() {
 function showFormer(asked) {
   asked.remove();
   const shown = document.querySelector("#former");
-  if (!shown.contains(document.activeElement)) shown.replaceChildren(...asked.childNodes);
+  if (!isInUse(shown)) shown.replaceChildren(...asked.childNodes);
 }
 
 function fill(field, value) {
@@ -77,11 +79,10 @@ async function tryConnection(button) {
   const words = button.lastChild.textContent;
   button.disabled = true;
   button.lastChild.textContent = button.dataset.busy;
-  const answer = await fetch(form.action, { method: "POST", body: data }).catch(() => null);
+  const page = await sendForm(form.action, data);
   button.disabled = false;
   button.lastChild.textContent = words;
-  if (!answer?.ok || answer.redirected) return;
-  const page = new DOMParser().parseFromString(await answer.text(), "text/html");
+  if (!page) return;
   trial.replaceChildren(...page.body.childNodes);
   if (trial.querySelector(".steps")) form.querySelectorAll("[aria-invalid]").forEach(forgive);
   offerChoices();

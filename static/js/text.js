@@ -1,5 +1,7 @@
 // The text box: line numbers, colours, and checks that leave what was typed where it is.
 
+import { sendForm } from "./fragment.js";
+
 const form = document.querySelector("#text-form");
 const check = document.querySelector("#check");
 const editor = form.querySelector(".editor");
@@ -61,7 +63,8 @@ function showLine(number) {
 
 function bringIntoView(number) {
   const height = area.scrollHeight / area.rows;
-  const seen = (number - 1) * height > editor.scrollTop && (number + 1) * height < editor.scrollTop + editor.clientHeight;
+  const bottom = editor.scrollTop + editor.clientHeight;
+  const seen = (number - 1) * height > editor.scrollTop && (number + 1) * height < bottom;
   if (!seen) editor.scrollTop = Math.max(0, (number - 6) * height);
 }
 
@@ -70,9 +73,8 @@ async function askServer() {
   data.set("do", "check");
   data.set("fragment", "1");
   data.delete("file");
-  const answer = await fetch(form.action, { method: "POST", body: data }).catch(() => null);
-  if (!answer?.ok || answer.redirected) return false;
-  const page = new DOMParser().parseFromString(await answer.text(), "text/html");
+  const page = await sendForm(form.action, data);
+  if (!page) return false;
   check.replaceChildren(...page.body.childNodes);
   check.classList.remove("stale");
   readFindings();
@@ -126,5 +128,7 @@ if (area) {
   area.addEventListener("keydown", (event) => {
     if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) askServer();
   });
-  form.querySelector("input[type=file]").addEventListener("change", () => form.requestSubmit(form.querySelector("button[value=check]")));
+  form.querySelector("input[type=file]").addEventListener("change", () => {
+    form.requestSubmit(form.querySelector("button[value=check]"));
+  });
 }
