@@ -20,14 +20,22 @@ install: .venv/runtime.stamp  ## Only the virtual environment, with what the pro
 test: .venv/dev.stamp  ## All tests; those of servers that are not installed are skipped and say what to install
 	$(BIN)/python -m pytest -n auto --dist worksteal $(ARGS)
 
+CSS := $(wildcard static/css/*.css)
+CSS_BEAUTIFY := $(BIN)/css-beautify --indent-size 2 --end-with-newline --space-around-combinator
+
 lint: .venv/dev.stamp  ## Style, formatting, types
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
+	$(BIN)/djlint templates --check
+	@for file in $(CSS); do $(CSS_BEAUTIFY) $$file | diff -u $$file - || exit 1; done
+	@! LC_ALL=C.UTF-8 grep -rnE '.{121}' templates static/css static/js || { echo "Longer than 120 characters" >&2; exit 1; }
 	$(BIN)/mypy .
 
-format: .venv/dev.stamp  ## Let ruff put imports and layout in order
+format: .venv/dev.stamp  ## Put imports and layout in order: Python, templates, style sheets
 	$(BIN)/ruff check --fix .
 	$(BIN)/ruff format .
+	$(BIN)/djlint templates --reformat --quiet || true
+	$(CSS_BEAUTIFY) --replace $(CSS)
 
 bench: .venv/dev.stamp  ## Measure
 	$(BIN)/python -m pytest tests/benchmarks -s -m benchmark $(ARGS)

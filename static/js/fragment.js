@@ -3,7 +3,7 @@
 // What a page asks for by itself says so: it does not prolong the reader's session.
 const BY_ITSELF = { headers: { "X-Refresh": "1" } };
 
-// The answer as a document; null where there is none, or where it leads elsewhere, as it does when the session has ended.
+// The answer as a document; null where there is none, or where it leads elsewhere, as after the end of the session.
 export async function fetchFragment(url, options = BY_ITSELF) {
   const answer = await fetch(url, options).catch(() => null);
   if (!answer?.ok || answer.redirected) return null;

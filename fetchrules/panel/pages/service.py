@@ -64,6 +64,11 @@ class Service:
         return (*(fault.title for fault in self.faults), *self.amiss)
 
     @property
+    def alarms(self) -> bool:
+        """Whether somebody has to do something: a stop by hand alone is no alarm."""
+        return bool(self.faults) or (self.running and bool(self.amiss))
+
+    @property
     def only_broken(self) -> bool:
         """Whether it should run and does not, so that the switch would change nothing."""
         return self.running and bool(self.faults)
