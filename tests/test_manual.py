@@ -11,11 +11,11 @@ from django.utils import translation
 
 from fetchrules.models import ServiceSettings
 from fetchrules.panel.forms.settings import SettingsForm
+from fetchrules.panel.pages import guide
 from fetchrules.policy import TABLE
 from fetchrules.poll.destinations import check_delivery
 from fetchrules.rule import BOUNDS, FIELDS, OPTIONS, Protocol
 from fetchrules.ruletext.document import parse
-from fetchrules.words import guide
 from fetchrules.words.failures import FAILURES, describe
 from fetchrules.words.providers import PROVIDERS
 from fetchrules.words.states import RULE_BADGES

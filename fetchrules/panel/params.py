@@ -1,6 +1,13 @@
-"""What comes with a request, as far as a database can take it: numbers that a column can hold, words to search for."""
+"""What a request asks for, as far as a database can take it: numbers that a column can hold, words to search for, a page."""
 
 from collections.abc import Iterable
+from typing import TypeVar
+
+from django.core.paginator import Page, Paginator
+from django.db.models import Model, Q, QuerySet
+from django.http import HttpRequest
+
+M = TypeVar("M", bound=Model)
 
 LARGEST = 2**63 - 1
 _DIGITS = len(str(LARGEST))
@@ -20,6 +27,16 @@ def numbers(texts: Iterable[str]) -> list[int]:
     return [found for text in texts if (found := number(text)) is not None]
 
 
-def words(text: str) -> list[str]:
-    """The words of a search, the first MOST_WORDS of them: SQLite refuses a condition of a thousand parts."""
-    return text.split()[:MOST_WORDS]
+def search(rows: QuerySet[M], text: str, *columns: str) -> QuerySet[M]:
+    """Those of `rows` in which each word of `text` stands in one of `columns`, whatever its case.
+
+    Only the first MOST_WORDS words count: SQLite refuses a condition of a thousand parts.
+    """
+    for word in text.split()[:MOST_WORDS]:
+        rows = rows.filter(Q.create([(f"{column}__icontains", word) for column in columns], connector=Q.OR))
+    return rows
+
+
+def page_of(request: HttpRequest, rows: QuerySet[M], size: int) -> Page[M]:
+    """The page of `rows` that the URL names; the first one or the last one where it names none that there is."""
+    return Paginator(rows, size).get_page(request.GET.get("page"))

@@ -9,6 +9,7 @@ from django.shortcuts import render
 from django.urls import reverse
 
 from fetchrules.panel import access
+from fetchrules.panel.params import number
 
 USUAL = 1024 * 1024
 """Octets of a form; those of ten thousand ticked rules are a quarter of it."""
@@ -26,8 +27,7 @@ class RequestLimitMiddleware:
     def __call__(self, request: HttpRequest) -> HttpResponse:
         if "%00" in request.META.get("QUERY_STRING", ""):
             raise BadRequest("a NUL in the query")
-        length = request.META.get("CONTENT_LENGTH") or "0"
-        size = int(length) if length.isascii() and length.isdigit() and len(length) < len(str(2**63)) else None
+        size = number(request.META.get("CONTENT_LENGTH") or "0")
         if size is None or (size > USUAL and size > _most(request)):
             return render(request, "413.html", status=413)
         return self.get_response(request)

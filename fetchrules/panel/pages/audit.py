@@ -3,14 +3,13 @@
 from collections.abc import Iterable, Sequence
 from dataclasses import astuple
 
-from django.core.paginator import Paginator
-from django.db.models import Q
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.views.decorators.http import require_safe
 
 from fetchrules.models import AuditEntry, FetchRule
 from fetchrules.panel import access
+from fetchrules.panel.params import page_of, search
 from fetchrules.rulebook.changes import Change
 from fetchrules.rulebook.ledgers import LedgerChange
 from fetchrules.words import events
@@ -67,9 +66,6 @@ def record_saved(
 def index(request: HttpRequest) -> HttpResponse:
     """The audit, newest first, with a search over names."""
     query = request.GET.get("q", "").strip()
-    entries = AuditEntry.objects.all()
-    if query:
-        entries = entries.filter(Q(who__icontains=query) | Q(about__icontains=query) | Q(what__icontains=query))
-    page = Paginator(entries, PAGE).get_page(request.GET.get("page"))
+    page = page_of(request, search(AuditEntry.objects.all(), query, "who", "about", "what"), PAGE)
     lines = [(entry, events.describe(entry.what), events.details(entry.detail)) for entry in page]
     return render(request, "fetchrules/audit.html", {"page": page, "lines": lines, "query": query})

@@ -5,7 +5,6 @@ from datetime import datetime, timedelta
 
 from django.contrib import messages
 from django.contrib.auth.models import User
-from django.core.paginator import Paginator
 from django.db.models import Q, QuerySet
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
@@ -21,7 +20,7 @@ from fetchrules.panel.pages import audit
 from fetchrules.panel.pages.period import Period
 from fetchrules.panel.pages.progress import Progress
 from fetchrules.panel.pages.rows import remarks_of
-from fetchrules.panel.params import numbers, words
+from fetchrules.panel.params import numbers, page_of, search
 from fetchrules.panel.paths import back
 from fetchrules.policy import Doubt, Fate, Remark, State
 from fetchrules.words import guarded, states
@@ -92,12 +91,10 @@ def index(request: HttpRequest) -> HttpResponse:
     user, now = access.user_of(request), timezone.now()
     rule = access.visible_rules(user).filter(id__in=numbers([request.GET.get("rule", "")])).first()
     found = _filtered(request, access.visible_runs(user), rule)
-    paginator = Paginator(found.select_related("source", "rule"), PAGE)
-    page = paginator.get_page(request.GET.get("page"))
+    page = page_of(request, found.select_related("source", "rule"), PAGE)
     entries = [Entry.of(run, now, user) for run in page]
     context = {
         "page": page,
-        "pages": list(paginator.get_elided_page_range(page.number)),
         "entries": entries,
         "live": any(entry.progress for entry in entries),
         "rule": rule,
@@ -122,14 +119,12 @@ def run(request: HttpRequest, run_id: int) -> HttpResponse:
     """One run: its stages, its letters, what was left alone and why, the transcript."""
     user = access.user_of(request)
     found = get_object_or_404(access.visible_runs(user).select_related("source", "rule"), id=run_id)
-    paginator = Paginator(found.letters.exclude(state=State.READ).order_by("id"), PAGE)  # of those it took none
-    page = paginator.get_page(request.GET.get("page"))
+    page = page_of(request, found.letters.exclude(state=State.READ).order_by("id"), PAGE)  # of those it took none
     context = {
         "entry": Entry.of(found, timezone.now(), user),
         "run": found,
         "stages": [(str(STAGES.get(name, name)), timedelta(seconds=seconds)) for name, seconds in found.stages],
         "page": page,
-        "pages": list(paginator.get_elided_page_range(page.number)),
         "letters": [
             (
                 letter,
@@ -166,10 +161,7 @@ def _filtered(request: HttpRequest, found: QuerySet[Run], rule: FetchRule | None
         found = found.filter(result)
     if get.get("cause", "") in Run.Cause.values:
         found = found.filter(cause=get["cause"])
-    for word in words(get.get("q", "")):
-        found = found.filter(
-            Q(source__user__icontains=word) | Q(source__host__icontains=word) | Q(recipient__icontains=word)
-        )
+    found = search(found, get.get("q", ""), "source__user", "source__host", "recipient")
     if get.get("from") or get.get("to"):
         period = Period.of(get, timezone.now())
         found = found.filter(claimed_at__gte=period.start, claimed_at__lt=period.end)

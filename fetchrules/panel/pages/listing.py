@@ -7,7 +7,7 @@ from django.db.models import Case, CharField, Count, OuterRef, Q, QuerySet, Subq
 from django.http import QueryDict
 
 from fetchrules.models import FetchRule, Pause, Run
-from fetchrules.panel.params import words
+from fetchrules.panel.params import search
 from fetchrules.status import DECISION, LASTING, LOCAL_FAULTS, PASSING, PROBLEMS, WARNINGS, Fact, RuleState
 
 _FACTS = {
@@ -76,8 +76,7 @@ class Choice:
 
     def searched(self, rules: QuerySet[FetchRule]) -> QuerySet[FetchRule]:
         """`rules` narrowed by everything except the state."""
-        for word in words(self.query):
-            rules = rules.filter(Q(server__icontains=word) | Q(user__icontains=word) | Q(recipient__icontains=word))
+        rules = search(rules, self.query, "server", "user", "recipient")
         if self.server:
             rules = rules.filter(server__iexact=self.server)
         if self.recipient:

@@ -11,8 +11,8 @@ from django.utils.translation import get_language
 from django.views.decorators.http import require_safe
 
 from fetchrules.panel.markdown import html_of
+from fetchrules.panel.pages import guide
 from fetchrules.policy import TABLE
-from fetchrules.words import guide
 
 _OTHER = re.compile(r"manual\.(ru|en)\.md")
 

@@ -6,7 +6,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from fetchrules.errors import harmless
-from fetchrules.panel.pages.simulator import POLLS, Event, simulate
+from fetchrules.panel.pages.simulator import POLLS, Event, Kind, simulate
 from fetchrules.policy import Terms
 from fetchrules.rule import MASK, Rule, Spelling
 from fetchrules.ruletext.problem import Problem
@@ -16,19 +16,19 @@ from fetchrules.words import behaviour
 from fetchrules.words.ruletext import explain
 
 _KINDS = {
-    "old": gettext_lazy("collected before"),
-    "new": gettext_lazy("new letter A"),
-    "later": gettext_lazy("new letter B, arrives later"),
-    "latest": gettext_lazy("new letter C, arrives last"),
-    "large": gettext_lazy("a letter that is too large"),
+    Kind.OLD: gettext_lazy("collected before"),
+    Kind.NEW: gettext_lazy("new letter A"),
+    Kind.LATER: gettext_lazy("new letter B, arrives later"),
+    Kind.LATEST: gettext_lazy("new letter C, arrives last"),
+    Kind.LARGE: gettext_lazy("a letter that is too large"),
 }
 _EVENTS = {
-    "fetched": (gettext_lazy("fetched"), "good"),
-    "again": (gettext_lazy("fetched again"), "warn"),
-    "deleted": (gettext_lazy("deleted"), "bad"),
-    "left": (gettext_lazy("left"), "idle"),
-    "too_large": (gettext_lazy("too large"), "idle"),
-    "put_off": (gettext_lazy("next time"), "idle"),
+    Event.FETCHED: (gettext_lazy("fetched"), "good"),
+    Event.AGAIN: (gettext_lazy("fetched again"), "warn"),
+    Event.DELETED: (gettext_lazy("deleted"), "bad"),
+    Event.LEFT: (gettext_lazy("left"), "idle"),
+    Event.TOO_LARGE: (gettext_lazy("too large"), "idle"),
+    Event.PUT_OFF: (gettext_lazy("next time"), "idle"),
 }
 
 
@@ -61,7 +61,7 @@ def preview_of(rule: Rule, usual_interval: int, *, pass_present: bool = False) -
         warnings=[explain(problem) for problem in problems if problem.code is fault or not problem.is_error],
         polls=[_poll(number, day) for number, day in enumerate(days, 1)],
         stories=[
-            (str(_KINDS[story.kind.value]), [[_word(event) for event in events] for events in story.polls])
+            (str(_KINDS[story.kind]), [[_word(event) for event in events] for events in story.polls])
             for story in simulated.stories
         ],
     )
@@ -81,5 +81,5 @@ def _poll(number: int, day: int | None) -> str:
 
 
 def _word(event: Event) -> tuple[str, str]:
-    word, tone = _EVENTS[event.value]
+    word, tone = _EVENTS[event]
     return str(word), tone

@@ -117,11 +117,6 @@ class Section:
         page = Paginator(found, size).get_page(number)
         return cls(name, kind, page, [Line.of(letter, kind) for letter in page])
 
-    @property
-    def pages(self) -> list[int | str]:
-        """What leads to its other pages."""
-        return list(self.page.paginator.get_elided_page_range(self.page.number))
-
 
 def sections_of(letters: QuerySet[Letter], asked: str, number: str | None) -> list[Section]:
     """The first of `letters` of each kind that there is; page `number` of those of the kind that is asked for, or the only one."""

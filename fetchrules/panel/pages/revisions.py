@@ -1,7 +1,6 @@
 """The history of the text: what each change did, and going back."""
 
 from django.contrib import messages
-from django.core.paginator import Paginator
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.utils.translation import gettext as _
@@ -10,7 +9,7 @@ from django.views.decorators.http import require_POST, require_safe
 from fetchrules.models import Revision
 from fetchrules.panel import access
 from fetchrules.panel.pages import audit
-from fetchrules.panel.params import number
+from fetchrules.panel.params import number, page_of
 from fetchrules.rulebook import revisions
 from fetchrules.rulebook.apply import TextChanged, TextRefused, apply
 from fetchrules.rulebook.text import load
@@ -23,13 +22,8 @@ PAGE = 25
 @require_safe
 @access.text_editors_only
 def index(request: HttpRequest) -> HttpResponse:
-    paginator = Paginator(Revision.objects.select_related("author").defer("text", "passwords"), PAGE)
-    page = paginator.get_page(request.GET.get("page"))
-    return render(
-        request,
-        "fetchrules/revisions.html",
-        {"page": page, "pages": list(paginator.get_elided_page_range(page.number))},
-    )
+    revisions_of_text = Revision.objects.select_related("author").defer("text", "passwords")
+    return render(request, "fetchrules/revisions.html", {"page": page_of(request, revisions_of_text, PAGE)})
 
 
 @require_safe

@@ -1,10 +1,12 @@
 """The page of one rule: new, copied, pasted or changed."""
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
+from datetime import datetime
 
 from django.contrib import messages
 from django.contrib.auth.models import User
 from django.core.exceptions import PermissionDenied
+from django.db.models import Q
 from django.http import Http404, HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
@@ -15,13 +17,12 @@ from django.views.decorators.http import require_http_methods, require_POST
 from fetchrules import tasks
 from fetchrules.ledger import by_hand, hosts, runs
 from fetchrules.ledger.sources import folders_of
-from fetchrules.models import FetchRule, ServiceSettings
+from fetchrules.models import AuditEntry, FetchRule, ServiceSettings
 from fetchrules.panel import access
 from fetchrules.panel.forms.paste import PasteForm
 from fetchrules.panel.forms.refusal import REFUSALS
 from fetchrules.panel.forms.rule import BLANK, RuleForm
 from fetchrules.panel.pages import audit, drafts, problems
-from fetchrules.panel.pages.conflict import Conflict
 from fetchrules.panel.pages.listing import with_state
 from fetchrules.panel.pages.preview import Preview, preview_of
 from fetchrules.panel.pages.rows import RuleRow, rows_of
@@ -33,7 +34,31 @@ from fetchrules.rulebook.edits import is_to_be_passed, set_rule
 from fetchrules.rulebook.guard import UNSEEN, RuleChanged
 from fetchrules.rulebook.ledgers import ledger_change
 from fetchrules.secrets.sealed import SealedDraft
+from fetchrules.words import changes as words_of_changes
 from fetchrules.words.names import source_name
+
+_OF_THE_TEXT = ("text_applied", "text_undone")
+
+
+@dataclass(frozen=True, slots=True)
+class Conflict:
+    """What to say where somebody else has changed the rule since the form was made.
+
+    `who` is empty where the audit does not say it. `differences`: from the rule as it is now to what stands in the form.
+    """
+
+    at: datetime
+    who: str
+    differences: tuple[str, ...]
+
+    @classmethod
+    def of(cls, row: FetchRule, wanted: Rule) -> "Conflict":
+        """Between `row`, as it is now, and what the form wants."""
+        since = AuditEntry.objects.filter(at__gte=row.edited_at)
+        entry = since.filter(Q(about=str(row)[:400]) | Q(what__in=_OF_THE_TEXT)).order_by("at", "id").first()
+        differences = changes_of(row, wanted, row.as_rule(MASK))
+        said = tuple(words_of_changes.describe(one.field, one.old, one.new) for one in differences)
+        return cls(row.edited_at, entry.who if entry else "", said)
 
 
 @require_http_methods(["GET", "HEAD", "POST"])

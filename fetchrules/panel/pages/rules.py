@@ -37,7 +37,6 @@ def index(request: HttpRequest) -> HttpResponse:
         "servers": choice.commonest(rules, "server"),
         "recipients": choice.commonest(rules, "recipient"),
         "page": page,
-        "pages": list(paginator.get_elided_page_range(page.number)),
         "sizes": PAGE_SIZES if paginator.count > PAGE_SIZES[0] else (),
         "rows": rows,
         "live": any(row.live for row in rows),

@@ -1,22 +1,25 @@
-"""The statistics page: charts drawn on the server, the same figures as a table, and as CSV."""
+"""The statistics page: charts drawn on the server, the same figures as a table, and as CSV.
+
+The figures are counted in the database, for the rules that the reader may see and a period. The charts are coordinates: the
+template draws them as SVG, the words stand beside them in HTML.
+"""
 
 import csv
 from collections import Counter
 from collections.abc import Callable, Iterable, Sequence
-from datetime import datetime
+from dataclasses import dataclass, fields
+from datetime import datetime, timedelta
+from statistics import median, quantiles
 
-from django.db.models import QuerySet
+from django.db.models import Count, F, QuerySet, Sum
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_safe
 
-from fetchrules.models import FetchRule, Run
+from fetchrules.models import FetchRule, HourlyStat, Letter, Run
 from fetchrules.panel import access
-from fetchrules.panel.pages import figures
-from fetchrules.panel.pages.charts import Bar, Chart, chart
-from fetchrules.panel.pages.figures import COUNTERS, Spread, Sums
 from fetchrules.panel.pages.period import Period
 from fetchrules.panel.params import numbers
 from fetchrules.words import amounts, guarded, times
@@ -26,10 +29,176 @@ GROUPS = {"server": ("server",), "rule": ("id", "user", "server")}
 _TOP = 20
 _MEGABYTE = 1024 * 1024
 
+SAMPLE = 20_000
+"""So many of the newest polls and letters are looked at for medians."""
+WIDTH = 1000
+HEIGHT = 200
+_GAP = 0.22
+_NICE = (2, 4, 10, 20)
+
+
+@dataclass(frozen=True, slots=True)
+class Sums:
+    """Counters added up. `milliseconds` of all polls together."""
+
+    runs: int = 0
+    failed: int = 0
+    fetched: int = 0
+    deleted: int = 0
+    octets: int = 0
+    milliseconds: int = 0
+
+    def __add__(self, other: "Sums") -> "Sums":
+        return Sums(*(getattr(self, item.name) + getattr(other, item.name) for item in fields(Sums)))
+
+
+COUNTERS = tuple(item.name for item in fields(Sums))
+
+
+@dataclass(frozen=True, slots=True)
+class Spread:
+    """The middle of some durations, and what nineteen of twenty do not exceed."""
+
+    middle: timedelta
+    long: timedelta
+
+    @classmethod
+    def of(cls, spans: Sequence[timedelta]) -> "Spread | None":
+        """None without any."""
+        if not spans:
+            return None
+        seconds = [span.total_seconds() for span in spans]
+        longest = quantiles(seconds, n=20)[-1] if len(seconds) > 1 else seconds[0]
+        return cls(timedelta(seconds=median(seconds)), timedelta(seconds=longest))
+
+
+def by_bucket(hours: QuerySet[HourlyStat], period: Period) -> list[tuple[datetime, Sums]]:
+    """The sums of each hour or day of the period, empty ones too."""
+    stats = hours.filter(hour__gte=period.start, hour__lt=period.end)
+    sums = {row["hour"]: _sums(row) for row in stats.values("hour").annotate(**_totals())}
+    return [
+        (start, sum((s for hour, s in sums.items() if start <= hour < end), Sums())) for start, end in period.buckets()
+    ]
+
+
+def by_group(
+    hours: QuerySet[HourlyStat], period: Period, group: Sequence[str], limit: int
+) -> list[tuple[tuple[object, ...], Sums]]:
+    """The sums by these columns of the rule, the busiest first."""
+    stats = hours.filter(hour__gte=period.start, hour__lt=period.end)
+    columns = [f"rule__{name}" for name in group]
+    rows = stats.values(*columns).annotate(**_totals()).order_by("-sum_fetched", "-sum_failed", *columns)[:limit]
+    return [(tuple(row[column] for column in columns), _sums(row)) for row in rows]
+
+
+def failures_by_kind(runs: QuerySet[Run], period: Period) -> list[tuple[str, int]]:
+    """How often polls failed, by the error's code, the commonest first."""
+    failed = runs.filter(finished_at__gte=period.start, finished_at__lt=period.end).exclude(error="")
+    return list(failed.order_by().values_list("error").annotate(number=Count("id")).order_by("-number", "error"))
+
+
+def poll_times(runs: QuerySet[Run], period: Period) -> Spread | None:
+    """How long the polls in the journal took."""
+    done = runs.filter(finished_at__gte=period.start, finished_at__lt=period.end, started_at__isnull=False)
+    return Spread.of(_spans(done.order_by("-id").values_list("started_at", "finished_at")[:SAMPLE]))
+
+
+def delays(letters: QuerySet[Letter], period: Period) -> Spread | None:
+    """How long after their arrival at the remote server letters were delivered; only IMAP tells when they arrived."""
+    delivered = letters.filter(
+        delivered_at__gte=period.start,
+        delivered_at__lt=period.end,
+        received_at__lt=F("delivered_at"),
+    )
+    return Spread.of(_spans(delivered.order_by("-id").values_list("received_at", "delivered_at")[:SAMPLE]))
+
+
+def _totals() -> dict[str, Sum]:
+    return {f"sum_{name}": Sum(name) for name in COUNTERS}
+
+
+def _sums(row: dict[str, int]) -> Sums:
+    return Sums(*(row[f"sum_{name}"] for name in COUNTERS))
+
+
+def _spans(pairs: Iterable[tuple[datetime | None, datetime | None]]) -> list[timedelta]:
+    return [end - start for start, end in pairs if start and end]
+
+
+@dataclass(frozen=True, slots=True)
+class Column:
+    """One bar: where it stands, how high, and what it says."""
+
+    x: float
+    y: float
+    width: float
+    height: float
+    words: str
+
+
+@dataclass(frozen=True, slots=True)
+class Chart:
+    """A chart. `scale` are the words of the y axis, from the top; `ticks` of the x axis, from the left."""
+
+    title: str
+    columns: tuple[Column, ...]
+    scale: tuple[str, str, str]
+    ticks: tuple[str, ...]
+    tone: str = ""
+
+    @property
+    def empty(self) -> bool:
+        """Whether there is nothing to draw."""
+        return not any(column.height for column in self.columns)
+
+
+@dataclass(frozen=True, slots=True)
+class Bar:
+    """A value, its place on the x axis in words, and its words."""
+
+    value: float
+    tick: str
+    words: str
+
+
+def chart(title: str, bars: Sequence[Bar], say: Callable[[int], str], unit: int = 1, tone: str = "") -> Chart:
+    """A chart of `bars`, as high as the highest needs; `say` puts a value of the y axis into words, in round `unit`s."""
+    top = _top(max((bar.value for bar in bars), default=0), unit)
+    step = WIDTH / max(len(bars), 1)
+    columns = tuple(_column(bar, index * step, step, top) for index, bar in enumerate(bars))
+    return Chart(title, columns, (say(round(top)), say(round(top / 2)), "0"), _ticks([bar.tick for bar in bars]), tone)
+
+
+def _top(most: float, unit: int) -> float:
+    """The round number of `unit`s at or above `most`, where the axis ends."""
+    size = float(unit)
+    while size * _NICE[-1] < most:
+        size *= 10
+    return next(nice * size for nice in _NICE if nice * size >= most)
+
+
+def _column(bar: Bar, x: float, step: float, top: float) -> Column:
+    height = HEIGHT * bar.value / top
+    if bar.value:
+        height = max(height, 2.0)
+    return Column(
+        round(x + step * _GAP / 2, 1),
+        round(HEIGHT - height, 1),
+        round(step * (1 - _GAP), 1),
+        round(height, 1),
+        bar.words,
+    )
+
+
+def _ticks(words: Sequence[str]) -> tuple[str, ...]:
+    """The first, the last, and a few between at equal distances."""
+    if len(words) <= 8:
+        return tuple(words)
+    return tuple(words[round(index * (len(words) - 1) / 4)] for index in range(5))
+
 
 @require_safe
 def index(request: HttpRequest) -> HttpResponse:
-    """The page."""
     user = access.user_of(request)
     rules, rule = _asked_for(request)
     hours = access.visible_hours(user).filter(rule__in=rules)
@@ -38,7 +207,7 @@ def index(request: HttpRequest) -> HttpResponse:
     period = Period.of(request.GET, timezone.now())
     group = request.GET.get("by", "")
     group = group if group in GROUPS else "server"
-    buckets = figures.by_bucket(hours, period)
+    buckets = by_bucket(hours, period)
     labels = [_label(start, period) for start, _sums in buckets]
     total = sum((sums for _start, sums in buckets), Sums())
     context = {
@@ -49,10 +218,10 @@ def index(request: HttpRequest) -> HttpResponse:
         "by": group,
         "groups": [("server", _("By server")), ("rule", _("By rule"))],
         "total": total,
-        "summary": _summary(total, figures.poll_times(runs, period), figures.delays(letters, period)),
+        "summary": _summary(total, poll_times(runs, period), delays(letters, period)),
         "charts": _charts(labels, [sums for _start, sums in buckets]),
         "lines": list(zip(labels, [sums for _start, sums in buckets], strict=True)),
-        "busiest": [(_name(key), key, sums) for key, sums in figures.by_group(hours, period, GROUPS[group], _TOP)],
+        "busiest": [(_name(key), key, sums) for key, sums in by_group(hours, period, GROUPS[group], _TOP)],
         "failures": _failures(runs, period, exact=access.administers(user)),
     }
     return render(request, "fetchrules/statistics.html", context)
@@ -68,7 +237,7 @@ def as_csv(request: HttpRequest) -> HttpResponse:
     writer = csv.writer(response)
     writer.writerow(["start", *COUNTERS])
     hours = access.visible_hours(access.user_of(request)).filter(rule__in=rules)
-    for start, sums in figures.by_bucket(hours, period):
+    for start, sums in by_bucket(hours, period):
         writer.writerow([timezone.localtime(start).isoformat(), *(getattr(sums, name) for name in COUNTERS)])
     return response
 
@@ -88,7 +257,7 @@ def _asked_for(request: HttpRequest) -> tuple[QuerySet[FetchRule], FetchRule | N
 def _failures(runs: QuerySet[Run], period: Period, *, exact: bool) -> list[tuple[str, int]]:
     """How often polls failed, by the words for it, the commonest first."""
     by_title: Counter[str] = Counter()
-    for code, number in figures.failures_by_kind(runs, period):
+    for code, number in failures_by_kind(runs, period):
         failure, _detail = guarded.describe(code, "", "", exact=exact)
         by_title[failure.title] += number
     return by_title.most_common()

@@ -1,11 +1,14 @@
 """What the panel's templates need beside Django's own tags: icons, tabs, moments and amounts in words."""
 
 import re
+from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
+from typing import Any
 
 from django import template
 from django.conf import settings
+from django.core.paginator import Page
 from django.http import HttpRequest
 from django.templatetags.static import static
 from django.urls import reverse
@@ -32,6 +35,12 @@ register.filter("duration", amounts.duration)
 def ago(moment: datetime) -> str:
     """How long ago, seen from now."""
     return times.ago(moment, timezone.now())
+
+
+@register.filter
+def elided(page: Page[Any]) -> Iterator[int | str]:
+    """The numbers of the pages around `page`, the first and the last ones; an ellipsis where some are left out."""
+    return page.paginator.get_elided_page_range(page.number)
 
 
 @register.filter

@@ -1,10 +1,11 @@
 """What the documentation says of options comes from the options."""
 
 from fetchrules.models import Run
+from fetchrules.panel.pages import guide
 from fetchrules.policy import TABLE, Fate, Remark, State, Why
 from fetchrules.rule import OPTIONS
 from fetchrules.status import RuleState
-from fetchrules.words import guide, states
+from fetchrules.words import states
 
 
 def test_it_explains_every_option_word_and_no_other() -> None:
