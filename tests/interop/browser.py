@@ -41,7 +41,7 @@ class Browser:
 
     def hidden_in(self, page: Answer) -> dict[str, str]:
         """The hidden fields of the forms on `page`."""
-        found = dict(re.findall(r'<input type="hidden" name="(\w+)" value="([^"]*)"', page.text))
+        found = dict(re.findall(r'<input type="hidden"\s+name="(\w+)"\s+value="([^"]*)"', page.text))
         assert "csrfmiddlewaretoken" in found, page.text[:400]
         return found
 

@@ -139,7 +139,8 @@ def test_it_answers_a_check_with_findings_alone(admin: Client) -> None:
     page = admin.post(
         reverse("text"), {"text": BROKEN, "do": "check", "fragment": "1", "version": version()}
     ).content.decode()
-    assert 'data-line="1" data-column="62"' in page
+    assert 'data-line="1"' in page
+    assert 'data-column="62"' in page
     assert "<html" not in page
     assert "sidorovpasswd" not in page
 
@@ -168,7 +169,7 @@ def test_it_offers_a_line_for_each_rule(admin: Client, make_rule: MakeRule) -> N
     make_rule(user="two", recipient="two@mydomain.ru")
     address = reverse("text") + "?mode=lines"
     page = admin.get(address).content.decode()
-    assert 'name="delete_missing" form="text-form" checked' in page
+    assert "checked" in page.split('name="delete_missing"')[1].split(">")[0]
     assert page.count('name="line"') == 2
     lines = [line for line in load().splitlines() if line]
     fewer = admin.post(address, {"lines": "1", "line": lines, "remove": "0", "version": version()}).content.decode()
@@ -260,7 +261,7 @@ NEW = OLD.replace("mailserver.ru", "new.ru")
 
 def told(page: str) -> str:
     """What the page says that it has said."""
-    return page.split('name="told" value="')[1].split('"')[0]
+    return page.split('name="told"')[1].split('value="')[1].split('"')[0]
 
 
 def test_it_says_what_another_address_means_before_it_applies(admin: Client) -> None:
