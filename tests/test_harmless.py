@@ -14,6 +14,8 @@ from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
 
+from fetchrules.acts.rules import set_rule
+from fetchrules.acts.writer import RuleInvalid
 from fetchrules.errors import harmless, printable
 from fetchrules.ledger import runs
 from fetchrules.management.console import HarmlessOutput
@@ -21,8 +23,6 @@ from fetchrules.models import AuditEntry, FetchRule, Revision
 from fetchrules.poll.remote_account import account_of
 from fetchrules.rule import MASK
 from fetchrules.rulebook.apply import TextRefused
-from fetchrules.rulebook.edits import set_rule
-from fetchrules.rulebook.guard import RuleInvalid
 from fetchrules.rulebook.revisions import current_version, document_of
 from fetchrules.rulebook.rows import line_of
 from fetchrules.rulebook.text import load

@@ -13,6 +13,7 @@ from django.http import QueryDict
 from django.test import Client
 from django.urls import reverse
 
+from fetchrules.acts.rules import set_rule
 from fetchrules.models import FetchRule
 from fetchrules.panel.forms.rule import BLANK, SECTIONS, RuleForm
 from fetchrules.policy import Terms
@@ -30,7 +31,6 @@ from fetchrules.rule import (
     Spelling,
     Takes,
 )
-from fetchrules.rulebook.edits import set_rule
 from fetchrules.rulebook.revisions import current_version
 from fetchrules.rulebook.text import load
 from fetchrules.ruletext import parser

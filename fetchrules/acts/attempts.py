@@ -1,18 +1,19 @@
-"""Tries of a password, and of connections, counted so that there are not too many.
+"""Tries of a password, and tests of connections, counted so that there are not too many.
 
-A try is written before anything is computed, and counts all rows of its window, those of other tries still in hand too. So of
-any number that come at once no more than the limit get through. A right password strikes its try out. A try that was turned away
-unlooked at is struck out as well: it told its maker nothing, and knocking does not keep a door closed.
+A try is written before anything is computed, and all rows of its window count, those of tries that are still in hand included. So
+however many come at once, no more than the limit get through. A right password strikes its try out. So does a try that was
+refused unexamined: it told nobody anything, and knocking must not keep a door closed.
 """
 
 from collections.abc import Callable
 from datetime import datetime, timedelta
 from ipaddress import IPv4Address, ip_address, ip_network
 
-from django.contrib.auth import get_user_model
+from django.contrib.auth.models import User
 from django.db.models import QuerySet
 from django.utils import timezone
 
+from fetchrules.acts import audit, roles
 from fetchrules.models import Attempt, AuditEntry
 
 WINDOW = timedelta(minutes=15)
@@ -23,9 +24,8 @@ AS_ONE = 200
 
 TRIALS = 20
 TRIALS_WINDOW = timedelta(hours=1)
-"""So many connections may somebody test who is no administrator."""
+"""How many connections somebody who is no administrator may test in TRIALS_WINDOW."""
 
-_KEPT = timedelta(days=1)
 NAMELESS_NOTED = AS_ONE
 """Of names that nobody has, no more are noted in WINDOW: strangers do not fill the audit."""
 
@@ -52,13 +52,15 @@ def is_right(who: str, address: str, check: Callable[[], bool], refusal: str = "
     return False
 
 
-def count_trial(who: str) -> None:
-    """Count one test of a connection by `who`. Raises TooMany."""
-    now = timezone.now()
-    attempt = _begin(Attempt.What.TRIAL, who, "", now)
-    if _recent(Attempt.What.TRIAL, now, TRIALS_WINDOW).filter(who=who).count() > TRIALS:
-        attempt.delete()
-        raise TooMany
+def begin_trial(about: str, server: str, port: int, *, by: User) -> None:
+    """Count and note one test of a connection. Raises TooMany; administrators may test as often as they need."""
+    now, who = timezone.now(), by.get_username()
+    if not roles.administers(by):
+        attempt = _begin(Attempt.What.TRIAL, who, "", now)
+        if _recent(Attempt.What.TRIAL, now, TRIALS_WINDOW).filter(who=who).count() > TRIALS:
+            attempt.delete()
+            raise TooMany
+    audit.record(by, "connection_tested", about, server=server, port=port)
 
 
 def place_of(address: str) -> str:
@@ -73,7 +75,6 @@ def place_of(address: str) -> str:
 
 
 def _begin(what: Attempt.What, who: str, place: str, now: datetime) -> Attempt:
-    Attempt.objects.filter(at__lt=now - _KEPT).delete()
     return Attempt.objects.create(at=now, what=what, who=who, place=place)
 
 
@@ -98,15 +99,15 @@ def _closed(who: str, place: str, now: datetime) -> tuple[str, str] | None:
 
 def _note_closing(who: str, place: str, now: datetime) -> None:
     """Once a window for each, however many knock."""
-    entry = {"what": "logins_closed", "who": who, "about": place}
-    if not AuditEntry.objects.filter(at__gt=now - WINDOW, **entry).exists():
-        AuditEntry.objects.create(at=now, **entry)
+    noted = AuditEntry.objects.filter(at__gt=now - WINDOW, what="logins_closed", who=who, about=place)
+    if not noted.exists():
+        audit.record_stranger(who, "logins_closed", place, now)
 
 
 def _note_refusal(what: str, who: str, address: str, now: datetime) -> None:
-    names = get_user_model().objects.values("username")
+    names = User.objects.values("username")
     if not names.filter(username=who).exists():
         nameless = AuditEntry.objects.filter(what=what, at__gt=now - WINDOW).exclude(who__in=names)
         if nameless.count() >= NAMELESS_NOTED:
             return
-    AuditEntry.objects.create(at=now, who=who, what=what, about=address)
+    audit.record_stranger(who, what, address, now)

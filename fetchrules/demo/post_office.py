@@ -11,6 +11,7 @@ from typing import TypeVar
 from django.conf import settings
 from django.utils import timezone
 
+from fetchrules.acts.text import apply
 from fetchrules.demo.imap import ImapServer
 from fetchrules.demo.imap_syntax import modified_utf7
 from fetchrules.demo.maildrop import SEEN, Mailbox
@@ -19,7 +20,6 @@ from fetchrules.demo.sample_letters import MAILBOXES, SKETCHES, TURN, letter, sk
 from fetchrules.demo.server import MailServer
 from fetchrules.models import FetchRule, ServiceSettings
 from fetchrules.rule import Protocol
-from fetchrules.rulebook.apply import apply
 from fetchrules.ruletext.document import parse
 
 POP3_PORTS = range(11110, 11210)

@@ -195,9 +195,11 @@ def ask_for_poll(rules: QuerySet[FetchRule], now: datetime) -> list[FetchRule]:
     return asked
 
 
-def pause(rules: QuerySet[FetchRule], until: datetime | None) -> int:
-    """Poll `rules` no more, until then or until they are resumed; how many."""
-    return rules.update(pause=Pause.BY_HAND, paused_until=until)
+def pause(rules: QuerySet[FetchRule], until: datetime | None) -> list[FetchRule]:
+    """Poll `rules` no more, until then or until they are resumed; those that were not paused so before."""
+    paused = list(rules.exclude(pause=Pause.BY_HAND, paused_until=until))
+    FetchRule.objects.filter(id__in=[rule.id for rule in paused]).update(pause=Pause.BY_HAND, paused_until=until)
+    return paused
 
 
 def resume(rules: QuerySet[FetchRule], now: datetime) -> list[FetchRule]:

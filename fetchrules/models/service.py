@@ -227,6 +227,11 @@ class ServiceSettings(models.Model):
         """The name of the queue in which tasks wait, and the beginning of every other name that we use in the broker."""
         return f"utm-mail.{self.installation}"
 
+    def is_local(self, recipient: str) -> bool:
+        """Whether the address is in one of the local domains; any is where none are set."""
+        domains = self.local_domains.lower().split()
+        return not domains or recipient.rpartition("@")[2].lower() in domains
+
     @classmethod
     def advance_text(cls, version: int) -> bool:
         """Count a change of the text that was seen at `version`; False when somebody else has changed it since."""

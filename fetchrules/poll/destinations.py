@@ -110,6 +110,15 @@ def same_mailbox(one: str, other: str) -> bool:
         return False
 
 
+def path_of(recipient: str) -> str | None:
+    """The directory of the recipient's mailbox, as `LocalMarker.path` has it; None where there can be none."""
+    layout = _layout()
+    try:
+        return str(layout.directory(layout.template.place(recipient)))
+    except RecipientInvalid:
+        return None
+
+
 def mailbox_key(recipient: str) -> str:
     """What is the same for recipients that are one local mailbox: its path; the address in lower case where none can be."""
     return _key(_layout().template, recipient)

@@ -1,9 +1,9 @@
 """Letters that a crash left between their record and their delivery, and those whose local mailbox was replaced meanwhile."""
 
 from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
 from itertools import groupby
 
-from django.db import transaction
 from django.utils import timezone
 
 from fetchrules.errors import DeliveryFailed, MaildirReplaced, Retry
@@ -26,22 +26,34 @@ def recover(source: SourceMailbox) -> DeliveryFailed | None:
     return next(iter(finish_all(ledger.unfinished(source)).values()), None)
 
 
-def adopt(recipient: str) -> int:
-    """Accept the directory that stands in the place of the recipient's mailbox now, as the administrator says it is the right one.
+@dataclass(frozen=True, slots=True)
+class Replaced:
+    """A local mailbox in whose place another directory stands. `lost`: letters that were about to be delivered to the old one."""
 
-    Returns how many letters are collected again: those that were about to be delivered when the old directory went, since nobody
-    can say whether they were (they are still on the server, and twice is better than never). If the old directory is back, they are
-    delivered there and it stays the known one. Letters of a poll at work are left to it.
+    recipient: str
+    lost: tuple[int, ...]
+
+
+def look_for_replaced(recipient: str) -> Replaced | None:
+    """What stands in the place of the recipient's mailbox; None if it is the known directory.
+
+    If the old directory is back, the letters in hand are delivered there. Letters of a running poll are left to it.
     """
     in_hand = [letter for letter in unattended() if same_mailbox(letter.recipient, recipient)]
     lost = [row_id for row_id, error in finish_all(in_hand).items() if isinstance(error, MaildirReplaced)]
-    if not lost and replaced(recipient) is None:
-        return 0
-    with transaction.atomic():
-        taken = list(unattended().filter(id__in=lost).values_list("id", flat=True))
-        for row_id in taken:
-            ledger.take_back(row_id)
-        forget_marker(recipient)
+    return Replaced(recipient, tuple(lost)) if lost or replaced(recipient) is not None else None
+
+
+def accept(mailbox: Replaced) -> int:
+    """Deliver into what stands there now, in the transaction of the caller. Returns how many letters are collected again.
+
+    Nobody can say whether the lost letters were delivered before the old directory went. They are still on the server, and a letter
+    that comes twice is better than one that never comes.
+    """
+    taken = list(unattended().filter(id__in=mailbox.lost).values_list("id", flat=True))
+    for row_id in taken:
+        ledger.take_back(row_id)
+    forget_marker(mailbox.recipient)
     return len(taken)
 
 

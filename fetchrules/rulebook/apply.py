@@ -4,19 +4,17 @@ from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from django.contrib.auth.models import User
-from django.core.exceptions import PermissionDenied
 from django.db import transaction
 from django.utils import timezone
 
-from fetchrules import tasks
 from fetchrules.ledger.sources import pass_present as pass_over_present
 from fetchrules.models import FetchRule, Revision, ServiceSettings, SourceMailbox
 from fetchrules.rulebook import revisions
 from fetchrules.rulebook.arrangement import Arrangement, Key, arrange, arranged_text
-from fetchrules.rulebook.guard import Writer, leads_elsewhere
+from fetchrules.rulebook.edits import leads_elsewhere
 from fetchrules.rulebook.ledgers import Saved, settle
 from fetchrules.rulebook.preview import Entry, Preview, Verdict, preview
-from fetchrules.rulebook.revisions import EVERYWHERE, Snapshot, restricted_places
+from fetchrules.rulebook.revisions import Snapshot, restricted_places
 from fetchrules.rulebook.rows import CONTENT, PLACE, fill, password_of
 from fetchrules.rulebook.text import Stored
 from fetchrules.ruletext.document import Document
@@ -81,14 +79,14 @@ def apply(
 ) -> Applied:
     """Make the rules say what `document` says. New and changed rules are polled at once.
 
-    `by` applies it; None: the command line, an administrator's. A rule stays whose it is; a new one is the administrators'. A rule
-    whose target somebody else writes is restricted, and so is one at a place in `restricted` (0: the first rule of the text).
+    `by` is the author of the revision; `acts.text` checks their rights. A rule stays whose it is; a new one is the administrators'.
+    A rule at a place in `restricted` (0: the first rule of the text) is restricted if its target is another now.
 
     `pass_present`: what lies on the servers of new rules by then counts as collected. `other_mailbox`: a mailbox that has another
     name now is another one, and all that lies there is collected. `same_mailbox`: new rules go on with the ledgers that are offered
     to them. `told`: what was said of either to whoever applies the text, as `Preview.meaning`; None: nobody has to be told.
 
-    Raises TextChanged when the rules are not those of `version` any more, TextRefused, MeaningUnsaid, and PermissionDenied.
+    Raises TextChanged when the rules are not those of `version` any more, TextRefused and MeaningUnsaid.
     """
     with transaction.atomic():
         seen = preview(document, delete_missing=delete_missing, pass_present=pass_present)
@@ -105,29 +103,19 @@ def apply(
             return Applied(version, unchanged=len(seen.entries))
         if not revisions.is_recorded(version):
             revisions.record(version, _was(seen), None, "", added=0, changed=0, removed=0)
-        writer = _begin(version, by)
+        if not ServiceSettings.advance_text(version):
+            raise TextChanged
         saved = _to_settle(new, other_mailbox=other_mailbox, same_mailbox=same_mailbox)
         sources = settle(saved, new.removed)
-        rows = _write(seen, new, moved, sources, restricted if writer.administers else EVERYWHERE)
+        rows = _write(seen, new, moved, sources, restricted)
         if pass_present:
             pass_over_present(row for key in new.entries if key < 0 for row in sources[key])
         revision = revisions.record(version + 1, _became(seen, new, rows), by, note, **counts)
-        tasks.wake()
     continued = sum(one.former is not None for one in saved.values())
     begun = sum(one.other_mailbox for one in saved.values())
     return Applied(
         version + 1, **counts, unchanged=len(seen.unchanged), continued=continued, begun=begun, revision=revision
     )
-
-
-def _begin(version: int, by: User | None) -> Writer:
-    """Hold off every other change. What was read at `version` still holds, the passwords of its rules too."""
-    if not ServiceSettings.advance_text(version):
-        raise TextChanged
-    writer = Writer.now(by)
-    if not writer.edits_all:
-        raise PermissionDenied
-    return writer
 
 
 def _to_settle(new: Arrangement, *, other_mailbox: bool, same_mailbox: bool) -> dict[Key, Saved]:

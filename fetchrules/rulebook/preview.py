@@ -219,13 +219,11 @@ def _passing_problems(entries: Sequence[Entry], *, new: bool) -> Iterator[Proble
 
 def _problems(entries: Sequence[Entry], remaining: Sequence[Stored], settings: ServiceSettings) -> Iterator[Problem]:
     """What only the stored rules and the settings can tell. `remaining`: rules that stay without being in the text."""
-    domains = frozenset(settings.local_domains.lower().split())
     for entry in entries:
         if entry.kept is not None and entry.kept.problem is not None:
             yield _at(entry, entry.kept.problem, "password")
         if entry.verdict is not Verdict.UNCHANGED:
-            domain = entry.rule.recipient.rpartition("@")[2].lower()
-            if domains and domain not in domains:
+            if not settings.is_local(entry.rule.recipient):
                 yield _at(entry, Code.RECIPIENT_NOT_LOCAL, "recipient")
             yield from harmful_problems(entry.line)
     yield from _taken_elsewhere(entries, remaining)

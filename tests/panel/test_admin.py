@@ -7,13 +7,13 @@ from django.contrib.auth.models import User
 from django.test import Client
 from django.urls import reverse
 
-from fetchrules.models import AuditEntry, FetchRule, ServiceSettings, SourceMailbox
+from fetchrules.models import AuditEntry, FetchRule, LocalMarker, ServiceSettings, SourceMailbox
 from fetchrules.rulebook.rows import password_of
 from fetchrules.words.events import EVENTS
 from tests.conftest import MakeRule
 
 MODELS = sorted(model._meta.model_name or "" for model in apps.get_app_config("fetchrules").get_models())
-CHANGEABLE = {"fetchrule", "localmarker"}
+CHANGEABLE = {"fetchrule"}
 FILLED = {
     "server": "mailserver.ru",
     "protocol": "pop3",
@@ -37,12 +37,34 @@ def test_it_lets_nobody_write_what_happened(model: str, admin: Client) -> None:
     assert admin.get(reverse(f"admin:fetchrules_{model}_add")).status_code == 403
 
 
-def test_it_changes_settings_on_their_own_page_only(admin: Client) -> None:
-    """Here they would not be checked, and the whole row be written, with the version of the text that was."""
-    ServiceSettings.current()
+def test_it_changes_settings_under_the_checks_of_the_panel(admin: Client) -> None:
+    settings = ServiceSettings.current()
     page = reverse("admin:fetchrules_servicesettings_change", args=[1])
-    assert admin.get(page).status_code == 200
-    assert admin.post(page, {"owner_networks": "nonsense"}).status_code == 403
+    filled = {field.name: getattr(settings, field.name) for field in ServiceSettings._meta.fields if field.editable}
+    filled = {name: "" if value is None else value for name, value in filled.items() if value is not False}
+    for rubbish in ({"owner_networks": "nonsense"}, {"per_host": 0}, {"local_domains": "no_domain!"}):
+        assert admin.post(page, {**filled, **rubbish}).status_code == 200
+    assert (ServiceSettings.current(), AuditEntry.objects.exists()) == (settings, False)
+    assert admin.post(page, {**filled, "per_host": 3}).status_code == 302
+    assert ServiceSettings.current().per_host == 3
+    assert [(entry.what, entry.detail) for entry in AuditEntry.objects.all()] == [
+        ("settings_changed", {"settings": [["per_host", 10, 3]]})
+    ]
+
+
+def test_it_lets_nobody_delete_the_marker_of_a_mailbox(admin: Client) -> None:
+    marker = LocalMarker.objects.create(path="/var/mail/petrov", marker="0123456789abcdef")
+    assert (
+        admin.post(reverse("admin:fetchrules_localmarker_delete", args=[marker.pk]), {"post": "yes"}).status_code == 403
+    )
+    assert LocalMarker.objects.get() == marker
+
+
+def test_it_takes_no_recipient_that_the_panel_refuses(admin: Client) -> None:
+    ServiceSettings.current()
+    ServiceSettings.objects.update(local_domains="other.ru")
+    assert admin.post(reverse("admin:fetchrules_fetchrule_add"), FILLED).status_code == 200
+    assert not FetchRule.objects.exists()
 
 
 def test_it_saves_through_the_rule_book(admin: Client) -> None:

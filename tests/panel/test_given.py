@@ -8,12 +8,12 @@ from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
 
+from fetchrules.acts.rules import Given, set_rule
 from fetchrules.errors import CameShort, LoginRefused
 from fetchrules.ledger.runs import Counts, Ending, close
 from fetchrules.models import FetchRule, HourlyStat, Letter, Run
 from fetchrules.policy import State
 from fetchrules.rule import MASK
-from fetchrules.rulebook.edits import Given, set_rule
 from fetchrules.schedule import NextPoll, NextReason
 from tests.conftest import PASSWORD, MakeRule
 from tests.panel.conftest import client_of

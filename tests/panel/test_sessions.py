@@ -9,7 +9,7 @@ from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
 
-from fetchrules.acts.sessions import end_sessions
+from fetchrules.acts.accounts import end_sessions
 from fetchrules.models import FetchRule
 from tests.conftest import PASSWORD
 from tests.panel.conftest import client_of
@@ -66,12 +66,6 @@ def test_it_leaves_what_the_session_holds_alone(admin: Client) -> None:
 def test_it_ends_after_twelve_idle_hours(admin: Client) -> None:
     age(timedelta(hours=12, seconds=1))
     assert admin.get(reverse("rules"))["Location"].startswith(reverse("login"))
-
-
-def test_it_forgets_sessions_that_are_over(alice: User, owner: Client) -> None:
-    age(timedelta(hours=13))
-    Client().post(reverse("login"), {"username": "alice", "password": PASSWORD})
-    assert Session.objects.count() == 1
 
 
 def test_it_ends_the_session_of_who_is_inactive(owner: Client, charlie: User) -> None:

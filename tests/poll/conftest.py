@@ -12,6 +12,7 @@ from pytest_django import Settings
 
 from fetchrules.ledger import runs
 from fetchrules.models import FetchRule, Letter, Run
+from fetchrules.poll import recovery
 from fetchrules.poll.limits import Limits
 from fetchrules.poll.run import Result, poll
 from fetchrules.remote.memory import ServerMemory
@@ -30,6 +31,12 @@ def letter(name: str, filling: str = "text", size: int = 0) -> StoredLetter:
         f"From: sender@example.org\r\nMessage-ID: <{name}@example.org>\r\nSubject: {name}\r\n\r\n{filling}\r\n".encode()
     )
     return StoredLetter(name, head + b"x" * (size - len(head) - 2) + b"\r\n" if size else head)
+
+
+def adopt(recipient: str) -> int:
+    """Accept what stands in the place of the recipient's mailbox; how many letters are new again by that."""
+    found = recovery.look_for_replaced(recipient)
+    return recovery.accept(found) if found else 0
 
 
 @dataclass

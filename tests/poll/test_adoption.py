@@ -10,9 +10,9 @@ from pytest_django import Settings
 
 from fetchrules.ledger import runs
 from fetchrules.models import FetchRule, Letter, Run
-from fetchrules.poll.recovery import adopt
 from fetchrules.poll.run import Result, poll
 from tests.interop.dovecot import Dovecot
+from tests.poll.conftest import adopt
 
 pytestmark = [pytest.mark.interop, pytest.mark.django_db]
 

@@ -13,9 +13,9 @@ from fetchrules.errors import DeliveryFailed, MaildirReplaced, VolumeMissing
 from fetchrules.ledger import runs
 from fetchrules.models import FetchRule, LocalMarker, Run
 from fetchrules.poll import destinations
-from fetchrules.poll.recovery import adopt
 from fetchrules.poll.run import poll
 from tests.conftest import MakeRule
+from tests.poll.conftest import adopt
 from tests.servers.maildrop import Maildrop, letter
 from tests.servers.pop3 import Mailbox, Pop3Server
 

@@ -8,8 +8,7 @@ import pytest
 from fetchrules.delivery.maildir import Maildir
 from fetchrules.errors import DeliveryFailed, DiskFull, MaildirReplaced
 from fetchrules.models import FetchRule, LocalMarker
-from fetchrules.poll.recovery import adopt
-from tests.poll.conftest import Scene
+from tests.poll.conftest import Scene, adopt
 from tests.poll.test_recovery import crash_at
 
 

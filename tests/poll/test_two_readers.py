@@ -8,11 +8,11 @@ import pytest
 from django.utils import timezone
 from pytest_django import Settings
 
+from fetchrules.acts.rules import delete_rules, set_rule
 from fetchrules.ledger import runs
 from fetchrules.models import FetchRule, Run, ServiceSettings
 from fetchrules.poll.run import poll
 from fetchrules.rule import MASK
-from fetchrules.rulebook.edits import delete_rules, set_rule
 from tests.interop.dovecot import PASSWORD, Dovecot
 from tests.poll.conftest import letter as plain
 from tests.rulebook.texts import apply

@@ -8,11 +8,11 @@ from django.db import connection
 from django.test.utils import CaptureQueriesContext
 from django.utils import timezone
 
+from fetchrules.acts.rules import set_rule
 from fetchrules.models import FetchRule, Pause, Revision
 from fetchrules.remote.mailbox import TlsLevel
 from fetchrules.rule import MASK
 from fetchrules.rulebook.apply import TextChanged, TextRefused
-from fetchrules.rulebook.edits import set_rule
 from fetchrules.rulebook.revisions import current_version
 from fetchrules.rulebook.rows import password_of
 from fetchrules.rulebook.text import load

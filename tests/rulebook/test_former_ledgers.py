@@ -7,11 +7,12 @@ import pytest
 from django.utils import timezone
 from pytest_django import DjangoAssertNumQueries
 
+from fetchrules.acts.rules import delete_rules, set_rule
 from fetchrules.ledger.sources import former_of, source_of
 from fetchrules.models import FetchRule, Letter, SourceMailbox
 from fetchrules.rule import Protocol, Rule
 from fetchrules.rulebook.apply import MeaningUnsaid
-from fetchrules.rulebook.edits import LedgerTaken, delete_rules, set_rule
+from fetchrules.rulebook.edits import LedgerTaken
 from fetchrules.rulebook.ledgers import offered_to
 from tests.conftest import MakeRule
 from tests.rulebook.conftest import Applier

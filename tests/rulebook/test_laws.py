@@ -7,9 +7,10 @@ from hypothesis import HealthCheck, assume, given, settings
 from hypothesis import strategies as st
 from hypothesis.extra.django import TestCase
 
+from fetchrules.acts.rules import set_rule
+from fetchrules.acts.writer import SourceTaken
 from fetchrules.models import FetchRule
 from fetchrules.rule import MASK, Rule
-from fetchrules.rulebook.edits import SourceTaken, set_rule
 from fetchrules.rulebook.revisions import current_version
 from fetchrules.rulebook.text import load
 from fetchrules.ruletext.document import Document, parse

@@ -7,10 +7,10 @@ import pytest
 from django.utils import timezone
 from pytest_django import DjangoAssertNumQueries, Settings
 
+from fetchrules.acts.rules import delete_rules, set_rule
 from fetchrules.models import FetchRule, Letter, SourceMailbox
 from fetchrules.policy import State
 from fetchrules.rule import MASK, Protocol, Rule
-from fetchrules.rulebook.edits import delete_rules, set_rule
 from fetchrules.rulebook.ledgers import Saved, settle
 from tests.rulebook.conftest import Applier
 

@@ -5,11 +5,12 @@ from typing import Any
 
 import pytest
 
+from fetchrules.acts.rules import set_rule
+from fetchrules.acts.writer import RuleInvalid
 from fetchrules.models import FetchRule, SourceMailbox
 from fetchrules.rule import MASK, Protocol, Rule
 from fetchrules.rulebook.apply import TextRefused
-from fetchrules.rulebook.edits import is_to_be_passed, set_rule
-from fetchrules.rulebook.guard import RuleInvalid
+from fetchrules.rulebook.edits import is_to_be_passed
 from fetchrules.ruletext.problem import Code
 from fetchrules.ruletext.validate import passing_fault
 from tests.conftest import MakeRule

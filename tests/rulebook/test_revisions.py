@@ -4,10 +4,10 @@ import json
 
 import pytest
 
+from fetchrules.acts.rules import set_rule
 from fetchrules.models import FetchRule, Revision
 from fetchrules.rule import MASK
 from fetchrules.rulebook import revisions
-from fetchrules.rulebook.edits import set_rule
 from fetchrules.rulebook.revisions import Difference, Side, compare, document_of
 from fetchrules.rulebook.text import load
 from tests.rulebook.conftest import Applier

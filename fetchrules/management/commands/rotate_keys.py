@@ -9,15 +9,12 @@ from typing import Any
 
 from django.conf import settings
 from django.core.management.base import CommandError
-from django.utils import timezone
 from django.utils.translation import gettext as _
 
+from fetchrules.acts import keys
 from fetchrules.management.console import Console
-from fetchrules.models import AuditEntry
-from fetchrules.secrets.sealed import Uses, give_up, seal_again
+from fetchrules.secrets.sealed import Uses
 from fetchrules.secrets.sealing import DROPPED_AFTER, changing_keys, key_ring
-
-WHO = "manage.py"
 
 
 class Command(Console):
@@ -108,19 +105,21 @@ def _rotate() -> dict[str, object]:
 
 
 def _seal_again() -> dict[str, object]:
-    ring = key_ring()
-    done = seal_again(ring)
-    detail = {"sealed": done.rules, "revisions": done.revisions, "drafts": done.drafts, "unreadable": done.unreadable}
-    AuditEntry.objects.create(who=WHO, what="keys_rotated", detail=detail)
-    return {"key": ring.keys[0].id, **detail}
+    done = keys.reseal()
+    return {
+        "key": key_ring().keys[0].id,
+        "sealed": done.rules,
+        "revisions": done.revisions,
+        "drafts": done.drafts,
+        "unreadable": done.unreadable,
+    }
 
 
 def _drop(id_: str) -> dict[str, object]:
     if settings.UTM_MAIL_KEYS:
         raise CommandError(_("The keys come from UTM_MAIL_KEYS: take the key out there."), returncode=1)
     with changing_keys() as file:
-        keys = key_ring().keys
-        if id_ not in {key.id for key in keys[1:]}:
+        if id_ not in {key.id for key in key_ring().keys[1:]}:
             raise CommandError(_("There is no former key %s.") % id_, returncode=1)
         waits = file.rotated_at + DROPPED_AFTER - time.time()
         if waits > 0:
@@ -128,24 +127,17 @@ def _drop(id_: str) -> dict[str, object]:
             raise CommandError(words % (int(waits) + 1), returncode=1)
         if left := Uses.now().of(id_):
             raise CommandError(_("Still sealed with this key: %s. Run rotate_keys first.") % left, returncode=1)
-        file.drop(id_)
-    AuditEntry.objects.create(who=WHO, what="key_dropped", about=id_)
+        keys.drop(file, id_)
     return {"dropped": id_}
 
 
 def _give_up() -> dict[str, object]:
     if settings.UTM_MAIL_KEYS:
-        return _given_up()
+        return {"lost": keys.give_up_lost()}
     with changing_keys() as file:
         if not key_ring().keys:
             file.add()
-        return _given_up()
-
-
-def _given_up() -> dict[str, object]:
-    lost = give_up(key_ring(), timezone.now())
-    AuditEntry.objects.create(who=WHO, what="keys_given_up", detail={"rules": lost})
-    return {"lost": lost}
+        return {"lost": keys.give_up_lost()}
 
 
 def _listed() -> dict[str, object]:

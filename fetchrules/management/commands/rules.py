@@ -13,12 +13,13 @@ from typing import Any
 from django.core.management.base import CommandError
 from django.utils.translation import gettext as _
 
+from fetchrules.acts.text import apply, export_passwords
 from fetchrules.ledger.sources import Ledger
 from fetchrules.management.console import Console
-from fetchrules.models import AuditEntry, FetchRule
+from fetchrules.models import FetchRule
 from fetchrules.rule import MASK, Rule, Spelling
 from fetchrules.rulebook import imports, text
-from fetchrules.rulebook.apply import TextChanged, apply
+from fetchrules.rulebook.apply import TextChanged
 from fetchrules.rulebook.changes import Change
 from fetchrules.rulebook.preview import Entry, Preview, ledger_words, preview
 from fetchrules.ruletext.document import MAX_OCTETS, Document, parse
@@ -32,8 +33,6 @@ from fetchrules.words.formats import FileFormat
 from fetchrules.words.ruletext import explain
 
 AUTO = "auto"
-WHO = "manage.py"
-"""Whose doing it is, in the audit."""
 _LEDGERS = ("other_mailbox", "same_mailbox")
 
 
@@ -81,10 +80,9 @@ class Command(Console):
         note = "" if options["file"] == "-" else Path(options["file"]).name[:200]
         words = ("delete_missing", "pass_present", *_LEDGERS)
         try:
-            done = apply(document, version, by=None, note=note, **{word: options[word] for word in words})
+            apply(document, version, by=None, note=note, **{word: options[word] for word in words})
         except TextChanged as error:
             raise CommandError(_("the rules were changed at the same moment; nothing was done")) from error
-        AuditEntry.objects.create(who=WHO, what="text_applied", about=note, detail=done.counts)
 
     def _say_import(
         self, options: dict[str, Any], form: Format, seen: Preview, problems: list[Problem], *, applied: bool
@@ -130,7 +128,7 @@ class Command(Console):
         form = FileFormat.JSON if options["json"] else FileFormat(options["format"])
         pieces = text.export(form, with_passwords=with_passwords)
         if with_passwords:
-            AuditEntry.objects.create(who=WHO, what="passwords_exported", about=options["output"] or "-")
+            export_passwords(options["output"] or "-", by=None)
         with _output(options["output"], self.stdout.write_data) as write:
             for piece in pieces:
                 write(piece)

@@ -13,12 +13,13 @@ from pathlib import Path
 from typing import Any
 
 from django.conf import settings
-from django.contrib.auth import get_user_model
+from django.contrib.auth.models import User
 from django.core.management import CommandError, call_command
 from django.db import connection
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
+from fetchrules.acts.accounts import make_administrator
 from fetchrules.demo.post_office import open_post_office
 from fetchrules.ledger import leases
 from fetchrules.management.console import Console, HarmlessOutput
@@ -67,13 +68,10 @@ class Command(Console):
 
     def _make_administrator(self) -> None:
         """The first one; in the demonstration he gets a new password at each start, for nobody has written down the old one."""
-        users = get_user_model()
-        if users.objects.exists() and not settings.UTM_MAIL_DEMO:
+        if User.objects.exists() and not settings.UTM_MAIL_DEMO:
             return
         password = secrets.token_urlsafe(12)
-        user = users.objects.filter(username=ADMINISTRATOR).first() or users.objects.create_superuser(ADMINISTRATOR)
-        user.set_password(password)
-        user.save()
+        make_administrator(ADMINISTRATOR, password)
         self.stdout.write(
             _("The administrator: %(name)s, password %(password)s (shown only now; it can be changed in the panel).")
             % {"name": ADMINISTRATOR, "password": password}

@@ -14,6 +14,7 @@ from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from fetchrules.acts import attempts
+from fetchrules.acts.accounts import change_own_password
 from fetchrules.words.formats import NAMES
 
 
@@ -78,6 +79,12 @@ class PasswordForm(PasswordChangeForm):
         if not _is_own(password, self.user, self.request):
             raise ValidationError(self.error_messages["password_incorrect"], code="password_incorrect")
         return password
+
+    def save(self, commit: bool = True) -> User:  # noqa: ARG002 -- Django's signature
+        """Set the new password, and note it."""
+        user: User = self.user
+        change_own_password(user, self.cleaned_data["new_password1"])
+        return user
 
 
 class ExportForm(forms.Form):

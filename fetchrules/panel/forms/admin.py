@@ -8,13 +8,13 @@ from django.http import QueryDict
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
+from fetchrules.acts.writer import RuleChanged
 from fetchrules.models import FetchRule
 from fetchrules.panel.forms.refusal import Refusal, complaints
 from fetchrules.panel.forms.rule import SECTIONS
 from fetchrules.rule import MASK, MAX_LENGTHS, STORED, Rule, Section
 from fetchrules.rulebook.changes import changes_of
 from fetchrules.rulebook.edits import is_to_be_passed
-from fetchrules.rulebook.guard import RuleChanged
 from fetchrules.ruletext.problem import Code, Problem
 from fetchrules.ruletext.sources import keeps_password
 from fetchrules.ruletext.validate import passing_fault, problems_of

@@ -4,9 +4,9 @@ from collections.abc import Iterator
 
 from django.utils.translation import gettext as _
 
+from fetchrules.acts.writer import PasswordNeeded, RuleInvalid, SourceTaken
 from fetchrules.errors import KeyMissing, PasswordUnreadable
-from fetchrules.rulebook.edits import LedgerTaken, SourceTaken
-from fetchrules.rulebook.guard import PasswordNeeded, RuleInvalid
+from fetchrules.rulebook.edits import LedgerTaken
 from fetchrules.words.failures import describe
 from fetchrules.words.ruletext import explain
 

@@ -253,7 +253,7 @@ class RuleForm(SaidBeside):
         for problem in problems_of(wanted):
             if problem.is_error and problem.field != "password":
                 self.add_error(problem.field or None, explain(problem))
-        if wanted.recipient != self.rule.recipient and not _is_local(wanted.recipient):
+        if wanted.recipient != self.rule.recipient and not ServiceSettings.current().is_local(wanted.recipient):
             self.add_error("recipient", explain(Problem(Code.RECIPIENT_NOT_LOCAL, field="recipient")))
         self.check_passing(wanted)
         if wanted.password == MASK and not (self.is_new or keeps_password(self.rule, wanted)):
@@ -295,12 +295,6 @@ class RuleForm(SaidBeside):
             recipient=self.initial["recipient"] or _UNKNOWN,
             password=MASK,
         )
-
-
-def _is_local(recipient: str) -> bool:
-    """Whether the local mailbox is in one of the local domains, if any are set."""
-    domains = ServiceSettings.current().local_domains.lower().split()
-    return not domains or recipient.rpartition("@")[2].lower() in domains
 
 
 def _read(field: Field, said: Any) -> Any:

@@ -1,25 +1,25 @@
 """The form of the service's settings."""
 
-import ipaddress
-from collections.abc import Callable
 from typing import Any, ClassVar
 
 from crispy_forms.helper import FormHelper
 from crispy_forms.layout import Fieldset, Layout
 from django import forms
-from django.core.exceptions import ValidationError
-from django.core.validators import validate_email
-from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
+from fetchrules.acts.settings import SettingInvalid, checked
 from fetchrules.models import ServiceSettings
-from fetchrules.notices import webhook
 from fetchrules.panel.forms.crispy import Joined
-from fetchrules.ruletext.validate import is_host_name
 from fetchrules.words.settings import NAMES
 
 _LINES = {"class": "field", "rows": 3, "spellcheck": "false"}
 _SHORT = {"class": "field short"}
+_COMPLAINTS = {
+    "local_domains": _("Not a domain name: %(line)s"),
+    "alert_addresses": _("Not an e-mail address: %(line)s"),
+    "alert_webhook": _("Not an http or https address."),
+    "owner_networks": _("Not a network: %(line)s"),
+}
 
 
 class SettingsForm(forms.ModelForm):  # type: ignore[type-arg]  # generic in the stubs only
@@ -75,68 +75,19 @@ class SettingsForm(forms.ModelForm):  # type: ignore[type-arg]  # generic in the
         super().__init__(*args, **kwargs)
         self.helper = _helper()
 
-    def clean_interval(self) -> int:
-        """At least a minute."""
-        return self._at_least_one("interval")
+    def clean(self) -> dict[str, Any]:
+        """By the checks of the act, so that what is refused is said at its field."""
+        data = super().clean() or self.cleaned_data
+        for name, value in list(data.items()):
+            try:
+                data[name] = checked(name, value)
+            except SettingInvalid as error:
+                self.add_error(name, _COMPLAINTS.get(name, _("At least 1.")) % {"line": error.wrong})
+        return data
 
-    def clean_per_host(self) -> int:
-        """At least one, or nothing would ever be polled."""
-        return self._at_least_one("per_host")
-
-    def clean_journal_days(self) -> int:
-        """At least a day."""
-        return self._at_least_one("journal_days")
-
-    def clean_local_domains(self) -> str:
-        """Host names, one in a line."""
-        return self._lines("local_domains", is_host_name, gettext("Not a domain name: %(line)s"))
-
-    def clean_alert_addresses(self) -> str:
-        """E-mail addresses, one in a line."""
-        return self._lines("alert_addresses", _is_address, gettext("Not an e-mail address: %(line)s"))
-
-    def clean_alert_webhook(self) -> str:
-        """An http or https address."""
-        url: str = self.cleaned_data["alert_webhook"]
-        try:
-            if url:
-                webhook.Hook.parse(url)
-        except ValueError as error:
-            raise ValidationError(gettext("Not an http or https address.")) from error
-        return url
-
-    def clean_owner_networks(self) -> str:
-        """Networks, one in a line."""
-        return self._lines("owner_networks", _is_network, gettext("Not a network: %(line)s"))
-
-    def _at_least_one(self, name: str) -> int:
-        value: int = self.cleaned_data[name]
-        if value < 1:
-            raise ValidationError(gettext("At least 1."))
-        return value
-
-    def _lines(self, name: str, proper: Callable[[str], bool], complaint: str) -> str:
-        lines = self.cleaned_data[name].split()
-        for line in lines:
-            if not proper(line):
-                raise ValidationError(complaint % {"line": line})
-        return "\n".join(lines)
-
-
-def _is_address(text: str) -> bool:
-    try:
-        validate_email(text)
-    except ValidationError:
-        return False
-    return True
-
-
-def _is_network(text: str) -> bool:
-    try:
-        ipaddress.ip_network(text)
-    except ValueError:
-        return False
-    return True
+    def changed(self) -> dict[str, object]:
+        """The new values of the settings that were changed."""
+        return {name: self.cleaned_data[name] for name in self.changed_data}
 
 
 def _helper() -> FormHelper:

@@ -5,16 +5,13 @@ from typing import Any
 from django.contrib import messages
 from django.contrib.auth import views
 from django.contrib.auth.decorators import login_not_required
-from django.contrib.sessions.models import Session
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect
 from django.urls import reverse_lazy
-from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_POST
 
 from fetchrules.panel.forms.account import LoginForm, PasswordForm, is_closed
-from fetchrules.panel.pages import audit
 from fetchrules.panel.paths import back
 
 _YEAR = 365 * 24 * 3600
@@ -24,11 +21,6 @@ class Login(views.LoginView):
     """The way in."""
 
     authentication_form = LoginForm
-
-    def form_valid(self, form: Any) -> HttpResponse:
-        """Let them in, and forget the sessions that nobody uses any more."""
-        Session.objects.filter(expire_date__lt=timezone.now()).delete()
-        return super().form_valid(form)
 
     def form_invalid(self, form: Any) -> HttpResponse:
         """Say why not."""
@@ -53,7 +45,6 @@ class PasswordChange(views.PasswordChangeView):
     def form_valid(self, form: Any) -> HttpResponse:
         """Change it, and say so."""
         response = super().form_valid(form)
-        audit.record(self.request, "password_changed")
         messages.success(self.request, _("The password is changed."))
         return response
 

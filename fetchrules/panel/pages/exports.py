@@ -5,9 +5,9 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.views.decorators.http import require_http_methods, require_safe
 
+from fetchrules.acts.text import export_passwords
 from fetchrules.panel import access
 from fetchrules.panel.forms.account import ExportForm, is_closed
-from fetchrules.panel.pages import audit
 from fetchrules.rulebook import text
 from fetchrules.words.formats import FILES, FileFormat
 
@@ -30,7 +30,7 @@ def with_passwords(request: HttpRequest) -> HttpResponse:
     form = ExportForm(request.POST or None, user=user, request=request)
     if form.is_bound and form.is_valid():
         chosen = FileFormat(form.cleaned_data["format"])
-        audit.record(request, "passwords_exported", format=chosen.value)
+        export_passwords(by=user, format=chosen.value)
         return _file(chosen, with_passwords=True)
     return render(request, "fetchrules/export.html", {"form": form}, status=429 if is_closed(form) else 200)
 

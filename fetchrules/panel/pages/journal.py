@@ -13,10 +13,9 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 from django.views.decorators.http import require_POST, require_safe
 
-from fetchrules.ledger import runs as ledger
+from fetchrules.acts import runs as acts
 from fetchrules.models import FetchRule, Run
 from fetchrules.panel import access
-from fetchrules.panel.pages import audit
 from fetchrules.panel.pages.period import Period
 from fetchrules.panel.pages.progress import Progress
 from fetchrules.panel.pages.rows import remarks_of
@@ -145,8 +144,7 @@ def run(request: HttpRequest, run_id: int) -> HttpResponse:
 def stop(request: HttpRequest, run_id: int) -> HttpResponse:
     """Let a running poll end within seconds."""
     found = get_object_or_404(access.runnable_runs(access.user_of(request)), id=run_id)
-    if ledger.ask_to_stop(found.id):
-        audit.record(request, "run_stop_asked", found.source)
+    if acts.stop(found, by=access.user_of(request)):
         messages.success(request, _("The poll ends within seconds; letters that are whole are kept."))
     else:
         messages.info(request, _("The poll had ended already."))

@@ -6,12 +6,12 @@ from django.shortcuts import get_object_or_404, redirect, render
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_POST, require_safe
 
+from fetchrules.acts import text
 from fetchrules.models import Revision
 from fetchrules.panel import access
-from fetchrules.panel.pages import audit
 from fetchrules.panel.params import number, page_of
 from fetchrules.rulebook import revisions
-from fetchrules.rulebook.apply import TextChanged, TextRefused, apply
+from fetchrules.rulebook.apply import TextChanged, TextRefused
 from fetchrules.rulebook.text import load
 from fetchrules.words.ruletext import describe
 from fetchrules.words.times import exact
@@ -50,20 +50,12 @@ def undo(request: HttpRequest, revision_id: int) -> HttpResponse:
     version = number(request.POST.get("version", ""))
     note = _("back to the text of %(moment)s") % {"moment": exact(revision.created_at)}
     try:
-        done = apply(
-            revisions.document_of(revision),
-            -1 if version is None else version,
-            delete_missing=True,
-            by=access.user_of(request),
-            note=note,
-            restricted=revisions.restricted_in(revision),
-        )
+        text.undo(revision, -1 if version is None else version, note=note, by=access.user_of(request))
     except TextChanged:
         messages.error(request, _("Not done: the rules were changed meanwhile. Look at the differences again."))
         return redirect("revision", revision.id)
     except TextRefused as refused:
         messages.error(request, _("Not done: %(problem)s") % {"problem": describe(refused.preview.errors[0])})
         return redirect("revision", revision.id)
-    audit.record(request, "text_undone", note, added=done.added, changed=done.changed, removed=done.removed)
     messages.success(request, _("Done: %(note)s.") % {"note": note})
     return redirect("text")

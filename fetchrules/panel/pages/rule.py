@@ -14,15 +14,16 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_http_methods, require_POST
 
-from fetchrules import tasks
-from fetchrules.ledger import by_hand, hosts, runs
+from fetchrules.acts.rules import set_rule
+from fetchrules.acts.writer import UNSEEN, RuleChanged
+from fetchrules.ledger import by_hand, hosts
 from fetchrules.ledger.sources import folders_of
 from fetchrules.models import AuditEntry, FetchRule, ServiceSettings
 from fetchrules.panel import access
 from fetchrules.panel.forms.paste import PasteForm
 from fetchrules.panel.forms.refusal import REFUSALS
 from fetchrules.panel.forms.rule import BLANK, RuleForm
-from fetchrules.panel.pages import audit, drafts, problems
+from fetchrules.panel.pages import drafts, problems
 from fetchrules.panel.pages.listing import with_state
 from fetchrules.panel.pages.preview import Preview, preview_of
 from fetchrules.panel.pages.rows import RuleRow, rows_of
@@ -30,9 +31,7 @@ from fetchrules.panel.pages.trial import Shown, try_rule
 from fetchrules.panel.params import number
 from fetchrules.rule import MASK, Rule
 from fetchrules.rulebook.changes import changes_of
-from fetchrules.rulebook.edits import is_to_be_passed, set_rule
-from fetchrules.rulebook.guard import UNSEEN, RuleChanged
-from fetchrules.rulebook.ledgers import ledger_change
+from fetchrules.rulebook.edits import is_to_be_passed
 from fetchrules.secrets.sealed import SealedDraft
 from fetchrules.words import changes as words_of_changes
 from fetchrules.words.names import source_name
@@ -186,17 +185,17 @@ def _try(request: HttpRequest, form: RuleForm, rule: FetchRule | None) -> Shown:
 
 def _save(request: HttpRequest, form: RuleForm, rule: FetchRule | None) -> HttpResponse:
     """Raises what `set_rule` does."""
-    wanted = form.draft()
-    changes = changes_of(rule, wanted) if rule else None
     said = number(request.POST.get("seen", ""))
     seen = UNSEEN if said is None else said
-    by = access.user_of(request)
-    saved = set_rule(rule, wanted, by=by, seen=seen if rule else None, **form.beside())
-    audit.record_saved(request, saved, rule, changes, ledger_change(rule.source if rule else None, saved.source))
+    saved = set_rule(
+        rule,
+        form.draft(),
+        by=access.user_of(request),
+        seen=seen if rule else None,
+        by_hand="poll" in request.POST,
+        **form.beside(),
+    )
     drafts.forget(request, SealedDraft.LINE)
-    if "poll" in request.POST:
-        runs.ask_for_poll(FetchRule.objects.filter(id=saved.id), timezone.now())
-        tasks.wake()
     if saved.enabled:
         messages.success(request, _("Saved. The rule is in effect and is being polled now."))
     else:

@@ -14,13 +14,13 @@ from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 from django.views.decorators.http import require_POST
 
-from fetchrules import tasks
+from fetchrules.acts import settings as acts
 from fetchrules.ledger.local_faults import LocalFault, local_faults
 from fetchrules.ledger.turns import late, pollable
 from fetchrules.ledger.workers import alive
 from fetchrules.models import Heartbeat, Incident, Run, ServiceSettings
 from fetchrules.panel import access
-from fetchrules.panel.pages import audit, broker
+from fetchrules.panel.pages import broker
 from fetchrules.panel.paths import back
 from fetchrules.upkeep import heartbeat
 from fetchrules.words import amounts, incidents, times
@@ -180,9 +180,7 @@ def _broken_channels(user: access.Reader) -> list[tuple[str, str]]:
 @access.operators_only
 def start(request: HttpRequest) -> HttpResponse:
     """Poll by schedule again."""
-    if ServiceSettings.objects.filter(id=1, running=False).update(running=True, stopped_by="", stopped_at=None):
-        audit.record(request, "service_started")
-        tasks.wake()
+    if acts.start_service(by=access.user_of(request)):
         messages.success(request, _("The service is running."))
     return redirect(back(request))
 
@@ -191,11 +189,7 @@ def start(request: HttpRequest) -> HttpResponse:
 @access.operators_only
 def stop(request: HttpRequest) -> HttpResponse:
     """Stop all scheduled polling; polls that are running end in good order."""
-    name = access.user_of(request).get_username()
-    if ServiceSettings.objects.filter(id=1, running=True).update(
-        running=False, stopped_by=name, stopped_at=timezone.now()
-    ):
-        audit.record(request, "service_stopped")
+    if acts.stop_service(by=access.user_of(request)):
         messages.warning(
             request, _("The service is stopped: no mailbox is polled by schedule until it is started again.")
         )

@@ -7,12 +7,12 @@ from django.shortcuts import redirect, render
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_http_methods, require_POST
 
+from fetchrules.acts.settings import change_settings
 from fetchrules.errors import DeliveryFailed
 from fetchrules.models import Channel, ServiceSettings
 from fetchrules.notices import channels
 from fetchrules.panel import access
 from fetchrules.panel.forms.settings import SettingsForm
-from fetchrules.panel.pages import audit
 from fetchrules.poll.destinations import look_at
 from fetchrules.words import failures, incidents
 
@@ -23,10 +23,7 @@ def edit(request: HttpRequest) -> HttpResponse:
     """Show and change them."""
     form = SettingsForm(request.POST or None, instance=ServiceSettings.current())
     if form.is_bound and form.is_valid():
-        if form.has_changed():
-            form.instance.save(update_fields=form.changed_data)
-            _try_at_once(form.changed_data)
-            audit.record(request, "settings_changed", settings=[_change(form, name) for name in form.changed_data])
+        change_settings(form.changed(), by=access.user_of(request))
         messages.success(request, _("Saved. Changes take effect at once."))
         return redirect("settings")
     return render(request, "fetchrules/settings.html", {"form": form, "delivery": settings.UTM_MAIL_DELIVERY})
@@ -63,17 +60,3 @@ def check_notices(request: HttpRequest) -> HttpResponse:
     if not outcomes:
         messages.warning(request, _("Nobody is told: neither an address nor a webhook is set."))
     return redirect("settings")
-
-
-def _try_at_once(changed: list[str]) -> None:
-    """Notices that waited for a broken channel go out as soon as somebody has changed where it leads."""
-    if "alert_addresses" in changed:
-        channels.try_at_once(Channel.Name.MAIL)
-    if {"alert_webhook", "webhook_internal"} & set(changed):
-        channels.try_at_once(Channel.Name.WEBHOOK)
-
-
-def _change(form: SettingsForm, name: str) -> list[object]:
-    """As the audit notes it: numbers and ticks before and after; texts may be long, and an address of a webhook secret."""
-    new = form.cleaned_data[name]
-    return [name, form.initial[name], new] if isinstance(new, int) else [name]

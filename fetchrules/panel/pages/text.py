@@ -9,11 +9,12 @@ from django.shortcuts import redirect, render
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_http_methods
 
+from fetchrules.acts.text import apply
 from fetchrules.panel import access
-from fetchrules.panel.pages import audit, drafts
+from fetchrules.panel.pages import drafts
 from fetchrules.panel.params import number
 from fetchrules.rulebook import imports
-from fetchrules.rulebook.apply import Applied, MeaningUnsaid, TextChanged, TextRefused, apply
+from fetchrules.rulebook.apply import Applied, MeaningUnsaid, TextChanged, TextRefused
 from fetchrules.rulebook.preview import Entry, Preview, ledger_words, preview
 from fetchrules.rulebook.revisions import current_version
 from fetchrules.rulebook.text import from_text_box, load
@@ -214,7 +215,6 @@ def _tell(request: HttpRequest, done: Applied) -> None:
     if done.revision is None:
         messages.info(request, _("Applied: there was nothing to change."))
         return
-    audit.record(request, "text_applied", **done.counts)
     words = _(
         "Applied: added %(added)s, changed %(changed)s, deleted %(removed)s, unchanged %(unchanged)s. "
         "New and changed rules are being polled."

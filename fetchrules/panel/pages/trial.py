@@ -10,7 +10,6 @@ from fetchrules.acts import attempts
 from fetchrules.errors import FetchError, PasswordMissing
 from fetchrules.models import FetchRule, SourceMailbox
 from fetchrules.panel import access
-from fetchrules.panel.pages import audit
 from fetchrules.policy import Plan, Terms
 from fetchrules.poll.remote_account import account_from
 from fetchrules.poll.trial import try_connection
@@ -70,12 +69,10 @@ def try_rule(
     """
     administers = access.administers(access.user_of(request))
     try:
-        if not administers:
-            attempts.count_trial(access.user_of(request).get_username())
+        name = source_name(wanted.user, wanted.server)
+        attempts.begin_trial(name, wanted.server, wanted.effective_port, by=access.user_of(request))
     except attempts.TooMany:
         return Shown([], failure=_too_many())
-    about = source_name(wanted.user, wanted.server)
-    audit.record(request, "connection_tested", about, server=wanted.server, port=wanted.effective_port)
     now = timezone.now()
     key = asdict(next(sources_of(wanted))) | {
         "recipient": row.source.recipient if row else address_key(wanted.recipient)

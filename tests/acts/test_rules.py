@@ -9,12 +9,12 @@ import pytest
 from django.contrib.auth.models import User
 from django.db import connection
 
+from fetchrules.acts.rules import delete_rules, set_rule, switch_rules
+from fetchrules.acts.writer import RuleInvalid, SourceTaken
 from fetchrules.errors import PasswordUnreadable
 from fetchrules.models import FetchRule
 from fetchrules.remote.mailbox import TlsLevel
 from fetchrules.rule import MASK, Encryption, Protocol, Rule
-from fetchrules.rulebook.edits import SourceTaken, delete_rules, set_rule, switch_rules
-from fetchrules.rulebook.guard import RuleInvalid
 from fetchrules.rulebook.revisions import current_version
 from fetchrules.rulebook.rows import password_of
 from fetchrules.rulebook.text import load

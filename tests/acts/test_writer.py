@@ -7,16 +7,17 @@ import pytest
 from django.contrib.auth.models import Permission, User
 from django.core.exceptions import PermissionDenied
 
+from fetchrules.acts import text as acts
+from fetchrules.acts.rules import Given, delete_rules, set_rule, switch_rules, take_over
+from fetchrules.acts.writer import PasswordNeeded, RuleChanged, RuleInvalid
 from fetchrules.models import FetchRule, Revision, ServiceSettings
 from fetchrules.rule import MASK, Protocol, Rule
-from fetchrules.rulebook.edits import Given, delete_rules, set_rule, switch_rules, take_over
-from fetchrules.rulebook.guard import PasswordNeeded, RuleChanged, RuleInvalid
-from fetchrules.rulebook.revisions import current_version, document_of, restricted_in
+from fetchrules.rulebook.revisions import current_version
 from fetchrules.rulebook.rows import password_of
 from fetchrules.rulebook.text import load
+from fetchrules.ruletext.document import parse
 from fetchrules.ruletext.problem import Code
 from tests.conftest import MakeRule
-from tests.rulebook.texts import apply
 
 NEW = Rule("new.ru", Protocol.POP3, "new", "p", "charlie@mydomain.ru")
 
@@ -96,7 +97,7 @@ def test_it_applies_no_text_of_somebody_who_may_not_any_more(make_rule: MakeRule
     make_rule()
     erin.user_permissions.clear()
     with pytest.raises(PermissionDenied):
-        apply("", current_version(), by=erin, delete_missing=True)
+        acts.apply(parse(""), current_version(), by=erin, delete_missing=True)
     assert FetchRule.objects.count() == 1
 
 
@@ -158,8 +159,8 @@ def test_it_restricts_what_an_editor_writes_into_the_text(make_rule: MakeRule, a
     kept, moved = make_rule(), make_rule()
     text = load().replace(f"{moved.user} {MASK}", "elsewhere p")
     new = "mailserver.ru:pop3 {} p new@mydomain.ru\n"
-    apply(text + new.format("erins"), current_version(), by=erin)
-    apply(load() + new.format("alices"), current_version(), by=alice)
+    acts.apply(parse(text + new.format("erins")), current_version(), by=erin)
+    acts.apply(parse(load() + new.format("alices")), current_version(), by=alice)
     assert dict(FetchRule.objects.values_list("user", "restricted")) == {
         kept.user: False,
         "elsewhere": True,
@@ -169,7 +170,7 @@ def test_it_restricts_what_an_editor_writes_into_the_text(make_rule: MakeRule, a
 
 
 def test_it_leaves_a_rule_of_the_text_whose_it_is(charlies: FetchRule, alice: User, charlie: User) -> None:
-    apply(load().rstrip("\n") + " interval 5\n", current_version(), by=alice)
+    acts.apply(parse(load().rstrip("\n") + " interval 5\n"), current_version(), by=alice)
     row = now(charlies)
     assert (row.interval, row.owner, row.owned, row.restricted) == (5, charlie, True, True)
 
@@ -179,14 +180,13 @@ def test_it_brings_a_restricted_rule_back_restricted(
     charlies: FetchRule, make_rule: MakeRule, alice: User, noted: bool
 ) -> None:
     make_rule(user="ours")
-    apply(load() + "# noted\n", current_version(), by=alice)
+    acts.apply(parse(load() + "# noted\n"), current_version(), by=alice)
     before = Revision.objects.latest("id")
     if not noted:
         Revision.objects.update(restricted=None)
         before.refresh_from_db()
     delete_rules(FetchRule.objects.all(), by=alice)
-    text = document_of(before).text
-    apply(text, current_version(), by=alice, delete_missing=True, restricted=restricted_in(before))
+    acts.undo(before, current_version(), note="", by=alice)
     restored = dict(FetchRule.objects.values_list("user", "restricted"))
     assert restored == {charlies.user: True, "ours": not noted}
     assert not FetchRule.objects.exclude(owner=None, owned=False).exists()

@@ -1,0 +1,40 @@
+"""Who changed what: the one writer of the audit."""
+
+from collections.abc import Iterable, Sequence
+from datetime import datetime
+
+from django.contrib.auth.models import User
+from django.utils import timezone
+
+from fetchrules.models import AuditEntry
+
+COMMAND_LINE = "manage.py"
+"""Stands as the author of a change that nobody logged in has made."""
+
+Detail = str | int | bool | Sequence[object]
+"""One value, or for each field its name and its values before and after. Never a secret."""
+
+
+def record(by: User | None, what: str, about: object = "", **detail: Detail) -> None:
+    """Note a change. `by` None: the command line. `what` is a key of `words.events.EVENTS`."""
+    _entry(name_of(by), what, about, timezone.now(), detail).save()
+
+
+def record_each(by: User | None, what: str, about: Iterable[object]) -> None:
+    """Note the same change of several things."""
+    who, now = name_of(by), timezone.now()
+    AuditEntry.objects.bulk_create((_entry(who, what, each, now, {}) for each in about), batch_size=1000)
+
+
+def record_stranger(who: str, what: str, about: str, at: datetime) -> None:
+    """Note an event at the login, where `who` is only a name that somebody has typed."""
+    _entry(who, what, about, at, {}).save()
+
+
+def name_of(by: User | None) -> str:
+    """The name under which the audit knows `by`."""
+    return COMMAND_LINE if by is None else by.get_username()
+
+
+def _entry(who: str, what: str, about: object, at: datetime, detail: dict[str, Detail]) -> AuditEntry:
+    return AuditEntry(who=who, what=what, about=str(about)[:400], at=at, detail=detail)

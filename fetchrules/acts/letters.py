@@ -1,0 +1,84 @@
+"""Letters that somebody has to look at, and what they say of them; and whether the sizes that a server lists are believed.
+
+Each function returns how many letters it changed. Letters that are not `by`'s, or no problem letters, are left alone.
+"""
+
+from collections.abc import Callable, Collection
+
+from django.contrib.auth.models import User
+from django.core.exceptions import PermissionDenied
+from django.db import transaction
+from django.db.models import Q, QuerySet
+from django.utils import timezone
+
+from fetchrules import tasks
+from fetchrules.acts import audit, roles
+from fetchrules.ledger import by_hand, hosts, runs
+from fetchrules.ledger.sources import folders_of, pass_present
+from fetchrules.models import FetchRule, Letter
+
+
+def retry(ids: Collection[int], *, by: User) -> int:
+    """Try to collect, or to delete, these letters again at once, as if for the first time."""
+    return _done("letters_retried", by_hand.retry_held, ids, by, poll=True)
+
+
+def collect_again(ids: Collection[int], *, by: User) -> int:
+    """Fetch and deliver these letters in doubt once more, at once."""
+    return _done("letters_collected_again", by_hand.collect_again, ids, by, poll=True)
+
+
+def pass_over(ids: Collection[int], *, by: User) -> int:
+    """Leave these letters on the server for good."""
+    return _done("letters_passed_over", by_hand.pass_over, ids, by)
+
+
+def settle(ids: Collection[int], *, by: User) -> int:
+    """These letters in doubt are what they should be: their rules decide over them."""
+    return _done("letters_settled", by_hand.settle, ids, by)
+
+
+def take_up(rule: FetchRule, *, by: User) -> int:
+    """Take the letters of `rule` after all that were passed over, or were about to be.
+
+    Raises FetchRule.DoesNotExist where the rule is not theirs to change.
+    """
+    with transaction.atomic():
+        row = roles.editable_rules(by).select_related("source").get(id=rule.id)
+        mailboxes = folders_of(row.source)
+        were_to_be_passed = mailboxes.filter(pass_present=True).exists()
+        pass_present(mailboxes, passed=False)
+        number = by_hand.take_up(by_hand.passed(mailboxes))
+        runs.ask_for_poll(FetchRule.objects.filter(id=row.id), timezone.now())
+        if number or were_to_be_passed:
+            audit.record(by, "letters_taken_up", row, count=number)
+        tasks.wake()
+    return number
+
+
+def declare_sizes(host: str, *, wrong: bool, by: User) -> None:
+    """The sizes that a server lists are wrong, and not compared any more; or they are compared again."""
+    if not roles.administers(by):
+        raise PermissionDenied
+    with transaction.atomic():
+        if hosts.sizes_are_wrong(host) != wrong:
+            hosts.declare_sizes(host, wrong=wrong)
+            audit.record(by, "sizes_declared_wrong" if wrong else "sizes_believed_again", host)
+
+
+def _done(
+    event: str, change: Callable[[QuerySet[Letter]], int], ids: Collection[int], by: User, *, poll: bool = False
+) -> int:
+    """`poll`: also poll the rules that read the mailboxes of these letters, as far as `by` may."""
+    with transaction.atomic():
+        theirs = roles.runnable_letters(by).filter(by_hand.PROBLEMS, id__in=ids)
+        letters = Letter.objects.filter(id__in=list(theirs.values_list("id", flat=True)))
+        reading = roles.runnable_rules(by).filter(Q(source__letters__in=letters) | Q(runs__letters__in=letters))
+        rules = FetchRule.objects.filter(id__in=list(reading.values_list("id", flat=True)))
+        number = change(letters)
+        if number:
+            audit.record(by, event, number)
+        if poll:
+            runs.ask_for_poll(rules, timezone.now())
+            tasks.wake()
+    return number
