@@ -35,249 +35,173 @@ class FetchError(Exception):
     retry: ClassVar[Retry] = Retry.LATER
     code: ClassVar[str] = "failed"
 
+    def __init_subclass__(cls, *, retry: Retry | None = None, code: str = "") -> None:
+        """What a subclass does not name is as in the class above it."""
+        cls.retry, cls.code = retry or cls.retry, code or cls.code
+
     def __init__(self, detail: str = "") -> None:
         self.detail = printable(detail)
         super().__init__(f"{self.code}: {self.detail}" if self.detail else self.code)
 
 
-class HostNotFound(FetchError):
+class HostNotFound(FetchError, retry=Retry.SOON, code="host_not_found"):
     """The name has no address, or the resolver did not answer."""
 
-    retry, code = Retry.SOON, "host_not_found"
 
-
-class ConnectFailed(FetchError):
+class ConnectFailed(FetchError, retry=Retry.SOON, code="connect_failed"):
     """No connection: refused, unreachable, no route."""
 
-    retry, code = Retry.SOON, "connect_failed"
 
-
-class TargetForbidden(FetchError):
+class TargetForbidden(FetchError, retry=Retry.SOON, code="target_forbidden"):
     """This rule may not connect to the address or port. Retried like HostNotFound, so that an owner cannot tell the two apart."""
 
-    retry, code = Retry.SOON, "target_forbidden"
 
-
-class TimedOut(FetchError):
+class TimedOut(FetchError, retry=Retry.SOON, code="timed_out"):
     """A deadline passed: connecting, waiting for an answer, or the whole session."""
 
-    retry, code = Retry.SOON, "timed_out"
 
-
-class ConnectionLost(FetchError):
+class ConnectionLost(FetchError, retry=Retry.SOON, code="connection_lost"):
     """The peer closed or reset the connection before the session was over."""
 
-    retry, code = Retry.SOON, "connection_lost"
 
-
-class TlsFailed(FetchError):
+class TlsFailed(FetchError, retry=Retry.LATER, code="tls_failed"):
     """The TLS handshake failed for a reason other than the certificate."""
 
-    retry, code = Retry.LATER, "tls_failed"
 
-
-class TlsUnavailable(FetchError):
+class TlsUnavailable(FetchError, retry=Retry.LATER, code="tls_unavailable"):
     """The rule demands TLS, or the server has offered it before, but now it does not. Nothing was sent."""
 
-    retry, code = Retry.LATER, "tls_unavailable"
 
-
-class TlsRequired(FetchError):
+class TlsRequired(FetchError, retry=Retry.LATER, code="tls_required"):
     """The server does not allow a login without TLS, and the rule asks for none. No password was sent."""
 
-    retry, code = Retry.LATER, "tls_required"
 
-
-class CertificateRejected(FetchError):
+class CertificateRejected(FetchError, retry=Retry.LATER, code="certificate_rejected"):
     """The certificate does not verify (expired, unknown issuer, another host's). No password was sent. It may verify later."""
 
-    retry, code = Retry.LATER, "certificate_rejected"
 
-
-class CertificateChanged(FetchError):
+class CertificateChanged(FetchError, retry=Retry.AFTER_EDIT, code="certificate_changed"):
     """The certificate is not the one that the rule pins. No password was sent."""
 
-    retry, code = Retry.AFTER_EDIT, "certificate_changed"
 
-
-class LoginRefused(FetchError):
+class LoginRefused(FetchError, retry=Retry.IF_IT_LASTS, code="login_refused"):
     """The server refused user and password."""
 
-    retry, code = Retry.IF_IT_LASTS, "login_refused"
 
-
-class MailboxBusy(FetchError):
+class MailboxBusy(FetchError, retry=Retry.LATER, code="mailbox_busy"):
     """Another session holds the mailbox (RFC 2449 [IN-USE])."""
 
-    retry, code = Retry.LATER, "mailbox_busy"
 
-
-class LoginDelay(FetchError):
+class LoginDelay(FetchError, retry=Retry.LATER, code="login_delay"):
     """The server asks for more time between logins (RFC 2449 [LOGIN-DELAY])."""
 
-    retry, code = Retry.LATER, "login_delay"
 
-
-class ServerTemporary(FetchError):
+class ServerTemporary(FetchError, retry=Retry.LATER, code="server_temporary"):
     """The server reports a temporary fault (RFC 3206 [SYS/TEMP])."""
 
-    retry, code = Retry.LATER, "server_temporary"
 
-
-class OverLimit(FetchError):
+class OverLimit(FetchError, retry=Retry.LATER, code="over_limit"):
     """A quota of the server, on traffic or commands, is used up, so it gives no more letters for now."""
 
-    retry, code = Retry.LATER, "over_limit"
 
-
-class ServerRefused(FetchError):
+class ServerRefused(FetchError, retry=Retry.LATER, code="server_refused"):
     """The server answered a command with an error, without a reason that we know."""
 
-    retry, code = Retry.LATER, "server_refused"
 
-
-class RemoteProtocolError(FetchError):
+class RemoteProtocolError(FetchError, retry=Retry.LATER, code="protocol_error"):
     """The server broke the protocol. Nothing that it sent afterwards is trusted."""
 
-    retry, code = Retry.LATER, "protocol_error"
 
-
-class NoUniqueIds(FetchError):
+class NoUniqueIds(FetchError, retry=Retry.IF_IT_LASTS, code="no_unique_ids"):
     """The rule keeps mail on a server without unique-ids (no UIDL), which cannot tell letters apart."""
 
-    retry, code = Retry.IF_IT_LASTS, "no_unique_ids"
 
-
-class PassPresentRefused(FetchError):
+class PassPresentRefused(FetchError, retry=Retry.AFTER_EDIT, code="pass_present_refused"):
     """Present letters should count as collected, but the rule deletes its mail, or the server's flags decide what is seen."""
 
-    retry, code = Retry.AFTER_EDIT, "pass_present_refused"
 
-
-class CameShort(FetchError):
+class CameShort(FetchError, retry=Retry.AS_USUAL, code="came_short"):
     """A letter is complete, but far shorter than the size that the server had listed."""
 
-    retry, code = Retry.AS_USUAL, "came_short"
 
-
-class DeletionFailed(FetchError):
+class DeletionFailed(FetchError, retry=Retry.AS_USUAL, code="deletion_failed"):
     """The session broke at the deletion of this letter."""
 
-    retry, code = Retry.AS_USUAL, "deletion_failed"
 
-
-class NothingCame(FetchError):
+class NothingCame(FetchError, retry=Retry.AS_USUAL, code="nothing_came"):
     """None of the letters to fetch could be fetched. Each has its reason among the problem letters."""
 
-    retry, code = Retry.AS_USUAL, "nothing_came"
 
-
-class OwnerGone(FetchError):
+class OwnerGone(FetchError, retry=Retry.AFTER_EDIT, code="owner_gone"):
     """The account of the rule's owner was deleted or deactivated, and nobody has taken the rule over."""
 
-    retry, code = Retry.AFTER_EDIT, "owner_gone"
 
-
-class PasswordUnreadable(FetchError):
+class PasswordUnreadable(FetchError, retry=Retry.AFTER_EDIT, code="password_unreadable"):
     """The stored password does not open: it was sealed for another mailbox, or it is damaged."""
 
-    retry, code = Retry.AFTER_EDIT, "password_unreadable"
 
-
-class KeyMissing(PasswordUnreadable):
+class KeyMissing(PasswordUnreadable, retry=Retry.OURS, code="key_missing"):
     """The key of the stored password is missing. It may come back."""
 
-    retry, code = Retry.OURS, "key_missing"
 
-
-class PasswordMissing(PasswordUnreadable):
+class PasswordMissing(PasswordUnreadable, retry=Retry.AFTER_EDIT, code="password_missing"):
     """The password was deleted, because its key was given up as lost."""
 
-    retry, code = Retry.AFTER_EDIT, "password_missing"
 
-
-class DeliveryFailed(FetchError):
+class DeliveryFailed(FetchError, retry=Retry.OURS, code="delivery_failed"):
     """The local mailbox cannot take the letter now. It stays on the remote server."""
 
-    retry, code = Retry.OURS, "delivery_failed"
 
-
-class DeliveryRefused(DeliveryFailed):
+class DeliveryRefused(DeliveryFailed, retry=Retry.LATER, code="delivery_refused"):
     """The local mail server refused the letter permanently (a 5xx reply)."""
 
-    retry, code = Retry.LATER, "delivery_refused"
 
-
-class RecipientUnknown(DeliveryRefused):
+class RecipientUnknown(DeliveryRefused, retry=Retry.SOON, code="recipient_unknown"):
     """The local mail server has no mailbox for the recipient. It is asked before the remote server, so no letter was fetched."""
 
-    retry, code = Retry.SOON, "recipient_unknown"
 
-
-class MailServerDown(DeliveryFailed):
+class MailServerDown(DeliveryFailed, retry=Retry.OURS, code="mail_server_down"):
     """The local mail server does not answer, or refuses the session."""
 
-    retry, code = Retry.OURS, "mail_server_down"
 
-
-class DiskFull(DeliveryFailed):
+class DiskFull(DeliveryFailed, retry=Retry.OURS, code="disk_full"):
     """No disk space or quota is left."""
 
-    retry, code = Retry.OURS, "disk_full"
 
-
-class MailboxUnwritable(DeliveryFailed):
+class MailboxUnwritable(DeliveryFailed, retry=Retry.OURS, code="mailbox_unwritable"):
     """The local mailbox exists but is not writable, or is not a Maildir."""
 
-    retry, code = Retry.OURS, "mailbox_unwritable"
 
-
-class MaildirReplaced(DeliveryFailed):
+class MaildirReplaced(DeliveryFailed, retry=Retry.OURS, code="maildir_replaced"):
     """The Maildir is not the former one (unmounted, restored, swapped). Nothing may be concluded from its content."""
 
-    retry, code = Retry.OURS, "maildir_replaced"
 
-
-class VolumeMissing(DeliveryFailed):
+class VolumeMissing(DeliveryFailed, retry=Retry.OURS, code="volume_missing"):
     """The volume of the Maildirs is not mounted, or not the former one. No new mailbox is made there."""
 
-    retry, code = Retry.OURS, "volume_missing"
 
-
-class RecipientInvalid(DeliveryFailed):
+class RecipientInvalid(DeliveryFailed, retry=Retry.AFTER_EDIT, code="recipient_invalid"):
     """The recipient cannot name a local mailbox."""
 
-    retry, code = Retry.AFTER_EDIT, "recipient_invalid"
 
-
-class RunOvertaken(FetchError):
+class RunOvertaken(FetchError, retry=Retry.SOON, code="run_overtaken"):
     """This run lost its claim, or the rule was edited meanwhile. It stops and concludes nothing."""
 
-    retry, code = Retry.SOON, "run_overtaken"
 
-
-class Interrupted(RunOvertaken):
+class Interrupted(RunOvertaken, code="abandoned"):
     """Our process is ending. The poll stops and will be done again."""
 
-    code = "abandoned"
 
-
-class Exhausted(FetchError):
+class Exhausted(FetchError, retry=Retry.OURS, code="exhausted"):
     """This machine has no file descriptors, memory or ports left for another connection."""
 
-    retry, code = Retry.OURS, "exhausted"
 
-
-class DatabaseFailed(FetchError):
+class DatabaseFailed(FetchError, retry=Retry.OURS, code="database_failed"):
     """Our database does not answer, or cannot be written to."""
 
-    retry, code = Retry.OURS, "database_failed"
 
-
-class InternalError(FetchError):
+class InternalError(FetchError, retry=Retry.SOON, code="internal_error"):
     """An unforeseen fault of this program. The log has its traceback. It may pass by itself (no memory, too many open files)."""
-
-    retry, code = Retry.SOON, "internal_error"
 
 
 class LocalProtocolError(Exception):

@@ -62,7 +62,7 @@ PURE = (
 )
 """Without Django, socket, disk and clock too."""
 
-SANS_IO = tuple(f"remote.pop3.{name}" for name in ("grammar", "commands", "protocol"))
+SANS_IO = tuple(f"remote.pop3.{name}" for name in ("grammar", "protocol"))
 """The protocol as a state machine: octets in, octets out."""
 
 _WORLD = frozenset(

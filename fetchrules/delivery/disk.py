@@ -44,7 +44,7 @@ def translated(what: str, *, missing: type[DeliveryFailed] = DeliveryFailed) -> 
         raise failure(error, what) from error
 
 
-class Directory:
+class OpenDirectory:
     """An open directory. What is done in it goes by its descriptor: exchanging the path later redirects nothing.
 
     Methods raise OSError; opening a symlink raises it with ENOTDIR.
@@ -55,7 +55,7 @@ class Directory:
     def __init__(self, fd: int) -> None:
         self.fd = fd
 
-    def __enter__(self) -> "Directory":
+    def __enter__(self) -> "OpenDirectory":
         return self
 
     def __exit__(self, *_: object) -> None:
@@ -65,33 +65,33 @@ class Directory:
         fd, self.fd = self.fd, -1
         os.close(fd)
 
-    def enter(self, name: str, *, make: bool = False) -> "Directory":
+    def enter(self, name: str, *, make: bool = False) -> "OpenDirectory":
         """The directory `name` in this one. With `make`, one that is missing is made (0700), and its name is durable.
 
         Then one that is there is taken over only if nobody could have put it there before us to get at what it will hold.
         """
         return self._open(name, _DIRECTORY | os.O_NOFOLLOW, make=make)
 
-    def step(self, name: str, *, make: bool = False) -> "Directory":
+    def step(self, name: str, *, make: bool = False) -> "OpenDirectory":
         """`enter` where reading is not permitted: good only for going further."""
         return self._open(name, _DIRECTORY | os.O_NOFOLLOW | os.O_PATH, make=make)
 
-    def readable(self) -> "Directory":
+    def readable(self) -> "OpenDirectory":
         """This directory, now with the right to list it and to make its names durable; the other is closed."""
         with self:
-            return Directory(os.open(".", _DIRECTORY, dir_fd=self.fd))
+            return OpenDirectory(os.open(".", _DIRECTORY, dir_fd=self.fd))
 
     def sync(self) -> None:
         os.fsync(self.fd)
 
-    def is_now(self, other: "Directory") -> bool:
+    def is_now(self, other: "OpenDirectory") -> bool:
         """Whether both are the same directory on the disk."""
         return os.path.samestat(os.fstat(self.fd), os.fstat(other.fd))
 
-    def _open(self, name: str, flags: int, *, make: bool) -> "Directory":
+    def _open(self, name: str, flags: int, *, make: bool) -> "OpenDirectory":
         if make:
             self._make(name)
-        found = Directory(os.open(name, flags, dir_fd=self.fd))
+        found = OpenDirectory(os.open(name, flags, dir_fd=self.fd))
         if make:
             try:
                 self._refuse_planted(found)
@@ -100,7 +100,7 @@ class Directory:
                 raise
         return found
 
-    def _refuse_planted(self, found: "Directory") -> None:
+    def _refuse_planted(self, found: "OpenDirectory") -> None:
         """Raises PermissionError for a directory of another's where others may make some: its owner would read what comes."""
         here, there = os.fstat(self.fd), os.fstat(found.fd)
         if here.st_mode & _OTHERS_MAY_WRITE and there.st_uid not in {os.geteuid(), 0, here.st_uid}:
@@ -114,11 +114,11 @@ class Directory:
         except FileNotFoundError:
             with suppress(FileExistsError):
                 os.mkdir(name, 0o700, dir_fd=self.fd)
-        with suppress(PermissionError), Directory(os.open(".", _DIRECTORY, dir_fd=self.fd)) as parent:
+        with suppress(PermissionError), OpenDirectory(os.open(".", _DIRECTORY, dir_fd=self.fd)) as parent:
             parent.sync()
 
 
-def open_place(place: RootedPath, *, make: bool = False) -> Directory:
+def open_place(place: RootedPath, *, make: bool = False) -> OpenDirectory:
     """The directory at `place`, good for going further; with `make`, the way there is made, durably. Raises OSError."""
     here = _open_root(place.root, make=make)
     for part in place.parts:
@@ -127,9 +127,9 @@ def open_place(place: RootedPath, *, make: bool = False) -> Directory:
     return here
 
 
-def _open_root(root: Path, *, make: bool) -> Directory:
+def _open_root(root: Path, *, make: bool) -> OpenDirectory:
     try:
-        return Directory(os.open(root, _DIRECTORY | os.O_PATH))
+        return OpenDirectory(os.open(root, _DIRECTORY | os.O_PATH))
     except FileNotFoundError:
         if not make:
             raise

@@ -19,11 +19,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import parse_qs
 
-from fetchrules.delivery.disk import Directory, failure, open_place, translated
+from fetchrules.delivery.disk import OpenDirectory, failure, open_place, translated
 from fetchrules.delivery.marker import make_marker, read_marker
 from fetchrules.delivery.recipients import PathTemplate, RootedPath
-from fetchrules.delivery.staged_name import checked
-from fetchrules.delivery.staging import RESERVE, Staging
+from fetchrules.delivery.staging import RESERVE, Staging, checked
 from fetchrules.errors import DeliveryFailed, LocalProtocolError, MaildirReplaced, RecipientInvalid
 
 SCHEME = "maildir:"
@@ -84,7 +83,7 @@ class Maildir:
         self._is_folder = bool(folder)
         staging = self._place.below("tmp").below(STAGING)
         self.staging = Staging(staging, marker, host=host or socket.gethostname(), reserve=reserve)
-        self._new: Directory | None = None
+        self._new: OpenDirectory | None = None
 
     def prepare(self, octets: int) -> None:
         """Open the Maildir, or look that it is still the same one, and that `octets` have room in it.
@@ -121,7 +120,7 @@ class Maildir:
             self._new = None
 
     @property
-    def _opened_new(self) -> Directory:
+    def _opened_new(self) -> OpenDirectory:
         if self._new is None:
             raise LocalProtocolError("a mailbox is prepared before anything else")
         return self._new
@@ -134,7 +133,7 @@ class Maildir:
             self.staging.open()
             self._new = home.enter("new")
 
-    def _furnish(self, home: Directory) -> None:
+    def _furnish(self, home: OpenDirectory) -> None:
         if self._is_folder:
             flags = os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
             os.close(os.open("maildirfolder", flags, 0o600, dir_fd=home.fd))

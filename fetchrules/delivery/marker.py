@@ -12,7 +12,7 @@ import re
 import secrets
 from contextlib import suppress
 
-from fetchrules.delivery.disk import Directory
+from fetchrules.delivery.disk import OpenDirectory
 from fetchrules.errors import MaildirReplaced
 
 FILE_NAME = "marker"
@@ -24,7 +24,7 @@ _SEALINGS = 3
 breaks a seal that was just made; so sealing is tried again."""
 
 
-def read_marker(directory: Directory) -> str | None:
+def read_marker(directory: OpenDirectory) -> str | None:
     """The id in this directory, None if there is none. Raises MaildirReplaced for a file that holds no id, OSError."""
     content = _read(directory, FILE_NAME)
     if content is None:
@@ -35,7 +35,7 @@ def read_marker(directory: Directory) -> str | None:
     return found[1].decode()
 
 
-def make_marker(directory: Directory, draft_name: str) -> str:
+def make_marker(directory: OpenDirectory, draft_name: str) -> str:
     """The id in this directory, a new one, sealed, if there was none; durable when this returns.
 
     Written as `draft_name` and linked into place: of several makers one wins, and nobody reads half an id.
@@ -59,12 +59,12 @@ def make_marker(directory: Directory, draft_name: str) -> str:
     return made
 
 
-def is_sealed(directory: Directory) -> bool:
+def is_sealed(directory: OpenDirectory) -> bool:
     """Whether the marker, which has to be there, is the one that was sealed, and no copy of it. Raises OSError."""
     return _read(directory, SEAL) == _identity(os.stat(FILE_NAME, dir_fd=directory.fd, follow_symlinks=False))
 
 
-def seal(directory: Directory, draft_name: str) -> None:
+def seal(directory: OpenDirectory, draft_name: str) -> None:
     """Seal the marker as it is now, durably. On a disk that forgets times or inodes no seal holds. Raises OSError."""
     for _ in range(_SEALINGS):
         with open(_open(directory, FILE_NAME), "rb") as marker:
@@ -81,7 +81,7 @@ def _identity(marker: os.stat_result) -> bytes:
     return f"{marker.st_ino} {marker.st_ctime_ns}\n".encode()
 
 
-def _read(directory: Directory, name: str) -> bytes | None:
+def _read(directory: OpenDirectory, name: str) -> bytes | None:
     try:
         fd = _open(directory, name)
     except FileNotFoundError:
@@ -92,12 +92,12 @@ def _read(directory: Directory, name: str) -> bytes | None:
         os.close(fd)
 
 
-def _open(directory: Directory, name: str) -> int:
+def _open(directory: OpenDirectory, name: str) -> int:
     # O_NONBLOCK: where others may write, the name can be a FIFO, whose opening would wait for ever.
     return os.open(name, os.O_RDONLY | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC, dir_fd=directory.fd)
 
 
-def _write(directory: Directory, name: str, content: bytes) -> None:
+def _write(directory: OpenDirectory, name: str, content: bytes) -> None:
     fd = os.open(name, os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_CLOEXEC, 0o600, dir_fd=directory.fd)
     with os.fdopen(fd, "wb") as draft:  # a single os.write may write less than it was given
         draft.write(content)

@@ -12,7 +12,7 @@ from email.utils import format_datetime
 from typing import BinaryIO
 
 from fetchrules.delivery.letterhead import header_fields
-from fetchrules.delivery.staged_name import StagedName
+from fetchrules.delivery.staging import StagedName
 
 COLLECTED = "X-Collected-Id"
 """Our header: a hash of the letter's key and one of the recipient, the same however often the letter is sent."""

@@ -5,17 +5,146 @@ taken the letter, so a letter is sent again only if its reply was lost or a cras
 and the same X-Collected-Id.
 """
 
+import fcntl
 import math
 import re
 import socket
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from io import FileIO
+from time import monotonic
+from typing import BinaryIO
 
-from fetchrules.delivery.courier import Courier
-from fetchrules.delivery.mailserver import MailServer
+from fetchrules.delivery.dialogue import Deferred, Dialogue, MailServer, Unanswered, Unreachable, connect
+from fetchrules.delivery.disk import translated
+from fetchrules.delivery.outgoing import Outgoing, on_the_wire, read_outgoing
 from fetchrules.delivery.recipients import Recipient, RootedPath
-from fetchrules.delivery.staging import RESERVE, Staging
-from fetchrules.errors import DeliveryFailed
+from fetchrules.delivery.staging import RESERVE, StagedName, Staging
+from fetchrules.errors import DeliveryFailed, DeliveryRefused
+
+CARRY_SECONDS = 120.0
+"""No letter is begun later than this after the first: a poll that lost its claim, and with it the right to send, notices between
+two batches."""
+
+MAX_ENDED = 2
+"""After so many letters in a row that each ended a session, the server is at fault, and the others wait."""
+
+
+class UnderWay(DeliveryFailed):
+    """Another session is sending this letter: nothing can be said of it."""
+
+
+class Courier:
+    """Carries letters of `staging` for `recipient`. Not for several threads, but several couriers may share a spool."""
+
+    def __init__(
+        self, staging: Staging, server: MailServer, recipient: str, own_name: str, end: Callable[[], float]
+    ) -> None:
+        """Goes nowhere yet. No letter is begun after `end`, by the monotonic clock.
+
+        One whose reply the end of the process cut off would have to be sent again.
+        """
+        self._end = end
+        self._staging = staging
+        self._server = server
+        self._recipient = recipient
+        self._own_name = own_name
+        self._dialogue: Dialogue | None = None
+
+    def ask(self) -> None:
+        """Whether the server has the recipient's mailbox. Raises RecipientUnknown if it has none, DeliveryFailed."""
+        self._connected().ask()
+
+    def carry(self, names: Sequence[str]) -> dict[str, DeliveryFailed]:
+        """Hand over these letters; those not known to be taken, with the reason. Unanswered: that one may have been.
+
+        Letters that are taken leave the spool; a letter that is not in the spool was taken before. After a letter that ends the
+        session the next is tried in a new one; after MAX_ENDED of them in a row the others wait.
+        """
+        failures: dict[str, DeliveryFailed] = {}
+        taken: list[str] = []
+        until, ended = monotonic() + CARRY_SECONDS, 0
+        if self._dialogue is not None and not self._dialogue.is_alive():
+            self.hang_up()
+        try:
+            for position, name in enumerate(names):
+                if monotonic() > min(until, self._end()):
+                    return failures | self._waiting(names[position:], DeliveryFailed(f"{self._server} is too slow"))
+                try:
+                    if retired := self._hand_over(name):
+                        taken.append(retired)
+                        ended = 0
+                except Unreachable as error:
+                    return failures | self._waiting(names[position:], error)
+                except DeliveryFailed as error:
+                    failures[name] = error
+                    ends = isinstance(error, Unanswered | Deferred) and not self._is_connected
+                    ended = ended + 1 if ends else 0
+                    if ended == MAX_ENDED:
+                        return failures | self._waiting(names[position + 1 :], DeliveryFailed(error.detail))
+        finally:
+            self._staging.remove(taken)
+        return failures
+
+    def hang_up(self) -> None:
+        """End the session, if there is one. Never raises."""
+        if self._dialogue is not None:
+            self._dialogue.close()
+            self._dialogue = None
+
+    def _waiting(self, names: Sequence[str], error: DeliveryFailed) -> dict[str, DeliveryFailed]:
+        """Those of the letters that were not taken before, each with `error`."""
+        return {name: error for name in names if self._staging.holds(name)}
+
+    def _hand_over(self, name: str) -> str | None:
+        """The name under which the letter that was taken is to be removed; None if it is gone."""
+        file = self._staging.read(name)
+        if file is None:
+            return None
+        with file:
+            with translated(name):
+                _lock(file)
+            if not self._staging.holds(name):
+                return None
+            with translated(name):
+                letter = read_outgoing(file, StagedName.parse(name), self._recipient, self._own_name)
+            if letter.loop:
+                raise DeliveryRefused(letter.loop)
+            self._send(letter, file)
+            return self._staging.retire(name)
+
+    def _send(self, letter: Outgoing, file: BinaryIO) -> None:
+        """A session that has lasted may end at any letter, which then goes in a new one: servers count (421), or restart."""
+        lasted = self._is_connected
+        dialogue = self._connected()
+        try:
+            dialogue.hand_over(letter, on_the_wire(letter.trace, file))
+        except Unanswered:
+            raise
+        except DeliveryFailed:
+            if not lasted or dialogue.is_open:
+                raise
+            file.seek(0)
+            self._connected().hand_over(letter, on_the_wire(letter.trace, file))
+
+    @property
+    def _is_connected(self) -> bool:
+        return self._dialogue is not None and self._dialogue.is_open
+
+    def _connected(self) -> Dialogue:
+        """The session, a new one if need be. Raises Unreachable."""
+        if self._dialogue is None or not self._dialogue.is_open:
+            self._dialogue = Dialogue(connect(self._server, self._own_name), self._recipient)
+        return self._dialogue
+
+
+def _lock(file: FileIO) -> None:
+    """Until it is closed, nobody else sends this letter: a poll that was thought dead may be alive. Raises UnderWay, OSError."""
+    try:
+        fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
+    except BlockingIOError as error:
+        raise UnderWay("another session is sending this letter") from error
+
 
 MAX_SESSIONS = 4
 LETTERS_A_SESSION = 16

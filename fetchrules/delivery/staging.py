@@ -1,6 +1,9 @@
 """The directory in which letters wait for their delivery: written, made durable, and removed by name; known by its marker."""
 
+import hashlib
 import os
+import re
+import secrets
 import time
 from collections.abc import Callable, Collection, Sequence
 from concurrent.futures import ThreadPoolExecutor
@@ -8,12 +11,56 @@ from contextlib import suppress
 from dataclasses import dataclass
 from io import FileIO
 
-from fetchrules.delivery.disk import Directory, open_place, translated
+from fetchrules.delivery.disk import OpenDirectory, open_place, translated
 from fetchrules.delivery.fingerprint import Fingerprint
 from fetchrules.delivery.marker import is_sealed, make_marker, read_marker, seal
 from fetchrules.delivery.recipients import RootedPath
-from fetchrules.delivery.staged_name import checked, is_ours, staged_name
 from fetchrules.errors import DeliveryFailed, DiskFull, LocalProtocolError, MaildirReplaced
+
+MAX_NAME = 120
+"""Octets of the whole name."""
+
+_NAME = re.compile(r"([0-9]{1,20})\.(Q[0-9a-f]{16}K([0-9a-f]{16}))\.[^/\0]+")
+_FORBIDDEN = re.compile(r"[^!-~]|[/:,]")
+
+
+@dataclass(frozen=True, slots=True)
+class StagedName:
+    """What a name tells: when the letter was staged (Unix time), under which id, and a hash of its key."""
+
+    seconds: int
+    unique: str
+    key_hash: str
+
+    @classmethod
+    def parse(cls, name: str) -> "StagedName":
+        """Raises LocalProtocolError for a name that is none of ours: a bug, which could reach any file."""
+        found = _NAME.fullmatch(name)
+        if found is None:
+            raise LocalProtocolError(f"not a staged letter's name: {name!r}")
+        return cls(int(found[1]), found[2], found[3])
+
+
+def staged_name(key: str, host: str, seconds: int) -> str:
+    """`<secs>.Q<random>K<hash of the key>.<host>`.
+
+    In the host, `/`, `:` and what is no visible ASCII become octal escapes, as the convention has it; so does the
+    comma, which begins the fields that Dovecot and Courier add.
+    """
+    digest = hashlib.sha256(key.encode("utf-8", "surrogatepass")).hexdigest()
+    visible = _FORBIDDEN.sub(lambda c: "".join(f"\\{octet:03o}" for octet in c[0].encode()), host)
+    return f"{seconds}.Q{secrets.token_hex(8)}K{digest[:16]}.{visible or 'localhost'}"[:MAX_NAME]
+
+
+def is_ours(name: str) -> bool:
+    return _NAME.fullmatch(name) is not None
+
+
+def checked(name: str) -> str:
+    """`name`, if it is one of ours. Raises as `StagedName.parse`."""
+    StagedName.parse(name)
+    return name
+
 
 ABANDONED_AFTER = 24 * 3600
 """Seconds after which a staged file without a row is removed."""
@@ -48,7 +95,7 @@ class StagedFile:
 
     __slots__ = ("_canonical", "_directory", "_fd", "_fingerprint", "_held_cr", "_name", "_size")
 
-    def __init__(self, directory: Directory, name: str) -> None:
+    def __init__(self, directory: OpenDirectory, name: str) -> None:
         """Create the file (0600). Raises DeliveryFailed."""
         flags = os.O_WRONLY | os.O_CREAT | os.O_EXCL | os.O_NOFOLLOW | os.O_CLOEXEC
         with translated(name):
@@ -109,7 +156,7 @@ class Staging:
         self._place = place
         self._host = host
         self._reserve = reserve
-        self._directory: Directory | None = None
+        self._directory: OpenDirectory | None = None
 
     def open(self) -> None:
         """Open the directory, if it is the known one. Raises MaildirReplaced otherwise."""
@@ -167,7 +214,7 @@ class Staging:
             self._directory = None
 
     @property
-    def directory(self) -> Directory:
+    def directory(self) -> OpenDirectory:
         if self._directory is None:
             raise LocalProtocolError("a mailbox is prepared before anything else")
         return self._directory

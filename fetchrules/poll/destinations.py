@@ -10,8 +10,8 @@ from pathlib import Path
 
 from django.conf import settings
 
+from fetchrules.delivery.dialogue import MailServer
 from fetchrules.delivery.maildir import SCHEME, Maildir, MaildirLayout, is_maildir, make_volume_marker, volume_marker
-from fetchrules.delivery.mailserver import MailServer
 from fetchrules.delivery.recipients import PathTemplate, RootedPath
 from fetchrules.delivery.spool import SpooledMailbox
 from fetchrules.errors import DeliveryFailed, MailboxUnwritable, MaildirReplaced, RecipientInvalid, VolumeMissing
@@ -40,7 +40,7 @@ class Destination:
         self.mailbox = _mailbox(recipient, layout, self._place, known.marker if known and self._recorded else None, end)
 
     def prepare(self, octets: int) -> None:
-        """As LocalMailbox.prepare; a new marker is recorded before the first letter is, and a copy not taken for the original.
+        """Prepare the mailbox; a new marker is recorded before the first letter is, and a copy not taken for the original.
 
         Raises DeliveryFailed: MaildirReplaced, too, for a copy while letters that it has not are in hand, and VolumeMissing where a
         Maildir would have to be made on a volume that is not the known one.

@@ -19,8 +19,8 @@ from typing import assert_never
 
 from django.utils import timezone
 
-from fetchrules.delivery.courier import UnderWay
 from fetchrules.delivery.letterhead import read_letterhead
+from fetchrules.delivery.spool import UnderWay
 from fetchrules.delivery.staging import Staged, StagedFile
 from fetchrules.errors import (
     CameShort,

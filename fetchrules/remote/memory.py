@@ -16,8 +16,8 @@ from threading import Lock
 from time import monotonic
 from typing import TypeVar
 
-from fetchrules.remote.pop3.commands import Verb
 from fetchrules.remote.pop3.grammar import Capabilities
+from fetchrules.remote.pop3.protocol import Verb
 
 DISTRUST_SECONDS = 86400.0
 """How long a server that dropped pipelined commands is asked one thing at a time."""

@@ -27,9 +27,8 @@ from fetchrules.errors import (
     TlsFailed,
 )
 from fetchrules.remote.account import Deadlines, TargetPolicy
-from fetchrules.remote.resolver import Endpoint, resolve
+from fetchrules.remote.resolver import Endpoint, check_address, check_port, resolve
 from fetchrules.remote.stopping import SILENCE_SECONDS, STOPPING
-from fetchrules.remote.targets import check_address, check_port
 
 _READ = 64 * 1024
 

@@ -9,8 +9,7 @@ import pytest
 
 from fetchrules.demo.pop3 import stuffed
 from fetchrules.remote.account import Account
-from fetchrules.remote.pop3.commands import Command, Verb
-from fetchrules.remote.pop3.protocol import Pop3Protocol
+from fetchrules.remote.pop3.protocol import Command, Pop3Protocol, Verb
 from fetchrules.remote.pop3.session import open_pop3
 from fetchrules.rule import Encryption, Protocol
 from tests.interop.dovecot import PASSWORD

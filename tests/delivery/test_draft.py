@@ -11,8 +11,7 @@ from hypothesis import strategies as st
 from fetchrules.delivery.disk import open_place
 from fetchrules.delivery.fingerprint import MAX_HEADER, head_print
 from fetchrules.delivery.recipients import RootedPath
-from fetchrules.delivery.staged_name import staged_name
-from fetchrules.delivery.staging import Staged, StagedFile
+from fetchrules.delivery.staging import Staged, StagedFile, staged_name
 from tests.delivery.test_fingerprint import letters
 
 CUTS = st.lists(st.integers(min_value=1, max_value=9), min_size=1, max_size=5)

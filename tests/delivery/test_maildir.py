@@ -12,9 +12,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from fetchrules.delivery.fingerprint import Fingerprint
-from fetchrules.delivery.local import LocalMailbox
 from fetchrules.delivery.maildir import Maildir
 from fetchrules.delivery.recipients import RootedPath
+from fetchrules.delivery.spool import SpooledMailbox
 from fetchrules.delivery.staging import Staged
 from fetchrules.errors import LocalProtocolError
 from tests.delivery.conftest import OpenMaildir, descriptors
@@ -22,13 +22,13 @@ from tests.delivery.conftest import OpenMaildir, descriptors
 LETTER = b"From: a@b\r\nSubject: hello\r\n\r\nbody\r\n"
 
 
-def staged(mailbox: LocalMailbox, letter: bytes = LETTER, key: str = "1") -> Staged:
+def staged(mailbox: Maildir | SpooledMailbox, letter: bytes = LETTER, key: str = "1") -> Staged:
     draft = mailbox.staging.begin(key)
     draft.write(letter)
     return draft.finish()
 
 
-def deliver(mailbox: LocalMailbox, *letters: bytes) -> list[str]:
+def deliver(mailbox: Maildir, *letters: bytes) -> list[str]:
     waiting = [staged(mailbox, letter, str(number)) for number, letter in enumerate(letters)]
     mailbox.staging.sync(waiting)
     names = [letter.name for letter in waiting]

@@ -2,7 +2,7 @@
 
 import pytest
 
-from fetchrules.delivery.mailserver import Handover, MailServer, TlsUse
+from fetchrules.delivery.dialogue import Handover, MailServer, TlsUse
 
 
 @pytest.mark.parametrize(

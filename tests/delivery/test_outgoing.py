@@ -9,7 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fetchrules.delivery.outgoing import BLOCK, COLLECTED, MAX_HOPS, Outgoing, on_the_wire, read_outgoing
-from fetchrules.delivery.staged_name import StagedName, staged_name
+from fetchrules.delivery.staging import StagedName, staged_name
 
 NAME = StagedName.parse(staged_name("key", "mx", 1_700_000_000))
 TRACE = b"Received: by us\r\n"

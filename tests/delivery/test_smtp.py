@@ -4,7 +4,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from fetchrules.delivery.mailserver import Handover, MailServer, TlsUse
+from fetchrules.delivery.dialogue import Handover, MailServer, TlsUse
 from fetchrules.delivery.recipients import RootedPath
 from fetchrules.delivery.spool import SpooledMailbox
 from fetchrules.errors import DeliveryFailed, DeliveryRefused

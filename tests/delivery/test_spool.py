@@ -14,13 +14,12 @@ from typing import BinaryIO
 
 import pytest
 
-from fetchrules.delivery import courier, dialogue
-from fetchrules.delivery.courier import UnderWay
-from fetchrules.delivery.dialogue import Deferred, Unanswered
-from fetchrules.delivery.mailserver import Handover, MailServer
+from fetchrules.delivery import dialogue
+from fetchrules.delivery import spool as sending
+from fetchrules.delivery.dialogue import Deferred, Handover, MailServer, Unanswered
 from fetchrules.delivery.outgoing import on_the_wire
 from fetchrules.delivery.recipients import RootedPath
-from fetchrules.delivery.spool import MAX_SESSIONS, SpooledMailbox
+from fetchrules.delivery.spool import MAX_SESSIONS, SpooledMailbox, UnderWay
 from fetchrules.errors import (
     DeliveryFailed,
     DeliveryRefused,
@@ -146,14 +145,14 @@ def test_it_sends_nothing_that_another_sent_while_it_opened_the_file(
     slow, other = open_spool(), open_spool()
     names = stage_some(slow, LETTER)
     other.prepare(0)
-    lock = courier._lock
+    lock = sending._lock
 
     def locking_late(file: FileIO) -> None:
-        monkeypatch.setattr(courier, "_lock", lock)
+        monkeypatch.setattr(sending, "_lock", lock)
         assert other.commit(names) == {}
         lock(file)
 
-    monkeypatch.setattr(courier, "_lock", locking_late)
+    monkeypatch.setattr(sending, "_lock", locking_late)
     assert slow.commit(names) == {}
     assert len(sink.taken) == 1
 
@@ -461,13 +460,13 @@ def test_it_concludes_nothing_when_the_spool_goes_during_the_commit(
     spool: SpooledMailbox, place: RootedPath, sink: MailSink, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     names = stage_some(spool, LETTER)
-    carry = courier.Courier.carry
+    carry = sending.Courier.carry
 
-    def carrying(self: courier.Courier, names: list[str]) -> object:
+    def carrying(self: sending.Courier, names: list[str]) -> object:
         shutil.rmtree(place.path)
         return carry(self, names)
 
-    monkeypatch.setattr(courier.Courier, "carry", carrying)
+    monkeypatch.setattr(sending.Courier, "carry", carrying)
     with pytest.raises(MaildirReplaced):
         spool.commit(names)
     assert sink.taken == []
@@ -573,7 +572,7 @@ def test_it_begins_no_letter_when_its_time_is_over(
     names = stage_some(spool, LETTER, LETTER)
     spool.staging.remove(names[:1])
     with monkeypatch.context() as slow:
-        slow.setattr(courier, "CARRY_SECONDS", -1.0)
+        slow.setattr(sending, "CARRY_SECONDS", -1.0)
         assert list(spool.commit(names)) == names[1:]
     assert sink.taken == []
     assert spool.commit(names) == {}
@@ -658,7 +657,7 @@ def test_it_hears_why_a_server_hangs_up_before_the_only_piece_of_a_letter(
         yield from on_the_wire(trace, file)
 
     gone = Event()
-    monkeypatch.setattr(courier, "on_the_wire", on_the_wire_late)
+    monkeypatch.setattr(sending, "on_the_wire", on_the_wire_late)
     with LoopbackServer(serve) as server:
         spool = SpooledMailbox(MailServer(Handover.LMTP, "127.0.0.1", server.port), RECIPIENT, place, reserve=0)
         (error,) = spool.commit(stage_some(spool, LETTER)).values()
@@ -696,7 +695,7 @@ def test_it_goes_on_in_another_session_when_a_letter_breaks_off_in_its_middle(
         yield b"of a letter\r\n"
         raise OSError("EIO")
 
-    monkeypatch.setattr(courier, "on_the_wire", breaking)
+    monkeypatch.setattr(sending, "on_the_wire", breaking)
     assert spool.commit(names) == {}
     assert bodies(sink) == [LETTER, LETTER]
     assert not any(b"half" in one.octets for one in sink.taken)

@@ -13,7 +13,7 @@ from fetchrules.demo.maildrop import DELETED, SEEN, Mailbox
 from fetchrules.demo.pop3 import Pop3Server
 from fetchrules.errors import LoginRefused, ServerRefused
 from fetchrules.remote.account import Account
-from fetchrules.remote.imap.asking import PIECE
+from fetchrules.remote.imap.retrieval import PIECE
 from fetchrules.remote.imap.session import list_folders
 from fetchrules.remote.mailbox import Chunk, RemoteMailbox
 from fetchrules.remote.protocols import open_mailbox

@@ -62,7 +62,7 @@ def _no_fsync_of_letters() -> None:
 @mutant
 def _no_fsync_of_directories() -> None:
     """The names are left to the system."""
-    put(disk.Directory, sync=lambda _: None)
+    put(disk.OpenDirectory, sync=lambda _: None)
 
 
 @mutant

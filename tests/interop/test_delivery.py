@@ -8,8 +8,8 @@ from time import monotonic
 
 import pytest
 
+from fetchrules.delivery.dialogue import Handover, MailServer, TlsUse
 from fetchrules.delivery.maildir import Maildir
-from fetchrules.delivery.mailserver import Handover, MailServer, TlsUse
 from fetchrules.delivery.recipients import PathTemplate, RootedPath
 from fetchrules.delivery.spool import SpooledMailbox
 from fetchrules.errors import RecipientUnknown

@@ -8,10 +8,9 @@ import pytest
 from django.utils import timezone
 from pytest_django import Settings
 
-from fetchrules.delivery import courier
-from fetchrules.delivery.courier import UnderWay
+from fetchrules.delivery import spool
 from fetchrules.delivery.dialogue import Deferred, Unanswered
-from fetchrules.delivery.spool import SpooledMailbox
+from fetchrules.delivery.spool import SpooledMailbox, UnderWay
 from fetchrules.errors import DeliveryFailed, Interrupted
 from fetchrules.ledger import by_hand, leases
 from fetchrules.ledger import letters as ledger
@@ -304,7 +303,7 @@ def test_it_leaves_alone_what_another_poll_is_sending(
 
     scene.arrive("a", "b", "c")
     with monkeypatch.context() as another:
-        another.setattr(courier, "_lock", locked)
+        another.setattr(spool, "_lock", locked)
         for _ in range(MAX_TRIES + 1):
             assert isinstance(scene.poll().error, UnderWay)
     assert set(Letter.objects.values_list("state", "tries")) == {("sending", 0)}

@@ -11,8 +11,7 @@ from django.utils import timezone
 from pytest_django import Settings
 
 from fetchrules.delivery.maildir import Maildir
-from fetchrules.delivery.staged_name import staged_name
-from fetchrules.delivery.staging import Staging
+from fetchrules.delivery.staging import Staging, staged_name
 from fetchrules.errors import DeliveryFailed, MaildirReplaced
 from fetchrules.ledger import leases, runs
 from fetchrules.ledger import letters as ledger

@@ -2,7 +2,7 @@
 
 import pytest
 
-from fetchrules.remote.masking import Secrets
+from fetchrules.remote.transcript import Secrets
 
 MASKS: list[tuple[tuple[str, ...], str, str]] = [
     (("petrovpasswd",), "PASS petrovpasswd?", "PASS ********?"),

@@ -4,7 +4,7 @@ import pytest
 
 from fetchrules.errors import TargetForbidden
 from fetchrules.remote.account import TargetPolicy
-from fetchrules.remote.targets import check_address, check_port, embedded
+from fetchrules.remote.resolver import check_address, check_port, embedded
 
 PUBLIC = TargetPolicy(public_only=True, ports=frozenset({110, 995}))
 

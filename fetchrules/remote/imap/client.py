@@ -12,12 +12,46 @@ from dataclasses import dataclass
 from imaplib import IMAP4
 from typing import Any
 
-from fetchrules.errors import ConnectionLost, FetchError, LocalProtocolError, RemoteProtocolError, ServerRefused
-from fetchrules.remote.imap.refusals import refusal
+from fetchrules.errors import (
+    ConnectionLost,
+    FetchError,
+    LocalProtocolError,
+    MailboxBusy,
+    OverLimit,
+    RemoteProtocolError,
+    ServerRefused,
+    ServerTemporary,
+    TlsRequired,
+)
 from fetchrules.remote.imap.syntax import quoted
-from fetchrules.remote.masking import Secrets
+from fetchrules.remote.known_texts import softened
 from fetchrules.remote.net import Stream
-from fetchrules.remote.transcript import Speaker, Trace
+from fetchrules.remote.transcript import Secrets, Speaker, Trace
+
+_CODE = re.compile(r"\[([A-Za-z0-9.-]+)(?: [^\]]*)?\]")
+
+_MEANINGS: dict[str, type[FetchError]] = {
+    "UNAVAILABLE": ServerTemporary,
+    "LIMIT": OverLimit,
+    "OVERQUOTA": OverLimit,
+    "THROTTLED": OverLimit,
+    "INUSE": MailboxBusy,
+    "SERVERBUG": ServerRefused,
+    "PRIVACYREQUIRED": TlsRequired,
+}
+
+
+def refusal(words: str, otherwise: type[FetchError]) -> FetchError:
+    """The error that a negative answer stands for: `otherwise` unless its code, or a known text, knows better."""
+    found = _CODE.match(words)
+    meaning = _MEANINGS.get(found[1].upper() if found else "")
+    return (meaning or softened(words) or otherwise)(words)
+
+
+def is_limit(error: FetchError | None) -> bool:
+    """Whether the server would now refuse any letter, so that none is to blame."""
+    return isinstance(error, OverLimit | ServerTemporary | MailboxBusy)
+
 
 OCTETS_MAX, LINES_MAX = 1024 * 1024, 1000
 """How long the answer to a command may be that is not expected to say much. imaplib takes its time over each line."""

@@ -4,8 +4,7 @@ from collections.abc import Callable, Iterator, Sequence
 from enum import Enum, auto
 
 from fetchrules.errors import ServerRefused
-from fetchrules.remote.imap.client import Answer, FencedImap
-from fetchrules.remote.imap.refusals import is_limit, refusal
+from fetchrules.remote.imap.client import Answer, FencedImap, is_limit, refusal
 from fetchrules.remote.imap.syntax import uid_set
 from fetchrules.remote.mailbox import Listed
 

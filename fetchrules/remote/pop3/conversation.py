@@ -3,14 +3,61 @@
 from collections import deque
 from collections.abc import Iterable, Iterator
 
-from fetchrules.errors import ConnectionLost, FetchError, LocalProtocolError, RemoteProtocolError, TimedOut
-from fetchrules.remote.masking import Secrets
+from fetchrules.errors import (
+    ConnectionLost,
+    FetchError,
+    LocalProtocolError,
+    LoginDelay,
+    MailboxBusy,
+    OverLimit,
+    RemoteProtocolError,
+    ServerRefused,
+    ServerTemporary,
+    TimedOut,
+)
+from fetchrules.remote.known_texts import softened
 from fetchrules.remote.memory import Judge
 from fetchrules.remote.net import Stream
-from fetchrules.remote.pop3.commands import Command, Verb
 from fetchrules.remote.pop3.grammar import StatusLine
-from fetchrules.remote.pop3.protocol import Event, Greeting, LetterBegan, LetterEnded, Pop3Protocol, Reply
-from fetchrules.remote.transcript import Speaker, Trace
+from fetchrules.remote.pop3.protocol import (
+    Command,
+    Event,
+    Greeting,
+    LetterBegan,
+    LetterEnded,
+    Pop3Protocol,
+    Reply,
+    Verb,
+)
+from fetchrules.remote.transcript import Secrets, Speaker, Trace
+
+
+def refusal(line: StatusLine, words: str, otherwise: type[FetchError]) -> FetchError:
+    """The error that a negative reply stands for.
+
+    `otherwise` unless its code, or a known text, knows better. `words` is what people are shown.
+    """
+    match line.code.split("/"):
+        case ["IN-USE", *_]:
+            return MailboxBusy(words)
+        case ["LOGIN-DELAY", *_]:
+            return LoginDelay(words)
+        case ["SYS", "TEMP", *_]:
+            return ServerTemporary(words)
+        case ["SYS", *_]:
+            return ServerRefused(words)
+        case ["LIMIT" | "OVERQUOTA", *_]:  # IMAP's (RFC 5530); a server that speaks both protocols may mix them up
+            return OverLimit(words)
+        case ["AUTH", *_]:
+            return otherwise(words)
+        case _:
+            return (softened(line.text) or otherwise)(words)
+
+
+def is_limited(line: StatusLine) -> bool:
+    """Whether a negative reply to a command about one letter speaks of the server or the whole mailbox: busy, over a limit."""
+    return not isinstance(refusal(line, "", ServerRefused), ServerRefused)
+
 
 LISTING = frozenset({Verb.STAT, Verb.UIDL, Verb.LIST})
 """Commands to which a server may have to look through the whole mailbox before it answers."""

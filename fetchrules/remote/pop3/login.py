@@ -10,22 +10,9 @@ from dataclasses import dataclass
 from fetchrules.errors import ConnectionLost, LoginRefused, RemoteProtocolError, ServerRefused, TimedOut, TlsUnavailable
 from fetchrules.remote.account import Account
 from fetchrules.remote.mailbox import Connection, Listed, Listing
-from fetchrules.remote.masking import Secrets
 from fetchrules.remote.memory import CapabilityMemory, ServerKey
 from fetchrules.remote.net import Alive, connect
-from fetchrules.remote.pop3.commands import (
-    AUTH_PLAIN,
-    CAPA,
-    LIST,
-    STAT,
-    STLS,
-    UIDL,
-    UTF8,
-    Command,
-    Verb,
-    plain_credentials,
-)
-from fetchrules.remote.pop3.conversation import Conversation
+from fetchrules.remote.pop3.conversation import Conversation, is_limited, refusal
 from fetchrules.remote.pop3.grammar import (
     Capabilities,
     Status,
@@ -35,10 +22,21 @@ from fetchrules.remote.pop3.grammar import (
     scan_listings,
     unique_id_listings,
 )
-from fetchrules.remote.pop3.protocol import Reply
-from fetchrules.remote.pop3.refusals import is_limited, refusal
+from fetchrules.remote.pop3.protocol import (
+    AUTH_PLAIN,
+    CAPA,
+    LIST,
+    STAT,
+    STLS,
+    UIDL,
+    UTF8,
+    Command,
+    Reply,
+    Verb,
+    plain_credentials,
+)
 from fetchrules.remote.tls import UNPROTECTED, Demand, Protection, Start, Trust, secure
-from fetchrules.remote.transcript import Trace
+from fetchrules.remote.transcript import Secrets, Trace
 
 
 @dataclass(frozen=True, slots=True)

@@ -20,12 +20,10 @@ from fetchrules.remote.mailbox import (
 )
 from fetchrules.remote.memory import SERVERS, ServerMemory
 from fetchrules.remote.net import Alive
-from fetchrules.remote.pop3.commands import QUIT, RSET, Command, Verb
-from fetchrules.remote.pop3.conversation import Conversation
+from fetchrules.remote.pop3.conversation import Conversation, is_limited, refusal
 from fetchrules.remote.pop3.grammar import Capabilities, Status
 from fetchrules.remote.pop3.login import log_in, reach
-from fetchrules.remote.pop3.protocol import LetterBegan, LetterData, LetterEnded, Reply
-from fetchrules.remote.pop3.refusals import is_limited, refusal
+from fetchrules.remote.pop3.protocol import QUIT, RSET, Command, LetterBegan, LetterData, LetterEnded, Reply, Verb
 from fetchrules.remote.tls import Demand, Trust, protected
 from fetchrules.remote.transcript import Trace
 

@@ -8,7 +8,7 @@ import pytest
 
 from fetchrules.errors import FetchError, LocalProtocolError, LoginRefused, RemoteProtocolError, ServerRefused
 from fetchrules.remote.account import Account, Deadlines
-from fetchrules.remote.imap.asking import _read
+from fetchrules.remote.imap.retrieval import _read
 from fetchrules.remote.imap.session import ImapMailbox, list_folders, open_imap
 from fetchrules.remote.imap.syntax import quoted
 from fetchrules.remote.mailbox import Chunk, Complete, Listed
@@ -317,7 +317,7 @@ def test_it_says_what_it_is_connected_to(server: ImapServer) -> None:
 def test_it_lists_the_newest_of_too_many_letters(
     server: ImapServer, folder: Folder, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("fetchrules.remote.imap.listing.LETTERS_MAX", 2)
+    monkeypatch.setattr("fetchrules.remote.imap.fetched.LETTERS_MAX", 2)
     mailbox = open_imap(account(server))
     listing = mailbox.listing()
     assert [int(letter.uid) for letter in listing.letters] == folder.uids[-2:]

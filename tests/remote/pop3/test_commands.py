@@ -3,7 +3,7 @@ from base64 import b64decode
 import pytest
 
 from fetchrules.errors import LocalProtocolError
-from fetchrules.remote.pop3.commands import AUTH_PLAIN, CAPA, Command, Verb, encode, plain_credentials
+from fetchrules.remote.pop3.protocol import AUTH_PLAIN, CAPA, Command, Verb, encode, plain_credentials
 
 ENCODED = [
     (CAPA, b"CAPA\r\n"),

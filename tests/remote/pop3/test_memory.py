@@ -3,8 +3,8 @@ from dataclasses import dataclass
 import pytest
 
 from fetchrules.remote.memory import DISTRUST_SECONDS, CapabilityMemory, ServerKey
-from fetchrules.remote.pop3.commands import Verb
 from fetchrules.remote.pop3.grammar import Capabilities
+from fetchrules.remote.pop3.protocol import Verb
 
 ONE, TWO, THREE = (ServerKey("mailserver.ru", port, tls=True) for port in (1, 2, 3))
 SOME = Capabilities(frozenset({"UIDL"}))

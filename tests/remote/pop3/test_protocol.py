@@ -10,23 +10,19 @@ from hypothesis import strategies as st
 
 from fetchrules.errors import LocalProtocolError, RemoteProtocolError
 from fetchrules.remote.pop3 import protocol as machine
-from fetchrules.remote.pop3.commands import (
+from fetchrules.remote.pop3.grammar import LINE_MAX, Status, StatusLine
+from fetchrules.remote.pop3.protocol import (
     AUTH_PLAIN,
     CAPA,
+    COMMANDS,
     LIST,
+    MULTILINE,
     QUIT,
     STAT,
     STLS,
+    STREAMED,
     UIDL,
     Command,
-    Verb,
-    plain_credentials,
-)
-from fetchrules.remote.pop3.grammar import LINE_MAX, Status, StatusLine
-from fetchrules.remote.pop3.protocol import (
-    COMMANDS,
-    MULTILINE,
-    STREAMED,
     Event,
     Greeting,
     LetterBegan,
@@ -35,6 +31,8 @@ from fetchrules.remote.pop3.protocol import (
     Pop3Protocol,
     Reply,
     SessionState,
+    Verb,
+    plain_credentials,
 )
 
 OK, ERR = StatusLine(Status.OK), StatusLine(Status.ERR)

@@ -9,8 +9,8 @@ from fetchrules.errors import (
     ServerRefused,
     ServerTemporary,
 )
+from fetchrules.remote.pop3.conversation import is_limited, refusal
 from fetchrules.remote.pop3.grammar import status_line
-from fetchrules.remote.pop3.refusals import is_limited, refusal
 
 MEANINGS: list[tuple[bytes, type[FetchError]]] = [
     (b"-ERR [IN-USE] no", MailboxBusy),
