@@ -15,7 +15,11 @@ EVERYTHING = "\n".join(
     path.read_text(encoding="utf-8") for path in [ROOT / "README.md", *(ROOT / "docs").rglob("*.md")]
 )
 
-VARIABLES = set(re.findall(r'"(UTM_MAIL_\w+)"', (ROOT / "utm_mail" / "env.py").read_text(encoding="utf-8")))
+VARIABLES = {
+    name
+    for module in ("env.py", "settings.py")
+    for name in re.findall(r'"(UTM_MAIL_\w+)"', (ROOT / "utm_mail" / module).read_text(encoding="utf-8"))
+}
 SCALE = (ROOT / "tests" / "benchmarks" / "scale.py").read_text(encoding="utf-8")
 MEASURING = set(re.findall(r'"(UTM_MAIL_TEST_\w+)"', SCALE))
 COMMANDS = {path.stem for path in (ROOT / "fetchrules" / "management" / "commands").glob("[a-z]*.py")}

@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from utm_mail.env import CHECKOUT, BadEnvironment, default_data, environment
+from utm_mail.env import CHECKOUT, BadEnvironment, data_directory, default_data
 
 
 @pytest.mark.parametrize(
@@ -28,12 +28,12 @@ def test_it_keeps_data_in_the_checkout_or_where_the_system_does(
 def test_the_demonstration_has_a_place_of_its_own(monkeypatch: pytest.MonkeyPatch) -> None:
     assert CHECKOUT
     monkeypatch.delenv("UTM_MAIL_DATA")
-    assert environment().data == CHECKOUT / "var"
+    assert data_directory() == CHECKOUT / "var"
     monkeypatch.setenv("UTM_MAIL_DEMO", "1")
-    assert environment().data == CHECKOUT / "var" / "demo"
+    assert data_directory() == CHECKOUT / "var" / "demo"
 
 
 def test_it_says_that_a_home_is_unknown(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("UTM_MAIL_DATA", "~nobody-of-this-name/data")
     with pytest.raises(BadEnvironment, match="UTM_MAIL_DATA: cannot use ~nobody-of-this-name/data"):
-        environment()
+        data_directory()

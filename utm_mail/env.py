@@ -5,8 +5,6 @@ The panel's own files lie beside the code in a checkout. A wheel carries templat
 """
 
 import os
-import socket
-from dataclasses import dataclass
 from ipaddress import IPv4Network, IPv6Network, ip_network
 from pathlib import Path
 from urllib.parse import unquote, urlsplit
@@ -27,28 +25,6 @@ class BadEnvironment(Exception):
     """A variable has an unusable value. The message names the variable and says what is expected."""
 
 
-@dataclass(frozen=True, slots=True)
-class Environment:
-    """All variables, read once at start."""
-
-    data: Path
-    database_url: str
-    redis_url: str
-    delivery: str
-    secret_key: str
-    keys: str
-    allowed_hosts: tuple[str, ...]
-    debug: bool
-    concurrency: int
-    insecure_http: bool
-    behind_proxy: bool
-    trusted_proxies: tuple[IPv4Network | IPv6Network, ...]
-    time_zone: str
-    demo: bool
-    alert_smtp: str
-    alert_from: str
-
-
 def read(name: str, default: str = "") -> str:
     """The value of `name`, or the content of the file named by `name`_FILE. Raises BadEnvironment."""
     path = os.environ.get(f"{name}_FILE")
@@ -60,46 +36,20 @@ def read(name: str, default: str = "") -> str:
     return os.environ.get(name, default)
 
 
-def environment() -> Environment:
-    """Raises BadEnvironment."""
-    demo = boolean("UTM_MAIL_DEMO")
-    data = _data(demo)
-    return Environment(
-        data=data,
-        database_url=read("UTM_MAIL_DATABASE_URL"),
-        redis_url=read("UTM_MAIL_REDIS_URL"),
-        delivery=read("UTM_MAIL_DELIVERY", f"maildir:{data}/mail/{{domain}}/{{local}}"),
-        secret_key=read("UTM_MAIL_SECRET_KEY"),
-        keys=read("UTM_MAIL_KEYS"),
-        allowed_hosts=tuple(host.strip() for host in read("UTM_MAIL_ALLOWED_HOSTS").split(",") if host.strip()),
-        debug=boolean("UTM_MAIL_DEBUG"),
-        concurrency=_positive("UTM_MAIL_CONCURRENCY", 64),
-        insecure_http=boolean("UTM_MAIL_INSECURE_HTTP"),
-        behind_proxy=boolean("UTM_MAIL_BEHIND_PROXY"),
-        trusted_proxies=networks("UTM_MAIL_TRUSTED_PROXIES", read("UTM_MAIL_TRUSTED_PROXIES", "127.0.0.0/8,::1")),
-        alert_smtp=read("UTM_MAIL_ALERT_SMTP", "smtp://localhost:25"),
-        alert_from=read("UTM_MAIL_ALERT_FROM", f"utm-mail@{socket.gethostname()}"),
-        time_zone=read("UTM_MAIL_TIME_ZONE", "Europe/Moscow"),
-        demo=demo,
-    )
-
-
 def default_data(checkout: Path | None, *, root: bool) -> Path:
     """The data directory without UTM_MAIL_DATA: in the checkout, else the system's place for data of services or of users."""
     if checkout:
         return checkout / "var"
     if root:
         return Path("/var/lib/utm-mail")
-    shared = Path(os.environ.get("XDG_DATA_HOME", ""))
-    return (
-        shared if shared.is_absolute() else Path("~/.local/share")
-    ) / "utm-mail"  # the XDG specification ignores relative paths
+    shared = Path(os.environ.get("XDG_DATA_HOME", ""))  # the XDG specification ignores relative paths
+    return (shared if shared.is_absolute() else Path("~/.local/share")) / "utm-mail"
 
 
-def _data(demo: bool) -> Path:
+def data_directory() -> Path:
     """The data directory. The demonstration has a default of its own. Raises BadEnvironment."""
     place = default_data(CHECKOUT, root=os.geteuid() == 0)
-    data = Path(read("UTM_MAIL_DATA") or (place / "demo" if demo else place))
+    data = Path(read("UTM_MAIL_DATA") or (place / "demo" if boolean("UTM_MAIL_DEMO") else place))
     try:
         return data.expanduser().resolve()
     except (OSError, RuntimeError) as error:  # RuntimeError: a user without a home
@@ -124,17 +74,18 @@ def boolean(name: str) -> bool:
     raise BadEnvironment(f"{name}: expected 1 or 0, not {value!r}")
 
 
-def _positive(name: str, default: int) -> int:
+def positive(name: str, default: int) -> int:
+    """The value of the variable `name` as a positive number. Raises BadEnvironment."""
     value = read(name, str(default))
     if not value.isascii() or not value.isdigit() or not int(value):
         raise BadEnvironment(f"{name}: expected a positive number, not {value!r}")
     return int(value)
 
 
-def networks(name: str, text: str) -> tuple[IPv4Network | IPv6Network, ...]:
-    """The comma-separated networks in `text`, the value of `name`. Raises BadEnvironment."""
+def networks(name: str, default: str) -> tuple[IPv4Network | IPv6Network, ...]:
+    """The comma-separated networks in the variable `name`. Raises BadEnvironment."""
     try:
-        return tuple(ip_network(part.strip()) for part in text.split(",") if part.strip())
+        return tuple(ip_network(part.strip()) for part in read(name, default).split(",") if part.strip())
     except ValueError as error:
         raise BadEnvironment(f"{name}: expected networks as 192.0.2.0/24, by comma: {error}") from error
 

@@ -1,23 +1,35 @@
 """Django's settings, all derived from `utm_mail.env`."""
 
 import secrets
+import socket
 
 from django.utils.translation import gettext_lazy as _
 
 from fetchrules.secrets.private_file import close_to_others, read_or_make
 from utm_mail.database import database, database_file
-from utm_mail.env import COMMAND, FILES, TRANSLATIONS, environment, mail_server, make_directory
+from utm_mail.env import (
+    COMMAND,
+    FILES,
+    TRANSLATIONS,
+    boolean,
+    data_directory,
+    mail_server,
+    make_directory,
+    networks,
+    positive,
+    read,
+)
 
-ENV = environment()
-make_directory(ENV.data)
-DATABASES = {"default": database(ENV.database_url, ENV.data)}
+DATA_DIR = data_directory()
+make_directory(DATA_DIR)
+DATABASES = {"default": database(read("UTM_MAIL_DATABASE_URL"), DATA_DIR)}
 DATABASE_FILE = database_file(DATABASES["default"])
-close_to_others(ENV.data, DATABASE_FILE)
+close_to_others(DATA_DIR, DATABASE_FILE)
 
-
-SECRET_KEY = ENV.secret_key or read_or_make(ENV.data / "secret_key", lambda: secrets.token_urlsafe(50))
-DEBUG = ENV.debug
-ALLOWED_HOSTS = list(ENV.allowed_hosts) or ["localhost", "127.0.0.1", "[::1]"]
+SECRET_KEY = read("UTM_MAIL_SECRET_KEY") or read_or_make(DATA_DIR / "secret_key", lambda: secrets.token_urlsafe(50))
+DEBUG = boolean("UTM_MAIL_DEBUG")
+_HOSTS = [host.strip() for host in read("UTM_MAIL_ALLOWED_HOSTS").split(",") if host.strip()]
+ALLOWED_HOSTS = _HOSTS or ["localhost", "127.0.0.1", "[::1]"]
 
 INSTALLED_APPS = [
     "django.contrib.admin",
@@ -84,56 +96,58 @@ LANGUAGES = [("ru", _("Russian")), ("en", _("English"))]
 LOCALE_PATHS = [TRANSLATIONS]
 USE_I18N = True
 USE_TZ = True
-TIME_ZONE = ENV.time_zone
+TIME_ZONE = read("UTM_MAIL_TIME_ZONE", "Europe/Moscow")
 
 STATIC_URL = "static/"
 STATICFILES_DIRS = [FILES / "static"]
-STATIC_ROOT = ENV.data / "static"
+STATIC_ROOT = DATA_DIR / "static"
 
 CRISPY_ALLOWED_TEMPLATE_PACKS = "utm"
 CRISPY_TEMPLATE_PACK = "utm"
 
 # UTM_MAIL_INSECURE_HTTP is for a panel that is reached without TLS, as `make run` on the loopback address.
-SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = LANGUAGE_COOKIE_SECURE = SECURE_SSL_REDIRECT = not ENV.insecure_http
-SECURE_HSTS_SECONDS = 0 if ENV.insecure_http else 31_536_000
-SECURE_HSTS_INCLUDE_SUBDOMAINS = SECURE_HSTS_PRELOAD = not ENV.insecure_http
-SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if ENV.behind_proxy else None
+_INSECURE = boolean("UTM_MAIL_INSECURE_HTTP")
+_BEHIND_PROXY = boolean("UTM_MAIL_BEHIND_PROXY")
+SESSION_COOKIE_SECURE = CSRF_COOKIE_SECURE = LANGUAGE_COOKIE_SECURE = SECURE_SSL_REDIRECT = not _INSECURE
+SECURE_HSTS_SECONDS = 0 if _INSECURE else 31_536_000
+SECURE_HSTS_INCLUDE_SUBDOMAINS = SECURE_HSTS_PRELOAD = not _INSECURE
+SECURE_PROXY_SSL_HEADER = ("HTTP_X_FORWARDED_PROTO", "https") if _BEHIND_PROXY else None
 SESSION_COOKIE_HTTPONLY = CSRF_COOKIE_HTTPONLY = LANGUAGE_COOKIE_HTTPONLY = True
 SESSION_COOKIE_SAMESITE = CSRF_COOKIE_SAMESITE = LANGUAGE_COOKIE_SAMESITE = "Lax"
 # With the prefix, a browser accepts these cookies over TLS only, and only from this host, not from a neighbouring name.
-_PREFIX = "" if ENV.insecure_http else "__Host-"
+_PREFIX = "" if _INSECURE else "__Host-"
 SESSION_COOKIE_NAME, CSRF_COOKIE_NAME = f"{_PREFIX}sessionid", f"{_PREFIX}csrftoken"
 SESSION_COOKIE_AGE = 12 * 3600
 SECURE_REFERRER_POLICY = "same-origin"
 X_FRAME_OPTIONS = "DENY"
-CSRF_TRUSTED_ORIGINS = [f"https://{host}" for host in ENV.allowed_hosts if host != "*"]
+CSRF_TRUSTED_ORIGINS = [f"https://{host}" for host in _HOSTS if host != "*"]
 DATA_UPLOAD_MAX_MEMORY_SIZE = FILE_UPLOAD_MAX_MEMORY_SIZE = 12 * 1024 * 1024
 DATA_UPLOAD_MAX_NUMBER_FIELDS = 12_000
 
 # The panel's own.
-DATA_DIR = ENV.data
 MANUAL_DIR = FILES / "docs"
 UTM_MAIL_COMMAND = COMMAND
-UTM_MAIL_DEMO = ENV.demo
-UTM_MAIL_DELIVERY = ENV.delivery
-UTM_MAIL_TRUSTED_PROXIES = ENV.trusted_proxies if ENV.behind_proxy else ()
-UTM_MAIL_KEYS = ENV.keys
-UTM_MAIL_REDIS_URL = ENV.redis_url
-UTM_MAIL_CONCURRENCY = ENV.concurrency
+UTM_MAIL_DEMO = boolean("UTM_MAIL_DEMO")
+UTM_MAIL_DELIVERY = read("UTM_MAIL_DELIVERY", f"maildir:{DATA_DIR}/mail/{{domain}}/{{local}}")
+_PROXIES = networks("UTM_MAIL_TRUSTED_PROXIES", "127.0.0.0/8,::1")
+UTM_MAIL_TRUSTED_PROXIES = _PROXIES if _BEHIND_PROXY else ()
+UTM_MAIL_KEYS = read("UTM_MAIL_KEYS")
+UTM_MAIL_REDIS_URL = read("UTM_MAIL_REDIS_URL")
+UTM_MAIL_CONCURRENCY = CELERY_WORKER_CONCURRENCY = positive("UTM_MAIL_CONCURRENCY", 64)
 
 # Notices of incidents.
 EMAIL_BACKEND = "fetchrules.notices.mail.Backend"
 EMAIL_TIMEOUT = 10
-DEFAULT_FROM_EMAIL = ENV.alert_from
-globals().update(mail_server(ENV.alert_smtp))
+DEFAULT_FROM_EMAIL = read("UTM_MAIL_ALERT_FROM", f"utm-mail@{socket.gethostname()}")
+globals().update(mail_server(read("UTM_MAIL_ALERT_SMTP", "smtp://localhost:25")))
 
 # Celery. The queue holds wake-ups only, because the database knows which rules are due.
-CELERY_BROKER_URL = ENV.redis_url or "memory://localhost/"
+CELERY_BROKER_URL = UTM_MAIL_REDIS_URL or "memory://localhost/"
 CELERY_BROKER_TRANSPORT_OPTIONS: dict[str, float] = (
     # Without emulated acknowledgements, no old task stays in Redis and comes back. Without retries, enqueuing a task does not
     # block the caller; a worker that lost its broker still tries for ever.
     {"socket_timeout": 5, "socket_connect_timeout": 3, "ack_emulation": False, "max_retries": 0}
-    if ENV.redis_url
+    if UTM_MAIL_REDIS_URL
     else {"polling_interval": 0.01}
 )
 CELERY_BROKER_CONNECTION_RETRY_ON_STARTUP = True
@@ -146,7 +160,6 @@ CELERY_TASK_SERIALIZER = "json"
 CELERY_ACCEPT_CONTENT = ["json"]
 CELERY_TASK_ACKS_LATE = False
 CELERY_WORKER_PREFETCH_MULTIPLIER = 1
-CELERY_WORKER_CONCURRENCY = ENV.concurrency
 CELERY_WORKER_POOL = "threads"
 CELERY_WORKER_HIJACK_ROOT_LOGGER = False
 CELERY_WORKER_ENABLE_REMOTE_CONTROL = False

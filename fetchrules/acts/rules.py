@@ -29,7 +29,7 @@ from fetchrules.acts.writer import (
 from fetchrules.ledger import runs
 from fetchrules.ledger.sources import folders_of
 from fetchrules.ledger.sources import pass_present as pass_over_present
-from fetchrules.models import FetchRule, Pause, SourceMailbox
+from fetchrules.models import FetchRule, Pause, Run, SourceMailbox
 from fetchrules.rule import Rule
 from fetchrules.rulebook import edits
 from fetchrules.rulebook.changes import Change, changes_of
@@ -37,7 +37,7 @@ from fetchrules.rulebook.ledgers import ledger_change
 from fetchrules.rulebook.rows import LAST_RESULT
 from fetchrules.ruletext.validate import problems_of
 from fetchrules.schedule import NextReason
-from fetchrules.words.ledgers import mailbox_name
+from fetchrules.words.names import mailbox_name
 
 
 @dataclass(frozen=True, slots=True)
@@ -188,6 +188,16 @@ def take_over(rules: QuerySet[FetchRule], *, by: User | None) -> list[FetchRule]
         audit.record_each(by, "rule_taken_over", taken)
         tasks.wake()
     return taken
+
+
+def stop_run(run: Run, *, by: User) -> bool:
+    """Let the poll end within seconds; False where it had ended. Raises Run.DoesNotExist where it is not theirs to stop."""
+    with transaction.atomic():
+        found = roles.runnable_runs(by).select_related("source").get(id=run.id)
+        asked = runs.ask_to_stop(found.id)
+        if asked:
+            audit.record(by, "run_stop_asked", found.source)
+    return asked
 
 
 def _runnable(rules: QuerySet[FetchRule], by: User | None) -> QuerySet[FetchRule]:

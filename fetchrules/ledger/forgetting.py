@@ -7,8 +7,7 @@ from django.db.models import Q
 
 from fetchrules.ledger.letters import every_row
 from fetchrules.models import Letter
-from fetchrules.models.chunks import chunks
-from fetchrules.models.portions import remove
+from fetchrules.models.chunks import chunks, remove
 from fetchrules.policy import Fate, State
 
 FORGET_AFTER = timedelta(hours=24)

@@ -17,7 +17,7 @@ from fetchrules.ledger import workers
 from fetchrules.ledger.leases import QUEUE_LEASE, RUN_LEASE, abandon, make_due_again
 from fetchrules.ledger.turns import choose
 from fetchrules.models import FetchRule, HourlyStat, Pause, Run
-from fetchrules.models.portions import remove
+from fetchrules.models.chunks import remove
 from fetchrules.remote.mailbox import TlsLevel
 from fetchrules.schedule import Failing, NextPoll, NextReason
 

@@ -20,7 +20,7 @@ from fetchrules.errors import FetchError, printable
 from fetchrules.models import Channel, Incident, Notice, ServiceSettings
 from fetchrules.models.chunks import chunks
 from fetchrules.notices import mail, webhook
-from fetchrules.words.incidents import Message, message_of
+from fetchrules.notices.messages import Message, message_of
 
 log = logging.getLogger(__name__)
 

@@ -23,7 +23,7 @@ from fetchrules.errors import (
     TimedOut,
     TlsFailed,
 )
-from fetchrules.words.incidents import Message
+from fetchrules.notices.messages import Message
 
 SECONDS = 30.0
 """For the whole conversation after connecting, which has `EMAIL_TIMEOUT`."""

@@ -7,11 +7,11 @@ from dataclasses import dataclass
 from urllib.parse import SplitResult, quote, unquote, urlsplit
 
 from fetchrules.errors import HostNotFound, RemoteProtocolError, ServerRefused, TargetForbidden
+from fetchrules.notices.messages import Message
 from fetchrules.remote import net
 from fetchrules.remote.account import Deadlines, TargetPolicy
 from fetchrules.remote.authorities import verifying
 from fetchrules.remote.resolver import ascii_name
-from fetchrules.words.incidents import Message
 
 SECONDS = 10.0
 """For the whole exchange: name, connection, TLS, request, and the first line of the response."""

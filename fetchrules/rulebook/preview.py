@@ -19,7 +19,7 @@ from fetchrules.ruletext.matching import match
 from fetchrules.ruletext.problem import Code, Problem
 from fetchrules.ruletext.sources import Claims, account_of
 from fetchrules.ruletext.validate import passing_fault
-from fetchrules.words import ledgers
+from fetchrules.words import names
 
 
 class Verdict(Enum):
@@ -127,9 +127,9 @@ class Preview:
 def ledger_words(entry: Entry, *, other_mailbox: bool, same_mailbox: bool) -> str:
     """What becomes of the ledger of another name of its mailbox; empty where there is none."""
     if entry.former is not None:
-        return ledgers.renamed(entry.former.account, other_mailbox=other_mailbox)
+        return names.renamed(entry.former.account, other_mailbox=other_mailbox)
     if entry.orphan is not None:
-        return ledgers.offered(entry.orphan.ledger.account, entry.orphan.letters, same_mailbox=same_mailbox)
+        return names.offered(entry.orphan.ledger.account, entry.orphan.letters, same_mailbox=same_mailbox)
     return ""
 
 

@@ -3,7 +3,8 @@
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, replace
 
-from django.db.models import Q
+from django.db.models import Q, TextChoices
+from django.utils.translation import gettext_lazy as _
 
 from fetchrules.errors import PasswordUnreadable
 from fetchrules.models import FetchRule, ServiceSettings
@@ -14,9 +15,18 @@ from fetchrules.ruletext.formats.exchange import export_json
 from fetchrules.ruletext.formats.fetchmailrc.exporter import export_fetchmailrc
 from fetchrules.ruletext.line import Line
 from fetchrules.ruletext.render import render_rule
-from fetchrules.words.formats import FileFormat
 
 _CHUNK = 1000
+
+
+class FileFormat(TextChoices):
+    """The formats that rules can be downloaded in, with their names. The values are those of the command line."""
+
+    TEXT = "text", _("Text as written, with comments")
+    BLANKS = "utm-blanks", _("Rule lines with blanks")
+    BARS = "utm-bars", _("Rule lines with bars")
+    FETCHMAILRC = "fetchmailrc", ".fetchmailrc"
+    JSON = "json", "JSON"
 
 
 @dataclass(frozen=True, slots=True)

@@ -15,7 +15,7 @@ from django.db.models import Model
 from fetchrules.ledger import forgetting, runs
 from fetchrules.ledger.letters import unattended
 from fetchrules.models import Attempt, AuditEntry, Heartbeat, HourlyStat, Incident, ServiceSettings
-from fetchrules.models.portions import remove
+from fetchrules.models.chunks import remove
 from fetchrules.poll.recovery import finish_all
 from fetchrules.poll.reexamination import reexamine
 

@@ -1,10 +1,14 @@
-"""The words of the audit page."""
+"""Changes in words: what a text would change, and what the audit says was changed."""
 
 from collections.abc import Mapping
 
+from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
-from fetchrules.words import changes, settings
+from fetchrules.errors import harmless
+from fetchrules.rule import Rule
+from fetchrules.words import amounts
+from fetchrules.words.ruletext import field_name
 
 EVENTS = {
     "rule_added": _("rule added"),
@@ -82,8 +86,66 @@ ACCOUNT = {
 }
 """The fields of accounts and groups."""
 
+SETTINGS = {
+    "interval": _("Interval between mail checks"),
+    "per_host": _("Connections to one server at a time"),
+    "local_domains": _("Local mail domains"),
+    "alert_addresses": _("Send alerts to"),
+    "alert_webhook": _("Alert webhook"),
+    "webhook_internal": _("The webhook may lead to an internal address"),
+    "alert_after_failures": _("Alert after failures in a row"),
+    "alert_after_hours": _("Alert after hours without success"),
+    "journal_days": _("Keep the journal for"),
+    "owner_rules": _("Rules per mailbox owner"),
+    "owner_networks": _("Networks open to mailbox owners"),
+}
+"""What the settings of the service are called."""
 
-def describe(what: str) -> str:
+_ENCRYPTION = {
+    "auto": _("STARTTLS if offered"),
+    "ssl": "SSL/TLS",
+    "starttls": "STARTTLS",
+    "plaintext": _("none"),
+}
+
+
+def name_of(rule: Rule) -> str:
+    """Enough of the line to know the rule by."""
+    return harmless(f"{rule.server}:{rule.protocol} {rule.user} → {rule.recipient}")
+
+
+def beginning_of(rule: Rule) -> str:
+    """What happens to a new rule once it is there."""
+    return gettext("new rule, switched off") if rule.skip else gettext("new rule, first poll at once")
+
+
+def describe_change(field: str, old: object, new: object) -> str:
+    """One field, before and after; of a password only that it changes."""
+    if field == "password":
+        return gettext("new password")
+    if field == "skip":
+        return gettext("switched off") if new else gettext("switched on")
+    about = {"field": field_name(field), "old": _value(old, field), "new": _value(new, field)}
+    return harmless(gettext("%(field)s: %(old)s → %(new)s") % about)
+
+
+def _value(value: object, field: str = "") -> str:
+    match value:
+        case bool():
+            return gettext("yes") if value else gettext("no")
+        case None | "" | []:  # of a sequence pattern: an empty tuple too
+            return "—"
+        case [*items]:
+            return ", ".join(map(str, items))
+        case int() if field == "limit":
+            return amounts.octets(value)
+        case _ if field == "encryption":
+            return str(_ENCRYPTION[str(value)])
+        case _:
+            return str(value)
+
+
+def describe_event(what: str) -> str:
     """The event in words; an unknown one by its stable name."""
     return str(EVENTS.get(what, what))
 
@@ -96,21 +158,17 @@ def details(detail: Mapping[str, object]) -> str:
 def _detail(name: str, value: object) -> str:
     match name, value:
         case "fields", list(fields):
-            return "; ".join(changes.describe(*field) for field in fields)
+            return "; ".join(describe_change(*field) for field in fields)
         case "settings", list(names):
             return "; ".join(_setting(*each) for each in names)
         case "account", list(fields):
             return "; ".join(f"{ACCOUNT.get(name, name)}: {_value(old)} → {_value(new)}" for name, old, new in fields)
         case _, bool():
-            return f"{DETAILS.get(name, name)}: {_('yes') if value else _('no')}"
+            return f"{DETAILS.get(name, name)}: {_value(value)}"
         case _:
             return f"{DETAILS.get(name, name)}: {value}"
 
 
 def _setting(name: str, old: object = None, new: object = None) -> str:
-    title = str(settings.NAMES.get(name, name))
+    title = str(SETTINGS.get(name, name))
     return title if new is None else f"{title}: {_value(old)} → {_value(new)}"
-
-
-def _value(value: object) -> str:
-    return str(_("yes") if value else _("no")) if isinstance(value, bool) else str(value) or "—"

@@ -5,6 +5,7 @@ from dataclasses import dataclass, replace
 from django.utils.translation import gettext
 from django.utils.translation import gettext_noop as _
 
+from fetchrules.errors import ConnectFailed, HostNotFound, TargetForbidden
 from fetchrules.words.providers import provider_of
 
 
@@ -247,3 +248,23 @@ def describe(code: str, host: str = "") -> Failure:
     failure = replace(found, title=gettext(found.title), remedy=gettext(found.remedy))
     provider = provider_of(host) if code == "login_refused" else None
     return replace(failure, remedy=str(provider.login), help_url=provider.help_url) if provider else failure
+
+
+NOT_REACHED = frozenset({HostNotFound.code, ConnectFailed.code, TargetForbidden.code})
+"""Only administrators learn the reason of these failures, because it would tell others what there is in an internal network."""
+
+
+def describe_guarded(code: str, detail: str, host: str, *, exact: bool) -> tuple[Failure, str]:
+    """The failure `code` in words and its detail; both without the reason if the reader may not know it (not `exact`)."""
+    return (not_reached(), "") if code in NOT_REACHED and not exact else (describe(code, host), detail)
+
+
+def not_reached() -> Failure:
+    return Failure(
+        gettext("Server not reached"),
+        gettext(
+            "There is no such server, it does not answer on this port, or it may not be connected to: rules of mailbox owners use "
+            "public mail servers on mail ports, and what an administrator allows besides. Administrators see the reason."
+        ),
+        field="server",
+    )

@@ -11,8 +11,8 @@ from django.utils.translation import gettext_lazy
 from fetchrules.policy import Plan
 from fetchrules.poll.trial import Stage, Step, Trial
 from fetchrules.remote.mailbox import Certificate, Connection, TlsLevel
-from fetchrules.words import amounts, guarded
-from fetchrules.words.failures import Failure, describe
+from fetchrules.words import amounts
+from fetchrules.words.failures import Failure, describe, not_reached
 
 STAGES: dict[Stage, Promise] = {
     Stage.NAME: gettext_lazy("Server's address"),
@@ -46,7 +46,7 @@ def tell(trial: Trial, host: str, *, exact: bool = True) -> list[Told]:
     if exact:
         return [_told(step, trial, host) for step in trial.steps]
     if any(step.error and step.stage in _BEFORE_ANY_WORD for step in trial.steps):
-        return [Told(Stage.CONNECT.value, str(STAGES[Stage.CONNECT]), "", "", guarded.not_reached())]
+        return [Told(Stage.CONNECT.value, str(STAGES[Stage.CONNECT]), "", "", not_reached())]
     logged_in = any(step.stage is Stage.LOGIN and not step.error for step in trial.steps)
     hidden = {*_BEFORE_ANY_WORD, *(() if logged_in else (Stage.GREETING,))}
     return [

@@ -18,7 +18,7 @@ from fetchrules.rule import Protocol
 from fetchrules.rulebook.text import load
 from fetchrules.ruletext.problem import Code, Problem
 from fetchrules.ruletext.sources import Source
-from fetchrules.words import ledgers
+from fetchrules.words import names
 from fetchrules.words.ruletext import explain
 from tests.rulebook.conftest import TEXT
 
@@ -313,7 +313,7 @@ def test_it_says_what_another_name_of_a_mailbox_means(
     old.write_text(NEW)
     call_command("rules", "import", str(old), "--dry-run", *options, stdout=out)
     account = Source(Protocol.POP3, "old.ru", 0, "u", "")
-    assert out.lines[1].strip() == ledgers.renamed(account, other_mailbox=not continued)
+    assert out.lines[1].strip() == names.renamed(account, other_mailbox=not continued)
     told = Said()
     call_command("rules", "import", str(old), "--json", *options, stdout=told)
     former = {"server": "old.ru", "protocol": "pop3", "port": None, "user": "u"}

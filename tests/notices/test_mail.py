@@ -9,7 +9,7 @@ from pytest_django import Settings
 
 from fetchrules.errors import FetchError
 from fetchrules.notices import mail
-from fetchrules.words.incidents import Message
+from fetchrules.notices.messages import Message
 from tests.servers.loopback import LoopbackServer, Peer
 
 MESSAGE = Message("Не собирается почта", "- петров", {})

@@ -7,7 +7,7 @@ import pytest
 
 from fetchrules.errors import FetchError
 from fetchrules.notices import webhook
-from fetchrules.words.incidents import Message
+from fetchrules.notices.messages import Message
 from tests.certificates import Certificates
 from tests.notices.conftest import Hook
 from tests.servers.loopback import LoopbackServer, Peer

@@ -9,7 +9,7 @@ from django.urls import reverse
 from django.utils import timezone
 
 from fetchrules.models import AuditEntry, FetchRule
-from fetchrules.words.events import describe, details
+from fetchrules.words.events import describe_event, details
 from tests.conftest import PASSWORD, MakeRule
 from tests.panel.conftest import client_of
 
@@ -158,7 +158,7 @@ def test_it_notes_what_became_of_groups(admin: Client) -> None:
 def test_it_says_of_accounts_in_words(admin: Client, charlie: User) -> None:
     save(admin, charlie, is_active="")
     entry = AuditEntry.objects.get(what="account_changed")
-    assert (describe(entry.what), details(entry.detail)) == ("account changed", "active: yes → no")
+    assert (describe_event(entry.what), details(entry.detail)) == ("account changed", "active: yes → no")
     assert "account changed" in admin.get(reverse("audit")).content.decode()
 
 

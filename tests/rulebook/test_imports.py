@@ -6,11 +6,10 @@ import pytest
 
 from fetchrules.models import FetchRule, ServiceSettings
 from fetchrules.rulebook.imports import read
-from fetchrules.rulebook.text import export, load
+from fetchrules.rulebook.text import FileFormat, export, load
 from fetchrules.ruletext.document import parse
 from fetchrules.ruletext.formats.detection import Format
 from fetchrules.ruletext.problem import Code
-from fetchrules.words.formats import FileFormat
 from tests.rulebook.conftest import Applier
 from tests.rulebook.texts import preview
 

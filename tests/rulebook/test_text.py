@@ -6,8 +6,7 @@ import pytest
 
 from fetchrules.models import FetchRule, ServiceSettings
 from fetchrules.rule import MASK, Encryption
-from fetchrules.rulebook.text import export, from_text_box, load
-from fetchrules.words.formats import FileFormat
+from fetchrules.rulebook.text import FileFormat, export, from_text_box, load
 from tests.conftest import MakeRule
 
 MASKED = (

@@ -20,7 +20,7 @@ from fetchrules.models import (
     Letter,
     Run,
     ServiceSettings,
-    portions,
+    chunks,
 )
 from fetchrules.upkeep.housekeeping import ATTEMPTS, AUDIT, SILENT, STATISTICS, tidy
 from tests.conftest import MakeRule
@@ -124,7 +124,7 @@ def test_it_removes_more_runs_than_a_statement_may_name(rule: FetchRule, few_var
 
 
 def test_it_leaves_to_the_next_round_what_is_too_much_for_one(rule: FetchRule, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(portions, "AT_MOST", 20)
+    monkeypatch.setattr(chunks, "AT_MOST", 20)
     journal(rule, 30, NOW - HOUR)
     assert [runs.purge(NOW) for _ in range(3)] == [20, 10, 0]
 

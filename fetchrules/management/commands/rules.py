@@ -22,6 +22,7 @@ from fetchrules.rulebook import imports, text
 from fetchrules.rulebook.apply import TextChanged
 from fetchrules.rulebook.changes import Change
 from fetchrules.rulebook.preview import Entry, Preview, ledger_words, preview
+from fetchrules.rulebook.text import FileFormat
 from fetchrules.ruletext.document import MAX_OCTETS, Document, parse
 from fetchrules.ruletext.formats.detection import Format, decode, detect, import_foreign
 from fetchrules.ruletext.formats.exchange import as_json
@@ -29,7 +30,6 @@ from fetchrules.ruletext.formats.fetchmailrc.exporter import lost_in_fetchmail
 from fetchrules.ruletext.line import harmful_problems
 from fetchrules.ruletext.problem import Code, Problem
 from fetchrules.ruletext.render import option_text, options_of, render_rule
-from fetchrules.words.formats import FileFormat
 from fetchrules.words.ruletext import explain
 
 AUTO = "auto"

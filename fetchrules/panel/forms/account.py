@@ -15,7 +15,7 @@ from django.utils.translation import gettext_lazy as _
 
 from fetchrules.acts import attempts
 from fetchrules.acts.accounts import change_own_password
-from fetchrules.words.formats import NAMES
+from fetchrules.rulebook.text import FileFormat
 
 
 def _helper() -> FormHelper:
@@ -90,7 +90,9 @@ class PasswordForm(PasswordChangeForm):
 class ExportForm(forms.Form):
     """What to export with its passwords; whoever asks enters their own once more."""
 
-    format = forms.ChoiceField(label=_("Format"), choices=NAMES, widget=forms.Select(attrs={"class": "field"}))
+    format = forms.ChoiceField(
+        label=_("Format"), choices=FileFormat.choices, widget=forms.Select(attrs={"class": "field"})
+    )
     password = forms.CharField(
         label=_("Your own password"),
         strip=False,

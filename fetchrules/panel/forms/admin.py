@@ -18,7 +18,7 @@ from fetchrules.rulebook.edits import is_to_be_passed
 from fetchrules.ruletext.problem import Code, Problem
 from fetchrules.ruletext.sources import keeps_password
 from fetchrules.ruletext.validate import passing_fault, problems_of
-from fetchrules.words.changes import describe
+from fetchrules.words.events import describe_change
 from fetchrules.words.ruletext import explain
 
 _COLUMNS = tuple(field.column for field in STORED)
@@ -112,7 +112,7 @@ class RuleAdminForm(forms.ModelForm):  # type: ignore[type-arg]  # generic in th
                     None, gettext("Not saved: the rule was changed meanwhile. Saving again would change it so:")
                 )
                 for each in changes_of(row, wanted):
-                    self.add_error(None, describe(each.field, each.old, each.new))
+                    self.add_error(None, describe_change(each.field, each.old, each.new))
             case refusal:
                 for name, words in complaints(refusal):
                     field = {"password": "new_password"}.get(name, name)

@@ -16,7 +16,7 @@ from fetchrules.rulebook.ledgers import Orphan, offered_to
 from fetchrules.ruletext.problem import Problem
 from fetchrules.ruletext.sources import account_of
 from fetchrules.ruletext.validate import passing_fault
-from fetchrules.words import ledgers
+from fetchrules.words.names import continued, renamed, with_letters
 from fetchrules.words.ruletext import explain
 
 
@@ -98,7 +98,7 @@ class SaidBeside(forms.Form):
         if self.stored is None or not self.is_bound:
             return ""
         before = source_of(self.stored.source).account
-        return "" if account_of(self.draft()) == before else ledgers.renamed(before, other_mailbox=False)
+        return "" if account_of(self.draft()) == before else renamed(before, other_mailbox=False)
 
     @property
     def recognises(self) -> bool:
@@ -111,7 +111,7 @@ class SaidBeside(forms.Form):
     def continued(self) -> str:
         """The ledger that the one of the rule that is being changed goes on with, in words; empty if there is none."""
         former = former_of(self.stored.source) if self.stored else []
-        return ledgers.continued(source_of(former[0]).account) if former else ""
+        return continued(source_of(former[0]).account) if former else ""
 
     def check_passing(self, wanted: Rule) -> None:
         """Refuse to count as collected what `wanted` could not remember, or would delete."""
@@ -122,7 +122,7 @@ class SaidBeside(forms.Form):
     def offer(self, rule: Rule) -> None:
         """Offer a new rule the ledgers of its recipient that no rule reads."""
         self.offers = offered_to(rule)
-        choices = [(str(one.name), ledgers.with_letters(one.ledger.account, one.letters)) for one in self.offers]
+        choices = [(str(one.name), with_letters(one.ledger.account, one.letters)) for one in self.offers]
         widget: Any = self.fields["same_mailbox"].widget
         widget.choices = [("", gettext("None: it is another mailbox")), *choices]
 

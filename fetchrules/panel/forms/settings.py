@@ -10,7 +10,7 @@ from django.utils.translation import gettext_lazy as _
 from fetchrules.acts.settings import SettingInvalid, checked
 from fetchrules.models import ServiceSettings
 from fetchrules.panel.forms.crispy import Joined
-from fetchrules.words.settings import NAMES
+from fetchrules.words.events import SETTINGS as NAMES
 
 _LINES = {"class": "field", "rows": 3, "spellcheck": "false"}
 _SHORT = {"class": "field short"}

@@ -18,5 +18,5 @@ def index(request: HttpRequest) -> HttpResponse:
     """The audit, newest first, with a search over names."""
     query = request.GET.get("q", "").strip()
     page = page_of(request, search(AuditEntry.objects.all(), query, "who", "about", "what"), PAGE)
-    lines = [(entry, events.describe(entry.what), events.details(entry.detail)) for entry in page]
+    lines = [(entry, events.describe_event(entry.what), events.details(entry.detail)) for entry in page]
     return render(request, "fetchrules/audit.html", {"page": page, "lines": lines, "query": query})

@@ -9,7 +9,13 @@ from fetchrules.acts.text import export_passwords
 from fetchrules.panel import access
 from fetchrules.panel.forms.account import ExportForm, is_closed
 from fetchrules.rulebook import text
-from fetchrules.words.formats import FILES, FileFormat
+from fetchrules.rulebook.text import FileFormat
+
+_FILES = {
+    FileFormat.FETCHMAILRC: ("fetchmailrc", "text/plain"),
+    FileFormat.JSON: ("rules.json", "application/json"),
+}
+"""Name and media type of a file that is not the text."""
 
 
 @require_safe
@@ -36,7 +42,7 @@ def with_passwords(request: HttpRequest) -> HttpResponse:
 
 
 def _file(form: FileFormat, *, with_passwords: bool) -> HttpResponse:
-    name, kind = FILES[form]
+    name, kind = _FILES.get(form, ("rules.txt", "text/plain"))
     headers = {"Content-Disposition": f'attachment; filename="{name}"'}
     content = "".join(text.export(form, with_passwords=with_passwords))
     return HttpResponse(content, content_type=f"{kind}; charset=utf-8", headers=headers)

@@ -13,7 +13,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 from django.views.decorators.http import require_POST, require_safe
 
-from fetchrules.acts import runs as acts
+from fetchrules.acts.rules import stop_run
 from fetchrules.models import FetchRule, Run
 from fetchrules.panel import access
 from fetchrules.panel.pages.period import Period
@@ -22,7 +22,7 @@ from fetchrules.panel.pages.rows import remarks_of
 from fetchrules.panel.params import numbers, page_of, search
 from fetchrules.panel.paths import back
 from fetchrules.policy import Doubt, Fate, Remark, State
-from fetchrules.words import guarded, states
+from fetchrules.words import failures, states
 from fetchrules.words.failures import Failure
 from fetchrules.words.names import source_name
 from fetchrules.words.states import Badge, TwoLines
@@ -59,7 +59,9 @@ class Entry:
         """`run` with its source and its rule at hand, as `reader` may see it."""
         exact = access.administers(reader) or (run.rule is not None and not run.rule.restricted)
         host = run.source.host
-        failure, detail = guarded.describe(run.error, run.detail, host, exact=exact) if run.error else (None, "")
+        failure, detail = (
+            failures.describe_guarded(run.error, run.detail, host, exact=exact) if run.error else (None, "")
+        )
         took = run.finished_at - (run.started_at or run.claimed_at) if run.finished_at else None
         return cls(
             run=run,
@@ -70,7 +72,7 @@ class Entry:
             result=states.result(run.fetched, run.octets, run.deleted, run.found, run.left),
             failure=failure,
             detail=detail,
-            transcript=run.transcript if exact or run.error not in guarded.NOT_REACHED else "",
+            transcript=run.transcript if exact or run.error not in failures.NOT_REACHED else "",
             remarks=remarks_of(run.left),
             progress=Progress.of(run, now) if run.is_open else None,
         )
@@ -144,7 +146,7 @@ def run(request: HttpRequest, run_id: int) -> HttpResponse:
 def stop(request: HttpRequest, run_id: int) -> HttpResponse:
     """Let a running poll end within seconds."""
     found = get_object_or_404(access.runnable_runs(access.user_of(request)), id=run_id)
-    if acts.stop(found, by=access.user_of(request)):
+    if stop_run(found, by=access.user_of(request)):
         messages.success(request, _("The poll ends within seconds; letters that are whole are kept."))
     else:
         messages.info(request, _("The poll had ended already."))

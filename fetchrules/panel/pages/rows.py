@@ -20,7 +20,7 @@ from fetchrules.rule import MASK, Encryption, Protocol
 from fetchrules.ruletext.render import options_of
 from fetchrules.schedule import NextReason
 from fetchrules.status import PROBLEMS, RuleState
-from fetchrules.words import amounts, guarded, times
+from fetchrules.words import amounts, failures, times
 from fetchrules.words.failures import Failure
 from fetchrules.words.names import source_name
 from fetchrules.words.states import RULE_BADGES, Badge, TwoLines, left_alone, result
@@ -115,7 +115,7 @@ def _row(
     state = RuleState(rule.state)  # type: ignore[attr-defined]  # the annotation of listing.with_state
     failed = rule.last_error and state in _SAY_WHY
     failure, detail = (
-        guarded.describe(rule.last_error, rule.last_detail, rule.server, exact=exact) if failed else (None, "")
+        failures.describe_guarded(rule.last_error, rule.last_detail, rule.server, exact=exact) if failed else (None, "")
     )
     return RuleRow(
         rule=rule,

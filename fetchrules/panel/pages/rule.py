@@ -33,7 +33,7 @@ from fetchrules.rule import MASK, Rule
 from fetchrules.rulebook.changes import changes_of
 from fetchrules.rulebook.edits import is_to_be_passed
 from fetchrules.secrets.sealed import SealedDraft
-from fetchrules.words import changes as words_of_changes
+from fetchrules.words.events import describe_change
 from fetchrules.words.names import source_name
 
 _OF_THE_TEXT = ("text_applied", "text_undone")
@@ -56,7 +56,7 @@ class Conflict:
         since = AuditEntry.objects.filter(at__gte=row.edited_at)
         entry = since.filter(Q(about=str(row)[:400]) | Q(what__in=_OF_THE_TEXT)).order_by("at", "id").first()
         differences = changes_of(row, wanted, row.as_rule(MASK))
-        said = tuple(words_of_changes.describe(one.field, one.old, one.new) for one in differences)
+        said = tuple(describe_change(one.field, one.old, one.new) for one in differences)
         return cls(row.edited_at, entry.who if entry else "", said)
 
 

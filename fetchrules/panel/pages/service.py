@@ -19,11 +19,12 @@ from fetchrules.ledger.local_faults import LocalFault, local_faults
 from fetchrules.ledger.turns import late, pollable
 from fetchrules.ledger.workers import alive
 from fetchrules.models import Heartbeat, Incident, Run, ServiceSettings
+from fetchrules.notices.messages import fault, silence
 from fetchrules.panel import access
 from fetchrules.panel.pages import broker
 from fetchrules.panel.paths import back
 from fetchrules.upkeep import heartbeat
-from fetchrules.words import amounts, incidents, times
+from fetchrules.words import amounts, times
 from fetchrules.words.failures import describe
 
 PARTS = {"worker": "celery -A utm_mail worker -P threads", "beat": "celery -A utm_mail beat"}
@@ -173,7 +174,7 @@ def _broken_channels(user: access.Reader) -> list[tuple[str, str]]:
     if not access.sees_all(user):
         return []
     broken = Incident.objects.filter(kind=Incident.Kind.CHANNEL, closed_at=None)
-    return [(incidents.silence(incident), incidents.fault(incident)) for incident in broken]
+    return [(silence(incident), fault(incident)) for incident in broken]
 
 
 @require_POST

@@ -11,10 +11,11 @@ from fetchrules.acts.settings import change_settings
 from fetchrules.errors import DeliveryFailed
 from fetchrules.models import Channel, ServiceSettings
 from fetchrules.notices import channels
+from fetchrules.notices.messages import reason, test_message
 from fetchrules.panel import access
 from fetchrules.panel.forms.settings import SettingsForm
 from fetchrules.poll.destinations import look_at
-from fetchrules.words import failures, incidents
+from fetchrules.words import failures
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
@@ -49,13 +50,13 @@ def check_delivery(request: HttpRequest) -> HttpResponse:
 @access.administrators_only
 def check_notices(request: HttpRequest) -> HttpResponse:
     """Send a test notice by each channel that is set."""
-    outcomes = channels.try_out(ServiceSettings.current(), incidents.test_message())
+    outcomes = channels.try_out(ServiceSettings.current(), test_message())
     for name, error in outcomes.items():
         about = {"channel": str(Channel.Name(name).label)}
         if error is None:
             messages.success(request, _("%(channel)s: a test notice was sent.") % about)
         else:
-            about["reason"] = incidents.reason(str(error))
+            about["reason"] = reason(str(error))
             messages.error(request, _("%(channel)s: the test notice did not get through. %(reason)s") % about)
     if not outcomes:
         messages.warning(request, _("Nobody is told: neither an address nor a webhook is set."))

@@ -22,7 +22,7 @@ from fetchrules.models import FetchRule, HourlyStat, Letter, Run
 from fetchrules.panel import access
 from fetchrules.panel.pages.period import Period
 from fetchrules.panel.params import numbers
-from fetchrules.words import amounts, guarded, times
+from fetchrules.words import amounts, failures, times
 from fetchrules.words.names import source_name
 
 GROUPS = {"server": ("server",), "rule": ("id", "user", "server")}
@@ -258,7 +258,7 @@ def _failures(runs: QuerySet[Run], period: Period, *, exact: bool) -> list[tuple
     """How often polls failed, by the words for it, the commonest first."""
     by_title: Counter[str] = Counter()
     for code, number in failures_by_kind(runs, period):
-        failure, _detail = guarded.describe(code, "", "", exact=exact)
+        failure, _detail = failures.describe_guarded(code, "", "", exact=exact)
         by_title[failure.title] += number
     return by_title.most_common()
 

@@ -23,7 +23,7 @@ from fetchrules.ruletext.formats.detection import Format, decode
 from fetchrules.ruletext.line import Line
 from fetchrules.ruletext.problem import Code, Problem
 from fetchrules.secrets.sealed import SealedDraft
-from fetchrules.words import changes
+from fetchrules.words import events
 from fetchrules.words.ruletext import describe, explain
 
 SHOWN = 200
@@ -91,18 +91,18 @@ class Shown:
             seen,
             ticks,
             [
-                (changes.name_of(entry.rule), [changes.beginning_of(entry.rule), *ticks.said_of(entry)])
+                (events.name_of(entry.rule), [events.beginning_of(entry.rule), *ticks.said_of(entry)])
                 for entry in seen.added[:SHOWN]
             ],
             [
                 (
-                    changes.name_of(entry.rule),
-                    [*(changes.describe(c.field, c.old, c.new) for c in entry.changes), *ticks.said_of(entry)],
+                    events.name_of(entry.rule),
+                    [*(events.describe_change(c.field, c.old, c.new) for c in entry.changes), *ticks.said_of(entry)],
                 )
                 for entry in seen.changed[:SHOWN]
             ],
-            [changes.name_of(stored.rule) for stored in seen.missing[:SHOWN]],
-            [(changes.name_of(entry.rule), explain(Problem(fault))) for entry, fault in seen.unpassable[:FEW]],
+            [events.name_of(stored.rule) for stored in seen.missing[:SHOWN]],
+            [(events.name_of(entry.rule), explain(Problem(fault))) for entry, fault in seen.unpassable[:FEW]],
             [_finding(problem, seen, lines) for problem in (*seen.errors, *seen.warnings)[:SHOWN]],
             max(0, len(seen.problems) - SHOWN),
         )

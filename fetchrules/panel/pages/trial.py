@@ -20,8 +20,7 @@ from fetchrules.rulebook.rows import password_of, tls_still_known
 from fetchrules.ruletext.sources import address_key, sources_of
 from fetchrules.words import amounts, failures
 from fetchrules.words.failures import Failure
-from fetchrules.words.ledgers import would_recognise
-from fetchrules.words.names import source_name
+from fetchrules.words.names import source_name, would_recognise
 from fetchrules.words.states import left_alone
 from fetchrules.words.trial import Told, tell, would
 
