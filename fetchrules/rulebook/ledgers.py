@@ -70,8 +70,9 @@ def settle(saved: Mapping[_K, Saved], removed: Collection[int] = ()) -> dict[_K,
     read = {key: dict(ledgers.folders(Ledger.of(one.row.source))) for key, one in saved.items() if one.row}
     former = {key: dict(ledgers.folders(one.former)) for key, one in saved.items() if one.former}
     for key, one in saved.items():
-        former[key] = former.get(key, {}) | ledgers.take_along(one)
-    chosen = {key: ledgers.ledger_of(account_of(one.rule), one.rule.recipient) for key, one in saved.items()}
+        if (taken := ledgers.take_along(one)) is not None:
+            former[key] = taken
+    chosen = {key: ledgers.read_by(one) for key, one in saved.items()}
     names = {key: [(source, chosen[key].recipient) for source in sources_of(one.rule)] for key, one in saved.items()}
     found = found_or_made({name for some in names.values() for name in some})
     rows = {key: [found[name] for name in some] for key, some in names.items()}
@@ -92,7 +93,7 @@ def ledgers_left(changed: Mapping[_K, tuple[Rule, FetchRule]]) -> dict[_K, Ledge
         if source_of(row.source).account != account_of(rule)
     }
     for_another = {key for key in moved if not _same_recipient(*changed[key])}
-    shared = _shared({moved[key].account for key in for_another})
+    shared = _shared({moved[key].account for key in for_another}, {changed[key][1].id for key in moved})
     return {key: ledger for key, ledger in moved.items() if key not in for_another or ledger.account not in shared}
 
 
@@ -190,7 +191,18 @@ class _Ledgers:
             known.setdefault(own, {})
         return Ledger(account, own)
 
-    def take_along(self, one: Saved) -> _Folders:
+    def read_by(self, one: Saved) -> Ledger:
+        """The ledger that a rule reads: that of its recipient, or the one that it has read for another address of the mailbox.
+
+        The recipient's may be older: then the letters that the rule has collected since would come twice. If another rule reads it,
+        the two share it nevertheless.
+        """
+        found = self.ledger_of(account_of(one.rule), one.rule.recipient)
+        before = Ledger.of(one.row.source) if one.row else found
+        stays = before.account == found.account and mailbox_key(before.recipient) == one.local_mailbox
+        return before if stays and found not in self.read_by_others else found
+
+    def take_along(self, one: Saved) -> _Folders | None:
         """Where the recipient of a rule changes, give the new one the rows that nobody else reads; all rows that they have then.
 
         A folder that the new recipient has a row for stays as it is. The ledger of an account that the rule leaves is taken along
@@ -198,9 +210,9 @@ class _Ledgers:
         """
         before = Ledger.of(one.row.source) if one.row else None
         if before is None or mailbox_key(before.recipient) == one.local_mailbox:
-            return {}
+            return None
         if before.account != account_of(one.rule) and before != one.former:
-            return {}
+            return None
         after = self.ledger_of(before.account, one.rule.recipient)
         old, new = self.folders(before), self.folders(after)
         taken = [source for source in old if source not in new and self.audience[source] <= {one.local_mailbox}]
@@ -246,13 +258,17 @@ def _same_recipient(rule: Rule, row: FetchRule) -> bool:
     return mailbox_key(rule.recipient) == mailbox_key(row.recipient)
 
 
-def _shared(accounts: Collection[Source]) -> set[Source]:
-    """Those of `accounts` that rules of several recipients read."""
+def _shared(accounts: Collection[Source], leaving: Collection[int]) -> set[Source]:
+    """Those of `accounts` that rules of several recipients read, or that others read than the `leaving` rules."""
     recipients: dict[Source, set[str]] = defaultdict(set)
+    stay: set[Source] = set()
     for rows in rows_of(accounts):
         for reader in FetchRule.objects.filter(source__in=rows).select_related("source"):
-            recipients[source_of(reader.source).account].add(mailbox_key(reader.recipient))
-    return {account for account, keys in recipients.items() if len(keys) > 1}
+            account = source_of(reader.source).account
+            recipients[account].add(mailbox_key(reader.recipient))
+            if reader.id not in leaving:
+                stay.add(account)
+    return stay | {account for account, keys in recipients.items() if len(keys) > 1}
 
 
 def _login_name(rule: Rule) -> str:

@@ -232,3 +232,26 @@ def test_it_asks_little_however_many_rules_come(
     wanted = {number: Saved(replace(RULE, recipient=SIDOROV, user=f"u{number}")) for number in range(200)}
     with django_assert_max_num_queries(7):
         assert {rows[0].recipient for rows in settle(wanted).values()} == {SIDOROV}
+
+
+def test_it_continues_no_ledger_that_the_former_recipient_still_reads() -> None:
+    stays, leaves = new(), new()
+    collected(stays)
+    moved = edited(leaves, server="new.ru", recipient=SIDOROV)
+    assert moved.source.continues is None
+
+
+def test_it_keeps_its_ledger_where_the_new_address_is_the_same_maildir(settings: Settings) -> None:
+    settings.UTM_MAIL_DELIVERY = "maildir:/var/mail/{domain}/{local}"
+    one, two = new("petrov@one.ru"), new("petrov@two.ru")
+    collected(one)
+    delete_rules([two], by=None)
+    settings.UTM_MAIL_DELIVERY = "maildir:/var/mail/{local}"
+    assert letters_of(edited(one, recipient="petrov@two.ru")) == ["petrov@one.ru"]
+
+
+def test_it_joins_the_reader_of_the_new_address(settings: Settings) -> None:
+    settings.UTM_MAIL_DELIVERY = "maildir:/var/mail/{domain}/{local}"
+    one, two = new("petrov@one.ru"), new("petrov@two.ru")
+    settings.UTM_MAIL_DELIVERY = "maildir:/var/mail/{local}"
+    assert edited(one, recipient="petrov@two.ru").source == two.source
