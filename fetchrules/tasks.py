@@ -10,7 +10,7 @@ from kombu.exceptions import OperationalError
 
 from fetchrules.errors import TimedOut
 from fetchrules.ledger import leases, runs
-from fetchrules.ledger.mending import mend_schedule
+from fetchrules.ledger.turns import mend_schedule
 from fetchrules.notices import incidents
 from fetchrules.poll import STOPPING
 from fetchrules.poll.run import poll

@@ -9,7 +9,7 @@ from _pytest.terminal import TerminalReporter
 from django.contrib.auth import get_user_model
 from django.contrib.auth.models import Permission, User
 
-from fetchrules.ledger.sources import sources_of
+from fetchrules.ledger.source_mailboxes import sources_of
 from fetchrules.models import FetchRule
 from fetchrules.rule import Encryption, Protocol
 from fetchrules.secrets.sealing import seal, target_of

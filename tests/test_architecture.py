@@ -27,7 +27,7 @@ LAYERS: tuple[frozenset[str], ...] = (
     frozenset({"poll"}),
     frozenset({"notices"}),
     frozenset({"upkeep"}),
-    frozenset({"tasks", "rulebook", "words.trial"}),
+    frozenset({"tasks", "rulebook"}),
     frozenset({"acts"}),
     frozenset({"panel"}),
     frozenset({"demo"}),

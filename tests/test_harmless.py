@@ -20,7 +20,7 @@ from fetchrules.errors import harmless, printable
 from fetchrules.ledger import runs
 from fetchrules.management.console import HarmlessOutput
 from fetchrules.models import AuditEntry, FetchRule, Revision
-from fetchrules.poll.remote_account import account_of
+from fetchrules.poll.looking import account_of
 from fetchrules.rule import MASK
 from fetchrules.rulebook.apply import TextRefused
 from fetchrules.rulebook.revisions import current_version, document_of

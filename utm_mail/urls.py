@@ -13,4 +13,4 @@ urlpatterns = [
 ]
 handler500 = "fetchrules.panel.middleware.outage.failed"
 if settings.UTM_MAIL_DEMO:
-    urlpatterns.insert(0, path("", include("fetchrules.demo.urls")))
+    urlpatterns.insert(0, path("", include("fetchrules.demo.views")))

@@ -14,7 +14,7 @@ from django.utils import timezone
 from fetchrules import tasks
 from fetchrules.acts import audit, roles
 from fetchrules.ledger import by_hand, hosts, runs
-from fetchrules.ledger.sources import folders_of, pass_present
+from fetchrules.ledger.source_mailboxes import folders_of, pass_present
 from fetchrules.models import FetchRule, Letter
 
 

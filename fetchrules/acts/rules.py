@@ -27,8 +27,8 @@ from fetchrules.acts.writer import (
     check_source,
 )
 from fetchrules.ledger import runs
-from fetchrules.ledger.sources import folders_of
-from fetchrules.ledger.sources import pass_present as pass_over_present
+from fetchrules.ledger.source_mailboxes import folders_of
+from fetchrules.ledger.source_mailboxes import pass_present as pass_over_present
 from fetchrules.models import FetchRule, Pause, Run, SourceMailbox
 from fetchrules.rule import Rule
 from fetchrules.rulebook import edits

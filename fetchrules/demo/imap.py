@@ -6,10 +6,9 @@ Folders stay as they are, and letters arrive by other ways than APPEND and COPY.
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
-from fetchrules.demo.imap_folder import SelectedFolder
-from fetchrules.demo.imap_syntax import Token, quoted, strings, tokens
+from fetchrules.demo.imap_folder import SelectedFolder, Token, quoted, strings, tokens
 from fetchrules.demo.maildrop import INBOX, SEEN, Folder
-from fetchrules.demo.server import Bad, LineTooLong, MailServer, Refusal, Wire, plain_credentials
+from fetchrules.demo.server import Bad, DemoServer, LineTooLong, Refusal, Wire, plain_credentials
 
 MAX_COMMAND = 65536
 """Octets of a command with its literals."""
@@ -185,7 +184,7 @@ class ImapSession:
         return self.wire.read_line().decode("utf-8", "replace")
 
 
-class ImapServer(MailServer):
+class ImapServer(DemoServer):
     """Serves all folders of each user, to any number of sessions at a time."""
 
     def serve(self, wire: Wire) -> None:

@@ -73,7 +73,7 @@ class _Index:
     flags: dict[str, list[str]] = field(default_factory=dict)
 
 
-class Directory:
+class LetterDirectory:
     """A maildrop and folder with a file for each letter, named by its UID."""
 
     def __init__(self, path: Path) -> None:
@@ -151,17 +151,17 @@ class Mailbox:
         self._path = path
 
     @property
-    def inbox(self) -> Directory:
-        return Directory(self._path)
+    def inbox(self) -> LetterDirectory:
+        return LetterDirectory(self._path)
 
-    def folders(self) -> dict[str, Directory]:
+    def folders(self) -> dict[str, LetterDirectory]:
         """INBOX first."""
         names = [INBOX, *sorted(path.name for path in self._path.glob(".folders/*"))]
         return {name: self.made(name) for name in names}
 
-    def made(self, name: str) -> Directory:
+    def made(self, name: str) -> LetterDirectory:
         """The folder, which is made if it does not exist."""
-        return self.inbox if name == INBOX else Directory(self._path / ".folders" / name)
+        return self.inbox if name == INBOX else LetterDirectory(self._path / ".folders" / name)
 
 
 def _held(entry: "os.DirEntry[str]", flags: dict[str, list[str]]) -> Held:

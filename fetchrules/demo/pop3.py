@@ -6,7 +6,7 @@ from pathlib import Path
 from threading import Lock
 
 from fetchrules.demo.maildrop import Held, LetterGone, Maildrop
-from fetchrules.demo.server import LineTooLong, MailServer, Refusal, Wire, plain_credentials
+from fetchrules.demo.server import DemoServer, LineTooLong, Refusal, Wire, plain_credentials
 
 _CAPABILITIES = (
     "TOP",
@@ -163,7 +163,7 @@ class Pop3Session:
         return {number: letter for number, letter in self.letters.items() if number not in self.deleted}
 
 
-class Pop3Server(MailServer):
+class Pop3Server(DemoServer):
     """Serves each user's INBOX, to one session at a time (RFC 1939 §4)."""
 
     def __init__(self, port: int, directory: Path, passwords: Mapping[str, str]) -> None:

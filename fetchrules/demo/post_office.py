@@ -13,11 +13,11 @@ from django.utils import timezone
 
 from fetchrules.acts.text import apply
 from fetchrules.demo.imap import ImapServer
-from fetchrules.demo.imap_syntax import modified_utf7
+from fetchrules.demo.imap_folder import modified_utf7
 from fetchrules.demo.maildrop import SEEN, Mailbox
 from fetchrules.demo.pop3 import Pop3Server
 from fetchrules.demo.sample_letters import MAILBOXES, SKETCHES, TURN, letter, sketch
-from fetchrules.demo.server import MailServer
+from fetchrules.demo.server import DemoServer
 from fetchrules.models import FetchRule, ServiceSettings
 from fetchrules.rule import Protocol
 from fetchrules.ruletext.document import parse
@@ -44,7 +44,7 @@ TEXT = """\
 {address}:pop3 director nevernyj director@mydomain.ru port {pop3} interval 1
 """
 
-Server = TypeVar("Server", bound=MailServer)
+Server = TypeVar("Server", bound=DemoServer)
 
 
 def password(user: str) -> str:

@@ -43,7 +43,7 @@ class Wire(Protocol):
         ...
 
 
-class MailServer(ThreadingTCPServer):
+class DemoServer(ThreadingTCPServer):
     """Serves the mailboxes below `directory` to the users in `passwords`. Making one takes the port: raises OSError."""
 
     allow_reuse_address = True
@@ -72,7 +72,7 @@ class MailServer(ThreadingTCPServer):
 class _Connection(StreamRequestHandler):
     """A Wire on a socket."""
 
-    server: MailServer
+    server: DemoServer
     timeout = IDLE_SECONDS
     disable_nagle_algorithm = True
 

@@ -1,4 +1,4 @@
-"""«What arrived»: the letters in the demonstration's local mailboxes, read from the Maildirs themselves."""
+"""«What arrived», a page of the demonstration: the letters in its local mailboxes, read from the Maildirs themselves."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -8,6 +8,7 @@ from pathlib import Path
 from django.conf import settings
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
+from django.urls import path
 from django.utils import timezone
 from django.views.decorators.http import require_safe
 
@@ -31,7 +32,7 @@ class Arrived:
 
 
 @dataclass(frozen=True, slots=True)
-class LocalMailbox:
+class Arrivals:
     """One recipient's Maildir. `more`: how many letters lie there beside those shown."""
 
     recipient: str
@@ -51,18 +52,18 @@ def live(request: HttpRequest) -> HttpResponse:
     return render(request, "fetchrules/_arrivals.html", {"mailboxes": list(_mailboxes(request))})
 
 
-def _mailboxes(request: HttpRequest) -> Iterator[LocalMailbox]:
+def _mailboxes(request: HttpRequest) -> Iterator[Arrivals]:
     """Of the rules that the reader may watch, in their order."""
     rules = access.visible_rules(access.user_of(request)).order_by("position").values_list("recipient", flat=True)
     for recipient in dict.fromkeys(rules):
         try:
             layout = MaildirLayout.parse(settings.UTM_MAIL_DELIVERY)
-            path = layout.directory(layout.template.place(recipient))
+            maildir = layout.directory(layout.template.place(recipient))
         except (RecipientInvalid, ValueError):
             continue  # a rule that cannot be delivered says so in the list of rules
-        files = sorted(_files(path), key=lambda file: file.name, reverse=True)
+        files = sorted(_files(maildir), key=lambda file: file.name, reverse=True)
         letters = sorted(map(_read, files[:SHOWN]), key=lambda letter: letter.head.date or letter.at, reverse=True)
-        yield LocalMailbox(recipient, path, tuple(letters), max(0, len(files) - SHOWN))
+        yield Arrivals(recipient, maildir, tuple(letters), max(0, len(files) - SHOWN))
 
 
 def _files(maildir: Path) -> Iterator[Path]:
@@ -78,3 +79,9 @@ def _read(file: Path) -> Arrived:
     return Arrived(
         read_letterhead(head), stat.st_size, datetime.fromtimestamp(stat.st_mtime, timezone.get_current_timezone())
     )
+
+
+urlpatterns = [
+    path("demo/", arrivals, name="arrivals"),
+    path("demo/live/", live, name="arrivals_live"),
+]

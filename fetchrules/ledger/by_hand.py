@@ -9,7 +9,7 @@ from django.db.models import Q, QuerySet
 
 from fetchrules.errors import DeletionFailed
 from fetchrules.ledger.letters import every_row
-from fetchrules.ledger.sources import folders_of, source_of
+from fetchrules.ledger.source_mailboxes import folders_of, source_of
 from fetchrules.models import FetchRule, Letter, SourceMailbox
 from fetchrules.models.chunks import chunks
 from fetchrules.policy import Doubt, Fate, State

@@ -8,7 +8,7 @@ from typing import Any
 
 from django.db.models import Q, QuerySet
 
-from fetchrules.ledger.sources import former_of
+from fetchrules.ledger.source_mailboxes import former_of
 from fetchrules.models import Letter, SourceMailbox
 from fetchrules.models.chunks import chunks
 from fetchrules.policy import IN_HAND, Doubt, Fate, Knowledge, Known, State, ambiguous, name_by_size

@@ -17,7 +17,7 @@ from django.db.models.expressions import RawSQL
 
 from fetchrules.errors import CameShort, FetchError, RunOvertaken
 from fetchrules.ledger.runs import require_claim, require_run
-from fetchrules.ledger.sources import former_of
+from fetchrules.ledger.source_mailboxes import former_of
 from fetchrules.models import Letter, Run, SourceMailbox
 from fetchrules.models.chunks import chunks
 from fetchrules.policy import IN_HAND, MAX_TRIES, Fate, Known, Purpose, State, ToFetch

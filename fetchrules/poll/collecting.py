@@ -16,7 +16,7 @@ from fetchrules.errors import (
     RunOvertaken,
     TimedOut,
 )
-from fetchrules.ledger import forgetting, mailboxes, runs
+from fetchrules.ledger import departures, hosts, runs
 from fetchrules.ledger import letters as ledger
 from fetchrules.models import Run, SourceMailbox
 from fetchrules.policy import Remark, Terms, ToDelete, ToFetch, Why, missing
@@ -24,9 +24,8 @@ from fetchrules.poll import STOPPING
 from fetchrules.poll.comparison import Comparison, settled_by_head
 from fetchrules.poll.deleting import Deletions
 from fetchrules.poll.destinations import Destination, same_mailbox
-from fetchrules.poll.heads import heads
 from fetchrules.poll.intake import Intake
-from fetchrules.poll.looking import Session
+from fetchrules.poll.looking import Session, heads
 from fetchrules.remote.mailbox import Listed
 
 _BREAKS = frozenset({ConnectionLost.code, TimedOut.code, RemoteProtocolError.code, DeletionFailed.code})
@@ -50,15 +49,15 @@ def _collect(session: Session) -> bool:
     if session.listing.complete:
         # An empty listing proves nothing: the server may have lost its index. Letters that reappear under a known UID are
         # compared before they count as seen.
-        forgetting.record_missing(session.knowledge.unlisted, timezone.now(), forget=bool(absent))
-        forgetting.drop_outdated(session.knowledge.outdated)
-    forgetting.record_back(session.plan.back)
+        departures.record_missing(session.knowledge.unlisted, timezone.now(), forget=bool(absent))
+        departures.drop_outdated(session.knowledge.outdated)
+    departures.record_back(session.plan.back)
     _learn(session)
     deletions = Deletions(session.mailbox, session.source, session.progress, final=session.listing.epoch is not None)
     if session.plan.delete or session.plan.fetch:
         _work(session, deletions)
     if session.compared_all and progress.held == held:
-        forgetting.record_gone(absent, timezone.now())
+        departures.record_gone(absent, timezone.now())
     confirmed = deletions.commit()
     progress.stage("quit")
     # Go on only after a session that got somewhere: a server that takes back what it confirms would be visited for ever.
@@ -169,7 +168,7 @@ def _blame(session: Session, intake: Intake, error: FetchError) -> None:
     if not suspects:
         return
     if session.mailbox.together > 1:
-        mailboxes.fetch_fewer(session.source, session.mailbox.together // 2)
+        hosts.fetch_fewer(session.source, session.mailbox.together // 2)
         session.narrowed = True
     else:
         session.blamed = _is_risky(suspects[0])
@@ -181,17 +180,17 @@ def _heed_limit(session: Session, intake: Intake, *, others_came: bool) -> None:
     source, stopped_at = session.source, intake.limited_by
     if stopped_at is None or intake.limit is None:
         if not source.ask_last or source.ask_last in {one.name for one in session.asked}:
-            mailboxes.fetched_well(source)
+            hosts.fetched_well(source)
         return
     others_came |= len(session.asked) == 1 and session.rule.last_fetched > 0
     known = stopped_at.row is not None and stopped_at.row.reason == OverLimit.code
     if known or (others_came and stopped_at.name == source.ask_last):
         intake.hold(stopped_at, intake.limit)
-        mailboxes.fetched_well(source)
+        hosts.fetched_well(source)
         return
-    mailboxes.ask_last(source, stopped_at.name)
+    hosts.ask_last(source, stopped_at.name)
     if session.mailbox.together > 1 and not others_came:
-        mailboxes.fetch_fewer(source, session.mailbox.together // 2)
+        hosts.fetch_fewer(source, session.mailbox.together // 2)
     session.limit = intake.limit
 
 

@@ -11,7 +11,7 @@ from fetchrules.ledger import letters as ledger
 from fetchrules.models import SourceMailbox
 from fetchrules.policy import Doubt, Fate, Known, PassedMatch, Purpose, State, ToFetch, Why, passed_by_head
 from fetchrules.poll.deleting import DeletionRequest
-from fetchrules.poll.heads import heads
+from fetchrules.poll.looking import heads
 from fetchrules.poll.progress import Progress
 from fetchrules.remote.mailbox import Listed, RemoteMailbox
 

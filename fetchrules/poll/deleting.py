@@ -9,10 +9,10 @@ from datetime import datetime
 from django.utils import timezone
 
 from fetchrules.errors import DeletionFailed, FetchError, RunOvertaken
-from fetchrules.ledger import deletions as ledger
+from fetchrules.ledger import departures as ledger
 from fetchrules.models import SourceMailbox
 from fetchrules.policy import READ_AGAIN, Known, Remark, ToDelete, Why
-from fetchrules.poll.heads import heads
+from fetchrules.poll.looking import heads
 from fetchrules.poll.progress import Progress
 from fetchrules.remote.mailbox import Listed, RemoteMailbox
 

@@ -39,11 +39,11 @@ from fetchrules.ledger.letters import Arrival
 from fetchrules.models import SourceMailbox
 from fetchrules.policy import Doubt, Remark, State, ToFetch, Why, is_short
 from fetchrules.poll import STOPPING
-from fetchrules.poll.blame import blame, count_try
 from fetchrules.poll.comparison import Comparison
 from fetchrules.poll.deleting import DeletionRequest
 from fetchrules.poll.destinations import Destination
 from fetchrules.poll.progress import Progress
+from fetchrules.poll.recovery import blame, count_try
 from fetchrules.remote.mailbox import Begun, Chunk, Complete, Gone, Listed, Refused, Retrieved
 
 

@@ -1,41 +1,82 @@
-"""The beginning of a session: the mailbox is opened and listed, and its letters are planned. Nothing is changed there."""
+"""How a poll opens a remote mailbox and looks into it: the account, the listing, the plan, headers that are fetched alone."""
 
+import ipaddress
 import time
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from datetime import timedelta
 
 from django.utils import timezone
 
+from fetchrules.delivery.fingerprint import head_print
 from fetchrules.errors import (
     ConnectionLost,
     FetchError,
     NoUniqueIds,
     PassPresentRefused,
     RemoteProtocolError,
+    RunOvertaken,
     ServerRefused,
     ServerTemporary,
     TimedOut,
 )
 from fetchrules.ledger import hosts, knowing
-from fetchrules.ledger.mailboxes import live
+from fetchrules.ledger.hosts import live
 from fetchrules.models import FetchRule, ServiceSettings, SourceMailbox
 from fetchrules.policy import Knowledge, Plan, Remark, Terms, ToFetch, plan
 from fetchrules.poll.progress import Progress
-from fetchrules.poll.remote_account import account_of
-from fetchrules.remote.mailbox import Listing, RemoteMailbox
+from fetchrules.remote.account import Account, Deadlines, TargetPolicy
+from fetchrules.remote.mailbox import Listed, Listing, RemoteMailbox, TlsLevel
 from fetchrules.remote.protocols import open_mailbox
-from fetchrules.rule import MASK, Protocol
+from fetchrules.rule import MASK, Protocol, Rule
+from fetchrules.secrets.sealing import target_of, unseal
+
+_USUAL = Deadlines()
+
+MAIL_PORTS = frozenset({110, 143, 993, 995})
+
+
+def account_of(row: FetchRule, source: SourceMailbox, deadlines: Deadlines = _USUAL) -> Account:
+    """How to open `source` with the rule `row`. Raises PasswordUnreadable."""
+    rule = row.as_rule(MASK)
+    opened = replace(rule, password=unseal(row.password, target_of(rule)))
+    return account_from(opened, source.folder, TlsLevel(row.tls_seen), deadlines, restricted=row.restricted)
+
+
+def account_from(
+    rule: Rule, folder: str, tls_seen: TlsLevel, deadlines: Deadlines = _USUAL, *, restricted: bool
+) -> Account:
+    """How to open `folder` as `rule`, which has its password, says. `tls_seen`: the best protection seen with it so far."""
+    return Account(
+        protocol=rule.protocol,
+        host=rule.server.strip("[]"),
+        port=rule.effective_port,
+        user=rule.user,
+        password=rule.password,
+        encryption=rule.encryption,
+        verify=rule.sslcertck,
+        fingerprint=rule.sslfingerprint,
+        tls_seen=tls_seen,
+        folder=folder,
+        deadlines=deadlines if rule.timeout is None else replace(deadlines, idle=float(rule.timeout)),
+        targets=targets_of(restricted=restricted),
+    )
+
+
+def targets_of(*, restricted: bool) -> TargetPolicy:
+    """Where a rule may connect to: anywhere, or if it is restricted, public mail servers and the allowed networks."""
+    if not restricted:
+        return TargetPolicy()
+    networks = ServiceSettings.current().owner_networks.split()
+    return TargetPolicy(
+        public_only=True,
+        ports=MAIL_PORTS,
+        allowed_networks=tuple(ipaddress.ip_network(network) for network in networks),
+    )
+
 
 PASSING_FAILURES = 3
 """After so many polls in a row without unique-ids a server that had them counts as one without."""
-
-
-def terms_of(rule: FetchRule, source: SourceMailbox) -> Terms:
-    """What the rule, and the state of its mailbox, decide over letters."""
-    return Terms.of(
-        rule.as_rule(MASK), restricted=rule.restricted, lived=source.lived, pass_present=source.pass_present
-    )
 
 
 @dataclass(slots=True)
@@ -94,8 +135,9 @@ def look(rule: FetchRule, source: SourceMailbox, progress: Progress, *, claimed:
 
     With `claimed` False (a dry run) nothing is recorded anywhere.
     """
-    terms = terms_of(rule, source)
-    if terms.pass_present and not (terms.leaves and rule.as_rule(MASK).judged_by_ledger):
+    spec = rule.as_rule(MASK)
+    terms = Terms.of(spec, restricted=rule.restricted, lived=source.lived, pass_present=source.pass_present)
+    if terms.pass_present and not (terms.leaves and spec.judged_by_ledger):
         raise PassPresentRefused
     account = account_of(rule, source, progress.limits.deadlines)
     alive = progress.alive if claimed else None
@@ -142,3 +184,25 @@ def _listing(
             raise ServerTemporary("the server named letters before, and does not now")
         raise NoUniqueIds
     return listing
+
+
+def heads(
+    mailbox: RemoteMailbox, source: SourceMailbox, letters: Iterable[Listed], progress: Progress
+) -> Iterator[tuple[Listed, str]]:
+    """Each of `letters` with the fingerprint of its header; empty where the server does not give it alone.
+
+    If the session breaks, or the server gives no more for now, the next polls do without headers for a day, as with a server that
+    knows no TOP: one letter whose header cannot be had must not keep back the others.
+    """
+    if not hosts.gives_heads(source, timezone.now()):
+        yield from ((letter, "") for letter in letters)
+        return
+    try:
+        for letter, octets in mailbox.heads(letters):
+            progress.received(len(octets or b""))
+            yield letter, "" if octets is None else head_print(octets)
+    except RunOvertaken:
+        raise
+    except FetchError:
+        hosts.heads_broke(source, timezone.now())
+        raise

@@ -13,9 +13,9 @@ from time import monotonic
 from django.db.models import Q
 
 from fetchrules.errors import CertificateChanged, FetchError, PasswordMissing, PasswordUnreadable, TargetForbidden
-from fetchrules.ledger.mending import go_on
+from fetchrules.ledger.turns import go_on
 from fetchrules.models import FetchRule, Pause
-from fetchrules.poll.remote_account import targets_of
+from fetchrules.poll.looking import targets_of
 from fetchrules.remote.net import allowed_endpoints
 from fetchrules.rule import MASK
 from fetchrules.schedule import NextReason

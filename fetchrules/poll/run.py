@@ -23,17 +23,16 @@ from fetchrules.errors import (
     TimedOut,
 )
 from fetchrules.ledger import hosts, leases, runs
-from fetchrules.ledger.sources import sources_of
+from fetchrules.ledger.source_mailboxes import sources_of
 from fetchrules.models import FetchRule, Run, ServiceSettings, SourceMailbox
 from fetchrules.policy import Plan
 from fetchrules.poll import STOPPING
 from fetchrules.poll.collecting import collect
 from fetchrules.poll.destinations import look_at
 from fetchrules.poll.keeping import KEEPER
-from fetchrules.poll.limits import Limits
 from fetchrules.poll.looking import look
 from fetchrules.poll.outlasting import DATABASE_AWAY, outlast
-from fetchrules.poll.progress import Progress, StopAsked
+from fetchrules.poll.progress import Limits, Progress, StopAsked
 from fetchrules.poll.recovery import recover
 from fetchrules.remote.memory import SERVERS, ServerMemory
 from fetchrules.rule import MASK

@@ -7,7 +7,7 @@ from django.contrib.auth.models import User
 from django.db import transaction
 from django.utils import timezone
 
-from fetchrules.ledger.sources import pass_present as pass_over_present
+from fetchrules.ledger.source_mailboxes import pass_present as pass_over_present
 from fetchrules.models import FetchRule, Revision, ServiceSettings, SourceMailbox
 from fetchrules.rulebook import revisions
 from fetchrules.rulebook.arrangement import Arrangement, Key, arrange, arranged_text

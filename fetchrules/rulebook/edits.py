@@ -10,7 +10,7 @@ from dataclasses import replace
 from django.db.models import F
 from django.utils import timezone
 
-from fetchrules.ledger.sources import Ledger, folders_of, source_of
+from fetchrules.ledger.source_mailboxes import Ledger, folders_of, source_of
 from fetchrules.models import FetchRule, ServiceSettings, SourceMailbox
 from fetchrules.rule import MASK, Rule, Spelling
 from fetchrules.rulebook.arrangement import STEP

@@ -13,7 +13,7 @@ from typing import TypeVar
 
 from django.db.models import Exists, OuterRef, Subquery
 
-from fetchrules.ledger.sources import Ledger, found_or_made, pass_present, rows_of, source_of
+from fetchrules.ledger.source_mailboxes import Ledger, found_or_made, pass_present, rows_of, source_of
 from fetchrules.models import FetchRule, Letter, SourceMailbox
 from fetchrules.models.chunks import chunks
 from fetchrules.policy import State

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 from enum import Enum
 
-from fetchrules.ledger.sources import Ledger, to_be_passed
+from fetchrules.ledger.source_mailboxes import Ledger, to_be_passed
 from fetchrules.models import ServiceSettings
 from fetchrules.rule import MASK, MAX_RULES, Rule
 from fetchrules.rulebook.changes import Change, changes_of

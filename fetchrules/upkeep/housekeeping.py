@@ -12,7 +12,7 @@ from functools import partial
 from django.contrib.sessions.models import Session
 from django.db.models import Model
 
-from fetchrules.ledger import forgetting, runs
+from fetchrules.ledger import departures, runs
 from fetchrules.ledger.letters import unattended
 from fetchrules.models import Attempt, AuditEntry, Heartbeat, HourlyStat, Incident, ServiceSettings
 from fetchrules.models.chunks import remove
@@ -55,7 +55,7 @@ def tidy(now: datetime) -> None:
 def _steps(now: datetime) -> Iterator[tuple[str, Callable[[], object]]]:
     if _trusts_clock(now):
         yield "removal of runs", lambda: runs.purge(now - timedelta(days=ServiceSettings.current().journal_days))
-        yield "removal of letters", lambda: forgetting.purge(now)
+        yield "removal of letters", lambda: departures.purge(now)
         for model, column, age in KEPT_FOR:
             old = model._default_manager.filter(**{f"{column}__lt": now - age})
             yield f"removal of {model.__name__}", partial(remove, old)

@@ -9,13 +9,13 @@ import pytest
 
 from fetchrules.demo.imap import ImapServer
 from fetchrules.demo.maildrop import Mailbox
-from fetchrules.demo.server import MailServer
+from fetchrules.demo.server import DemoServer
 
 USER, PASSWORD = "sklad", "skladpasswd"
 
 
 @contextmanager
-def serving(server: MailServer) -> Iterator[None]:
+def serving(server: DemoServer) -> Iterator[None]:
     """Let it serve while the block lasts."""
     with server:
         thread = Thread(target=server.serve_forever, args=[0.05])

@@ -9,7 +9,7 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from fetchrules.demo.imap import ImapServer, ImapSession
-from fetchrules.demo.imap_syntax import modified_utf7
+from fetchrules.demo.imap_folder import modified_utf7
 from fetchrules.demo.maildrop import Mailbox
 from fetchrules.demo.server import MAX_LINE
 from tests.demo.conftest import PASSWORD, USER

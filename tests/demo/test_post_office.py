@@ -10,7 +10,7 @@ from threading import Thread
 
 import pytest
 
-from fetchrules.demo.maildrop import CAPACITY, Directory
+from fetchrules.demo.maildrop import CAPACITY, LetterDirectory
 from fetchrules.demo.pop3 import Pop3Server
 from fetchrules.demo.sample_letters import MAILBOXES, SKETCHES, TURN, letter
 from fetchrules.errors import LoginRefused, MailboxBusy
@@ -62,14 +62,14 @@ def collect(mailbox: RemoteMailbox) -> list[bytes]:
 def test_it_serves_every_letter_octet_by_octet(server: Pop3Server, tmp_path: Path, user: str) -> None:
     put = [letter(user, MOMENT + number * TURN) for number in range(len(SKETCHES[user]))]
     for number, text in enumerate(put):
-        Directory(tmp_path / user).add(text, MOMENT + number * TURN)
+        LetterDirectory(tmp_path / user).add(text, MOMENT + number * TURN)
     mailbox = log_in(server, user)
     assert collect(mailbox) == put
     mailbox.close()
 
 
 def test_it_deletes_when_the_session_ends_well(server: Pop3Server, tmp_path: Path) -> None:
-    maildrop = Directory(tmp_path / "petrov")
+    maildrop = LetterDirectory(tmp_path / "petrov")
     for number in range(2):
         maildrop.add(b"Subject: %d\r\n\r\n" % number, MOMENT + timedelta(seconds=number))
     first, second = maildrop.scan()
@@ -96,7 +96,7 @@ def test_it_serves_one_session_a_mailbox(server: Pop3Server) -> None:
 
 
 def test_it_does_not_fill_the_disk(tmp_path: Path) -> None:
-    maildrop = Directory(tmp_path)
+    maildrop = LetterDirectory(tmp_path)
     for number in range(CAPACITY + 3):
         maildrop.add(b"Subject: %d\r\n\r\n" % number, MOMENT + timedelta(seconds=number))
     held = maildrop.scan()

@@ -15,10 +15,10 @@ from django.utils import timezone
 from fetchrules import tasks
 from fetchrules.ledger import by_hand as ledger_by_hand
 from fetchrules.ledger import leases, letters, runs
-from fetchrules.ledger.sources import Ledger, former_of, sources_of
+from fetchrules.ledger.source_mailboxes import Ledger, former_of, sources_of
 from fetchrules.models import FetchRule, Letter, Run, ServiceSettings, SourceMailbox
 from fetchrules.poll import run as polls
-from fetchrules.poll.limits import Limits
+from fetchrules.poll.progress import Limits
 from fetchrules.remote.account import Deadlines
 from fetchrules.rulebook.ledgers import Saved, settle
 from fetchrules.secrets.sealing import seal, target_of

@@ -13,7 +13,7 @@ from django.utils import timezone
 
 from fetchrules.delivery import disk, maildir, staging
 from fetchrules.delivery.staging import StagedFile
-from fetchrules.ledger import deletions, knowing, letters, runs
+from fetchrules.ledger import departures, knowing, letters, runs
 from fetchrules.models import Letter
 from fetchrules.policy import Action, PassedMatch, Purpose, Terms, ToFetch, table
 from fetchrules.poll import comparison, deleting, intake, recovery
@@ -192,7 +192,7 @@ def _names_believed() -> None:
 @mutant
 def _claim_not_looked_at() -> None:
     """A poll that lost its claim, or whose rule is another by now, goes on."""
-    for module in (letters, deletions):
+    for module in (letters, departures):
         put(module, require_claim=lambda *_: None, require_run=lambda *_: None)
     put(runs, renew=lambda *_: None)
 

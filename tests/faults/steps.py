@@ -10,7 +10,7 @@ STEPS = {
     "claim": "fetchrules.ledger.runs.claim",
     "recover": "fetchrules.poll.run.recover",
     "list": "fetchrules.poll.run.look",
-    "miss": "fetchrules.ledger.forgetting.record_missing",
+    "miss": "fetchrules.ledger.departures.record_missing",
     "stage": "fetchrules.delivery.staging.Staging.begin",
     "finish": "fetchrules.delivery.staging.StagedFile.finish",
     "sync": "fetchrules.delivery.staging.Staging.sync",
@@ -18,10 +18,10 @@ STEPS = {
     "commit": "fetchrules.delivery.maildir.Maildir.commit",
     "rename": "os.rename",
     "delivered": "fetchrules.poll.intake.Intake._record",
-    "deleting": "fetchrules.ledger.deletions.record_deleting",
+    "deleting": "fetchrules.ledger.departures.record_deleting",
     "delete": "fetchrules.poll.deleting.Deletions.delete",
     "quit": "fetchrules.remote.pop3.session.Pop3Mailbox.quit",
-    "deleted": "fetchrules.ledger.deletions.record_deleted",
+    "deleted": "fetchrules.ledger.departures.record_deleted",
     "close": "fetchrules.ledger.runs.close",
 }
 

@@ -13,12 +13,12 @@ from pytest_django import Settings
 
 from fetchrules.ledger import runs
 from fetchrules.models import FetchRule, Letter, Run
-from fetchrules.policy import Fate
-from fetchrules.poll.looking import terms_of
-from fetchrules.poll.remote_account import account_of
+from fetchrules.policy import Fate, Terms
+from fetchrules.poll.looking import account_of
 from fetchrules.poll.run import Result, poll
 from fetchrules.poll.trial import Stage, try_connection
 from fetchrules.remote.imap.syntax import encode_folder
+from fetchrules.rule import MASK
 from tests.conftest import MakeRule
 from tests.interop.dovecot import Dovecot
 from tests.interop.postfix import RECIPIENTS, Postfix
@@ -157,7 +157,11 @@ def test_it_fetches_nothing_for_a_mailbox_that_postfix_does_not_have(
 
     result = poll_once(rule)
     trial = try_connection(
-        account_of(rule, rule.source), rule.source, terms_of(rule, rule.source), rule.recipient, timezone.now()
+        account_of(rule, rule.source),
+        rule.source,
+        Terms.of(rule.as_rule(MASK), restricted=rule.restricted, pass_present=rule.source.pass_present),
+        rule.recipient,
+        timezone.now(),
     )
 
     assert result.error is not None

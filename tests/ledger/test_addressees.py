@@ -9,7 +9,7 @@ from django.db import IntegrityError
 from django.utils import timezone
 
 from fetchrules.errors import ServerRefused
-from fetchrules.ledger import by_hand, deletions, forgetting, knowing, letters, runs
+from fetchrules.ledger import by_hand, departures, knowing, letters, runs
 from fetchrules.models import Letter, Run, SourceMailbox
 from fetchrules.policy import Doubt, Fate, Known, Plan, State, Terms, ToFetch, Why, missing, plan
 from fetchrules.remote.mailbox import Listed, Listing
@@ -117,13 +117,13 @@ def test_it_is_deleted_when_all_are_delivered(
 def test_its_deletion_is_noted_in_all_rows(run: Run) -> None:
     first, _ = row(run, ALICE, fate=Fate.WANTED), row(run, BOB, fate=Fate.WANTED)
     row(run, ALICE, uid="2")
-    deletions.record_deleting(run, [first.id], NOW)
+    departures.record_deleting(run, [first.id], NOW)
     assert (columns("fate"), columns("deletions")) == (["sent", "sent", "kept"], [1, 1, 0])
-    deletions.record_undeleted(run, [first.id])
+    departures.record_undeleted(run, [first.id])
     assert columns("fate") == ["wanted", "wanted", "kept"]
-    deletions.blame_deletion(first.id, ServerRefused("no"), NOW)
+    departures.blame_deletion(first.id, ServerRefused("no"), NOW)
     assert columns("tries") == [1, 1, 0]
-    deletions.record_deleted([first.id], NOW)
+    departures.record_deleted([first.id], NOW)
     assert columns("fate") == ["deleted", "deleted", "kept"]
     assert columns("forgotten_at") == [NOW, NOW, None]
 
@@ -134,12 +134,12 @@ def test_it_is_missed_and_forgotten_as_a_whole(run: Run) -> None:
     elsewhere = listing(Listed(1, "2", 50))
     missed = missing(elsewhere, knowing.knowledge(run.source, elsewhere))
     assert len(missed) == 1
-    forgetting.record_missing(missed, NOW)
+    departures.record_missing(missed, NOW)
     assert columns("missing_since") == [NOW, NOW]
-    forgetting.record_back(missed)
+    departures.record_back(missed)
     assert columns("missing_since") == [None, None]
-    forgetting.record_missing(missed, NOW)
-    forgetting.record_gone(missed, NOW)
+    departures.record_missing(missed, NOW)
+    departures.record_gone(missed, NOW)
     assert columns("fate") == ["deleted", "deleted"]
 
 

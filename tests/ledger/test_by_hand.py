@@ -4,7 +4,7 @@ import pytest
 from django.utils import timezone
 
 from fetchrules.ledger import by_hand
-from fetchrules.ledger.sources import sources_of
+from fetchrules.ledger.source_mailboxes import sources_of
 from fetchrules.models import FetchRule, Letter, Run
 from fetchrules.policy import Doubt, State
 from fetchrules.rule import MASK, Protocol

@@ -6,7 +6,7 @@ from datetime import timedelta
 import pytest
 from django.utils import timezone
 
-from fetchrules.ledger.mailboxes import live
+from fetchrules.ledger.hosts import live
 from fetchrules.models import FetchRule, SourceMailbox
 
 pytestmark = pytest.mark.django_db

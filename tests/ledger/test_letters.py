@@ -8,7 +8,7 @@ import pytest
 from django.utils import timezone
 
 from fetchrules.errors import DeliveryFailed, DeliveryRefused, RunOvertaken, ServerRefused
-from fetchrules.ledger import by_hand, deletions, forgetting, knowing, leases, letters, runs
+from fetchrules.ledger import by_hand, departures, knowing, leases, letters, runs
 from fetchrules.ledger.letters import Arrival
 from fetchrules.models import FetchRule, Letter, Run, SourceMailbox
 from fetchrules.policy import MAX_TRIES, Fate, Known, State, Terms, ToFetch, missing, plan
@@ -73,7 +73,7 @@ def test_it_records_nothing_for_a_rule_that_was_changed_meanwhile(run: Run) -> N
     with pytest.raises(RunOvertaken):
         ready(run, arrival("a"))
     with pytest.raises(RunOvertaken):
-        deletions.record_deleting(run, [], NOW)
+        departures.record_deleting(run, [], NOW)
 
 
 def test_it_finds_what_a_crash_left_unfinished(run: Run) -> None:
@@ -111,17 +111,17 @@ def test_it_knows_that_names_were_others_while_one_of_them_is_remembered(
     run: Run, django_assert_max_num_queries: Callable[..., object]
 ) -> None:
     read = Listing((Listed(1, "1", 100, seen=True),), 8, complete=True)
-    deletions.record_deleted(delivered(run, arrival("1"), epoch=7), NOW)
+    departures.record_deleted(delivered(run, arrival("1"), epoch=7), NOW)
     with django_assert_max_num_queries(6):  # type: ignore[attr-defined]
         assert knowing.knowledge(run.source, read).moved
     assert not knowing.knowledge(run.source, replace(read, epoch=7)).moved
     assert knowing.knowledge(run.source, replace(read, epoch=6)).moved
-    forgetting.purge(NOW + forgetting.REMEMBER + DAY)
+    departures.purge(NOW + departures.REMEMBER + DAY)
     assert not knowing.knowledge(run.source, read).moved
 
 
 def test_it_recognises_a_deleted_letter_that_comes_back(run: Run) -> None:
-    deletions.record_deleted(delivered(run, arrival("a")), NOW)
+    departures.record_deleted(delivered(run, arrival("a")), NOW)
     assert knowing.knowledge(run.source, listing("b")).unlisted == frozenset()
     assert known(run.source, "a")["a"].gone
 
@@ -131,65 +131,65 @@ def test_it_forgets_a_letter_only_after_two_lists_a_day_apart(run: Run) -> None:
     Letter.objects.update(fate=Fate.KEPT)
     moments: list[tuple[datetime, bool]] = [(NOW, False), (NOW + DAY / 2, False), (NOW + DAY, True)]
     for moment, forgotten in moments:
-        forgetting.record_missing(ids, moment)
+        departures.record_missing(ids, moment)
         assert (Letter.objects.get().forgotten_at is not None) is forgotten
 
 
 def test_it_forgets_a_letter_although_the_clock_was_wrong_when_it_was_missed(run: Run) -> None:
     ids = delivered(run, arrival("a"))
     for moment in (NOW + 3000 * DAY, NOW, NOW + DAY):
-        forgetting.record_missing(ids, moment)
+        departures.record_missing(ids, moment)
     assert Letter.objects.get().forgotten_at == NOW + DAY
 
 
 def test_it_forgets_no_letter_by_a_list_without_any(run: Run) -> None:
     ids = delivered(run, arrival("a"))
     for moment in (NOW, NOW + 2 * DAY):
-        forgetting.record_missing(ids, moment, forget=False)
+        departures.record_missing(ids, moment, forget=False)
     row = Letter.objects.get()
     assert (row.missing_since, row.forgotten_at) == (NOW, None)
 
 
 def test_it_remembers_a_forgotten_letter_for_half_a_year(run: Run) -> None:
-    deletions.record_deleted(delivered(run, arrival("a")), NOW)
-    assert forgetting.purge(NOW + forgetting.REMEMBER) == 0
-    assert forgetting.purge(NOW + forgetting.REMEMBER + DAY) == 1
+    departures.record_deleted(delivered(run, arrival("a")), NOW)
+    assert departures.purge(NOW + departures.REMEMBER) == 0
+    assert departures.purge(NOW + departures.REMEMBER + DAY) == 1
 
 
 def test_it_takes_the_absence_of_a_letter_for_the_missing_confirmation(run: Run) -> None:
     ids = delivered(run, arrival("a"))
-    deletions.record_deleting(run, ids, NOW)
-    forgetting.record_missing(ids, NOW)
+    departures.record_deleting(run, ids, NOW)
+    departures.record_missing(ids, NOW)
     assert Letter.objects.get().fate == Fate.SENT, "it may be there by another name"
-    forgetting.record_gone(ids, NOW)
+    departures.record_gone(ids, NOW)
     assert Letter.objects.get().fate == Fate.DELETED
 
 
 def test_it_knows_a_letter_that_was_met_by_another_name_not_to_be_gone(run: Run) -> None:
     (row_id,) = delivered(run, arrival("a"))
-    deletions.record_deleting(run, [row_id], NOW)
-    forgetting.record_missing([row_id], NOW)
+    departures.record_deleting(run, [row_id], NOW)
+    departures.record_missing([row_id], NOW)
     (row,) = knowing.known_twins(run.source, ["print-a"], ())["print-a"]
     letters.rebind(run, run.source, 0, ToFetch(listed("b"), delete_after=True, compare=True), row, "", NOW)
-    deletions.record_deleting(run, [row_id], NOW)
-    forgetting.record_gone([row_id], NOW)
+    departures.record_deleting(run, [row_id], NOW)
+    departures.record_gone([row_id], NOW)
     assert Letter.objects.get().fate == Fate.SENT
 
 
 def test_it_takes_back_only_deletions_that_were_not_confirmed(run: Run) -> None:
     first, second = delivered(run, arrival("a"), arrival("b"))
-    deletions.record_deleting(run, [first, second], NOW)
-    deletions.record_deleted([first], NOW)
-    deletions.record_undeleted(run, [first, second])
+    departures.record_deleting(run, [first, second], NOW)
+    departures.record_deleted([first], NOW)
+    departures.record_undeleted(run, [first, second])
     assert dict(Letter.objects.values_list("uid", "fate")) == {"a": Fate.DELETED, "b": Fate.WANTED}
 
 
 def test_it_leaves_to_the_next_poll_what_a_lost_claim_does_not_cover(run: Run) -> None:
     ids = delivered(run, arrival("a"))
-    deletions.record_deleting(run, ids, NOW)
+    departures.record_deleting(run, ids, NOW)
     leases.abandon_all(NOW)
     with pytest.raises(RunOvertaken):
-        deletions.record_undeleted(run, ids)
+        departures.record_undeleted(run, ids)
     assert Letter.objects.get().fate == Fate.SENT
 
 
@@ -339,7 +339,7 @@ def test_it_puts_an_older_copy_aside_when_everything_is_fetched_again(run: Run) 
 
 
 def test_it_takes_no_letter_of_another_epoch_for_one_that_came_back(run: Run) -> None:
-    deletions.record_deleted(delivered(run, arrival("1"), epoch=7), NOW)
+    departures.record_deleted(delivered(run, arrival("1"), epoch=7), NOW)
     assert known(run.source, "1", epoch=7)["1"].gone
     assert known(run.source, "1", epoch=8) == {}
 
@@ -351,7 +351,7 @@ def test_it_takes_no_refused_letter_for_a_delivered_one(run: Run) -> None:
 
 
 def test_it_remembers_a_letter_that_came_back_and_not_its_trouble(run: Run) -> None:
-    deletions.record_deleted(delivered(run, arrival("a")), NOW)
+    departures.record_deleted(delivered(run, arrival("a")), NOW)
     Letter.objects.update(tries=1)
     row = known(run.source, "a")["a"]
     letters.rebind(
@@ -363,7 +363,7 @@ def test_it_remembers_a_letter_that_came_back_and_not_its_trouble(run: Run) -> N
     keeping = ToFetch(listed("a"), delete_after=False, compare=True, ord=1, row=row)
     letters.rebind(run, run.source, 0, keeping, row, "", NOW)
     assert not known(run.source, "a")["a"].deleted
-    assert forgetting.purge(NOW + 2 * forgetting.REMEMBER) == 0
+    assert departures.purge(NOW + 2 * departures.REMEMBER) == 0
 
 
 def test_it_rebinds_nothing_for_a_run_that_lost_its_claim(run: Run) -> None:
@@ -379,7 +379,7 @@ def test_it_holds_a_letter_that_came_back_as_it_is_now(run: Run) -> None:
     letters.hold(run, run.source, 0, ToFetch(listed("a"), delete_after=True), ServerRefused(), NOW)
     ids = [Letter.objects.get().id]
     for moment in (NOW, NOW + DAY):
-        forgetting.record_missing(ids, moment)
+        departures.record_missing(ids, moment)
     row = known(run.source, "a")["a"]
     assert row.gone
     wanted = ToFetch(listed("a", 101), delete_after=True, row=row)
@@ -411,9 +411,9 @@ def test_it_passes_over_no_letter_that_somebody_recorded_meanwhile(run: Run) -> 
 
 def test_it_forgets_a_letter_whose_deletion_its_absence_confirmed(run: Run) -> None:
     ids = delivered(run, arrival("a"))
-    deletions.record_deleting(run, ids, NOW)
-    forgetting.record_missing(ids, NOW)
-    forgetting.record_gone(ids, NOW)
+    departures.record_deleting(run, ids, NOW)
+    departures.record_missing(ids, NOW)
+    departures.record_gone(ids, NOW)
     assert knowing.knowledge(run.source, listing("b")).unlisted == frozenset()
 
 

@@ -9,8 +9,8 @@ from pytest_django import DjangoAssertNumQueries
 
 from fetchrules.errors import ConnectFailed, FetchError, LoginDelay, LoginRefused, NothingCame, RunOvertaken
 from fetchrules.ledger import leases, runs
-from fetchrules.ledger.mending import mend_schedule
 from fetchrules.ledger.runs import Counts, Ending
+from fetchrules.ledger.turns import mend_schedule
 from fetchrules.models import FetchRule, HourlyStat, Pause, Run, ServiceSettings
 from fetchrules.remote.mailbox import TlsLevel
 from fetchrules.schedule import NextPoll, NextReason

@@ -5,7 +5,7 @@ from dataclasses import replace
 import pytest
 from pytest_django import DjangoAssertNumQueries
 
-from fetchrules.ledger.sources import former_of, found_or_made, source_of, sources_of
+from fetchrules.ledger.source_mailboxes import former_of, found_or_made, source_of, sources_of
 from fetchrules.models import SourceMailbox
 from fetchrules.rule import Encryption, Protocol, Rule
 from fetchrules.ruletext.sources import account_of

@@ -13,7 +13,7 @@ from pytest_django import Settings
 from fetchrules.ledger import runs
 from fetchrules.models import FetchRule, Letter, Run
 from fetchrules.poll import recovery
-from fetchrules.poll.limits import Limits
+from fetchrules.poll.progress import Limits
 from fetchrules.poll.run import Result, poll
 from fetchrules.remote.memory import ServerMemory
 from tests.servers import imap

@@ -5,7 +5,7 @@ from datetime import timedelta
 import pytest
 
 from fetchrules.errors import NoUniqueIds
-from fetchrules.ledger import by_hand, forgetting
+from fetchrules.ledger import by_hand, departures
 from fetchrules.models import Letter
 from tests.poll.conftest import NewScene, Scene, letter
 from tests.servers.maildrop import StoredLetter
@@ -283,7 +283,7 @@ def test_it_remembers_a_letter_that_went_and_came_back_after_half_a_year_less_a_
             Letter.objects.filter(id=row.id).update(missing_since=row.missing_since - timedelta(days=days))
     now = Letter.objects.get(uid="a").forgotten_at
     assert now is not None
-    assert forgetting.purge(now + forgetting.REMEMBER - timedelta(days=1)) == 0
+    assert departures.purge(now + departures.REMEMBER - timedelta(days=1)) == 0
     scene.replace(named("new", A), B)
     scene.poll_fine()
     assert scene.delivered == ["a", "b"]

@@ -7,7 +7,7 @@ from datetime import timedelta
 import pytest
 from django.utils import timezone
 
-from fetchrules.ledger.sources import pass_present
+from fetchrules.ledger.source_mailboxes import pass_present
 from fetchrules.models import FetchRule, Letter, SourceMailbox
 from tests.poll.conftest import ImapScene, NewImapScene, NewScene, Scene, letter
 from tests.poll.test_former_names import place, rename

@@ -8,7 +8,7 @@ import pytest
 from django.utils import timezone
 
 from fetchrules.errors import RemoteProtocolError, RunOvertaken
-from fetchrules.ledger import by_hand, deletions
+from fetchrules.ledger import by_hand, departures
 from fetchrules.models import FetchRule, Letter, Run
 from tests.poll.conftest import ImapScene, NewImapScene, NewScene, Scene, letter
 from tests.servers import imap
@@ -148,12 +148,12 @@ def test_a_deletion_that_breaks_off_is_overtaken_by_an_edit(
     scene = new_scene(Behaviour(letter_faults=(LetterFault(Step.DELE, "letter-3", Say(b"gibberish\r\n")),)))
     scene.arrive("letter-3")
     scene.poll()
-    original = deletions.record_deleting
+    original = departures.record_deleting
 
     def recording(run: Run, ids: Collection[int], now: datetime) -> None:
         FetchRule.objects.update(revision=9)
         original(run, ids, now)
 
-    monkeypatch.setattr(deletions, "record_deleting", recording)
+    monkeypatch.setattr(departures, "record_deleting", recording)
     assert isinstance(scene.poll().error, RunOvertaken)
     assert scene.maildrop.uids == ["letter-3"]

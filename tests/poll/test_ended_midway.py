@@ -17,7 +17,7 @@ from fetchrules.ledger import runs
 from fetchrules.models import FetchRule, Run, ServiceSettings
 from fetchrules.policy import RESTRICTED_LIMIT, Why
 from fetchrules.poll.keeping import Keeper
-from fetchrules.poll.limits import Limits
+from fetchrules.poll.progress import Limits
 from fetchrules.poll.run import poll
 from fetchrules.remote.account import Deadlines
 from tests.poll.conftest import ImapScene, NewImapScene, NewScene, Reader, Scene, letter
@@ -189,7 +189,7 @@ def test_it_fetches_no_giant_letter_for_a_rule_that_is_restricted(
 ) -> None:
     sizes = f"+OK\r\n1 {len(SMALL.data)}\r\n2 {RESTRICTED_LIMIT + 1}\r\n.\r\n".encode()
     scene = new_scene(Behaviour(faults=(Fault(Step.LIST, Say(sizes)),)), restricted=True, limit=10**10)
-    monkeypatch.setattr("fetchrules.poll.remote_account.MAIL_PORTS", frozenset({scene.server.port}))
+    monkeypatch.setattr("fetchrules.poll.looking.MAIL_PORTS", frozenset({scene.server.port}))
     ServiceSettings.current()
     ServiceSettings.objects.update(owner_networks="127.0.0.0/8")
     scene.arrive(SMALL, LARGE)

@@ -11,7 +11,7 @@ from pytest_django import Settings
 
 from fetchrules.errors import MaildirReplaced
 from fetchrules.ledger import runs
-from fetchrules.ledger.sources import sources_of
+from fetchrules.ledger.source_mailboxes import sources_of
 from fetchrules.models import FetchRule, Letter, Run
 from fetchrules.poll.run import Result, poll
 from tests.conftest import MakeRule

@@ -9,7 +9,7 @@ import pytest
 from django.utils import timezone
 from pytest_django import Settings
 
-from fetchrules.ledger import forgetting, runs
+from fetchrules.ledger import departures, runs
 from fetchrules.models import FetchRule, Letter, Run, ServiceSettings
 from fetchrules.poll.run import poll
 from tests.rulebook.texts import apply
@@ -108,7 +108,7 @@ def test_it_forgets_no_letter_that_is_listed_by_another_uid(open_office: Callabl
     for _ in range(2):
         office.read_by("petrov")
         two_days_later()
-    assert forgetting.purge(timezone.now() + forgetting.REMEMBER + timedelta(days=3)) == 0
+    assert departures.purge(timezone.now() + departures.REMEMBER + timedelta(days=3)) == 0
     office.flag(uid)
     office.read_by("petrov")
     assert office.has("petrov") == ["one"]

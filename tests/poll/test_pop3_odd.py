@@ -6,7 +6,7 @@ import pytest
 from django.utils import timezone
 
 from fetchrules.errors import ConnectionLost, RemoteProtocolError, ServerRefused, ServerTemporary, TimedOut
-from fetchrules.ledger.forgetting import FORGET_AFTER
+from fetchrules.ledger.departures import FORGET_AFTER
 from fetchrules.models import Letter, Run, SourceMailbox
 from fetchrules.remote.memory import ServerKey
 from fetchrules.remote.pop3.grammar import Capabilities

@@ -9,9 +9,9 @@ from django.utils import timezone
 from pytest_django import Settings
 
 from fetchrules.errors import NoUniqueIds, PassPresentRefused, RemoteProtocolError, RunOvertaken
-from fetchrules.ledger import by_hand, forgetting, runs
+from fetchrules.ledger import by_hand, departures, runs
 from fetchrules.ledger import letters as ledger
-from fetchrules.ledger.sources import folders_of, pass_present, sources_of
+from fetchrules.ledger.source_mailboxes import folders_of, pass_present, sources_of
 from fetchrules.models import Letter, Run, SourceMailbox
 from fetchrules.policy import Why
 from fetchrules.poll.run import dry_run, poll
@@ -239,7 +239,7 @@ def test_it_passes_over_what_is_listed_again_after_a_list_without_it(keep: bool,
         scene.poll_fine()
         scene.arrive(a)
         assert scene.poll_fine().left == {"passed": 2}
-    forgetting.purge(timezone.now() + forgetting.REMEMBER + timedelta(days=1))
+    departures.purge(timezone.now() + departures.REMEMBER + timedelta(days=1))
     assert scene.poll_fine().left == {"passed": 2}
     assert (scene.delivered, sorted(scene.maildrop.uids)) == ([], ["a", "x"])
 

@@ -33,7 +33,7 @@ def pause(scene: Scene) -> None:
 def restricted(new_scene: NewScene, monkeypatch: pytest.MonkeyPatch) -> Scene:
     """The rule of somebody who may not connect to 127.0.0.1, on a port that he may use."""
     scene = new_scene(restricted=True)
-    monkeypatch.setattr("fetchrules.poll.remote_account.MAIL_PORTS", frozenset({scene.server.port}))
+    monkeypatch.setattr("fetchrules.poll.looking.MAIL_PORTS", frozenset({scene.server.port}))
     assert isinstance(scene.poll().error, TargetForbidden)
     return scene
 

@@ -6,13 +6,12 @@ from types import SimpleNamespace
 import pytest
 
 from fetchrules.errors import RunOvertaken
-from fetchrules.ledger import deletions
+from fetchrules.ledger import departures
 from fetchrules.ledger import letters as ledger
 from fetchrules.models import FetchRule, Letter, Run, SourceMailbox
 from fetchrules.policy import ToFetch
-from fetchrules.poll.limits import Limits
 from fetchrules.poll.looking import Session, look
-from fetchrules.poll.progress import Progress
+from fetchrules.poll.progress import Limits, Progress
 from tests.poll.conftest import NewScene, Scene
 from tests.servers.pop3 import Alter, Behaviour, Fault, Say, Step
 
@@ -104,13 +103,13 @@ def test_it_tries_a_refused_letter_once_in_a_poll(new_scene: NewScene) -> None:
 
 
 def test_it_begins_no_other_session_when_it_is_asked_to_stop(scene: Scene, monkeypatch: pytest.MonkeyPatch) -> None:
-    original = deletions.record_deleting
+    original = departures.record_deleting
 
     def recording(*args: object) -> object:
         Run.objects.update(stop_asked=True)
         return original(*args)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(deletions, "record_deleting", recording)
+    monkeypatch.setattr(departures, "record_deleting", recording)
     scene.arrive(*NAMES)
     assert scene.poll_fine().fetched == 3
     assert scene.server.connections == 1
@@ -146,7 +145,7 @@ def test_it_deletes_nothing_once_the_rule_is_another(
     edit: Callable[[FetchRule], object], record: str, scene: Scene, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     scene.arrive("a", "b", "c")
-    room = deletions if record == "record_deleting" else ledger
+    room = departures if record == "record_deleting" else ledger
     original = getattr(room, record)
 
     def recording(*args: object, **kwargs: object) -> object:
@@ -165,7 +164,7 @@ def test_it_takes_back_what_it_asked_for_when_the_rule_becomes_another_meanwhile
 ) -> None:
     scene = new_scene(Behaviour(commits_when_cut=True))
     scene.arrive("a", "b", "c")
-    original, asked = deletions.record_deleting, list[object]()
+    original, asked = departures.record_deleting, list[object]()
 
     def recording(*args: object) -> object:
         asked.append(args)
@@ -173,7 +172,7 @@ def test_it_takes_back_what_it_asked_for_when_the_rule_becomes_another_meanwhile
             FetchRule.objects.update(revision=9, keep=True)
         return original(*args)  # type: ignore[arg-type]
 
-    monkeypatch.setattr(deletions, "record_deleting", recording)
+    monkeypatch.setattr(departures, "record_deleting", recording)
     assert isinstance(scene.poll().error, RunOvertaken)
     assert len(asked) == 2
     assert scene.maildrop.uids == ["a", "b", "c"]
@@ -211,11 +210,11 @@ def test_it_deletes_the_rest_in_another_session_when_the_first_has_lasted_long_e
         now[0] += 1000
         return original(*args)  # type: ignore[arg-type]
 
-    original = deletions.record_deleting
+    original = departures.record_deleting
     scene = new_scene(keep=True)
     scene.arrive(*NAMES)
     scene.poll_fine()
-    monkeypatch.setattr(deletions, "record_deleting", recording)
+    monkeypatch.setattr(departures, "record_deleting", recording)
     monkeypatch.setattr("fetchrules.poll.collecting.time", SimpleNamespace(monotonic=lambda: now[0]))
     monkeypatch.setattr("fetchrules.poll.looking.time", SimpleNamespace(monotonic=lambda: now[0]))
     monkeypatch.setattr("fetchrules.poll.deleting.time", SimpleNamespace(monotonic=lambda: now[0]))

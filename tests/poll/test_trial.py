@@ -8,8 +8,8 @@ from django.utils import timezone
 from pytest_django import Settings
 
 from fetchrules.models import FetchRule, Letter, Run
-from fetchrules.poll.looking import terms_of
-from fetchrules.poll.remote_account import account_of
+from fetchrules.policy import Terms
+from fetchrules.poll.looking import account_of
 from fetchrules.poll.trial import Stage, Trial, try_connection
 from fetchrules.rule import MASK, Encryption
 from tests.certificates import Certificates, make_certificates
@@ -39,7 +39,10 @@ def certificates(tmp_path: Path) -> Certificates:
 
 def tried(rule: FetchRule) -> Trial:
     more_folders = rule.as_rule(MASK).folders[1:]
-    account, terms = account_of(rule, rule.source), terms_of(rule, rule.source)
+    account, terms = (
+        account_of(rule, rule.source),
+        Terms.of(rule.as_rule(MASK), restricted=rule.restricted, pass_present=rule.source.pass_present),
+    )
     return try_connection(account, rule.source, terms, rule.recipient, timezone.now(), more_folders)
 
 

@@ -8,7 +8,7 @@ from django.utils import timezone
 from pytest_django import DjangoAssertNumQueries
 
 from fetchrules.acts.rules import delete_rules, set_rule
-from fetchrules.ledger.sources import former_of, source_of
+from fetchrules.ledger.source_mailboxes import former_of, source_of
 from fetchrules.models import FetchRule, Letter, SourceMailbox
 from fetchrules.rule import Protocol, Rule
 from fetchrules.rulebook.apply import MeaningUnsaid

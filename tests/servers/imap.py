@@ -8,8 +8,7 @@ from enum import StrEnum
 from itertools import chain
 
 from fetchrules.demo.imap import ImapSession
-from fetchrules.demo.imap_folder import Item, SelectedFolder
-from fetchrules.demo.imap_syntax import Token
+from fetchrules.demo.imap_folder import Item, SelectedFolder, Token
 from fetchrules.demo.maildrop import Folder as AnyFolder
 from fetchrules.demo.maildrop import Held
 from fetchrules.demo.server import Bad, Refusal

@@ -10,7 +10,7 @@ from django.db import connection
 from django.utils import timezone
 
 from fetchrules.ledger import runs
-from fetchrules.ledger.forgetting import REMEMBER
+from fetchrules.ledger.departures import REMEMBER
 from fetchrules.models import (
     Attempt,
     AuditEntry,

@@ -14,7 +14,7 @@ from django.core.management.base import CommandError
 from django.utils.translation import gettext as _
 
 from fetchrules.acts.text import apply, export_passwords
-from fetchrules.ledger.sources import Ledger
+from fetchrules.ledger.source_mailboxes import Ledger
 from fetchrules.management.console import Console
 from fetchrules.models import FetchRule
 from fetchrules.rule import MASK, Rule, Spelling

@@ -11,12 +11,12 @@ from django.utils.translation import gettext as _
 from fetchrules.errors import FetchError
 from fetchrules.management.console import Console
 from fetchrules.models import FetchRule
-from fetchrules.poll.looking import terms_of
-from fetchrules.poll.remote_account import account_of
+from fetchrules.panel.pages.trial import stages_shown
+from fetchrules.policy import Terms
+from fetchrules.poll.looking import account_of
 from fetchrules.poll.trial import Trial, try_connection
 from fetchrules.rule import MASK
 from fetchrules.words.failures import describe
-from fetchrules.words.trial import tell
 
 
 class Command(Console):
@@ -38,9 +38,9 @@ class Command(Console):
             account = account_of(rule, rule.source)
         except FetchError as error:
             raise CommandError(str(describe(error.code, rule.server).title), returncode=1) from error
-        now, more_folders = timezone.now(), rule.as_rule(MASK).folders[1:]
-        terms = terms_of(rule, rule.source)
-        trial = try_connection(account, rule.source, terms, rule.recipient, now, more_folders)
+        source, spec = rule.source, rule.as_rule(MASK)
+        terms = Terms.of(spec, restricted=rule.restricted, lived=source.lived, pass_present=source.pass_present)
+        trial = try_connection(account, source, terms, rule.recipient, timezone.now(), spec.folders[1:])
         self.stdout.write(_as_json(rule, trial) if options["json"] else _as_text(rule, trial))
         if not trial.succeeded:
             raise SystemExit(1)
@@ -68,9 +68,9 @@ def _as_json(rule: FetchRule, trial: Trial) -> str:
 
 def _as_text(rule: FetchRule, trial: Trial) -> str:
     lines = []
-    for told in tell(trial, rule.server):
-        said = f"{told.failure.title} ({told.detail}). {told.failure.remedy}" if told.failure else told.found
-        lines.append(f"{'✗' if told.failure else '✓'} {told.name}: {said} [{told.took}]")
+    for shown in stages_shown(trial, rule.server):
+        said = f"{shown.failure.title} ({shown.detail}). {shown.failure.remedy}" if shown.failure else shown.found
+        lines.append(f"{'✗' if shown.failure else '✓'} {shown.name}: {said} [{shown.took}]")
     if trial.folders:
         lines.append(_("Folders: %s") % ", ".join(trial.folders))
     return "\n".join(lines)

@@ -7,7 +7,7 @@ from django.http import QueryDict
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
-from fetchrules.ledger.sources import former_of, source_of
+from fetchrules.ledger.source_mailboxes import former_of, source_of
 from fetchrules.models import FetchRule
 from fetchrules.panel.forms.refusal import Refusal, complaints
 from fetchrules.rule import Rule

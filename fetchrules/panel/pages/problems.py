@@ -10,7 +10,7 @@ from django.utils.translation import gettext_lazy as _
 
 from fetchrules.errors import CameShort
 from fetchrules.ledger import by_hand, hosts
-from fetchrules.ledger.sources import folders_of
+from fetchrules.ledger.source_mailboxes import folders_of
 from fetchrules.models import FetchRule, Letter, SourceMailbox
 from fetchrules.policy import Doubt
 from fetchrules.words import failures

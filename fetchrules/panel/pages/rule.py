@@ -17,7 +17,7 @@ from django.views.decorators.http import require_http_methods, require_POST
 from fetchrules.acts.rules import set_rule
 from fetchrules.acts.writer import UNSEEN, RuleChanged
 from fetchrules.ledger import by_hand, hosts
-from fetchrules.ledger.sources import folders_of
+from fetchrules.ledger.source_mailboxes import folders_of
 from fetchrules.models import AuditEntry, FetchRule, ServiceSettings
 from fetchrules.panel import access
 from fetchrules.panel.forms.paste import PasteForm

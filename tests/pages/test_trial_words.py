@@ -3,9 +3,9 @@
 import pytest
 from django.utils import translation
 
+from fetchrules.panel.pages.trial import summary_of
 from fetchrules.policy import Plan, ToDelete, ToFetch, Why
 from fetchrules.remote.mailbox import Listed
-from fetchrules.words.trial import would
 
 LETTER = Listed(1, "1", 2048)
 TAKEN, KEPT = ToFetch(LETTER, delete_after=True), ToFetch(LETTER, delete_after=False)
@@ -35,6 +35,6 @@ SEEN = (LETTER, Why.SEEN)
 )
 def test_it_says_what_a_poll_would_do(plan: Plan, russian: str, english: str) -> None:
     with translation.override("ru"):
-        assert would(plan) == russian
+        assert summary_of(plan) == russian
     with translation.override("en"):
-        assert would(plan) == english
+        assert summary_of(plan) == english
