@@ -66,6 +66,7 @@ DETAILS = {
     "continued": _("go on with a former ledger"),
     "begun": _("other mailboxes, collected from the beginning"),
     "former": _("goes on with the ledger of"),
+    "pass_present": _("what already lies on the server counts as collected"),
     "other_mailbox": _("does not go on with the ledger of"),
     "sealed": _("passwords sealed anew"),
     "unreadable": _("passwords that could not be read"),

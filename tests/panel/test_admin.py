@@ -1,13 +1,19 @@
 """Django's admin: rules by the rule book, the rest to be looked at, passwords in and never out."""
 
+import shutil
+from contextlib import closing
+from pathlib import Path
+
 import pytest
 from django.apps import apps
 from django.contrib import admin as django_admin
 from django.contrib.auth.models import User
 from django.test import Client
 from django.urls import reverse
+from pytest_django import Settings
 
 from fetchrules.models import AuditEntry, FetchRule, LocalMarker, ServiceSettings, SourceMailbox
+from fetchrules.poll.destinations import Destination
 from fetchrules.rulebook.rows import password_of
 from fetchrules.words.events import EVENTS
 from tests.conftest import MakeRule
@@ -58,6 +64,34 @@ def test_it_lets_nobody_delete_the_marker_of_a_mailbox(admin: Client) -> None:
         admin.post(reverse("admin:fetchrules_localmarker_delete", args=[marker.pk]), {"post": "yes"}).status_code == 403
     )
     assert LocalMarker.objects.get() == marker
+
+
+@pytest.mark.parametrize("is_replaced", [True, False])
+def test_it_accepts_a_replaced_mailbox_as_the_page_of_its_rule_does(
+    is_replaced: bool, admin: Client, make_rule: MakeRule, tmp_path: Path, settings: Settings
+) -> None:
+    settings.UTM_MAIL_DELIVERY = f"maildir:{tmp_path}/{{domain}}/{{local}}"
+    rule = make_rule(
+        recipient="i.petrov@mydomain.ru", last_error="maildir_replaced", pause="failure", next_poll_at=None
+    )
+    path = tmp_path / "mydomain.ru" / "i.petrov"
+    with closing(Destination(rule.recipient)) as destination:
+        destination.prepare(0)
+    if is_replaced:
+        shutil.rmtree(path)
+    chosen = {"action": "adopt", "_selected_action": [LocalMarker.objects.get(path=str(path)).pk]}
+    page = admin.post(reverse("admin:fetchrules_localmarker_changelist"), chosen, follow=True).content.decode()
+    assert f"Local mailboxes that were accepted: {int(is_replaced)}" in page
+    assert LocalMarker.objects.filter(path=str(path)).exclude(marker="").exists() is not is_replaced
+    noted = AuditEntry.objects.values_list("who", "what", "about").get()
+    assert noted == ("alice", "mailbox_adopted" if is_replaced else "rule_poll_asked", str(rule))
+    rule.refresh_from_db()
+    assert (rule.pause, rule.next_reason) == ("", "by_hand")
+
+
+@pytest.mark.parametrize("model", ["fetchrules_fetchrule", "fetchrules_letter", "auth_user"])
+def test_it_finds_nothing_under_a_number_that_no_column_holds(model: str, admin: Client) -> None:
+    assert admin.get(reverse(f"admin:{model}_changelist"), {"id__in": "9" * 20}).status_code == 404
 
 
 def test_it_takes_no_recipient_that_the_panel_refuses(admin: Client) -> None:
