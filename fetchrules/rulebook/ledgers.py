@@ -82,10 +82,11 @@ def settle(saved: Mapping[_K, Saved], removed: Collection[int] = ()) -> dict[_K,
     return rows
 
 
-def ledgers_left(changed: Mapping[_K, tuple[Rule, FetchRule]]) -> dict[_K, Ledger]:
+def ledgers_left(changed: Mapping[_K, tuple[Rule, FetchRule]], removed: Collection[int] = ()) -> dict[_K, Ledger]:
     """The ledgers that rules, given with their rows as stored, would go on with because they log in elsewhere.
 
-    A rule that gets another recipient as well takes over what it has read only if nobody else reads that account.
+    A rule that gets another recipient as well takes over what it has read only if nobody else reads that account. `removed`: ids
+    of rules that are deleted in the same change.
     """
     moved = {
         key: Ledger.of(row.source)
@@ -93,7 +94,7 @@ def ledgers_left(changed: Mapping[_K, tuple[Rule, FetchRule]]) -> dict[_K, Ledge
         if source_of(row.source).account != account_of(rule)
     }
     for_another = {key for key in moved if not _same_recipient(*changed[key])}
-    shared = _shared({moved[key].account for key in for_another}, {changed[key][1].id for key in moved})
+    shared = _shared({moved[key].account for key in for_another}, {changed[key][1].id for key in moved} | set(removed))
     return {key: ledger for key, ledger in moved.items() if key not in for_another or ledger.account not in shared}
 
 

@@ -190,7 +190,8 @@ def _with_ledgers(entries: Sequence[Entry], removed: Sequence[Stored]) -> list[E
         for number, entry in enumerate(entries)
         if entry.stored is not None and entry.verdict is Verdict.CHANGED
     }
-    former = ledgers_left(moved) | heirs(new, [(stored.rule, stored.row) for stored in removed])
+    former = ledgers_left(moved, [stored.row.id for stored in removed])
+    former |= heirs(new, [(stored.rule, stored.row) for stored in removed])
     alone = {number: rule for number, rule in new.items() if number not in former}
     orphans = {
         number: offered[0]

@@ -8,10 +8,11 @@ from django.utils import timezone
 from pytest_django import DjangoAssertNumQueries, Settings
 
 from fetchrules.acts.rules import delete_rules, set_rule
+from fetchrules.ledger.source_mailboxes import Ledger
 from fetchrules.models import FetchRule, Letter, SourceMailbox
 from fetchrules.policy import State
 from fetchrules.rule import MASK, Protocol, Rule
-from fetchrules.rulebook.ledgers import Saved, settle
+from fetchrules.rulebook.ledgers import Saved, ledgers_left, settle
 from tests.rulebook.conftest import Applier
 
 PETROV, SIDOROV, THIRD = "i.petrov@mydomain.ru", "sidorov@mydomain.ru", "third@mydomain.ru"
@@ -255,3 +256,10 @@ def test_it_joins_the_reader_of_the_new_address(settings: Settings) -> None:
     one, two = new("petrov@one.ru"), new("petrov@two.ru")
     settings.UTM_MAIL_DELIVERY = "maildir:/var/mail/{local}"
     assert edited(one, recipient="petrov@two.ru").source == two.source
+
+
+def test_it_counts_no_reader_that_is_deleted_at_once() -> None:
+    leaves, other = new(), new()
+    wanted = replace(RULE, server="new.ru", recipient=SIDOROV)
+    assert ledgers_left({0: (wanted, leaves)}) == {}
+    assert ledgers_left({0: (wanted, leaves)}, [other.id]) == {0: Ledger.of(leaves.source)}
