@@ -121,7 +121,7 @@ def _is_hook(text: str) -> bool:
     return True
 
 
-_AT_LEAST_ONE = frozenset({"interval", "per_host", "journal_days"})
+_AT_LEAST_ONE = frozenset({"interval", "per_host", "journal_days", "alert_after_failures", "alert_after_hours"})
 _LISTS: Mapping[str, Callable[[str], bool]] = {
     "local_domains": is_host_name,
     "alert_addresses": _is_address,

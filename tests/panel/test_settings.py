@@ -53,6 +53,8 @@ def test_it_leaves_the_rest_of_the_row_alone(admin: Client) -> None:
         ("interval", ""),
         ("per_host", "0"),
         ("journal_days", "0"),
+        ("alert_after_failures", "0"),
+        ("alert_after_hours", "0"),
         ("local_domains", "not a domain!"),
         ("alert_addresses", "nobody"),
         ("alert_webhook", "javascript:alert(1)"),
