@@ -244,11 +244,13 @@ class _Before:
     owner_id: int | None
     source: SourceMailbox
     passing: bool
+    paused: bool
 
     @classmethod
     def of(cls, known: FetchRule, wanted: Rule) -> "_Before":
         changes = changes_of(known, wanted)
-        return cls(changes, known.restricted, known.owner_id, known.source, edits.is_to_be_passed(known))
+        passing, paused = edits.is_to_be_passed(known), known.pause == Pause.BY_HAND
+        return cls(changes, known.restricted, known.owner_id, known.source, passing, paused)
 
 
 def _record_saved(by: User | None, saved: FetchRule, before: _Before | None) -> None:
@@ -267,3 +269,5 @@ def _record_saved(by: User | None, saved: FetchRule, before: _Before | None) -> 
         audit.record(by, "rule_added", saved, **detail)
     elif before.changes or detail:
         audit.record(by, "rule_changed", saved, fields=[astuple(change) for change in before.changes], **detail)
+    elif before.paused:  # saving ends the pause
+        audit.record(by, "rule_resumed", saved)

@@ -9,10 +9,10 @@ import pytest
 from django.contrib.auth.models import User
 from django.db import connection
 
-from fetchrules.acts.rules import delete_rules, set_rule, switch_rules
+from fetchrules.acts.rules import delete_rules, pause_rules, set_rule, switch_rules
 from fetchrules.acts.writer import RuleInvalid, SourceTaken
 from fetchrules.errors import PasswordUnreadable
-from fetchrules.models import FetchRule
+from fetchrules.models import AuditEntry, FetchRule
 from fetchrules.remote.mailbox import TlsLevel
 from fetchrules.rule import MASK, Encryption, Protocol, Rule
 from fetchrules.rulebook.revisions import current_version
@@ -235,3 +235,12 @@ def test_it_deletes_a_line_and_leaves_the_comments(book: str) -> None:
 def test_it_deletes_everything_but_the_comments() -> None:
     assert len(delete_rules(FetchRule.objects.all(), by=None)) == 3
     assert load() == "\ufeff# Accounts\r\n\r\n# Sales\n# end"
+
+
+def test_it_notes_that_saving_ended_a_pause(make_rule: MakeRule) -> None:
+    make_rule()
+    pause_rules(FetchRule.objects.all(), None, by=None)
+    row = FetchRule.objects.select_related("source").get()
+    set_rule(row, row.as_rule(MASK), by=None)
+    set_rule(row, row.as_rule(MASK), by=None)
+    assert list(AuditEntry.objects.order_by("id").values_list("what", flat=True)) == ["rule_paused", "rule_resumed"]
