@@ -4,6 +4,7 @@ from django.db import transaction
 from django.utils import timezone
 
 from fetchrules.acts import audit
+from fetchrules.rulebook.edits import lock
 from fetchrules.secrets.sealed import SealedAgain, give_up, seal_again
 from fetchrules.secrets.sealing import KeyFile, key_ring
 
@@ -32,6 +33,7 @@ def drop(file: KeyFile, key: str) -> None:
 def give_up_lost() -> list[int]:
     """Take away the passwords that no key at hand opens; the ids of the rules that wait for another one since."""
     with transaction.atomic():
+        lock()
         lost = give_up(key_ring(), timezone.now())
         audit.record(None, "keys_given_up", rules=lost)
     return lost
