@@ -11,7 +11,7 @@ from django.core.exceptions import PermissionDenied
 from django.db import DatabaseError, connection
 from django.utils import timezone
 
-from fetchrules.acts import accounts, letters, rules, runs, settings, text
+from fetchrules.acts import accounts, letters, rules, settings, text
 from fetchrules.acts.writer import RuleInvalid, SourceTaken
 from fetchrules.models import AuditEntry, FetchRule, Letter, Pause, Revision, Run, ServiceSettings, SourceMailbox
 from fetchrules.models.rule import RemoteHost
@@ -60,7 +60,7 @@ ACTS: dict[str, Callable[[User], object]] = {
     "text_undone": lambda by: text.undo(Revision(text="# nothing\n"), current_version(), note="", by=by),
     "settings_changed": lambda by: settings.change_settings({"interval": 7}, by=by),
     "service_stopped": lambda by: settings.stop_service(by=by),
-    "run_stop_asked": lambda by: runs.stop(Run.objects.get(), by=by),
+    "run_stop_asked": lambda by: rules.stop_run(Run.objects.get(), by=by),
     "letters_retried": lambda by: letters.retry(the_letter(), by=by),
     "letters_passed_over": lambda by: letters.pass_over(the_letter(), by=by),
     "sizes_declared_wrong": lambda by: letters.declare_sizes("mailserver.ru", wrong=True, by=by),
@@ -204,6 +204,6 @@ def test_it_touches_no_rule_and_no_letter_of_another(row: FetchRule, charlie: Us
     with pytest.raises(FetchRule.DoesNotExist):
         letters.take_up(row, by=charlie)
     with pytest.raises(Run.DoesNotExist):
-        runs.stop(Run.objects.get(), by=charlie)
+        rules.stop_run(Run.objects.get(), by=charlie)
     assert letters.retry(list(Letter.objects.values_list("id", flat=True)), by=charlie) == 0
     assert everything() == before
