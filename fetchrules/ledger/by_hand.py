@@ -1,7 +1,6 @@
-"""What people say of letters: try it again, leave it on the server, take it after all, it is whole.
+"""What people decide over single letters: retry, pass over, take up, settle a doubt.
 
-A letter in doubt (`policy.Doubt`) was delivered and is left on the server, whatever its rule says, until somebody ends the
-doubt here.
+A letter in doubt (`policy.Doubt`) was delivered and stays on the server, whatever its rule says, until somebody settles it here.
 """
 
 from django.db import transaction
@@ -26,37 +25,30 @@ PROBLEMS = HELD | DOUBTED | UNDELETED
 
 
 def retry_held(letters: QuerySet[Letter]) -> int:
-    """Try these letters again at the next poll, to collect or to delete them, as if for the first time; how many."""
+    """Let the next poll collect or delete these letters as if for the first time; returns how many."""
     return letters.filter(Q(state=State.HELD) | UNDELETED).update(tries=0, tried_at=None)
 
 
 def pass_over(letters: QuerySet[Letter]) -> int:
-    """Leave these letters on the server for good, by the administrator's own word; how many.
-
-    They are held, or may be among those that were passed over before, or cannot be deleted.
-    """
+    """Leave letters that are held, perhaps passed over before, or undeletable on the server for good; returns how many."""
     perhaps_passed = Q(state=State.DELIVERED, doubt=Doubt.PASSED)
     chosen = letters.filter(Q(state=State.HELD) | perhaps_passed | UNDELETED)
     return chosen.update(state=State.PASSED, fate=Fate.KEPT, doubt="", tries=0)
 
 
 def passed(mailboxes: QuerySet[SourceMailbox]) -> QuerySet[Letter]:
-    """Letters of these mailboxes that are left alone by the administrator's own word."""
     return Letter.objects.filter(source__in=mailboxes, state=State.PASSED, forgotten_at=None)
 
 
 def take_up(letters: QuerySet[Letter]) -> int:
-    """Letters that were passed over are fetched after all, be they marked as read on the server; how many.
-
-    They are held; one that no poll has tried is so without a reason, and of no poll.
-    """
+    """Hold letters that were passed over, so that they are fetched even if marked as read; returns how many."""
     chosen = letters.filter(state=State.PASSED)
     chosen.filter(reason="").update(run=None)
     return chosen.update(state=State.HELD, tries=0, tried_at=None)
 
 
 def settle(letters: QuerySet[Letter]) -> int:
-    """These letters in doubt are what they should be: their rules decide over them as over any other; how many."""
+    """End the doubt about these letters: their rules decide over them again; returns how many."""
     number = 0
     with transaction.atomic():
         chosen = letters.filter(DOUBTED)
@@ -70,9 +62,9 @@ def settle(letters: QuerySet[Letter]) -> int:
 
 
 def collect_again(letters: QuerySet[Letter]) -> int:
-    """These letters in doubt are fetched and delivered once more at the next poll, unless they are gone from the server; how many.
+    """Fetch and deliver these letters in doubt once more, if they are still on the server; returns how many.
 
-    What was delivered before stays in the local mailbox. The rows are held ones that no poll has tried, and of no poll.
+    The first copy stays in the local mailbox. The rows are held, and belong to no poll.
     """
     chosen = letters.filter(DOUBTED, forgotten_at=None)
     afresh = {"doubt": "", "fate": Fate.KEPT, "octets": 0, "reason": "", "detail": "", "tries": 0, "tried_at": None}
@@ -80,7 +72,7 @@ def collect_again(letters: QuerySet[Letter]) -> int:
 
 
 def _deletes(mailbox: SourceMailbox) -> bool:
-    """Whether the rule that reads `mailbox` deletes what it has delivered at once. Of several rules, those count that are on."""
+    """Whether the rule that reads `mailbox` deletes delivered letters at once. Of several rules, the enabled ones decide."""
     readers = [
         rule
         for rule in FetchRule.objects.filter(source__in=folders_of(mailbox))

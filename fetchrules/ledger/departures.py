@@ -15,7 +15,7 @@ from fetchrules.policy import Fate, State
 
 
 def record_deleting(run: Run, ids: Collection[int], now: datetime) -> None:
-    """The deletion of these letters is about to be asked of the server. Raises RunOvertaken: then nothing may be deleted."""
+    """Note that the server is about to be asked to delete these letters. Raises RunOvertaken: then nothing may be deleted."""
     with transaction.atomic():
         require_claim(run, now)
         for chunk in chunks(sorted(ids)):
@@ -23,15 +23,12 @@ def record_deleting(run: Run, ids: Collection[int], now: datetime) -> None:
 
 
 def record_deleted(ids: Collection[int], now: datetime) -> None:
-    """The server confirmed the deletion of these letters."""
     for chunk in chunks(sorted(ids)):
         every_row(chunk).update(fate=Fate.DELETED, deleted_at=now, forgotten_at=now)
 
 
 def record_undeleted(run: Run, ids: Collection[int]) -> None:
-    """The server refused to delete these letters, or the deletion was taken back: it certainly did not happen. Raises RunOvertaken:
-    another poll may have asked for it, too.
-    """
+    """The server certainly did not delete these letters. Raises RunOvertaken: another poll may have asked for it, too."""
     if not ids:
         return
     with transaction.atomic():
@@ -41,7 +38,7 @@ def record_undeleted(run: Run, ids: Collection[int]) -> None:
 
 
 def blame_deletion(row_id: int, error: FetchError, now: datetime) -> None:
-    """The session broke when the deletion of this letter was asked for: next time it is asked for last, by itself."""
+    """Note that deleting this letter broke the session: next time it is deleted last, by itself."""
     note = {"tried_at": now, "reason": DeletionFailed.code, "detail": error.detail}
     every_row([row_id]).update(tries=F("tries") + 1, **note)
 
@@ -53,10 +50,9 @@ REMEMBER = timedelta(days=180)
 
 
 def record_missing(ids: Collection[int], now: datetime, *, forget: bool = True) -> None:
-    """These letters were not in a complete listing: their names may be given to others. The second time, a day later, they are
-    forgotten, unless the listing was one that proves too little for that (`forget`).
+    """Note that a complete listing lacks these letters. With `forget` they are forgotten if they lack for a day.
 
-    Letters that were passed over are forgotten by `record_gone` alone: nobody has their content to recognise them later.
+    Only `record_gone` forgets letters that were passed over: their content is unknown, so they could not be recognised later.
     """
     for chunk in chunks(sorted(ids)):
         rows = every_row(chunk)
@@ -67,20 +63,20 @@ def record_missing(ids: Collection[int], now: datetime, *, forget: bool = True) 
 
 
 def drop_outdated(ids: Collection[int]) -> None:
-    """These letters were only remembered as compared, under names that are listed no more."""
+    """Drop rows in state READ under names that are listed no more."""
     for chunk in chunks(sorted(ids)):
         Letter.objects.filter(id__in=chunk, state=State.READ).delete()
 
 
 def record_back(ids: Collection[int]) -> None:
-    """These letters are listed again, and it is enough to know them by their names."""
+    """These letters are listed again, and their names suffice to know them."""
     for chunk in chunks(sorted(ids)):
         every_row(chunk).update(missing_since=None, forgotten_at=None)
 
 
 def record_gone(ids: Collection[int], now: datetime) -> None:
-    """No letter of a complete listing is one of these, by another name either: where deletion was asked for, it happened;
-    those that were passed over have left the server, if they have been missing for a day."""
+    """No letter of a complete listing is one of these, not even by another name. So a deletion that was asked for has happened, and
+    passed letters that have been missing for a day have left the server."""
     for chunk in chunks(sorted(ids)):
         asked_for = every_row(chunk).filter(fate=Fate.SENT, missing_since__isnull=False)
         asked_for.update(fate=Fate.DELETED, deleted_at=now, forgotten_at=now)
@@ -89,5 +85,5 @@ def record_gone(ids: Collection[int], now: datetime) -> None:
 
 
 def purge(now: datetime) -> int:
-    """Remove what was forgotten long ago, many letters at most (`remove`); how many."""
+    """Remove letters that were forgotten before REMEMBER, a portion at a time (`remove`); returns how many."""
     return remove(Letter.objects.filter(forgotten_at__lt=now - REMEMBER))

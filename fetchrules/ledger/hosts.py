@@ -1,4 +1,8 @@
-"""Remote servers: what polls have learnt of each, and what people have said of it. A host is named as `SourceMailbox.host` is."""
+"""What polls have learnt of remote servers and mailboxes for the next poll, and what people have declared about a server.
+
+Letters expire by the time that their mailbox has lived through, not by the clock alone, so that neither a clock that jumps nor a
+service that stood still makes them look old: time between two looks counts only if it is no longer than that between two polls.
+"""
 
 from dataclasses import dataclass
 from datetime import datetime, timedelta
@@ -10,27 +14,26 @@ from fetchrules.models.rule import RemoteHost
 
 
 def sizes_are_wrong(host: str) -> bool:
-    """Whether somebody declared that the sizes this server lists are not those of its letters."""
+    """Whether somebody declared that this server lists sizes that are not those of its letters."""
     return _row(host).filter(wrong_sizes=True).exists()
 
 
 def with_wrong_sizes() -> QuerySet[RemoteHost]:
-    """The servers that were declared so, by name."""
     return RemoteHost.objects.filter(wrong_sizes=True).order_by("host")
 
 
 def declare_sizes(host: str, wrong: bool) -> None:
-    """Sizes are not compared with what comes from this server from now on; or they are again."""
+    """`wrong`: do not compare this server's sizes with its letters from now on."""
     RemoteHost.objects.update_or_create(host=host, defaults={"wrong_sizes": wrong})
 
 
 def list_at_once(host: str) -> int | None:
-    """How many letters one command of a listing may name there. None: no listing has broken yet."""
+    """How many letters one listing command may name there. None: no listing has broken yet."""
     return _row(host).values_list("list_at_once", flat=True).first()
 
 
 def note_list_at_once(host: str, letters: int | None) -> None:
-    """Remember that number after a listing that broke over more; None forgets it."""
+    """Note that number after a listing broke over more; None forgets it."""
     if letters is None:
         _row(host).update(list_at_once=None)
     else:
@@ -43,7 +46,7 @@ def that_shift() -> QuerySet[RemoteHost]:
 
 
 def count_shifted(host: str, letters: int, now: datetime) -> None:
-    """At `now`, so many known unique-ids of this server turned out to be other letters'."""
+    """Count known unique-ids of this server that turned out to name other letters."""
     RemoteHost.objects.get_or_create(host=host)
     _row(host).update(shifted=F("shifted") + letters, shifted_at=now)
 
@@ -54,7 +57,7 @@ def _row(host: str) -> QuerySet[RemoteHost]:
 
 WITHOUT_HEADS = timedelta(days=1)
 PLENTY = 250
-"""From so many letters in one command on there is no limit any more."""
+"""From so many letters in one command on there is no limit."""
 NOTED_EVERY = timedelta(hours=1)
 AT_LEAST = timedelta(hours=24)
 """A gap of a day counts, however short the interval is."""
@@ -71,7 +74,7 @@ class Lived:
 
 
 def live(source: SourceMailbox, interval: timedelta, now: datetime) -> Lived:
-    """What the mailbox has lived through by `now`, when it is looked at; `interval` is that between its polls. Notes the look."""
+    """Note a look at the mailbox, which is polled every `interval`; returns what it has lived through by now."""
     last = source.listed_at
     gap = now - last if last is not None else timedelta(0)
     longest = max(2 * interval, AT_LEAST)
@@ -84,29 +87,28 @@ def live(source: SourceMailbox, interval: timedelta, now: datetime) -> Lived:
 
 
 def fetch_fewer(source: SourceMailbox, letters: int) -> None:
-    """A session broke over more letters in one command than these."""
+    """Note that a session broke over more letters in one command."""
     _note(source, fetch_at_once=max(letters, 1))
 
 
 def fetched_well(source: SourceMailbox) -> None:
-    """A session got an answer for all letters that it asked for: the next one may ask for twice as many at a time."""
+    """Note that all letters were answered: the next session may ask for twice as many in one command."""
     if source.fetch_at_once is not None or source.ask_last:
         more = 2 * (source.fetch_at_once or PLENTY)
         _note(source, fetch_at_once=more if more < PLENTY else None, ask_last="")
 
 
 def ask_last(source: SourceMailbox, name: str) -> None:
-    """The server said that it is over its limits when this letter was asked for: the next poll asks for the others first."""
+    """Note the letter at which the server was over its limits: the next poll asks for the others first."""
     _note(source, ask_last=name)
 
 
 def gives_heads(source: SourceMailbox, now: datetime) -> bool:
-    """Whether headers may be asked for alone: not for a day after a session broke over them."""
+    """Whether headers may be fetched alone: not for a day after a session broke over them."""
     return source.heads_broke_at is None or abs(now - source.heads_broke_at) >= WITHOUT_HEADS
 
 
 def heads_broke(source: SourceMailbox, now: datetime) -> None:
-    """A session broke when headers were asked for alone."""
     _note(source, heads_broke_at=now)
 
 

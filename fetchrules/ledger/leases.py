@@ -1,9 +1,8 @@
-"""Leases: how long a claim holds without a sign of life, and the end of runs that nobody does any more.
+"""Leases: how long a claim holds without a sign of life, and the end of abandoned runs.
 
-A process renews the leases of all its polls together, every ten seconds (`poll.keeping`), so a lease can be short. Besides, the
-runs of a worker are dead as soon as the worker is known to be: it is silent, or another one bears its name (a container starts
-again with the same host and process id). A run that was taken for dead while it lived is harmless: its poll finds out before it
-records or deletes anything.
+A process renews the leases of its polls every ten seconds (`poll.keeping`), so a lease can be short. The runs of a worker are also
+dead if it is silent, or another bears its name (a container restarts with the same host and process id). Abandoning a live run is
+harmless: its poll finds out before it records or deletes anything.
 """
 
 from collections.abc import Collection
@@ -23,24 +22,23 @@ RUN_LEASE = timedelta(minutes=1)
 
 
 def keep(ids: Collection[int], now: datetime) -> None:
-    """Renew the leases of these polls of this process, as far as they are still its own."""
+    """Renew the leases of these polls, as far as they still belong to this process."""
     ours = Run.objects.filter(id__in=ids, state=Run.State.RUNNING, worker=workers.this_process())
     ours.update(deadline=now + RUN_LEASE)
 
 
 def disturbed(ids: Collection[int]) -> set[int]:
-    """Those of these running polls that shall look whether they may go on (`runs.may_go_on`): somebody asked them to stop, switched
-    their rule off, changed or deleted it, or they are taken for dead.
-    """
+    """Those of these polls that were asked to stop or abandoned, or whose rule was changed, switched off or deleted: they have to
+    check whether they may go on (`runs.may_go_on`)."""
     quiet = Run.objects.filter(id__in=ids, state=Run.State.RUNNING, stop_asked=False)
     quiet = quiet.filter(rule__enabled=True, rule__revision=F("revision")).order_by()
     return set(ids) - set(quiet.values_list("id", flat=True))
 
 
 def abandon_overdue(now: datetime) -> list[int]:
-    """Abandon polls that nobody does any more, so that their rules are due again; ids of queued runs to enqueue again.
+    """Abandon dead polls, so that their rules are due again; returns ids of queued runs to enqueue again.
 
-    No deadline is further away than a lease is long, whatever the clock said when it was set.
+    First brings deadlines nearer that a wrong clock has set too far away.
     """
     Run.objects.filter(finished_at__isnull=True, deadline__gt=now + RUN_LEASE).update(deadline=now + RUN_LEASE)
     for run in _dead(now):
@@ -52,7 +50,7 @@ def abandon_overdue(now: datetime) -> list[int]:
 
 
 def abandon_all(now: datetime) -> int:
-    """Abandon every open run: for a worker that knows that it is the only one and has just started."""
+    """Abandon every open run, when the only worker has just started."""
     return sum(abandon(run, now) for run in Run.objects.filter(finished_at__isnull=True))
 
 
@@ -68,22 +66,22 @@ def abandon(run: Run, now: datetime, due: datetime | None = None) -> bool:
 
 
 def release(run_id: int, now: datetime, due: datetime | None = None) -> bool:
-    """As `abandon`, for a run that this process cannot begin, or has begun and cannot go on with; False when it is not ours."""
+    """As `abandon`, for a run that this process cannot begin or go on with; False if it is not ours."""
     ours = Q(state=Run.State.QUEUED) | Q(state=Run.State.RUNNING, worker=workers.this_process())
     run = Run.objects.filter(ours, id=run_id).first()
     return run is not None and abandon(run, now, due)
 
 
 def make_due_again(run: Run, due: datetime) -> None:
-    """The run's rule is polled again at `due`, unless it was scheduled since the claim."""
+    """Poll the run's rule again at `due`, unless it was scheduled since the claim."""
     waiting = FetchRule.objects.filter(runs=run, next_poll_at__isnull=True)
     waiting.update(next_poll_at=due, next_reason=NextReason.OVERTAKEN)
 
 
 def _dead(now: datetime) -> QuerySet[Run]:
-    """Polls without a lease, and those of workers that are silent or have begun since. Whoever asks is not silent.
+    """Polls without a lease, and those of workers that are silent or have restarted since. This process is not silent.
 
-    In no order: in the journal's, the database would read all of it at every tick.
+    Unordered: in the journal's order the database would read all of it at every tick.
     """
     worker = Heartbeat.objects.filter(part="worker", host=OuterRef("worker"))
     silent = Exists(worker.filter(seen_at__lt=now - workers.SILENT_AFTER)) & ~Q(worker=workers.this_process())

@@ -1,9 +1,8 @@
-"""Letters: the transactions by which none is lost and none comes twice.
+"""Letters: the transactions that keep letters from being lost or delivered twice.
 
-A letter on the server has a row for each addressee, all of one name: (source, epoch, uid, ord). What becomes of it here is written
-to one row: staged, delivered, held. What is known of it there is written to all of them (`every_row`): its name, its deletion, and
-that it is missing. The name is the server's own unique-id, or a fingerprint where it gives none; `ord` counts the letters that have
-had one name.
+A letter on the server has a row for each addressee, all with one name: (source, epoch, uid, ord). Its delivery (staged, delivered,
+held) is written to one row; its name, its deletion and its absence on the server are written to all of them (`every_row`). The uid
+is the server's unique-id, or a fingerprint if it gives none; `ord` counts the letters that have borne one uid.
 """
 
 from collections.abc import Collection, Iterable, Mapping, Sequence
@@ -24,7 +23,7 @@ from fetchrules.policy import IN_HAND, MAX_TRIES, Fate, Known, Purpose, State, T
 from fetchrules.remote.mailbox import Listed
 
 STUCK_AFTER = timedelta(minutes=10)
-"""A letter that is in hand for so long is stuck: no poll takes it that long to get from the record into the mailbox."""
+"""No poll takes so long from recording a letter to delivering it."""
 
 
 _EVERY_ROW = """
@@ -34,9 +33,8 @@ SELECT other.id FROM fetchrules_letter one JOIN fetchrules_letter other USING (s
 
 @dataclass(frozen=True, slots=True)
 class Arrival:
-    """A letter that is staged, durably, and not delivered yet. `octets` as received; `header` is the
-    fingerprint of its header; `lived` what its mailbox has lived through; `directory` is the staging one's marker.
-    """
+    """A letter that is staged durably and not delivered yet. `octets` as received; `header`: fingerprint of the header; `lived`:
+    seconds that its mailbox has lived through; `directory`: the marker of the staging directory."""
 
     wanted: ToFetch
     file_name: str
@@ -51,33 +49,30 @@ class Arrival:
 
 
 def every_row(ids: Collection[int]) -> QuerySet[Letter]:
-    """All rows of the letters that these are rows of: one for each addressee. As many as one statement may name (`chunks`)."""
+    """The rows of all addressees of these letters. At most as many ids as one statement may name (`chunks`)."""
     marks = ", ".join(["%s"] * len(ids)) or "NULL"
     same = RawSQL(_EVERY_ROW.format(marks), tuple(ids))  # noqa: S611 -- nothing but the number of marks is put in
     return Letter.objects.filter(id__in=same)
 
 
 def unfinished(source: SourceMailbox) -> list[Letter]:
-    """Letters that were recorded and whose delivery was not; what a crash leaves behind. Those that made trouble come last."""
+    """Letters that were recorded and not delivered, as a crash leaves them; those that failed before come last."""
     return list(Letter.objects.filter(source=source, state__in=IN_HAND).order_by("tries", "id"))
 
 
 def all_unfinished() -> QuerySet[Letter]:
-    """The same, of all mailboxes: what staged files are still needed for."""
+    """The unfinished letters of all mailboxes, whose staged files are still needed."""
     return Letter.objects.filter(state__in=IN_HAND)
 
 
 def unattended() -> QuerySet[Letter]:
-    """Unfinished letters whose account is not being polled, so that no poll has them in its hands.
-
-    The account, and not the mailbox: of the folders that a rule collects, its run names one.
-    """
+    """Unfinished letters that no poll is working on: their account is not being polled. (A run names only one folder of it.)"""
     account = {f"source__{column}": OuterRef(f"source__{column}") for column in ("protocol", "host", "port", "user")}
     return all_unfinished().exclude(Exists(Run.objects.filter(**account, finished_at__isnull=True)))
 
 
 def stuck(now: datetime) -> QuerySet[Letter]:
-    """Letters that are unfinished for longer than any poll needs: somebody has to look what holds them up."""
+    """Letters that are unfinished for longer than any poll needs, so that a person has to look."""
     return all_unfinished().filter(first_seen_at__lte=now - STUCK_AFTER)
 
 
@@ -90,10 +85,9 @@ def record_ready(
     delivered: Collection[int],
     now: datetime,
 ) -> dict[str, int]:
-    """The transaction after which these letters are ours to deliver; row ids by file name, of those that nobody took before.
+    """Record these letters, in one transaction, as ours to deliver. Returns row ids by file name, without letters recorded before.
 
-    `delivered` are the rows of the batch before, recorded here to save a transaction. Raises RunOvertaken, and then nothing is
-    recorded.
+    `delivered`: rows of the batch before, recorded here to save a transaction. Raises RunOvertaken, recording nothing.
     """
     with transaction.atomic():
         require_claim(run, now)
@@ -111,7 +105,7 @@ def record_ready(
         won = dict(Letter.objects.filter(run=run, state=state, file_name__in=names).values_list("file_name", "id"))
         former = {one.wanted.row.id: one.wanted.row.uid for one in arrivals if one.wanted.row and one.file_name in won}
         named = dict(Letter.objects.filter(id__in=former).values_list("id", "uid")) if former else {}
-        # Some have been recognised under other names by now.
+        # Leave out those that were recognised under other names meanwhile.
         still = [row_id for row_id, uid in former.items() if named.get(row_id) == uid]
         if still:
             every_row(still).update(forgotten_at=now)
@@ -119,15 +113,14 @@ def record_ready(
 
 
 def record_twice(ids: Collection[int]) -> None:
-    """These letters are about to be sent again, and may already have arrived."""
+    """Note that these letters are sent again and may have arrived before."""
     Letter.objects.filter(id__in=ids).update(maybe_twice=True)
 
 
 def rebind(run: Run, source: SourceMailbox, epoch: int, wanted: ToFetch, row: Known, header: str, now: datetime) -> int:
-    """The letter of `wanted` is the one that `row` remembers: from now on by its present name. The id of its row from now on.
+    """Give the known letter `row` its present name, that of `wanted`. Returns the id of its row from now on.
 
-    `header`: the fingerprint of its header, where that is known. A row of a former ledger stays, and has a copy here. Raises
-    RunOvertaken.
+    `header`: the fingerprint of its header, or empty. A row of a former ledger is copied into this one. Raises RunOvertaken.
     """
     goes = wanted.delete_after or wanted.delete_known
     fate = Fate.WANTED if goes and row.fate is not Fate.KEPT else Fate.KEPT
@@ -160,9 +153,9 @@ def rebind(run: Run, source: SourceMailbox, epoch: int, wanted: ToFetch, row: Kn
 def record_read(
     run: Run, source: SourceMailbox, epoch: int, compared: Sequence[tuple[Listed, str]], now: datetime
 ) -> None:
-    """These letters are marked as read, or for deletion, on the server, and none of ours; each with its header's fingerprint.
+    """Record letters that are marked as read or deleted on the server and not ours, with their headers' fingerprints.
 
-    Nothing else is remembered of them: they go on being judged by the marks. Raises RunOvertaken.
+    They go on being judged by their marks. Raises RunOvertaken.
     """
     with transaction.atomic():
         require_claim(run, now)
@@ -185,9 +178,8 @@ def hold(
 ) -> None:
     """Note that this letter could not be fetched or delivered. It stays on the server and is tried again, after the others.
 
-    Where it has the name of one that was delivered, it may be another: it has a row of its own, to be seen by people. `short`: it
-    ended after so many octets, far too few; the first time that is no try. Raises RunOvertaken: another poll may have collected it
-    meanwhile.
+    If its name is that of a delivered letter, it gets a row of its own. `short`: it ended after so many octets, far too few, which
+    counts as a try from the second time on. Raises RunOvertaken: another poll may have collected it meanwhile.
     """
     tries = wanted.row.tries if wanted.row else 0
     first = short is not None and not (wanted.row and wanted.row.reason == CameShort.code)
@@ -197,12 +189,11 @@ def hold(
     with transaction.atomic():
         require_run(run)
         if wanted.row and wanted.again:
-            # What the row says of an earlier delivery stays true.
             every_row([wanted.row.id]).update(**note)
             return
         state, order = State.HELD, wanted.ord
         if wanted.purpose is not Purpose.COLLECT:
-            # Not to be collected, as far as is known: it is only to be compared.
+            # It is only to be compared.
             state, order = State.READ, wanted.row.ord if wanted.row else 0
         key = {"source": source, "epoch": epoch, "uid": wanted.name, "ord": order, "addressee": ""}
         note |= {"run": run, "size": wanted.letter.size}
@@ -215,12 +206,12 @@ def hold(
 
 
 def hold_back(row_id: int, error: FetchError, now: datetime) -> None:
-    """The local mailbox did not take a recorded letter, and that counts as a try: it stays on the server."""
+    """Hold a recorded letter that the local mailbox did not take, and count a try."""
     _in_hand([row_id]).update(state=State.HELD, fate=Fate.KEPT, tries=F("tries") + 1, **_trouble(error, now))
 
 
 def record_unanswered(row_id: int, error: FetchError, now: datetime) -> bool:
-    """The mail server may have taken this letter, or not, and that counts as a try. Whether it was the last: then it is held."""
+    """Count a try at a letter that the mail server may have taken. Returns whether it was the last: then the letter is held."""
     with transaction.atomic():
         _in_hand([row_id]).update(tries=F("tries") + 1, **_trouble(error, now))
         last = _in_hand([row_id]).filter(tries__gte=MAX_TRIES)
@@ -228,7 +219,7 @@ def record_unanswered(row_id: int, error: FetchError, now: datetime) -> bool:
 
 
 def take_back(row_id: int) -> None:
-    """A recorded letter was not delivered, through no fault of its own: it is what it was before, new or held."""
+    """Undo the record of a letter whose delivery failed through no fault of its own: it is new or held, as before."""
     _in_hand([row_id]).filter(tries=0).delete()
     _in_hand([row_id]).update(state=State.HELD, fate=Fate.KEPT)
 
@@ -236,10 +227,9 @@ def take_back(row_id: int) -> None:
 def record_present(
     run: Run, source: SourceMailbox, epoch: int, letters: Sequence[tuple[Listed, str]], now: datetime
 ) -> None:
-    """These letters lay there before we came: they count as collected, and no later one does. Each comes with the fingerprint of
-    its header, as far as that is known. Raises RunOvertaken.
+    """Count these letters, present at the first poll, as collected; each with its header's fingerprint, or empty.
 
-    That was asked for once, and may have been taken back meanwhile.
+    Raises RunOvertaken, also if the rule no longer asks for it.
     """
     rows = [_row(run, source, epoch, letter, now, run=run, state=State.PASSED, head=head) for letter, head in letters]
     with transaction.atomic():
@@ -250,18 +240,17 @@ def record_present(
 
 
 def record_heads(heads: Mapping[int, str]) -> None:
-    """The fingerprints of the headers of these letters, by the ids of their rows."""
+    """Record the headers' fingerprints by row id."""
     for row_id, head in heads.items():
         every_row([row_id]).update(head=head)
 
 
 def start_counting(source: SourceMailbox, lived: int) -> None:
-    """Letters that were delivered before the days of this mailbox were counted: theirs are counted from now on."""
+    """Start to count the days of letters that were delivered before this mailbox counted them."""
     Letter.objects.filter(source=source, state=State.DELIVERED, lived=None, forgotten_at=None).update(lived=lived)
 
 
 def record_delivered(ids: Collection[int], now: datetime) -> None:
-    """These letters are durably in their local mailboxes; what trouble they made is over."""
     if ids:
         over = {"tries": 0, "reason": "", "detail": ""}
         _in_hand(ids).update(state=State.DELIVERED, delivered_at=now, **over)
@@ -314,14 +303,13 @@ def _rows(
 
 
 def _row(polled: Run, source: SourceMailbox, epoch: int, letter: Listed, now: datetime, **columns: Any) -> Letter:
-    """A new row for a letter as it is listed; `columns`: what is known besides, or better."""
+    """A new row for a listed letter; `columns` add to its values or replace them."""
     listed = {"uid": letter.uid, "size": letter.size, "received_at": letter.received, "recipient": polled.recipient}
     return Letter(source=source, epoch=epoch, first_seen_at=now, **listed | columns)
 
 
 def _names_for(source: SourceMailbox, epoch: int, arrived: Iterable[tuple[ToFetch, str]]) -> list[tuple[str, int]]:
-    """(uid, ord) of each of these letters (with its fingerprint). One without a name of its own is called by its fingerprint and
-    counted on from its twins."""
+    """(uid, ord) of each letter, given its fingerprint, by which it is named and counted if it has no unique-id."""
     letters = [(wanted, f"fp:{fingerprint}") for wanted, fingerprint in arrived]
     own = {uid for wanted, uid in letters if not wanted.named}
     counted = Letter.objects.filter(source=source, epoch=epoch, uid__in=own).values_list("uid").annotate(Max("ord"))
@@ -342,7 +330,7 @@ def _next_order(row_id: int) -> int:
 
 
 def _forget_former(row: Known | None, now: datetime) -> None:
-    """The letter that was held as `row` has come: of letters that had its name before, none may be believed to be here by it."""
+    """The letter held as `row` has come, so earlier letters of its name are gone."""
     if row and row.state is State.HELD and row.ord:
         _namesakes(row.id).filter(ord__lt=row.ord, forgotten_at=None).update(forgotten_at=now)
 
@@ -356,7 +344,7 @@ _GOES_ON = ("tries", "tried_at", "reason", "detail")
 
 
 def _replace_held(ids: Collection[int]) -> dict[int, dict[str, Any]]:
-    """Remove the held ones of these rows; by their ids, the columns that go on in the rows in their place."""
+    """Remove the held ones of these rows. Returns, by id, the columns that their replacements take over."""
     held = Letter.objects.filter(id__in=ids, state=State.HELD)
     rows = held.values_list("id", *_GOES_ON)
     columns = {row_id: dict(zip(_GOES_ON, values, strict=True)) for row_id, *values in rows}
@@ -365,17 +353,14 @@ def _replace_held(ids: Collection[int]) -> dict[int, dict[str, Any]]:
 
 
 def _perhaps_taken(source: SourceMailbox, fingerprints: Iterable[str]) -> frozenset[str]:
-    """Those that are held letters' which a mail server may have taken, whatever the letters are called now."""
+    """Those fingerprints of held letters that a mail server may have taken, under any name."""
     ledgers = [source, *former_of(source)]
     held = Letter.objects.filter(source__in=ledgers, state=State.HELD, maybe_twice=True, fingerprint__in=fingerprints)
     return frozenset(held.values_list("fingerprint", flat=True))
 
 
 def _copy_of_former(source: SourceMailbox, row: Known, epoch: int) -> int:
-    """A copy of a former ledger's letter in this one, under a name that is nobody's yet; the id of the copy of `row`.
-
-    All that is known of the letter comes along: its mark, that it was passed over, and the time that it has lived through.
-    """
+    """Copy a former ledger's letter into this one under an unused name. Returns the id of the copy of `row`."""
     copies = {}
     for letter in every_row([row.id]).select_related("source"):
         former, lived = letter.id, letter.lived

@@ -1,7 +1,6 @@
-"""Faults of this machine that keep mail from being collected, whatever the remote servers do.
+"""Faults of this machine that keep mail from being collected.
 
-Most are read off the rules, each of which comes back within two minutes. That the database takes no writes cannot be written
-down by anybody: that is looked at here.
+Most are read from the rules, which are polled again within two minutes. A database that takes no writes is looked at here.
 """
 
 import os
@@ -18,7 +17,7 @@ from fetchrules.ledger.turns import pollable
 from fetchrules.status import LOCAL_FAULTS
 
 ROOM = 1024 * 1024
-"""Octets without which SQLite soon writes nothing any more."""
+"""Free octets below which SQLite soon cannot write."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,7 +31,7 @@ class LocalFault:
 
 
 def local_faults(now: datetime) -> tuple[LocalFault, ...]:
-    """As it is at `now`, the one that concerns most rules first; a query, and one more with PostgreSQL."""
+    """The faults at `now`, the one that concerns most rules first, by one or two queries."""
     failing = pollable().filter(last_error__in=LOCAL_FAULTS, failures__gt=0)
     told = failing.order_by().values_list("last_error").annotate(Count("id"), Min("failing_since"), Max("last_detail"))
     faults = [LocalFault(code, rules, since or now, detail) for code, rules, since, detail in told]
@@ -42,7 +41,7 @@ def local_faults(now: datetime) -> tuple[LocalFault, ...]:
 
 
 def _why_nothing_is_written() -> Iterator[str]:
-    """Why the database takes no writes, if it is known to take none. Nothing is written to find out: that would wait for locks."""
+    """Why the database takes no writes, if so. Nothing is written to find out: that would wait for locks."""
     if connection.vendor != "sqlite":
         with connection.cursor() as cursor:
             cursor.execute("SHOW transaction_read_only")

@@ -1,6 +1,6 @@
 """Runs: claimed, started, renewed and closed. Every change of state is an insert or a compare-and-swap.
 
-Those that nobody does any more are abandoned by `leases`.
+Module `leases` abandons those that no process works on.
 """
 
 import uuid
@@ -24,10 +24,7 @@ from fetchrules.schedule import Failing, NextPoll, NextReason
 
 @dataclass(frozen=True, slots=True)
 class Counts:
-    """What a poll did, in letters; `octets` as received. Columns of Run, too.
-
-    `left`: letters left alone by the reason why, `skipped` in all, and what else there is to say (`policy.Remark`).
-    """
+    """Numbers of letters of a poll, as in the columns of Run; `octets` as received; `left`: by reason (`Why`) and by `Remark`."""
 
     found: int = 0
     fetched: int = 0
@@ -51,41 +48,41 @@ class Ending:
 
 
 def claim_due(now: datetime, limit: int = 200) -> list[int]:
-    """Claim up to `limit` rules that are due and whose turn it is (`turns`); the ids of the new runs, the first to begin first."""
+    """Claim up to `limit` due rules (`turns`). Returns the ids of the new runs in the order to begin them."""
     _end_pauses(now)
     return _claim(choose(now, limit), now)
 
 
 def claim_next(host: str, now: datetime) -> list[int]:
-    """Claim the rule that has been due longest at this server, if it is its turn, for a poll there has just ended.
+    """Claim the rule that has been due longest at this server, where a poll has just ended.
 
-    Without this, a server would get no more polls in a tick than it may have open at a time, however quickly it answers.
+    Otherwise a server that answers quickly would get no more polls in a tick than it may have open at a time.
     """
     return _claim(choose(now, 1, host), now)
 
 
 def claim(rules: Iterable[FetchRule], now: datetime, cause: Run.Cause) -> list[int]:
-    """Claim these rules whether they are due or not, and whatever their servers have open; the ids of the new runs.
+    """Claim these rules whether they are due or not, whatever their servers have open. Returns the ids of the new runs.
 
-    A rule whose mailbox is being polled gets none, nor one whose owner is gone.
+    Rules whose mailbox is being polled, or whose owner is gone, are left out.
     """
     return _claim(rules, now, cause)
 
 
 def owner_is_gone(rule: FetchRule) -> bool:
-    """Whether nobody answers for the rule: it is not polled until somebody takes it over."""
+    """Whether the rule is not polled until somebody takes it over."""
     return FetchRule.objects.filter(FetchRule.OWNER_GONE, id=rule.id).exists()
 
 
 def waiting(rule: FetchRule) -> list[int]:
-    """The rule's runs that were claimed and nobody has begun: they are anybody's to `start`."""
+    """The rule's runs that were claimed and not begun."""
     return list(Run.objects.filter(rule=rule, state=Run.State.QUEUED).values_list("id", flat=True))
 
 
 def start(run_id: int, now: datetime) -> Run | None:
-    """Begin a claimed run; None when it was begun, abandoned or deleted before: a queue may deliver a message twice.
+    """Begin a claimed run; None if it was begun, abandoned or deleted before: a queue may deliver a message twice.
 
-    What was changed in the rule since the claim holds for this run, unless it reads another mailbox now: that was not claimed.
+    Changes of the rule since the claim hold for this run, unless the rule reads another mailbox now, which was not claimed.
     """
     waiting = Run.objects.filter(id=run_id, state=Run.State.QUEUED)
     gone = Exists(FetchRule.objects.filter(FetchRule.OWNER_GONE, id=OuterRef("rule")))
@@ -104,7 +101,7 @@ def start(run_id: int, now: datetime) -> Run | None:
 
 
 def renew(run: Run, now: datetime, counts: Counts | None = None) -> None:
-    """Say that the run is alive and how far it is. Raises RunOvertaken when it is no longer ours."""
+    """Renew the claim, and record the counts. Raises RunOvertaken if it is no longer ours."""
     progress = {} if counts is None else asdict(counts)
     alive = Run.objects.filter(id=run.id, state=Run.State.RUNNING)
     if not alive.update(deadline=now + RUN_LEASE, **progress):
@@ -112,35 +109,31 @@ def renew(run: Run, now: datetime, counts: Counts | None = None) -> None:
 
 
 def require_claim(run: Run, now: datetime) -> None:
-    """Inside a transaction: the run is still ours, and the rule is the one that it was claimed for. Raises RunOvertaken."""
+    """Renew the claim inside a transaction. Raises RunOvertaken if it is no longer ours, or the rule was changed."""
     renew(run, now)
     if not FetchRule.objects.filter(runs=run, revision=run.revision).exists():
         raise RunOvertaken("the rule was changed or deleted meanwhile")
 
 
 def require_run(run: Run) -> None:
-    """Inside a transaction: the run is still ours, and nobody takes it before the end. No sign of life. Raises RunOvertaken."""
+    """Lock the run until the transaction ends, without renewing the claim. Raises RunOvertaken if it is no longer ours."""
     ours = Run.objects.select_for_update().filter(id=run.id, state=Run.State.RUNNING)
     if not ours.values_list("id", flat=True):
         raise RunOvertaken("the run was abandoned")
 
 
 def others_deliver_to(run: Run) -> list[str]:
-    """The recipients of the other open runs."""
     others = Run.objects.filter(finished_at__isnull=True).exclude(id=run.id)
     return list(others.values_list("recipient", flat=True).distinct())
 
 
 def announce(run: Run, found: int, to_fetch: int, octets: int) -> None:
-    """Note what the run is going to do, for the progress bar. What a server says of sizes may be beyond any number."""
+    """Note what the run is going to do, for the progress bar. A server may list sizes beyond any number."""
     Run.objects.filter(id=run.id).update(found=found, to_fetch=to_fetch, octets_to_fetch=min(octets, 2**63 - 1))
 
 
 def may_go_on(run: Run) -> bool:
-    """False when somebody asked it to stop, or switched the rule off.
-
-    Raises RunOvertaken when the run is no longer ours, or the rule another than the one that it began with.
-    """
+    """False if somebody asked it to stop, or switched the rule off. Raises RunOvertaken as `require_claim` does."""
     alive = Run.objects.filter(id=run.id, state=Run.State.RUNNING, rule__revision=run.revision)
     now = alive.values_list("stop_asked", "rule__enabled").first()
     if now is None:
@@ -182,12 +175,12 @@ def failing(rule: FetchRule, error: FetchError, now: datetime) -> Failing:
 
 
 def purge(before: datetime) -> int:
-    """Remove finished runs of before then from the journal, many of them at most (`remove`); how many."""
+    """Remove finished runs older than `before`, a portion at a time (`remove`); returns how many."""
     return remove(Run.objects.filter(finished_at__isnull=False, claimed_at__lt=before))
 
 
 def ask_for_poll(rules: QuerySet[FetchRule], now: datetime) -> list[FetchRule]:
-    """Make `rules` due now and end their pauses; those that this was done to: not to those that are off, or whose owner is gone."""
+    """Make `rules` due now and end their pauses. Returns them, without those that are off or whose owner is gone."""
     asked = list(rules.filter(enabled=True).exclude(FetchRule.OWNER_GONE))
     FetchRule.objects.filter(id__in=[rule.id for rule in asked], enabled=True).update(
         next_poll_at=now, next_reason=NextReason.BY_HAND, pause=Pause.NONE, paused_until=None, failures=0
@@ -196,19 +189,19 @@ def ask_for_poll(rules: QuerySet[FetchRule], now: datetime) -> list[FetchRule]:
 
 
 def pause(rules: QuerySet[FetchRule], until: datetime | None) -> list[FetchRule]:
-    """Poll `rules` no more, until then or until they are resumed; those that were not paused so before."""
+    """Pause `rules` until then, or until they are resumed. Returns those that were not paused so before."""
     paused = list(rules.exclude(pause=Pause.BY_HAND, paused_until=until))
     FetchRule.objects.filter(id__in=[rule.id for rule in paused]).update(pause=Pause.BY_HAND, paused_until=until)
     return paused
 
 
 def resume(rules: QuerySet[FetchRule], now: datetime) -> list[FetchRule]:
-    """End the pauses of `rules` and make them due; those that had one, as far as they can be polled."""
+    """Make paused `rules` due. Returns those that can be polled."""
     return ask_for_poll(rules.exclude(pause=Pause.NONE), now)
 
 
 def ask_to_stop(run_id: int) -> bool:
-    """Let a running poll end, within seconds; letters that are whole are kept."""
+    """Ask a poll to end within seconds; complete letters are kept."""
     return bool(Run.objects.filter(id=run_id, finished_at__isnull=True).update(stop_asked=True))
 
 
@@ -238,7 +231,7 @@ def _claim(rules: Iterable[FetchRule], now: datetime, cause: Run.Cause | None = 
 
 
 def _insert(runs: Sequence[Run], token: uuid.UUID) -> list[int]:
-    """Insert those whose rule is still there and answered for, and whose mailbox has no open run; their ids."""
+    """Insert the runs whose rule still exists and has an owner, and whose mailbox has no open run. Returns their ids."""
     with transaction.atomic():
         asked = FetchRule.objects.filter(id__in=[run.rule_id for run in runs])
         present = set(asked.exclude(FetchRule.OWNER_GONE).values_list("id", flat=True))
@@ -267,16 +260,16 @@ def _finish(run: Run, state: Run.State, ending: Ending, now: datetime) -> bool:
 
 
 def _is_idle(run: Run, ending: Ending) -> bool:
-    """Whether there is nothing to tell of it: the counters say that it was."""
+    """Whether the journal needs no entry beside the counters."""
     counts = ending.counts
-    news = ending.error is not None and not _is_told_already(run, ending.error)
+    news = ending.error is not None and not _lasts(run, ending.error)
     return run.cause == Run.Cause.SCHEDULE and not (
         news or counts.fetched or counts.deleted or counts.held or run.letters.exists()
     )
 
 
-def _is_told_already(run: Run, error: FetchError) -> bool:
-    """A fault of this machine that lasts: every rule meets it every two minutes, and a full disk is not to be filled with that."""
+def _lasts(run: Run, error: FetchError) -> bool:
+    """Whether it is a lasting fault of this machine: journal entries every two minutes for each rule would fill a full disk."""
     return error.retry is Retry.OURS and run.rule is not None and run.rule.last_error == error.code
 
 
@@ -284,9 +277,9 @@ _LAST_COUNTS = ("found", "fetched", "deleted", "skipped", "octets", "left")
 
 
 def _note_result(run: Run, rule_id: int, ending: Ending, after: NextPoll, now: datetime) -> bool:
-    """False when the rule was deleted meanwhile. Whoever was given it since the claim is told nothing of this poll."""
+    """False if the rule was deleted meanwhile. An owner who was given it since the claim does not see this poll's result."""
     error, rule = ending.error, FetchRule.objects.filter(id=rule_id)
-    told: dict[str, object] = {
+    shown: dict[str, object] = {
         "last_polled_at": now,
         "last_error": error.code if error else "",
         "last_detail": error.detail if error else "",
@@ -297,14 +290,14 @@ def _note_result(run: Run, rule_id: int, ending: Ending, after: NextPoll, now: d
         "failing_since": Case(When(failures=0, then=Value(now)), default=Coalesce("failing_since", Value(now))),
     }
     if not _is_idle(run, ending):
-        told["last_run"] = run
+        shown["last_run"] = run
     elif error is None:
-        told["last_run"] = None
+        shown["last_run"] = None
     if error is None or error.retry is Retry.AS_USUAL:  # the mailbox was read, whatever became of its letters
         ended = Case(When(pause=Pause.FAILURE, then=Value(Pause.NONE)), default=F("pause"))
         result |= {"failures": 0, "failing_since": None, "last_success_at": now, "pause": ended}
     same_owner = rule.exclude(given_at__gt=run.claimed_at)
-    if not (same_owner.update(**told, **result) or rule.update(**result)):
+    if not (same_owner.update(**shown, **result) or rule.update(**result)):
         return False
     if ending.tls is not None:
         raised = [level.value for level in TlsLevel][: list(TlsLevel).index(ending.tls)]

@@ -1,9 +1,8 @@
-"""Whose turn it is: the rules that are due and are polled now, chosen so that no server holds up the others.
+"""Which of the due rules are polled now, so that no server holds up the others; and rules that fell out of the schedule.
 
-A poll occupies a slot, one of those that the live workers report, and only the server ends it: a server that drips an octet
-now and then keeps a slot for minutes. So one server gets a quarter of the slots at most, and all servers that are known to be
-slow get half of them together. Slow is a server whose last poll timed out, or that has kept a poll waiting for its list of
-letters for more than a minute. Where no worker reports its slots, as with cron's `manage.py poll`, there is nothing to share.
+A poll occupies one of the slots that live workers report, and a server that drips octets keeps it for minutes. So one server gets
+at most a quarter of the slots, and all slow servers together half of them. A server is slow if its last poll timed out, or a poll
+waits for its listing for more than a minute. Where no worker reports slots (`manage.py poll` by cron), there is nothing to share.
 """
 
 from collections import Counter
@@ -26,15 +25,13 @@ LATE_AFTER = timedelta(minutes=2)
 
 @dataclass(frozen=True, slots=True)
 class Late:
-    """So many rules are late, the first of them due since then."""
-
     rules: int
     since: datetime
 
 
 @dataclass(slots=True)
 class _Board:
-    """The open polls of each server, by host, and how many there may be; `together` bounds those of all `slow` hosts."""
+    """The open polls by host, and their bounds; `together` is that of all `slow` hosts."""
 
     polls: Counter[str]
     slow: Collection[str]
@@ -42,11 +39,9 @@ class _Board:
     together: int | None
 
     def is_full(self, host: str) -> bool:
-        """Whether one more poll of this server would be too many."""
         return self.polls[host] >= self.per_host or (self._slow_are_full() and host in self.slow)
 
     def full(self) -> set[str]:
-        """The servers that get no poll now."""
         busy = {host for host, number in self.polls.items() if number >= self.per_host}
         return busy.union(self.slow) if self._slow_are_full() else busy
 
@@ -55,9 +50,9 @@ class _Board:
 
 
 def choose(now: datetime, limit: int, host: str | None = None) -> list[FetchRule]:
-    """Up to `limit` of the rules that are due, at one server or at all of them, each with an account that is not being polled.
+    """Up to `limit` due rules, of one server or of all, whose accounts are not being polled.
 
-    The first of each server stands before the second of any, so that a queue serves the servers in turn.
+    The first rule of each server comes before the second of any, so that a queue serves the servers in turn.
     """
     service = ServiceSettings.current()
     due = _due(service, now) if host is None else _due(service, now).filter(source__host=host)
@@ -82,10 +77,9 @@ def choose(now: datetime, limit: int, host: str | None = None) -> list[FetchRule
 
 
 def late(now: datetime) -> Late | None:
-    """The rules that are late; None where there are none, or nobody wants them to be polled.
+    """The rules that are late; None if there are none, or the service is stopped.
 
-    Those do not count that wait for their server, which has as many polls at work as it may, or for their account: polls that
-    nobody does, queued or dead, are no such reason.
+    Rules that wait for a busy server or account do not count. Only polls at work keep these busy, not queued or dead ones.
     """
     service = ServiceSettings.current()
     overdue = pollable().filter(next_poll_at__lte=now - LATE_AFTER)
@@ -105,12 +99,12 @@ def _due(service: ServiceSettings, now: datetime) -> QuerySet[FetchRule]:
 
 
 def pollable() -> QuerySet[FetchRule]:
-    """What may be polled. A rule whose owner is gone waits until somebody takes it over."""
+    """Rules that may be polled. One without an owner waits until somebody takes it over."""
     return FetchRule.objects.filter(enabled=True, pause=Pause.NONE).exclude(FetchRule.OWNER_GONE)
 
 
 def _not_among(polls: QuerySet[Run], rules: QuerySet[FetchRule]) -> QuerySet[FetchRule]:
-    """Those of `rules` whose account is none that is polled: many servers lock it, so one session visits it at a time."""
+    """Those of `rules` whose account is not among `polls`: many servers lock it, so it gets one session at a time."""
     account = {f"source__{column}": OuterRef(f"source__{column}") for column in ("protocol", "host", "port", "user")}
     return rules.filter(~Exists(polls.filter(**account)))
 
@@ -132,21 +126,19 @@ def _board(now: datetime, per_host: int, counted: QuerySet[Run]) -> _Board:
 
 
 def _timed_out() -> set[str]:
-    """The servers whose last poll timed out."""
     polled = FetchRule.objects.order_by().values_list("source__host").annotate(last=Max("last_polled_at"))
     late = polled.annotate(late=Max("last_polled_at", filter=Q(last_error=TimedOut.code)))
     return {host for host, _, _ in late.filter(last=F("late"))}
 
 
 AHEAD = timedelta(minutes=5)
-"""A last poll that is further in the future was noted by a clock that was wrong, and not by another machine's."""
+"""A last poll that is further in the future was noted by a wrong clock, not merely by another machine's."""
 
 
 def mend_schedule(now: datetime) -> int:
-    """Put rules back into the schedule that are neither being polled nor due in good time; how many.
+    """Schedule rules that are neither being polled nor due in good time; returns how many.
 
-    There should be none unless a clock was wrong: then they are due now. A rule without a failure waits for its interval since its
-    last poll, also where the interval was another one then.
+    Only a wrong clock makes such rules; they are due now. A rule without failures waits its present interval from its last poll.
     """
     usual = timedelta(minutes=ServiceSettings.current().interval)
     active = FetchRule.objects.filter(enabled=True, pause=Pause.NONE)
@@ -157,7 +149,7 @@ def mend_schedule(now: datetime) -> int:
     for minutes, latest in waiting.order_by().values_list("interval").annotate(Max("next_poll_at")):
         interval = timedelta(minutes=minutes or 0) or usual
         if latest <= now + interval * (1 + JITTER):
-            continue  # nearly always: the rules that have this interval need no look of their own
+            continue  # nearly always, which saves a query for each interval
         alike = waiting.filter(interval=minutes)
         mended += _make_due(alike.filter(next_poll_at__gt=now + longest_wait(interval)), now)
         put_off = alike.filter(failures=0, next_poll_at__gt=now + interval * (1 + JITTER))
@@ -171,9 +163,9 @@ def _make_due(rules: QuerySet[FetchRule], now: datetime) -> int:
 
 
 def go_on(rule: FetchRule, now: datetime) -> bool:
-    """Make `rule`, as it was read, due: what it failed by is over. False where somebody has changed it meanwhile, or polled it.
+    """Make `rule` due, since the reason of its failure is over. False if it was changed or polled since it was read.
 
-    Its failures still count until it succeeds, but what they have in common is counted anew.
+    Its failures count until it succeeds, but those of one kind are counted anew.
     """
     same = FetchRule.objects.filter(
         id=rule.id,

@@ -1,4 +1,4 @@
-"""What a session does with its plan: flush, retrieve and deliver, delete, QUIT."""
+"""How a session carries out its plan: flush, retrieve and deliver, delete, QUIT."""
 
 import time
 from collections.abc import Iterator, Sequence
@@ -32,7 +32,7 @@ _BREAKS = frozenset({ConnectionLost.code, TimedOut.code, RemoteProtocolError.cod
 
 
 def collect(session: Session) -> bool:
-    """Do what the session's plan says; True when there is more to do for another session. Raises FetchError."""
+    """Carry out the session's plan; True if another session has to continue. Raises FetchError."""
     try:
         more = _collect(session)
     finally:
@@ -67,7 +67,6 @@ def _collect(session: Session) -> bool:
 
 
 def _learn(session: Session) -> None:
-    """Record what the rule asks for about letters that are not fetched: present ones, headers, days lived through."""
     if session.source.pass_present:
         _pass_present(session)
     headless = session.plan.headless[: session.progress.limits.headers]
@@ -80,7 +79,7 @@ def _learn(session: Session) -> None:
 
 
 def _pass_present(session: Session) -> None:
-    """Count what lies there as collected, once. Raises RemoteProtocolError if the list is not whole: the rest would look new."""
+    """Count present letters as collected, once. Raises RemoteProtocolError if the list is incomplete: the rest would look new."""
     if not session.listing.complete:
         raise RemoteProtocolError("the list of letters is not whole")
     present = session.plan.present
@@ -107,7 +106,7 @@ def _work(session: Session, deletions: Deletions) -> None:
 
 
 def _flush(session: Session, destination: Destination, deletions: Deletions) -> list[ToDelete]:
-    """Delete what the plan names, unless the local mailbox is another by now; those that must be fetched and compared first."""
+    """Delete what the plan names, if the local mailbox is still the same. Returns the letters to fetch and compare before that."""
     if not session.plan.delete:
         return []
     destination.confirm()
@@ -156,14 +155,13 @@ def _last_apart(planned: Sequence[ToFetch], source: SourceMailbox) -> list[Seque
 
 
 def _to_compare(doubted: ToDelete, terms: Terms) -> ToFetch:
-    """Fetch a letter whose header does not prove that it is the one to delete."""
     row = doubted.row
     order = row.ord + 1 if row else 0
     return ToFetch(doubted.letter, not terms.leaves, True, order, row, delete_known=True, head=doubted.head)
 
 
 def _blame(session: Session, intake: Intake, error: FetchError) -> None:
-    """Hold the letter over which the session broke, if it was asked for alone; else let the next session ask for fewer at once."""
+    """Hold the letter over which the session broke, if it was asked for alone; else the next session asks for fewer at once."""
     suspects = [one for one in session.asked if one.letter.number not in intake.answered]
     if not suspects:
         return
@@ -176,7 +174,7 @@ def _blame(session: Session, intake: Intake, error: FetchError) -> None:
 
 
 def _heed_limit(session: Session, intake: Intake, *, others_came: bool) -> None:
-    """Note where the server stopped giving letters. A letter is held only if the others came and it alone got that answer twice."""
+    """Note the letter at which the server stopped (OverLimit). It is held only if the others came and it stopped there twice."""
     source, stopped_at = session.source, intake.limited_by
     if stopped_at is None or intake.limit is None:
         if not source.ask_last or source.ask_last in {one.name for one in session.asked}:
@@ -197,9 +195,8 @@ def _heed_limit(session: Session, intake: Intake, *, others_came: bool) -> None:
 def _sweep(run: Run, destination: Destination) -> None:
     """Remove files that crashes left in staging.
 
-    Another poll's file that is not recorded yet may look old if the clock was set, so the order matters: first the files are
-    listed, then polls at work for this mailbox are looked for, then the rows are read. A poll that began later has no file in the
-    list, one at work is seen, and the letters of one that ended meanwhile are on record.
+    An unrecorded file of another poll may look old if the clock was set, so the order matters: list the files, look for running
+    polls of this mailbox, then read the rows. A later poll has no file in the list, and the letters of an ended one are recorded.
     """
     leftovers = destination.mailbox.staging.leftovers()
     if leftovers and not any(same_mailbox(other, run.recipient) for other in runs.others_deliver_to(run)):
@@ -208,7 +205,7 @@ def _sweep(run: Run, destination: Destination) -> None:
 
 
 def _portion(session: Session, planned: Sequence[ToFetch], intake: Intake) -> Iterator[Listed]:
-    """The letters to ask for, one by one, until the session has had its share or the poll is to stop."""
+    """Yield the letters to ask for until the session reaches a limit or the poll has to stop."""
     for wanted in planned:
         if intake.limit is not None:
             return
@@ -226,7 +223,7 @@ def _portion(session: Session, planned: Sequence[ToFetch], intake: Intake) -> It
 
 
 def _fits(wanted: ToFetch, intake: Intake) -> bool:
-    """Whether there is room for the letter; else it is held. A batch of small letters fits into the reserve."""
+    """Whether there is room for the letter; else it is held. Small letters fit into the reserve."""
     if wanted.letter.size <= intake.progress.limits.batch_octets:
         return True
     try:
@@ -239,7 +236,7 @@ def _fits(wanted: ToFetch, intake: Intake) -> bool:
 
 
 def _ends_before(wanted: ToFetch, session: Session, intake: Intake) -> bool:
-    """Whether the session is to be ended, and its deletions committed, before this letter is asked for."""
+    """Whether to end the session, and commit its deletions, before asking for this letter."""
     asked, progress, limits = session.asked, session.progress, session.progress.limits
     if len(asked) % limits.batch_letters == 0 and (time.monotonic() > session.until or not progress.may_go_on()):
         return True

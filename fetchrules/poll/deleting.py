@@ -1,10 +1,9 @@
-"""The deletions of one session: asked for in portions, counted when the server confirms them."""
+"""The deletions of one session: requested in portions, counted when the server confirms them."""
 
 import math
 import time
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import datetime
 
 from django.utils import timezone
 
@@ -56,15 +55,12 @@ class Deletions:
     _broke: list[DeletionRequest] = field(default_factory=list)
 
     def flush(self, planned: Sequence[ToDelete], until: float) -> tuple[bool, list[ToDelete]]:
-        """Delete what needs no comparing; whether `until` came before the end, and what has to be fetched and compared first."""
+        """Delete what needs no comparison. Returns whether `until` passed before the end, and what must be fetched and compared."""
         same, doubted = self._by_head(planned)
         return self.delete([DeletionRequest.of(one.letter, one.row) for one in same], until), doubted
 
     def delete(self, requests: Iterable[DeletionRequest], until: float = math.inf) -> bool:
-        """Ask for the deletion of letters that are delivered; whether `until` (of the monotonic clock) came before the end.
-
-        Those that broke a session wait for `delete_those_that_broke`.
-        """
+        """Delete delivered letters; whether `until` (monotonic) passed before the end. Those that broke a session wait."""
         at_once = self.progress.limits.deletions_at_once
         chosen = list(requests)
         self._broke += [one for one in chosen if one.broke]
@@ -76,7 +72,7 @@ class Deletions:
         return False
 
     def delete_those_that_broke(self) -> None:
-        """Ask again for deletions that broke a session, unless others depend on this session. Raises DeletionFailed."""
+        """Repeat deletions that broke a session, unless others depend on this one. Raises DeletionFailed."""
         if not self._broke:
             return
         if self._rows and not self.final:
@@ -94,9 +90,9 @@ class Deletions:
                 raise DeletionFailed(error.detail) from error
 
     def commit(self) -> bool:
-        """QUIT; whether the server confirmed it. Only that proves the deletions; without it the rows stay SENT.
+        """QUIT; whether the server confirmed it. Only that proves the deletions; otherwise the rows stay SENT.
 
-        The rule is read once more before: if it was changed meanwhile, nothing is deleted. Raises RunOvertaken.
+        Raises RunOvertaken, and deletes nothing, if the rule was changed meanwhile.
         """
         if self._rows or self.accepted:
             self._require_claim()
@@ -109,10 +105,8 @@ class Deletions:
         return confirmed
 
     def _by_head(self, planned: Sequence[ToDelete]) -> tuple[list[ToDelete], list[ToDelete]]:
-        """Letters that are certainly the ones on record, by name or by header; and those that have to be fetched and compared.
-
-        If the server gives no headers, a letter is left alone for a day before it is fetched and compared again.
-        """
+        """Split into letters that are certainly the recorded ones, and those to fetch and compare: at most once a day if the server
+        gives no headers."""
         looked_at = [one for one in planned if one.if_head]
         letters = [one.letter for one in looked_at]
         known = {letter.number: head for letter, head in heads(self.mailbox, self.source, letters, self.progress)}
@@ -122,7 +116,7 @@ class Deletions:
             head, row = known.get(one.letter.number, ""), one.row
             if head and row and head == row.head:
                 same.append(one)
-            elif head or row is None or row.tried_at is None or _is_long_ago(row.tried_at):
+            elif head or row is None or row.tried_at is None or abs(timezone.now() - row.tried_at) >= READ_AGAIN:
                 doubted.append(replace(one, head=head))
             else:
                 self.progress.left[Why.SEEN] += 1
@@ -130,7 +124,7 @@ class Deletions:
         return same, doubted
 
     def _delete(self, requests: Sequence[DeletionRequest]) -> None:
-        """DELE or EXPUNGE. A transaction before it reads the rule again and notes that the deletions are asked for."""
+        """DELE or EXPUNGE, after a transaction that checks the rule and records the requests."""
         rows = {one.letter.number: one.row_id for one in requests if one.row_id is not None}
         self._require_claim(list(rows.values()))
         answered = 0
@@ -161,7 +155,3 @@ class Deletions:
         except RunOvertaken:
             self.mailbox.reset()
             raise
-
-
-def _is_long_ago(tried_at: datetime) -> bool:
-    return abs(timezone.now() - tried_at) >= READ_AGAIN

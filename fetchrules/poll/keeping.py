@@ -1,10 +1,7 @@
-"""The sign of life of all polls of this process: one thread renews their leases for as long as there are any.
+"""One thread renews the leases of all polls of this process, and tells those that were asked to stop or have lost their rule.
 
-So a lease outlasts whatever a poll waits for (a silent server, a slow disk, a slow mail server) and ends soon after the process
-does. A database that is away is asked again every second; a poll that was taken for dead meanwhile finds out by itself.
-
-The same thread learns, for all of them at once, which were asked to stop or have lost their rule, and lets them know: a poll that
-waits for its server asks the database nothing.
+So a lease outlasts whatever a poll waits for (a silent server, a slow disk) and ends soon after the process does, and a waiting
+poll need not ask the database. A poll that was abandoned while the database was away finds out by itself.
 """
 
 import logging
@@ -28,14 +25,12 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class _Kept:
-    """A run that is kept: since when, and what tells it to look at its claim."""
-
     since: float = field(default_factory=monotonic)
     disturbed: Event = field(default_factory=Event)
 
 
 class Keeper:
-    """Renews the leases of the runs that are entered, every so many seconds. For all threads of a process."""
+    """Renews the leases of the kept runs every so many seconds. Thread-safe."""
 
     def __init__(self, every: float = EVERY_SECONDS) -> None:
         self._every = every
@@ -45,10 +40,8 @@ class Keeper:
 
     @contextmanager
     def keep(self, run_id: int) -> Iterator[Event]:
-        """Renew the lease of this run, which has just begun, until the block ends.
-
-        The event is set, soon after it happened, when the run is to look whether it may go on (`leases.disturbed`).
-        """
+        """Renew the lease of a run that has just begun until the block ends. The event tells it to check its claim
+        (`leases.disturbed`)."""
         kept = _Kept()
         with self._lock:
             if self._thread is None or not self._thread.is_alive():
@@ -68,7 +61,7 @@ class Keeper:
         connections.close_all()
 
     def _old_ones(self, pause: float) -> list[int] | None:
-        """After a pause, the runs whose lease is no longer new; None where there is no run any more, and then nobody waits."""
+        """After a pause, the runs whose lease is no longer new; None if no run is left."""
         sleep(pause)
         with self._lock:
             if not self._runs:
@@ -80,16 +73,14 @@ class Keeper:
         try:
             close_old_connections()
             leases.keep(ids, timezone.now())
-            self._tell(leases.disturbed(ids))
+            disturbed = leases.disturbed(ids)
+            with self._lock:
+                for run_id in disturbed & self._runs.keys():
+                    self._runs[run_id].disturbed.set()
         except Error as error:
             log.warning("the leases of %d polls were not renewed: %s", len(ids), error)
             return False
         return True
-
-    def _tell(self, disturbed: set[int]) -> None:
-        with self._lock:
-            for run_id in disturbed & self._runs.keys():
-                self._runs[run_id].disturbed.set()
 
 
 KEEPER = Keeper()

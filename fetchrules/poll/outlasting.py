@@ -1,4 +1,4 @@
-"""Which errors mean that the database is away, and recording what has to be recorded once it is back."""
+"""Which errors mean that the database is away, and how to wait until it is back."""
 
 import logging
 import math
@@ -11,8 +11,7 @@ from django.db import InterfaceError, InternalError, OperationalError, close_old
 from fetchrules.poll import STOPPING
 
 DATABASE_AWAY = (OperationalError, InterfaceError, InternalError)
-"""What the database raises when it cannot do its work, whatever the statement. PostgreSQL raises InternalError while it is
-read-only."""
+"""What a database raises that cannot work, whatever the statement. A read-only PostgreSQL raises InternalError."""
 FIRST_SECONDS = 0.5
 LONGEST_SECONDS = 10.0
 """Between two tries the wait doubles up to this."""

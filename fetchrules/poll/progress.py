@@ -15,7 +15,7 @@ from fetchrules.poll import STOPPING
 from fetchrules.remote.account import Deadlines
 from fetchrules.remote.mailbox import Connection, Listed
 from fetchrules.remote.memory import SERVERS, ServerMemory
-from fetchrules.remote.transcript import Transcript, TranscriptLine
+from fetchrules.remote.transcript import Transcript
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,7 +38,7 @@ class Limits:
     list_at_least: int = 20
     """A listing asks for no fewer letters in one command."""
     logins: int = 3
-    """A poll logs in so often to find the one letter that breaks sessions; the next poll goes on."""
+    """Logins by which one poll looks for the letter that breaks its sessions; the next poll continues."""
     renew_seconds: float = 2.0
     """How often a poll at work renews its claim and shows how far it is."""
     deadlines: Deadlines = field(default_factory=Deadlines)
@@ -51,10 +51,8 @@ class StopAsked(Interrupted):
 
 @dataclass(slots=True)
 class Progress:
-    """The counters of one poll while it runs, its limits, and what is remembered of servers. Not for several threads.
-
-    `disturbed`: set by another thread as soon as the run may have been asked to stop, or lost (`keeping`).
-    """
+    """The counters and limits of one poll while it runs. Not thread-safe, but for `disturbed`: another thread (`keeping`) sets it
+    when the run may have lost its claim or been asked to stop."""
 
     run: Run
     disturbed: Event = field(default_factory=Event)
@@ -164,11 +162,7 @@ class Progress:
 
 
 def _text(transcript: Transcript) -> str:
-    lines = [_line(line) for line in transcript.head]
+    lines = [f"{line.speaker}: {line.text}" for line in (*transcript.head, *transcript.tail)]
     if transcript.left_out:
-        lines.append(f"… {transcript.left_out} …")
-    return "\n".join(lines + [_line(line) for line in transcript.tail])
-
-
-def _line(line: TranscriptLine) -> str:
-    return f"{line.speaker}: {line.text}"
+        lines.insert(len(transcript.head), f"… {transcript.left_out} …")
+    return "\n".join(lines)

@@ -16,7 +16,7 @@ from fetchrules.poll.destinations import Destination, forget_marker, replaced, s
 
 
 class LettersElsewhere(MaildirReplaced):
-    """Recorded letters wait in a directory that is no longer the recipient's. Somebody has to look; new letters are collected."""
+    """Recorded letters wait in a directory that is no longer the recipient's. New letters are collected."""
 
     retry = Retry.LATER
 
@@ -35,9 +35,9 @@ class Replaced:
 
 
 def look_for_replaced(recipient: str) -> Replaced | None:
-    """What stands in the place of the recipient's mailbox; None if it is the known directory.
+    """The mailbox whose place another directory took; None if it is the known one.
 
-    If the old directory is back, the letters in hand are delivered there. Letters of a running poll are left to it.
+    Delivers the letters in hand first, if the old directory is back; those of a running poll are left to it.
     """
     in_hand = [letter for letter in unattended() if same_mailbox(letter.recipient, recipient)]
     lost = [row_id for row_id, error in finish_all(in_hand).items() if isinstance(error, MaildirReplaced)]
@@ -45,10 +45,10 @@ def look_for_replaced(recipient: str) -> Replaced | None:
 
 
 def accept(mailbox: Replaced) -> int:
-    """Deliver into what stands there now, in the transaction of the caller. Returns how many letters are collected again.
+    """Deliver into the present directory from now on. Returns how many letters are collected again.
 
-    Nobody can say whether the lost letters were delivered before the old directory went. They are still on the server, and a letter
-    that comes twice is better than one that never comes.
+    The lost letters may have been delivered before, but they are still on the server, and a duplicate is better than a loss. The
+    caller opens the transaction.
     """
     taken = list(unattended().filter(id__in=mailbox.lost).values_list("id", flat=True))
     for row_id in taken:

@@ -1,7 +1,6 @@
-"""Rules that were paused for something which may have been put right elsewhere, and need no poll to find out.
+"""Resume paused rules whose reason is gone: the password's key is back, the target is allowed by now, the pin was removed.
 
-A password may open again (its key is back), a target may be allowed by now (another network in the settings, another address in the
-DNS), and a certificate that nobody pinned pauses no rule. A refused login waits for a person, or for a poll by hand that succeeds.
+A refused login waits for a person, or for a poll by hand that succeeds.
 """
 
 import random
@@ -23,13 +22,13 @@ from fetchrules.secrets.sealing import target_of, unseal
 
 LOOKUP_SECONDS = 2.0
 ALL_SECONDS = 30.0
-"""What all lookups of names may take together. The order is another each time, so that no rule is always left out."""
+"""What all lookups of names may take together. The order is random, so that no rule is always left out."""
 
 _PASSWORD = (PasswordUnreadable.code, PasswordMissing.code)
 
 
 def reexamine(now: datetime) -> int:
-    """Let the rules go on whose reason is over; how many. Nobody is connected to, and no transaction is open meanwhile."""
+    """Resume these rules; returns how many. Connects to no server, and holds no transaction meanwhile."""
     paused = FetchRule.objects.filter(enabled=True, pause=Pause.FAILURE)
     unpinned = paused.filter(last_error=CertificateChanged.code, sslfingerprint="")
     opened = [rule for rule in paused.filter(last_error__in=_PASSWORD) if _opens(rule)]
@@ -45,7 +44,7 @@ def _opens(rule: FetchRule) -> bool:
 
 
 def _allowed(now: datetime) -> Iterator[FetchRule]:
-    """Those that wait in their back-off, too, which may be hours."""
+    """Rules in back-off, which may last hours, are looked at, too."""
     waiting = Q(pause=Pause.FAILURE) | Q(pause=Pause.NONE, next_reason=NextReason.BACKOFF, next_poll_at__gt=now)
     rules = list(FetchRule.objects.filter(waiting, enabled=True, last_error=TargetForbidden.code))
     random.shuffle(rules)

@@ -44,22 +44,21 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """What a poll came to; `error` None means that it succeeded."""
+    """The result of a poll; `error` None means that it succeeded. `host`: the server that was polled."""
 
     counts: runs.Counts
     seconds: float
     error: FetchError | None = None
     host: str = ""
-    """The server that was polled."""
 
 
 def poll(
     run_id: int, patience: float = math.inf, limits: Limits | None = None, memory: ServerMemory = SERVERS
 ) -> Result | None:
-    """Do the poll that was claimed as `run_id`; None if another process did, if its claim is lost, or if this process ends.
+    """Do the poll that was claimed as `run_id`; None if another process did it, the claim is lost, or this process ends.
 
-    A database that is away is waited for, `patience` seconds at most. An error that keeps the poll from being begun or recorded
-    is raised after the claim was released, and the rule waits a little: repeated at every tick it would log in every time.
+    Waits at most `patience` seconds for a database that is away. If the poll cannot be begun or recorded, the claim is released,
+    the rule is put off a little (it would log in at every tick), and the error is raised.
     """
     try:
         if not STOPPING.is_set():
@@ -109,7 +108,7 @@ def dry_run(rule: FetchRule) -> list[Plan]:
 
 
 def _attempt(run: Run, progress: Progress) -> FetchError | None:
-    """The poll itself. Every failure ends here, as an error that says what happens next."""
+    """Poll all folders. Returns every failure as an error that says what happens next."""
     if run.rule is None:
         return RunOvertaken("the rule was deleted")
     failed: FetchError | None = None
@@ -121,7 +120,7 @@ def _attempt(run: Run, progress: Progress) -> FetchError | None:
                 progress.heed()
             try:
                 _collect_all(run.rule, source, progress)
-            except ServerRefused as error:  # perhaps one folder is missing: the others are read all the same
+            except ServerRefused as error:  # perhaps this folder is missing: read the others
                 failed = failed or error
     except StopAsked:
         return failed
@@ -151,7 +150,7 @@ def _name_of(error: BaseException) -> str:
 
 
 def _look_at_home(rule: FetchRule) -> None:
-    """Raises DeliveryFailed while the local mailbox is still out of order, without asking the remote server."""
+    """Raises DeliveryFailed while the local mailbox is out of order: then the remote server is not asked."""
     if rule.last_error in CHECKED_LOCALLY:
         look_at(rule.recipient)
 

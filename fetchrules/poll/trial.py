@@ -1,4 +1,4 @@
-"""Trying a rule without polling: how far the connection comes, stage by stage, and what is found there. Changes nothing."""
+"""Try a rule's connection stage by stage, and plan a poll. Changes nothing."""
 
 import time
 from collections.abc import Sequence
@@ -30,7 +30,7 @@ from fetchrules.ruletext.sources import INBOX
 
 
 class Stage(StrEnum):
-    """What is tried, in this order."""
+    """In the order in which they are tried."""
 
     NAME = "name"
     CONNECT = "connect"
@@ -63,10 +63,7 @@ class Step:
 
 @dataclass(slots=True)
 class Trial:
-    """All that was tried and learnt. `addresses` are what the name leads to; `plan` what a poll would do now.
-
-    `folders` are those of an IMAP account whose login went well, INBOX first.
-    """
+    """The stages that were tried. `addresses` of the host; `plan` of a poll now; `folders` of an IMAP account, INBOX first."""
 
     steps: list[Step] = field(default_factory=list)
     addresses: list[str] = field(default_factory=list)
@@ -78,13 +75,12 @@ class Trial:
 
     @property
     def succeeded(self) -> bool:
-        """Whether every stage did."""
         return all(step.error is None for step in self.steps)
 
 
 @dataclass(slots=True)
 class _Watch:
-    """A Trace that takes the time of what happens between two calls of ours: connected, protected, greeted."""
+    """A Trace that measures the stages of a login from what is said: connected, protected, greeted."""
 
     trial: Trial
     since: float = field(default_factory=time.monotonic)
@@ -113,9 +109,9 @@ def try_connection(
     now: datetime,
     more_folders: Sequence[str] = (),
 ) -> Trial:
-    """Go as far as it goes. `source` is None for a rule that was never saved: then every letter is new.
+    """Try all stages up to the first failure. `source` is None for a rule that was never saved: then every letter is new.
 
-    The account's folder is looked into; of `more_folders` it is seen whether they can be opened.
+    The account's folder is listed; `more_folders` are only opened.
     """
     trial = Trial()
     watch = _Watch(trial)
@@ -128,7 +124,8 @@ def try_connection(
         watch.reached(Stage.MAILBOX)
         trial.folders = _list_folders(account, trial.transcript)
         watch.since = time.monotonic()
-        _check_delivery(watch, recipient)
+        look_at(recipient)
+        watch.reached(Stage.DELIVERY)
     except FetchError as error:
         if isinstance(error, ServerRefused) and not trial.folders:
             _ask_which_folder(trial, watch, account)
@@ -165,7 +162,7 @@ def _ask_which_folder(trial: Trial, watch: _Watch, account: Account) -> None:
 
 
 def _list_folders(account: Account, transcript: Transcript) -> tuple[str, ...]:
-    """None where they cannot be listed: a rule can do without. Names that no form could take are left out."""
+    """Empty if they cannot be listed: a rule can do without. Leaves out names that no form could take."""
     try:
         names = {name for name in folders(account, transcript) if name.isprintable() and name == name.strip()}
     except FetchError:
@@ -174,21 +171,15 @@ def _list_folders(account: Account, transcript: Transcript) -> tuple[str, ...]:
 
 
 def _look_at_certificate(trial: Trial, account: Account) -> Connection | None:
-    """The server's side with a certificate that was not accepted, so that it can be shown, and pinned. Says no secret."""
-    trusting = replace(account, verify=False, fingerprint="")
+    """The connection with a certificate that was not accepted, to be shown and pinned. No password is sent."""
     try:
-        return probe(trusting, trial.transcript)
+        return probe(replace(account, verify=False, fingerprint=""), trial.transcript)
     except FetchError:
         return None
 
 
-def _check_delivery(watch: _Watch, recipient: str) -> None:
-    look_at(recipient)
-    watch.reached(Stage.DELIVERY)
-
-
 def _stage_of(error: FetchError, trial: Trial) -> Stage:
-    """Where `error` belongs: by its kind, else the first stage that was not reached."""
+    """The stage that `error` belongs to by its kind, else the first that was not reached."""
     reached = {step.stage for step in trial.steps}
     skipped = {Stage.TLS} if Stage.GREETING in reached else set()
     return _FAILS_AT.get(type(error)) or next(stage for stage in Stage if stage not in reached | skipped)
