@@ -1,4 +1,4 @@
-"""What the ledger knows of letters, read for a poll: for its recipient, for others, and under former names of the mailbox."""
+"""Read what the ledger knows of a mailbox's letters: for its recipient, for others, and under former names of the mailbox."""
 
 from collections.abc import Collection, Iterator, Mapping, Sequence
 from functools import reduce
@@ -70,9 +70,9 @@ def _displaced(
     unlisted: Mapping[int, tuple[int, Known]],
     epoch: int,
 ) -> list[Known]:
-    """Letters that were passed over and may be listed under other names, or whose names are other letters' by now.
+    """Passed letters that may be listed under other names, or whose names may be other letters' by now.
 
-    Within one UIDVALIDITY a name is the letter's own, so that an IMAP letter is gone with its name.
+    Not within one UIDVALIDITY, where a name is never used again.
     """
     final = listing.epoch is not None
     sizes = {letter.uid: letter.size for letter in listing.letters}
@@ -82,15 +82,15 @@ def _displaced(
 
 
 def _passed_and_forgotten(source: SourceMailbox, listing: Listing) -> list[Known]:
-    """Letters that were passed over, were listed no more, and may come back under other names: by their headers they are known."""
+    """Passed letters that were forgotten and may come back under other names, to be known by their headers."""
     forgotten = Letter.objects.filter(source=source, state=State.PASSED, forgotten_at__isnull=False).exclude(head="")
     return [row for row_epoch, row in _known(forgotten, source) if row_epoch != listing.epoch]
 
 
 def known_twins(source: SourceMailbox, fingerprints: Collection[str], taken: Collection[int]) -> dict[str, list[Known]]:
-    """Letters of this mailbox with these fingerprints, delivered or in hand, that are not otherwise accounted for (`taken`).
+    """Letters of this mailbox by these fingerprints, delivered or in hand, without those `taken`.
 
-    Those that it knows by the name that the mailbox had before come behind its own.
+    Letters of former ledgers come last.
     """
     twins: dict[str, list[Known]] = {}
     former = former_of(source)
@@ -107,25 +107,25 @@ def known_twins(source: SourceMailbox, fingerprints: Collection[str], taken: Col
 
 
 def came_short(source: SourceMailbox) -> list[Known]:
-    """Letters that bear their mark since they came short; those known by a former name of the mailbox, too."""
+    """Letters in doubt because they came short; those of former ledgers, too."""
     marked = Letter.objects.filter(~Q(doubt=""), source__in=[source, *former_of(source)], doubt=Doubt.SHORT)
     return [row for _, row in _known(marked, source)]
 
 
 def passed_in(former: Sequence[SourceMailbox], taken: Collection[int], source: SourceMailbox) -> list[Known]:
-    """Letters that were passed over under a former name of the mailbox, without those that are recognised already."""
+    """Passed letters of former ledgers that are not recognised yet."""
     rows = _known(Letter.objects.filter(source__in=former, state=State.PASSED), source) if former else ()
     return [row for _, row in rows if row.id not in taken]
 
 
 def has_names(source: SourceMailbox) -> bool:
-    """Whether the ledger has letters of the mailbox under names that the server gave them."""
+    """Whether the ledger has letters of the mailbox under unique-ids of the server."""
     named = Letter.objects.filter(source=source, forgotten_at=None)
     return named.exclude(uid__startswith="fp:").exclude(uid__contains=" ").exists()
 
 
 def _marked_for_others(source: SourceMailbox, epoch: int, uids: Collection[str]) -> frozenset[str]:
-    """Of these letters, the ones that were collected from the same mailbox for another recipient."""
+    """Those of these letters that were collected for another recipient."""
     others = list(_for_everybody(source).exclude(pk=source.pk)) if uids else []
     theirs = Letter.objects.filter(source__in=others, epoch=epoch, state=State.DELIVERED)
     found: set[str] = set()
@@ -135,7 +135,7 @@ def _marked_for_others(source: SourceMailbox, epoch: int, uids: Collection[str])
 
 
 def collected_for_others(source: SourceMailbox, fingerprint: str, head: str = "") -> bool:
-    """Whether a letter of this content, or with this header, was collected for another recipient from the mailbox, by any name."""
+    """Whether a letter of this content or header was collected from the mailbox for another recipient."""
     ours = [source, *former_of(source)]
     others = _for_everybody(*ours).exclude(pk__in=[one.pk for one in ours])
     same = Q(fingerprint=fingerprint) | (Q(head=head) if head else Q())
@@ -143,9 +143,8 @@ def collected_for_others(source: SourceMailbox, fingerprint: str, head: str = ""
 
 
 def collected_heads(source: SourceMailbox, epoch: int) -> tuple[frozenset[str], bool]:
-    """The fingerprints of the headers of letters that were collected from the mailbox, for whomever, in another epoch or under a
-    former name; and whether there are such letters of whose headers none is on record.
-    """
+    """Header fingerprints of letters collected from the mailbox, for any recipient, in another epoch or under a former name; and
+    whether the header of any such letter is unknown."""
     present = list(_for_everybody(source))
     former = _for_everybody(*former_of(source)) if source.continues_id else ()
     letters = Letter.objects.filter(source__in=present).exclude(epoch=epoch) | Letter.objects.filter(
@@ -157,24 +156,21 @@ def collected_heads(source: SourceMailbox, epoch: int) -> tuple[frozenset[str], 
 
 
 def _has_moved(source: SourceMailbox, epoch: int) -> bool:
-    """Whether letters of another epoch are on record for any recipient of the mailbox, be they forgotten."""
+    """Whether letters of another epoch, forgotten or not, are recorded for any recipient of the mailbox."""
     letters = Letter.objects.filter(source__in=list(_for_everybody(source))).exclude(state=State.READ)
-    # Each is a look into the index of names; "not equal" would read all of it, at every poll.
+    # Each uses the index of names; "not equal" would read all of it.
     return letters.filter(epoch__lt=epoch).exists() or letters.filter(epoch__gt=epoch).exists()
 
 
 def _for_everybody(*ledgers: SourceMailbox) -> QuerySet[SourceMailbox]:
-    """The ledgers of the mailboxes that these ledgers belong to, for every recipient."""
+    """The ledgers of the same mailboxes for every recipient."""
     columns = ("protocol", "host", "port", "user", "folder")
     mailboxes = [Q(**{column: getattr(one, column) for column in columns}) for one in ledgers]
     return SourceMailbox.objects.filter(reduce(or_, mailboxes))
 
 
 def _recognised(source: SourceMailbox, former: Sequence[SourceMailbox]) -> frozenset[int]:
-    """Ids of the former ledgers' letters that this ledger has as well.
-
-    It has a copy of them, or of a copy of them, or they are copies of its own: names may be changed several times, and back.
-    """
+    """Ids of the former ledgers' letters that this ledger has as well, as copies to and fro: names may be changed back."""
     own = set(Letter.objects.filter(source=source).values_list("id", flat=True))
     copies = Letter.objects.filter(source__in=[source, *former], continues__isnull=False)
     original = dict(copies.values_list("id", "continues"))
@@ -189,7 +185,7 @@ def _recognised(source: SourceMailbox, former: Sequence[SourceMailbox]) -> froze
 
 
 def _has_letters(former: Sequence[SourceMailbox], taken: Collection[int]) -> bool:
-    """Whether these ledgers know letters that may be in the mailbox, and that are not `taken` for one of it yet."""
+    """Whether these ledgers know letters, not `taken` yet, that may be in the mailbox."""
     letters = Letter.objects.filter(source__in=former).exclude(state__in=[State.HELD, State.READ])
     return not set(letters.exclude(fate=Fate.DELETED).values_list("id", flat=True)) <= set(taken)
 
@@ -202,9 +198,9 @@ _COLUMNS = (
 
 
 def _known(letters: QuerySet[Letter], source: SourceMailbox) -> Iterator[tuple[int, Known]]:
-    """(epoch, letter) for each letter of which these are the rows, in the order of `ord`, so that of one uid the newest comes last.
+    """(epoch, letter) for the letters that these rows belong to, by `ord`, so that the newest of one uid comes last.
 
-    Letters of another ledger than `source` are those of a former one.
+    Letters of another ledger than `source` count as those of a former one.
     """
     rows = letters.order_by(*_NAME, "id").values_list(*_NAME, *_COLUMNS).iterator(chunk_size=2000)
     for (_, _, epoch, _), same in groupby(rows, key=itemgetter(slice(len(_NAME)))):

@@ -1,7 +1,6 @@
-"""Source mailboxes as rows: which of them a rule reads, found or made.
+"""The rows of source mailboxes that rules read, found or made.
 
-A row is one folder of an account, for one recipient. Rules that keep the mail of an account for several recipients read several
-rows, so that each recipient gets every letter (ADR 26).
+A row is one folder of an account for one recipient, so that each recipient of an account gets every letter (ADR 26).
 """
 
 from collections.abc import Collection, Iterable, Iterator
@@ -18,22 +17,18 @@ from fetchrules.ruletext.sources import Source, address_key
 
 @dataclass(frozen=True, slots=True)
 class Ledger:
-    """What is known of an account for one recipient, in whichever folders. `recipient` is folded."""
+    """All folders of an account for one recipient, whose address is folded."""
 
     account: Source
     recipient: str
 
     @classmethod
     def of(cls, row: SourceMailbox) -> "Ledger":
-        """The ledger that a row belongs to."""
         return cls(source_of(row).account, row.recipient)
 
 
 def sources_of(rule: Rule, recipient: str | None = None) -> list[SourceMailbox]:
-    """The rows for all folders that `rule` reads in the ledger of `recipient` (None: its own recipient's), made where missing.
-
-    The first stands for the rule.
-    """
+    """The rows, made if missing, of all folders that `rule` reads for `recipient` (None: its own), the rule's `source` first."""
     ledger = address_key(rule.recipient) if recipient is None else recipient
     wanted = [(source, ledger) for source in named.sources_of(rule)]
     found = found_or_made(wanted)
@@ -55,31 +50,31 @@ def found_or_made(wanted: Collection[tuple[Source, str]]) -> dict[tuple[Source, 
 
 
 def pass_present(rows: Iterable[SourceMailbox], *, passed: bool = True) -> None:
-    """What lies in these mailboxes at the next poll counts as collected; or it does not, if it did."""
+    """Let the letters that the next poll finds in these mailboxes count as collected, or (`passed` False) no longer do so."""
     for ids in chunks([row.pk for row in rows]):
         SourceMailbox.objects.filter(id__in=ids).update(pass_present=passed)
 
 
 def to_be_passed() -> set[Ledger]:
-    """The ledgers for which what lies on the server at the next poll counts as collected."""
+    """The ledgers whose letters count as collected at the next poll."""
     return {Ledger.of(row) for row in SourceMailbox.objects.filter(pass_present=True)}
 
 
 def rows_of(accounts: Collection[Source]) -> Iterator[QuerySet[SourceMailbox]]:
-    """The rows of these accounts, some hundred accounts at a time; rows of others may be among them."""
+    """The rows of these accounts, and perhaps of others, some hundred accounts at a time."""
     for some in chunks(sorted(accounts, key=lambda account: (account.host, account.user))):
         hosts, users = {account.host for account in some}, {account.user for account in some}
         yield SourceMailbox.objects.filter(host__in=hosts, user__in=users)
 
 
 def folders_of(row: SourceMailbox) -> QuerySet[SourceMailbox]:
-    """Every mailbox of the account that `row` belongs to, for the same recipient."""
+    """All folders of the row's account for the same recipient."""
     protocol, host, port, user = row.account
     return SourceMailbox.objects.filter(protocol=protocol, host=host, port=port, user=user, recipient=row.recipient)
 
 
 def former_of(row: SourceMailbox) -> list[SourceMailbox]:
-    """The ledgers that this one continues, the nearest first, without itself, each once: names may be changed to and fro."""
+    """The ledgers that this one continues, nearest first, each once: names may be changed to and fro."""
     chain: list[SourceMailbox] = []
     met = {row.pk}
     former = row.continues
@@ -91,7 +86,6 @@ def former_of(row: SourceMailbox) -> list[SourceMailbox]:
 
 
 def source_of(row: SourceMailbox) -> Source:
-    """The mailbox that `row` stands for."""
     return Source(Protocol(row.protocol), row.host, row.port, row.user, row.folder)
 
 

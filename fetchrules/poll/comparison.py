@@ -1,4 +1,4 @@
-"""Suspect letters (`policy.planning`), compared with what the ledger knows: each is one of its letters, or new, or in doubt."""
+"""Compare suspect letters (`policy.planning`) with the ledger: each is a known letter, or new, or in doubt."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass, field, replace
@@ -20,9 +20,8 @@ from fetchrules.remote.mailbox import Listed, RemoteMailbox
 class Comparison:
     """The comparisons of one session.
 
-    `taken`: ids of rows that belong to a letter of this mailbox already. `passed`: rows of letters that were passed over and may be
-    here under other names. `to_delete`: letters that are known and no longer wanted on the server; `spared`: how many are known and
-    stay; `postponed`: how many wait for a later poll.
+    `taken`: ids of rows whose letters are found already. `passed`: rows of passed letters that may be here under other names.
+    `to_delete`: known letters to delete on the server; `spared`: how many known ones stay; `postponed`: how many wait.
     """
 
     source: SourceMailbox
@@ -37,9 +36,9 @@ class Comparison:
     _apart: list[tuple[Listed, str]] = field(default_factory=list)
 
     def without_known(self, batch: Sequence[tuple[ToFetch, Staged]]) -> list[tuple[ToFetch, Staged]]:
-        """The batch's new letters. Those that the ledger knows by another name are called by their present one, and dropped.
+        """The batch's new letters. Known ones get their present names in the ledger, and are dropped.
 
-        A letter that is not suspect may still equal one that vanished from the server; then it is that letter, unless its deletion
+        A letter that is not suspect may still equal one that vanished from the server, and is then that letter unless its deletion
         was confirmed. A letter that equals one in hand is left for the next poll.
         """
         twins = knowing.known_twins(self.source, {staged.fingerprint for _, staged in batch}, self.taken)
@@ -50,7 +49,7 @@ class Comparison:
             if row is not None:
                 if row in known:
                     known.remove(row)
-                self._known(wanted, row, staged)
+                self._found(wanted, row, staged)
             elif wanted.purpose is Purpose.COLLECT or self._is_owed(wanted, staged):
                 fresh.append((self._doubted(wanted, staged), staged))
             else:
@@ -61,7 +60,7 @@ class Comparison:
         """Whether a suspect letter, exactly as it came, was delivered before."""
         return wanted.compare and bool(knowing.known_twins(self.source, [staged.fingerprint], self.taken))
 
-    def _known(self, wanted: ToFetch, row: Known, staged: Staged) -> None:
+    def _found(self, wanted: ToFetch, row: Known, staged: Staged) -> None:
         self.taken.add(row.id)
         self.progress.came += 1
         if row.in_hand:
@@ -73,18 +72,14 @@ class Comparison:
         else:
             self.spared += 1
 
-    def recognise_passed(self, wanted: ToFetch, row: Known, header: str) -> None:
-        self.recognise(wanted, row, header)
-        self.progress.came += 1
-
     def set_apart(self, letter: Listed, header: str) -> None:
-        """Leave alone a letter that others have marked as read or for deletion, and that we never collected."""
+        """Leave a letter that others have marked as read or deleted, and that we never collected."""
         self._apart.append((letter, header))
         self.progress.left[Why.SEEN] += 1
         self.progress.came += 1
 
     def recognise(self, wanted: ToFetch, row: Known, header: str) -> int:
-        """Record that this letter is the one of `row`, under its present name; the id of its row from now on."""
+        """Record that this letter is the one of `row`. Returns the id of its row from now on."""
         if _name_was_given_away(wanted, row):
             self.progress.shifted += 1
         self.taken.add(row.id)
@@ -93,7 +88,7 @@ class Comparison:
         return ledger.rebind(self.progress.run, self.source, self.epoch, wanted, row, header, timezone.now())
 
     def _marked_or_passed_over(self, wanted: ToFetch, staged: Staged) -> Known | None:
-        """The letter that has this one's size and header, and came short before or was passed over."""
+        """The short or passed letter of this size and header."""
         if not wanted.compare:
             return None
         if self._marked is None:
@@ -103,12 +98,12 @@ class Comparison:
         return next(marked, None) or self.passed_match(wanted, header).row
 
     def passed_match(self, wanted: ToFetch, header: str) -> PassedMatch:
-        """Which of the letters that were passed over this one is; `header` is the fingerprint of its header."""
+        """Which passed letter this one is, by the fingerprint of its header."""
         before = [wanted.row] if wanted.row and wanted.row.state is State.PASSED else []
         return passed_by_head([*self.passed, *before], wanted.letter, header)
 
     def _doubted(self, wanted: ToFetch, staged: Staged) -> ToFetch:
-        """A new letter, to be left on the server if it may be one that was passed over."""
+        """A new letter; it stays on the server if it may be one that was passed over."""
         if _name_was_given_away(wanted, None):
             self.progress.shifted += 1
         if wanted.compare and self.passed_match(wanted, staged.header).perhaps:
@@ -122,7 +117,7 @@ class Comparison:
         return wanted.purpose is Purpose.OWED and knowing.collected_for_others(self.source, staged.fingerprint, head)
 
     def record(self) -> None:
-        """Record the letters that were set apart, so that they are not compared again. Raises RunOvertaken."""
+        """Record the letters set apart, so that they are not compared again. Raises RunOvertaken."""
         compared, self._apart = self._apart, []
         if compared:
             ledger.record_read(self.progress.run, self.source, self.epoch, compared, timezone.now())
@@ -147,13 +142,13 @@ def _name_was_given_away(wanted: ToFetch, row: Known | None) -> bool:
 def settled_by_head(mailbox: RemoteMailbox, planned: Sequence[ToFetch], comparison: Comparison) -> list[ToFetch]:
     """Those of `planned` that have to be fetched; the others are settled by their headers.
 
-    A letter that was passed over is recognised. One that is marked as read, or for deletion, whose header no ledger of the account
-    knows, is not ours and left alone. Letters beyond `limits.headers` are left for a later poll.
+    Passed letters are recognised. A letter marked as read or deleted, whose header no ledger of the account knows, is not ours and
+    stays. Letters beyond `limits.headers` wait for a later poll.
     """
-    looked_at = [one for one in planned if one.compare and (comparison.passed or _is_told_by_head(one))]
+    looked_at = [one for one in planned if one.compare and (comparison.passed or _is_known_by_head(one))]
     if not looked_at:
         return list(planned)
-    # Letters without names are recognised anew in each poll. If they could be postponed, those behind them would wait for ever.
+    # Letters without names are never postponed: they are recognised in each poll, so those behind them would wait for ever.
     progress = comparison.progress
     postponed = {one.letter.number for one in looked_at[progress.limits.headers :] if one.named}
     now = [one.letter for one in looked_at if one.letter.number not in postponed]
@@ -169,7 +164,8 @@ def settled_by_head(mailbox: RemoteMailbox, planned: Sequence[ToFetch], comparis
         elif not head:
             remaining.append(wanted)
         elif match.row is not None:
-            comparison.recognise_passed(wanted, match.row, head)
+            comparison.recognise(wanted, match.row, head)
+            progress.came += 1
         elif wanted.purpose is not Purpose.COLLECT and head not in ours and not headless:
             comparison.set_apart(wanted.letter, head)
         else:
@@ -178,6 +174,6 @@ def settled_by_head(mailbox: RemoteMailbox, planned: Sequence[ToFetch], comparis
     return remaining
 
 
-def _is_told_by_head(wanted: ToFetch) -> bool:
+def _is_known_by_head(wanted: ToFetch) -> bool:
     passed = wanted.row is not None and wanted.row.state is State.PASSED
     return passed or wanted.purpose is not Purpose.COLLECT

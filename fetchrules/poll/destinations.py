@@ -1,4 +1,4 @@
-"""From a recipient to the local mailbox that their letters are delivered into, as UTM_MAIL_DELIVERY says."""
+"""A recipient's local mailbox, as UTM_MAIL_DELIVERY says, and the markers by which its directory and volume are known."""
 
 import functools
 import math
@@ -19,14 +19,14 @@ from fetchrules.models import Letter, LocalMarker
 from fetchrules.policy import IN_HAND
 
 ADOPTED = ""
-"""Recorded instead of a marker: what stands there, or is made by the next delivery, is the right one, whatever its volume."""
+"""Recorded instead of a marker: whatever directory is there, or made next, is the right one, on any volume."""
 
 _SPOOL = "spool"
 """In the data directory: the directories in which letters for a mail server wait."""
 
 
 class Destination:
-    """One recipient's mailbox, together with the marker by which the database knows its directory."""
+    """One recipient's mailbox, and the recorded marker of its directory."""
 
     def __init__(self, recipient: str, end: Callable[[], float] = lambda: math.inf) -> None:
         """Touches nothing yet. Raises RecipientInvalid. A mail server is sent no letter after `end`, by the monotonic clock."""
@@ -64,13 +64,13 @@ class Destination:
                 _mark_volume(self._place.root)
 
     def _seal(self) -> None:
-        """A mailbox that moved to another disk is the same, unless a letter was about to be delivered and is not there."""
+        """Accept a mailbox that moved to another disk, unless it lacks a letter in hand."""
         if not self.mailbox.staging.sealed:
             waiting = Letter.objects.filter(directory=self.mailbox.staging.marker, state__in=IN_HAND)
             self.mailbox.staging.seal(list(waiting.values_list("file_name", flat=True)))
 
     def _require_volume(self) -> None:
-        """Raises VolumeMissing. What waits to be sent to a mail server lies beside the database, so that it is not asked for."""
+        """Raises VolumeMissing. A mail server's spool lies beside the database, so its volume is not checked."""
         if self._adopted or not self.mailbox.exactly_once:
             return
         root, parts = self._place.root, self._place.parts
@@ -83,12 +83,12 @@ class Destination:
             )
 
     def confirm(self) -> None:
-        """Make sure, as far as it can be known, that what was delivered before is still there. Raises DeliveryFailed."""
+        """Raises DeliveryFailed if the mailbox is not the one that letters were delivered to."""
         if self.mailbox.exactly_once:
             self.prepare(0)
 
     def check(self) -> None:
-        """Whether a letter could be delivered, without making a mailbox for it. Raises DeliveryFailed."""
+        """Raises DeliveryFailed if no letter could be delivered. Makes no mailbox."""
         if not self.mailbox.exactly_once or self._recorded:
             self.prepare(0)
             return
@@ -102,7 +102,7 @@ class Destination:
 
 
 def same_mailbox(one: str, other: str) -> bool:
-    """Whether two recipients are one local mailbox. One whose name is none any more is nobody's."""
+    """Whether two recipients have one local mailbox; False if one of them is invalid by now."""
     template = _layout().template
     try:
         return template.place(one) == template.place(other)
@@ -111,7 +111,7 @@ def same_mailbox(one: str, other: str) -> bool:
 
 
 def path_of(recipient: str) -> str | None:
-    """The directory of the recipient's mailbox, as `LocalMarker.path` has it; None where there can be none."""
+    """The directory of the recipient's mailbox, as `LocalMarker.path` has it; None for an invalid recipient."""
     layout = _layout()
     try:
         return str(layout.directory(layout.template.place(recipient)))
@@ -120,18 +120,18 @@ def path_of(recipient: str) -> str | None:
 
 
 def mailbox_key(recipient: str) -> str:
-    """What is the same for recipients that are one local mailbox: its path; the address in lower case where none can be."""
+    """The same for all recipients of one local mailbox: its path; for an invalid one the address in lower case."""
     return _key(_layout().template, recipient)
 
 
 def look_at(recipient: str) -> None:
-    """See whether the recipient's mailbox would take a letter now, without making or writing anything. Raises DeliveryFailed."""
+    """Raises DeliveryFailed if the recipient's mailbox would take no letter now. Writes nothing."""
     with closing(Destination(recipient)) as destination:
         destination.check()
 
 
 def replaced(recipient: str) -> MaildirReplaced | VolumeMissing | None:
-    """The failure where another directory than the known one stands in the recipient's place, or none, or the volume is missing."""
+    """The failure if the recipient's directory is not the known one, or is missing, or its volume is."""
     try:
         look_at(recipient)
     except (MaildirReplaced, VolumeMissing) as error:
@@ -142,9 +142,9 @@ def replaced(recipient: str) -> MaildirReplaced | VolumeMissing | None:
 
 
 def forget_marker(recipient: str) -> None:
-    """From now on what stands in the recipient's place is the right directory, on the right volume. Raises RecipientInvalid.
+    """Accept the directory in the recipient's place, or the one that the next delivery makes, on any volume.
 
-    If nothing stands there, the next delivery makes it.
+    Raises RecipientInvalid.
     """
     layout = _layout()
     place = layout.template.place(recipient)
@@ -156,7 +156,7 @@ def forget_marker(recipient: str) -> None:
 
 
 def _record(path: str, marker: str) -> None:
-    """Raises MaildirReplaced where another directory was recorded meanwhile."""
+    """Raises MaildirReplaced if another directory was recorded meanwhile."""
     LocalMarker.objects.filter(path=path, marker=ADOPTED).update(marker=marker)
     row, _ = LocalMarker.objects.get_or_create(path=path, defaults={"marker": marker})
     if row.marker != marker:
@@ -164,7 +164,7 @@ def _record(path: str, marker: str) -> None:
 
 
 def _volume_is_there(root: Path) -> bool:
-    """Whether the volume at `root` is the one that was recorded, or holds a known Maildir, or nothing is known of it."""
+    """Whether the volume at `root` is the recorded one, or holds a known Maildir, or nothing is known of it."""
     row = LocalMarker.objects.filter(path=_within(root)).first()
     if row and volume_marker(root) == row.marker:
         return True
@@ -186,18 +186,18 @@ def _known_below(directory: Path) -> dict[str, str]:
 
 
 def _mark_volume(root: Path) -> None:
-    """A Maildir below it is the known one, so this is the right volume."""
+    """Record the volume, since a Maildir on it is the known one."""
     if marker := make_volume_marker(root, f"draft-{secrets.token_hex(8)}"):
         LocalMarker.objects.update_or_create(path=_within(root), defaults={"marker": marker})
 
 
 def _within(directory: Path) -> str:
-    """How the paths of all that lies in `directory` begin. The marker of a root is recorded under it: no Maildir is called so."""
+    """The prefix of all paths in `directory`. A root's marker is recorded under it, since no Maildir bears such a name."""
     return f"{directory}/".replace("//", "/")
 
 
 def check_delivery(value: str) -> None:
-    """Whether letters can be delivered as `value` (UTM_MAIL_DELIVERY) says. Raises ValueError with the reason."""
+    """Raises ValueError with the reason if `value` (UTM_MAIL_DELIVERY) cannot be used."""
     if value.startswith(SCHEME):
         MaildirLayout.parse(value)
     else:

@@ -1,6 +1,6 @@
 """Letters on their way in: staged as they arrive, then batch by batch made durable, recorded, and delivered.
 
-The order within a batch is what everything rests on; a crash between any two steps loses nothing and delivers nothing twice:
+With this order within a batch, a crash between any two steps loses nothing and delivers nothing twice:
 
 1. The files are made durable in the staging directory. If that fails they are removed: the letters are still on the server.
 2. One transaction checks the claim and inserts the rows (READY). A row is only ever inserted for a file that is durable.
@@ -51,9 +51,9 @@ from fetchrules.remote.mailbox import Begun, Chunk, Complete, Gone, Listed, Refu
 class Intake:
     """The letters of one session between the two mailboxes.
 
-    `to_delete`: letters that are delivered and no longer wanted on the server; `to_mark`: those that stay and are to be marked as
-    read. `answered`: numbers of the letters of which the server has said something final. `lived`: the seconds of successful
-    polling of the mailbox, where they are counted. `limit`: the server gives no more letters for now, and said so at `limited_by`.
+    `to_delete`: delivered letters to delete on the server; `to_mark`: those that stay and are marked as read. `answered`: numbers
+    of letters with a final answer. `lived`: seconds that the mailbox has lived through, if counted. `limit`: the server gives no
+    more letters for now, and said so at `limited_by`.
     """
 
     source: SourceMailbox
@@ -75,10 +75,7 @@ class Intake:
     _unlooked: int = 0
 
     def take(self, events: Iterator[Retrieved], to_fetch: Iterable[ToFetch]) -> None:
-        """Receive what `events` bring of the letters `to_fetch`, until they end.
-
-        A session that breaks off, or is interrupted, keeps the letters that were whole by then. Raises FetchError.
-        """
+        """Receive the letters `to_fetch` from `events`. If the session breaks off, complete letters are kept. Raises FetchError."""
         wanted = {one.letter.number: one for one in to_fetch}
         try:
             for event in events:
@@ -99,7 +96,7 @@ class Intake:
             self._record()
 
     def hold(self, wanted: ToFetch, error: FetchError, *, short: int | None = None) -> None:
-        """Note that this letter could not be fetched or delivered; `short`: it ended after so many octets."""
+        """As `ledger.hold`."""
         ledger.hold(self.progress.run, self.source, self.epoch, wanted, error, timezone.now(), short=short)
         self.progress.hold(self.source, wanted.letter, error)
         self.progress.show()  # refusals, too, are a sign of life
@@ -146,10 +143,8 @@ class Intake:
                 assert_never(never)
 
     def _judge(self, wanted: ToFetch, staged: Staged, *, doubtful: bool) -> None:
-        """Take a letter that came to its end. One that is far shorter than the server said is asked for in another poll.
-
-        If it has the same length then, it is delivered, and left on the server until somebody has looked at it.
-        """
+        """Take a complete letter. One that is far shorter than listed is fetched again in another poll; if it has the same length
+        then, it is delivered, and stays on the server until somebody has looked at it."""
         short = doubtful or is_short(wanted.letter.size, staged.canonical)
         if not short or hosts.sizes_are_wrong(self.source.host) or self.comparison.knows(wanted, staged):
             self._batch.append((wanted, staged))
@@ -160,14 +155,13 @@ class Intake:
             self.hold(wanted, CameShort(f"{staged.size} of {wanted.letter.size} octets"), short=staged.size)
 
     def _stop_at(self, wanted: ToFetch, reason: str) -> None:
-        """The server is over its limits: no letter is to blame, and no more is asked for in this session."""
+        """The server is over its limits: no letter is at fault, and this session asks for no more."""
         self._discard_draft()
         self.answered.add(wanted.letter.number)
         if self.limit is None:
             self.limit, self.limited_by = OverLimit(reason), wanted
 
     def _refuse(self, wanted: ToFetch, reason: str) -> None:
-        """The server refused the letter, or sent an empty one that it lists as larger."""
         self._discard_draft()
         self.hold(wanted, ServerRefused(reason))
         self.answered.add(wanted.letter.number)
@@ -179,7 +173,7 @@ class Intake:
             raise RemoteProtocolError(f"a letter of {letter.size} octets did not end after {self._drafted}")
 
     def _keep_room(self, octets: int) -> None:
-        """Check the free space once in a while, so that long letters do not use up the reserve. Raises DeliveryFailed."""
+        """Check the free space at times, so that long letters do not use up the reserve. Raises DeliveryFailed."""
         self._unlooked += octets
         if self._unlooked >= self.progress.limits.batch_octets:
             self._unlooked = 0
@@ -206,9 +200,9 @@ class Intake:
             raise self._failure
 
     def _record_ready(self, batch: list[tuple[ToFetch, Staged]]) -> tuple[list[Arrival], dict[str, int]]:
-        """The batch's new letters, durable and recorded; the rows of those that are ours to deliver, by file name.
+        """Make the batch durable, and record its new letters. Returns them, and the row ids of those that are ours by file name.
 
-        If recording certainly failed, the files are removed. They stay after a database error, which may have recorded them.
+        The files are removed if recording certainly failed, but stay after a database error, which may have recorded them.
         """
         local, run = self.destination.mailbox, self.progress.run
         try:
@@ -229,7 +223,7 @@ class Intake:
     def _delivered(
         self, arrivals: list[Arrival], won: Mapping[str, int], failures: Mapping[str, DeliveryFailed]
     ) -> None:
-        # Letters that failed before come last and together: their failing again does not count against a server that took others.
+        # Letters that failed before come last together: if they fail again, a server that took others is not at fault.
         old = self.progress.fetched > 0 and all(arrival.wanted.row for arrival in arrivals)
         verdict = blame(failures, server_works=old or len(failures) < len(won))
         self._failure = verdict.server

@@ -64,7 +64,7 @@ def account_from(
 
 
 def targets_of(*, restricted: bool) -> TargetPolicy:
-    """Where a rule may connect to: anywhere, or if it is restricted, public mail servers and the allowed networks."""
+    """Where a rule may connect to: anywhere; if restricted, to public mail servers and the allowed networks."""
     if not restricted:
         return TargetPolicy()
     networks = ServiceSettings.current().owner_networks.split()
@@ -81,8 +81,6 @@ PASSING_FAILURES = 3
 
 @dataclass(slots=True)
 class Session:
-    """An open mailbox, its listing, and the plan for it."""
-
     rule: FetchRule
     source: SourceMailbox
     mailbox: RemoteMailbox
@@ -95,9 +93,9 @@ class Session:
     asked: list[ToFetch] = field(default_factory=list)
     cut_short: bool = False
     narrowed: bool = False
-    """It broke over a command for several letters: the next session asks for fewer at a time."""
+    """It broke over a command for several letters, so the next one asks for fewer."""
     blamed: bool = False
-    """It broke over a letter that has broken one before: it is the letter's fault alone."""
+    """It broke over a letter that broke one before, so the letter alone is at fault."""
     limit: FetchError | None = None
     """The server gives no more letters for now."""
     settled: int = 0
@@ -131,10 +129,7 @@ class Session:
 
 
 def look(rule: FetchRule, source: SourceMailbox, progress: Progress, *, claimed: bool = True) -> Session:
-    """Open the mailbox, list it, and plan. Raises FetchError; then nothing is left open.
-
-    With `claimed` False (a dry run) nothing is recorded anywhere.
-    """
+    """Open the mailbox, list it, and plan. Raises FetchError, leaving nothing open. `claimed` False: a dry run, record nothing."""
     spec = rule.as_rule(MASK)
     terms = Terms.of(spec, restricted=rule.restricted, lived=source.lived, pass_present=source.pass_present)
     if terms.pass_present and not (terms.leaves and spec.judged_by_ledger):
@@ -166,9 +161,9 @@ def look(rule: FetchRule, source: SourceMailbox, progress: Progress, *, claimed:
 def _listing(
     mailbox: RemoteMailbox, rule: FetchRule, source: SourceMailbox, terms: Terms, at_least: int | None
 ) -> Listing:
-    """The listing. Raises NoUniqueIds where letters that stay could not be told from new ones.
+    """The listing. Raises NoUniqueIds if letters that stay could not be told from new ones.
 
-    If it fails, the next poll asks for fewer letters at a time, but `at_least` so many (None: nothing is recorded).
+    After a failure the next poll asks for fewer letters at a time, at least `at_least` (None: record nothing).
     """
     at_once = hosts.list_at_once(source.host) if rule.protocol == Protocol.IMAP else None
     try:
@@ -189,10 +184,9 @@ def _listing(
 def heads(
     mailbox: RemoteMailbox, source: SourceMailbox, letters: Iterable[Listed], progress: Progress
 ) -> Iterator[tuple[Listed, str]]:
-    """Each of `letters` with the fingerprint of its header; empty where the server does not give it alone.
+    """Each of `letters` with its header's fingerprint, or "" if the server does not give headers alone.
 
-    If the session breaks, or the server gives no more for now, the next polls do without headers for a day, as with a server that
-    knows no TOP: one letter whose header cannot be had must not keep back the others.
+    If the session breaks, the polls of the next day do without headers, so that one bad letter does not hold up the others.
     """
     if not hosts.gives_heads(source, timezone.now()):
         yield from ((letter, "") for letter in letters)
