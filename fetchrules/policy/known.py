@@ -1,4 +1,4 @@
-"""What the ledger knows of letters, as the plan needs it, and what size and header say of one that was not fetched."""
+"""The ledger's knowledge that a plan needs, and what size and header prove about a letter that was not fetched."""
 
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -10,7 +10,7 @@ from fetchrules.errors import DeletionFailed
 from fetchrules.remote.mailbox import Listed, Listing
 
 MAX_TRIES = 5
-"""A letter that failed so often is held: tried again once a day, or when asked by hand."""
+"""A letter that failed so often is tried again once a day only, or by hand."""
 HELD_PAUSE = timedelta(days=1)
 
 SHORT_OCTETS = 1024
@@ -26,7 +26,7 @@ class State(StrEnum):
     HELD = "held"
     PASSED = "passed"
     READ = "read"
-    """Marked as read on the server, and compared: not one that we collected. It is left alone as long as the mark stays."""
+    """Marked as read on the server, and compared: not one that we collected. It is left alone while the mark stays."""
 
 
 IN_HAND = (State.READY, State.SENDING)
@@ -34,34 +34,33 @@ IN_HAND = (State.READY, State.SENDING)
 
 
 class Doubt(StrEnum):
-    """Why a letter that was delivered is left on the server, whatever the rule says, until somebody has looked at it."""
+    """Why a delivered letter stays on the server, whatever the rule says, until somebody has looked at it."""
 
     SHORT = "short"
     """It came far shorter than the server had said, twice with the same length."""
     PASSED = "passed"
-    """It may be a letter that was passed over, of which too little is known to tell."""
+    """It may be a letter that was passed over; too little is known of that one to tell."""
 
 
 class Fate(StrEnum):
-    """How far the letter's deletion on the server has come."""
+    """How far the letter's deletion on the server is."""
 
     KEPT = "kept"
-    """It is to stay there."""
     WANTED = "wanted"
-    """It is to be deleted; the server has not been asked yet, as far as we know."""
+    """To be deleted; the server was not asked yet, as far as we know."""
     SENT = "sent"
-    """The server was asked and never confirmed: the deletion may have happened."""
+    """The server was asked and did not confirm: the deletion may have happened."""
     DELETED = "deleted"
 
 
 @dataclass(frozen=True, slots=True)
 class Known:
-    """What the ledger holds of one letter, whoever its addressees are. `id`: that of one of its rows, the one that is behind.
+    """One letter in the ledger, for all its addressees. `id`: that of the row that is furthest behind.
 
-    `gone`: it was missing from a complete listing, or its deletion was confirmed. `tries`: how often fetching, delivering or
-    deleting it failed, most recently for `reason`, an error's code. `lived`: seconds of successful polling that its mailbox had
-    seen when it was delivered. `octets`: how many came. `deletions`: how often its deletion was asked for; `deleted`: the server
-    has confirmed it once. `head`: the fingerprint of its header. `former`: it stands in the ledger of the mailbox's former name.
+    `gone`: a complete listing lacked it, or its deletion was confirmed. `tries`: failures to fetch, deliver or delete it, the last
+    one for `reason`, an error's code. `lived`: seconds that its mailbox had lived through at its delivery. `octets`: received.
+    `deletions`: how often its deletion was asked for; `deleted`: confirmed once. `head`: fingerprint of its header. `former`: it is
+    in the ledger of the mailbox's former name.
     """
 
     id: int
@@ -85,24 +84,20 @@ class Known:
 
     @property
     def in_hand(self) -> bool:
-        """Whether it is on its way: recorded, and not known to be delivered."""
         return self.state in IN_HAND
 
     @property
     def broke_deleting(self) -> bool:
-        """Whether asking for its deletion has broken a session: no other deletion may hang on the session that asks again."""
+        """Whether its deletion broke a session: no other deletion may depend on the session that repeats it."""
         return self.tries > 0 and self.reason == DeletionFailed.code
 
     @property
     def uncounted(self) -> bool:
-        """Whether it was delivered before the days of its mailbox were counted."""
+        """Whether it was delivered before its mailbox counted days."""
         return self.state is State.DELIVERED and self.lived is None
 
     def beside(self, other: "Known") -> "Known":
-        """The letter of which these are two rows, for an addressee each. It is as far as the row that is behind.
-
-        It was delivered when the last of them was. What is known of the letter on the server is in both the same.
-        """
+        """One letter of two addressees' rows: it is as far as the row behind, and was delivered when the later one was."""
         behind, ahead = sorted((self, other), key=lambda row: _BEHIND_FIRST.index(row.state))
         return replace(
             behind,
@@ -135,13 +130,13 @@ def ambiguous(listing: Listing) -> frozenset[str]:
 
 
 def name_by_size(letter: Listed) -> str:
-    """What the ledger calls a letter without a name of its own that could not be collected. A server's name has no blank."""
+    """The ledger's name for a letter without a unique-id that could not be collected. The blank keeps it apart from unique-ids."""
     return f"size {letter.size}"
 
 
 @dataclass(frozen=True, slots=True)
 class Knowledge:
-    """The ledger's view of a mailbox, fitted to one listing."""
+    """The ledger's view of a mailbox for one listing."""
 
     rows: Mapping[str, Known] = field(default_factory=dict)
     """The newest row for each name in the listing (or `name_by_size`), within the listing's epoch."""
@@ -152,19 +147,19 @@ class Knowledge:
     marked: frozenset[str] = frozenset()
     """Uids of letters that were also collected for another recipient, and marked as read by that."""
     moved: bool = False
-    """Letters are on record, for any recipient, under names of another epoch: a mark as read may be theirs."""
+    """Letters of another epoch are recorded for any recipient: a mark as read may be theirs."""
     passed: tuple[Known, ...] = ()
     """Letters that were passed over and may be listed under other names."""
     held_sizes: frozenset[int] = frozenset()
     """Sizes of letters among `unlisted` that could not be fetched so far."""
     former: bool = False
-    """The mailbox had another name before, and the ledger of that name has letters that may be here."""
+    """The ledger of the mailbox's former name has letters that may be here."""
     taken: frozenset[int] = frozenset()
     """Ids of those that are recognised already."""
     outdated: frozenset[int] = frozenset()
     """Ids of rows in state READ whose names are gone."""
     ask_last: str = ""
-    """The name of the letter at which the server said last that it gives no more."""
+    """The name of the letter at which the server was last over its limits."""
 
 
 def is_short(listed: int, octets: int) -> bool:
@@ -178,17 +173,16 @@ def is_short(listed: int, octets: int) -> bool:
 
 @dataclass(frozen=True, slots=True)
 class PassedMatch:
-    """`row`: the letter that was passed over and is this one. `perhaps`: it may be one of them, but too little is known to tell."""
+    """`row`: the passed letter that this one is. `perhaps`: it may be one of them, but too little is known to tell."""
 
     row: Known | None = None
     perhaps: bool = False
 
 
 def passed_by_head(passed: Sequence[Known], letter: Listed, head: str) -> PassedMatch:
-    """Which of the letters that were passed over `letter` is; `head` is the fingerprint of its header, empty if unknown.
+    """Which of the `passed` letters this one is, by size and header (`head`, empty if unknown), as they were never fetched.
 
-    Those letters were never fetched, so size and header have to tell. Both equal: it is that letter. The header equal and the
-    size not, or one header unknown and the size or the unique-id equal: it may be.
+    Both equal: it is that letter. Only the header equal, or one header unknown and the size or the unique-id equal: it may be.
     """
     same_size = [row for row in passed if row.size == letter.size]
     alike = [row for row in passed if row.size == letter.size or row.uid == letter.uid]

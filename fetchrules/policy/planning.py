@@ -26,7 +26,7 @@ from fetchrules.policy.table import Action, Terms, decide
 from fetchrules.remote.mailbox import Listed, Listing
 
 READ_AGAIN = timedelta(days=1)
-"""A letter that its server does not delete, and gives no header of, is fetched and compared again no more often than this."""
+"""The pause before a letter that its server neither deletes nor gives the header of is fetched and compared again."""
 
 
 class Why(StrEnum):
@@ -41,34 +41,34 @@ class Why(StrEnum):
     IN_HAND = "in_hand"
     DOUBT = "doubt"
     MARKED = "marked"
-    """It was delivered with a doubt that somebody has to settle (`policy.Doubt`)."""
+    """It was delivered with a doubt (`policy.Doubt`) that somebody has to settle."""
     GONE = "gone"
 
 
 class Remark(StrEnum):
-    """What the server did otherwise than planned, without making the poll fail; counted in letters."""
+    """What went otherwise than planned without making the poll fail; counted in letters."""
 
     UNLISTED = "unlisted"
-    """The server counts them and does not list them, or lists them without what is needed to fetch them."""
+    """The server counts them, but does not list them, or without what is needed to fetch them."""
     UNDELETED = "undeleted"
-    """They were to be deleted, and the server refused, or others' letters would have gone with them."""
+    """The server refused to delete them, or would have deleted others' letters with them."""
     NOT_DELETED = "not_deleted"
-    """The server confirmed their deletion in an earlier poll, and lists them again."""
+    """The server confirmed their deletion in an earlier poll and lists them again."""
     FLAGGED = "flagged"
-    """They are flagged for deletion on the server, not by us, and therefore not collected."""
+    """Others flagged them for deletion, so they are not collected."""
     DOUBTED = "doubted"
-    """They were delivered and are left on the server until somebody has looked at them (`policy.Doubt`)."""
+    """They were delivered with a doubt (`policy.Doubt`) and stay on the server."""
     UNCOUNTED = "uncounted"
-    """They are to be deleted after some days, but those days cannot be counted: polls are too rare or the clock is wrong."""
+    """Their days until deletion cannot be counted: polls are too rare or the clock is wrong."""
     UNCONFIRMED = "unconfirmed"
-    """Their deletion was accepted and not confirmed: it is asked for again."""
+    """Their deletion was accepted and not confirmed, and is asked for again."""
 
 
 class Purpose(Enum):
     """What a letter is fetched for."""
 
     COLLECT = "collect"
-    """To be delivered, unless it is compared and turns out to be known."""
+    """Deliver it, unless a comparison shows that it is known."""
     OWED = "owed"
     """It is marked as read on the server, perhaps by us. Deliver it only if it was collected for another recipient."""
     FLAGGED = "flagged"
@@ -79,12 +79,10 @@ class Purpose(Enum):
 class ToFetch:
     """A letter to fetch. `row` is the ledger's row of its unique-id, if any.
 
-    `delete_after`: delete it once it is delivered. `compare`: it is suspect; if it turns out to be known, it is not delivered
-    again, and is deleted only if that letter was to be. `ord` makes the new row's key unique. `named`: the unique-id is this
-    letter's alone; otherwise the ledger calls it by its fingerprint. `doubt`: once delivered it stays on the server until somebody
-    has looked at it. `delete_known`: its deletion was asked for before; if it is still the same letter, it is to be deleted,
-    whatever happens to new ones. `head`: the fingerprint of its header when fetched alone, which may differ from that of the whole
-    letter.
+    `delete_after`: delete it once delivered. `compare`: it is suspect; if known, it is not delivered again, and is deleted only if
+    the known letter was to be. `ord` makes the new row's key unique. `named`: the unique-id is this letter's alone; otherwise the
+    ledger names it by its fingerprint. `delete_known`: its deletion was asked for before; delete it if it is still the same letter.
+    `head`: fingerprint of its header when fetched alone, which may differ from that of the whole letter.
     """
 
     letter: Listed
@@ -100,12 +98,12 @@ class ToFetch:
 
     @property
     def again(self) -> bool:
-        """Whether the rule itself wants a letter once more that was certainly collected (fetchall)."""
+        """Whether the rule fetches a letter that was certainly collected once more (fetchall)."""
         return self.row is not None and self.row.state is State.DELIVERED and not self.compare
 
     @property
     def name(self) -> str:
-        """What the ledger calls the letter as long as it could not be collected."""
+        """The ledger's name for the letter until it is collected."""
         return self.letter.uid if self.named else name_by_size(self.letter)
 
 
@@ -113,7 +111,7 @@ class ToFetch:
 class ToDelete:
     """A letter to delete without fetching it. `row` is None if only the server's mark says that it was read.
 
-    `if_head`: only if its header is still the one that `row` remembers. `head`: the fingerprint of its present header.
+    `if_head`: only if its header is still that of `row`. `head`: the fingerprint of its present header.
     """
 
     letter: Listed
@@ -124,13 +122,12 @@ class ToDelete:
 
 @dataclass(frozen=True, slots=True)
 class Plan:
-    """What one poll is going to do, in this order: `delete`, then `fetch`; the rest is `left`.
+    """What one poll is going to do: first `delete`, then `fetch`; the rest is `left`.
 
-    `believed`: ids of rows whose letters are here under their own names, so that no other letter can be theirs. `distrusted`: the
-    listing as a whole contradicts the ledger. `unsettled`: letters are left uncompared that may be some of the ledger's by other
-    names. `back`: rows of letters that are passed over and were missing from an earlier list. `flagged`: how many letters
-    others have flagged for deletion, as far as we know. `headless`: letters that are passed over whose headers are
-    not on record yet, with their rows.
+    `believed`: ids of rows whose letters are here under their own names. `distrusted`: the listing contradicts the ledger.
+    `unsettled`: letters that may be known by other names are left uncompared. `back`: rows of passed letters that an earlier
+    listing lacked. `flagged`: how many letters others flagged for deletion. `headless`: passed letters with unrecorded headers, and
+    their rows.
     """
 
     delete: tuple[ToDelete, ...] = ()
@@ -145,12 +142,11 @@ class Plan:
 
     @property
     def present(self) -> tuple[Listed, ...]:
-        """The letters that count as collected from now on, without being fetched."""
+        """Letters that count as collected from now on, unfetched."""
         return tuple(letter for letter, why in self.left if why is Why.PRESENT)
 
     @property
     def octets(self) -> int:
-        """About how many octets are going to be fetched."""
         return sum(wanted.letter.size for wanted in self.fetch)
 
 
@@ -200,7 +196,7 @@ def plan(listing: Listing, knowledge: Knowledge, terms: Terms, now: datetime) ->
 
 
 def missing(listing: Listing, knowledge: Knowledge) -> frozenset[int]:
-    """Ids of the rows that this listing proves to be absent: only a complete list that is not empty proves anything."""
+    """Ids of the rows that this listing proves absent: only a complete, non-empty one proves anything."""
     return knowledge.unlisted if listing.complete and listing.letters else frozenset()
 
 
@@ -211,17 +207,17 @@ class _Suspicion:
     of_all: bool
     """The listing contradicts the ledger: no letter is deleted unread in this poll."""
     of_unknown: bool
-    """Letters that should be here are absent, or names are ambiguous: a letter under an unknown name may be a known one."""
+    """Known letters are absent, or names are ambiguous: a letter with an unknown name may be a known one."""
     of_renamed: bool
-    """The mailbox had another name before: an unknown letter may be known from that time."""
+    """The mailbox had another name before, under which an unknown letter may be known."""
     ambiguous: frozenset[str]
     """Names that more than one letter has, and unusable ones."""
     lasting: bool
     """The protocol promises that a name is never used again (IMAP within one UIDVALIDITY)."""
     marked: frozenset[str]
-    """Names of letters that we marked as read for another recipient, which says nothing of this one."""
+    """Names of letters that we marked as read for another recipient, not for this one."""
     marks_are_ours: bool
-    """The mark as read of an unknown letter may have been ours, made under the letter's former name."""
+    """We may have marked an unknown letter as read under its former name."""
     held_sizes: frozenset[int]
     """An unknown letter of such a size may be one that could not be fetched under its former name."""
 
@@ -249,19 +245,19 @@ class _Suspicion:
 def _half_deleted(
     listing: Listing, knowledge: Knowledge, terms: Terms, suspicion: _Suspicion, now: datetime
 ) -> list[ToDelete]:
-    """Letters that an earlier poll flagged for deletion and the server did not expunge; not those that only others flagged."""
+    """Letters that we flagged for deletion and the server did not expunge; not those that others flagged."""
     if suspicion.of_all:
         return []
     rows = ((letter, knowledge.rows.get(letter.uid)) for letter in listing.flagged)
     return [
         ToDelete(letter, row)
         for letter, row in rows
-        if row and row.state is State.DELIVERED and row.size == letter.size and _was_ours_to_delete(row, terms, now)
+        if row
+        and row.state is State.DELIVERED
+        and row.size == letter.size
+        and row.fate is not Fate.KEPT
+        and _goes(row, terms, now)
     ]
-
-
-def _was_ours_to_delete(row: Known, terms: Terms, now: datetime) -> bool:
-    return row.fate is not Fate.KEPT and _goes(row, terms, now)
 
 
 def _perhaps_ours(listing: Listing, knowledge: Knowledge, terms: Terms) -> list[ToFetch]:
@@ -319,16 +315,16 @@ def _of_known(
 
 
 def _goes(row: Known, terms: Terms, now: datetime) -> bool:
-    """Whether the rule wants a letter that it has collected to be deleted by now."""
+    """Whether the rule deletes this collected letter by now."""
     flushed = decide(True, terms) is Action.DELETE
     return not terms.leaves or flushed or terms.expire(row.delivered_at, row.lived, now)
 
 
 def _deleted_again(letter: Listed, row: Known, suspicion: _Suspicion, now: datetime) -> ToDelete | Why | None:
-    """What to do with a letter that is listed though its deletion was asked for before; None: fetch and compare it.
+    """What to do with a listed letter whose deletion was asked for before; None: fetch and compare it.
 
-    An IMAP name is the letter's own, so the deletion is repeated. A POP3 name may be another letter's by now: the first time the
-    letter is compared as a whole; after that its header is enough.
+    On IMAP the deletion is repeated. A POP3 name may be another letter's by now: the first time the whole letter is compared, after
+    that its header.
     """
     if row.fate not in (Fate.SENT, Fate.DELETED):
         return None
@@ -342,7 +338,7 @@ def _deleted_again(letter: Listed, row: Known, suspicion: _Suspicion, now: datet
 def _of_unknown(
     letter: Listed, row: Known | None, suspicion: _Suspicion, terms: Terms, now: datetime
 ) -> ToDelete | ToFetch | Why:
-    """The verdict on a letter that was never collected. `row`: it failed before (HELD), or others have read it (READ)."""
+    """The verdict on a letter that was never collected. `row`: it failed before (HELD) or was read by others (READ)."""
     if terms.pass_present and row is None and letter.uid not in suspicion.ambiguous:
         return Why.PRESENT
     named = letter.uid not in suspicion.ambiguous
@@ -391,7 +387,7 @@ def _urgency(wanted: ToFetch, ask_last: str) -> tuple[bool, int, bool, bool]:
 
 
 def _not_now(wanted: ToFetch, terms: Terms, named: int) -> Why | None:
-    """Why the letter has to wait. Letters without names are compared at each poll, so `fetchlimit` does not count them."""
+    """Why the letter has to wait. `fetchlimit` does not count letters without names, which are compared at each poll."""
     if terms.limit is not None and wanted.letter.size > terms.limit:
         return Why.TOO_LARGE
     if terms.fetchlimit is not None and wanted.named and named >= terms.fetchlimit:

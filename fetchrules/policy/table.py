@@ -8,8 +8,6 @@ from fetchrules.rule import FIELDS, Rule
 
 
 class Action(Enum):
-    """What the table says of one letter."""
-
     FETCH_DELETE = "fetch, then delete"
     FETCH_LEAVE = "fetch, mark read, leave"
     LEAVE = "leave alone"
@@ -27,7 +25,6 @@ class TableRow:
     action: Action
 
     def covers(self, seen: bool, terms: "Terms") -> bool:
-        """Whether this row speaks of such a letter under such a rule."""
         wanted = (self.seen, self.keep, self.flush, self.fetchall)
         given = (seen, terms.keep, terms.flush, terms.fetchall)
         return all(want in (None, have) for want, have in zip(wanted, given, strict=True))
@@ -45,8 +42,7 @@ TABLE = (
 
 
 RESTRICTED_LIMIT = 256 * 1024 * 1024
-"""Octets of a letter that a restricted rule may fetch, whatever its own `limit`: who names the server is no administrator, and a
-server may say any size of its letters."""
+"""Octets of a letter that a restricted rule may fetch, whatever its `limit`: its owner chose the server, which may lie."""
 
 
 def limit_of(limit: int | None, *, restricted: bool) -> int | None:
@@ -76,20 +72,20 @@ class Terms:
 
     @classmethod
     def of(cls, rule: Rule, *, restricted: bool = False, lived: int = 0, pass_present: bool = False) -> "Terms":
-        """What `rule` decides. `restricted`: it may fetch no letter above RESTRICTED_LIMIT."""
-        said = {field.name: getattr(rule, field.name) for field in FIELDS.values() if field.decides}
-        said["limit"] = limit_of(rule.limit, restricted=restricted)
-        return cls(**said, lived=lived, pass_present=pass_present)
+        """The terms of `rule`. `restricted`: it may fetch no letter above RESTRICTED_LIMIT."""
+        values = {field.name: getattr(rule, field.name) for field in FIELDS.values() if field.decides}
+        values["limit"] = limit_of(rule.limit, restricted=restricted)
+        return cls(**values, lived=lived, pass_present=pass_present)
 
     @property
     def leaves(self) -> bool:
-        """Whether a letter stays on the server after it was delivered."""
+        """Whether a delivered letter stays on the server."""
         return self.keep or self.keepdays is not None
 
     def expire(self, delivered_at: datetime | None, lived: int | None, now: datetime) -> bool:
         """Whether a letter delivered then, when the mailbox had `lived` so long, is too old to stay.
 
-        The clock and the time lived through must both say so: a clock may be wrong, and a mailbox may not have been looked at.
+        The clock may be wrong, and the mailbox may not have been polled, so both times must say so.
         """
         if self.keepdays is None or delivered_at is None or lived is None:
             return False
@@ -98,7 +94,6 @@ class Terms:
 
 
 def decide(seen: bool, terms: Terms) -> Action:
-    """The table's word on a letter that was (`seen`) or was not collected before."""
     if terms.keepdays is not None:
         return Action.LEAVE if seen else Action.FETCH_LEAVE
     return next(row.action for row in TABLE if row.covers(seen, terms))
