@@ -19,6 +19,8 @@ from kombu.exceptions import OperationalError
 from kombu.transport import TRANSPORT_ALIASES
 from kombu.utils.objects import cached_property
 
+from fetchrules.poll import STOPPING
+
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "utm_mail.settings")
 
 log = logging.getLogger(__name__)
@@ -122,8 +124,6 @@ class WorkerHeartbeat(bootsteps.StartStopStep):
     requires = {"celery.worker.components:Pool"}  # noqa: RUF012 -- Celery's own spelling
 
     def start(self, worker: Any) -> None:
-        from fetchrules.poll import STOPPING
-
         STOPPING.clear()  # `up` may have run another worker in this process, and told its polls to end
         self.ended = Event()
         _beat(worker)
@@ -139,7 +139,6 @@ class WorkerHeartbeat(bootsteps.StartStopStep):
 
     def stop(self, worker: Any) -> None:  # noqa: ARG002 -- Celery's signature
         """Runs before the pool ends, which waits for the polls."""
-        from fetchrules.poll import STOPPING
         from fetchrules.upkeep import heartbeat
 
         STOPPING.set()
@@ -180,7 +179,5 @@ def keep_signals_from_stdout(**_kwargs: Any) -> None:
 @signals.worker_shutting_down.connect(weak=False)
 def stop_polls(**_kwargs: Any) -> None:
     """Let running polls end after the batch in hand."""
-    from fetchrules.poll import STOPPING
-
     STOPPING.set()
     log.info("the worker ends: polls finish the letters in hand")

@@ -112,20 +112,6 @@ class Shutdown:
     stuck: tuple[str, ...]
 
 
-class _Falls:
-    """When each part ended unasked."""
-
-    def __init__(self, pauses: Sequence[float]) -> None:
-        self._pauses = pauses
-        self._at: dict[str, list[float]] = {}
-
-    def pause_after(self, name: str, now: float) -> float | None:
-        """Seconds until the part `name`, which has just ended, may be started again; None if it has ended too often."""
-        lately = [at for at in self._at.get(name, []) if now - at < FORGIVEN_AFTER]
-        self._at[name] = [*lately, now]
-        return self._pauses[len(lately)] if len(lately) < len(self._pauses) else None
-
-
 def run_together(
     parts: Sequence[Part],
     when_told: Callable[[], None],
@@ -139,8 +125,9 @@ def run_together(
     is called when the shutdown begins. A second signal ends the process at once.
     """
     ends: SimpleQueue[Part | None] = SimpleQueue()
-    told, falls = Event(), _Falls(pauses)
+    told = Event()
     threads: dict[str, Thread] = {}
+    fell_at: dict[str, list[float]] = {part.name: [] for part in parts}
 
     def start(part: Part, pause: float) -> None:
         threads[part.name] = Thread(target=_run, args=(part, pause, told, ends), name=part.name, daemon=True)
@@ -150,11 +137,13 @@ def run_together(
         for part in parts:
             start(part, 0)
         while (fallen := _next(ends)) is not None:
-            pause = falls.pause_after(fallen.name, monotonic())
-            if pause is None:
+            now = monotonic()
+            lately = [at for at in fell_at[fallen.name] if now - at < FORGIVEN_AFTER]
+            if len(lately) >= len(pauses):
                 break
+            fell_at[fallen.name] = [*lately, now]
             when_fallen(fallen.name)
-            start(fallen, pause)
+            start(fallen, pauses[len(lately)])
         told.set()
         when_told()
         for part in reversed(parts):

@@ -1,5 +1,7 @@
 """The password keys, as the command line changes them."""
 
+from dataclasses import asdict
+
 from django.db import transaction
 from django.utils import timezone
 
@@ -12,14 +14,7 @@ from fetchrules.secrets.sealing import KeyFile, key_ring
 def reseal() -> SealedAgain:
     """Seal everything with the current key. Each row is exchanged for itself, since polls and forms go on meanwhile."""
     done = seal_again(key_ring())
-    audit.record(
-        None,
-        "keys_rotated",
-        sealed=done.rules,
-        revisions=done.revisions,
-        drafts=done.drafts,
-        unreadable=done.unreadable,
-    )
+    audit.record(None, "keys_rotated", **asdict(done))
     return done
 
 

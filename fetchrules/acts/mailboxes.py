@@ -30,18 +30,15 @@ def adopt(rule: FetchRule, *, by: User) -> bool:
     row = roles.editable_rules(by).get(id=rule.id)
     if not may_adopt(by, row):
         raise PermissionDenied
-    found = recovery.look_for_replaced(
-        row.recipient
-    )  # reads and writes files, so that it stands outside the transaction
+    found = recovery.look_for_replaced(row.recipient)  # before the transaction, since it reads and writes files
     stopped = (MaildirReplaced.code, VolumeMissing.code)
     affected = roles.editable_rules(by).filter(last_error__in=stopped, recipient__iexact=row.recipient)
     with transaction.atomic():
         if found is not None:
             recovery.accept(found)
             audit.record(by, "mailbox_adopted", row)
-        asked = runs.ask_for_poll(
-            FetchRule.objects.filter(id__in=list(affected.values_list("id", flat=True))), timezone.now()
-        )
+        rules = FetchRule.objects.filter(id__in=list(affected.values_list("id", flat=True)))
+        asked = runs.ask_for_poll(rules, timezone.now())
         if found is None:
             audit.record_each(by, "rule_poll_asked", asked)
         tasks.wake()

@@ -1,8 +1,8 @@
 """Who may do what with rules: administrators, editors, operators, watchers, and owners of one local mailbox.
 
 An administrator (staff, or a superuser) may do everything. An editor (`change_fetchrule`) changes every rule and the text, and
-nothing beside them: no settings, no notices, no networks, no restriction of a rule. An owner (a plain user with an e-mail address)
-has rules of his own that deliver to that address.
+nothing else: no settings, no notices, no networks, no restriction of a rule. An owner (a plain user with an e-mail address)
+has rules of their own that deliver to that address.
 """
 
 from django.contrib.auth.models import AbstractBaseUser, AnonymousUser, Permission, User
@@ -14,7 +14,6 @@ Reader = AbstractBaseUser | AnonymousUser
 
 
 def administers(user: Reader) -> bool:
-    """An administrator."""
     return isinstance(user, User) and user.is_active and (user.is_staff or user.is_superuser)
 
 
@@ -34,12 +33,12 @@ def sees_all(user: Reader) -> bool:
 
 
 def sees_passwords(user: Reader) -> bool:
-    """May export passwords, after entering his own once more."""
+    """May export passwords, after entering their own once more."""
     return isinstance(user, User) and user.has_perm("fetchrules.see_passwords")
 
 
 def edits_rules(user: Reader) -> bool:
-    """May add and change rules: an editor all of them; an owner his own, if it is known which mailbox is his."""
+    """May add and change rules: an editor all of them, an owner their own if their account has an e-mail address."""
     owns = isinstance(user, User) and user.is_active and bool(user.email)
     return edits_all(user) or (owns and not sees_all(user))
 
@@ -88,9 +87,9 @@ def runnable_letters(user: User) -> QuerySet[Letter]:
 
 
 def _letters_of(user: User) -> QuerySet[Letter]:
-    """A rule that names folders reads several source mailboxes: its letters are also those of its runs.
+    """The letters of an owner's source mailboxes and runs: a rule with folders reads several source mailboxes.
 
-    What was taken charge of before a rule was given to them, or by a poll that began before, is not theirs.
+    Letters from the time before the rule was given to them are not theirs.
     """
     given = F("source__rules__given_at")
     own_run = Q(source__rules__given_at=None) | Q(run=None) | Q(run__claimed_at__gte=given)
@@ -100,7 +99,7 @@ def _letters_of(user: User) -> QuerySet[Letter]:
 
 
 def _own_time(rule: str, moment: str) -> Q:
-    """That `moment` is not before the rule was given to its owner. `rule` is the way to it."""
+    """Only what happened at `moment` after the rule was given to its owner. `rule` is the lookup path of the rule."""
     return Q(**{f"{rule}__given_at": None}) | Q(**{f"{moment}__gte": F(f"{rule}__given_at")})
 
 
@@ -112,9 +111,8 @@ def looks_after(user: User, account: User) -> bool:
     if user.is_superuser:
         return True
     more = _given_to(account).exclude(pk__in=_given_to(user).values("pk"))
-    implied = Q(content_type__app_label="fetchrules") & ~Q(
-        codename="see_passwords"
-    )  # an administrator may do all of that
+    # What an administrator may do anyway.
+    implied = Q(content_type__app_label="fetchrules") & ~Q(codename="see_passwords")
     return not account.is_superuser and not (more.exclude(implied) if administers(user) else more).exists()
 
 

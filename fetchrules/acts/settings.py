@@ -1,7 +1,8 @@
 """The settings of the service, and whether it runs."""
 
-import ipaddress
 from collections.abc import Callable, Mapping
+from functools import partial
+from ipaddress import ip_network
 
 from django.contrib.auth.models import User
 from django.core.exceptions import PermissionDenied, ValidationError
@@ -18,7 +19,7 @@ from fetchrules.ruletext.validate import is_host_name
 
 
 class SettingInvalid(ValueError):
-    """A value that a setting cannot have. `wrong` is the part of it that cannot stand."""
+    """A setting cannot have this value. `wrong` is the invalid part of it."""
 
     def __init__(self, name: str, wrong: str) -> None:
         super().__init__(f"{name}: {wrong}")
@@ -27,7 +28,7 @@ class SettingInvalid(ValueError):
 
 
 def checked(name: str, value: object) -> object:
-    """The value as it is stored: of a list, one item in a line. Raises SettingInvalid."""
+    """The value as it is stored, a list with one item a line. Raises SettingInvalid."""
     if name in _AT_LEAST_ONE and not (isinstance(value, int) and value >= 1):
         raise SettingInvalid(name, str(value))
     if name in _LISTS:
@@ -36,13 +37,13 @@ def checked(name: str, value: object) -> object:
             if not _LISTS[name](item):
                 raise SettingInvalid(name, item)
         return "\n".join(items)
-    if name == "alert_webhook" and value and not _is_hook(str(value)):
+    if name == "alert_webhook" and value and not _passes(webhook.Hook.parse, str(value)):
         raise SettingInvalid(name, str(value))
     return value
 
 
 def change_settings(values: Mapping[str, object], *, by: User) -> list[str]:
-    """Give settings these values, which take effect at once; the names of those that had another one.
+    """Change settings, which take effect at once. Returns the names of those that had another value.
 
     Raises SettingInvalid, and PermissionDenied where `by` is no administrator.
     """
@@ -85,7 +86,7 @@ def _switch(by: User, *, on: bool) -> bool:
 
 
 def _try_at_once(changed: Mapping[str, object]) -> None:
-    """Notices that waited for a broken channel go out as soon as somebody has changed where it leads."""
+    """Send waiting notices at once if the address of their channel has changed."""
     if "alert_addresses" in changed:
         channels.try_at_once(Channel.Name.MAIL)
     if changed.keys() & {"alert_webhook", "webhook_internal"}:
@@ -93,30 +94,14 @@ def _try_at_once(changed: Mapping[str, object]) -> None:
 
 
 def _change(name: str, old: object, new: object) -> list[object]:
-    """As the audit notes it: numbers and ticks before and after; texts may be long, and an address of a webhook secret."""
+    """What the audit notes: numbers and ticks before and after, but no texts, which may be long or contain a secret."""
     return [name, old, new] if isinstance(new, int) else [name]
 
 
-def _is_address(text: str) -> bool:
+def _passes(check: Callable[[str], object], text: str) -> bool:
     try:
-        validate_email(text)
-    except ValidationError:
-        return False
-    return True
-
-
-def _is_network(text: str) -> bool:
-    try:
-        ipaddress.ip_network(text)
-    except ValueError:
-        return False
-    return True
-
-
-def _is_hook(text: str) -> bool:
-    try:
-        webhook.Hook.parse(text)
-    except ValueError:
+        check(text)
+    except (ValueError, ValidationError):
         return False
     return True
 
@@ -124,6 +109,6 @@ def _is_hook(text: str) -> bool:
 _AT_LEAST_ONE = frozenset({"interval", "per_host", "journal_days", "alert_after_failures", "alert_after_hours"})
 _LISTS: Mapping[str, Callable[[str], bool]] = {
     "local_domains": is_host_name,
-    "alert_addresses": _is_address,
-    "owner_networks": _is_network,
+    "alert_addresses": partial(_passes, validate_email),
+    "owner_networks": partial(_passes, ip_network),
 }

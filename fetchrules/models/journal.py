@@ -94,7 +94,6 @@ class Run(models.Model):
 
     @property
     def is_open(self) -> bool:
-        """Not finished yet."""
         return self.finished_at is None
 
 

@@ -164,9 +164,7 @@ def _note(channel: Channel, news: _News, now: datetime) -> None:
     for some in chunks(news.own):
         Incident.objects.filter(pk__in=[incident.pk for incident in some], closed_at=None).update(closed_at=now)
     for some in chunks([*news.begun, *news.own]):
-        left = Incident.objects.filter(
-            pk__in=[incident.pk for incident in some]
-        )  # the incidents of a deleted rule are gone
+        left = Incident.objects.filter(pk__in=[incident.pk for incident in some])  # those of deleted rules are gone
         Notice.objects.bulk_create(
             [Notice(incident=incident, channel=channel.name, begun_at=now) for incident in left], ignore_conflicts=True
         )

@@ -24,9 +24,6 @@ class Message:
     data: dict[str, object]
 
 
-_NOTHING: dict[str, object] = {"began": [], "ended": []}
-
-
 def message_of(begun: Sequence[Incident], ended: Sequence[Incident]) -> Message:
     """One message for the incidents that began and ended since the last one, of which there is at least one."""
     sections = (
@@ -36,11 +33,16 @@ def message_of(begun: Sequence[Incident], ended: Sequence[Incident]) -> Message:
         (_("Mended:"), [_mended(incident) for incident in _ours(ended)]),
     )
     text = "\n\n".join(f"{title}\n{_listed(lines)}" for title, lines in sections if lines)
-    return Message(_subject(begun, ended), text, {"began": _data(begun), "ended": _data(ended)})
+    return Message(
+        _subject(begun, ended),
+        text,
+        {"began": [_data(each) for each in begun], "ended": [_data(each) for each in ended]},
+    )
 
 
 def test_message() -> Message:
-    return Message(_("Test notice"), _("Nothing has happened: somebody tries whether notices get through."), _NOTHING)
+    text = _("Nothing has happened: somebody tries whether notices get through.")
+    return Message(_("Test notice"), text, {"began": [], "ended": []})
 
 
 def fault(incident: Incident) -> str:
@@ -125,11 +127,7 @@ def _listed(lines: Sequence[str]) -> str:
     return "\n".join(shown)
 
 
-def _data(incidents: Sequence[Incident]) -> list[dict[str, object]]:
-    return [_about(incident) for incident in incidents]
-
-
-def _about(incident: Incident) -> dict[str, object]:
+def _data(incident: Incident) -> dict[str, object]:
     rule = incident.rule
     since = incident.opened_at.isoformat()
     if rule is None:

@@ -40,7 +40,8 @@ class Uses:
     @classmethod
     def now(cls) -> "Uses":
         uses = cls()
-        uses.rules.update(map(key_id, _rule_tokens()))
+        tokens = FetchRule.objects.exclude(password="").order_by().values_list("password", flat=True)
+        uses.rules.update(map(key_id, tokens.iterator()))
         for passwords in Revision.objects.values_list("passwords", flat=True).iterator():
             uses.revisions.update(key_id(token) for token in passwords if token)
         uses.drafts.update(
@@ -54,9 +55,9 @@ class Uses:
 
 @dataclass(slots=True)
 class SealedAgain:
-    """How much a rotation sealed anew. `unreadable` are the rules whose passwords open with no key."""
+    """How much was sealed anew; `sealed` counts passwords of rules. `unreadable`: the rules whose passwords open with no key."""
 
-    rules: int = 0
+    sealed: int = 0
     revisions: int = 0
     drafts: int = 0
     unreadable: list[int] = field(default_factory=list)
@@ -82,7 +83,7 @@ def seal_again(ring: KeyRing) -> SealedAgain:
                 done.unreadable.append(rule.id)
                 continue
             same = FetchRule.objects.filter(id=rule.id, password=rule.password)
-            done.rules += same.update(password=fresh[rule.password])
+            done.sealed += same.update(password=fresh[rule.password])
     for revision in Revision.objects.iterator(chunk_size=1):
         passwords = _passwords_again(ring, revision, fresh)
         if passwords != revision.passwords:
@@ -114,10 +115,6 @@ def _want_password(rule: FetchRule, now: datetime) -> int:
     return FetchRule.objects.filter(id=rule.id, password=rule.password).update(
         password="", pause=Pause.FAILURE, failures=1, failing_since=now, last_error=PasswordMissing.code, last_detail=""
     )
-
-
-def _rule_tokens() -> Iterator[str]:
-    return FetchRule.objects.exclude(password="").order_by().values_list("password", flat=True).iterator()
 
 
 def _again(ring: KeyRing, token: str, target: str) -> str:

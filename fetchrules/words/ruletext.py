@@ -1,159 +1,140 @@
 """The words for `fetchrules.ruletext.problem`: what is wrong with a rule's text, and what was expected."""
 
-from django.utils.translation import gettext, gettext_noop, pgettext
+from django.utils.translation import gettext, pgettext
+from django.utils.translation import gettext_noop as _
 
 from fetchrules.rule import MAX_LENGTHS
 from fetchrules.ruletext.formats.foreign import Reason
 from fetchrules.ruletext.problem import Code, Problem
 
 _TEXTS: dict[Code, str] = {
-    Code.TEXT_TOO_LONG: gettext_noop("the text is too long: at most %(megabytes)s MB"),
-    Code.TOO_MANY_LINES: gettext_noop("too many lines: at most %(maximum)s"),
-    Code.LINE_TOO_LONG: gettext_noop("the line is too long: at most %(maximum)s characters"),
-    Code.CHARACTER_FORBIDDEN: gettext_noop("line breaks and null characters are not allowed here"),
-    Code.CHARACTER_HARMFUL: gettext_noop(
-        "%(field)s: a character that is not seen is not allowed here (%(word)s); type it anew"
-    ),
-    Code.ODD_BLANK: gettext_noop(
+    Code.TEXT_TOO_LONG: _("the text is too long: at most %(megabytes)s MB"),
+    Code.TOO_MANY_LINES: _("too many lines: at most %(maximum)s"),
+    Code.LINE_TOO_LONG: _("the line is too long: at most %(maximum)s characters"),
+    Code.CHARACTER_FORBIDDEN: _("line breaks and null characters are not allowed here"),
+    Code.CHARACTER_HARMFUL: _("%(field)s: a character that is not seen is not allowed here (%(word)s); type it anew"),
+    Code.ODD_BLANK: _(
         "%(word)s is not an ordinary blank: separate the fields with blanks or tabs, or put the field in quotes"
     ),
-    Code.QUOTE_OPEN: gettext_noop("this quote is never closed"),
-    Code.QUOTE_TAIL: gettext_noop("a blank was expected after the closing quote"),
-    Code.ESCAPE_UNKNOWN: gettext_noop("unknown escape; expected \\\\ \\\" \\' \\n \\t or \\xHH"),
-    Code.FIELD_MISSING: gettext_noop("expected: %(field)s"),
-    Code.FIELD_EMPTY: gettext_noop("%(field)s: nothing given"),
-    Code.FIELD_TOO_LONG: gettext_noop("%(field)s: at most %(maximum)s characters"),
-    Code.BLANK_UNQUOTED: gettext_noop(
+    Code.QUOTE_OPEN: _("this quote is never closed"),
+    Code.QUOTE_TAIL: _("a blank was expected after the closing quote"),
+    Code.ESCAPE_UNKNOWN: _("unknown escape; expected \\\\ \\\" \\' \\n \\t or \\xHH"),
+    Code.FIELD_MISSING: _("expected: %(field)s"),
+    Code.FIELD_EMPTY: _("%(field)s: nothing given"),
+    Code.FIELD_TOO_LONG: _("%(field)s: at most %(maximum)s characters"),
+    Code.BLANK_UNQUOTED: _(
         "the local mailbox was expected here and stands further on: a login or password with a blank in it goes in quotes"
     ),
-    Code.BAR_UNESCAPED: gettext_noop(
+    Code.BAR_UNESCAPED: _(
         "the local mailbox was expected here and stands further on: a bar in a login or password is written \\|"
     ),
-    Code.PROTOCOL_MISSING: gettext_noop("the protocol was expected behind the server: :pop3, :pop3s, :imap or :imaps"),
-    Code.PROTOCOL_UNKNOWN: gettext_noop("unknown protocol; expected pop3, pop3s, imap or imaps"),
-    Code.SERVER_INVALID: gettext_noop("expected a host name, an IPv4 address, or an IPv6 address in brackets"),
-    Code.SERVER_NEEDS_BRACKETS: gettext_noop("an IPv6 address goes in brackets, such as [2001:db8::1]"),
-    Code.SERVER_WITH_PORT: gettext_noop("the port is an option of its own, such as “port 995”"),
-    Code.RECIPIENT_INVALID: gettext_noop("expected a local mailbox, such as i.petrov@mydomain.ru"),
-    Code.OPTION_UNKNOWN: gettext_noop("unknown option “%(word)s”"),
-    Code.OPTION_CONTRADICTED: gettext_noop("“%(word)s” contradicts “%(other)s”"),
-    Code.OPTION_OF_OTHER_PROTOCOL: gettext_noop("%(other)s has no option “%(word)s”"),
-    Code.VALUE_MISSING: gettext_noop("a value was expected behind “%(word)s”"),
-    Code.VALUE_UNEXPECTED: gettext_noop("nothing more was expected behind “%(word)s”"),
-    Code.VALUE_REPEATED: gettext_noop("“%(word)s” is given twice with different values"),
-    Code.BAR_EXPECTED: gettext_noop("a bar was expected: each option is a field of its own"),
-    Code.NUMBER_INVALID: gettext_noop("a number from %(minimum)s to %(maximum)s was expected behind “%(word)s”"),
-    Code.NUMBER_OUT_OF_RANGE: gettext_noop("expected a number from %(minimum)s to %(maximum)s"),
-    Code.FINGERPRINT_INVALID: gettext_noop("expected the certificate's SHA-256: 64 hexadecimal digits"),
-    Code.FINGERPRINT_MD5: gettext_noop(
-        "this is an MD5 fingerprint; expected the certificate's SHA-256: 64 hexadecimal digits"
-    ),
-    Code.TOO_MANY_OPTIONS: gettext_noop("too many options"),
-    Code.TOO_MANY_FOLDERS: gettext_noop("too many folders: at most %(maximum)s"),
-    Code.SOURCE_TAKEN: gettext_noop(
+    Code.PROTOCOL_MISSING: _("the protocol was expected behind the server: :pop3, :pop3s, :imap or :imaps"),
+    Code.PROTOCOL_UNKNOWN: _("unknown protocol; expected pop3, pop3s, imap or imaps"),
+    Code.SERVER_INVALID: _("expected a host name, an IPv4 address, or an IPv6 address in brackets"),
+    Code.SERVER_NEEDS_BRACKETS: _("an IPv6 address goes in brackets, such as [2001:db8::1]"),
+    Code.SERVER_WITH_PORT: _("the port is an option of its own, such as “port 995”"),
+    Code.RECIPIENT_INVALID: _("expected a local mailbox, such as i.petrov@mydomain.ru"),
+    Code.OPTION_UNKNOWN: _("unknown option “%(word)s”"),
+    Code.OPTION_CONTRADICTED: _("“%(word)s” contradicts “%(other)s”"),
+    Code.OPTION_OF_OTHER_PROTOCOL: _("%(other)s has no option “%(word)s”"),
+    Code.VALUE_MISSING: _("a value was expected behind “%(word)s”"),
+    Code.VALUE_UNEXPECTED: _("nothing more was expected behind “%(word)s”"),
+    Code.VALUE_REPEATED: _("“%(word)s” is given twice with different values"),
+    Code.BAR_EXPECTED: _("a bar was expected: each option is a field of its own"),
+    Code.NUMBER_INVALID: _("a number from %(minimum)s to %(maximum)s was expected behind “%(word)s”"),
+    Code.NUMBER_OUT_OF_RANGE: _("expected a number from %(minimum)s to %(maximum)s"),
+    Code.FINGERPRINT_INVALID: _("expected the certificate's SHA-256: 64 hexadecimal digits"),
+    Code.FINGERPRINT_MD5: _("this is an MD5 fingerprint; expected the certificate's SHA-256: 64 hexadecimal digits"),
+    Code.TOO_MANY_OPTIONS: _("too many options"),
+    Code.TOO_MANY_FOLDERS: _("too many folders: at most %(maximum)s"),
+    Code.SOURCE_TAKEN: _(
         "the rule in line %(other)s collects from the same remote mailbox; "
         "two rules may share one only if both say “keep” without “flush” and “keepdays”"
     ),
-    Code.PASSWORD_NEEDED: gettext_noop(
-        "the password is needed: the rule is new, or its server, login or protection was changed"
-    ),
-    Code.PASSWORD_AMBIGUOUS: gettext_noop(
+    Code.PASSWORD_NEEDED: _("the password is needed: the rule is new, or its server, login or protection was changed"),
+    Code.PASSWORD_AMBIGUOUS: _(
         "the password is needed: several rules collect with this login, and their stored passwords differ"
     ),
-    Code.SOURCE_TAKEN_ELSEWHERE: gettext_noop(
+    Code.SOURCE_TAKEN_ELSEWHERE: _(
         "a rule that is not in this text collects from the same remote mailbox; "
         "two may share one only if both say “keep” without “flush” and “keepdays”"
     ),
-    Code.RECIPIENT_NOT_LOCAL: gettext_noop("the domain of the local mailbox is not one of the local domains"),
-    Code.TOO_MANY_RULES: gettext_noop("too many rules: at most %(maximum)s"),
-    Code.PRESENT_DELETED: gettext_noop(
-        "what lies on the server cannot count as collected: the rule does not leave letters there"
-    ),
-    Code.PRESENT_BY_MARKS: gettext_noop(
+    Code.RECIPIENT_NOT_LOCAL: _("the domain of the local mailbox is not one of the local domains"),
+    Code.TOO_MANY_RULES: _("too many rules: at most %(maximum)s"),
+    Code.PRESENT_DELETED: _("what lies on the server cannot count as collected: the rule does not leave letters there"),
+    Code.PRESENT_BY_MARKS: _(
         "what lies on the server cannot count as collected: "
         "the server's “read” marks say what is new, unless the rule has “uidl”"
     ),
-    Code.PRESENT_PENDING: gettext_noop(
+    Code.PRESENT_PENDING: _(
         "what lies on the server is to count as collected at the next poll, and this rule cannot do that: "
         "it must leave letters there and, on IMAP, have “uidl”. On the rule's page, “Fetch them after all” takes it back"
     ),
-    Code.RECIPIENT_NOT_YOURS: gettext_noop("your rules may only deliver into your own mailbox"),
-    Code.FOREIGN_UNEXPECTED: gettext_noop("this was not expected here; a value with a blank in it goes in quotes"),
-    Code.FOREIGN_VALUE_MISSING: gettext_noop("a value was expected behind “%(word)s”"),
-    Code.FOREIGN_DEFAULTS_LATE: gettext_noop("“defaults” may only be the first entry"),
-    Code.JSON_INVALID: gettext_noop("this is not JSON"),
-    Code.JSON_NO_RULES: gettext_noop("expected an object with “format”: “%(word)s” and a list “rules”"),
-    Code.JSON_VERSION: gettext_noop("expected “version”: %(word)s"),
-    Code.JSON_FIELD_UNKNOWN: gettext_noop("a rule has no field “%(word)s”"),
-    Code.JSON_FIELD_MISSING: gettext_noop("the field “%(word)s” is missing"),
-    Code.JSON_VALUE_INVALID: gettext_noop("the value of “%(word)s” is of the wrong kind"),
-    Code.CSV_COLUMN_MISSING: gettext_noop("the column “%(word)s” is missing"),
-    Code.CSV_ROW_INVALID: gettext_noop(
+    Code.RECIPIENT_NOT_YOURS: _("your rules may only deliver into your own mailbox"),
+    Code.FOREIGN_UNEXPECTED: _("this was not expected here; a value with a blank in it goes in quotes"),
+    Code.FOREIGN_VALUE_MISSING: _("a value was expected behind “%(word)s”"),
+    Code.FOREIGN_DEFAULTS_LATE: _("“defaults” may only be the first entry"),
+    Code.JSON_INVALID: _("this is not JSON"),
+    Code.JSON_NO_RULES: _("expected an object with “format”: “%(word)s” and a list “rules”"),
+    Code.JSON_VERSION: _("expected “version”: %(word)s"),
+    Code.JSON_FIELD_UNKNOWN: _("a rule has no field “%(word)s”"),
+    Code.JSON_FIELD_MISSING: _("the field “%(word)s” is missing"),
+    Code.JSON_VALUE_INVALID: _("the value of “%(word)s” is of the wrong kind"),
+    Code.CSV_COLUMN_MISSING: _("the column “%(word)s” is missing"),
+    Code.CSV_ROW_INVALID: _(
         "this is not a row of the table: it has as many fields as the header, and one with a separator in it goes in quotes"
     ),
-    Code.CSV_VALUE_INVALID: gettext_noop("the value of “%(word)s” cannot be read"),
-    Code.CSV_PASSWORD_INVALID: gettext_noop("the password is not base64 of text"),
-    Code.OPTION_TWICE: gettext_noop("“%(word)s” is given twice"),
-    Code.KEEP_FETCHALL: gettext_noop(
-        "“keep fetchall” collects every letter again at every poll: duplicates without end"
-    ),
-    Code.NOKEEP_FLUSH: gettext_noop(
-        "“flush” without “keep” is almost useless: after the first poll nothing is left to delete"
-    ),
-    Code.KEEP_KEEPDAYS: gettext_noop(
-        "“keep” beside “keepdays”: collected letters will be deleted when their days are over"
-    ),
-    Code.OPTION_IDLE: gettext_noop("“%(word)s” has no effect beside “%(other)s”"),
-    Code.PORT_UNUSUAL: gettext_noop("this port is usual for the other kind of encryption"),
-    Code.BLANK_AT_EDGE: gettext_noop("the login begins or ends with a blank: blanks beside a bar belong to the login"),
-    Code.PASSWORD_OF_ASTERISKS: gettext_noop(
+    Code.CSV_VALUE_INVALID: _("the value of “%(word)s” cannot be read"),
+    Code.CSV_PASSWORD_INVALID: _("the password is not base64 of text"),
+    Code.OPTION_TWICE: _("“%(word)s” is given twice"),
+    Code.KEEP_FETCHALL: _("“keep fetchall” collects every letter again at every poll: duplicates without end"),
+    Code.NOKEEP_FLUSH: _("“flush” without “keep” is almost useless: after the first poll nothing is left to delete"),
+    Code.KEEP_KEEPDAYS: _("“keep” beside “keepdays”: collected letters will be deleted when their days are over"),
+    Code.OPTION_IDLE: _("“%(word)s” has no effect beside “%(other)s”"),
+    Code.PORT_UNUSUAL: _("this port is usual for the other kind of encryption"),
+    Code.BLANK_AT_EDGE: _("the login begins or ends with a blank: blanks beside a bar belong to the login"),
+    Code.PASSWORD_OF_ASTERISKS: _(
         "this password is nothing but asterisks, and not the eight that stand for the stored one"
     ),
-    Code.PASSWORD_IN_COMMENT: gettext_noop(
+    Code.PASSWORD_IN_COMMENT: _(
         "this comment looks like a rule, and whoever sees the text sees its password; “skip” switches a rule off"
     ),
-    Code.FOREIGN_NOT_MAPPED: gettext_noop("“%(word)s” is not taken over: %(reason)s"),
-    Code.FOREIGN_LEFT_OUT: gettext_noop("not taken over: %(reason)s"),
-    Code.FOREIGN_COMMENT_LEFT_OUT: gettext_noop("this comment is not taken over: it may hold a password"),
-    Code.FOREIGN_INTERVAL: gettext_noop(
-        "“interval” counts poll cycles in fetchmail; here it becomes %(other)s minutes"
-    ),
-    Code.FOREIGN_INTERVAL_UNKNOWN: gettext_noop(
+    Code.FOREIGN_NOT_MAPPED: _("“%(word)s” is not taken over: %(reason)s"),
+    Code.FOREIGN_LEFT_OUT: _("not taken over: %(reason)s"),
+    Code.FOREIGN_COMMENT_LEFT_OUT: _("this comment is not taken over: it may hold a password"),
+    Code.FOREIGN_INTERVAL: _("“interval” counts poll cycles in fetchmail; here it becomes %(other)s minutes"),
+    Code.FOREIGN_INTERVAL_UNKNOWN: _(
         "“interval” is not taken over: it counts poll cycles, and the file does not say (“set daemon”) how long they last"
     ),
 }
 
 _REASONS: dict[Reason, str] = {
-    Reason.AUTHENTICATION: gettext_noop("the way to log in is chosen by what the server offers"),
-    Reason.CERTIFICATES: gettext_noop(
-        "certificates are checked against those of the system; there are no client certificates"
-    ),
-    Reason.COLUMN: gettext_noop("the table has a column of its own for it"),
-    Reason.COMMANDS: gettext_noop("commands are never run"),
-    Reason.DELIVERY: gettext_noop("where letters are delivered is a setting of this server"),
-    Reason.DISPLAY: gettext_noop("progress is shown in the journal"),
-    Reason.ENVELOPE: gettext_noop("a rule delivers into one local mailbox, whatever stands in the letter"),
-    Reason.EXPUNGE: gettext_noop("only letters of our own are expunged, at the end of a poll"),
-    Reason.HEADERS: gettext_noop("letters are delivered as they are"),
-    Reason.IDLE: gettext_noop("mailboxes are polled at an interval"),
-    Reason.MD5: gettext_noop("MD5 protects nothing; the certificate is verified instead, until it is pinned again"),
-    Reason.NETWORK: gettext_noop("the network is not watched"),
-    Reason.NOTES: gettext_noop("it is a note for other programs"),
-    Reason.OVERSIZED: gettext_noop(
-        "letters above “limit” are shown in the panel and never deleted because of their size"
-    ),
-    Reason.POP3_FOLDER: gettext_noop("a POP3 mailbox has no folders"),
-    Reason.SETTINGS: gettext_noop("it is a setting of the whole service"),
-    Reason.TLS_VERSION: gettext_noop("TLS 1.2 or later is negotiated, never an older version"),
-    Reason.TRAFFIC: gettext_noop("traffic is bounded by other means"),
-    Reason.NO_LOCAL_MAILBOX: gettext_noop("no local mailbox is named"),
-    Reason.NO_LOCAL_DOMAIN: gettext_noop(
+    Reason.AUTHENTICATION: _("the way to log in is chosen by what the server offers"),
+    Reason.CERTIFICATES: _("certificates are checked against those of the system; there are no client certificates"),
+    Reason.COLUMN: _("the table has a column of its own for it"),
+    Reason.COMMANDS: _("commands are never run"),
+    Reason.DELIVERY: _("where letters are delivered is a setting of this server"),
+    Reason.DISPLAY: _("progress is shown in the journal"),
+    Reason.ENVELOPE: _("a rule delivers into one local mailbox, whatever stands in the letter"),
+    Reason.EXPUNGE: _("only letters of our own are expunged, at the end of a poll"),
+    Reason.HEADERS: _("letters are delivered as they are"),
+    Reason.IDLE: _("mailboxes are polled at an interval"),
+    Reason.MD5: _("MD5 protects nothing; the certificate is verified instead, until it is pinned again"),
+    Reason.NETWORK: _("the network is not watched"),
+    Reason.NOTES: _("it is a note for other programs"),
+    Reason.OVERSIZED: _("letters above “limit” are shown in the panel and never deleted because of their size"),
+    Reason.POP3_FOLDER: _("a POP3 mailbox has no folders"),
+    Reason.SETTINGS: _("it is a setting of the whole service"),
+    Reason.TLS_VERSION: _("TLS 1.2 or later is negotiated, never an older version"),
+    Reason.TRAFFIC: _("traffic is bounded by other means"),
+    Reason.NO_LOCAL_MAILBOX: _("no local mailbox is named"),
+    Reason.NO_LOCAL_DOMAIN: _(
         "the local mailbox has no domain, and the settings do not name exactly one local domain that it could be in"
     ),
-    Reason.NO_LOGIN: gettext_noop("no login is named"),
-    Reason.PROTOCOL: gettext_noop("its protocol is neither POP3 nor IMAP, or is not given"),
-    Reason.SERVICE: gettext_noop("the name of its service is not known; give the port as a number"),
-    Reason.SEVERAL_LOCAL_MAILBOXES: gettext_noop("it distributes letters to several local mailboxes"),
+    Reason.NO_LOGIN: _("no login is named"),
+    Reason.PROTOCOL: _("its protocol is neither POP3 nor IMAP, or is not given"),
+    Reason.SERVICE: _("the name of its service is not known; give the port as a number"),
+    Reason.SEVERAL_LOCAL_MAILBOXES: _("it distributes letters to several local mailboxes"),
 }
 
 _WITH_REASON = frozenset({Code.FOREIGN_NOT_MAPPED, Code.FOREIGN_LEFT_OUT})

@@ -3,6 +3,7 @@
 import json
 import signal
 from argparse import ArgumentParser
+from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from typing import Any
@@ -25,11 +26,11 @@ from fetchrules.upkeep import heartbeat
 from fetchrules.words.failures import describe
 
 PATIENCE = 15.0
-"""Seconds for which a database that is away is waited for: the next call of the command comes soon enough."""
+"""Seconds that a poll waits for a database that is away. The next call of the command comes soon enough."""
 Row = dict[str, object]
 
 _REMARKS = frozenset(remark.value for remark in Remark)
-"""What the server did otherwise than the plan had it; the rest of what is left are reasons why letters were left alone."""
+"""The keys of `left` that say what the server did against the plan. The others are reasons why letters were left alone."""
 
 
 class Command(Console):
@@ -38,7 +39,6 @@ class Command(Console):
     help = "Poll rules now, in this process. Without arguments: those that are due."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        """What to poll, and how to say what came of it."""
         parser.add_argument("ids", nargs="*", type=int, metavar="ID", help="rules to poll")
         which = parser.add_mutually_exclusive_group()
         which.add_argument("--due", action="store_true", help="the rules that are due (the default)")
@@ -47,11 +47,10 @@ class Command(Console):
         parser.add_argument("--json", action="store_true", help="one JSON object a rule")
 
     def handle(self, *_args: object, **options: Any) -> None:
-        """Poll, print a line for each rule as it ends, exit."""
         for number in (signal.SIGINT, signal.SIGTERM):
             signal.signal(number, lambda *_: STOPPING.set())
-        heartbeat.leave("worker")  # a dead one that had our process id would be ours: nobody shall take us for silent
-        leases.abandon_overdue(timezone.now())  # where this command is all that runs, nobody else does it
+        heartbeat.leave("worker")  # a dead worker may have had our process id, and its silence would count as ours
+        leases.abandon_overdue(timezone.now())  # nobody else does it if only this command runs
         rules = _rules(options["ids"], due=not options["all"])
         failed = False
         for row in _each(rules, _planned if options["dry_run"] else _polled):
@@ -81,13 +80,11 @@ def _polled(rule: FetchRule) -> Row:
         results = [poll(run_id, PATIENCE) for run_id in claimed]
     except DATABASE_AWAY as error:
         return _row(rule, Result(runs.Counts(), 0.0, DatabaseFailed(str(error))))
-    return _row(rule, results[0] if results and results[0] else Result(runs.Counts(), 0.0, _why_not()))
-
-
-def _why_not() -> FetchError:
-    if STOPPING.is_set():
-        return Interrupted("the process ends")
-    return MailboxBusy("another poll of this mailbox is running")
+    if results and results[0]:
+        return _row(rule, results[0])
+    is_ending = STOPPING.is_set()
+    why_not = Interrupted("the process ends") if is_ending else MailboxBusy("another poll of this mailbox is running")
+    return _row(rule, Result(runs.Counts(), 0.0, why_not))
 
 
 def _planned(rule: FetchRule) -> Row:
@@ -100,27 +97,24 @@ def _planned(rule: FetchRule) -> Row:
         plans = dry_run(rule)
     except FetchError as failure:
         error = failure
-    left = [why for plan in plans for _, why in plan.left]
+    left = Counter[str](why for plan in plans for _, why in plan.left)
+    flagged = sum(plan.flagged for plan in plans)
     to_fetch = [wanted for plan in plans for wanted in plan.fetch]
     to_delete = sum(len(plan.delete) for plan in plans) + sum(wanted.delete_after for wanted in to_fetch)
     counts = runs.Counts(
-        found=sum(len(plan.delete) for plan in plans) + len(to_fetch) + len(left),
+        found=sum(len(plan.delete) for plan in plans) + len(to_fetch) + left.total(),
         fetched=len(to_fetch),
         deleted=to_delete,
-        skipped=len(left),
+        skipped=left.total(),
         octets=sum(plan.octets for plan in plans),
-        left={why.value: left.count(why) for why in Why if why in left} | _flagged(plans),
+        left={why.value: left[why] for why in Why if why in left}
+        | ({Remark.FLAGGED.value: flagged} if flagged else {}),
     )
     return _row(rule, Result(counts, (timezone.now() - begun).total_seconds(), error))
 
 
-def _flagged(plans: Sequence[Plan]) -> dict[str, int]:
-    flagged = sum(plan.flagged for plan in plans)
-    return {Remark.FLAGGED.value: flagged} if flagged else {}
-
-
 def _each(rules: Sequence[FetchRule], work: Callable[[FetchRule], Row]) -> Iterator[Row]:
-    """`work` done for each rule: one in this thread, more of them side by side, each row as soon as those before it are there."""
+    """Do `work` for each rule, in threads if there are several. Rows come in the order of the rules."""
     if len(rules) < 2:
         yield from map(work, rules)
         return

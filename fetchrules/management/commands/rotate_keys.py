@@ -1,15 +1,16 @@
-"""`manage.py rotate_keys`: a fresh key, and everything sealed with it; which key is used for what; a key that goes, or is lost."""
+"""`manage.py rotate_keys`: make a fresh key and seal everything with it; list the keys; drop one, or give it up as lost."""
 
 import json
 import time
 from argparse import ArgumentParser
-from collections.abc import Callable
+from dataclasses import asdict
 from datetime import UTC, datetime
 from typing import Any
 
 from django.conf import settings
 from django.core.management.base import CommandError
 from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 
 from fetchrules.acts import keys
 from fetchrules.management.console import Console
@@ -26,7 +27,6 @@ class Command(Console):
     help = "Make a fresh password key and seal everything with it; list, drop or give up keys."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        """One thing at a time."""
         verbs = parser.add_mutually_exclusive_group()
         verbs.add_argument("--list", action="store_true", help="say what is sealed with which key; change nothing")
         verbs.add_argument("--drop", metavar="ID", help="forget a key with which nothing is sealed any more")
@@ -38,7 +38,6 @@ class Command(Console):
         parser.add_argument("--json", action="store_true", help="one JSON object")
 
     def handle(self, *_args: object, **options: Any) -> None:
-        """Do what is asked for, then say what is sealed with which key."""
         result: dict[str, object] = {}
         try:
             if options["drop"]:
@@ -70,7 +69,7 @@ class Command(Console):
             self.stdout.write(_("Rules that wait for a password now: %s") % (result["lost"] or _("none")))
         for key in result["keys"]:
             words = _("%(id)s: passwords %(rules)s, revisions %(revisions)s, drafts %(drafts)s; %(state)s")
-            self.stdout.write(words % {**key, "id": key["id"] or "?", "state": str(_STATES[key["state"]]())})
+            self.stdout.write(words % {**key, "id": key["id"] or "?", "state": _STATES[key["state"]]})
         if result["environment"]:
             self.stdout.write(
                 _(
@@ -81,11 +80,7 @@ class Command(Console):
             )
 
 
-_STATES: dict[str, Callable[[], str]] = {
-    "current": lambda: _("current"),
-    "former": lambda: _("former"),
-    "missing": lambda: _("not at hand"),
-}
+_STATES = {"current": gettext_lazy("current"), "former": gettext_lazy("former"), "missing": gettext_lazy("not at hand")}
 
 
 def _rotate() -> dict[str, object]:
@@ -105,14 +100,7 @@ def _rotate() -> dict[str, object]:
 
 
 def _seal_again() -> dict[str, object]:
-    done = keys.reseal()
-    return {
-        "key": key_ring().keys[0].id,
-        "sealed": done.rules,
-        "revisions": done.revisions,
-        "drafts": done.drafts,
-        "unreadable": done.unreadable,
-    }
+    return asdict(keys.reseal()) | {"key": key_ring().keys[0].id}
 
 
 def _drop(id_: str) -> dict[str, object]:

@@ -42,7 +42,6 @@ class Command(Console):
     help = "Import, export, check and list the collection rules."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        """Four verbs."""
         verbs = parser.add_subparsers(dest="verb", required=True)
         _add_import(verbs.add_parser("import", help="make the rules say what a file says"))
         _add_export(verbs.add_parser("export", help="write the rules out"))
@@ -52,7 +51,7 @@ class Command(Console):
         )
 
     def handle(self, *_args: object, **options: Any) -> None:
-        """Do what the verb says, until whoever reads it has seen enough (`| head`)."""
+        """Run the verb. A reader that closes the pipe (`| head`) ends it with status 1."""
         verbs = {"import": self._import, "export": self._export, "check": self._check, "list": self._list}
         try:
             verbs[options["verb"]](options)
@@ -62,7 +61,6 @@ class Command(Console):
             raise SystemExit(1) from None
 
     def _import(self, options: dict[str, Any]) -> None:
-        """Preview; unless it is a dry run or there are errors, apply."""
         form = None if options["format"] == AUTO else Format(options["format"])
         delete = options["delete_missing"]
         file = imports.read(_content(options["file"]), form, domain=options["domain"], replace_all=delete)
@@ -139,7 +137,7 @@ class Command(Console):
                 )
 
     def _check(self, options: dict[str, Any]) -> None:
-        """All errors and warnings of a file, without a look at the stored rules."""
+        """Print the errors and warnings of a file. The stored rules are not read."""
         content = _content(options["file"])
         form = detect(content) if options["format"] == AUTO else Format(options["format"])
         if form is Format.TEXT:

@@ -25,12 +25,10 @@ class Command(Console):
     help = "Try the connection of a rule, stage by stage, without changing anything."
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        """Which rule, and how to say what came of it."""
         parser.add_argument("id", type=int, metavar="ID", help="the rule")
         parser.add_argument("--json", action="store_true", help="one JSON object")
 
     def handle(self, *_args: object, **options: Any) -> None:
-        """Try, tell, exit."""
         rule = FetchRule.objects.select_related("source", "owner").filter(id=options["id"]).first()
         if rule is None:
             raise CommandError(_("there is no rule %s") % options["id"], returncode=2)

@@ -40,7 +40,6 @@ class Command(Console):
     help = "Run the web panel, the worker and the scheduler in one process"
 
     def add_arguments(self, parser: ArgumentParser) -> None:
-        """The options."""
         parser.add_argument("--host", default="127.0.0.1", help="address to listen on (default: %(default)s)")
         parser.add_argument("--port", type=int, default=8000, help="port to listen on (default: %(default)s)")
         parser.add_argument(
@@ -63,11 +62,12 @@ class Command(Console):
                 parts.append(open_post_office())
             self._say_if_keys_are_missing()
             self._announce(host, web.port)
-            ending = run_together(parts, self._say_that_it_ends, self._say_that_it_fell)
+            words = _("Ending: polls finish the letters in hand. Ctrl-C once more ends at once.")
+            ending = run_together(parts, lambda: self.stdout.write(words), self._say_that_it_fell)
         self._take_leave(ending)
 
     def _make_administrator(self) -> None:
-        """The first one; in the demonstration he gets a new password at each start, for nobody has written down the old one."""
+        """Make the first one. In the demonstration, they get a new password at each start: nobody wrote down the old one."""
         if User.objects.exists() and not settings.UTM_MAIL_DEMO:
             return
         password = secrets.token_urlsafe(12)
@@ -89,7 +89,6 @@ class Command(Console):
         self.stdout.write(_("Data: %s. Ctrl-C ends it.") % settings.DATA_DIR)
 
     def _say_if_keys_are_missing(self) -> None:
-        """Rules whose key is not at hand wait for it; nobody logs in for them."""
         try:
             missing = rules_without_key(key_ring())
         except (ValueError, OSError) as error:
@@ -101,9 +100,6 @@ class Command(Console):
                 "back, or name the keys in UTM_MAIL_KEYS. If they are lost for good: rotate_keys --lost."
             )
             self.stderr.write(words % {"count": missing, "path": settings.DATA_DIR / "keys"})
-
-    def _say_that_it_ends(self) -> None:
-        self.stdout.write(_("Ending: polls finish the letters in hand. Ctrl-C once more ends at once."))
 
     def _say_that_it_fell(self, part: str) -> None:
         heartbeat.fell(part, timezone.now())
@@ -126,8 +122,8 @@ class Command(Console):
 
 
 def _web(host: str, port: int) -> Web:
-    if host not in settings.ALLOWED_HOSTS and not _is_wildcard(host):
-        settings.ALLOWED_HOSTS.append(host)  # the address that it was told to listen on is one it may be asked for
+    if host not in {*settings.ALLOWED_HOSTS, "", "0.0.0.0", "::"}:  # noqa: S104 (comparing, not binding)
+        settings.ALLOWED_HOSTS.append(host)  # browsers ask for the address that we were told to listen on
     try:
         return Web(host, port)
     except OSError as error:
@@ -142,7 +138,7 @@ def _web(host: str, port: int) -> Web:
 
 
 def _take_over() -> None:
-    """With the embedded queue this process is the only worker: what was running when the last one was killed runs no more."""
+    """Abandon the polls of a process that was killed: with the embedded queue, this process is the only worker."""
     if not settings.UTM_MAIL_REDIS_URL:
         leases.abandon_all(timezone.now())
         heartbeat.forget_all()
@@ -150,19 +146,18 @@ def _take_over() -> None:
 
 @contextmanager
 def _alone_in_data_directory() -> Iterator[None]:
-    """Two schedulers and embedded queues on one database would not lose mail, but confuse everybody who watches."""
+    """Lock the data directory. Two schedulers on one database would lose no mail, but their polls would look abandoned."""
     settings.DATA_DIR.mkdir(parents=True, exist_ok=True, mode=0o700)
-    with _locked(
-        settings.DATA_DIR / "up.lock", _("Another one is running on the data directory %s.") % settings.DATA_DIR
-    ):
+    refusal = _("Another one is running on the data directory %s.") % settings.DATA_DIR
+    with _locked(settings.DATA_DIR / "up.lock", refusal):
         yield
 
 
 @contextmanager
 def _alone_on_database() -> Iterator[None]:
-    """The same for two data directories with one database: each would take the other's polls for those of the dead.
+    """Lock the database, because two data directories may share one, and each process would abandon the other's polls.
 
-    On PostgreSQL it is the embedded queue that makes it a fault: with Redis there may be several.
+    On PostgreSQL with Redis there may be several processes.
     """
     name = connection.settings_dict["NAME"]
     refusal = _("Another one is running on the database %s.") % name
@@ -201,7 +196,3 @@ def _is_loopback(host: str) -> bool:
         return ipaddress.ip_address(host).is_loopback
     except ValueError:
         return host == "localhost"
-
-
-def _is_wildcard(host: str) -> bool:
-    return host in {"", "0.0.0.0", "::"}  # noqa: S104 (asking, not binding)
