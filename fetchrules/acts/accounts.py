@@ -1,7 +1,7 @@
 """Accounts and groups: what the audit says of a change, and what follows from it.
 
-An account that is deactivated or deleted is logged out everywhere, for good; the rules that deliver to the former address of
-their owner are switched off. Django's own forms write accounts and groups, in the transaction in which these functions are called.
+An account that is deactivated or deleted is logged out everywhere. Rules that deliver to the former address of their owner are
+switched off. Django's own forms write accounts and groups, in the same transaction as these functions.
 """
 
 from collections.abc import Collection, Sequence
@@ -30,7 +30,7 @@ class FieldChange:
 
 
 def note_saved(account: User | Group, changes: Sequence[FieldChange] | None, *, by: User) -> list[FetchRule]:
-    """Note that Django's form has added (`changes` None) or changed it, and do what follows; the rules that were switched off."""
+    """Note that Django's form added (`changes` None) or changed an account or a group. Returns the rules that were switched off."""
     kind = _kind(account)
     if changes is None:
         audit.record(by, f"{kind}_added", account)
@@ -46,12 +46,11 @@ def note_saved(account: User | Group, changes: Sequence[FieldChange] | None, *, 
 
 
 def note_password_set(account: User, *, by: User) -> None:
-    """Note that Django's form has set the password of somebody's account, or taken it away."""
+    """Note that Django's form has set or removed the password of an account."""
     audit.record(by, "account_password_set", account)
 
 
 def delete_accounts(accounts: QuerySet[User] | QuerySet[Group], *, by: User) -> None:
-    """Delete these accounts or groups."""
     with transaction.atomic():
         deleted: list[User | Group] = list(accounts)
         end_sessions([account.pk for account in deleted if isinstance(account, User)])
@@ -81,7 +80,7 @@ def make_administrator(name: str, password: str) -> None:
 
 
 def end_sessions(user_ids: Collection[int]) -> int:
-    """End all sessions of these accounts: an account that is active again later does not revive them. How many they were."""
+    """Delete the sessions of these accounts, so that none revives when the account is active again. Returns how many."""
     wanted = {str(number) for number in user_ids}
     theirs = [
         session.session_key
@@ -92,10 +91,10 @@ def end_sessions(user_ids: Collection[int]) -> int:
 
 
 def _leave(former: str, owner: User, by: User) -> list[FetchRule]:
-    """Switch off the rules of `owner` that deliver to their `former` address, unless it is the same mailbox; those rules.
+    """Switch off the rules of `owner` that deliver to their `former` address, and return them.
 
-    That address may be somebody else's by now. Where rules deliver to a third address, somebody who may has decided so; an owner
-    who may change every rule decides it for their own.
+    That address may be somebody else's by now. Rules stay on if they deliver to a third address, because an administrator or
+    editor decided so, or if the owner may change every rule.
     """
     left = mailbox_key(former)
     if not former or left == mailbox_key(owner.email) or roles.edits_all(owner):

@@ -1,8 +1,8 @@
-"""Tries of a password, and tests of connections, counted so that there are not too many.
+"""Limits on attempts to enter a password and on tests of connections.
 
-A try is written before anything is computed, and all rows of its window count, those of tries that are still in hand included. So
-however many come at once, no more than the limit get through. A right password strikes its try out. So does a try that was
-refused unexamined: it told nobody anything, and knocking must not keep a door closed.
+An attempt is written before the password is examined, and all rows of the window count, also those of attempts in progress. So no
+more than the limit get through, however many come at once. The row is deleted if the password was right, and if the attempt was
+refused unexamined: it told nobody anything, and repeating it must not keep the login closed.
 """
 
 from collections.abc import Callable
@@ -20,24 +20,24 @@ WINDOW = timedelta(minutes=15)
 FROM_ONE_PLACE_AS_ONE = 10
 FROM_ONE_PLACE = 50
 AS_ONE = 200
-"""In WINDOW: by this place under this name; by this place; under this name. The last is high: strangers lock nobody out."""
+"""Limits within WINDOW: from one place under one name; from one place; under one name, high so that strangers lock nobody out."""
 
 TRIALS = 20
 TRIALS_WINDOW = timedelta(hours=1)
-"""How many connections somebody who is no administrator may test in TRIALS_WINDOW."""
+"""How many connections a user who is no administrator may test in TRIALS_WINDOW."""
 
 NAMELESS_NOTED = AS_ONE
-"""Of names that nobody has, no more are noted in WINDOW: strangers do not fill the audit."""
+"""How many refused logins under unknown names are noted in WINDOW, so that strangers do not fill the audit."""
 
 
 class TooMany(Exception):
-    """One try too many: it was not looked at."""
+    """There were too many attempts, so this one was not examined."""
 
 
 def is_right(who: str, address: str, check: Callable[[], bool], refusal: str = "login_refused") -> bool:
-    """Whether `check` says that the password of `who` is right. `refusal`: the word of the audit where it is not.
+    """Whether `check` says that the password of `who` is right. If not, the audit notes the event `refusal`.
 
-    Raises TooMany, without asking `check`, when too many were wrong.
+    Raises TooMany, without calling `check`, after too many wrong ones.
     """
     now, place = timezone.now(), place_of(address)
     attempt = _begin(Attempt.What.PASSWORD, who, place, now)
@@ -64,7 +64,7 @@ def begin_trial(about: str, server: str, port: int, *, by: User) -> None:
 
 
 def place_of(address: str) -> str:
-    """Where `address` is: itself, of IPv6 the network that one customer has; an IPv4 address is the same in any spelling."""
+    """The IPv4 address, also of one mapped to IPv6; of IPv6 the /64, since one customer has all of it."""
     try:
         found = ip_address(address)
     except ValueError:  # a socket of this machine has none
@@ -79,12 +79,12 @@ def _begin(what: Attempt.What, who: str, place: str, now: datetime) -> Attempt:
 
 
 def _recent(what: Attempt.What, now: datetime, window: timedelta) -> QuerySet[Attempt]:
-    """Those within `window` of `now`: a clock that was ahead for a while closes nothing for longer."""
+    """Attempts within `window` of `now`, on both sides. Those that a wrong clock dated further ahead do not count."""
     return Attempt.objects.filter(what=what, at__gt=now - window, at__lt=now + window)
 
 
 def _closed(who: str, place: str, now: datetime) -> tuple[str, str] | None:
-    """For whom it is closed, and where, either of them empty for everybody and everywhere; None where it is open."""
+    """The name and the place for which the login is closed; an empty one means any. None if it is open."""
     limits = [(who, place, FROM_ONE_PLACE_AS_ONE), ("", place, FROM_ONE_PLACE), (who, "", AS_ONE)]
     for name, where, most in limits:
         tries = _recent(Attempt.What.PASSWORD, now, WINDOW)
@@ -98,7 +98,7 @@ def _closed(who: str, place: str, now: datetime) -> tuple[str, str] | None:
 
 
 def _note_closing(who: str, place: str, now: datetime) -> None:
-    """Once a window for each, however many knock."""
+    """Note once in WINDOW that the login is closed."""
     noted = AuditEntry.objects.filter(at__gt=now - WINDOW, what="logins_closed", who=who, about=place)
     if not noted.exists():
         audit.record_stranger(who, "logins_closed", place, now)

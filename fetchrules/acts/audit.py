@@ -9,10 +9,10 @@ from django.utils import timezone
 from fetchrules.models import AuditEntry
 
 COMMAND_LINE = "manage.py"
-"""Stands as the author of a change that nobody logged in has made."""
+"""The author of a change that was made from the command line."""
 
 Detail = str | int | bool | Sequence[object]
-"""One value, or for each field its name and its values before and after. Never a secret."""
+"""A value, or a list of fields with their values before and after. Never a secret."""
 
 
 def record(by: User | None, what: str, about: object = "", **detail: Detail) -> None:
@@ -27,12 +27,11 @@ def record_each(by: User | None, what: str, about: Iterable[object]) -> None:
 
 
 def record_stranger(who: str, what: str, about: str, at: datetime) -> None:
-    """Note an event at the login, where `who` is only a name that somebody has typed."""
+    """Note an event at the login. `who` is the name that somebody typed, which no account may have."""
     _entry(who, what, about, at, {}).save()
 
 
 def name_of(by: User | None) -> str:
-    """The name under which the audit knows `by`."""
     return COMMAND_LINE if by is None else by.get_username()
 
 

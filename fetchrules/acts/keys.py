@@ -12,21 +12,21 @@ from fetchrules.secrets.sealing import KeyFile, key_ring
 
 
 def reseal() -> SealedAgain:
-    """Seal everything with the current key. Each row is exchanged for itself, since polls and forms go on meanwhile."""
+    """Seal everything with the current key, row by row, since polls and forms go on meanwhile."""
     done = seal_again(key_ring())
     audit.record(None, "keys_rotated", **asdict(done))
     return done
 
 
 def drop(file: KeyFile, key: str) -> None:
-    """Forget a key with which nothing is sealed any more. The file is written last: what fails before leaves the key."""
+    """Delete a key that seals nothing any more. The file is written last, so that a failure before it leaves the key."""
     with transaction.atomic():
         audit.record(None, "key_dropped", key)
         file.drop(key)
 
 
 def give_up_lost() -> list[int]:
-    """Take away the passwords that no key at hand opens; the ids of the rules that wait for another one since."""
+    """Delete the passwords that no available key opens. Returns the ids of the rules that now wait for a new one."""
     with transaction.atomic():
         lock()
         lost = give_up(key_ring(), timezone.now())

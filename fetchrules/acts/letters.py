@@ -1,6 +1,6 @@
-"""Letters that somebody has to look at, and what they say of them; and whether the sizes that a server lists are believed.
+"""Decisions about problem letters, and about servers that list wrong sizes.
 
-Each function returns how many letters it changed. Letters that are not `by`'s, or no problem letters, are left alone.
+Functions with `ids` return how many letters they changed. They ignore letters that are not problem letters, or not `by`'s.
 """
 
 from collections.abc import Callable, Collection
@@ -34,12 +34,12 @@ def pass_over(ids: Collection[int], *, by: User) -> int:
 
 
 def settle(ids: Collection[int], *, by: User) -> int:
-    """These letters in doubt are what they should be: their rules decide over them."""
+    """Accept these letters in doubt as they were delivered, so that their rules decide over them."""
     return _done("letters_settled", by_hand.settle, ids, by)
 
 
 def take_up(rule: FetchRule, *, by: User) -> int:
-    """Take the letters of `rule` after all that were passed over, or were about to be.
+    """Collect the letters of `rule` after all that were passed over, or were about to be.
 
     Raises FetchRule.DoesNotExist where the rule is not theirs to change.
     """
@@ -57,7 +57,7 @@ def take_up(rule: FetchRule, *, by: User) -> int:
 
 
 def declare_sizes(host: str, *, wrong: bool, by: User) -> None:
-    """The sizes that a server lists are wrong, and not compared any more; or they are compared again."""
+    """Declare that the sizes which `host` lists are `wrong` and not to be compared, or that they are to be compared again."""
     if not roles.administers(by):
         raise PermissionDenied
     with transaction.atomic():

@@ -12,6 +12,7 @@ from django.utils import timezone
 
 from fetchrules import tasks
 from fetchrules.acts import audit, roles
+from fetchrules.acts.writer import Writer
 from fetchrules.models import Channel, ServiceSettings
 from fetchrules.notices import channels, webhook
 from fetchrules.rulebook.edits import lock
@@ -47,11 +48,11 @@ def change_settings(values: Mapping[str, object], *, by: User) -> list[str]:
 
     Raises SettingInvalid, and PermissionDenied where `by` is no administrator.
     """
-    if not roles.administers(by):
-        raise PermissionDenied
-    wanted = {name: checked(name, value) for name, value in values.items()}
     with transaction.atomic():
         lock()
+        if not Writer.now(by).administers:
+            raise PermissionDenied
+        wanted = {name: checked(name, value) for name, value in values.items()}
         row = ServiceSettings.current()
         changed = {name: value for name, value in wanted.items() if getattr(row, name) != value}
         if changed:

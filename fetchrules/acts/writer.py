@@ -17,7 +17,7 @@ from fetchrules.ruletext.sources import Claims, keeps_password, sources_of
 from fetchrules.ruletext.validate import passing_fault
 
 UNSEEN = -1
-"""Stands for the revision of a form that does not say which one it was made from. No rule has it."""
+"""The revision in a form that does not name the one it was made from. No rule has it."""
 
 
 class RuleChanged(Exception):
@@ -29,7 +29,7 @@ class RuleChanged(Exception):
 
 
 class PasswordNeeded(Exception):
-    """The stored password may not go along with this change, or there is none."""
+    """A new password is needed: the stored one may not be used after this change, or there is none."""
 
 
 class SourceTaken(Exception):
@@ -37,7 +37,7 @@ class SourceTaken(Exception):
 
 
 class RuleInvalid(Exception):
-    """The rule cannot be written as a line, is not allowed to its writer, or cannot do what it is to do once."""
+    """The rule has errors, or its writer may not have it so."""
 
     def __init__(self, problems: tuple[Problem, ...]) -> None:
         super().__init__(", ".join(problem.code for problem in problems))
@@ -81,7 +81,7 @@ class Writer:
         return found
 
     def still_theirs(self, rules: Iterable[FetchRule]) -> QuerySet[FetchRule]:
-        """Those of `rules` that they may change, in the order of the text. Raises FetchRule.DoesNotExist where there is none."""
+        """Those of `rules` that they may change, in the order of the text. Raises FetchRule.DoesNotExist if there is none."""
         chosen = self.rules.filter(id__in=[rule.id for rule in rules]).order_by("position", "id")
         if not chosen.exists():
             raise FetchRule.DoesNotExist

@@ -94,8 +94,8 @@ class FetchRule(models.Model):
 
     Columns are the truth, text a view of them. `restricted`: it connects to public mail servers and the allowed networks only,
     whoever owns it now; set whenever somebody who is no administrator says where it connects to, or gets it, and cleared by an
-    administrator alone. `owned`: it was given to an owner; where he is gone, it is not polled until somebody takes it over.
-    `given_at`: when its owner got it from somebody else, who alone is told of what happened before; null: it was always theirs.
+    administrator alone. `owned`: it was given to an owner; if the owner is gone, it is not polled until somebody takes it over.
+    `given_at`: when its owner got it from somebody else (null: it was always theirs). They do not see what happened before.
     `failing_since`: when the first of its `failures` running was, if there are any.
     """
 
@@ -191,7 +191,7 @@ class FetchRule(models.Model):
         ]
 
     OWNER_GONE: ClassVar = Q(owned=True) & (Q(owner=None) | Q(owner__is_active=False))
-    """Nobody answers for it any more."""
+    """The account of its owner was deleted or deactivated."""
 
     def __str__(self) -> str:
         return harmless(f"{self.user}@{self.server} → {self.recipient}")

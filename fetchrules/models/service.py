@@ -1,4 +1,4 @@
-"""The service itself: its settings, its signs of life, and who changed what."""
+"""The service itself: its settings, heartbeats, incidents and notices, revisions of the text, and the audit."""
 
 import secrets
 from typing import ClassVar
@@ -57,10 +57,10 @@ class AuditEntry(models.Model):
 
 
 class Incident(models.Model):
-    """A time in which a rule did not collect, or (`rule` None) something of the installation's own was broken.
+    """A time in which a rule did not collect, or (`rule` None) a channel or this machine did not work.
 
-    Each channel tells of it once when it opens and once when it closes, however long it lasts. `error`: the rule's failure; of an
-    installation's incident what is broken: the channel, or the failure's code. `detail`: what the system said.
+    Each channel reports it once when it opens and once when it closes. `error`: the code of the failure, or the name of the
+    channel. `detail`: what the system said.
     """
 
     class Kind(models.TextChoices):
@@ -132,7 +132,7 @@ class Notice(models.Model):
 
 
 class Attempt(models.Model):
-    """A try that is counted, so that there are not too many: written before it is looked at, struck out where it was a good one.
+    """An attempt that counts against a limit. It is written before it is examined, and deleted if it was good.
 
     `who` is the folded name, `place` the address, of IPv6 its /64.
     """
@@ -156,8 +156,10 @@ class Attempt(models.Model):
 
 
 class Heartbeat(models.Model):
-    """When a part of the service was last heard from. `part` is worker or beat, `host` the machine and process; `slots`: how
-    many polls a worker does at a time; `dropped`: messages that it could make nothing of."""
+    """When a part of the service was last heard from. `part` is worker or beat, `host` the machine and process.
+
+    `slots`: how many polls a worker does at a time. `dropped`: how many foreign messages it has dropped.
+    """
 
     part = models.CharField(max_length=8)
     host = models.CharField(max_length=200)
@@ -185,7 +187,7 @@ class ServiceSettings(models.Model):
     """The one row of settings that administrators change in the panel. `text_version` counts changes of the rule text.
 
     `installation` names this database among others that share a broker. `tidied_at`: when the last housekeeping was;
-    `clock_since`: since when housekeepings follow each other as a clock that is right would have it.
+    `clock_since`: since when housekeepings have followed each other regularly.
     """
 
     running = models.BooleanField(_("service runs"), default=True)

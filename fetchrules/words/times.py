@@ -4,22 +4,7 @@ from datetime import date, datetime, timedelta
 
 from django.utils import timezone
 from django.utils.translation import gettext as _
-from django.utils.translation import ngettext, pgettext_lazy
-
-_MONTHS = (
-    pgettext_lazy("month of a date", "Jan"),
-    pgettext_lazy("month of a date", "Feb"),
-    pgettext_lazy("month of a date", "Mar"),
-    pgettext_lazy("month of a date", "Apr"),
-    pgettext_lazy("month of a date", "May"),
-    pgettext_lazy("month of a date", "Jun"),
-    pgettext_lazy("month of a date", "Jul"),
-    pgettext_lazy("month of a date", "Aug"),
-    pgettext_lazy("month of a date", "Sep"),
-    pgettext_lazy("month of a date", "Oct"),
-    pgettext_lazy("month of a date", "Nov"),
-    pgettext_lazy("month of a date", "Dec"),
-)
+from django.utils.translation import ngettext, pgettext
 
 
 def exact(moment: datetime) -> str:
@@ -27,7 +12,7 @@ def exact(moment: datetime) -> str:
     local = timezone.localtime(moment)
     return _("%(day)s %(month)s %(year)s, %(time)s") % {
         "day": local.day,
-        "month": _MONTHS[local.month - 1],
+        "month": _month(local),
         "year": local.year,
         "time": f"{local:%H:%M}",
     }
@@ -63,10 +48,14 @@ def on(moment: datetime, now: datetime) -> str:
         return _("tomorrow at %(time)s") % clock
     if local.date() == today - timedelta(days=1):
         return _("yesterday at %(time)s") % clock
-    day = {"day": local.day, "month": _MONTHS[local.month - 1], "year": local.year}
+    day = {"day": local.day, "month": _month(local), "year": local.year}
     return _("%(day)s %(month)s") % day if local.year == today.year else _("%(day)s %(month)s %(year)s") % day
 
 
 def day(moment: date) -> str:
     """The date without its year."""
-    return _("%(day)s %(month)s") % {"day": moment.day, "month": _MONTHS[moment.month - 1]}
+    return _("%(day)s %(month)s") % {"day": moment.day, "month": _month(moment)}
+
+
+def _month(moment: date) -> str:
+    return pgettext("months of a date", "Jan Feb Mar Apr May Jun Jul Aug Sep Oct Nov Dec").split()[moment.month - 1]
