@@ -8,7 +8,7 @@ from django.contrib.auth.models import User
 from fetchrules import errors
 from fetchrules.errors import FetchError, Retry
 from fetchrules.models import FetchRule, Pause, Run, SourceMailbox
-from fetchrules.panel.pages.listing import with_state
+from fetchrules.panel.pages.rules import with_state
 from fetchrules.status import CHECKED_LOCALLY, DECISION, LASTING, LOCAL_FAULTS, PASSING, Fact, RuleState
 
 NOW = datetime(2026, 8, 21, 12, 0, tzinfo=UTC)

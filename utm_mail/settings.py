@@ -43,22 +43,22 @@ INSTALLED_APPS = [
     "fetchrules",
 ]
 MIDDLEWARE = [
-    "fetchrules.panel.middleware.proxies.ForwardedMiddleware",
-    "fetchrules.panel.middleware.security.SecurityHeadersMiddleware",
+    "fetchrules.panel.middleware.requests.ForwardedMiddleware",
+    "fetchrules.panel.middleware.answers.SecurityHeadersMiddleware",
     "fetchrules.panel.middleware.health.HealthMiddleware",
     "django.middleware.security.SecurityMiddleware",
-    "fetchrules.panel.middleware.static_files.StaticFilesMiddleware",
+    "fetchrules.panel.middleware.answers.StaticFilesMiddleware",
     "django.contrib.sessions.middleware.SessionMiddleware",
     "django.middleware.locale.LocaleMiddleware",
     "django.middleware.common.CommonMiddleware",
     "django.middleware.csrf.CsrfViewMiddleware",
     "django.contrib.auth.middleware.AuthenticationMiddleware",
-    "fetchrules.panel.middleware.bodies.RequestLimitMiddleware",
+    "fetchrules.panel.middleware.requests.RequestLimitMiddleware",
     "fetchrules.panel.middleware.sessions.PersonsSessionMiddleware",
     "django.contrib.auth.middleware.LoginRequiredMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
-    "fetchrules.panel.middleware.keyless.KeylessMiddleware",
+    "fetchrules.panel.middleware.answers.KeylessMiddleware",
 ]
 ROOT_URLCONF = "utm_mail.urls"
 WSGI_APPLICATION = "utm_mail.wsgi.application"

@@ -11,6 +11,6 @@ urlpatterns = [
     path("admin/", admin.site.urls),
     path("", include("fetchrules.urls")),
 ]
-handler500 = "fetchrules.panel.middleware.outage.failed"
+handler500 = "fetchrules.panel.middleware.answers.failed"
 if settings.UTM_MAIL_DEMO:
     urlpatterns.insert(0, path("", include("fetchrules.demo.views")))

@@ -21,7 +21,7 @@ from django.utils.translation import ngettext
 from fetchrules.acts import accounts as acts
 from fetchrules.acts import roles
 from fetchrules.acts.accounts import FieldChange
-from fetchrules.admin.lists import ListAdmin
+from fetchrules.admin.read_only import ListAdmin
 from fetchrules.models import FetchRule
 from fetchrules.panel import access
 from fetchrules.words.events import ACCOUNT

@@ -10,11 +10,11 @@ from django.utils.translation import gettext_lazy, ngettext
 
 from fetchrules.acts import rules as acts
 from fetchrules.acts.writer import UNSEEN, RuleChanged, SourceTaken
-from fetchrules.admin.lists import ListAdmin, Values
+from fetchrules.admin.read_only import ListAdmin, Values
 from fetchrules.models import FetchRule
 from fetchrules.panel import access
 from fetchrules.panel.forms.admin import FIELDSETS, RuleAdminForm
-from fetchrules.panel.forms.refusal import REFUSALS
+from fetchrules.panel.forms.saving import REFUSALS
 
 
 @admin.register(FetchRule)

@@ -12,6 +12,7 @@ from django.urls import path
 from django.utils import timezone
 from django.views.decorators.http import require_safe
 
+from fetchrules.acts import roles
 from fetchrules.delivery.letterhead import Letterhead, read_letterhead
 from fetchrules.delivery.maildir import MaildirLayout
 from fetchrules.errors import RecipientInvalid
@@ -54,7 +55,7 @@ def live(request: HttpRequest) -> HttpResponse:
 
 def _mailboxes(request: HttpRequest) -> Iterator[Arrivals]:
     """Of the rules that the reader may watch, in their order."""
-    rules = access.visible_rules(access.user_of(request)).order_by("position").values_list("recipient", flat=True)
+    rules = roles.visible_rules(access.user_of(request)).order_by("position").values_list("recipient", flat=True)
     for recipient in dict.fromkeys(rules):
         try:
             layout = MaildirLayout.parse(settings.UTM_MAIL_DELIVERY)

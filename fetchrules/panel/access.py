@@ -8,46 +8,7 @@ from django.contrib.auth.models import User
 from django.core.exceptions import PermissionDenied
 from django.http import HttpRequest, HttpResponse
 
-from fetchrules.acts.roles import (
-    Reader,
-    administers,
-    editable_rules,
-    edits_all,
-    edits_rules,
-    runnable_letters,
-    runnable_rules,
-    runnable_runs,
-    runs_service,
-    sees_all,
-    sees_passwords,
-    visible_hours,
-    visible_letters,
-    visible_rules,
-    visible_runs,
-)
-
-__all__ = [
-    "Reader",
-    "administers",
-    "administrators_only",
-    "editable_rules",
-    "editors_only",
-    "edits_all",
-    "edits_rules",
-    "operators_only",
-    "runnable_letters",
-    "runnable_rules",
-    "runnable_runs",
-    "runs_service",
-    "sees_all",
-    "sees_passwords",
-    "text_editors_only",
-    "user_of",
-    "visible_hours",
-    "visible_letters",
-    "visible_rules",
-    "visible_runs",
-]
+from fetchrules.acts.roles import Reader, administers, edits_all, edits_rules, runs_service
 
 P = ParamSpec("P")
 View = Callable[Concatenate[HttpRequest, P], HttpResponse]

@@ -6,6 +6,8 @@ from typing import TypeVar
 from django.core.paginator import Page, Paginator
 from django.db.models import Model, Q, QuerySet
 from django.http import HttpRequest
+from django.urls import reverse
+from django.utils.http import url_has_allowed_host_and_scheme
 
 M = TypeVar("M", bound=Model)
 
@@ -40,3 +42,11 @@ def search(rows: QuerySet[M], text: str, *columns: str) -> QuerySet[M]:
 def page_of(request: HttpRequest, rows: QuerySet[M], size: int) -> Page[M]:
     """The page of `rows` that the URL names; the first one or the last one where it names none that there is."""
     return Paginator(rows, size).get_page(request.GET.get("page"))
+
+
+def back(request: HttpRequest, otherwise: str = "rules") -> str:
+    """The page that the form says it stood on, if that is one of ours; else the page named `otherwise`."""
+    target = request.POST.get("next", "")
+    if url_has_allowed_host_and_scheme(target, allowed_hosts={request.get_host()}, require_https=request.is_secure()):
+        return target
+    return reverse(otherwise)

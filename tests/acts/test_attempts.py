@@ -8,7 +8,7 @@ from pytest_django import Settings
 
 from fetchrules.acts import attempts
 from fetchrules.models import Attempt, AuditEntry
-from fetchrules.panel.middleware.proxies import reader
+from fetchrules.panel.middleware.requests import reader
 from tests.conftest import PASSWORD
 from utm_mail.env import networks
 

@@ -3,7 +3,7 @@
 import pytest
 from django.utils import translation
 
-from fetchrules.panel.pages.trial import summary_of
+from fetchrules.panel.pages.connection_trial import summary_of
 from fetchrules.policy import Plan, ToDelete, ToFetch, Why
 from fetchrules.remote.mailbox import Listed
 

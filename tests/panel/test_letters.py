@@ -10,7 +10,7 @@ from django.utils import timezone
 from fetchrules.ledger import hosts
 from fetchrules.ledger.letters import STUCK_AFTER
 from fetchrules.models import AuditEntry, FetchRule, Letter
-from fetchrules.panel.pages import problems
+from fetchrules.panel.pages import letters
 from fetchrules.policy import Doubt, Fate, Remark, State
 from fetchrules.rule import Protocol
 from tests.conftest import MakeRule
@@ -140,8 +140,8 @@ def test_it_lets_an_owner_end_his_own_doubts(owner: Client, charlies_rule: Fetch
 def test_it_shows_some_of_each_kind_and_all_of_one(
     admin: Client, rule: FetchRule, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(problems, "FIRST", 2)
-    monkeypatch.setattr(problems, "PAGE", 3)
+    monkeypatch.setattr(letters, "FIRST", 2)
+    monkeypatch.setattr(letters, "PAGE", 3)
     for number in range(4):
         held(rule, f"held{number}")
     in_doubt(rule, "short")

@@ -17,7 +17,7 @@ from django.test import Client
 from django.urls import reverse
 
 from fetchrules.models import FetchRule
-from fetchrules.panel.middleware.bodies import USUAL
+from fetchrules.panel.middleware.requests import USUAL
 from fetchrules.rule import MAX_RULES
 from fetchrules.rulebook.text import load
 from fetchrules.ruletext.document import MAX_OCTETS

@@ -7,7 +7,7 @@ from django.db import DatabaseError, InterfaceError, InternalError, OperationalE
 from django.http import HttpResponse
 from django.test import RequestFactory
 
-from fetchrules.panel.middleware.outage import RETRY_SECONDS, failed
+from fetchrules.panel.middleware.answers import RETRY_SECONDS, failed
 
 
 def answer(error: Exception, rf: RequestFactory) -> HttpResponse:

@@ -11,8 +11,8 @@ from pytest_django import DjangoAssertNumQueries
 
 from fetchrules.ledger.letters import STUCK_AFTER
 from fetchrules.models import AuditEntry, FetchRule, HourlyStat, Incident, Pause, Run
-from fetchrules.panel.pages.listing import with_state
-from fetchrules.panel.pages.pauses import end_of
+from fetchrules.panel.pages.rule_actions import end_of
+from fetchrules.panel.pages.rules import with_state
 from fetchrules.policy import State
 from fetchrules.status import RuleState
 from tests.conftest import MakeRule

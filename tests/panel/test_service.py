@@ -10,7 +10,7 @@ from django.utils import timezone, translation
 from pytest_django import Settings
 
 from fetchrules.models import AuditEntry, Heartbeat, ServiceSettings
-from fetchrules.panel.pages import broker
+from fetchrules.panel.pages import service
 from fetchrules.panel.pages.service import Service
 from fetchrules.upkeep import heartbeat
 from tests.conftest import MakeRule
@@ -121,7 +121,7 @@ def test_it_says_when_the_broker_does_not_answer(
     admin: Client, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     settings.UTM_MAIL_REDIS_URL = "redis://127.0.0.1:1/0"
-    monkeypatch.setattr(broker, "_last", broker._Answer())
+    monkeypatch.setattr(service, "_last", service._Answer())
     beat("worker")
     beat("beat")
     assert "Redis does not answer" in strip(admin)
@@ -144,7 +144,7 @@ def test_it_names_the_commands_of_the_large_installation(
     admin: Client, settings: Settings, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     settings.UTM_MAIL_REDIS_URL = "redis://127.0.0.1:1/0"
-    monkeypatch.setattr(broker, "_last", broker._Answer())
+    monkeypatch.setattr(service, "_last", service._Answer())
     assert "celery -A utm_mail worker -P threads" in strip(admin)
 
 

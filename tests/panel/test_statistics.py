@@ -12,7 +12,7 @@ from django.urls import reverse
 from django.utils import timezone
 
 from fetchrules.models import FetchRule, HourlyStat
-from fetchrules.panel.pages.period import Period
+from fetchrules.panel.pages.journal import Period
 from fetchrules.panel.pages.statistics import HEIGHT, Bar, Spread, chart
 from fetchrules.words.amounts import count
 from tests.conftest import MakeRule

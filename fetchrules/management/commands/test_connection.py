@@ -11,7 +11,7 @@ from django.utils.translation import gettext as _
 from fetchrules.errors import FetchError
 from fetchrules.management.console import Console
 from fetchrules.models import FetchRule
-from fetchrules.panel.pages.trial import stages_shown
+from fetchrules.panel.pages.connection_trial import stages_shown
 from fetchrules.policy import Terms
 from fetchrules.poll.looking import account_of
 from fetchrules.poll.trial import Trial, try_connection

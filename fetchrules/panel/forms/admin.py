@@ -10,8 +10,8 @@ from django.utils.translation import gettext_lazy as _
 
 from fetchrules.acts.writer import RuleChanged
 from fetchrules.models import FetchRule
-from fetchrules.panel.forms.refusal import Refusal, complaints
 from fetchrules.panel.forms.rule import SECTIONS
+from fetchrules.panel.forms.saving import Refusal, complaints
 from fetchrules.rule import MASK, MAX_LENGTHS, STORED, Rule, Section
 from fetchrules.rulebook.changes import changes_of
 from fetchrules.rulebook.edits import is_to_be_passed

@@ -14,8 +14,8 @@ from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
 from fetchrules.models import FetchRule, ServiceSettings
-from fetchrules.panel.forms.beside import SaidBeside
 from fetchrules.panel.forms.crispy import Advanced, Former, Joined
+from fetchrules.panel.forms.saving import SavingForm
 from fetchrules.panel.forms.treatment import CHOICES, WORDS, Treatment, treatment_of
 from fetchrules.rule import (
     BOUNDS,
@@ -75,7 +75,7 @@ class ProviderSelect(forms.Select):
         return option
 
 
-class RuleForm(SaidBeside):
+class RuleForm(SavingForm):
     """A rule's fields, in the order in which they are asked for.
 
     `initial` is the rule as it is (BLANK for a new one); the password is asked for, never shown.

@@ -5,8 +5,10 @@ logged-in administrator the reasons. A database that hangs holds up an answer fo
 """
 
 import sqlite3
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
+from datetime import datetime
+from functools import cache
 from importlib import import_module
 from queue import Empty, SimpleQueue
 from threading import BoundedSemaphore, Thread
@@ -14,12 +16,61 @@ from threading import BoundedSemaphore, Thread
 import django.db
 from django.conf import settings
 from django.contrib.auth import get_user
+from django.db import connection
+from django.db.migrations.loader import MigrationLoader
+from django.db.migrations.recorder import MigrationRecorder
 from django.http import HttpRequest, HttpResponse
 from django.utils import timezone, translation
 from django.utils.translation import gettext as _
 
-from fetchrules.panel import access
-from fetchrules.panel.pages import readiness
+from fetchrules.acts import roles
+from fetchrules.panel.pages.service import Service
+from fetchrules.secrets.sealed import rules_without_key
+from fetchrules.secrets.sealing import key_ring
+
+Check = Callable[[datetime], Iterable[str]]
+"""Yields, in words, each reason why not. Raises DatabaseError."""
+
+
+def migrations(now: datetime) -> Iterable[str]:  # noqa: ARG001 -- a Check
+    missing = _of_this_version() - set(MigrationRecorder(connection).applied_migrations())
+    if missing:
+        yield _(
+            "The database is older than the program; migrations are missing: %(names)s. To start them: migrate."
+        ) % {"names": ", ".join(sorted(f"{app}.{name}" for app, name in missing))}
+
+
+def keys(now: datetime) -> Iterable[str]:  # noqa: ARG001 -- a Check
+    """Passwords need their keys. Without passwords there need be no key: the first one is made when it is needed."""
+    try:
+        if missing := rules_without_key(key_ring()):
+            yield _("The passwords of %(count)s rules have no key at hand.") % {"count": missing}
+    except (ValueError, OSError) as error:
+        yield _("The password keys cannot be read: %(reason)s.") % {"reason": error}
+
+
+def service(now: datetime) -> Iterable[str]:
+    """The same as the panel's service strip."""
+    return Service.read(now).reasons
+
+
+CHECKS: tuple[Check, ...] = (migrations, keys, service)
+
+
+def reasons(now: datetime) -> list[str]:
+    """All reasons why not. Without the right tables, no further check runs."""
+    found: list[str] = []
+    for check in CHECKS:
+        found += check(now)
+        if found and check is migrations:
+            break
+    return found
+
+
+@cache
+def _of_this_version() -> set[tuple[str, str]]:
+    return set(MigrationLoader(None).disk_migrations)
+
 
 PATIENCE = 5.0
 """Seconds."""
@@ -86,7 +137,7 @@ def _ask(request: HttpRequest, answers: "SimpleQueue[_Found]") -> None:
 
 def _look(request: HttpRequest) -> _Found:
     try:
-        found = readiness.reasons(timezone.now())
+        found = reasons(timezone.now())
     except (django.db.Error, sqlite3.Error) as error:
         return _Found((_("The database does not answer: %(reason)s.") % {"reason": error},), _administers(request))
     return _Found(tuple(found), bool(found) and _administers(request))
@@ -97,7 +148,7 @@ def _administers(request: HttpRequest) -> bool:
     sessions = import_module(settings.SESSION_ENGINE)
     request.session = sessions.SessionStore(request.COOKIES.get(settings.SESSION_COOKIE_NAME))
     try:
-        return access.administers(get_user(request))
+        return roles.administers(get_user(request))
     except (django.db.Error, sqlite3.Error):
         return False
 

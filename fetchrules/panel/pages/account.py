@@ -12,7 +12,7 @@ from django.utils.translation import gettext as _
 from django.views.decorators.http import require_POST
 
 from fetchrules.panel.forms.account import LoginForm, PasswordForm, is_closed
-from fetchrules.panel.paths import back
+from fetchrules.panel.params import back
 
 _YEAR = 365 * 24 * 3600
 

@@ -5,6 +5,7 @@ from django.http import HttpRequest, HttpResponse
 from django.shortcuts import render
 from django.views.decorators.http import require_http_methods, require_safe
 
+from fetchrules.acts import roles
 from fetchrules.acts.text import export_passwords
 from fetchrules.panel import access
 from fetchrules.panel.forms.account import ExportForm, is_closed
@@ -31,7 +32,7 @@ def download(request: HttpRequest) -> HttpResponse:
 def with_passwords(request: HttpRequest) -> HttpResponse:
     """Ask for the reader's own password, then the rules with theirs. It is noted in the audit."""
     user = access.user_of(request)
-    if not access.sees_passwords(user):
+    if not roles.sees_passwords(user):
         raise PermissionDenied
     form = ExportForm(request.POST or None, user=user, request=request)
     if form.is_bound and form.is_valid():

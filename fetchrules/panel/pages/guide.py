@@ -47,7 +47,7 @@ _VALUES = {
 
 
 @dataclass(frozen=True, slots=True)
-class Line:
+class GuideLine:
     """A row of the table in words; None stands for "any"."""
 
     seen: str
@@ -57,10 +57,10 @@ class Line:
     action: str
 
 
-def table(rows: Iterable[TableRow]) -> list[Line]:
+def table(rows: Iterable[TableRow]) -> list[GuideLine]:
     """The policy's own table."""
     return [
-        Line(
+        GuideLine(
             _("collected before") if row.seen else _("new"),
             _any(row.keep),
             _any(row.flush),

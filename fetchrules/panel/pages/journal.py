@@ -1,31 +1,97 @@
 """The journal: runs, one run with its letters, and stopping one."""
 
 from dataclasses import dataclass
-from datetime import datetime, timedelta
+from datetime import date, datetime, timedelta
+from itertools import pairwise
 
 from django.contrib import messages
 from django.contrib.auth.models import User
 from django.db.models import Q, QuerySet
-from django.http import HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse, QueryDict
 from django.shortcuts import get_object_or_404, redirect, render
 from django.utils import timezone
+from django.utils.dateparse import parse_date
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 from django.views.decorators.http import require_POST, require_safe
 
+from fetchrules.acts import roles
 from fetchrules.acts.rules import stop_run
 from fetchrules.models import FetchRule, Run
 from fetchrules.panel import access
-from fetchrules.panel.pages.period import Period
-from fetchrules.panel.pages.progress import Progress
-from fetchrules.panel.pages.rows import remarks_of
-from fetchrules.panel.params import numbers, page_of, search
-from fetchrules.panel.paths import back
+from fetchrules.panel.pages.rule_rows import RunProgress, remarks_of
+from fetchrules.panel.params import back, numbers, page_of, search
 from fetchrules.policy import Doubt, Fate, Remark, State
 from fetchrules.words import failures, states
 from fetchrules.words.failures import Failure
 from fetchrules.words.names import source_name
 from fetchrules.words.states import Badge, TwoLines
+
+MAX_DAYS = 366
+_HOURLY_DAYS = 2
+_EARLIEST = date(1970, 1, 1)
+"""Days before it make no sense; near the first day that there is, a year before it is none."""
+LENGTHS = {"today": 1, "week": 7, "month": 30}
+
+
+@dataclass(frozen=True, slots=True)
+class Period:
+    """From `first` to `last`, both included, in the reader's time zone. `name` is a key of LENGTHS, or `dates`."""
+
+    name: str
+    first: date
+    last: date
+
+    @classmethod
+    def of(cls, get: QueryDict, now: datetime) -> "Period":
+        """From the URL; without sense there, a week."""
+        today = timezone.localtime(now).date()
+        first, last = _date(get.get("from", "")), _date(get.get("to", ""))
+        if first or last:
+            last = min(last or today, today)
+            first = max(min(first or last, last), last - timedelta(days=MAX_DAYS - 1))
+            return cls("dates", first, last)
+        name = get.get("period", "")
+        name = name if name in LENGTHS else "week"
+        return cls(name, today - timedelta(days=LENGTHS[name] - 1), today)
+
+    @property
+    def hourly(self) -> bool:
+        """Whether it is short enough to be shown by the hour."""
+        return (self.last - self.first).days < _HOURLY_DAYS
+
+    @property
+    def start(self) -> datetime:
+        """The first moment."""
+        return midnight(self.first)
+
+    @property
+    def end(self) -> datetime:
+        """The first moment after it."""
+        return midnight(self.last + timedelta(days=1))
+
+    def buckets(self) -> list[tuple[datetime, datetime]]:
+        """The hours, or the days, each from its first moment to that of the next. A day of a clock change is one bucket."""
+        if self.hourly:
+            hours = int((self.end - self.start).total_seconds() // 3600)
+            borders = [self.start + timedelta(hours=hour) for hour in range(hours + 1)]
+        else:
+            borders = [midnight(self.first + timedelta(days=day)) for day in range((self.last - self.first).days + 2)]
+        return list(pairwise(borders))
+
+
+def midnight(day: date) -> datetime:
+    """The first moment of `day` in the reader's time zone."""
+    return timezone.make_aware(datetime(day.year, day.month, day.day))  # noqa: DTZ001 -- made aware at once
+
+
+def _date(text: str) -> date | None:
+    try:
+        found = parse_date(text)
+    except ValueError:
+        return None
+    return found if found and found >= _EARLIEST else None
+
 
 PAGE = 50
 STAGES = {
@@ -39,7 +105,7 @@ STAGES = {
 
 
 @dataclass(frozen=True, slots=True)
-class Entry:
+class RunEntry:
     """A run in words."""
 
     run: Run
@@ -52,12 +118,12 @@ class Entry:
     detail: str
     transcript: str
     remarks: str
-    progress: Progress | None
+    progress: RunProgress | None
 
     @classmethod
-    def of(cls, run: Run, now: datetime, reader: User) -> "Entry":
+    def of(cls, run: Run, now: datetime, reader: User) -> "RunEntry":
         """`run` with its source and its rule at hand, as `reader` may see it."""
-        exact = access.administers(reader) or (run.rule is not None and not run.rule.restricted)
+        exact = roles.administers(reader) or (run.rule is not None and not run.rule.restricted)
         host = run.source.host
         failure, detail = (
             failures.describe_guarded(run.error, run.detail, host, exact=exact) if run.error else (None, "")
@@ -74,7 +140,7 @@ class Entry:
             detail=detail,
             transcript=run.transcript if exact or run.error not in failures.NOT_REACHED else "",
             remarks=remarks_of(run.left),
-            progress=Progress.of(run, now) if run.is_open else None,
+            progress=RunProgress.of(run, now) if run.is_open else None,
         )
 
 
@@ -90,10 +156,10 @@ RESULTS: dict[str, Q] = {
 def index(request: HttpRequest) -> HttpResponse:
     """Runs, newest first. Polls that found nothing and failed at nothing leave counters only."""
     user, now = access.user_of(request), timezone.now()
-    rule = access.visible_rules(user).filter(id__in=numbers([request.GET.get("rule", "")])).first()
-    found = _filtered(request, access.visible_runs(user), rule)
+    rule = roles.visible_rules(user).filter(id__in=numbers([request.GET.get("rule", "")])).first()
+    found = _filtered(request, roles.visible_runs(user), rule)
     page = page_of(request, found.select_related("source", "rule"), PAGE)
-    entries = [Entry.of(run, now, user) for run in page]
+    entries = [RunEntry.of(run, now, user) for run in page]
     context = {
         "page": page,
         "entries": entries,
@@ -119,10 +185,10 @@ def index(request: HttpRequest) -> HttpResponse:
 def run(request: HttpRequest, run_id: int) -> HttpResponse:
     """One run: its stages, its letters, what was left alone and why, the transcript."""
     user = access.user_of(request)
-    found = get_object_or_404(access.visible_runs(user).select_related("source", "rule"), id=run_id)
+    found = get_object_or_404(roles.visible_runs(user).select_related("source", "rule"), id=run_id)
     page = page_of(request, found.letters.exclude(state=State.READ).order_by("id"), PAGE)  # of those it took none
     context = {
-        "entry": Entry.of(found, timezone.now(), user),
+        "entry": RunEntry.of(found, timezone.now(), user),
         "run": found,
         "stages": [(str(STAGES.get(name, name)), timedelta(seconds=seconds)) for name, seconds in found.stages],
         "page": page,
@@ -145,7 +211,7 @@ def run(request: HttpRequest, run_id: int) -> HttpResponse:
 @require_POST
 def stop(request: HttpRequest, run_id: int) -> HttpResponse:
     """Let a running poll end within seconds."""
-    found = get_object_or_404(access.runnable_runs(access.user_of(request)), id=run_id)
+    found = get_object_or_404(roles.runnable_runs(access.user_of(request)), id=run_id)
     if stop_run(found, by=access.user_of(request)):
         messages.success(request, _("The poll ends within seconds; letters that are whole are kept."))
     else:
@@ -170,4 +236,4 @@ def _filtered(request: HttpRequest, found: QuerySet[Run], rule: FetchRule | None
 
 def _may_run(user: User) -> bool:
     """An owner sees his own runs only."""
-    return not access.sees_all(user) or access.runs_service(user)
+    return not roles.sees_all(user) or roles.runs_service(user)

@@ -3,6 +3,7 @@
 from dataclasses import dataclass, replace
 from datetime import datetime
 
+from django import forms
 from django.contrib import messages
 from django.contrib.auth.models import User
 from django.core.exceptions import PermissionDenied
@@ -12,29 +13,60 @@ from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
 from django.utils import timezone
 from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
 from django.views.decorators.http import require_http_methods, require_POST
 
+from fetchrules.acts import roles
 from fetchrules.acts.rules import set_rule
 from fetchrules.acts.writer import UNSEEN, RuleChanged
 from fetchrules.ledger import by_hand, hosts
 from fetchrules.ledger.source_mailboxes import folders_of
 from fetchrules.models import AuditEntry, FetchRule, ServiceSettings
 from fetchrules.panel import access
-from fetchrules.panel.forms.paste import PasteForm
-from fetchrules.panel.forms.refusal import REFUSALS
 from fetchrules.panel.forms.rule import BLANK, RuleForm
-from fetchrules.panel.pages import drafts, problems
-from fetchrules.panel.pages.listing import with_state
-from fetchrules.panel.pages.preview import Preview, preview_of
-from fetchrules.panel.pages.rows import RuleRow, rows_of
-from fetchrules.panel.pages.trial import Shown, try_rule
+from fetchrules.panel.forms.saving import REFUSALS
+from fetchrules.panel.pages import drafts, letters
+from fetchrules.panel.pages.connection_trial import TrialShown, try_rule
+from fetchrules.panel.pages.rule_preview import RulePreview, preview_of
+from fetchrules.panel.pages.rule_rows import RuleRow, rows_of
+from fetchrules.panel.pages.rules import with_state
 from fetchrules.panel.params import number
 from fetchrules.rule import MASK, Rule
 from fetchrules.rulebook.changes import changes_of
 from fetchrules.rulebook.edits import is_to_be_passed
+from fetchrules.ruletext.document import parse
 from fetchrules.secrets.sealed import SealedDraft
 from fetchrules.words.events import describe_change
 from fetchrules.words.names import source_name
+from fetchrules.words.ruletext import describe
+
+LONGEST = 10_000
+
+
+class PasteForm(forms.Form):
+    """The line is never shown again: there is a password in it."""
+
+    line = forms.CharField(
+        label=gettext_lazy("Paste a line"),
+        max_length=LONGEST,
+        strip=False,
+        widget=forms.PasswordInput(
+            attrs={"class": "field mono", "type": "text", "form": "paste", "autocomplete": "off", "spellcheck": "false"}
+        ),
+        help_text=gettext_lazy(
+            "Fills the fields below. Example: mailserver.ru:pop3 petrov petrovpasswd i.petrov@mydomain.ru"
+        ),
+    )
+
+    def clean_line(self) -> Rule:
+        document = parse(str(self.cleaned_data["line"]))
+        rules = [line.rule for line in document.lines if line.rule is not None]
+        if document.errors:
+            raise forms.ValidationError([describe(problem) for problem in document.errors])
+        if len(rules) != 1:
+            raise forms.ValidationError(gettext_lazy("One rule, please: what was pasted has none, or several."))
+        return rules[0]
+
 
 _OF_THE_TEXT = ("text_applied", "text_undone")
 
@@ -65,7 +97,7 @@ class Conflict:
 def new(request: HttpRequest) -> HttpResponse:
     """A new rule, a copy of one, or one from a pasted line."""
     user = access.user_of(request)
-    if not access.edits_all(user) and _owned(user) >= ServiceSettings.current().owner_rules:
+    if not roles.edits_all(user) and _owned(user) >= ServiceSettings.current().owner_rules:
         messages.error(request, _("You have as many rules as you may have."))
         return redirect("rules")
     if "line" in request.POST:
@@ -74,7 +106,7 @@ def new(request: HttpRequest) -> HttpResponse:
         drafts.forget(request, SealedDraft.LINE)
     start = BLANK
     if copied := request.GET.get("copy", ""):
-        rule = get_object_or_404(access.editable_rules(user), id=number(copied) or 0)
+        rule = get_object_or_404(roles.editable_rules(user), id=number(copied) or 0)
         start = replace(rule.as_rule(MASK), user="")
     return _page(request, _form(request, rule=start), None, PasteForm())
 
@@ -83,8 +115,8 @@ def new(request: HttpRequest) -> HttpResponse:
 def edit(request: HttpRequest, rule_id: int) -> HttpResponse:
     """Change a rule."""
     user = access.user_of(request)
-    rule = get_object_or_404(access.editable_rules(user), id=rule_id)
-    if not access.edits_rules(user):
+    rule = get_object_or_404(roles.editable_rules(user), id=rule_id)
+    if not roles.edits_rules(user):
         raise PermissionDenied
     return _page(request, _form(request, stored=rule), rule)
 
@@ -94,7 +126,7 @@ def edit(request: HttpRequest, rule_id: int) -> HttpResponse:
 def preview(request: HttpRequest) -> HttpResponse:
     """What stands beside the form, for what is being typed, and what it asks of ledgers. Saves nothing."""
     user, rule_id = access.user_of(request), number(request.GET.get("rule", "")) or 0
-    form = _form(request, stored=access.editable_rules(user).filter(id=rule_id).first())
+    form = _form(request, stored=roles.editable_rules(user).filter(id=rule_id).first())
     form.is_valid()
     return render(request, "fetchrules/_typed.html", {"preview": _preview_of(form), "form": form})
 
@@ -111,8 +143,8 @@ def _form(request: HttpRequest, *, rule: Rule = BLANK, stored: FetchRule | None 
         rule=rule,
         stored=stored,
         pasted=None if stored else drafts.recall_rule(request),
-        fixed_recipient="" if access.edits_all(user) else user.email,
-        administers=access.administers(user),
+        fixed_recipient="" if roles.edits_all(user) else user.email,
+        administers=roles.administers(user),
     )
 
 
@@ -162,16 +194,16 @@ def _now(request: HttpRequest, rule: FetchRule) -> dict[str, object]:
         "row": row,
         "passing": is_to_be_passed(rule),
         "passed": by_hand.passed(folders_of(rule.source)).count(),
-        "problems": problems.number_of(access.visible_letters(access.user_of(request)), rule),
+        "problems": letters.problems_of(roles.visible_letters(access.user_of(request)), rule),
         "shifting": hosts.that_shift().filter(host=rule.source.host).first(),
     }
 
 
-def _preview_of(form: RuleForm) -> Preview:
+def _preview_of(form: RuleForm) -> RulePreview:
     return preview_of(form.shown(), ServiceSettings.current().interval, pass_present=bool(form["pass_present"].value()))
 
 
-def _try(request: HttpRequest, form: RuleForm, rule: FetchRule | None) -> Shown:
+def _try(request: HttpRequest, form: RuleForm, rule: FetchRule | None) -> TrialShown:
     """Whoever is no administrator tries public mail servers only, whatever the rule itself may connect to."""
     return try_rule(
         request,
@@ -193,7 +225,7 @@ def _save(request: HttpRequest, form: RuleForm, rule: FetchRule | None) -> HttpR
         by=access.user_of(request),
         seen=seen if rule else None,
         by_hand="poll" in request.POST,
-        **form.beside(),
+        **form.saving_choices(),
     )
     drafts.forget(request, SealedDraft.LINE)
     if saved.enabled:

@@ -1,24 +1,45 @@
-"""The buttons of the list: for one rule, or for all that are selected."""
+"""The buttons of the list: for one rule, or for all that are selected; and accepting a local mailbox that was replaced."""
 
 from collections.abc import Iterable
+from datetime import datetime, timedelta
 
 from django.contrib import messages
 from django.db.models import QuerySet
 from django.http import Http404, HttpRequest, HttpResponse
-from django.shortcuts import redirect, render
+from django.shortcuts import get_object_or_404, redirect, render
 from django.utils import timezone
 from django.utils.translation import gettext as _
-from django.utils.translation import ngettext
+from django.utils.translation import gettext_lazy, ngettext
 from django.views.decorators.http import require_http_methods, require_POST
 
+from fetchrules.acts import mailboxes, roles
 from fetchrules.acts import rules as acts
 from fetchrules.acts.writer import RuleInvalid, SourceTaken
 from fetchrules.models import FetchRule, Letter, ServiceSettings
 from fetchrules.panel import access
-from fetchrules.panel.pages.pauses import end_of
-from fetchrules.panel.params import LARGEST, numbers
-from fetchrules.panel.paths import back
+from fetchrules.panel.params import LARGEST, back, numbers
 from fetchrules.rulebook.rows import line_of
+
+PAUSES = [
+    ("", gettext_lazy("until resumed")),
+    ("hour", gettext_lazy("for an hour")),
+    ("morning", gettext_lazy("until 9 tomorrow morning")),
+    ("week", gettext_lazy("for a week")),
+]
+
+
+def end_of(pause: str, now: datetime) -> datetime | None:
+    """When a pause of this name ends; None: when somebody ends it."""
+    match pause:
+        case "hour":
+            return now + timedelta(hours=1)
+        case "morning":
+            tomorrow = timezone.localtime(now) + timedelta(days=1)
+            return tomorrow.replace(hour=9, minute=0, second=0, microsecond=0)
+        case "week":
+            return now + timedelta(days=7)
+        case _:
+            return None
 
 
 @require_POST
@@ -48,7 +69,7 @@ def _do(request: HttpRequest, what: str, ids: Iterable[int]) -> HttpResponse:
     """Raises Http404 where none of the rules is the reader's to do this to."""
     user = access.user_of(request)
     runs = what in {"poll", "pause", "resume"}
-    rules = (access.runnable_rules(user) if runs else access.editable_rules(user)).filter(
+    rules = (roles.runnable_rules(user) if runs else roles.editable_rules(user)).filter(
         id__in=[one for one in ids if one <= LARGEST]
     )
     if not rules.exists():
@@ -138,3 +159,18 @@ def _ask_to_delete(request: HttpRequest, rules: list[FetchRule]) -> HttpResponse
         "journal_days": ServiceSettings.current().journal_days,
     }
     return render(request, "fetchrules/delete.html", context)
+
+
+@require_http_methods(["GET", "HEAD", "POST"])
+@access.editors_only
+def adopt(request: HttpRequest, rule_id: int) -> HttpResponse:
+    """Ask, then deliver into what stands in the place of the rule's local mailbox now."""
+    user = access.user_of(request)
+    rule = get_object_or_404(roles.editable_rules(user), id=rule_id)
+    if not mailboxes.may_adopt(user, rule):
+        raise Http404
+    if request.method != "POST":
+        return render(request, "fetchrules/adopt.html", {"rule": rule})
+    mailboxes.adopt(rule, by=user)
+    messages.success(request, _("Letters are delivered into it again; the rule is being polled now."))
+    return redirect("rules")

@@ -1,8 +1,10 @@
 """The service strip: whether mail is collected, and if not, why and since when; and its switch."""
 
+import time
 from dataclasses import dataclass
 from datetime import datetime
 
+import redis
 from django.conf import settings
 from django.contrib import messages
 from django.db.models import Count, Max, Min, Q
@@ -13,7 +15,10 @@ from django.utils.functional import SimpleLazyObject
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 from django.views.decorators.http import require_POST
+from redis.backoff import NoBackoff
+from redis.retry import Retry
 
+from fetchrules.acts import roles
 from fetchrules.acts import settings as acts
 from fetchrules.ledger.local_faults import LocalFault, local_faults
 from fetchrules.ledger.turns import late, pollable
@@ -21,11 +26,59 @@ from fetchrules.ledger.workers import alive
 from fetchrules.models import Heartbeat, Incident, Run, ServiceSettings
 from fetchrules.notices.messages import fault, silence
 from fetchrules.panel import access
-from fetchrules.panel.pages import broker
-from fetchrules.panel.paths import back
+from fetchrules.panel.params import back
 from fetchrules.upkeep import heartbeat
 from fetchrules.words import amounts, times
 from fetchrules.words.failures import describe
+
+PATIENCE = 0.5
+"""The timeout, in seconds."""
+FRESH = 5.0
+"""How long an answer is cached, in seconds."""
+LONGEST_REASON = 120
+
+
+@dataclass(frozen=True, slots=True)
+class BrokerTrouble:
+    """Why no task can be enqueued, in words, and the command that would help, if there is one."""
+
+    words: str
+    command: str = ""
+
+
+@dataclass(slots=True)
+class _Answer:
+    trouble: BrokerTrouble | None = None
+    at: float = float("-inf")
+
+
+_last = _Answer()
+
+
+def broker_trouble(queue: str) -> BrokerTrouble | None:
+    """Why no task can be enqueued in `queue`. None without Redis, because the embedded broker lives in the worker's process."""
+    if not settings.UTM_MAIL_REDIS_URL:
+        return None
+    if time.monotonic() - _last.at > FRESH:
+        _last.trouble = _ask(settings.UTM_MAIL_REDIS_URL, f"{queue}.probe")
+        _last.at = time.monotonic()
+    return _last.trouble
+
+
+def _ask(url: str, key: str) -> BrokerTrouble | None:
+    """Writes a key, because a Redis with a full disk, or one that became a replica, still answers a PING."""
+    impatience = Retry(NoBackoff(), 0)
+    try:
+        with redis.Redis.from_url(
+            url, socket_timeout=PATIENCE, socket_connect_timeout=PATIENCE, retry=impatience
+        ) as connection:
+            connection.set(key, "", ex=10)
+    except (redis.ResponseError, redis.AuthenticationError, redis.BusyLoadingError) as error:
+        return BrokerTrouble(_("Redis refuses: tasks are not handed out. It says: %s") % str(error)[:LONGEST_REASON])
+    except redis.RedisError:
+        return BrokerTrouble(_("Redis does not answer: tasks are not handed out."), "redis-server")
+    return None
+
 
 PARTS = {"worker": "celery -A utm_mail worker -P threads", "beat": "celery -A utm_mail beat"}
 
@@ -92,7 +145,7 @@ class Service:
             for part in PARTS
             if part not in parts or not parts[part]["alive"]
         ]
-        if trouble := broker.trouble(row.queue):
+        if trouble := broker_trouble(row.queue):
             faults.append(Fault(trouble.words, trouble.command))
         return cls(
             running=row.running,
@@ -162,16 +215,16 @@ def strip(request: HttpRequest) -> dict[str, object]:
         return {}
     return {
         "service": SimpleLazyObject(lambda: Service.read(timezone.now())),
-        "administers": SimpleLazyObject(lambda: access.administers(request.user)),
-        "edits_all": SimpleLazyObject(lambda: access.edits_all(request.user)),
-        "runs_service": SimpleLazyObject(lambda: access.runs_service(request.user)),
+        "administers": SimpleLazyObject(lambda: roles.administers(request.user)),
+        "edits_all": SimpleLazyObject(lambda: roles.edits_all(request.user)),
+        "runs_service": SimpleLazyObject(lambda: roles.runs_service(request.user)),
         "broken_channels": SimpleLazyObject(lambda: _broken_channels(request.user)),
     }
 
 
-def _broken_channels(user: access.Reader) -> list[tuple[str, str]]:
+def _broken_channels(user: roles.Reader) -> list[tuple[str, str]]:
     """In words, that a channel does not deliver notices, and the same with the reason. Empty unless the reader sees everything."""
-    if not access.sees_all(user):
+    if not roles.sees_all(user):
         return []
     broken = Incident.objects.filter(kind=Incident.Kind.CHANNEL, closed_at=None)
     return [(silence(incident), fault(incident)) for incident in broken]

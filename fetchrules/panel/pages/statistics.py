@@ -18,9 +18,10 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_safe
 
+from fetchrules.acts import roles
 from fetchrules.models import FetchRule, HourlyStat, Letter, Run
 from fetchrules.panel import access
-from fetchrules.panel.pages.period import Period
+from fetchrules.panel.pages.journal import Period
 from fetchrules.panel.params import numbers
 from fetchrules.words import amounts, failures, times
 from fetchrules.words.names import source_name
@@ -201,9 +202,9 @@ def _ticks(words: Sequence[str]) -> tuple[str, ...]:
 def index(request: HttpRequest) -> HttpResponse:
     user = access.user_of(request)
     rules, rule = _asked_for(request)
-    hours = access.visible_hours(user).filter(rule__in=rules)
-    runs = access.visible_runs(user).filter(rule__in=rules)
-    letters = access.visible_letters(user).filter(run__rule__in=rules)
+    hours = roles.visible_hours(user).filter(rule__in=rules)
+    runs = roles.visible_runs(user).filter(rule__in=rules)
+    letters = roles.visible_letters(user).filter(run__rule__in=rules)
     period = Period.of(request.GET, timezone.now())
     group = request.GET.get("by", "")
     group = group if group in GROUPS else "server"
@@ -222,7 +223,7 @@ def index(request: HttpRequest) -> HttpResponse:
         "charts": _charts(labels, [sums for _start, sums in buckets]),
         "lines": list(zip(labels, [sums for _start, sums in buckets], strict=True)),
         "busiest": [(_name(key), key, sums) for key, sums in by_group(hours, period, GROUPS[group], _TOP)],
-        "failures": _failures(runs, period, exact=access.administers(user)),
+        "failures": _failures(runs, period, exact=roles.administers(user)),
     }
     return render(request, "fetchrules/statistics.html", context)
 
@@ -236,7 +237,7 @@ def as_csv(request: HttpRequest) -> HttpResponse:
     response["Content-Disposition"] = f'attachment; filename="mail-{period.first}-{period.last}.csv"'
     writer = csv.writer(response)
     writer.writerow(["start", *COUNTERS])
-    hours = access.visible_hours(access.user_of(request)).filter(rule__in=rules)
+    hours = roles.visible_hours(access.user_of(request)).filter(rule__in=rules)
     for start, sums in by_bucket(hours, period):
         writer.writerow([timezone.localtime(start).isoformat(), *(getattr(sums, name) for name in COUNTERS)])
     return response
@@ -244,7 +245,7 @@ def as_csv(request: HttpRequest) -> HttpResponse:
 
 def _asked_for(request: HttpRequest) -> tuple[QuerySet[FetchRule], FetchRule | None]:
     """The rules that are counted; and the rule, if it is only one."""
-    rules = access.visible_rules(access.user_of(request))
+    rules = roles.visible_rules(access.user_of(request))
     if server := request.GET.get("server", ""):
         rules = rules.filter(server=server)
     wanted = request.GET.get("rule", "")

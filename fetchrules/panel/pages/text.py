@@ -66,7 +66,7 @@ class Ticks:
 
 
 @dataclass(frozen=True, slots=True)
-class Shown:
+class PreviewShown:
     """A preview in words. `added`: each with what becomes of it at once. `unpassable`: as the preview's, each with its reason."""
 
     seen: Preview
@@ -84,7 +84,7 @@ class Shown:
         return len(self.seen.added) - len(self.seen.unpassable)
 
     @classmethod
-    def of(cls, seen: Preview, displayed: str, ticks: Ticks) -> "Shown":
+    def of(cls, seen: Preview, displayed: str, ticks: Ticks) -> "PreviewShown":
         """Of what applying would do; `displayed` is the text as the reader sees it, some passwords masked."""
         lines = displayed.splitlines()
         return cls(
@@ -228,7 +228,7 @@ def _page(request: HttpRequest, document: Document | None, seen: Preview | None 
     ticks = Ticks.of(request)
     if "fragment" in request.POST and seen:
         context = {
-            "shown": Shown.of(seen, request.POST.get("text", ""), ticks),
+            "shown": PreviewShown.of(seen, request.POST.get("text", ""), ticks),
             "version": seen.version,
             "outdated": request.POST.get("version") != str(seen.version),
             "delete_missing": ticks.delete_missing,
@@ -246,7 +246,7 @@ def _page(request: HttpRequest, document: Document | None, seen: Preview | None 
         "may_list": len(lines) <= MANY_LINES,
         "rows": max(len(lines) + 1, 14),
         "columns": max((len(line) for line in lines), default=0) + 2,
-        "shown": Shown.of(seen, masked, ticks) if seen else None,
+        "shown": PreviewShown.of(seen, masked, ticks) if seen else None,
         "version": seen.version if seen else current_version(),
         # A line of the list that is thrown away takes its rule with it, as long as nobody says otherwise.
         "delete_missing": ticks.delete_missing if request.method == "POST" else as_lines,

@@ -17,8 +17,8 @@ from django.utils.html import format_html, format_html_join
 from django.utils.safestring import SafeString
 from django.utils.translation import gettext_lazy as _
 
+from fetchrules.acts import roles
 from fetchrules.errors import harmless
-from fetchrules.panel import access
 from fetchrules.words import amounts, times
 
 register = template.Library()
@@ -66,20 +66,20 @@ class Tab:
     current: bool
 
 
-def _everybody(_user: access.Reader) -> bool:
+def _everybody(_user: roles.Reader) -> bool:
     return True
 
 
-def _in_demonstration(_user: access.Reader) -> bool:
+def _in_demonstration(_user: roles.Reader) -> bool:
     return bool(settings.UTM_MAIL_DEMO)
 
 
 _TABS = (
     ("rules", "/rules/", _("Rules"), _everybody),
-    ("text", "/text/", _("As text"), access.edits_all),
+    ("text", "/text/", _("As text"), roles.edits_all),
     ("journal", "/journal/", _("Journal"), _everybody),
     ("statistics", "/statistics/", _("Statistics"), _everybody),
-    ("settings", "/settings/", _("Settings"), access.administers),
+    ("settings", "/settings/", _("Settings"), roles.administers),
     ("arrivals", "/demo/", _("What arrived"), _in_demonstration),
 )
 

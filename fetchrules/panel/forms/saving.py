@@ -1,5 +1,6 @@
-"""What the form of a rule says beside the rule: where it may connect to; what its mailbox was and what lies there (ADR 14, 18)."""
+"""What is said when a rule is saved and is no part of it (ADR 14, 18), and what may be refused then."""
 
+from collections.abc import Iterator
 from typing import Any, TypedDict
 
 from django import forms
@@ -7,20 +8,48 @@ from django.http import QueryDict
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
+from fetchrules.acts.writer import PasswordNeeded, RuleInvalid, SourceTaken
+from fetchrules.errors import KeyMissing, PasswordUnreadable
 from fetchrules.ledger.source_mailboxes import former_of, source_of
 from fetchrules.models import FetchRule
-from fetchrules.panel.forms.refusal import Refusal, complaints
 from fetchrules.rule import Rule
 from fetchrules.rulebook.edits import LedgerTaken, is_to_be_passed
 from fetchrules.rulebook.ledgers import Orphan, offered_to
 from fetchrules.ruletext.problem import Problem
 from fetchrules.ruletext.sources import account_of
 from fetchrules.ruletext.validate import passing_fault
+from fetchrules.words.failures import describe
 from fetchrules.words.names import continued, renamed, with_letters
 from fetchrules.words.ruletext import explain
 
+Refusal = RuleInvalid | SourceTaken | LedgerTaken | PasswordNeeded | PasswordUnreadable
+REFUSALS = (RuleInvalid, SourceTaken, LedgerTaken, PasswordNeeded, PasswordUnreadable)
 
-class Beside(TypedDict):
+
+def complaints(refusal: Refusal) -> Iterator[tuple[str, str]]:
+    """Each with the field that it is about; an empty name: with the whole form."""
+    match refusal:
+        case RuleInvalid():
+            yield from ((problem.field, explain(problem)) for problem in refusal.problems)
+        case SourceTaken():
+            yield (
+                "user",
+                gettext("Another rule collects from this mailbox; two may share it only if both keep its mail."),
+            )
+        case LedgerTaken():
+            yield (
+                "same_mailbox",
+                gettext("This mailbox cannot be chosen any more: a rule reads it, or it is another recipient's."),
+            )
+        case PasswordNeeded():
+            yield "password", gettext("Server, login or encryption were changed: enter the password again.")
+        case KeyMissing():
+            yield "password", describe(refusal.code).title
+        case PasswordUnreadable():
+            yield "password", gettext("The stored password cannot be read: enter it again.")
+
+
+class SavingChoices(TypedDict):
     """What may be said with a rule and is no part of it: keywords of `set_rule`."""
 
     restricted: bool | None
@@ -29,7 +58,7 @@ class Beside(TypedDict):
     same_mailbox: int | None
 
 
-class SaidBeside(forms.Form):
+class SavingForm(forms.Form):
     """The fields of a rule's form that are no part of the rule. All but one hold for the moment of saving.
 
     `stored` is the rule that is being changed, None for a new one. `offers`: ledgers without a rule that a new one may go on with.
@@ -80,7 +109,7 @@ class SaidBeside(forms.Form):
         """What an administrator says of the restriction; None: they are none."""
         return bool(self.cleaned_data["public_only"]) if "public_only" in self.fields else None
 
-    def beside(self) -> Beside:
+    def saving_choices(self) -> SavingChoices:
         """What is said beside the rule itself."""
         data = self.cleaned_data
         chosen = data.get("same_mailbox")

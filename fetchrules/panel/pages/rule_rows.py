@@ -1,4 +1,4 @@
-"""The rows of the list of rules, in a fixed number of queries for all of them."""
+"""The rows of the list of rules, in a fixed number of queries for all of them, and the progress of running polls."""
 
 from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
@@ -10,10 +10,9 @@ from django.contrib.auth.models import User
 from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
+from fetchrules.acts import roles
 from fetchrules.errors import harmless
 from fetchrules.models import FetchRule, HourlyStat, Pause, Run, ServiceSettings
-from fetchrules.panel import access
-from fetchrules.panel.pages.progress import Progress
 from fetchrules.policy import Remark
 from fetchrules.remote.mailbox import TlsLevel
 from fetchrules.rule import MASK, Encryption, Protocol
@@ -24,6 +23,40 @@ from fetchrules.words import amounts, failures, times
 from fetchrules.words.failures import Failure
 from fetchrules.words.names import source_name
 from fetchrules.words.states import RULE_BADGES, Badge, TwoLines, left_alone, result
+
+
+@dataclass(frozen=True, slots=True)
+class RunProgress:
+    """A progress bar and what is said below it. `percent` is None while the amount is unknown."""
+
+    run: Run
+    percent: int | None
+    words: str
+
+    @classmethod
+    def of(cls, run: Run, now: datetime) -> "RunProgress":
+        """Of a run that is not finished yet."""
+        if run.state == Run.State.QUEUED:
+            return cls(run, None, _("waiting for a worker"))
+        if not run.to_fetch:
+            return cls(run, None, _("connecting") if not run.found else _("looking through the mailbox"))
+        done = run.octets / run.octets_to_fetch if run.octets_to_fetch else run.fetched / run.to_fetch
+        return cls(run, min(100, int(100 * done)), " · ".join(_parts(run, done, now)))
+
+
+def _parts(run: Run, done: float, now: datetime) -> list[str]:
+    parts = [
+        _("%(done)s of %(all)s") % {"done": amounts.count(run.fetched), "all": amounts.letters(run.to_fetch)},
+        amounts.octets(run.octets),
+    ]
+    spent = (now - run.started_at).total_seconds() if run.started_at else 0.0
+    if spent >= 1 and run.octets:
+        parts.append(_("%(size)s/s") % {"size": amounts.octets(int(run.octets / spent))})
+        if 0 < done < 1:
+            left = timedelta(seconds=max(1, round(spent * (1 - done) / done)))
+            parts.append(_("%(time)s left") % {"time": amounts.duration(left)})
+    return parts
+
 
 HOURS = 24
 SOON = timedelta(minutes=1)
@@ -74,7 +107,7 @@ class RuleRow:
     remarks: str
     next: TwoLines
     sparkline: Sparkline
-    progress: Progress | None
+    progress: RunProgress | None
     due: bool
 
     @property
@@ -97,10 +130,10 @@ class RuleRow:
 
 def rows_of(rules: Sequence[FetchRule], now: datetime, reader: User) -> list[RuleRow]:
     """The rows of `rules` (from `listing.with_state`) as `reader` may see them: three queries, however many rules."""
-    administers = access.administers(reader)
+    administers = roles.administers(reader)
     usual = ServiceSettings.current().interval
     sources = [rule.source_id for rule in rules]
-    visible = access.visible_runs(reader).filter(source__in=sources, finished_at__isnull=True)
+    visible = roles.visible_runs(reader).filter(source__in=sources, finished_at__isnull=True)
     open_runs = {run.source_id: run for run in visible}
     hours = _hours(rules, now, reader)
     return [
@@ -130,7 +163,7 @@ def _row(
         remarks=remarks_of(rule.last_left),
         next=_next_poll(rule, state, usual, now),
         sparkline=_sparkline(hours),
-        progress=Progress.of(run, now) if run else None,
+        progress=RunProgress.of(run, now) if run else None,
         due=_due(rule, now),
     )
 
@@ -246,7 +279,7 @@ def _hours(rules: Sequence[FetchRule], now: datetime, reader: User) -> dict[int,
     """For each rule, the counters of the last 24 hours by index. Hour 23 is the present one."""
     first = now.replace(minute=0, second=0, microsecond=0) - timedelta(hours=HOURS - 1)
     by_rule: dict[int, dict[int, HourlyStat]] = defaultdict(dict)
-    for stat in access.visible_hours(reader).filter(rule__in=[rule.id for rule in rules], hour__gte=first):
+    for stat in roles.visible_hours(reader).filter(rule__in=[rule.id for rule in rules], hour__gte=first):
         by_rule[stat.rule_id][int((stat.hour - first).total_seconds() // 3600)] = stat
     return by_rule
 

@@ -10,7 +10,7 @@ from django.utils.functional import Promise
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
-from fetchrules.acts import attempts
+from fetchrules.acts import attempts, roles
 from fetchrules.errors import FetchError, PasswordMissing
 from fetchrules.models import FetchRule, SourceMailbox
 from fetchrules.panel import access
@@ -162,7 +162,7 @@ class Prospect:
 
 
 @dataclass(frozen=True, slots=True)
-class Shown:
+class TrialShown:
     """A trial as the page shows it. `failure` stands alone when nothing could be tried."""
 
     steps: list[StageShown]
@@ -182,19 +182,19 @@ def try_rule(
     restricted: bool,
     pass_present: bool = False,
     recognises: bool = False,
-) -> Shown:
+) -> TrialShown:
     """Try `wanted`, with the password of `row` where it has none. Changes nothing, here or there.
 
     The audit names the server. Whoever is no administrator may do so a number of times an hour, and learns of a server that is not
     reached only that. `restricted`: on public mail servers and the allowed networks only.
     `pass_present`: as if what lies there counted as collected. `recognises`: it would go on with the ledger of another name.
     """
-    administers = access.administers(access.user_of(request))
+    administers = roles.administers(access.user_of(request))
     try:
         name = source_name(wanted.user, wanted.server)
         attempts.begin_trial(name, wanted.server, wanted.effective_port, by=access.user_of(request))
     except attempts.TooMany:
-        return Shown([], failure=_too_many())
+        return TrialShown([], failure=_too_many())
     now = timezone.now()
     key = asdict(next(sources_of(wanted))) | {
         "recipient": row.source.recipient if row else address_key(wanted.recipient)
@@ -202,12 +202,12 @@ def try_rule(
     try:
         account = _account(row, wanted, key["folder"], restricted=restricted)
     except FetchError as error:
-        return Shown([], failure=describe(error.code, wanted.server))
+        return TrialShown([], failure=describe(error.code, wanted.server))
     source = SourceMailbox.objects.filter(**key).first()
     terms = Terms.of(wanted, restricted=restricted, pass_present=pass_present)
     trial = try_connection(account, source, terms, wanted.recipient, now, wanted.folders[1:])
     steps = stages_shown(trial, wanted.server, exact=administers)
-    shown = Shown(
+    shown = TrialShown(
         steps, folders=trial.folders[:FOLDERS_LISTED], more_folders=max(0, len(trial.folders) - FOLDERS_LISTED)
     )
     if trial.plan is None:

@@ -1,11 +1,21 @@
-"""Four polls of a small made-up mailbox, decided by the same function as the worker's: what a rule does, before it is saved."""
+"""What stands beside the form: the rule as a line, what it does in sentences, and the simulator."""
 
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime, timedelta
 from enum import Enum
 
+from django.utils.translation import gettext as _
+from django.utils.translation import gettext_lazy
+
+from fetchrules.errors import harmless
 from fetchrules.policy import Fate, Knowledge, Known, Plan, State, Terms, Why, plan
 from fetchrules.remote.mailbox import Listed, Listing
+from fetchrules.rule import MASK, Rule, Spelling
+from fetchrules.ruletext.problem import Problem
+from fetchrules.ruletext.render import render_rule
+from fetchrules.ruletext.validate import passing_fault, problems_of
+from fetchrules.words import behaviour
+from fetchrules.words.ruletext import explain
 
 POLLS = 4
 _START = datetime(2026, 1, 12, 9, tzinfo=UTC)
@@ -25,7 +35,7 @@ class Event(Enum):
     PUT_OFF = "put_off"
 
 
-class Kind(Enum):
+class LetterKind(Enum):
     """Where a made-up letter comes from."""
 
     OLD = "old"
@@ -37,7 +47,7 @@ class Kind(Enum):
 
 @dataclass(slots=True)
 class _Letter:
-    kind: Kind
+    kind: LetterKind
     size: int
     arrives: int
     known: Known | None = None
@@ -48,7 +58,7 @@ class _Letter:
 class Story:
     """One letter's way: the events of each poll."""
 
-    kind: Kind
+    kind: LetterKind
     polls: tuple[tuple[Event, ...], ...]
 
 
@@ -64,7 +74,7 @@ class Simulation:
 class _Mailbox:
     terms: Terms
     letters: list[_Letter]
-    log: dict[Kind, list[tuple[Event, ...]]] = field(default_factory=dict)
+    log: dict[LetterKind, list[tuple[Event, ...]]] = field(default_factory=dict)
 
     def poll(self, number: int, now: datetime) -> None:
         present = [letter for letter in self.letters if letter.on_server and letter.arrives <= number]
@@ -87,16 +97,18 @@ def simulate(terms: Terms) -> Simulation:
 
 
 def _letters(terms: Terms) -> list[_Letter]:
-    old = Known(1, Kind.OLD.value, 0, _SIZE, State.DELIVERED, Fate.KEPT, delivered_at=_BEFORE, lived=_lived(_BEFORE))
+    old = Known(
+        1, LetterKind.OLD.value, 0, _SIZE, State.DELIVERED, Fate.KEPT, delivered_at=_BEFORE, lived=_lived(_BEFORE)
+    )
     size = min(_SIZE, terms.limit) if terms.limit else _SIZE
     letters = [
-        _Letter(Kind.OLD, size, 0, replace(old, size=size)),
-        _Letter(Kind.NEW, size, 0),
-        _Letter(Kind.LATER, size, 1),
-        _Letter(Kind.LATEST, size, 3),
+        _Letter(LetterKind.OLD, size, 0, replace(old, size=size)),
+        _Letter(LetterKind.NEW, size, 0),
+        _Letter(LetterKind.LATER, size, 1),
+        _Letter(LetterKind.LATEST, size, 3),
     ]
     if terms.limit:
-        letters.append(_Letter(Kind.LARGE, terms.limit + 1, 0))
+        letters.append(_Letter(LetterKind.LARGE, terms.limit + 1, 0))
     return letters
 
 
@@ -120,3 +132,73 @@ def _events(letter: _Letter, decided: Plan, now: datetime) -> tuple[Event, ...]:
         return (fetched, Event.DELETED) if wanted.delete_after else (fetched,)
     why = next(why for left, why in decided.left if left.uid == name)
     return ({Why.TOO_LARGE: Event.TOO_LARGE, Why.FETCHLIMIT: Event.PUT_OFF}.get(why, Event.LEFT),)
+
+
+_KINDS = {
+    LetterKind.OLD: gettext_lazy("collected before"),
+    LetterKind.NEW: gettext_lazy("new letter A"),
+    LetterKind.LATER: gettext_lazy("new letter B, arrives later"),
+    LetterKind.LATEST: gettext_lazy("new letter C, arrives last"),
+    LetterKind.LARGE: gettext_lazy("a letter that is too large"),
+}
+_EVENTS = {
+    Event.FETCHED: (gettext_lazy("fetched"), "good"),
+    Event.AGAIN: (gettext_lazy("fetched again"), "warn"),
+    Event.DELETED: (gettext_lazy("deleted"), "bad"),
+    Event.LEFT: (gettext_lazy("left"), "idle"),
+    Event.TOO_LARGE: (gettext_lazy("too large"), "idle"),
+    Event.PUT_OFF: (gettext_lazy("next time"), "idle"),
+}
+
+
+@dataclass(frozen=True, slots=True)
+class RulePreview:
+    """All of it in words. `stories`: each letter of the simulator, with what happens to it (word and tone) in each poll."""
+
+    line: str
+    sentences: list[str]
+    new: str
+    warnings: list[str]
+    polls: list[str]
+    stories: list[tuple[str, list[list[tuple[str, str]]]]]
+
+
+def preview_of(rule: Rule, usual_interval: int, *, pass_present: bool = False) -> RulePreview:
+    """Of a rule that may not be finished; its password is not looked at.
+
+    `pass_present`: what lies on the server is to count as collected.
+    """
+    masked = replace(rule, password=MASK)
+    fault = passing_fault(rule) if pass_present else None
+    problems = [*([Problem(fault)] if fault else []), *problems_of(masked)]
+    simulated = simulate(Terms.of(rule))
+    days = simulated.days or (None,) * POLLS
+    return RulePreview(
+        line=_line(masked),
+        sentences=behaviour.sentences(rule, usual_interval),
+        new=behaviour.what_is_new(rule),
+        warnings=[explain(problem) for problem in problems if problem.code is fault or not problem.is_error],
+        polls=[_poll(number, day) for number, day in enumerate(days, 1)],
+        stories=[
+            (str(_KINDS[story.kind]), [[_word(event) for event in events] for events in story.polls])
+            for story in simulated.stories
+        ],
+    )
+
+
+def _line(rule: Rule) -> str:
+    try:
+        return harmless(render_rule(rule, Spelling.BLANKS))
+    except ValueError:
+        return _("A field holds a character that no rule can hold.")
+
+
+def _poll(number: int, day: int | None) -> str:
+    if day is None:
+        return _("Poll %(number)s") % {"number": number}
+    return _("Day %(number)s") % {"number": day}
+
+
+def _word(event: Event) -> tuple[str, str]:
+    word, tone = _EVENTS[event]
+    return str(word), tone
