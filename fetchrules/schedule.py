@@ -8,14 +8,14 @@ from typing import assert_never
 from fetchrules.errors import FetchError, LoginDelay, LoginRefused, MailboxBusy, OverLimit, Retry, RunOvertaken
 
 REFUSALS = 3
-"""So many refused logins, and the rule pauses: the next one may get the address banned."""
+"""Refused logins after which the rule pauses: the next one may get the address banned."""
 LASTS = 3
 LASTING = timedelta(minutes=30)
-"""What has failed so often, over so long a time, does not pass by itself."""
+"""A failure that lasts for so many polls and so long does not pass by itself."""
 SOONEST = timedelta(minutes=1)
 LONGEST = timedelta(hours=6)
 OURS = timedelta(minutes=2)
-"""A fault of this machine is looked at again no later than that."""
+"""The longest wait after a fault of this machine."""
 JITTER = 0.1
 OVERTAKEN = timedelta(seconds=5)
 
@@ -33,7 +33,7 @@ class NextReason(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class NextPoll:
-    """`at` None: not before somebody has changed the rule or resumed it."""
+    """`at` None: not until somebody changes or resumes the rule."""
 
     at: datetime | None
     reason: NextReason
@@ -41,10 +41,9 @@ class NextPoll:
 
 @dataclass(frozen=True, slots=True)
 class Failing:
-    """How long a rule has been failing, counted with the poll that has just ended, since its last success or edit.
+    """How long a rule has been failing since its last success or edit, with the poll that has just ended.
 
-    `failures` of any kind; `alike` of them with the error of the last one, the first of these `lasting` ago. Timeouts between two
-    refused logins do not make them fewer.
+    `failures` of any kind; `alike`: those with the last one's error, consecutive or not, the first of them `lasting` ago.
     """
 
     failures: int = 1
@@ -53,9 +52,9 @@ class Failing:
 
 
 def next_poll(now: datetime, interval: timedelta, error: FetchError | None, failing: Failing, dice: float) -> NextPoll:
-    """After a poll that ended at `now` with `error` (None: it succeeded, and `failing` says nothing); `dice` is in [-1, 1].
+    """After a poll that ended at `now` with `error` (None: success, `failing` is ignored); `dice` is in [-1, 1].
 
-    A poll that failed by letters alone is followed by the next one as if it had succeeded: the mailbox was read.
+    If only letters failed, the mailbox was read, and the next poll comes as after a success.
     """
     if error is None or error.retry is Retry.AS_USUAL:
         return NextPoll(now + _jittered(interval, dice), NextReason.INTERVAL)
@@ -68,12 +67,11 @@ def next_poll(now: datetime, interval: timedelta, error: FetchError | None, fail
 
 
 def longest_wait(interval: timedelta) -> timedelta:
-    """No next poll is ever further away than this."""
     return max(interval, LONGEST) * (1 + JITTER)
 
 
 def pauses(error: FetchError, failing: Failing) -> bool:
-    """Whether the rule has to wait for a human."""
+    """Whether the rule has to wait for a person."""
     if isinstance(error, LoginRefused):
         return failing.alike >= REFUSALS
     if error.retry is Retry.IF_IT_LASTS:

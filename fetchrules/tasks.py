@@ -1,4 +1,4 @@
-"""Celery's tasks: ids in, a call or two each. A queue that loses them delays a poll by one tick, no more."""
+"""Celery's tasks: ids in, a call or two each. A queue that loses them delays a poll by one tick at most."""
 
 import logging
 from collections.abc import Iterable
@@ -23,7 +23,7 @@ RUNS_PER_TICK = 500
 
 @shared_task
 def dispatch() -> None:
-    """One tick: take dead runs off the board, claim what is due, and enqueue it."""
+    """One tick: abandon dead runs, claim the due rules, and enqueue their runs."""
     now = timezone.now()
     _enqueue(leases.abandon_overdue(now))
     _enqueue(runs.claim_due(now, RUNS_PER_TICK))
@@ -31,7 +31,7 @@ def dispatch() -> None:
 
 @shared_task
 def poll_run(run_id: int) -> None:
-    """Do one claimed poll, and let the next one at the same server follow it; where it timed out, others get the slot."""
+    """Do one claimed poll, then enqueue the next one at the same server, unless this one timed out."""
     result = poll(run_id)
     if result and not (isinstance(result.error, TimedOut) or STOPPING.is_set()):
         _enqueue(runs.claim_next(result.host, timezone.now()))
@@ -39,13 +39,11 @@ def poll_run(run_id: int) -> None:
 
 @shared_task
 def housekeeping() -> None:
-    """Remove what is past its time."""
     tidy(timezone.now())
 
 
 @shared_task
 def mend() -> None:
-    """Put rules back into the schedule that a wrong clock has put out of it."""
     mended = mend_schedule(timezone.now())
     if mended:
         log.warning("%d rules were neither running nor scheduled in good time, and are again", mended)
@@ -70,7 +68,7 @@ def _wake() -> None:
 
 
 def _enqueue(run_ids: Iterable[int]) -> None:
-    """What a broker does not take is enqueued again when its lease has run out."""
+    """Runs that the broker does not take are enqueued again when their lease ends."""
     try:
         for run_id in run_ids:
             poll_run.delay(run_id)

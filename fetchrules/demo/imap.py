@@ -1,7 +1,4 @@
-"""A small IMAP server (RFC 3501, 3691, 4315). Letters can be read, flagged and expunged.
-
-Folders stay as they are, and letters arrive by other ways than APPEND and COPY.
-"""
+"""A small IMAP server (RFC 3501, 3691, 4315). Letters can be read, flagged and expunged, but not appended, nor folders changed."""
 
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -17,25 +14,23 @@ _LITERAL = re.compile(r"\{(\d{1,10})\}\Z", re.ASCII)
 _TAG = re.compile(r'[^\x00-\x20(){%*"\\+\x7f-\U0010ffff]+')
 _SELECTING = {"SELECT", "EXAMINE"}
 _KEEP_NUMBERS = {"FETCH", "STORE", "SEARCH"}
-"""Commands in which no EXPUNGE may be told (RFC 3501 §7.4.1)."""
+"""Commands during which no EXPUNGE may be sent (RFC 3501 §7.4.1)."""
 _REFUSED = ("APPEND", "COPY", "CREATE", "DELETE", "RENAME", "SUBSCRIBE", "UID COPY", "UNSUBSCRIBE")
 
 _Command = Callable[[list[Token]], Iterable[bytes]]
-"""Obeys, and returns the untagged responses, without `* ` and the last CRLF. Raises Bad, Refusal."""
-
-
+"""Returns the untagged responses, without `* ` and the last CRLF. Raises Bad, Refusal."""
 _Folders = Mapping[str, Folder]
-"""What a user has, by names in modified UTF-7."""
+"""A user's folders by names in modified UTF-7."""
 
 
 class ImapSession:
-    """One session. `log_in` opens the folders of a user who gives this password; None: it is wrong."""
+    """One session. `log_in` takes user and password, and returns the folders; None: login refused."""
 
     def __init__(self, wire: Wire, log_in: Callable[[str, str], _Folders | None]) -> None:
         self.wire = wire
         self.over = False
         self.status = ""
-        """What the last line of the answer says behind the tag."""
+        """The tagged response without its tag."""
         self.selected: SelectedFolder | None = None
         self._log_in = log_in
         self._folders: _Folders | None = None
@@ -56,7 +51,6 @@ class ImapSession:
         return ("IMAP4rev1", "AUTH=PLAIN", "UIDPLUS", "UNSELECT")
 
     def code(self) -> str:
-        """The response code that tells the capabilities unasked."""
         return f"[CAPABILITY {' '.join(self.capabilities())}] "
 
     def command(self, line: str) -> None:
@@ -72,12 +66,11 @@ class ImapSession:
             self.obey(tag, verb, arguments)
 
     def obey(self, tag: str, verb: str, arguments: list[Token]) -> None:
-        """Do what a command says, and answer it."""
         for line in self.answer(tag, verb, arguments):
             self.wire.send(line)
 
     def answer(self, tag: str, verb: str, arguments: list[Token]) -> Iterator[bytes]:
-        """Do what a command says. Yields the untagged responses and the last line."""
+        """Obey a command. Yields the untagged responses and the last line."""
         self.status = "OK done"
         try:
             command = self.commands().get(verb, self._unknown)
@@ -92,7 +85,7 @@ class ImapSession:
         yield f"{tag} {self.status}\r\n".encode()
 
     def commands(self) -> dict[str, _Command]:
-        """Those of the state that the session is in."""
+        """Those of the session's state."""
         commands: dict[str, _Command] = {
             "CAPABILITY": lambda _: [f"CAPABILITY {' '.join(self.capabilities())}".encode()],
             "LOGOUT": self.log_out,
@@ -117,7 +110,6 @@ class ImapSession:
         }
 
     def commands_for_letters(self, folder: SelectedFolder) -> dict[str, _Command]:
-        """Those of the selected state."""
         return {
             "CHECK": lambda _: (),
             "CLOSE": lambda _: self._leave(folder, expunge=not folder.read_only),

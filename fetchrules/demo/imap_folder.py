@@ -144,7 +144,7 @@ class SelectedFolder:
         yield b"OK [UIDVALIDITY %d] UIDs are valid" % self._folder.uidvalidity
 
     def news(self, *, renumber: bool) -> Iterator[bytes]:
-        """What has happened since the client was told last. Letters that have gone keep their numbers unless `renumber`."""
+        """Changes since the last response. Letters that have gone keep their numbers unless `renumber`."""
         present = {letter.uid: letter for letter in self._folder.scan()}
         if renumber:
             gone = [number for number, letter in self._numbered() if letter.uid not in present]
@@ -182,7 +182,6 @@ class SelectedFolder:
         return b"%d FETCH (%s)" % (number, b" ".join(named))
 
     def text(self, letter: Held) -> bytes:
-        """Its octets. Raises LetterGone."""
         return self._folder.read(letter)
 
     def store(self, numbers: str, name: str, given: Sequence[Token], *, by_uid: bool) -> Iterator[bytes]:
@@ -239,7 +238,7 @@ class SelectedFolder:
         return [(number, one) for number, one in self._numbered() if (one.uid if by_uid else number) in wanted]
 
     def check(self, numbers: str) -> None:
-        """Raises Bad where they name a letter that does not exist."""
+        """Raises Bad if they name a letter that does not exist."""
         if any(int(number) > len(self._known) for number in re.findall(r"\d+", numbers)):
             raise Bad("there is no letter of that number")
 
@@ -300,7 +299,7 @@ def _flags_of(number: int, letter: Held) -> bytes:
 
 
 def _flag(token: Token) -> str:
-    """A flag as it is kept. Raises Bad."""
+    """The flag in its canonical spelling. Raises Bad."""
     if isinstance(token, str) and (token.lower() in _CANONICAL or _KEYWORD.fullmatch(token)):
         return _CANONICAL.get(token.lower(), token)
     raise Bad("not a flag that can be set")

@@ -17,11 +17,11 @@ INBOX = "INBOX"
 SEEN, DELETED = "\\Seen", "\\Deleted"
 
 _LOCK = RLock()
-"""Held while any maildrop is looked over or changed: sessions, and letters that arrive, each have a thread."""
+"""Held while any maildrop is read or changed: each session, and the arrival of letters, has a thread."""
 
 
 class LetterGone(Exception):
-    """The letter is no longer there."""
+    """The letter was removed."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -40,15 +40,12 @@ class Maildrop(Protocol):
 
     def scan(self) -> Sequence[Held]:
         """All letters, oldest first."""
-        ...
 
     def read(self, letter: Held) -> bytes:
         """The octets of a letter. Raises LetterGone."""
-        ...
 
     def remove(self, letters: Iterable[Held]) -> object:
         """Remove these letters, as far as they are there."""
-        ...
 
 
 class Folder(Maildrop, Protocol):
@@ -60,13 +57,12 @@ class Folder(Maildrop, Protocol):
     def uidnext(self) -> int: ...
 
     def change_flags(self, uids: Collection[int], change: Callable[[frozenset[str]], frozenset[str]]) -> object:
-        """Give these letters, as far as they are there, the flags that `change` makes of those they have."""
-        ...
+        """Change the flags of these letters, as far as they are there."""
 
 
 @dataclass(slots=True)
 class _Index:
-    """What the files do not tell. Letters without flags have no entry in `flags`, whose keys are UIDs."""
+    """Flags by UID, for letters that have some, and what else the files do not hold."""
 
     uidvalidity: int
     uidnext: int = 1
@@ -101,7 +97,6 @@ class LetterDirectory:
             raise LetterGone from error
 
     def add(self, letter: bytes, moment: datetime, *flags: str) -> None:
-        """Let a letter arrive at this moment."""
         with _LOCK:
             index = self._index()
             uid, index.uidnext = index.uidnext, index.uidnext + 1
@@ -160,7 +155,7 @@ class Mailbox:
         return {name: self.made(name) for name in names}
 
     def made(self, name: str) -> LetterDirectory:
-        """The folder, which is made if it does not exist."""
+        """The folder, made if missing."""
         return self.inbox if name == INBOX else LetterDirectory(self._path / ".folders" / name)
 
 

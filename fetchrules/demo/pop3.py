@@ -20,15 +20,12 @@ _CAPABILITIES = (
 )
 
 _Command = Callable[[str], bytes]
-"""Obeys a command with this argument, and returns the whole answer. Raises Refusal."""
+"""Obeys a command with this argument. Returns the whole answer; raises Refusal."""
 OK = b"+OK\r\n"
 
 
 class Pop3Session:
-    """One session. Numbers stand for the letters that were there at the login; letters are removed at QUIT only.
-
-    `log_in` opens the maildrop of a user who gives this password, and raises Refusal.
-    """
+    """One session. Letters are numbered at login and removed at QUIT. `log_in` takes user and password; it raises Refusal."""
 
     def __init__(self, wire: Wire, log_in: Callable[[str, str], Maildrop]) -> None:
         self.wire = wire
@@ -56,18 +53,17 @@ class Pop3Session:
         self.obey(verb.upper(), argument)
 
     def obey(self, verb: str, argument: str) -> None:
-        """Do what a command says, and answer it."""
         self.wire.send(self.answer(verb, argument))
 
     def answer(self, verb: str, argument: str) -> bytes:
-        """Do what a command says. Returns the whole answer."""
+        """Obey a command. Returns the whole answer."""
         try:
             return self.commands().get(verb, _unknown)(argument)
         except Refusal as refusal:
             return f"-ERR {refusal}\r\n".encode()
 
     def commands(self) -> dict[str, _Command]:
-        """Those of the state that the session is in."""
+        """Those of the session's state."""
         in_any_state: dict[str, _Command] = {"CAPA": self.capa, "QUIT": self.quit}
         if self._maildrop is None:
             return in_any_state | {"USER": self.user, "PASS": self.password, "AUTH": self.auth}

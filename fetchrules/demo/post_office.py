@@ -1,4 +1,4 @@
-"""The demonstration's mail server as a part of `manage.py up`: POP3, IMAP, letters that keep arriving, and rules for them."""
+"""The demonstration's mail server in `manage.py up`: POP3, IMAP, letters that keep arriving, and rules for them."""
 
 from collections.abc import Iterable, Mapping
 from contextlib import suppress
@@ -23,7 +23,7 @@ from fetchrules.rule import Protocol
 from fetchrules.ruletext.document import parse
 
 POP3_PORTS = range(11110, 11210)
-"""Where it looks for a free one: below the ports that systems give to outgoing connections."""
+"""Below the ports that systems give to outgoing connections."""
 IMAP_PORTS = range(11143, 11243)
 
 ADDRESS = "127.0.0.1"
@@ -48,7 +48,6 @@ Server = TypeVar("Server", bound=DemoServer)
 
 
 def password(user: str) -> str:
-    """What opens this mailbox."""
     return f"{user}passwd"
 
 
@@ -67,7 +66,6 @@ class PostOffice:
         self._fill()
 
     def run(self) -> None:
-        """Serve until told to stop."""
         servers = (self.pop3, self.imap)
         for server in servers:
             Thread(target=server.serve_forever, name=type(server).__name__, daemon=True).start()
@@ -79,11 +77,10 @@ class PostOffice:
             server.server_close()
 
     def stop(self) -> None:
-        """Ask it to end."""
         self._stopping.set()
 
     def _fill(self) -> None:
-        """Every mailbox that has never had a letter gets one of each kind."""
+        """Deliver a letter of each kind to every mailbox that never had one."""
         for user in MAILBOXES:
             if not (self._directory / user).is_dir():
                 for turns in range(len(SKETCHES[user]), 0, -1):
@@ -96,7 +93,7 @@ class PostOffice:
 
 
 def _first_free(kind: type[Server], ports: Iterable[int], directory: Path, passwords: Mapping[str, str]) -> Server:
-    """A server on the first port that can be had. Raises the last port's OSError."""
+    """A server on the first free port. Raises the last port's OSError."""
     *others, last = ports
     for port in others:
         with suppress(OSError):
@@ -105,7 +102,7 @@ def _first_free(kind: type[Server], ports: Iterable[int], directory: Path, passw
 
 
 def open_post_office() -> PostOffice:
-    """The mail server, where the rules look for it; at the first start, with rules for it. Raises OSError."""
+    """The mail server on the ports of its rules, which are made at the first start. Raises OSError."""
     office = PostOffice(settings.DATA_DIR / "remote", _known_port(Protocol.POP3), _known_port(Protocol.IMAP))
     if not FetchRule.objects.exists():
         apply(parse(_text(office)), ServiceSettings.current().text_version, by=None)

@@ -176,12 +176,12 @@ SKETCHES: dict[str, tuple[Sketch, ...]] = {
 
 
 def sketch(user: str, moment: datetime) -> Sketch:
-    """What comes to this mailbox at this (aware) moment: the kinds take turns every TURN."""
+    """The kind of letter that comes at this (aware) moment: they take turns every TURN."""
     return SKETCHES[user][_turn(moment) % len(SKETCHES[user])]
 
 
 def letter(user: str, moment: datetime) -> bytes:
-    """The letter that comes to this mailbox at this moment, CRLF at the line ends."""
+    """The letter that comes to this mailbox at this moment, with CRLF line ends."""
     drawn = sketch(user, moment)
     number = 1000 + _turn(moment) % 9000
     message = EmailMessage(policy=SMTP)

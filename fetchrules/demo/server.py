@@ -1,4 +1,4 @@
-"""What the POP3 and IMAP servers have in common: connections, users, and how a login is spelt."""
+"""What the POP3 and IMAP servers share: connections, users, SASL PLAIN."""
 
 from base64 import b64decode
 from collections.abc import Mapping
@@ -16,7 +16,7 @@ IDLE_SECONDS = 30 * 60
 
 
 class Refusal(Exception):
-    """A command that is understood and not obeyed. The message is what follows -ERR or NO."""
+    """A command that is refused. The message follows -ERR or NO."""
 
 
 class Bad(Refusal):
@@ -32,15 +32,12 @@ class Wire(Protocol):
 
     def read_line(self) -> bytes:
         """The next line without its end. Raises LineTooLong."""
-        ...
 
     def read(self, size: int) -> bytes:
         """The next `size` octets."""
-        ...
 
     def send(self, data: bytes) -> None:
         """Send all of it."""
-        ...
 
 
 class DemoServer(ThreadingTCPServer):

@@ -25,8 +25,6 @@ HEAD = 16 * 1024
 
 @dataclass(frozen=True, slots=True)
 class Arrived:
-    """A letter in a Maildir."""
-
     head: Letterhead
     size: int
     at: datetime
@@ -34,7 +32,7 @@ class Arrived:
 
 @dataclass(frozen=True, slots=True)
 class Arrivals:
-    """One recipient's Maildir. `more`: how many letters lie there beside those shown."""
+    """One recipient's Maildir. `more`: how many letters are not shown."""
 
     recipient: str
     path: Path
@@ -49,12 +47,11 @@ def arrivals(request: HttpRequest) -> HttpResponse:
 
 @require_safe
 def live(request: HttpRequest) -> HttpResponse:
-    """The part of the page that changes."""
     return render(request, "fetchrules/_arrivals.html", {"mailboxes": list(_mailboxes(request))})
 
 
 def _mailboxes(request: HttpRequest) -> Iterator[Arrivals]:
-    """Of the rules that the reader may watch, in their order."""
+    """The local mailboxes of the rules that the reader may see, in their order."""
     rules = roles.visible_rules(access.user_of(request)).order_by("position").values_list("recipient", flat=True)
     for recipient in dict.fromkeys(rules):
         try:

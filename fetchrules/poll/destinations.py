@@ -40,10 +40,10 @@ class Destination:
         self.mailbox = _mailbox(recipient, layout, self._place, known.marker if known and self._recorded else None, end)
 
     def prepare(self, octets: int) -> None:
-        """Prepare the mailbox; a new marker is recorded before the first letter is, and a copy not taken for the original.
+        """Prepare the mailbox; records a new marker before the first letter.
 
-        Raises DeliveryFailed: MaildirReplaced, too, for a copy while letters that it has not are in hand, and VolumeMissing where a
-        Maildir would have to be made on a volume that is not the known one.
+        Raises DeliveryFailed: MaildirReplaced for a copy that lacks letters in hand, VolumeMissing if a Maildir would have to be
+        made on an unknown volume.
         """
         if self._recorded:
             self.mailbox.prepare(octets)
