@@ -77,7 +77,6 @@ class AccountAdmin(Noted, UserAdmin):  # type: ignore[type-arg]
         return super().has_change_permission(request, obj) and _looks_after(request, obj)
 
     def has_delete_permission(self, request: HttpRequest, obj: User | None = None) -> bool:
-        """The same."""
         return super().has_delete_permission(request, obj) and _looks_after(request, obj)
 
     def user_change_password(self, request: HttpRequest, id: str, form_url: str = "") -> HttpResponse:  # noqa: A002 -- Django's name

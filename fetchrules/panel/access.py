@@ -21,7 +21,6 @@ def user_of(request: HttpRequest) -> User:
 
 
 def administrators_only(view: "View[P]") -> "View[P]":
-    """Refuse everybody else."""
     return _only(administers, view)
 
 

@@ -40,7 +40,6 @@ class Advanced(LayoutObject):  # type: ignore[misc]  # as above
         self.title, self.fields, self.names = title, list(fields), names
 
     def render(self, form: BaseForm, context: Context, template_pack: str = "utm", **kwargs: Any) -> SafeString:
-        """The rows inside <details>."""
         fields = self.get_rendered_fields(form, context, template_pack, **kwargs)
         is_open = any(form[name].errors or form[name].value() not in (None, "", False, "m") for name in self.names)
         return render_to_string("utm/layout/advanced.html", {"title": self.title, "fields": fields, "open": is_open})

@@ -67,7 +67,6 @@ class ProviderSelect(forms.Select):
     """The mail services, each option with the servers that it fills in."""
 
     def create_option(self, name: str, value: Any, *args: Any, **kwargs: Any) -> dict[str, Any]:
-        """As Select's, with data attributes."""
         option = super().create_option(name, value, *args, **kwargs)
         if provider := provider_named(str(value)):
             option["attrs"] |= {f"data-{protocol}": host for protocol, host in provider.hosts.items()}
@@ -225,7 +224,6 @@ class RuleForm(SavingForm):
 
     @property
     def words(self) -> list[forms.BoundField]:
-        """The three raw options."""
         return [self["keep"], self["flush"], self["fetchall"]]
 
     def clean_server(self) -> str:

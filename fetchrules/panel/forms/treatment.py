@@ -10,8 +10,6 @@ from fetchrules.rule import Rule
 
 
 class Treatment(StrEnum):
-    """A choice of the form."""
-
     TAKE = "take"
     LEAVE = "leave"
     UNTIL_NEXT = "until_next"

@@ -15,7 +15,6 @@ PAGE = 100
 @require_safe
 @access.administrators_only
 def index(request: HttpRequest) -> HttpResponse:
-    """The audit, newest first, with a search over names."""
     query = request.GET.get("q", "").strip()
     page = page_of(request, search(AuditEntry.objects.all(), query, "who", "about", "what"), PAGE)
     lines = [(entry, events.describe_event(entry.what), events.details(entry.detail)) for entry in page]

@@ -62,7 +62,6 @@ class Period:
 
     @property
     def start(self) -> datetime:
-        """The first moment."""
         return midnight(self.first)
 
     @property
@@ -106,8 +105,6 @@ STAGES = {
 
 @dataclass(frozen=True, slots=True)
 class RunEntry:
-    """A run in words."""
-
     run: Run
     badge: Badge
     source: str
@@ -210,7 +207,6 @@ def run(request: HttpRequest, run_id: int) -> HttpResponse:
 
 @require_POST
 def stop(request: HttpRequest, run_id: int) -> HttpResponse:
-    """Let a running poll end within seconds."""
     found = get_object_or_404(roles.runnable_runs(access.user_of(request)), id=run_id)
     if stop_run(found, by=access.user_of(request)):
         messages.success(request, _("The poll ends within seconds; letters that are whole are kept."))

@@ -190,7 +190,6 @@ def index(request: HttpRequest) -> HttpResponse:
 
 @require_POST
 def act(request: HttpRequest) -> HttpResponse:
-    """Do with the selected letters what the reader says."""
     ids = numbers(given for kind in KINDS for given in request.POST.getlist(kind))
     if not ids:
         messages.warning(request, _("Select the letters first."))

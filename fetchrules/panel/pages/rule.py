@@ -113,7 +113,6 @@ def new(request: HttpRequest) -> HttpResponse:
 
 @require_http_methods(["GET", "HEAD", "POST"])
 def edit(request: HttpRequest, rule_id: int) -> HttpResponse:
-    """Change a rule."""
     user = access.user_of(request)
     rule = get_object_or_404(roles.editable_rules(user), id=rule_id)
     if not roles.edits_rules(user):

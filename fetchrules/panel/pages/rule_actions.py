@@ -44,13 +44,11 @@ def end_of(pause: str, now: datetime) -> datetime | None:
 
 @require_POST
 def act(request: HttpRequest, rule_id: int, do: str) -> HttpResponse:
-    """One of the actions, on one rule."""
     return _do(request, do, [rule_id])
 
 
 @require_http_methods(["GET", "HEAD", "POST"])
 def delete(request: HttpRequest, rule_id: int) -> HttpResponse:
-    """Ask first, then delete."""
     return _do(request, "delete" if request.method == "POST" else "ask", [rule_id])
 
 

@@ -25,8 +25,6 @@ _SIZE = 20_000
 
 
 class Event(Enum):
-    """What happens to a letter in a poll."""
-
     FETCHED = "fetched"
     AGAIN = "again"
     DELETED = "deleted"

@@ -35,7 +35,6 @@ class RunProgress:
 
     @classmethod
     def of(cls, run: Run, now: datetime) -> "RunProgress":
-        """Of a run that is not finished yet."""
         if run.state == Run.State.QUEUED:
             return cls(run, None, _("waiting for a worker"))
         if not run.to_fetch:

@@ -156,7 +156,6 @@ PAGE_SIZES = (50, 100, 250)
 
 @require_safe
 def index(request: HttpRequest) -> HttpResponse:
-    """The list."""
     user, now = access.user_of(request), timezone.now()
     rules = roles.visible_rules(user)
     choice = Choice.of(request.GET)

@@ -233,7 +233,6 @@ def _broken_channels(user: roles.Reader) -> list[tuple[str, str]]:
 @require_POST
 @access.operators_only
 def start(request: HttpRequest) -> HttpResponse:
-    """Poll by schedule again."""
     if acts.start_service(by=access.user_of(request)):
         messages.success(request, _("The service is running."))
     return redirect(back(request))
@@ -251,5 +250,4 @@ def stop(request: HttpRequest) -> HttpResponse:
 
 
 def strip_fragment(request: HttpRequest) -> HttpResponse:
-    """The strip alone, for pages that keep themselves up to date."""
     return render(request, "components/_strip.html")
