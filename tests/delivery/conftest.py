@@ -1,18 +1,25 @@
-"""A Maildir on the disk, and the ways in which a disk fails."""
+"""A Maildir on the disk, a spool for a mail server, and the ways in which a disk fails."""
 
 import resource
 import signal
 import subprocess
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 
 import pytest
 
+from fetchrules.delivery.dialogue import Handover, MailServer
 from fetchrules.delivery.maildir import Maildir
 from fetchrules.delivery.recipients import RootedPath
+from fetchrules.delivery.spool import SpooledMailbox
+from tests.servers.lmtp import MailSink, serving
+from tests.servers.loopback import LoopbackServer
+
+RECIPIENT = "I.Petrov@example.org"
 
 OpenMaildir = Callable[..., Maildir]
+OpenSpool = Callable[..., SpooledMailbox]
 
 
 @pytest.fixture
@@ -41,6 +48,40 @@ def open_maildir(place: RootedPath) -> Iterator[OpenMaildir]:
 def maildir(open_maildir: OpenMaildir) -> Maildir:
     """A new Maildir, prepared."""
     return open_maildir()
+
+
+@pytest.fixture
+def sink() -> MailSink:
+    """What the server got."""
+    return MailSink()
+
+
+@pytest.fixture
+def server(sink: MailSink) -> Iterator[LoopbackServer]:
+    """An LMTP server."""
+    with serving(sink) as running:
+        yield running
+    assert running.failures == []
+
+
+@pytest.fixture
+def open_spool(server: LoopbackServer, place: RootedPath) -> Iterator[OpenSpool]:
+    """Spools for RECIPIENT on the server."""
+    with ExitStack() as stack:
+
+        def opener(marker: str | None = None, *, recipient: str = RECIPIENT) -> SpooledMailbox:
+            target = MailServer(Handover.LMTP, "127.0.0.1", server.port)
+            spool = SpooledMailbox(target, recipient, place, marker, reserve=0, host="mx.example.org")
+            stack.callback(spool.close)
+            return spool
+
+        yield opener
+
+
+@pytest.fixture
+def spool(open_spool: OpenSpool) -> SpooledMailbox:
+    """A new spool."""
+    return open_spool()
 
 
 @pytest.fixture

@@ -9,8 +9,9 @@ from fetchrules.delivery.recipients import RootedPath
 from fetchrules.delivery.spool import SpooledMailbox
 from fetchrules.errors import DeliveryFailed, DeliveryRefused
 from tests.certificates import Certificates, make_certificates
+from tests.delivery.conftest import RECIPIENT
+from tests.delivery.spooling import bodies, stage_some
 from tests.delivery.test_maildir import LETTER
-from tests.delivery.test_spool import RECIPIENT, bodies, stage_some
 from tests.servers.lmtp import MailSink, serving
 from tests.servers.loopback import LoopbackServer
 
