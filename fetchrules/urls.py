@@ -1,5 +1,6 @@
 """Where the panel's pages are."""
 
+from django.conf import settings as django_settings
 from django.contrib.auth.decorators import login_not_required
 from django.contrib.auth.views import LogoutView
 from django.urls import path, re_path
@@ -21,6 +22,8 @@ from fetchrules.panel.pages import (
     statistics,
     text,
 )
+
+_LANGUAGES = "|".join(code for code, _ in django_settings.LANGUAGES)
 
 urlpatterns = [
     path("", rules.index, name="rules"),
@@ -61,7 +64,7 @@ urlpatterns = [
     path("service/stop/", service.stop, name="service_stop"),
     path("help/", manual.index, name="manual"),
     path("help/manual/", manual.whole, name="manual_whole"),
-    re_path("^help/manual/(?P<language>ru|en)/$", manual.whole, name="manual_in"),
+    re_path(f"^help/manual/(?P<language>{_LANGUAGES})/$", manual.whole, name="manual_in"),
     path("help/images/<str:name>", manual.picture, name="manual_picture"),
     path("login/", account.Login.as_view(), name="login"),
     path("logout/", LogoutView.as_view(), name="logout"),

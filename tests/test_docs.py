@@ -5,6 +5,7 @@ from pathlib import Path
 
 import pytest
 
+from fetchrules.delivery.dialogue import Handover
 from fetchrules.policy import TABLE
 from fetchrules.rule import FIELDS, OPTIONS
 from tests.test_architecture import LAYERS
@@ -20,6 +21,8 @@ VARIABLES = {
     for module in ("env.py", "settings.py")
     for name in re.findall(r'"(UTM_MAIL_\w+)"', (ROOT / "utm_mail" / module).read_text(encoding="utf-8"))
 }
+CHECKS = (ROOT / "fetchrules" / "checks.py").read_text(encoding="utf-8")
+POP3 = "\n".join(path.read_text(encoding="utf-8") for path in (ROOT / "fetchrules" / "remote").rglob("*.py"))
 SCALE = (ROOT / "tests" / "benchmarks" / "scale.py").read_text(encoding="utf-8")
 MEASURING = set(re.findall(r'"(UTM_MAIL_TEST_\w+)"', SCALE))
 COMMANDS = {path.stem for path in (ROOT / "fetchrules" / "management" / "commands").glob("[a-z]*.py")}
@@ -53,6 +56,31 @@ def test_it_documents_every_option_word(word: str) -> None:
 def test_it_documents_every_key_of_json(field: str) -> None:
     table = (ROOT / "docs" / "formats.md").read_text(encoding="utf-8").partition("| Key | Value | Left out |")[2]
     assert f"`{field}`" in table.partition("\n\n")[0]
+
+
+@pytest.mark.parametrize("check", sorted(set(re.findall(r'id="(utm_mail\.[EW]\d+)"', CHECKS))))
+def test_it_documents_every_check(check: str) -> None:
+    assert f"| `{check}` |" in OPERATIONS
+
+
+@pytest.mark.parametrize("scheme", ["maildir", *Handover])
+def test_it_documents_every_destination(scheme: str) -> None:
+    (row,) = re.findall(r"^\| `UTM_MAIL_DELIVERY` .*$", OPERATIONS, re.MULTILINE)
+    assert f"`{scheme}:" in row
+    assert f"{scheme}:" in CHECKS, "the hint of the check names it"
+
+
+@pytest.mark.parametrize("tag", sorted(set(re.findall(r'\.has\("([A-Z0-9-]+)"', POP3))))
+def test_it_documents_every_capability_of_pop3(tag: str) -> None:
+    assert f"| `{tag}` |" in (ROOT / "docs" / "reliability.md").read_text(encoding="utf-8")
+
+
+def test_it_names_files_and_tests_that_are_there() -> None:
+    recipes = (ROOT / "CONTRIBUTING.md").read_text(encoding="utf-8")
+    paths = re.findall(r"`([\w./-]+/[\w./-]*|\w+\.(?:py|md|toml))(?:::(\w+))?`", recipes)
+    assert len(paths) > 40
+    assert [path for path, _ in paths if not (ROOT / path).exists()] == []
+    assert [test for path, test in paths if test and f"def {test}(" not in (ROOT / path).read_text()] == []
 
 
 def test_it_draws_every_room() -> None:

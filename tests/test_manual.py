@@ -3,12 +3,18 @@
 import re
 import shlex
 from collections.abc import Iterator
+from enum import Enum, auto
 from pathlib import Path
 
 import pytest
+from django.conf import settings
 from django.core.management import load_command_class
+from django.test import Client
+from django.urls import reverse
 from django.utils import translation
+from django.utils.html import escape
 
+from fetchrules.delivery.dialogue import Handover
 from fetchrules.models import ServiceSettings
 from fetchrules.panel.forms.settings import SettingsForm
 from fetchrules.panel.pages import guide
@@ -16,12 +22,33 @@ from fetchrules.policy import TABLE
 from fetchrules.poll.destinations import check_delivery
 from fetchrules.rule import BOUNDS, FIELDS, OPTIONS, Protocol
 from fetchrules.ruletext.document import parse
+from fetchrules.words.events import SETTINGS
 from fetchrules.words.failures import FAILURES, describe
 from fetchrules.words.providers import PROVIDERS
 from fetchrules.words.states import RULE_BADGES
 
 DOCS = Path(__file__).resolve().parent.parent / "docs"
-LANGUAGES = ("ru", "en")
+NOT_SET = {"id", "running", "stopped_by", "stopped_at", "text_start", "text_tail", "text_version"}
+"""The columns of ServiceSettings that no form asks for."""
+LANGUAGES = [code for code, _ in settings.LANGUAGES]
+
+
+class Table(Enum):
+    POLICY = auto()
+    OPTIONS = auto()
+    SETTINGS = auto()
+    ERRORS = auto()
+    STATES = auto()
+
+
+HEADS = {
+    Table.POLICY: {"ru": "Письмо", "en": "The letter is"},
+    Table.OPTIONS: {"ru": "Параметр", "en": "Option"},
+    Table.SETTINGS: {"ru": "Настройка", "en": "Setting"},
+    Table.ERRORS: {"ru": "Панель говорит", "en": "The panel says"},
+    Table.STATES: {"ru": "Состояние", "en": "State"},
+}
+"""How the head of each table begins, by language."""
 _HEADING = re.compile(r"^#+ (.+)$", re.MULTILINE)
 _LINK = re.compile(r"\]\(([^)#:\s]*)(?:#([^)\s]+))?\)")
 
@@ -57,11 +84,11 @@ def anchors(page: str) -> set[str]:
 
 def test_it_prints_the_table_that_the_policy_obeys(manual: str) -> None:
     told = [[line.seen, line.keep, line.flush, line.fetchall, line.action] for line in guide.table(TABLE)]
-    assert table_below(manual, {"ru": "Письмо", "en": "The letter is"}[translation.get_language()]) == told
+    assert table_below(manual, HEADS[Table.POLICY][translation.get_language()]) == told
 
 
 def test_it_explains_every_option_word_with_an_example(manual: str) -> None:
-    rows = table_below(manual, {"ru": "Параметр", "en": "Option"}[translation.get_language()])
+    rows = table_below(manual, HEADS[Table.OPTIONS][translation.get_language()])
     assert {word.strip("`") for word, _, _ in rows} == set(OPTIONS)
     for word, _, example in rows:
         takes_value = bool(OPTIONS[word.strip("`")].takes)
@@ -70,7 +97,7 @@ def test_it_explains_every_option_word_with_an_example(manual: str) -> None:
 
 @pytest.mark.parametrize("field", ["interval", "timeout", "keepdays", "port"])
 def test_it_states_the_bounds_that_are_checked(manual: str, field: str) -> None:
-    rows = table_below(manual, {"ru": "Параметр", "en": "Option"}[translation.get_language()])
+    rows = table_below(manual, HEADS[Table.OPTIONS][translation.get_language()])
     meaning = next(row[1] for row in rows if row[0] == f"`{field}`")
     assert str(BOUNDS[field][1]) in meaning
 
@@ -78,7 +105,7 @@ def test_it_states_the_bounds_that_are_checked(manual: str, field: str) -> None:
 def test_it_gives_examples_that_are_rules(manual: str) -> None:
     written = re.findall(r"^ {4,}(\S+:(?:pop3|imap)s?[ |].+)$", manual, re.MULTILINE)
     written += re.findall(r"`(\S+:(?:pop3|imap)s? .+?)`", manual)
-    for word, _, example in table_below(manual, {"ru": "Параметр", "en": "Option"}[translation.get_language()]):
+    for word, _, example in table_below(manual, HEADS[Table.OPTIONS][translation.get_language()]):
         protocol = FIELDS[OPTIONS[word.strip("`")].field].only or Protocol.POP3
         options = example.strip("`… ").removeprefix("i.petrov@mydomain.ru")
         written.append(f"mailserver.ru:{protocol} petrov petrovpasswd i.petrov@mydomain.ru {options}")
@@ -94,15 +121,21 @@ def test_it_gives_commands_that_can_be_given(manual: str) -> None:
         parser.parse_args(shlex.split(arguments, comments=True))
 
 
-def test_it_gives_deliveries_that_are_understood(manual: str) -> None:
+def test_it_gives_an_example_of_every_destination(manual: str) -> None:
     values = re.findall(r"^ {4}UTM_MAIL_DELIVERY=(\S+)", manual, re.MULTILINE)
     assert len(values) >= 4
     for value in values:
         check_delivery(value)
+    assert {value.partition(":")[0] for value in values} == {"maildir", *Handover}
+
+
+def test_it_has_a_field_and_a_name_for_every_setting_that_people_change() -> None:
+    columns = {field.name for field in ServiceSettings._meta.fields if field.editable} - NOT_SET
+    assert columns == set(SettingsForm.base_fields) == set(SETTINGS)
 
 
 def test_it_explains_every_setting_with_its_default(manual: str) -> None:
-    rows = table_below(manual, {"ru": "Настройка", "en": "Setting"}[translation.get_language()])
+    rows = table_below(manual, HEADS[Table.SETTINGS][translation.get_language()])
     labels = [str(SettingsForm.base_fields[name].label) for name in SettingsForm.base_fields]
     assert sorted(row[0] for row in rows) == sorted(labels)
     for name, field in SettingsForm.base_fields.items():
@@ -112,13 +145,13 @@ def test_it_explains_every_setting_with_its_default(manual: str) -> None:
 
 
 def test_it_says_what_to_do_about_every_error(manual: str) -> None:
-    rows = table_below(manual, {"ru": "Панель говорит", "en": "The panel says"}[translation.get_language()])
+    rows = table_below(manual, HEADS[Table.ERRORS][translation.get_language()])
     assert sorted(row[0] for row in rows) == sorted(describe(code).title for code in FAILURES)
     assert [row for row in rows if len(row) != 3 or not all(row)] == []
 
 
 def test_it_explains_every_state(manual: str) -> None:
-    rows = table_below(manual, {"ru": "Состояние", "en": "State"}[translation.get_language()])
+    rows = table_below(manual, HEADS[Table.STATES][translation.get_language()])
     named = [word for row in rows for word in row[0].split(", ")]
     assert sorted(named) == sorted(str(badge.word) for badge in RULE_BADGES.values())
 
@@ -129,11 +162,16 @@ def test_it_knows_every_mail_service(manual: str) -> None:
         assert [host for host in provider.hosts.values() if f"`{host}`" not in manual] == []
 
 
-def test_it_has_the_same_sections_and_pictures_in_both_languages() -> None:
-    russian, english = (
-        [line for line in manual_in(language).splitlines() if re.match(r"#+ |!\[|\|", line)] for language in LANGUAGES
+def test_it_has_the_same_sections_and_pictures_in_every_language(manual: str) -> None:
+    english, translated = (
+        [line for line in text.splitlines() if re.match(r"#+ |!\[|\|", line)] for text in (manual_in("en"), manual)
     )
-    assert [line.count("|") or line[0] for line in russian] == [line.count("|") or line[0] for line in english]
+    assert [line.count("|") or line[0] for line in translated] == [line.count("|") or line[0] for line in english]
+
+
+def test_it_opens_in_the_panel(manual: str, admin_client: Client) -> None:
+    page = admin_client.get(reverse("manual_in", args=[translation.get_language()])).content.decode()
+    assert escape(manual.partition("\n")[0].removeprefix("# ")) in page
 
 
 @pytest.mark.parametrize("language", LANGUAGES)

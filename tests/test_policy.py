@@ -2,6 +2,7 @@
 
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
+from itertools import product
 
 import pytest
 from hypothesis import given
@@ -11,6 +12,7 @@ from fetchrules.policy import (
     HELD_PAUSE,
     MAX_TRIES,
     RESTRICTED_LIMIT,
+    TABLE,
     Action,
     Fate,
     Knowledge,
@@ -55,6 +57,16 @@ EVERY_COMBINATION = [
 def test_it_decides_as_fetchmail_does(seen: str, keep: str, flush: str, fetchall: str, action: Action) -> None:
     terms = Terms(keep=keep == "keep", flush=flush == "flush", fetchall=fetchall == "fetchall")
     assert decide(seen == "yes", terms) is action
+
+
+def test_it_has_one_row_for_every_combination() -> None:
+    combinations = [
+        (seen, Terms(keep=keep, flush=flush, fetchall=fetchall))
+        for seen, keep, flush, fetchall in product((False, True), repeat=4)
+    ]
+    assert [sum(row.covers(seen, terms) for row in TABLE) for seen, terms in combinations] == [1] * 16
+    assert len(EVERY_COMBINATION) == 16
+    assert {decide(seen, terms) for seen, terms in combinations} == set(Action)
 
 
 def listed(number: int, uid: str | None = None, size: int = 100, *, seen: bool = False) -> Listed:

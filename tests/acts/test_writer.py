@@ -4,7 +4,7 @@ from dataclasses import replace
 from typing import Any
 
 import pytest
-from django.contrib.auth.models import Permission, User
+from django.contrib.auth.models import User
 from django.core.exceptions import PermissionDenied
 
 from fetchrules.acts import text as acts
@@ -20,14 +20,6 @@ from fetchrules.ruletext.problem import Code
 from tests.conftest import MakeRule
 
 NEW = Rule("new.ru", Protocol.POP3, "new", "p", "charlie@mydomain.ru")
-
-
-@pytest.fixture
-def erin(db: None) -> User:
-    """May change every rule, and is no administrator."""
-    erin = User.objects.create_user("erin")
-    erin.user_permissions.add(Permission.objects.get(codename="change_fetchrule"))
-    return erin
 
 
 @pytest.fixture

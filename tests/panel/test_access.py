@@ -6,6 +6,7 @@ from django.test import Client
 from django.urls import reverse
 
 from fetchrules.models import FetchRule, ServiceSettings
+from fetchrules.urls import urlpatterns
 from tests.conftest import PASSWORD
 
 PAGES = (
@@ -19,15 +20,76 @@ PAGES = (
     "audit",
     "revisions",
     "manual",
+    "manual_whole",
+    "password_change",
+    "statistics_csv",
     "strip",
+    "text_download",
 )
+FOR_ALL = {
+    "rules",
+    "journal",
+    "letters",
+    "statistics",
+    "statistics_csv",
+    "manual",
+    "manual_whole",
+    "password_change",
+    "strip",
+}
 FOR = {
     "admin": set(PAGES),
-    "operator": {"rules", "journal", "letters", "statistics", "manual", "strip"},
+    "operator": FOR_ALL,
     "editor": set(PAGES) - {"settings", "audit"},
-    "owner": {"rules", "rule_new", "journal", "letters", "statistics", "manual", "strip"},
+    "owner": {*FOR_ALL, "rule_new"},
 }
+"""The pages that open without an object, and who may open them."""
 CHANGES = ("rule_on", "rule_off", "rule_poll", "rule_pause", "rule_resume")
+OF_A_RULE = ("rule", "rule_delete", "rule_adopt", "rule_take_up", "rule_take_over")
+"""A page or an action of one rule: of a rule that is not theirs, an owner gets a 404."""
+ACTIONS = {
+    "check_delivery": {"admin"},
+    "check_notices": {"admin"},
+    "letters_act": {"admin", "operator", "editor", "owner"},
+    "letters_sizes": {"admin"},
+    "rule_preview": {"admin", "editor", "owner"},
+    "rules_bulk": {"admin", "operator", "editor", "owner"},
+    "service_start": {"admin", "operator", "editor"},
+    "service_stop": {"admin", "operator", "editor"},
+}
+"""What is posted without an object, and who may post it."""
+OF_OBJECTS = {
+    "run",
+    "run_stop",
+    "revision",
+    "revision_undo",
+    "text_passwords",
+    "rules_rows",
+    "manual_in",
+    "manual_picture",
+}
+"""Their rights are tested where these pages are."""
+OPEN = {"login", "logout", "set_language", "theme"}
+"""These do not ask who is there."""
+
+
+def address(page: str) -> str:
+    """The address of a page of the panel, with some values for what it is about."""
+    (pattern,) = (pattern for pattern in urlpatterns if pattern.name == page)
+    some = {"language": "en", "name": "rules.png"}
+    return reverse(page, kwargs={name: some.get(name, 1) for name in pattern.pattern.regex.groupindex})
+
+
+def test_it_knows_who_may_open_every_page() -> None:
+    known = {*PAGES, *CHANGES, *OF_A_RULE, *ACTIONS, *OF_OBJECTS, *OPEN}
+    assert {pattern.name for pattern in urlpatterns} == known
+
+
+@pytest.mark.parametrize("action", ACTIONS)
+@pytest.mark.parametrize("who", FOR)
+def test_it_takes_actions_from_those_whose_they_are(who: str, action: str, request: pytest.FixtureRequest) -> None:
+    client: Client = request.getfixturevalue(who)
+    assert (client.post(reverse(action)).status_code == 403) == (who not in ACTIONS[action])
 
 
 @pytest.mark.parametrize("page", PAGES)
@@ -38,15 +100,15 @@ def test_it_opens_pages_to_those_whom_they_are_for(who: str, page: str, request:
     assert client.get(reverse(page)).status_code == expected
 
 
-@pytest.mark.parametrize("page", [*PAGES, "rules_rows"])
+@pytest.mark.parametrize("page", [str(pattern.name) for pattern in urlpatterns if pattern.name not in OPEN])
 @pytest.mark.django_db
 def test_it_shows_nothing_to_strangers(page: str, client: Client) -> None:
-    response = client.get(reverse(page))
+    response = client.get(address(page))
     assert response.status_code == 302
     assert response["Location"].startswith(reverse("login"))
 
 
-@pytest.mark.parametrize("change", [*CHANGES, "rule_delete", "rule"])
+@pytest.mark.parametrize("change", [*CHANGES, *OF_A_RULE])
 def test_it_hides_the_rules_of_others_from_an_owner(change: str, owner: Client, rule: FetchRule) -> None:
     assert owner.post(reverse(change, args=[rule.id])).status_code == 404
     assert FetchRule.objects.filter(id=rule.id, enabled=True, revision=rule.revision).exists()

@@ -1,5 +1,6 @@
 """The list: what it says of each rule, what it finds, how much it asks of the database."""
 
+import re
 from datetime import UTC, datetime, timedelta
 
 import pytest
@@ -12,13 +13,22 @@ from pytest_django import DjangoAssertNumQueries
 from fetchrules.ledger.letters import STUCK_AFTER
 from fetchrules.models import AuditEntry, FetchRule, HourlyStat, Incident, Pause, Run
 from fetchrules.panel.pages.rule_actions import end_of
-from fetchrules.panel.pages.rules import with_state
+from fetchrules.panel.pages.rules import SORTS, with_state
 from fetchrules.policy import State
 from fetchrules.status import RuleState
 from tests.conftest import MakeRule
 from tests.panel.test_journal import a_letter, a_run
 
 POLLED = {"last_polled_at": timezone.now(), "last_success_at": timezone.now()}
+
+
+def test_it_has_a_head_for_every_cell_and_orders_by_those_that_say_so(admin: Client, make_rule: MakeRule) -> None:
+    make_rule()
+    head, row = re.findall(r"<tr.*?</tr>", admin.get(reverse("rules")).content.decode(), re.DOTALL)
+    titles = {" ".join(re.sub(r"<.*?>", "", cell).split()) for cell in re.findall(r"<th.*?</th>", head, re.DOTALL)}
+    assert len(re.findall(r"<th\b", head)) == len(re.findall(r"<t[dh]\b", row))
+    assert set(re.findall(r'data-label="(.*?)"', row)) <= titles
+    assert {"-" + key for key in re.findall(r"[?&;]sort=([a-z]+)", head)} <= set(SORTS)
 
 
 def open_run(rule: FetchRule, state: Run.State, **columns: object) -> Run:

@@ -10,6 +10,7 @@ from django.urls import reverse
 from django.utils import timezone
 
 from fetchrules.models import AuditEntry, Channel, ServiceSettings
+from fetchrules.panel.forms.settings import SettingsForm
 
 FILLED = {
     "interval": "10",
@@ -34,6 +35,12 @@ def test_it_saves_and_notes_what_changed(admin: Client) -> None:
     assert "Interval between mail checks: 10 → 5; Local mail domains" in page
 
 
+@pytest.mark.parametrize("field", SettingsForm.base_fields)
+def test_it_asks_for_every_setting(field: str, admin: Client) -> None:
+    page = admin.get(reverse("settings")).content.decode()
+    assert f'name="{field}"' in page
+
+
 def test_it_notes_no_secret_of_a_webhook(admin: Client) -> None:
     admin.post(reverse("settings"), {**FILLED, "alert_webhook": "https://example.org/hook?token=secret"})
     assert AuditEntry.objects.get().detail == {"settings": [["alert_webhook"]]}
@@ -55,6 +62,7 @@ def test_it_leaves_the_rest_of_the_row_alone(admin: Client) -> None:
         ("journal_days", "0"),
         ("alert_after_failures", "0"),
         ("alert_after_hours", "0"),
+        ("owner_rules", "-1"),
         ("local_domains", "not a domain!"),
         ("alert_addresses", "nobody"),
         ("alert_webhook", "javascript:alert(1)"),

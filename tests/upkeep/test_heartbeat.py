@@ -1,5 +1,8 @@
 """Signs of life, and how many polls the living do at a time."""
 
+from collections import deque
+from datetime import timedelta
+
 import pytest
 from django.utils import timezone
 
@@ -39,3 +42,25 @@ def test_it_forgets_those_before_a_process_that_is_alone() -> None:
     heartbeat.forget_all()
     heartbeat.beat("worker", 8)
     assert workers.slots(timezone.now()) == 8
+
+
+def test_it_leaves_alone_the_same_part_of_other_processes() -> None:
+    Heartbeat.objects.create(part="worker", host="there:1", slots=64)
+    heartbeat.beat("worker", 8)
+    heartbeat.leave("worker")
+    assert workers.slots(timezone.now()) == 64
+
+
+@pytest.mark.parametrize(("seconds", "slots"), [(39, 8), (41, None), (-39, 8), (-41, None)])
+def test_it_believes_no_sign_that_is_too_old_or_from_a_wrong_clock(seconds: int, slots: int | None) -> None:
+    now = timezone.now()
+    Heartbeat.objects.create(part="worker", host="here:1", slots=8, seen_at=now - timedelta(seconds=seconds))
+    assert workers.slots(now) == slots
+
+
+def test_it_forgets_falls_after_a_while(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(heartbeat, "_falls", deque())
+    now = timezone.now()
+    heartbeat.fell("worker", now - heartbeat.LATELY)
+    heartbeat.fell("beat", now)
+    assert heartbeat.falls(now) == {"beat": 1}

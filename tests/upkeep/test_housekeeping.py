@@ -17,6 +17,7 @@ from fetchrules.models import (
     FetchRule,
     Heartbeat,
     HourlyStat,
+    Incident,
     Letter,
     Run,
     ServiceSettings,
@@ -140,3 +141,26 @@ def test_it_goes_on_where_one_step_fails(
     assert left() == {1, 2}
     assert (Run.objects.count(), AuditEntry.objects.count()) == (2, 1)
     assert "housekeeping: removal of runs failed" in caplog.text
+
+
+@pytest.mark.parametrize(("spare", "number"), [(-timedelta(minutes=1), 0), (timedelta(minutes=1), 1)])
+def test_it_keeps_the_journal_for_as_many_days_as_the_settings_say(
+    rule: FetchRule, spare: timedelta, number: int
+) -> None:
+    ServiceSettings.current()
+    ServiceSettings.objects.update(journal_days=7)
+    journal(rule, 1, NOW - timedelta(days=7) + spare)
+    rounds(-24, 0)
+    assert Run.objects.count() == number
+
+
+def test_it_removes_incidents_that_ended_long_ago_and_none_that_lasts(make_rule: MakeRule) -> None:
+    begun = NOW - AUDIT - 2 * HOUR
+    for closed_at in (None, begun + HOUR, NOW - HOUR):
+        Incident.objects.create(rule=make_rule(), kind=Incident.Kind.FAILING, opened_at=begun, closed_at=closed_at)
+    rounds(-24, 0)
+    assert set(Incident.objects.values_list("closed_at", flat=True)) == {None, NOW - HOUR}
+
+
+def test_it_keeps_statistics_and_the_audit_for_more_than_a_year() -> None:
+    assert min(STATISTICS, AUDIT) > timedelta(days=366)

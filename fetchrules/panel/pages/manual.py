@@ -14,7 +14,7 @@ from fetchrules.panel.markdown import html_of
 from fetchrules.panel.pages import guide
 from fetchrules.policy import TABLE
 
-_OTHER = re.compile(r"manual\.(ru|en)\.md")
+_OTHER = re.compile(r"manual\.(\w+)\.md")
 
 
 @require_safe
