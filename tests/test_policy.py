@@ -74,7 +74,7 @@ def listed(number: int, uid: str | None = None, size: int = 100, *, seen: bool =
 
 
 def listing(*letters: Listed, complete: bool = True, epoch: int | None = None, has_uids: bool = True) -> Listing:
-    return Listing(letters, epoch, complete, has_uids, sum(letter.size for letter in letters))
+    return Listing(letters, epoch, complete, has_uids)
 
 
 def known(number: int, uid: str | None = None, **columns: object) -> Known:

@@ -1,4 +1,4 @@
-"""A session with a mail server, SMTP or LMTP (RFC 2033): to ask whether a mailbox exists, and to hand over letters for it."""
+"""The local mail server, and a session in SMTP or LMTP (RFC 2033) that asks for a mailbox or hands over letters."""
 
 import re
 import smtplib
@@ -7,7 +7,6 @@ from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from enum import StrEnum
 from time import monotonic
-from typing import assert_never
 from urllib.parse import SplitResult, parse_qs, unquote, urlsplit
 
 from fetchrules.delivery.outgoing import Outgoing
@@ -29,18 +28,18 @@ class Handover(StrEnum):
 
 
 class TlsUse(StrEnum):
-    """What is asked of an SMTP connection. LMTP stays on the machine, or on its private network."""
+    """For SMTP; LMTP stays on the machine or its private network."""
 
     NEVER = "never"
     MAY = "may"
-    """STARTTLS where it is offered, whatever the certificate: better than plain text."""
+    """STARTTLS where it is offered, with any certificate."""
     VERIFY = "verify"
-    """STARTTLS, demanded, with a certificate that verifies."""
+    """STARTTLS with a certificate that verifies, or nothing."""
 
 
 @dataclass(frozen=True, slots=True)
 class MailServer:
-    """`host` and `port`, or the path of a Unix `socket`. With a `user`, the session logs in; `password` is not in repr."""
+    """`host` and `port`, or the path of a Unix `socket`. With a `user`, the session logs in."""
 
     handover: Handover
     host: str = ""
@@ -62,19 +61,15 @@ class MailServer:
         parts = urlsplit(url)
         match parts.scheme:
             case "lmtp" if not parts.netloc:
-                return cls(Handover.LMTP, socket=_socket(parts))
+                if not parts.path.startswith("/") or "\0" in parts.path:
+                    raise ValueError(f"not an absolute path: {parts.path!r}")
+                return cls(Handover.LMTP, socket=parts.path)
             case "lmtp" if not parts.query and not parts.username:
                 return cls(Handover.LMTP, _host(parts), parts.port or 24)
             case "smtp":
                 user, password = unquote(parts.username or ""), unquote(parts.password or "")
                 return cls(Handover.SMTP, _host(parts), parts.port or 25, "", user, password, _tls(parts))
         raise ValueError("not lmtp:/path, lmtp://host:port or smtp://host:port")
-
-
-def _socket(parts: SplitResult) -> str:
-    if not parts.path.startswith("/") or "\0" in parts.path:
-        raise ValueError(f"not an absolute path: {parts.path!r}")
-    return parts.path
 
 
 def _host(parts: SplitResult) -> str:
@@ -95,8 +90,7 @@ def _tls(parts: SplitResult) -> TlsUse:
 CONNECT_SECONDS = 20.0
 REPLY_SECONDS = 30.0
 END_SECONDS = 120.0
-"""Until the reply to the end of a letter, when the server makes it durable and runs its filters. RFC 5321 §4.5.3.2 allows
-five and ten minutes, for servers across the world; this one is ours, and a poll has to go on."""
+"""For the reply to the end of a letter, while the server runs its filters; RFC 5321 §4.5.3.2 allows remote servers ten minutes."""
 GOODBYE_SECONDS = 5.0
 MAX_REPLY_LINES = 100
 MAX_REPLY_LINE = 8192
@@ -110,11 +104,11 @@ _NO_ROOM = frozenset({b"2.2", b"3.1"})
 
 
 class Unanswered(DeliveryFailed, retry=Retry.LATER):
-    """The connection was lost between the end of a letter and the reply: it may have been delivered, or not."""
+    """The connection was lost between the end of a letter and the reply, so it may have been delivered."""
 
 
 class Deferred(DeliveryFailed, retry=Retry.LATER):
-    """The server did not take this letter this time: a reply of 4xx, or it hung up while it read the letter."""
+    """The server did not take this letter now: it replied 4xx, or hung up within the letter."""
 
 
 class Unreachable(MailServerDown):
@@ -122,16 +116,16 @@ class Unreachable(MailServerDown):
 
 
 class HungUp(smtplib.SMTPResponseException):
-    """The server has said something, and takes no more."""
+    """The server replied and hung up before it had read everything."""
 
     smtp_error: bytes
 
 
 class BoundedReplies(smtplib.SMTP):
-    """smtplib's client, which would follow an endless reply for ever, with bounds on it."""
+    """smtplib's client, but it does not read an endless reply."""
 
     def getreply(self) -> tuple[int, bytes]:
-        """One reply, within END_SECONDS: its code (-1 for what is no reply) and its lines. Raises SMTPServerDisconnected."""
+        """One reply, within END_SECONDS: its code (-1 if it is none) and its lines. Raises SMTPServerDisconnected."""
         lines: list[bytes] = []
         until = monotonic() + END_SECONDS
         if self.file is None and self.sock is not None:
@@ -171,12 +165,12 @@ class BoundedReplies(smtplib.SMTP):
 
 
 class _BoundedLmtp(BoundedReplies, smtplib.LMTP):
-    """smtplib's LMTP client, its replies bounded."""
+    pass
 
 
 @contextmanager
 def _unreachable(server: object) -> Iterator[ExitStack]:
-    """Any failure to open a session, a refusal included, leaves this block as Unreachable, after what is on the stack was done."""
+    """Failures and refusals in this block leave it as Unreachable, after the callbacks on the stack."""
     with ExitStack() as undo:
         try:
             yield undo
@@ -191,29 +185,15 @@ def _unreachable(server: object) -> Iterator[ExitStack]:
 
 def connect(server: MailServer, own_name: str) -> smtplib.SMTP:
     """A session after LHLO, or after EHLO, STARTTLS and AUTH as far as they are configured. Raises Unreachable."""
-    match server.handover:
-        case Handover.LMTP:
-            return _connect_lmtp(server, own_name)
-        case Handover.SMTP:
-            return _connect_smtp(server, own_name)
-        case never:
-            assert_never(never)
-
-
-def _connect_lmtp(server: MailServer, own_name: str) -> smtplib.SMTP:
+    kind = _BoundedLmtp if server.handover is Handover.LMTP else BoundedReplies
     with _unreachable(server) as undo:
-        client = _BoundedLmtp(server.socket or server.host, server.port, own_name, timeout=CONNECT_SECONDS)
+        client = kind(server.socket or server.host, server.port, own_name, timeout=CONNECT_SECONDS)
         undo.callback(client.close)
-        code, text = client.ehlo()
-        if code != 250:
-            raise smtplib.SMTPHeloError(code, text)
-    return client
-
-
-def _connect_smtp(server: MailServer, own_name: str) -> smtplib.SMTP:
-    with _unreachable(server) as undo:
-        client = BoundedReplies(server.host, server.port, own_name, timeout=CONNECT_SECONDS)
-        undo.callback(client.close)
+        if server.handover is Handover.LMTP:
+            code, text = client.ehlo()
+            if code != 250:
+                raise smtplib.SMTPHeloError(code, text)
+            return client
         client.ehlo_or_helo_if_needed()
         _start_tls(client, server.tls)
         if server.user:
@@ -234,7 +214,7 @@ def _start_tls(client: smtplib.SMTP, use: TlsUse) -> None:
 
 
 class Dialogue:
-    """An open session of `client`, in which everything is about `recipient`. Not for several threads."""
+    """An open session about one `recipient`, for one thread."""
 
     def __init__(self, client: smtplib.SMTP, recipient: str) -> None:
         _set_timeout(client, REPLY_SECONDS)
@@ -243,7 +223,7 @@ class Dialogue:
 
     @property
     def is_open(self) -> bool:
-        """Whether the connection has not been seen to be lost."""
+        """Whether no loss of the connection has been noticed."""
         return self._client.sock is not None
 
     def is_alive(self) -> bool:
@@ -252,7 +232,7 @@ class Dialogue:
         return False
 
     def ask(self) -> None:
-        """Ask for the recipient's mailbox. Raises RecipientUnknown if there is none, DeliveryFailed."""
+        """Raises RecipientUnknown if the recipient has no mailbox, DeliveryFailed."""
         with self._lost():
             self._name("", [], RecipientUnknown)
             self._reset()
@@ -260,7 +240,7 @@ class Dialogue:
     def hand_over(self, letter: Outgoing, pieces: Iterator[bytes]) -> None:
         """Deliver a letter; `pieces` are the octets after DATA, the terminator in the last.
 
-        Raises DeliveryFailed (DeliveryRefused, Deferred, DiskFull) if the server certainly did not take it, else Unanswered.
+        Raises Unanswered if the server may have taken it, another DeliveryFailed (DeliveryRefused, Deferred, DiskFull) if not.
         """
         with self._lost():
             self._check_size(letter.octets)
@@ -285,7 +265,7 @@ class Dialogue:
             raise Unanswered(_said(code, text))
 
     def close(self) -> None:
-        """Say goodbye, but do not insist. Never raises; may be called twice."""
+        """QUIT, and close whatever the reply. Never raises; may be called twice."""
         with suppress(OSError):
             _set_timeout(self._client, GOODBYE_SECONDS)
             self._client.quit()
@@ -299,7 +279,7 @@ class Dialogue:
         return self._client.getreply()
 
     def _send(self, octets: bytes) -> None:
-        """Where that fails the connection is closed. Raises HungUp if the server has said why, else SMTPServerDisconnected."""
+        """A failure closes the connection. Raises HungUp if the server has said why, else SMTPServerDisconnected."""
         sock = self._client.sock
         if sock is None:
             raise smtplib.SMTPServerDisconnected("not connected")
@@ -314,7 +294,7 @@ class Dialogue:
             raise smtplib.SMTPServerDisconnected(str(error)) from error
 
     def _begin(self, sender: str, options: list[str]) -> None:
-        """Name sender and recipient; the recipient alone if they are refused together, for only bounces need a sender."""
+        """Name sender and recipient, or with a null sender if they are refused: only bounces need a sender."""
         try:
             self._name(sender, options)
         except DeliveryRefused:
@@ -323,10 +303,7 @@ class Dialogue:
             self._name("", options)
 
     def _name(self, sender: str, options: list[str], unwelcome: type[DeliveryRefused] = DeliveryRefused) -> None:
-        """MAIL and RCPT; `unwelcome` is raised when RCPT is refused for good.
-
-        SMTPUTF8 (RFC 6531) only if the recipient needs it: further on, not every server will have it.
-        """
+        """MAIL and RCPT, with SMTPUTF8 (RFC 6531) only if the recipient needs it. Raises `unwelcome` for a refused RCPT."""
         recipient, utf8 = self._recipient, not self._recipient.isascii()
         if utf8 and not self._client.has_extn("smtputf8"):
             recipient, utf8 = _in_ascii(recipient), False
@@ -338,7 +315,7 @@ class Dialogue:
         self._demand(self._command(f"RCPT TO:<{recipient}>"), 250, 251, refused=unwelcome)
 
     def _options(self, letter: Outgoing) -> list[str]:
-        """RFC 1870 and 6152. A letter of eight bits goes even to a server that does not know them: nothing here parses MIME."""
+        """RFC 1870 and 6152. Eight bits are sent to servers without 8BITMIME too, because we do not parse MIME."""
         options = [f"SIZE={letter.octets}"] if self._client.has_extn("size") else []
         if letter.eight_bit and self._client.has_extn("8bitmime"):
             options.append("BODY=8BITMIME")
@@ -350,7 +327,7 @@ class Dialogue:
             raise DeliveryRefused(f"{octets} octets, and the server takes at most {limit}")
 
     def _send_all_but_the_last(self, pieces: Iterator[bytes]) -> bytes:
-        """Once begun, a letter can be given up only together with the connection. Raises OSError, Deferred."""
+        """A letter that has begun can only be given up with its connection. Raises OSError, Deferred."""
         try:
             last = next(pieces)
             for piece in pieces:
@@ -364,7 +341,7 @@ class Dialogue:
         return last
 
     def _demand(self, reply: tuple[int, bytes], *codes: int, refused: type[DeliveryRefused] = DeliveryRefused) -> None:
-        """Raises DeliveryFailed, with the transaction taken back, if the reply's code is none of `codes`."""
+        """Raises DeliveryFailed, after RSET, unless the reply's code is one of `codes`."""
         if reply[0] in codes:
             return
         refusal = self._refusal(*reply, refused)
@@ -373,7 +350,7 @@ class Dialogue:
         raise refusal
 
     def _refusal(self, code: int, text: bytes, refused: type[DeliveryRefused] = DeliveryRefused) -> DeliveryFailed:
-        """What a reply means that is not the one hoped for. After 421, and after nonsense, the connection is closed."""
+        """The error that an unexpected reply stands for. Closes the connection after 421 or nonsense."""
         enhanced = _ENHANCED.match(text)
         about_the_letter = 400 <= code <= 599 and code != 421
         if not about_the_letter:
@@ -391,7 +368,7 @@ class Dialogue:
 
     @contextmanager
     def _lost(self) -> Iterator[None]:
-        """An error of the connection, before the end of a letter: it was certainly not delivered."""
+        """A connection that is lost here is lost before the end of a letter, so nothing was delivered."""
         try:
             yield
         except HungUp as error:

@@ -1,4 +1,4 @@
-"""The local disk's edge: OSErrors become DeliveryFailed here, and no symlink can redirect the way to a directory."""
+"""Directories of the local disk, reached without symlinks; their OSErrors become DeliveryFailed."""
 
 import errno
 import os
@@ -10,32 +10,28 @@ from pathlib import Path
 from fetchrules.delivery.recipients import RootedPath
 from fetchrules.errors import DeliveryFailed, DiskFull, Exhausted, MailboxUnwritable
 
-_FULL = frozenset({errno.ENOSPC, errno.EDQUOT})
-_UNWRITABLE = frozenset({errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.ELOOP})
-_EXHAUSTED = frozenset({errno.EMFILE, errno.ENFILE, errno.ENOMEM})
 _OTHERS_MAY_WRITE = stat.S_IWGRP | stat.S_IWOTH
 _DIRECTORY = os.O_DIRECTORY | os.O_CLOEXEC
 
 
 class WriterExhausted(Exhausted, DeliveryFailed):
-    """This machine has no descriptors or memory left to deliver with; the mailbox and its volume are not at fault."""
+    """This machine has no descriptors or memory left; the mailbox and its volume are not at fault."""
+
+
+_MEANINGS: dict[int | None, type[DeliveryFailed]] = {
+    **dict.fromkeys((errno.ENOSPC, errno.EDQUOT), DiskFull),
+    **dict.fromkeys((errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.ELOOP), MailboxUnwritable),
+    **dict.fromkeys((errno.EMFILE, errno.ENFILE, errno.ENOMEM), WriterExhausted),
+}
 
 
 def failure(error: OSError, what: str) -> DeliveryFailed:
-    """What this error means for a delivery; `what` was being worked on."""
-    detail = f"{what}: {error.strerror}"
-    if error.errno in _FULL:
-        return DiskFull(detail)
-    if error.errno in _UNWRITABLE:
-        return MailboxUnwritable(detail)
-    if error.errno in _EXHAUSTED:
-        return WriterExhausted(detail)
-    return DeliveryFailed(detail)
+    return _MEANINGS.get(error.errno, DeliveryFailed)(f"{what}: {error.strerror}")
 
 
 @contextmanager
 def translated(what: str, *, missing: type[DeliveryFailed] = DeliveryFailed) -> Iterator[None]:
-    """An OSError in this block leaves it as DeliveryFailed; a name that does not exist, as `missing`."""
+    """An OSError leaves this block as DeliveryFailed, FileNotFoundError as `missing`."""
     try:
         yield
     except FileNotFoundError as error:
@@ -45,10 +41,7 @@ def translated(what: str, *, missing: type[DeliveryFailed] = DeliveryFailed) -> 
 
 
 class OpenDirectory:
-    """An open directory. What is done in it goes by its descriptor: exchanging the path later redirects nothing.
-
-    Methods raise OSError; opening a symlink raises it with ENOTDIR.
-    """
+    """An open directory, used by its descriptor, so that a change of the path redirects nothing. Methods raise OSError."""
 
     __slots__ = ("fd",)
 
@@ -66,18 +59,18 @@ class OpenDirectory:
         os.close(fd)
 
     def enter(self, name: str, *, make: bool = False) -> "OpenDirectory":
-        """The directory `name` in this one. With `make`, one that is missing is made (0700), and its name is durable.
+        """The directory `name` in this one. With `make`, a missing one is made (0700), durably.
 
-        Then one that is there is taken over only if nobody could have put it there before us to get at what it will hold.
+        With `make`, one that another user could have planted raises PermissionError.
         """
         return self._open(name, _DIRECTORY | os.O_NOFOLLOW, make=make)
 
     def step(self, name: str, *, make: bool = False) -> "OpenDirectory":
-        """`enter` where reading is not permitted: good only for going further."""
+        """`enter` without the right to read: good only for going further."""
         return self._open(name, _DIRECTORY | os.O_NOFOLLOW | os.O_PATH, make=make)
 
     def readable(self) -> "OpenDirectory":
-        """This directory, now with the right to list it and to make its names durable; the other is closed."""
+        """This directory with the right to list and to sync it, in place of the former object."""
         with self:
             return OpenDirectory(os.open(".", _DIRECTORY, dir_fd=self.fd))
 
@@ -101,14 +94,14 @@ class OpenDirectory:
         return found
 
     def _refuse_planted(self, found: "OpenDirectory") -> None:
-        """Raises PermissionError for a directory of another's where others may make some: its owner would read what comes."""
+        """Raises PermissionError for another user's directory where others may make some: they would read the mail."""
         here, there = os.fstat(self.fd), os.fstat(found.fd)
         if here.st_mode & _OTHERS_MAY_WRITE and there.st_uid not in {os.geteuid(), 0, here.st_uid}:
             words = f"made by another user (uid {there.st_uid}) in a directory that others may write to"
             raise PermissionError(errno.EPERM, words)
 
     def _make(self, name: str) -> None:
-        """One that is there may have been left by a crash, or by somebody who did not make its name durable."""
+        """Sync an existing one too: a crash may have left its name undurable."""
         try:
             os.stat(name, dir_fd=self.fd, follow_symlinks=False)
         except FileNotFoundError:
@@ -119,7 +112,7 @@ class OpenDirectory:
 
 
 def open_place(place: RootedPath, *, make: bool = False) -> OpenDirectory:
-    """The directory at `place`, good for going further; with `make`, the way there is made, durably. Raises OSError."""
+    """The directory at `place`, good for going further; `make` makes the path, durably. Raises OSError."""
     here = _open_root(place.root, make=make)
     for part in place.parts:
         with here as parent:

@@ -1,7 +1,6 @@
-"""The fingerprint of a letter: equal for two copies that differ only in what mail programs do to a letter at rest.
+"""The fingerprint of a letter, which the ledger compares when the server's unique-ids cannot be trusted.
 
-SHA-256 of the letter without CRs and without the header fields Status, X-Status, X-UIDL, X-Keywords and X-Mozilla-*,
-header first. The ledger compares it when the server's unique-ids cannot be trusted.
+SHA-256 without CRs and the header fields that mail programs change at rest: Status, X-Status, X-UIDL, X-Keywords, X-Mozilla-*.
 """
 
 import hashlib
@@ -21,7 +20,7 @@ _VOLATILE_FIELDS = re.compile(
 
 
 class Fingerprint:
-    """Takes a letter in pieces of any size; the result does not depend on how it was cut."""
+    """Takes a letter in pieces of any size."""
 
     __slots__ = ("_head", "_header", "_header_print", "_sha256")
 
@@ -46,7 +45,7 @@ class Fingerprint:
 
     @property
     def header(self) -> str:
-        """64 hex digits for the header alone: what `head_print` says of it."""
+        """64 hex digits for the header alone, as `head_print`."""
         return self._header_print or _print(bytes(self._header))
 
     def hexdigest(self) -> str:
@@ -70,13 +69,13 @@ class Fingerprint:
 
 
 def head_print(octets: bytes) -> str:
-    """64 hex digits for a header that was fetched alone, with or without the blank line behind it, and whatever follows."""
+    """64 hex digits for a header that was fetched alone; a blank line and text behind it do not count."""
     text = bytearray(octets.replace(b"\r", b""))
     return _print(bytes(text[: _header_end(text, 0)]))
 
 
 def _print(header: bytes) -> str:
-    """A header that is not ended by a line end has one missing."""
+    """A missing line end at the end of a header is supplied."""
     complete = header if not header or header.endswith(b"\n") or len(header) == MAX_HEADER else header + b"\n"
     return hashlib.sha256(_stable(complete)).hexdigest()
 

@@ -1,7 +1,4 @@
-"""What the journal shows of a letter: From, Subject, Message-ID and Date, decoded from the first octets of its header.
-
-The letter comes from anybody, so nothing is believed: no input raises, takes long or yields an unprintable character.
-"""
+"""From, Subject, Message-ID and Date of a letter, for the journal. No input raises, takes long or yields unprintable text."""
 
 import binascii
 import re
@@ -18,7 +15,7 @@ MAX_FIELD = 4096
 _ENCODED_WORD = re.compile(r"=\?([^\s?*]+)(?:\*[^\s?]*)?\?([BbQq])\?([^\s?]*)\?=")
 """RFC 2047 §2, with the language of RFC 2231 §5."""
 _BETWEEN_WORDS = re.compile(r"(?<=\?=)\s+(?==\?)")
-"""Blanks between two encoded words, which are not shown (RFC 2047 §6.2)."""
+"""Blanks that are not shown (RFC 2047 §6.2)."""
 _CHARSET = re.compile(
     r"utf-?(?:7|8|16|16be|16le)|(?:us-)?ascii|iso-?8859-\d{1,2}|(?:windows-|cp)\d{3,4}|koi8-[rut]|"
     r"gb2312|gbk|gb18030|big5(?:-?hkscs)?|euc-(?:jp|kr)|shift_?jis|iso-2022-(?:jp|kr)|ks_c_5601-1987|tis-620",
@@ -29,7 +26,7 @@ _CHARSET = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class Letterhead:
-    """Each text printable and of at most 200 characters, empty where the letter has no such field; `date` is aware."""
+    """Texts of at most 200 printable characters, empty where the field is missing; `date` is aware."""
 
     sender: str = ""
     subject: str = ""
@@ -38,7 +35,7 @@ class Letterhead:
 
 
 def read_letterhead(head: bytes) -> Letterhead:
-    """The letterhead of a letter that begins with `head`, whatever that is. Of a repeated field the first counts."""
+    """The letterhead in any octets; the first of repeated fields counts."""
     fields: dict[bytes, bytes] = {}
     for name, value in header_fields(head):
         fields.setdefault(name, value[:MAX_FIELD])
@@ -62,7 +59,7 @@ def _shown(value: bytes) -> str:
 
 
 def _decoded(text: str) -> str:
-    """`text` with its encoded words decoded. A character cut in two by neighbouring words of one charset is whole again."""
+    """Decode encoded words; neighbouring words of one charset together, for a character may be cut in two."""
     result: list[str] = []
     pending, charset, end = b"", "", 0
     text = _BETWEEN_WORDS.sub("", text)
@@ -76,7 +73,7 @@ def _decoded(text: str) -> str:
 
 
 def _octets(encoding: str, text: str) -> bytes:
-    """What an encoded word stands for. Base64 that is broken is taken as far as it goes."""
+    """Broken Base64 is decoded as far as possible."""
     if encoding in "Qq":
         return binascii.a2b_qp(text.encode(), header=True)
     digits = re.sub("[^A-Za-z0-9+/]", "", text)
@@ -94,10 +91,7 @@ def _in_charset(octets: bytes, charset: str) -> str:
 
 
 def _guessed(octets: bytes) -> str:
-    """Octets of an unknown charset: UTF-8 if they are, else the Cyrillic one in which more letters are small.
-
-    KOI8-R has its small letters where Windows-1251 has the capitals, and the other way round.
-    """
+    """UTF-8, else KOI8-R or Windows-1251: the one in which more letters are small, since each has them at the other's capitals."""
     try:
         return octets.decode()
     except UnicodeDecodeError:

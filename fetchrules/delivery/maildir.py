@@ -1,12 +1,10 @@
-"""Maildirs: where they are, and how letters get into them exactly once: staged beside the mailbox, then renamed into new/.
+"""Maildirs, into which letters get exactly once: staged beside the mailbox, then renamed into new/.
 
-Letters wait in tmp/utm-mail/, a directory of ours, and not in tmp/ itself: Dovecot, Courier and others remove from there what is
-older than 36 hours, and after a long outage a letter that they removed would count as delivered.
+Letters wait in tmp/utm-mail/ and not in tmp/ itself, from which Dovecot, Courier and others remove files older than 36 hours:
+after a long outage such a letter would count as delivered.
 
-The root, the fixed part of UTM_MAIL_DELIVERY, has a marker too: it tells the volume with the Maildirs from the directory that it is
-mounted on. Both markers are made and read in the same way (`delivery.marker`).
-
-Everything is made 0700 and 0600: the worker runs as the user who owns the mailboxes.
+The root, the fixed part of UTM_MAIL_DELIVERY, has a marker too, which tells the volume from the directory it is mounted on.
+Everything is made 0700 and 0600, because the worker runs as the user who owns the mailboxes.
 """
 
 import base64
@@ -21,7 +19,7 @@ from urllib.parse import parse_qs
 
 from fetchrules.delivery.disk import OpenDirectory, failure, open_place, translated
 from fetchrules.delivery.marker import make_marker, read_marker
-from fetchrules.delivery.recipients import PathTemplate, RootedPath
+from fetchrules.delivery.recipients import MAX_NAME, PathTemplate, RootedPath
 from fetchrules.delivery.staging import RESERVE, Staging, checked
 from fetchrules.errors import DeliveryFailed, LocalProtocolError, MaildirReplaced, RecipientInvalid
 
@@ -30,15 +28,13 @@ STAGING = "utm-mail"
 """Our directory in tmp/."""
 VOLUME_DIRECTORY = ".utm-mail"
 """Our directory in the root of the volume."""
-MAX_NAME = 255
-"""Octets of one directory's name (NAME_MAX)."""
 
 _BEYOND_ASCII = re.compile(r"[^ -~]+")
 
 
 @dataclass(frozen=True, slots=True)
 class MaildirLayout:
-    """Where each recipient's Maildir is; letters go into its Maildir++ folder `folder`, into its INBOX if that is empty."""
+    """Where each recipient's Maildir is. Letters go into its Maildir++ folder `folder`, or its INBOX if that is empty."""
 
     template: PathTemplate
     folder: str = ""
@@ -59,7 +55,7 @@ class MaildirLayout:
         return cls(PathTemplate(path), folder)
 
     def directory(self, place: RootedPath) -> Path:
-        """The directory that letters for the mailbox at `place` arrive in, whose marker is recorded."""
+        """The directory for the mailbox at `place`, whose marker is recorded."""
         return (place.below(folder_directory(self.folder)) if self.folder else place).path
 
     def mailbox(self, place: RootedPath, marker: str | None) -> "Maildir":
@@ -67,10 +63,10 @@ class MaildirLayout:
 
 
 class Maildir:
-    """The Maildir at `place`, or its Maildir++ folder `folder`. One poll's object, not for several threads.
+    """The Maildir at `place`, or its Maildir++ folder `folder`, for one poll and one thread.
 
-    `marker` is the id that this Maildir was known by at its last delivery, None before the first one: then `prepare` makes it, with
-    what is missing of the directories, and the id to record is in `staging.marker`.
+    `marker` is the id of this Maildir at its last delivery. None before the first one: `prepare` then makes it, with the missing
+    directories, and `staging.marker` is the id to record.
     """
 
     exactly_once = True
@@ -86,7 +82,7 @@ class Maildir:
         self._new: OpenDirectory | None = None
 
     def prepare(self, octets: int) -> None:
-        """Open the Maildir, or look that it is still the same one, and that `octets` have room in it.
+        """Open the Maildir, or check that it is still the same, and that `octets` have room in it.
 
         Raises MaildirReplaced, DiskFull, MailboxUnwritable, DeliveryFailed.
         """
@@ -96,11 +92,10 @@ class Maildir:
         self.staging.check_room(octets)
 
     def commit(self, names: Sequence[str]) -> dict[str, DeliveryFailed]:
-        """Move staged letters into new/, durably; the ones that could not be moved, with the reason. May be repeated.
+        """Move staged letters into new/, durably; the letters that could not be moved, with the reason. May be repeated.
 
-        A name that is gone was delivered before: that is why the directories must be the known ones before and after.
-        Raises MaildirReplaced if they are not, DeliveryFailed if new/ cannot be made durable: nothing may then be
-        concluded of any letter.
+        A missing letter counts as delivered, so the directories must be the known ones before and after. Raises MaildirReplaced
+        if they are not, DeliveryFailed if new/ cannot be made durable; both leave the fate of all letters unknown.
         """
         self._verify()
         failures = self._move(names)
@@ -110,7 +105,7 @@ class Maildir:
         return failures
 
     def in_doubt(self, _names: Sequence[str]) -> Sequence[str]:
-        """None: a letter that was delivered is gone from staging."""
+        """None: delivered letters are gone from staging."""
         return ()
 
     def close(self) -> None:
@@ -141,7 +136,7 @@ class Maildir:
             home.step(name, make=True).close()
 
     def _verify(self) -> None:
-        """Raises MaildirReplaced unless both directories are where the path leads, and the marker is the known one."""
+        """Raises MaildirReplaced unless the path leads to both open directories and the marker is the known one."""
         held = self._opened_new
         self.staging.verify()
         with (
@@ -166,11 +161,7 @@ class Maildir:
 
 
 def folder_directory(folder: str) -> str:
-    """The Maildir++ directory of `folder`, whose levels are parted by `/` or `.`: `Работа/Счета` is `.<Работа>.<Счета>` beside
-    cur/.
-
-    Raises RecipientInvalid.
-    """
+    """The Maildir++ directory of `folder`: `Работа/Счета` or `Работа.Счета` is `.<Работа>.<Счета>`. Raises RecipientInvalid."""
     levels = folder.replace("/", ".").split(".")
     if not folder.isprintable() or not all(levels):
         raise RecipientInvalid(f"no folder can be called {folder}")
@@ -181,17 +172,16 @@ def folder_directory(folder: str) -> str:
 
 
 def _modified_utf7(text: str) -> str:
-    """RFC 3501 §5.1.3, as Dovecot and Courier name directories. Base64's slash becomes a comma."""
-    return _BEYOND_ASCII.sub(_shifted, text.replace("&", "&-"))
+    """RFC 3501 §5.1.3, as Dovecot and Courier name directories."""
 
+    def shifted(run: re.Match[str]) -> str:
+        return f"&{base64.b64encode(run[0].encode('utf-16-be'), b'+,').decode().rstrip('=')}-"
 
-def _shifted(run: re.Match[str]) -> str:
-    encoded = base64.b64encode(run[0].encode("utf-16-be")).rstrip(b"=").replace(b"/", b",")
-    return f"&{encoded.decode()}-"
+    return _BEYOND_ASCII.sub(shifted, text.replace("&", "&-"))
 
 
 def volume_marker(root: Path) -> str | None:
-    """The id of the volume; None where there is none, or none can be read."""
+    """The id of the volume; None where none can be read."""
     return _marker_in(RootedPath(root, (VOLUME_DIRECTORY,)))
 
 
@@ -201,9 +191,9 @@ def is_maildir(directory: Path, marker: str) -> bool:
 
 
 def make_volume_marker(root: Path, draft_name: str) -> str | None:
-    """The id of the volume, a new one if there was none, durable when this returns; None where we may not write.
+    """The id of the volume, a new one if there was none, now durable; None where we may not write.
 
-    `draft_name` is what the marker is written as before it is put in place.
+    The marker is written as `draft_name` before it is put in place.
     """
     with (
         suppress(OSError, MaildirReplaced),

@@ -1,10 +1,8 @@
-"""The marker: a file with a random id, beside the staged letters, by which their directory is known again.
+"""The marker: a file with a random id, by which the directory of staged letters is known again.
 
-Where the known marker is, a letter that is missing was delivered. Where it is absent, or another, the directory was unmounted,
-restored or emptied, and a missing letter proves nothing.
-
-A copy of the directory has a copy of the marker. The seal tells them apart: a file that holds the inode of the marker and the
-time of its last change, which copying does not preserve. Where the seal is broken, a missing letter proves nothing.
+Beside the known marker, a missing letter was delivered. Without it the directory was unmounted, restored or emptied, and a
+missing letter proves nothing. A copy of the directory has the marker too, but no valid seal: the seal holds the marker's inode
+and the time of its last change, which copying does not preserve.
 """
 
 import os
@@ -20,8 +18,7 @@ SEAL = "seal"
 
 _MARKER = re.compile(rb"([0-9a-f]{32})\n")
 _SEALINGS = 3
-"""Two processes may create the marker at once. The one that is late unlinks its draft, which changes the marker's ctime and
-breaks a seal that was just made; so sealing is tried again."""
+"""Two processes may make the marker at once. The loser unlinks its draft, which changes the marker's ctime and breaks the seal."""
 
 
 def read_marker(directory: OpenDirectory) -> str | None:
@@ -36,10 +33,9 @@ def read_marker(directory: OpenDirectory) -> str | None:
 
 
 def make_marker(directory: OpenDirectory, draft_name: str) -> str:
-    """The id in this directory, a new one, sealed, if there was none; durable when this returns.
+    """The id in this directory, now durable; a new one, sealed, if there was none.
 
-    Written as `draft_name` and linked into place: of several makers one wins, and nobody reads half an id.
-    Raises MaildirReplaced, OSError.
+    It is written as `draft_name` and linked into place, so that one of several makers wins. Raises MaildirReplaced, OSError.
     """
     is_new = read_marker(directory) is None
     if is_new:
@@ -60,12 +56,12 @@ def make_marker(directory: OpenDirectory, draft_name: str) -> str:
 
 
 def is_sealed(directory: OpenDirectory) -> bool:
-    """Whether the marker, which has to be there, is the one that was sealed, and no copy of it. Raises OSError."""
+    """Whether the marker is the sealed one, not a copy. Raises OSError, also without a marker."""
     return _read(directory, SEAL) == _identity(os.stat(FILE_NAME, dir_fd=directory.fd, follow_symlinks=False))
 
 
 def seal(directory: OpenDirectory, draft_name: str) -> None:
-    """Seal the marker as it is now, durably. On a disk that forgets times or inodes no seal holds. Raises OSError."""
+    """Seal the present marker, durably. No seal holds on a disk that forgets times or inodes. Raises OSError."""
     for _ in range(_SEALINGS):
         with open(_open(directory, FILE_NAME), "rb") as marker:
             os.fsync(marker)

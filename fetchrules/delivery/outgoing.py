@@ -1,7 +1,4 @@
-"""A staged letter as it goes to a mail server: whose it is, what stands before it, and its octets on the wire.
-
-All of it follows from the file and its name, so that a letter which is sent again is sent with the same octets.
-"""
+"""A staged letter on its way to a mail server. A letter that is sent again is sent with the same octets."""
 
 import hashlib
 import re
@@ -15,9 +12,9 @@ from fetchrules.delivery.letterhead import header_fields
 from fetchrules.delivery.staging import StagedName
 
 COLLECTED = "X-Collected-Id"
-"""Our header: a hash of the letter's key and one of the recipient, the same however often the letter is sent."""
+"""Our header field: a hash of the letter's key and a hash of the recipient."""
 MAX_HOPS = 50
-"""Received fields after which a letter is taken to go round in circles (Postfix's hopcount_limit)."""
+"""Received fields that mean a mail loop (Postfix's hopcount_limit)."""
 MAX_HEADER = 256 * 1024
 """Octets of the header that are searched."""
 BLOCK = 64 * 1024
@@ -27,20 +24,20 @@ _PATH = re.compile(rb"\s*<([^\s<>\x00-\x1f\x7f\"\\]{1,250}@[^\s<>\x00-\x1f\x7f\"
 
 @dataclass(frozen=True, slots=True)
 class Outgoing:
-    """What a mail server has to be told of a letter. `octets` is its size on the wire (RFC 1870), trace fields included."""
+    """`octets` is the letter's size on the wire (RFC 1870), trace fields included."""
 
     sender: str
     """From Return-Path; empty where there is none (the null reverse-path, RFC 5321 §4.5.5)."""
     trace: bytes
-    """The fields that we put before the letter, with CRLF."""
+    """Our header fields before the letter, with CRLF."""
     octets: int
     eight_bit: bool
     loop: str
-    """Why the letter seems to go round in circles, else empty."""
+    """Why this seems a mail loop, else empty."""
 
 
 def read_outgoing(file: BinaryIO, name: StagedName, recipient: str, host: str) -> Outgoing:
-    """What `file`, a staged letter, amounts to; its position is the beginning again afterwards. Raises OSError."""
+    """Read `file`, a staged letter, and rewind it. Raises OSError."""
     head = file.read(MAX_HEADER)
     fields = list(header_fields((b"\n" + head).partition(b"\n\n")[0]))
     collected = f"{name.key_hash}.{hashlib.sha256(recipient.lower().encode()).hexdigest()[:16]}"
@@ -58,11 +55,10 @@ def read_outgoing(file: BinaryIO, name: StagedName, recipient: str, host: str) -
 
 
 def on_the_wire(trace: bytes, file: BinaryIO) -> Iterator[bytes]:
-    """What follows DATA: CRLF at the line ends and nowhere else (RFC 5321 §2.3.8), dots doubled, and the terminator.
+    """The octets after DATA: CRLF at line ends only (RFC 5321 §2.3.8), dots doubled, the terminator in the last piece.
 
-    A CR that ends no line may not be sent. It is left out, as for the fingerprint: a line end in its place could make a
-    header field of a part of one, and a blank could make of the header's end (CR CR LF) a line that goes on.
-    The terminator comes with the last piece, and a small letter is one piece. Raises OSError.
+    A lone CR may not be sent. It is left out, as for the fingerprint: a line end in its place could split a header field, and a
+    blank could hide the header's end (CR CR LF). Raises OSError.
     """
     piece, line_begins = trace, True
     while block := file.read(BLOCK):

@@ -1,8 +1,7 @@
-"""From a recipient's address to the directory of their mailbox: the only way from what a rule says to a path.
+"""From a recipient's address to the directory of their mailbox.
 
-The local part is folded to lower case along with the domain, and both are brought to Unicode's composed form (NFC):
-Dovecot, Postfix's virtual(8) and Cyrus do the same by default, so that `I.Petrov@` and `i.petrov@` are one mailbox on
-the server that reads what is delivered here. As two mailboxes, one of them would be a directory that nobody ever opens.
+Local part and domain are folded to lower case and to Unicode's composed form (NFC), as Dovecot, Postfix's virtual(8) and Cyrus
+do by default: to the server that reads the mailboxes, `I.Petrov@` and `i.petrov@` are one.
 """
 
 import re
@@ -27,7 +26,7 @@ _LETTER_DIGIT_HYPHEN = frozenset("abcdefghijklmnopqrstuvwxyz0123456789-_")
 
 @dataclass(frozen=True, slots=True)
 class RootedPath:
-    """A directory: the administrator's `root`, symlinks allowed, and below it `parts`, where none is followed."""
+    """A directory: the administrator's `root`, which may be a symlink, and below it `parts`, which may not."""
 
     root: Path
     parts: tuple[str, ...] = ()
@@ -37,7 +36,6 @@ class RootedPath:
         return self.root.joinpath(*self.parts)
 
     def below(self, name: str) -> "RootedPath":
-        """The directory `name` in this one."""
         return RootedPath(self.root, (*self.parts, name))
 
 

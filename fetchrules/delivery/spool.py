@@ -23,27 +23,23 @@ from fetchrules.delivery.staging import RESERVE, StagedName, Staging
 from fetchrules.errors import DeliveryFailed, DeliveryRefused
 
 CARRY_SECONDS = 120.0
-"""No letter is begun later than this after the first: a poll that lost its claim, and with it the right to send, notices between
-two batches."""
+"""No letter is begun later than this after the first: only between batches does a poll notice that it lost its claim."""
 
 MAX_ENDED = 2
-"""After so many letters in a row that each ended a session, the server is at fault, and the others wait."""
+"""After so many letters in a row that each ended a session, the others wait: the server is at fault."""
 
 
 class UnderWay(DeliveryFailed):
-    """Another session is sending this letter: nothing can be said of it."""
+    """Another session is sending this letter, so its fate is unknown."""
 
 
 class Courier:
-    """Carries letters of `staging` for `recipient`. Not for several threads, but several couriers may share a spool."""
+    """Sends letters of `staging` for `recipient`, in one thread; several couriers may share a spool."""
 
     def __init__(
         self, staging: Staging, server: MailServer, recipient: str, own_name: str, end: Callable[[], float]
     ) -> None:
-        """Goes nowhere yet. No letter is begun after `end`, by the monotonic clock.
-
-        One whose reply the end of the process cut off would have to be sent again.
-        """
+        """No letter is begun after `end` (monotonic clock), since a letter without a reply would be sent again."""
         self._end = end
         self._staging = staging
         self._server = server
@@ -52,14 +48,14 @@ class Courier:
         self._dialogue: Dialogue | None = None
 
     def ask(self) -> None:
-        """Whether the server has the recipient's mailbox. Raises RecipientUnknown if it has none, DeliveryFailed."""
+        """Raises RecipientUnknown if the server has no mailbox of the recipient, DeliveryFailed."""
         self._connected().ask()
 
     def carry(self, names: Sequence[str]) -> dict[str, DeliveryFailed]:
-        """Hand over these letters; those not known to be taken, with the reason. Unanswered: that one may have been.
+        """Send these letters, one after the other; the letters that are not known to be taken, with the reason.
 
-        Letters that are taken leave the spool; a letter that is not in the spool was taken before. After a letter that ends the
-        session the next is tried in a new one; after MAX_ENDED of them in a row the others wait.
+        Letters that are taken leave the spool; a letter that is missing there was taken before. A letter that ends the session
+        is followed by a new session, and after MAX_ENDED of them in a row the others wait.
         """
         failures: dict[str, DeliveryFailed] = {}
         taken: list[str] = []
@@ -93,11 +89,10 @@ class Courier:
             self._dialogue = None
 
     def _waiting(self, names: Sequence[str], error: DeliveryFailed) -> dict[str, DeliveryFailed]:
-        """Those of the letters that were not taken before, each with `error`."""
         return {name: error for name in names if self._staging.holds(name)}
 
     def _hand_over(self, name: str) -> str | None:
-        """The name under which the letter that was taken is to be removed; None if it is gone."""
+        """The name under which the taken letter is to be removed; None if it is gone."""
         file = self._staging.read(name)
         if file is None:
             return None
@@ -114,7 +109,7 @@ class Courier:
             return self._staging.retire(name)
 
     def _send(self, letter: Outgoing, file: BinaryIO) -> None:
-        """A session that has lasted may end at any letter, which then goes in a new one: servers count (421), or restart."""
+        """A session that has lasted may end at any letter (421, a restart); the letter then goes in a new one."""
         lasted = self._is_connected
         dialogue = self._connected()
         try:
@@ -132,14 +127,14 @@ class Courier:
         return self._dialogue is not None and self._dialogue.is_open
 
     def _connected(self) -> Dialogue:
-        """The session, a new one if need be. Raises Unreachable."""
+        """Raises Unreachable."""
         if self._dialogue is None or not self._dialogue.is_open:
             self._dialogue = Dialogue(connect(self._server, self._own_name), self._recipient)
         return self._dialogue
 
 
 def _lock(file: FileIO) -> None:
-    """Until it is closed, nobody else sends this letter: a poll that was thought dead may be alive. Raises UnderWay, OSError."""
+    """Keep others from sending this letter until it is closed: a poll thought dead may be alive. Raises UnderWay, OSError."""
     try:
         fcntl.flock(file, fcntl.LOCK_EX | fcntl.LOCK_NB)
     except BlockingIOError as error:
@@ -148,17 +143,15 @@ def _lock(file: FileIO) -> None:
 
 MAX_SESSIONS = 4
 LETTERS_A_SESSION = 16
-"""For every so many letters another session is opened: the server's fsync takes longest (measured with Dovecot: four sessions
-into one mailbox are 3 to 5 times as fast as one)."""
+"""Measured with Dovecot, whose fsync takes longest: four sessions into one mailbox are 3 to 5 times as fast as one."""
 
 _HOST = re.compile(r"[A-Za-z0-9.-]{1,255}")
 
 
 class SpooledMailbox:
-    """The mailbox `recipient` (the address as given) on `server`. One poll's object, not for several threads.
+    """The mailbox `recipient` (the address as given) on `server`, for one poll and one thread.
 
-    `place` is a directory of this mailbox alone, `marker` the id by which it is known, as for a Maildir. Sessions are opened
-    when they are needed, and kept until `close`.
+    `place` is a directory of this mailbox alone, `marker` the id by which it is known, as for a Maildir.
     """
 
     exactly_once = False
@@ -174,9 +167,9 @@ class SpooledMailbox:
         host: str = "",
         end: Callable[[], float] = lambda: math.inf,
     ) -> None:
-        """Touches nothing yet. Raises RecipientInvalid. `host`, this machine's name if empty, is how we introduce ourselves.
+        """Touches nothing yet. No letter is sent after `end` (monotonic clock). `host` is this machine's name if empty.
 
-        `end`: after which time, by the monotonic clock, no letter is sent any more.
+        Raises RecipientInvalid.
         """
         Recipient.parse(recipient)
         name = host or socket.gethostname()
@@ -186,9 +179,9 @@ class SpooledMailbox:
         self._known = False
 
     def prepare(self, octets: int) -> None:
-        """Open the spool, look for room, and ask the server, once, whether it has the recipient's mailbox.
+        """Open the spool, check its room for `octets`, and ask the server once for the recipient's mailbox.
 
-        Raises RecipientUnknown if it has none, MaildirReplaced for the spool, DiskFull, DeliveryFailed.
+        Raises RecipientUnknown, MaildirReplaced for the spool, DiskFull, DeliveryFailed.
         """
         self.staging.open()
         self.staging.check_room(octets)
@@ -197,11 +190,10 @@ class SpooledMailbox:
             self._known = True
 
     def commit(self, names: Sequence[str]) -> dict[str, DeliveryFailed]:
-        """Send staged letters; the ones that are not known to be taken, with the reason.
+        """Send staged letters; the letters that are not known to be taken, with the reason.
 
-        Unanswered: the server may have taken it; committing again sends it a second time. UnderWay: another session is
-        sending it. With any other reason it was not taken. A name that is gone was delivered before. Raises MaildirReplaced
-        if the spool is not the known one: nothing may then be concluded of any letter.
+        Unanswered: the server may have taken it, and committing again may deliver it twice. UnderWay: another session sends it.
+        With any other reason it was not taken. Raises MaildirReplaced if the spool is not the known one.
         """
         self.staging.verify()
         sessions = min(MAX_SESSIONS, 1 + len(names) // LETTERS_A_SESSION)
@@ -215,7 +207,7 @@ class SpooledMailbox:
         return failures
 
     def in_doubt(self, names: Sequence[str]) -> Sequence[str]:
-        """Those that still wait: a letter that the server has certainly taken is gone. Raises DeliveryFailed."""
+        """The letters that still wait, and that a repeated `commit` may deliver twice. Raises DeliveryFailed."""
         return [name for name in names if self.staging.holds(name)]
 
     def close(self) -> None:

@@ -1,4 +1,4 @@
-"""The directory in which letters wait for their delivery: written, made durable, and removed by name; known by its marker."""
+"""The directory in which letters wait for delivery: they are written, made durable and removed by name."""
 
 import hashlib
 import os
@@ -18,7 +18,7 @@ from fetchrules.delivery.recipients import RootedPath
 from fetchrules.errors import DeliveryFailed, DiskFull, LocalProtocolError, MaildirReplaced
 
 MAX_NAME = 120
-"""Octets of the whole name."""
+"""Octets of a file's name."""
 
 _NAME = re.compile(r"([0-9]{1,20})\.(Q[0-9a-f]{16}K([0-9a-f]{16}))\.[^/\0]+")
 _FORBIDDEN = re.compile(r"[^!-~]|[/:,]")
@@ -26,7 +26,7 @@ _FORBIDDEN = re.compile(r"[^!-~]|[/:,]")
 
 @dataclass(frozen=True, slots=True)
 class StagedName:
-    """What a name tells: when the letter was staged (Unix time), under which id, and a hash of its key."""
+    """The parts of a staged letter's file name; `seconds` is Unix time."""
 
     seconds: int
     unique: str
@@ -34,7 +34,7 @@ class StagedName:
 
     @classmethod
     def parse(cls, name: str) -> "StagedName":
-        """Raises LocalProtocolError for a name that is none of ours: a bug, which could reach any file."""
+        """Raises LocalProtocolError for a name that is not ours: with such a bug any file could be reached."""
         found = _NAME.fullmatch(name)
         if found is None:
             raise LocalProtocolError(f"not a staged letter's name: {name!r}")
@@ -42,22 +42,17 @@ class StagedName:
 
 
 def staged_name(key: str, host: str, seconds: int) -> str:
-    """`<secs>.Q<random>K<hash of the key>.<host>`.
+    """`<secs>.Q<random>K<hash of the key>.<host>`: unique, as the Maildir convention wants it.
 
-    In the host, `/`, `:` and what is no visible ASCII become octal escapes, as the convention has it; so does the
-    comma, which begins the fields that Dovecot and Courier add.
+    In the host, `/`, `:`, the comma (which begins the fields of Dovecot and Courier) and invisible characters are escaped.
     """
     digest = hashlib.sha256(key.encode("utf-8", "surrogatepass")).hexdigest()
     visible = _FORBIDDEN.sub(lambda c: "".join(f"\\{octet:03o}" for octet in c[0].encode()), host)
     return f"{seconds}.Q{secrets.token_hex(8)}K{digest[:16]}.{visible or 'localhost'}"[:MAX_NAME]
 
 
-def is_ours(name: str) -> bool:
-    return _NAME.fullmatch(name) is not None
-
-
 def checked(name: str) -> str:
-    """`name`, if it is one of ours. Raises as `StagedName.parse`."""
+    """`name`. Raises LocalProtocolError if it is not ours."""
     StagedName.parse(name)
     return name
 
@@ -65,21 +60,20 @@ def checked(name: str) -> str:
 ABANDONED_AFTER = 24 * 3600
 """Seconds after which a staged file without a row is removed."""
 RESERVE = 64 * 1024 * 1024
-"""Octets that a delivery leaves free for everybody else."""
+"""Octets that a delivery leaves free."""
 
 _READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC
 _RETIRED = ".sent"
 _THREADS = 4
-"""Measured: four threads save a third of the time of syncing, and nearly all of removing; more save no more."""
+"""Measured: four threads save a third of the time of syncing and nearly all of removing; more do not help."""
 
 
 @dataclass(frozen=True, slots=True)
 class Staged:
     """A whole letter, written beside the mailbox but not yet in it.
 
-    `size` is in octets as received; `fingerprint` as `delivery.fingerprint` defines it; `head` the first octets of its header (at
-    most 16 KiB), for the journal. `header` is the fingerprint of the header alone (`head_print`); `canonical` the size in octets
-    with each line end counted as two, however it was sent.
+    `size` is in octets as received; `canonical` counts each line end as two octets. `head` is the first octets of the header (at
+    most 16 KiB), for the journal; `header` is the fingerprint of the header alone (`head_print`).
     """
 
     name: str
@@ -91,7 +85,7 @@ class Staged:
 
 
 class StagedFile:
-    """A letter that is being written. CRLF is turned into LF; a lone CR stays one. `finish` or `discard` ends it."""
+    """A letter that is being written, with CRLF turned into LF; a lone CR stays. `finish` or `discard` ends it."""
 
     __slots__ = ("_canonical", "_directory", "_fd", "_fingerprint", "_held_cr", "_name", "_size")
 
@@ -120,7 +114,7 @@ class StagedFile:
         self._append(text)
 
     def finish(self) -> Staged:
-        """The complete letter, not durable before `Staging.sync`. Raises DeliveryFailed, after which it can still be discarded."""
+        """The complete letter, not durable before `Staging.sync`. Raises DeliveryFailed; then it can still be discarded."""
         self._append(self._held_cr)
         fd, self._fd = self._fd, -1
         with translated(self._name):
@@ -129,7 +123,7 @@ class StagedFile:
         return Staged(self._name, self._size, letter.hexdigest(), letter.head, letter.header, canonical)
 
     def discard(self) -> None:
-        """Remove what was written. Never raises."""
+        """Remove the file. Never raises."""
         fd, self._fd = self._fd, -1
         with suppress(OSError):
             os.unlink(self._name, dir_fd=self._directory.fd)
@@ -147,7 +141,7 @@ class StagedFile:
 class Staging:
     """The directory at `place` and its letters. Every method but `close` and `remove` may raise DeliveryFailed.
 
-    `marker` is the id that the directory was known by, None before its first use: `open` then makes or adopts one.
+    `marker` is the id by which the directory is known, None before its first use; `open` then makes or adopts one.
     """
 
     def __init__(self, place: RootedPath, marker: str | None, *, host: str, reserve: int) -> None:
@@ -159,7 +153,7 @@ class Staging:
         self._directory: OpenDirectory | None = None
 
     def open(self) -> None:
-        """Open the directory, if it is the known one. Raises MaildirReplaced otherwise."""
+        """Open the directory. Raises MaildirReplaced if it is not the known one."""
         make = self.marker is None
         with translated(str(self._place.path), missing=MaildirReplaced):
             if self._directory is None:
@@ -180,17 +174,14 @@ class Staging:
 
     @property
     def sealed(self) -> bool:
-        """Whether this is certainly the directory that its marker was made in, and no copy of it.
-
-        Only there a letter that is missing was delivered.
-        """
+        """Whether the marker was made in this directory, which is no copy. Only then a missing letter was delivered."""
         with translated(str(self._place.path), missing=MaildirReplaced):
             return is_sealed(self.directory)
 
     def seal(self, waiting: Collection[str]) -> None:
-        """Accept this directory from now on, though it may be a copy.
+        """Accept this directory, though it may be a copy.
 
-        `waiting`: all letters recorded for its marker that are not known to be delivered. Raises MaildirReplaced if one is missing.
+        Raises MaildirReplaced if one of `waiting` is missing: all recorded letters that are not known to be delivered.
         """
         missing = sum(not self.holds(name) for name in waiting)
         if missing:
@@ -208,7 +199,6 @@ class Staging:
             raise DiskFull(f"{self._place.path}: {free} octets free")
 
     def close(self) -> None:
-        """Let go of the directory; may be called twice."""
         if self._directory is not None:
             self._directory.close()
             self._directory = None
@@ -220,15 +210,14 @@ class Staging:
         return self._directory
 
     def begin(self, key: str) -> StagedFile:
-        """A new letter. `key` is its own for ever (source, epoch, uid, ord), and is hashed into the file name."""
+        """A new letter. Its lasting `key` (source, epoch, uid, ord) is hashed into the file name."""
         return StagedFile(self.directory, staged_name(key, self._host, int(time.time())))
 
     def sync(self, letters: Sequence[Staged]) -> None:
-        """Make these letters and their names durable. If that fails, they are removed.
+        """Make these letters and their names durable, or remove them.
 
-        The files are opened anew: Linux (4.13 and later) reports a write error that nobody has seen yet to the next opener, and
-        keeping a batch of letters open in each of many threads would need thousands of descriptors. A failed fsync is never
-        repeated: the second would succeed over lost data.
+        The files are opened again, so that a batch needs no thousand descriptors: Linux (4.13 and later) reports an unseen write
+        error to the next opener. A failed fsync is never repeated, because the second would succeed over lost data.
         """
         names = [letter.name for letter in letters]
         try:
@@ -240,7 +229,7 @@ class Staging:
             raise
 
     def read(self, name: str) -> FileIO | None:
-        """A staged letter, from its beginning; None if it is gone. It is open for writing too: NFS locks no other files."""
+        """A staged letter; None if it is gone. It is open for writing too, because NFS locks no other files."""
         with translated(name):
             try:
                 fd = os.open(checked(name), _READ | os.O_RDWR, dir_fd=self.directory.fd)
@@ -259,21 +248,18 @@ class Staging:
         _in_parallel(self._unlink, names)
 
     def retire(self, name: str) -> str:
-        """Rename a letter so that it waits no more; its new name, under which it is still to be removed.
-
-        Removing a file that is on the disk takes milliseconds, renaming it does not.
-        """
+        """Rename a delivered letter, which is faster than removing it; the new name, under which it is to be removed."""
         retired = name + _RETIRED
         with suppress(OSError):
             os.rename(checked(name), retired, src_dir_fd=self.directory.fd, dst_dir_fd=self.directory.fd)
         return retired
 
     def leftovers(self) -> list[str]:
-        """Our files older than ABANDONED_AFTER by this clock. They may belong to an unfinished letter, or to a poll at work."""
+        """Our files older than ABANDONED_AFTER. They may belong to an unfinished letter or a running poll."""
         deadline = time.time() - ABANDONED_AFTER
         old: list[str] = []
         with translated("looking for leftovers"), os.scandir(self.directory.fd) as entries:
-            for name in (entry.name for entry in entries if is_ours(entry.name)):
+            for name in (entry.name for entry in entries if _NAME.fullmatch(entry.name)):
                 with suppress(FileNotFoundError):
                     if os.stat(name, dir_fd=self.directory.fd, follow_symlinks=False).st_mtime < deadline:
                         old.append(name)
@@ -295,6 +281,6 @@ class Staging:
 
 
 def _in_parallel(work: Callable[[str], None], names: Sequence[str]) -> None:
-    """Do `work` for each name; then raise the first error, if any."""
+    """Do `work` for all names; then raise the first error, if any."""
     with ThreadPoolExecutor(min(_THREADS, len(names) or 1)) as pool:
         list(pool.map(work, names))

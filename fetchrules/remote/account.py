@@ -1,4 +1,4 @@
-"""Which remote mailbox to open and under what conditions: all that a protocol client is told."""
+"""The account of a remote mailbox, with the conditions under which it is opened."""
 
 from dataclasses import dataclass, field
 from ipaddress import IPv4Network, IPv6Network
@@ -9,11 +9,10 @@ from fetchrules.rule import Encryption, Protocol
 
 @dataclass(frozen=True, slots=True)
 class Deadlines:
-    """Seconds. `connect` covers name, TCP and TLS; `idle` one silence; `session` all of it.
+    """Seconds. `connect` covers name, TCP and TLS; `idle` one silence; `session` the whole session.
 
-    `listing` is one silence while the server makes up a list of all letters, `idle` if that is more: large mailboxes take
-    servers minutes, and fetchmail waits 300 seconds for anything. `slowest` is octets a second. `alive`: how often the caller is
-    told that we wait.
+    `listing` is one silence before a list of all letters: large mailboxes take servers minutes, and fetchmail waits 300
+    seconds for anything. `slowest` is in octets a second. `alive` is the interval at which the caller is told that we wait.
     """
 
     connect: float = 20.0
@@ -25,16 +24,15 @@ class Deadlines:
 
     @property
     def for_a_list(self) -> float:
-        """How long a server may be silent before it lists what there is."""
         return max(self.listing, self.idle)
 
 
 @dataclass(frozen=True, slots=True)
 class TargetPolicy:
-    """Where a rule may connect to. The default (an administrator's rule) allows everything.
+    """Where a rule may connect to; by default (an administrator's rule) anywhere.
 
-    With `public_only`, every resolved address has to be a public one (after unwrapping mapped, 6to4, NAT64 and
-    Teredo forms) or in `allowed_networks`, and the port one of `ports`.
+    With `public_only`, every resolved address is public (after unwrapping mapped, 6to4, NAT64 and Teredo forms) or in
+    `allowed_networks`, and the port is one of `ports`.
     """
 
     public_only: bool = False
@@ -44,7 +42,10 @@ class TargetPolicy:
 
 @dataclass(frozen=True, slots=True)
 class Account:
-    """A remote mailbox and how to reach it. `password` never appears in repr."""
+    """`fingerprint` is the SHA-256 of a pinned certificate in lower-case hex; it replaces the verification of the chain.
+
+    `tls_seen` is the best protection that this rule has had so far; it never gets less again.
+    """
 
     protocol: Protocol
     host: str
@@ -54,9 +55,7 @@ class Account:
     encryption: Encryption = Encryption.AUTO
     verify: bool = True
     fingerprint: str = ""
-    """SHA-256 of the pinned certificate, lower-case hex; replaces the chain's verification."""
     tls_seen: TlsLevel = TlsLevel.NONE
-    """The best protection seen with this rule so far: never less than this again."""
     folder: str = ""
     deadlines: Deadlines = Deadlines()
     targets: TargetPolicy = TargetPolicy()

@@ -1,9 +1,8 @@
 """What servers are known to say when they are busy or over their limits, often without a response code.
 
-This table is the one place where the text of a message decides anything. It may only soften an error to "busy, later"; it
-never pauses a rule, blames a letter or deletes one. Each text was seen on the named service; the sources are reports of what
-it said, word by word. A text that gives a wrong password as one of its possible reasons is not listed, nor is one that says
-no more than that something failed.
+The text of a message decides nothing but here, and this table may only soften an error to "busy, later": it never pauses a
+rule, blames a letter or deletes one. The sources quote the service word by word. A text that names a wrong password among its
+possible reasons is not listed, nor is one that only says that something failed.
 """
 
 from dataclasses import dataclass
@@ -26,20 +25,20 @@ KNOWN_TEXTS = (
     KnownText(
         "exceeded command or bandwidth limits",
         OverLimit,
-        "Gmail, IMAP FETCH",
+        "Gmail, FETCH",
         "github.com/ljmerza/ha-email-sensor/issues/16",
     ),
     KnownText("Rate limit hit", OverLimit, "Yahoo, any IMAP command", "github.com/postalsys/imapflow/issues/75"),
     KnownText(
         "Request is throttled",
         OverLimit,
-        "Microsoft 365 and Outlook.com, any IMAP command",
+        "Microsoft 365, any IMAP command",
         "github.com/imapsync/imapsync/issues/198",
     ),
     KnownText(
         "Exceeded the login limit",
         OverLimit,
-        "a service that the report does not name, POP3 LIST",
+        "not named, POP3 LIST",
         "github.com/frappe/frappe/issues/242",
     ),
     KnownText(
@@ -57,13 +56,13 @@ KNOWN_TEXTS = (
     KnownText(
         "Server Unavailable. 15",
         ServerTemporary,
-        "Exchange, any IMAP command of a client that is throttled",
+        "Exchange, any IMAP command",
         "github.com/lefcha/imapfilter/issues/146",
     ),
     KnownText(
         "Temporary failure on server",
         ServerTemporary,
-        "Yahoo, IMAP FETCH, with a code of its own",
+        "Yahoo, IMAP FETCH",
         "github.com/mscdex/node-imap/issues/340",
     ),
 )

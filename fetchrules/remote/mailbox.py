@@ -1,7 +1,7 @@
-"""What a remote mailbox can do, in either protocol: all that `poll` knows of the network."""
+"""A remote mailbox in either protocol, as `poll` knows it."""
 
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from datetime import datetime
 from enum import StrEnum
 from typing import Protocol
@@ -10,11 +10,11 @@ MAX_UID = 128
 """Characters of a unique-id that is kept as it is."""
 
 HEAD_MAX = 256 * 1024
-"""Octets of a header that are looked at; as many are part of its fingerprint."""
+"""Octets of a header that are read, and that its fingerprint covers."""
 
 
 class TlsLevel(StrEnum):
-    """How well a connection was protected; ordered from least to most."""
+    """The protection of a connection, from least to most."""
 
     NONE = "none"
     UNVERIFIED = "unverified"
@@ -24,7 +24,7 @@ class TlsLevel(StrEnum):
 
 @dataclass(frozen=True, slots=True)
 class Certificate:
-    """What the panel shows of a server's certificate. `sha256` is lower-case hex of the DER form."""
+    """`sha256` is lower-case hex of the DER form."""
 
     sha256: str
     subject: str = ""
@@ -34,8 +34,6 @@ class Certificate:
 
 @dataclass(frozen=True, slots=True)
 class Connection:
-    """How we are connected, learnt while opening the session."""
-
     address: str
     tls: TlsLevel
     tls_version: str = ""
@@ -48,9 +46,8 @@ class Connection:
 class Listed:
     """One letter of a listing.
 
-    `number` is how commands name it in this session (POP3 message number, IMAP UID). `uid` is its lasting name
-    (POP3 unique-id, IMAP UID); empty when the server has none. `size` in octets is a hint. `seen` is IMAP's \\Seen;
-    POP3 has no such thing.
+    Commands of this session name it by `number` (POP3 message number, IMAP UID). `uid` is its lasting name (POP3 unique-id,
+    IMAP UID), empty when the server has none. `size`, in octets, is a hint. `seen` is IMAP's \\Seen.
     """
 
     number: int
@@ -69,31 +66,27 @@ class Listed:
 class Listing:
     """All letters of the mailbox at one moment.
 
-    `epoch` is IMAP's UIDVALIDITY, None for POP3. `complete`: the list was terminated and its length is what the
-    server had announced; from any other list nothing may be concluded about letters that it lacks. `flagged` are IMAP's letters
-    on their way out (\\Deleted), ours or another client's; they are not among `letters`. `unlisted`: how many more letters the
-    server counts than it lists with all that is needed to fetch them.
+    `epoch` is IMAP's UIDVALIDITY, None for POP3. A `complete` list is terminated and as long as the server announced; any
+    other list proves nothing about letters that it lacks. `flagged` letters are \\Deleted on IMAP, by any client, and not
+    among `letters`. `unlisted` counts the letters that the server counts but does not list with name and size.
     """
 
-    letters: tuple[Listed, ...] = field(default=())
+    letters: tuple[Listed, ...] = ()
     epoch: int | None = None
     complete: bool = False
     has_uids: bool = True
-    octets: int = 0
     flagged: tuple[Listed, ...] = ()
     unlisted: int = 0
 
 
 @dataclass(frozen=True, slots=True)
 class Begun:
-    """The server began to send this letter."""
-
     letter: Listed
 
 
 @dataclass(frozen=True, slots=True)
 class Chunk:
-    """The next octets of this letter, dot-unstuffed, line ends as the server sent them."""
+    """The next octets of a letter, dot-unstuffed, line ends as the server sent them."""
 
     letter: Listed
     data: bytes
@@ -101,7 +94,7 @@ class Chunk:
 
 @dataclass(frozen=True, slots=True)
 class Complete:
-    """The letter is whole: its terminator was seen. `doubtful`: the server may have more of it."""
+    """The terminator was seen. `doubtful`: the server may have more of the letter."""
 
     letter: Listed
     doubtful: bool = False
@@ -109,7 +102,7 @@ class Complete:
 
 @dataclass(frozen=True, slots=True)
 class Refused:
-    """The server refused to send this letter; the session goes on. `limited`: it refuses all, since a limit of its is reached."""
+    """The server refused to send this letter; the session goes on. `limited`: it refuses all letters for now."""
 
     letter: Listed
     reason: str
@@ -131,50 +124,44 @@ class RemoteMailbox(Protocol):
 
     connection: Connection
     exists: int
-    """How many letters the server says there are."""
+    """The server's count of letters."""
     together: int
-    """How many letters the command named whose answer broke the session: any of them may be at fault."""
+    """How many letters the command named that broke the session: any of them may be at fault."""
 
     def listing(self, at_once: int | None = None) -> Listing:
-        """The letters of the mailbox as they were when the session began; at most `at_once` in one command, where that can be."""
+        """The letters as they were when the session began; at most `at_once` in one command, where that is possible."""
         ...
 
     def heads(self, letters: Iterable[Listed]) -> Iterator[tuple[Listed, bytes | None]]:
-        """Each of `letters`, in this order, with the octets of its header (at most HEAD_MAX); None where it cannot be had alone.
-
-        Marks nothing as read.
-        """
+        """Each of `letters`, in order, with at most HEAD_MAX octets of its header, None without one. Marks nothing as read."""
         ...
 
     def retrieve(self, letters: Iterable[Listed], at_once: int | None = None) -> Iterator[Retrieved]:
-        """Fetch `letters` in this order, pipelined where the server can: Begun, Chunk…, Complete for each, or Refused, or Gone.
+        """Fetch `letters` in order, at most `at_once` in one command: Begun, Chunk…, Complete for each, or Refused, or Gone.
 
-        Refused may follow Begun: what came of the letter so far is void.
-
-        `letters` is read only as they are asked for, so the caller can end it early. At most `at_once` letters go in one command.
+        A Refused after Begun voids what came of the letter. `letters` is read as they are asked for, so it may end early.
         """
         ...
 
     def delete(self, letters: Sequence[Listed]) -> Iterator[tuple[Listed, bool]]:
-        """Mark `letters` as deleted; each of them, in this order, with whether the server accepted it.
+        """Each of `letters`, in order, with whether the server accepted its deletion, effective at `quit` (POP3) or at once (IMAP).
 
-        It takes effect at `quit` (POP3) or at once (IMAP). If the session breaks, the fault is with the first letter that was not
-        yielded, or with one of the `together` letters from it on.
+        If the session breaks, one of the `together` letters from the first that was not yielded is at fault.
         """
         ...
 
     def mark_seen(self, letters: Sequence[Listed]) -> None:
-        """Mark `letters` as read where the protocol has such a mark."""
+        """Mark `letters` as read; POP3 has no such mark."""
         ...
 
     def reset(self) -> None:
-        """Take back every deletion of this session that has not taken effect."""
+        """Take back the deletions of this session that have not taken effect."""
         ...
 
     def quit(self) -> bool:
-        """End the session properly. True: the server confirmed, deletions took effect. Never raises."""
+        """End the session. True: the server confirmed, and deletions took effect. Never raises."""
         ...
 
     def close(self) -> None:
-        """Drop the connection without committing anything. Never raises; may be called twice."""
+        """Drop the connection and commit nothing. Never raises; may be called twice."""
         ...

@@ -1,11 +1,10 @@
-"""What is remembered of servers from one poll to the next, in this process: at most so many, those used last.
+"""What this process remembers of servers from one poll to the next.
 
-Capabilities (POP3) are recalled so that a poll need not ask before it begins. A proxy may pass on that the server behind it
-pipelines (RFC 2449 section 6.6) and itself obey one command a read and drop the rest. It is recognised by its silence: of a burst
-of commands, sent while nothing was unanswered, at most the first is answered, and not an octet comes to the second. A connection
-that breaks by itself seldom breaks just there, and still more seldom twice in a row. So PIPELINING is distrusted, for a day,
-after two such bursts of one kind in sessions that did not overlap (when a server goes down, all its sessions break at once), with
-no burst of that kind answered further in between. After that day one such burst is enough, until one is answered.
+POP3 capabilities are remembered, so that a poll need not ask first. A proxy may announce that the server behind it pipelines
+(RFC 2449 section 6.6), but obey one command of each read and drop the rest. Its sign is a burst of commands of which at most
+the first is answered; a connection that breaks by itself seldom breaks just there. So PIPELINING is distrusted for a day
+after two such bursts of one kind in sessions that did not overlap (a server that goes down breaks all its sessions at once),
+with no answered burst of that kind in between. After that day one such burst is enough, until one is answered.
 """
 
 from collections import OrderedDict
@@ -20,20 +19,17 @@ from fetchrules.remote.pop3.grammar import Capabilities
 from fetchrules.remote.pop3.protocol import Verb
 
 DISTRUST_SECONDS = 86400.0
-"""How long a server that dropped pipelined commands is asked one thing at a time."""
 SERVERS_KEPT = 4096
 
 Judge = Callable[[Verb, bool], None]
-"""Called for each burst that a session sends: with its last verb, which says of what kind it is, and whether more than its first
-command was answered.
-"""
+"""Called for each burst with its last verb, which is its kind, and whether more than its first command was answered."""
 
 _K = TypeVar("_K")
 _V = TypeVar("_V")
 
 
 def _keep(table: OrderedDict[_K, _V], key: _K, value: _V, limit: int) -> None:
-    """Put it at the end of `table`, and drop what was used longest ago until there are at most `limit`."""
+    """Put it at the end of `table`, and drop the entries used longest ago beyond `limit`."""
     table[key] = value
     table.move_to_end(key)
     while len(table) > limit:
@@ -42,7 +38,7 @@ def _keep(table: OrderedDict[_K, _V], key: _K, value: _V, limit: int) -> None:
 
 @dataclass(frozen=True, slots=True)
 class ServerKey:
-    """A server, with or without TLS: it may announce other capabilities inside than outside."""
+    """A server with or without TLS, for it may announce other capabilities under TLS."""
 
     host: str
     port: int
@@ -50,7 +46,7 @@ class ServerKey:
 
 
 class CapabilityMemory:
-    """The servers used last, at most `limit` of them. Shared by all threads. `clock` is in seconds."""
+    """The capabilities of the `limit` servers used last. Shared by all threads. `clock` is in seconds."""
 
     def __init__(self, limit: int, clock: Callable[[], float] = monotonic) -> None:
         self._limit = limit
@@ -61,7 +57,6 @@ class CapabilityMemory:
         self._lock = Lock()
 
     def recall(self, key: ServerKey) -> Capabilities | None:
-        """What `key` announced last, if that is known."""
         with self._lock:
             if key in self._known:
                 self._known.move_to_end(key)
@@ -72,7 +67,7 @@ class CapabilityMemory:
             _keep(self._known, key, capabilities, self._limit)
 
     def forget(self, key: ServerKey) -> None:
-        """Ask `key` again next time, since something went wrong. Distrust of its pipelining stays."""
+        """Ask `key` again next time. Distrust of its pipelining stays."""
         with self._lock:
             self._known.pop(key, None)
 
@@ -83,7 +78,7 @@ class CapabilityMemory:
         return capabilities.has("PIPELINING") and not distrusted
 
     def judge(self, key: ServerKey) -> Judge:
-        """What a session with `key` that begins now has to call for each of its bursts."""
+        """The judge of the bursts of a session with `key` that begins now."""
         return partial(self._judge, key, self._clock())
 
     def _judge(self, key: ServerKey, began: float, kind: Verb, answered: bool) -> None:
@@ -106,7 +101,7 @@ class MailboxKey:
 
 
 class SizeMemory:
-    """The IMAP mailboxes whose letters were far larger than told, at most `limit` of them. Shared by all threads."""
+    """The `limit` last IMAP mailboxes whose letters were far larger than listed. Shared by all threads."""
 
     def __init__(self, limit: int) -> None:
         self._limit = limit
@@ -114,7 +109,6 @@ class SizeMemory:
         self._lock = Lock()
 
     def distrusts(self, key: MailboxKey) -> bool:
-        """Whether the listed sizes of this mailbox's letters cannot be relied on."""
         with self._lock:
             if key in self._known:
                 self._known.move_to_end(key)
@@ -127,11 +121,8 @@ class SizeMemory:
 
 @dataclass(slots=True)
 class ServerMemory:
-    """All that is remembered of servers. Shared by all threads."""
-
     capabilities: CapabilityMemory = field(default_factory=lambda: CapabilityMemory(SERVERS_KEPT))
     sizes: SizeMemory = field(default_factory=lambda: SizeMemory(SERVERS_KEPT))
 
 
 SERVERS = ServerMemory()
-"""The memory of this process."""

@@ -1,8 +1,7 @@
-"""A network stream with deadlines, TCP or TLS: the one place where the system's errors become ours.
+"""A network stream with deadlines, TCP or TLS, which turns the system's errors into ours.
 
-The socket never blocks. `write` takes everything at once and never waits; what the kernel does not accept goes out
-while `read` waits for the peer. So reading and writing cannot dead-lock, however full the buffers between us and
-the server are.
+The socket never blocks. `write` never waits; what the kernel does not accept goes out while `read` waits for the peer, so
+reading and writing cannot dead-lock.
 """
 
 import math
@@ -38,17 +37,17 @@ Alive = Callable[[], None]
 
 @dataclass(frozen=True, slots=True)
 class Handshake:
-    """What a TLS handshake agreed on. `certificate` is the server's own, in DER form."""
+    """`certificate` is the server's own, in DER form."""
 
     version: str
     certificate: bytes
 
 
 class Stream:
-    """A connected stream: read, write, start TLS, close. Made by `connect`; used by one thread.
+    """A connected stream, made by `connect`, for one thread.
 
-    Every method but `close` raises ConnectionLost, TimedOut, TlsFailed or, where the process ends, Interrupted; after that the
-    stream is only good for closing.
+    Every method but `close` raises ConnectionLost, TimedOut, TlsFailed or, where the process ends, Interrupted; then the stream
+    can only be closed.
     """
 
     def __init__(
@@ -72,7 +71,7 @@ class Stream:
 
     @contextmanager
     def patience(self, seconds: float, answer_to: str = "") -> Iterator[None]:
-        """Let one silence last so long, and name in TimedOut what was to be answered."""
+        """Let one silence last `seconds`, and name in TimedOut what the server did not answer."""
         before = self._patience, self._awaited
         self._patience, self._awaited = seconds, f"no answer to {answer_to}" if answer_to else "no answer"
         try:
@@ -115,15 +114,12 @@ class Stream:
                 return data
 
     def reply_ended(self) -> None:
-        """A reply is whole: the slowest rate is measured anew from the next one's first octet."""
+        """Measure the rate anew, from the next reply's first octet."""
         self._reply_octets = 0
         self._reply_seconds = 0.0
 
     def start_tls(self, context: ssl.SSLContext, server_name: str) -> Handshake:
-        """Send what is queued, then shake hands.
-
-        Raises CertificateRejected where `context` verifies and the chain does not.
-        """
+        """Send what is queued, then shake hands. Raises CertificateRejected where `context` verifies and the chain does not."""
         # A handshake that opens the connection shares the time for connecting; one in mid-session gets that much anew.
         by = monotonic() + self.deadlines.connect if self._spoken else self._connect_by
         while want := self._flush():
@@ -154,13 +150,12 @@ class Stream:
             except _NOT_YET as reason:
                 return _awaited(reason, select.POLLOUT)
             except OSError:
-                # The peer has hung up. What it said before that (an -ERR with its reason) matters more than that we
-                # could not finish, so the reading side reports: first the words, then the loss.
+                # The peer has hung up. `read` reports its last words (an -ERR with its reason) first, then the loss.
                 self._outgoing.clear()
         return 0
 
     def _wait(self, mask: int, by: float, failure: str) -> None:
-        """Wait for the socket, no longer than `by`, and say now and then that we do."""
+        """Wait for the socket until `by`, and call `alive` meanwhile."""
         until = _shortened(min(by, self._session_by))
         self._poll.register(self._socket, mask)
         while (left := until - monotonic()) > 0:
@@ -171,22 +166,15 @@ class Stream:
                 until = _shortened(until)
             elif ready:
                 return
-            else:
-                self._tell_alive()
+            elif self._alive is not None and monotonic() >= self._alive_at:
+                self._alive()
+                self._alive_at = monotonic() + self.deadlines.alive
         if STOPPING.is_set():
             raise Interrupted("the process ends")
         raise TimedOut("the session took too long" if self._session_by < by else failure)
 
-    def _tell_alive(self) -> None:
-        if self._alive is not None and monotonic() >= self._alive_at:
-            self._alive()
-            self._alive_at = monotonic() + self.deadlines.alive
-
     def _measure(self, octets: int, seconds: float) -> None:
-        """Hold the server to the slowest rate, once a reply has been on its way for as long as one silence may last.
-
-        A server that begins its answer before it thinks is given that long for it, too.
-        """
+        """Require the slowest rate, once a reply has been under way for as long as one silence may last."""
         if self._reply_octets:  # the silence before the first octet is thinking, not transfer
             self._reply_seconds += seconds
         self._reply_octets += octets
@@ -197,7 +185,7 @@ class Stream:
 
 
 def _shortened(until: float) -> float:
-    """Until when a wait that begins now may last: not as long where the process is to end."""
+    """`until`, or earlier where the process is to end."""
     return min(until, monotonic() + SILENCE_SECONDS, STOPPING.by) if STOPPING.is_set() else until
 
 
@@ -213,18 +201,17 @@ def _awaited(reason: OSError, usual: int) -> int:
 
 
 def connect(host: str, port: int, deadlines: Deadlines, targets: TargetPolicy, alive: Alive | None = None) -> Stream:
-    """Resolve, check every address against `targets`, connect to the first that answers.
+    """Connect to the first address of `host` that answers, once all of them are allowed by `targets`.
 
-    `alive` is called every few seconds while the stream waits; what it raises, the stream raises. Raises TargetForbidden,
+    `alive` is called every few seconds while the stream waits; the stream raises what it raises. Raises TargetForbidden,
     HostNotFound, ConnectFailed, TimedOut or, where the process ends, Interrupted.
     """
     began = monotonic()
     endpoints = allowed_endpoints(host, port, targets, deadlines.connect)
     failure: FetchError = ConnectFailed("no address")
     for position, endpoint in enumerate(endpoints):
-        # Each address gets its share of the time that is left, so that one which swallows packets leaves some for
-        # the others.
         now = monotonic()
+        # A share of the time that is left, so that an address which swallows packets leaves some to the others.
         share = (began + deadlines.connect - now) / (len(endpoints) - position)
         try:
             sock = _dial(endpoint, now + share)
@@ -268,7 +255,7 @@ def _establish(sock: socket.socket, endpoint: Endpoint, by: float) -> None:
         if STOPPING.is_set():
             raise Interrupted("the process ends")
         code = sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
-    # Where IPv6 is switched off, its addresses are not available either: then the next one is tried.
+    # Without IPv6 its addresses are not available either; that is no lack of ports.
     no_port_left = code == EADDRNOTAVAIL and endpoint.family == socket.AF_INET
     if code:
         raise (Exhausted if no_port_left or code in _EXHAUSTED else ConnectFailed)(strerror(code))

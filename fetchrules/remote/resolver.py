@@ -1,7 +1,4 @@
-"""Names to addresses, within a deadline.
-
-The system's resolver has none, so it works in a thread that we stop waiting for.
-"""
+"""Names to addresses, within a deadline, and which addresses a rule may reach."""
 
 import socket
 from dataclasses import dataclass
@@ -16,10 +13,10 @@ from fetchrules.remote.stopping import STOPPING
 
 _NAT64 = IPv6Network("64:ff9b::/96")
 _GLOBAL_UNICAST = IPv6Network("2000::/3")
-"""All that IANA has given out for use by everybody: what lies outside is internal, reserved or of another kind."""
+"""The only IPv6 range for public use; everything outside it is internal or reserved."""
 _SPECIAL = tuple(
     ip_network(network)
-    for network in (
+    for network in [
         "0.0.0.0/8",
         "10.0.0.0/8",
         "100.64.0.0/10",
@@ -42,9 +39,9 @@ _SPECIAL = tuple(
         "2002::/16",
         "2620:4f:8000::/48",
         "3fff::/20",
-    )
+    ]
 )
-"""IANA's registries of special-purpose addresses (RFC 6890 and later), with multicast; nobody's mail server is there."""
+"""IANA's special-purpose addresses (RFC 6890 and later) and multicast; `is_global` varies with Python's version and lacks some."""
 _LAST_32_BITS = 0xFFFF_FFFF
 
 
@@ -66,7 +63,7 @@ def check_address(address: str, policy: TargetPolicy) -> None:
 
 
 def embedded(address: IPv4Address | IPv6Address) -> tuple[IPv4Address | IPv6Address, ...]:
-    """Where a packet to `address` may end up: the addresses inside a mapped, 6to4, NAT64 or Teredo one, else itself."""
+    """The addresses inside a mapped, 6to4, NAT64 or Teredo address, where a packet may end up; else `address` itself."""
     if isinstance(address, IPv4Address):
         return (address,)
     if address.ipv4_mapped is not None:
@@ -81,19 +78,18 @@ def embedded(address: IPv4Address | IPv6Address) -> tuple[IPv4Address | IPv6Addr
 
 
 def _is_public(address: IPv4Address | IPv6Address) -> bool:
-    # A table of our own: what `is_global` says changes with the version of Python, and lacks several of these.
     if isinstance(address, IPv6Address) and address not in _GLOBAL_UNICAST:
         return False
     return not any(address in network for network in _SPECIAL)
 
 
 _LOOK_SECONDS = 0.5
-"""While the resolver thinks, it is looked so often whether the process is to end."""
+"""How often a wait for the resolver checks whether the process is to end."""
 
 
 @dataclass(frozen=True, slots=True)
 class Endpoint:
-    """One address to try: the numeric address that is checked is the one in `sockaddr`."""
+    """One address to try; `address` is the one in `sockaddr`."""
 
     family: int
     address: str
@@ -117,38 +113,28 @@ def resolve(host: str, port: int, seconds: float) -> list[Endpoint]:
     Raises HostNotFound, also when `seconds` pass without an answer, and Interrupted where the process ends meanwhile.
     """
     name = ascii_name(host)
-    found = _lookup(name, port) if _is_numeric(name) else _lookup_within(name, port, seconds)
-    if isinstance(found, HostNotFound):
-        raise found
-    return found
-
-
-def _lookup_within(name: str, port: int, seconds: float) -> list[Endpoint] | HostNotFound:
+    # The system's resolver has no deadline, so it runs in a thread that is abandoned after `seconds`.
     answers: SimpleQueue[list[Endpoint] | HostNotFound] = SimpleQueue()
     Thread(target=lambda: answers.put(_lookup(name, port)), name=f"resolve {name}", daemon=True).start()
     by = monotonic() + seconds
     while (left := by - monotonic()) > 0:
         try:
-            return answers.get(timeout=min(left, _LOOK_SECONDS))
+            found = answers.get(timeout=min(left, _LOOK_SECONDS))
         except Empty:
             if STOPPING.is_set():
                 raise Interrupted("the process ends") from None
-    return HostNotFound("the resolver did not answer")
+        else:
+            if isinstance(found, HostNotFound):
+                raise found
+            return found
+    raise HostNotFound("the resolver did not answer")
 
 
 def _lookup(name: str, port: int) -> list[Endpoint] | HostNotFound:
-    """The error is returned, not raised: it has to cross from one thread to another."""
+    """Errors are returned, because they cross from one thread to another."""
     try:
         found = socket.getaddrinfo(name, port, type=socket.SOCK_STREAM)
     except (OSError, ValueError) as error:  # ValueError: a label too long, a NUL
         reason = error.strerror if isinstance(error, OSError) and error.strerror else str(error)
         return HostNotFound(f"{name}: {reason}")
     return [Endpoint(family, str(sockaddr[0]), sockaddr) for family, _, _, _, sockaddr in found]
-
-
-def _is_numeric(name: str) -> bool:
-    try:
-        ip_address(name)
-    except ValueError:
-        return False
-    return True

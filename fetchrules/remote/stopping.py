@@ -1,9 +1,8 @@
-"""The end of the process, heard of in the middle of a wait.
+"""Tells every wait for a server that the process is to end.
 
-A server may be silent for minutes, and a process that is told to end has seconds. So whoever waits for a server waits for this,
-too, and from then on for no silence longer than `SILENCE_SECONDS`, and for nothing after `GRACE_SECONDS` in all: what flows may
-come to a good end, what is silent ends at once. Nothing is lost by either: letters are safe here before they are deleted there,
-and a session without a goodbye deletes nothing or is asked again.
+A server may be silent for minutes, but a process that is told to end has seconds. After the signal, a silence lasts at most
+SILENCE_SECONDS, and no wait goes beyond GRACE_SECONDS, so a transfer that flows can finish. No letter is lost: letters are
+safe here before they are deleted remotely.
 """
 
 import math
@@ -16,10 +15,7 @@ GRACE_SECONDS = 12.0
 
 
 class Stop(threading.Event):
-    """Set when the process is told to end; waited for beside a socket by its `fileno`, which is readable from then on.
-
-    `by`: when the last wait ends, by the monotonic clock.
-    """
+    """Set when the process is told to end. `fileno` is readable from then on; `by`, by the monotonic clock, ends the last wait."""
 
     def __init__(self) -> None:
         super().__init__()
@@ -33,7 +29,6 @@ class Stop(threading.Event):
             os.write(self._writer, b"\n")
 
     def clear(self) -> None:
-        """Nobody is to end any more: the process goes on, with another worker."""
         if self.is_set():
             super().clear()
             os.read(self._reader, 1)

@@ -1,4 +1,8 @@
-"""What was said in a session, for the journal: a bounded number of lines, without secrets or letters."""
+"""The transcript of a session, for the journal: a bounded number of lines, without secrets or letters.
+
+A server may repeat a password: as it came, in capitals, escaped or cut short. Everything that people are shown is masked;
+decisions are made on the octets themselves.
+"""
 
 import re
 from collections import deque
@@ -11,26 +15,25 @@ from fetchrules.errors import printable
 MASKED = "********"
 
 PREFIX = 8
-"""Characters of a secret that are masked wherever they stand, whether or not the rest of it follows; a shorter one, as a whole."""
+"""So many first characters of a secret are masked even where the rest does not follow."""
 
 
 @dataclass(frozen=True, slots=True, repr=False)
 class Secrets:
-    """What is never shown of an account, the longest form first."""
+    """The secrets of an account, the longest form first; `begun` matches the beginning of any of them."""
 
     forms: tuple[str, ...]
     begun: re.Pattern[str]
-    """Where one of them may begin."""
 
     @classmethod
     def of(cls, *secrets: str) -> "Secrets":
-        """Each of `secrets` as it is, and as Python shows octets, which is how imaplib quotes a server."""
+        """Each of `secrets` as it is, and as Python escapes octets, which is how imaplib quotes a server."""
         forms = {form for secret in secrets if secret for form in _forms(secret)}
         ordered = tuple(sorted(forms, key=len, reverse=True))
         return cls(ordered, re.compile("|".join(re.escape(form[:PREFIX]) for form in ordered), re.IGNORECASE))
 
     def masked(self, text: str) -> str:
-        """`text` without the secrets, in whatever case, nor what they begin with."""
+        """`text` without the secrets and their beginnings, in any case."""
         return "".join(self._parts(text)) if self.forms else text
 
     def _parts(self, text: str) -> Iterator[str]:
@@ -43,7 +46,7 @@ class Secrets:
 
 
 def _shared(secret: str, text: str, start: int) -> int:
-    """How many characters of `secret` stand in `text` from `start` on, in whatever case."""
+    """How many first characters of `secret` stand in `text` at `start`, in any case."""
     there = text[start : start + len(secret)]
     for count, (one, other) in enumerate(zip(secret, there, strict=False)):
         if one.lower() != other.lower() and one.upper() != other.upper():
@@ -57,16 +60,16 @@ def _forms(secret: str) -> frozenset[str]:
 
 
 class Speaker(StrEnum):
-    """Who says a line of a transcript. The letters are those that RFCs put before their examples."""
+    """Who says a line, by the letters that RFCs put before their examples."""
 
     CLIENT = "C"
     SERVER = "S"
     NOTE = "*"
-    """Nobody: what happened on the line (connected, TLS)."""
+    """An event on the connection (connected, TLS)."""
 
 
 Trace = Callable[[Speaker, str], None]
-"""Called with each line of a session. The protocol clients leave out letters and listings and mask secrets."""
+"""Called with each line of a session. The callers mask secrets and leave out letters and listings."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -76,7 +79,7 @@ class TranscriptLine:
 
 
 class Transcript:
-    """A Trace that keeps how a session began and how it ended; the middle of a long one is only counted."""
+    """A Trace that keeps the first and the last lines of a session; those between are only counted."""
 
     def __init__(self, head: int = 100, tail: int = 100) -> None:
         self._head: list[TranscriptLine] = []
@@ -94,7 +97,6 @@ class Transcript:
 
     @property
     def left_out(self) -> int:
-        """How many lines are missing between `head` and `tail`."""
         return self._said - len(self._head) - len(self._tail)
 
     @property

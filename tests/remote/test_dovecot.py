@@ -6,7 +6,6 @@ from fetchrules.remote.account import Account
 from fetchrules.remote.imap.session import list_folders, open_imap
 from fetchrules.remote.mailbox import Begun, Chunk, RemoteMailbox, TlsLevel
 from fetchrules.remote.pop3.session import open_pop3
-from fetchrules.remote.tls import Trust
 from fetchrules.rule import Encryption, Protocol
 from tests.interop.dovecot import PASSWORD, Dovecot
 from tests.servers.maildrop import letter
@@ -41,9 +40,9 @@ def account(dovecot: Dovecot, protocol: Protocol, encryption: Encryption, user: 
 
 
 def opened(dovecot: Dovecot, protocol: Protocol, encryption: Encryption, user: str) -> RemoteMailbox:
-    trust = Trust(str(dovecot.certificates.cafile))
+    cafile = str(dovecot.certificates.cafile)
     terms = account(dovecot, protocol, encryption, user)
-    return open_pop3(terms, trust=trust) if protocol is Protocol.POP3 else open_imap(terms, trust=trust)
+    return open_pop3(terms, cafile=cafile) if protocol is Protocol.POP3 else open_imap(terms, cafile=cafile)
 
 
 def retrieved(mailbox: RemoteMailbox) -> list[bytes]:

@@ -21,7 +21,6 @@ from fetchrules.remote.account import Account, Deadlines
 from fetchrules.remote.imap.session import open_imap, probe_imap
 from fetchrules.remote.mailbox import Connection, RemoteMailbox, TlsLevel
 from fetchrules.remote.pop3.session import open_pop3, probe_pop3
-from fetchrules.remote.tls import Trust
 from fetchrules.rule import Encryption, Protocol
 from tests.certificates import Certificates, ServerCertificate
 from tests.servers import imap, pop3
@@ -62,7 +61,7 @@ class World:
     def connect(self, server: Server, terms: Account) -> Connection:
         """Open a session under an account's terms, and end it properly."""
         there = replace(terms, protocol=self.protocol, port=server.port)
-        mailbox = self.open(there, trust=Trust(str(self.certificates.cafile)))
+        mailbox = self.open(there, cafile=str(self.certificates.cafile))
         assert mailbox.quit()
         return mailbox.connection
 
@@ -292,7 +291,7 @@ def test_it_needs_no_restart_when_the_authorities_were_missing_for_a_while(
 def test_it_looks_at_a_server_without_logging_in(world: World, kind: str, level: TlsLevel) -> None:
     with world.serving(kind) as server:
         there = replace(terms(AUTO), protocol=world.protocol, port=server.port)
-        connection = world.probe(there, trust=Trust(str(world.certificates.cafile)))
+        connection = world.probe(there, cafile=str(world.certificates.cafile))
         assert connection.tls is level
         assert (connection.certificate is None) == (level is NONE)
         assert not world.told(server)

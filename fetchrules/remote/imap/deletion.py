@@ -61,12 +61,12 @@ def _by_halves(
 
 
 def _store(client: FencedImap, letters: Sequence[Listed], flags: str) -> _Outcome:
-    command = "STORE", _uids(letters), "+FLAGS.SILENT", flags
-    return _outcome(client.run(lambda: client.uid(*command), lines=_LINES_MAX, letters=len(letters), bad_is_no=True))
+    return _run(client, letters, "STORE", "+FLAGS.SILENT", flags)
 
 
-def _uids(letters: Sequence[Listed]) -> str:
-    return uid_set(letter.number for letter in letters)
+def _run(client: FencedImap, letters: Sequence[Listed], command: str, *arguments: str) -> _Outcome:
+    words = command, uid_set(letter.number for letter in letters), *arguments
+    return _outcome(client.run(lambda: client.uid(*words), lines=_LINES_MAX, letters=len(letters), bad_is_no=True))
 
 
 class Deletion:
@@ -88,15 +88,8 @@ class Deletion:
         outcome = _store(self._client, letters, "(\\Deleted)")
         if outcome is not _Outcome.DONE:
             return outcome
-        return self._expunge_by_uid(letters) if self._uidplus else self._expunge(letters)
-
-    def _expunge_by_uid(self, letters: Sequence[Listed]) -> _Outcome:
-        """RFC 4315."""
-        client = self._client
-        command = "EXPUNGE", _uids(letters)
-        return _outcome(
-            client.run(lambda: client.uid(*command), lines=_LINES_MAX, letters=len(letters), bad_is_no=True)
-        )
+        # UID EXPUNGE: RFC 4315
+        return _run(self._client, letters, "EXPUNGE") if self._uidplus else self._expunge(letters)
 
     def _expunge(self, letters: Sequence[Listed]) -> _Outcome:
         client, flagged = self._client, self._flagged()

@@ -15,7 +15,7 @@ from fetchrules.remote.imap.syntax import encode_folder, folders, quoted
 from fetchrules.remote.mailbox import Connection, Listed, Listing, Retrieved, TlsLevel
 from fetchrules.remote.memory import SERVERS, MailboxKey, ServerMemory, SizeMemory
 from fetchrules.remote.net import Alive, connect
-from fetchrules.remote.tls import UNPROTECTED, Demand, Protection, Start, Trust, protected, secure
+from fetchrules.remote.tls import UNPROTECTED, Demand, Protection, Start, protected, secure
 from fetchrules.remote.transcript import Secrets, Speaker, Trace
 
 
@@ -29,17 +29,11 @@ class Reached:
     capabilities: frozenset[str]
 
     def connection(self) -> Connection:
-        return Connection(
-            address=self.address,
-            tls=self.protection.level,
-            tls_version=self.protection.version,
-            certificate=self.protection.certificate,
-            greeting=self.client.masked((self.client.welcome or b"").decode("utf-8", "replace").removeprefix("* OK ")),
-            capabilities=self.capabilities,
-        )
+        greeting = (self.client.welcome or b"").decode("utf-8", "replace").removeprefix("* OK ")
+        return self.protection.connection(self.address, self.client.masked(greeting), self.capabilities)
 
 
-def reach(account: Account, demand: Demand, trust: Trust, trace: Trace | None, alive: Alive | None = None) -> Reached:
+def reach(account: Account, demand: Demand, cafile: str, trace: Trace | None, alive: Alive | None = None) -> Reached:
     """Connect, and stop before the login. Raises FetchError; then nothing is left open."""
     quoted(account.user)  # it and the password must not hold a command of their own: refused before we connect
     secrets = Secrets.of(b64encode(_plain(account)).decode(), quoted(account.password)[1:-1], account.password)
@@ -50,7 +44,7 @@ def reach(account: Account, demand: Demand, trust: Trust, trace: Trace | None, a
             trace(Speaker.NOTE, text)
 
     def secured() -> Protection:
-        protection = secure(stream, account, demand.check, trust)
+        protection = secure(stream, account, demand.check, cafile)
         note(f"{protection.version}, certificate {protection.level.value}")
         return protection
 
@@ -101,15 +95,13 @@ def _plain(account: Account) -> bytes:
 
 
 INBOX = "INBOX"
-SYSTEM_TRUST = Trust()
-
 FOLDERS_MAX = 10_000
 
 
 def open_imap(
     account: Account,
     *,
-    trust: Trust = SYSTEM_TRUST,
+    cafile: str = "",
     trace: Trace | None = None,
     alive: Alive | None = None,
     memory: ServerMemory = SERVERS,
@@ -117,13 +109,13 @@ def open_imap(
     """Connect, log in, select the account's folder. Raises FetchError; then nothing is left open."""
 
     def attempt(demand: Demand) -> ImapMailbox:
-        reached = reach(account, demand, trust, trace, alive)
+        reached = reach(account, demand, cafile, trace, alive)
         try:
             reached = log_in(reached, account)
             reached.client.learn_most(reached.capabilities)
-            selected = _select(reached.client, account.folder or INBOX)
+            exists, epoch = _select(reached.client, account.folder or INBOX)
             key = MailboxKey(account.host, account.port, account.user)
-            return ImapMailbox(reached.client, reached.connection(), selected, memory.sizes, key)
+            return ImapMailbox(reached.client, reached.connection(), exists, epoch, memory.sizes, key)
         except BaseException:
             reached.client.shutdown()
             raise
@@ -131,11 +123,11 @@ def open_imap(
     return protected(account, attempt)
 
 
-def list_folders(account: Account, *, trust: Trust = SYSTEM_TRUST, trace: Trace | None = None) -> tuple[str, ...]:
+def list_folders(account: Account, *, cafile: str = "", trace: Trace | None = None) -> tuple[str, ...]:
     """The folders that can be selected, as people write their names. Raises FetchError."""
 
     def attempt(demand: Demand) -> tuple[str, ...]:
-        reached = reach(account, demand, trust, trace)
+        reached = reach(account, demand, cafile, trace)
         client = reached.client
         try:
             log_in(reached, account)
@@ -150,27 +142,19 @@ def list_folders(account: Account, *, trust: Trust = SYSTEM_TRUST, trace: Trace 
     return protected(account, attempt)
 
 
-def probe_imap(account: Account, *, trust: Trust = SYSTEM_TRUST, trace: Trace | None = None) -> Connection:
+def probe_imap(account: Account, *, cafile: str = "", trace: Trace | None = None) -> Connection:
     """How `account`'s server would be reached: all that comes before a login. Raises FetchError."""
 
     def attempt(demand: Demand) -> Connection:
-        reached = reach(account, demand, trust, trace)
+        reached = reach(account, demand, cafile, trace)
         reached.client.shutdown()
         return reached.connection()
 
     return protected(account, attempt)
 
 
-@dataclass(frozen=True, slots=True)
-class Selected:
-    """What SELECT told of a folder. `epoch` is its UIDVALIDITY; None: a server whose UIDs do not last."""
-
-    exists: int
-    epoch: int | None
-
-
-def _select(client: FencedImap, folder: str) -> Selected:
-    """Raises ServerRefused, also where there is no such folder."""
+def _select(client: FencedImap, folder: str) -> tuple[int, int | None]:
+    """The count of letters, and UIDVALIDITY: None where UIDs do not last. Raises ServerRefused."""
     quoted(folder)  # modified UTF-7 would carry CR and LF unharmed, but nobody calls a folder so
     answer = client.select_folder(encode_folder(folder))
     if not answer.ok:
@@ -178,20 +162,26 @@ def _select(client: FencedImap, folder: str) -> Selected:
     exists = client.number("EXISTS")
     if exists is None:  # taken for none, it would be a complete list of nothing
         raise RemoteProtocolError("SELECT does not say how many letters there are")
-    return Selected(exists, client.number("UIDVALIDITY"))
+    return exists, client.number("UIDVALIDITY")
 
 
 class ImapMailbox:
     """An open IMAP folder (a RemoteMailbox). The methods' contracts are those of RemoteMailbox."""
 
     def __init__(
-        self, client: FencedImap, connection: Connection, selected: Selected, sizes: SizeMemory, key: MailboxKey
+        self,
+        client: FencedImap,
+        connection: Connection,
+        exists: int,
+        epoch: int | None,
+        sizes: SizeMemory,
+        key: MailboxKey,
     ) -> None:
         self.connection = connection
-        self.exists = selected.exists
+        self.exists = exists
         self.together = 0
         self._client = client
-        self._epoch = selected.epoch
+        self._epoch = epoch
         self._sizes, self._key = sizes, key
         self._deletion = Deletion(client, uidplus="UIDPLUS" in connection.capabilities)
 
@@ -203,13 +193,11 @@ class ImapMailbox:
         """
         with self._closing_on_error():
             found, whole = list_letters(self._client, self.exists, at_once)
-        letters = tuple(letter for _, (letter, flagged) in sorted(found.items()) if not flagged)
         return Listing(
-            letters=letters,
+            letters=tuple(letter for _, (letter, flagged) in sorted(found.items()) if not flagged),
             epoch=self._epoch,
             complete=whole and len(found) == self.exists,
             has_uids=self._epoch is not None,
-            octets=sum(letter.size for letter in letters),
             flagged=tuple(letter for _, (letter, flagged) in sorted(found.items()) if flagged),
             unlisted=max(self.exists - len(found), 0),
         )

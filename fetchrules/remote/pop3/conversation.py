@@ -1,4 +1,4 @@
-"""The protocol machine on a stream: commands go out, events come back, and a transcript is kept."""
+"""A POP3 session on a stream, with its transcript, and the meaning of refusals."""
 
 from collections import deque
 from collections.abc import Iterable, Iterator
@@ -33,9 +33,9 @@ from fetchrules.remote.transcript import Secrets, Speaker, Trace
 
 
 def refusal(line: StatusLine, words: str, otherwise: type[FetchError]) -> FetchError:
-    """The error that a negative reply stands for.
+    """The error that a negative reply stands for, with `words` for people: `otherwise` unless its code or a known text says more.
 
-    `otherwise` unless its code, or a known text, knows better. `words` is what people are shown.
+    Response codes: RFC 2449 section 8, RFC 3206.
     """
     match line.code.split("/"):
         case ["IN-USE", *_]:
@@ -55,22 +55,22 @@ def refusal(line: StatusLine, words: str, otherwise: type[FetchError]) -> FetchE
 
 
 def is_limited(line: StatusLine) -> bool:
-    """Whether a negative reply to a command about one letter speaks of the server or the whole mailbox: busy, over a limit."""
+    """Whether a negative reply about one letter concerns the whole mailbox (busy, over a limit)."""
     return not isinstance(refusal(line, "", ServerRefused), ServerRefused)
 
 
 LISTING = frozenset({Verb.STAT, Verb.UIDL, Verb.LIST})
-"""Commands to which a server may have to look through the whole mailbox before it answers."""
+"""Commands that a server may answer only after it has read the whole mailbox."""
 
 WINDOW = 256
-"""Commands in flight where the server pipelines: so deep that 100 ms of round trip do not show."""
+"""Commands in flight where the server pipelines: enough to hide 100 ms of round trip."""
 
 
 class Conversation:
-    """What is said in one session. Every method may raise FetchError; then the conversation is closed.
+    """One session. Every method may raise FetchError; then the conversation is closed.
 
-    `masked` takes the account's secrets out of a text, since a server may quote a PASS that it does not understand.
-    `judge` is called for each burst (several commands sent together while none was unanswered) with how the server took it.
+    `masked` takes the account's secrets out of a text. `judge` is called for each burst: several commands sent together while
+    none was unanswered.
     """
 
     def __init__(self, stream: Stream, secrets: Secrets, trace: Trace | None) -> None:
@@ -123,7 +123,7 @@ class Conversation:
         return event.line
 
     def replies(self, commands: Iterable[Command]) -> Iterator[Reply]:
-        """Send `commands`, as many at a time as the server takes, and yield the reply to each, in their order."""
+        """Send `commands`, as many at a time as the server takes, and yield their replies in order."""
         waiting = deque(commands)
         while waiting or self.protocol.unanswered:
             window = self.window
@@ -141,6 +141,10 @@ class Conversation:
     def window(self) -> int:
         """How many commands may be unanswered at a time."""
         return WINDOW if self.protocol.pipelining else 1
+
+    def refused(self, line: StatusLine, otherwise: type[FetchError]) -> FetchError:
+        """As `refusal`, with the line's text masked."""
+        return refusal(line, self.masked(line.text), otherwise)
 
     def note(self, text: str) -> None:
         if self._trace is not None:
@@ -165,7 +169,6 @@ class Conversation:
                 raise RemoteProtocolError(self.masked(error.detail)) from None
 
     def _read(self) -> bytes:
-        """The next octets, waited for as long as the command that they answer deserves."""
         awaited, deadlines = self.protocol.awaited, self.stream.deadlines
         with self.stream.patience(deadlines.for_a_list if awaited in LISTING else deadlines.idle, awaited or ""):
             return self.stream.read()

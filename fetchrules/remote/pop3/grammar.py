@@ -1,11 +1,8 @@
-"""What POP3 servers write, under the RFC lines that it comes from.
-
-Bytes in, values out; nothing here remembers anything.
-"""
+"""The grammar of POP3 responses, each rule under its RFC line. Octets in, values out."""
 
 import re
 from collections import deque
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterator
 from dataclasses import dataclass
 from enum import Enum
 from hashlib import sha256
@@ -17,20 +14,15 @@ LINE_MAX = 2048
 """Octets in a response line, CRLF included. RFC 2449 section 4 allows 512; some servers are wordier."""
 
 CAPABILITIES_MAX = 16 * 1024
-"""Octets of an answer to CAPA that are looked at."""
+"""Octets of an answer to CAPA that are read."""
 
 LETTERS_MAX = 200_000
-"""Lines of a listing that are believed, the last ones: of what stays on the server, new letters are seen all the same.
-
-A larger mailbox is collected in several goes: its listing is never complete.
-"""
+"""The last lines of a listing, which are read. A larger mailbox takes several polls; its listing is never complete."""
 
 _SIZE_MAX = 2**62
 
 
 class Status(Enum):
-    """How a response begins."""
-
     OK = "+OK"
     ERR = "-ERR"
     CONTINUE = "+"
@@ -57,7 +49,7 @@ _RESPONSE_CODE = re.compile(rb"\[([\x21-\x5c\x5e-\x7f]+)\]")
 
 
 def status_line(line: bytes) -> StatusLine | None:
-    """Read one response line, given without its CRLF; None if it is not one."""
+    """Read a line without its CRLF; None if it is no response."""
     found = _STATUS_LINE.fullmatch(line)
     if found is None:
         return None
@@ -66,7 +58,7 @@ def status_line(line: bytes) -> StatusLine | None:
 
 
 def text(line: bytes) -> str:
-    """What a server says in words, for people. RFC 6856 makes it UTF-8; older servers send anything."""
+    """A server's words, for people: UTF-8 by RFC 6856, but older servers send anything."""
     return line.decode("utf-8", "replace")
 
 
@@ -74,12 +66,12 @@ def text(line: bytes) -> str:
 #                     capability = capa-tag *(SP param)
 @dataclass(frozen=True, slots=True)
 class Capabilities:
-    """What a server announced in its answer to CAPA: one line a capability, as it wrote them."""
+    """The lines of an answer to CAPA."""
 
     lines: frozenset[str] = frozenset()
 
     def has(self, tag: str, parameter: str = "") -> bool:
-        """Whether `tag` is announced, with `parameter` among its parameters if one is asked for."""
+        """Whether `tag` is announced, and `parameter` with it."""
         for line in self.lines:
             words = line.upper().split()
             if words and words[0] == tag and (not parameter or parameter in words[1:]):
@@ -88,7 +80,7 @@ class Capabilities:
 
 
 def capabilities(body: bytes) -> Capabilities:
-    """Read the answer to CAPA; of one that goes on and on, only so much."""
+    """Read the answer to CAPA, up to CAPABILITIES_MAX."""
     return Capabilities(frozenset(text(line) for line in body[:CAPABILITIES_MAX].split(b"\r\n") if line))
 
 
@@ -108,30 +100,26 @@ _SCAN_LISTING = re.compile(rb"[ \t]*([0-9]{1,9})[ \t]+([0-9]{1,19})(?:[ \t][^\n]
 
 def scan_listings(body: bytes) -> dict[int, int]:
     """Size in octets by message number, from the answer to LIST. Raises RemoteProtocolError."""
-    return {int(number): min(int(size), _SIZE_MAX) for number, size in _rows(_SCAN_LISTING, body)}
+    return {int(number): min(int(size), _SIZE_MAX) for number, size in deque(_fields(_SCAN_LISTING, body), LETTERS_MAX)}
 
 
 # RFC 1939 section 7, UIDL: unique-id-listing = message-number SP unique-id
 #                           unique-id: "one to 70 characters in the range 0x21 to 0x7E"
-# Anything else exists, too, and names a letter just as well; one blank name must not cost the other letters. The blanks
-# around it are stripped later: an expression that does it takes quadratic time over a line of blanks.
+# Other octets exist, and name a letter as well; one blank name must not cost the other letters. Blanks are stripped later,
+# since an expression for them takes quadratic time.
 _UNIQUE_ID_LISTING = re.compile(rb"[ \t]*([0-9]{1,9})((?:[ \t][^\n]*)?)\r\n")
 _UNIQUE_ID = re.compile(rb"[\x21-\x7e]{0,%d}" % MAX_UID)
 
 
 def unique_id_listings(body: bytes) -> dict[int, str]:
     """Unique-id by message number, empty where the server names none. Raises RemoteProtocolError."""
-    return {int(number): _unique_id(octets.strip(b" \t")) for number, octets in _rows(_UNIQUE_ID_LISTING, body)}
+    lines = deque(_fields(_UNIQUE_ID_LISTING, body), LETTERS_MAX)
+    return {int(number): _unique_id(octets.strip(b" \t")) for number, octets in lines}
 
 
 def _unique_id(octets: bytes) -> str:
-    """One that is endless or not of RFC 1939's octets is represented by its hash: as lasting, as distinct, and it fits a column."""
+    """A name that is too long, or not of RFC 1939's octets, is replaced by its hash, which fits a column."""
     return octets.decode("ascii") if _UNIQUE_ID.fullmatch(octets) else sha256(octets).hexdigest()
-
-
-def _rows(form: re.Pattern[bytes], body: bytes) -> Iterable[tuple[bytes, bytes]]:
-    """The two fields of each line, of the last LETTERS_MAX lines at most: new letters stand there. Raises RemoteProtocolError."""
-    return deque(_fields(form, body), LETTERS_MAX)
 
 
 def _fields(form: re.Pattern[bytes], body: bytes) -> Iterator[tuple[bytes, bytes]]:

@@ -1,12 +1,10 @@
 """A POP3 session without I/O: commands in, octets out; octets in, events out.
 
-The states are those of RFC 1939, with one for SASL (RFC 5034) and one for the moment before a TLS handshake (RFC 2595). COMMANDS
-says what may be sent in each of them, TRANSITIONS which answers lead to another. Two positions are kept: `state`, to which the
-answered commands have led, and `_ahead`, where the session will be if every unanswered command succeeds; a command is checked
-against the latter, so that LIST may be sent behind a PASS that is still unanswered.
-
-Multi-line answers (RFC 1939 section 3) are read by MultilineBody, in blocks and not in lines. Those to RETR and TOP are handed on
-as they come, and never held whole; listings are collected up to LISTING_MAX.
+The states are those of RFC 1939, one for SASL (RFC 5034), and one before a TLS handshake (RFC 2595). COMMANDS says which
+commands a state allows, TRANSITIONS which answers lead to another state. `state` is where the answered commands have led, and
+`_ahead` where the session will be if every unanswered command succeeds. A command is checked against `_ahead`, so that LIST may
+follow a PASS that is still unanswered. Letters (RETR, TOP) are handed on as they come and never held whole; listings are
+collected up to LISTING_MAX.
 """
 
 from base64 import b64encode
@@ -28,7 +26,7 @@ class Verb(StrEnum):
     PASS = "PASS"  # noqa: S105 (a command, not a password)
     AUTH = "AUTH"  # RFC 5034
     CREDENTIALS = ""
-    """The client's answer within AUTH: a line without a verb."""
+    """The answer within AUTH is a line without a verb."""
     STAT = "STAT"
     LIST = "LIST"
     UIDL = "UIDL"
@@ -48,16 +46,13 @@ class Command:
     argument: str = field(default="", repr=False)
 
     def __str__(self) -> str:
-        """The line as a journal may show it."""
+        """The line without secrets."""
         argument = MASKED if self.verb in _SECRET else self.argument
         return f"{self.verb} {argument}".strip()
 
 
 def encode(command: Command) -> bytes:
-    """The octets of a command line, CRLF included.
-
-    Text is UTF-8 (RFC 6856 section 2). CR, LF or NUL in an argument would begin another command: LocalProtocolError.
-    """
+    """The command line in UTF-8 (RFC 6856 section 2), with CRLF. Raises LocalProtocolError for CR, LF or NUL in the argument."""
     if not _FORBIDDEN.isdisjoint(command.argument):
         raise LocalProtocolError(f"CR, LF or NUL in the argument of {command.verb}")
     separator = " " if command.verb and command.argument else ""
@@ -74,17 +69,6 @@ def plain_credentials(user: str, password: str) -> Command:
     return Command(Verb.CREDENTIALS, b64encode(f"\0{user}\0{password}".encode()).decode())
 
 
-CAPA = Command(Verb.CAPA)
-STLS = Command(Verb.STLS)
-UTF8 = Command(Verb.UTF8)
-AUTH_PLAIN = Command(Verb.AUTH, "PLAIN")
-STAT = Command(Verb.STAT)
-LIST = Command(Verb.LIST)
-UIDL = Command(Verb.UIDL)
-RSET = Command(Verb.RSET)
-QUIT = Command(Verb.QUIT)
-
-
 LISTING_MAX = 32 * 1024 * 1024
 """Octets in the answer to CAPA, LIST or UIDL."""
 
@@ -93,16 +77,15 @@ class SessionState(Enum):
     GREETING = "greeting"
     AUTHORIZATION = "authorization"
     SASL = "sasl"
-    """RFC 5034: within AUTH, the server waits for our credentials."""
+    """Within AUTH, the server waits for our credentials (RFC 5034)."""
     TLS = "tls"
-    """RFC 2595: STLS was accepted; not an octet may pass in the clear before the handshake."""
+    """STLS was accepted, and the handshake is next (RFC 2595)."""
     TRANSACTION = "transaction"
     CLOSED = "closed"
-    """QUIT was answered, or the server greeted with -ERR. RFC 1939's UPDATE state is the server's alone."""
+    """QUIT was answered, or the greeting was -ERR. RFC 1939's UPDATE state is the server's alone."""
 
 
-# Which commands may be given where. RFC 1939 sections 4 to 6; RFC 2449 section 5; RFC 2595 section 4; RFC 5034; RFC
-# 6856 section 2.
+# RFC 1939 sections 4 to 6; RFC 2449 section 5; RFC 2595 section 4; RFC 5034; RFC 6856 section 2.
 COMMANDS: dict[SessionState, frozenset[Verb]] = {
     SessionState.GREETING: frozenset(),
     SessionState.AUTHORIZATION: frozenset(
@@ -116,7 +99,7 @@ COMMANDS: dict[SessionState, frozenset[Verb]] = {
     SessionState.CLOSED: frozenset(),
 }
 
-# Which answers lead elsewhere. Any other OK or ERR leaves the state as it is; any other CONTINUE breaks the protocol.
+# Any other OK or ERR leaves the state as it is; any other CONTINUE breaks the protocol.
 TRANSITIONS: dict[tuple[Verb, Status], SessionState] = {
     (Verb.STLS, Status.OK): SessionState.TLS,
     (Verb.AUTH, Status.CONTINUE): SessionState.SASL,
@@ -128,13 +111,12 @@ TRANSITIONS: dict[tuple[Verb, Status], SessionState] = {
 }
 
 STREAMED = frozenset({Verb.RETR, Verb.TOP})
-"""Commands whose answer is a letter, told as it comes and never held as a whole."""
 
 MULTILINE = frozenset({Verb.CAPA, Verb.LIST, Verb.UIDL}) | STREAMED
 """Commands whose positive answer goes on below its first line."""
 
 ALONE = frozenset({Verb.STLS, Verb.AUTH, Verb.CREDENTIALS, Verb.QUIT})
-"""Commands behind which nothing is sent before they are answered: what follows depends on the answer, or would go unprotected."""
+"""Commands behind which nothing is sent before the answer: the next command depends on it, or would go unprotected."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -144,7 +126,7 @@ class Greeting:
 
 @dataclass(frozen=True, slots=True)
 class Reply:
-    """The whole answer to `command`: its line, and of a listing the lines below it, dot-unstuffed, with their CRLF."""
+    """The whole answer to `command`; `body` is a listing's lines, dot-unstuffed, with CRLF."""
 
     command: Command
     line: StatusLine
@@ -153,7 +135,7 @@ class Reply:
 
 @dataclass(frozen=True, slots=True)
 class LetterBegan:
-    """A positive answer to RETR or TOP; the letter follows, or the beginning of it."""
+    """A positive answer to RETR or TOP; the letter follows."""
 
     command: Command
     line: StatusLine
@@ -161,14 +143,14 @@ class LetterBegan:
 
 @dataclass(frozen=True, slots=True)
 class LetterData:
-    """The next octets of the letter, dot-unstuffed. Where the blocks are cut means nothing."""
+    """The next octets of the letter, dot-unstuffed, cut anywhere."""
 
     data: bytes
 
 
 @dataclass(frozen=True, slots=True)
 class LetterEnded:
-    """The terminator was seen: what was asked for is whole."""
+    """The terminator was seen."""
 
     command: Command
 
@@ -181,7 +163,7 @@ _END = b"\r\n.\r\n"
 
 
 class MultilineBody:
-    """Reads the body of one multi-line response: dots unstuffed, its end found. Feed it blocks until `ended`.
+    """Reads the body of one multi-line response, dot-unstuffed. Feed it blocks until `ended`.
 
     RFC 1939 section 3: "When examining a multi-line response, the client checks to see if the line begins with the termination
     octet. If so and if octets other than CRLF follow, the first octet of the line (the termination octet) is stripped away. If so
@@ -192,14 +174,13 @@ class MultilineBody:
     __slots__ = ("_held", "_owed", "ended")
 
     def __init__(self) -> None:
-        # The body begins at a line's start. A CRLF that is not part of it stands before it, so that this needs no
-        # case of its own; `_owed` octets of it are still to be dropped.
+        # A CRLF before the body makes its first line like any other; `_owed` octets of it are still to be dropped.
         self._held = _LINE_END
         self._owed = len(_LINE_END)
         self.ended = False
 
     def feed(self, block: bytes) -> tuple[bytes, bytes]:
-        """(what of the body is certain now, what lies behind its end)."""
+        """The octets of the body that are certain now, and the octets behind its end."""
         block = self._held + block
         end = block.find(_END)
         if end >= 0:
@@ -216,15 +197,12 @@ class MultilineBody:
 
 
 def _overlap(block: bytes) -> int:
-    """How many of the last octets of `block` may be the beginning of the end."""
+    """How many last octets of `block` may begin the terminator."""
     return next((size for size in (4, 3, 2, 1) if block.endswith(_END[:size])), 0)
 
 
 class Pop3Protocol:
-    """The state of one session.
-
-    `pipelining`: several commands may be unanswered at a time (RFC 2449 section 6.6).
-    """
+    """One session. With `pipelining`, several commands may be unanswered at a time (RFC 2449 section 6.6)."""
 
     def __init__(self) -> None:
         self.state = SessionState.GREETING
@@ -243,18 +221,18 @@ class Pop3Protocol:
 
     @property
     def awaited(self) -> Verb | None:
-        """The command whose answer comes next, None while nothing was asked."""
+        """The command whose answer comes next, if any."""
         return self._unanswered[0].verb if self._unanswered else None
 
     @property
     def answering(self) -> bool:
-        """Whether the server has begun with an answer and not come to its end."""
+        """Whether an answer has begun and not ended."""
         return self._body is not None or bool(self._buffer)
 
     def send(self, commands: Iterable[Command]) -> bytes:
-        """The octets to send. Raises LocalProtocolError for a command that has no place here.
+        """The octets to send. Raises LocalProtocolError for a command that the state does not allow.
 
-        Raises RemoteProtocolError if the server has said more than it was asked: that must not become the answer.
+        Raises RemoteProtocolError for unread octets of the server, which would be taken for the answer.
         """
         if self._buffer and not self._unanswered:
             raise RemoteProtocolError("the server spoke unasked")
@@ -270,10 +248,9 @@ class Pop3Protocol:
         return b"".join(octets)
 
     def receive(self, data: bytes) -> Iterator[Event]:
-        """What `data`, behind all that came before it, says. Raises RemoteProtocolError where it says nonsense.
+        """The events that `data` completes. Exhaust the iterator before the next call. Raises RemoteProtocolError.
 
-        Exhaust the iterator before the next call. How the octets are cut into calls changes no event, the borders of
-        LetterData aside.
+        How the octets are cut into calls changes nothing but the borders of LetterData.
         """
         self._buffer += data
         while self._buffer:
@@ -285,10 +262,9 @@ class Pop3Protocol:
                 return
 
     def begin_tls(self) -> None:
-        """Call between the answer to STLS and the handshake (RFC 2595 section 4): the AUTHORIZATION state begins anew.
+        """Begin the AUTHORIZATION state anew, between the answer to STLS and the handshake (RFC 2595 section 4).
 
-        Raises RemoteProtocolError if octets came in the clear behind the answer: kept, they would be taken for
-        protected ones.
+        Raises RemoteProtocolError for octets in the clear behind the answer, which would be taken for protected ones.
         """
         if self.state is not SessionState.TLS:
             raise LocalProtocolError(f"TLS in state {self.state.value}")
@@ -298,7 +274,7 @@ class Pop3Protocol:
         self.pipelining = False
 
     def _take_line(self) -> bytes | None:
-        """The next response line without its CRLF; None if it is not all there or nobody wants it any more."""
+        """The next response line without its CRLF; None if it is not whole, or the session is over."""
         if self.state is SessionState.CLOSED:
             self._buffer = b""
             return None
@@ -322,7 +298,7 @@ class Pop3Protocol:
             return
         command = self._unanswered[0]
         if line is None:
-            # Not quoted: what a confused server says here may well be our own command, password and all.
+            # Not quoted: a confused server may repeat our own command, password and all.
             raise RemoteProtocolError(f"{command.verb} was answered with neither +OK nor -ERR")
         if line.status is Status.OK and command.verb in MULTILINE:
             self._body, self._first_line = MultilineBody(), line

@@ -1,36 +1,24 @@
-"""A POP3 mailbox that is open: what `poll` works with."""
+"""An open POP3 mailbox."""
 
 import re
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 
 from fetchrules.errors import FetchError, LocalProtocolError, ServerRefused
 from fetchrules.remote.account import Account
-from fetchrules.remote.mailbox import (
-    HEAD_MAX,
-    Begun,
-    Chunk,
-    Complete,
-    Connection,
-    Listed,
-    Listing,
-    Refused,
-    Retrieved,
-)
+from fetchrules.remote.mailbox import HEAD_MAX, Begun, Chunk, Complete, Connection, Listed, Listing, Refused, Retrieved
 from fetchrules.remote.memory import SERVERS, ServerMemory
 from fetchrules.remote.net import Alive
-from fetchrules.remote.pop3.conversation import Conversation, is_limited, refusal
+from fetchrules.remote.pop3.conversation import Conversation, is_limited
 from fetchrules.remote.pop3.grammar import Capabilities, Status
 from fetchrules.remote.pop3.login import log_in, reach
-from fetchrules.remote.pop3.protocol import QUIT, RSET, Command, LetterBegan, LetterData, LetterEnded, Reply, Verb
-from fetchrules.remote.tls import Demand, Trust, protected
+from fetchrules.remote.pop3.protocol import Command, LetterBegan, LetterData, LetterEnded, Reply, Verb
+from fetchrules.remote.tls import Demand, protected
 from fetchrules.remote.transcript import Trace
 
 OCTETS_AHEAD = 16 * 1024 * 1024
-"""How much may be asked for before it is read, by the sizes of LIST; the last of it may overshoot."""
-
-SYSTEM_TRUST = Trust()
+"""Octets, by the sizes of LIST, that are asked for ahead; the last letter may overshoot."""
 
 _BLANK_LINE = re.compile(rb"\A\r?\n|\n\r?\n")
 
@@ -38,7 +26,7 @@ _BLANK_LINE = re.compile(rb"\A\r?\n|\n\r?\n")
 def open_pop3(
     account: Account,
     *,
-    trust: Trust = SYSTEM_TRUST,
+    cafile: str = "",
     trace: Trace | None = None,
     alive: Alive | None = None,
     memory: ServerMemory = SERVERS,
@@ -46,7 +34,7 @@ def open_pop3(
     """Connect, log in, list. Raises FetchError; then nothing is left open."""
 
     def attempt(demand: Demand) -> Pop3Mailbox:
-        reached = reach(account, demand, trust, trace, memory.capabilities, alive)
+        reached = reach(account, demand, cafile, trace, memory.capabilities, alive)
         try:
             return Pop3Mailbox(reached.conversation, reached.connection(), log_in(reached, account))
         except BaseException:
@@ -56,11 +44,11 @@ def open_pop3(
     return protected(account, attempt)
 
 
-def probe_pop3(account: Account, *, trust: Trust = SYSTEM_TRUST, trace: Trace | None = None) -> Connection:
-    """How `account`'s server would be reached: all that comes before a login, and then QUIT. Raises FetchError."""
+def probe_pop3(account: Account, *, cafile: str = "", trace: Trace | None = None) -> Connection:
+    """Connect, and QUIT without a login. Raises FetchError."""
 
     def attempt(demand: Demand) -> Connection:
-        reached = reach(account, demand, trust, trace, SERVERS.capabilities)
+        reached = reach(account, demand, cafile, trace, SERVERS.capabilities)
         Pop3Mailbox(reached.conversation, reached.connection(), Listing()).quit()
         return reached.connection()
 
@@ -94,14 +82,14 @@ class Pop3Mailbox:
 
     def _heads(self, unasked: Iterator[Listed]) -> Iterator[tuple[Listed, bytes | None]]:
         head = Head()
-        for event in self._transfer(self._worth_asking(unasked), _top):
+        for event in self._transfer(self._worth_asking(unasked), Verb.TOP):
             match event:
                 case Begun():
                     head = Head()
                 case Chunk(_, data):
                     head.feed(data)
                 case Complete(letter):
-                    self._tops.came()
+                    self._tops.proven = True
                     yield letter, head.octets()
                 case _:
                     self._tops.refused(limited=event.limited)
@@ -114,13 +102,11 @@ class Pop3Mailbox:
     def retrieve(self, letters: Iterable[Listed], at_once: int | None = None) -> Iterator[Retrieved]:  # noqa: ARG002
         """Fetch `letters`. The iterator has to be exhausted: left before its end, it closes the session."""
         with self._under_way():
-            yield from self._transfer(iter(letters), _retr)
+            yield from self._transfer(iter(letters), Verb.RETR)
 
-    def _transfer(
-        self, letters: Iterator[Listed], command: Callable[[Listed], Command]
-    ) -> Iterator[Begun | Chunk | Complete | Refused]:
+    def _transfer(self, letters: Iterator[Listed], verb: Verb) -> Iterator[Begun | Chunk | Complete | Refused]:
         asked = deque[Listed]()
-        while self._ask_ahead(letters, command, asked):
+        while self._ask_ahead(letters, verb, asked):
             event = self._conversation.hear()
             match event:
                 case LetterBegan():
@@ -133,8 +119,8 @@ class Pop3Mailbox:
                     assert isinstance(event, Reply)
                     yield Refused(asked.popleft(), self._conversation.masked(event.line.text), is_limited(event.line))
 
-    def _ask_ahead(self, letters: Iterator[Listed], command: Callable[[Listed], Command], asked: deque[Listed]) -> bool:
-        """Ask for more once half of the window is free, early enough that the line never idles; whether any are due."""
+    def _ask_ahead(self, letters: Iterator[Listed], verb: Verb, asked: deque[Listed]) -> bool:
+        """Ask for more once half of the window is free, so that the line never idles; whether any are due."""
         window = self._conversation.window
         if len(asked) <= window // 2:
             commands = []
@@ -142,7 +128,7 @@ class Pop3Mailbox:
             while len(asked) < window and octets < OCTETS_AHEAD and (letter := next(letters, None)):
                 asked.append(letter)
                 octets += letter.size
-                commands.append(command(letter))
+                commands.append(Command(verb, f"{letter.number} 0" if verb is Verb.TOP else str(letter.number)))
             if commands:
                 self._conversation.say(commands)
         return bool(asked)
@@ -159,10 +145,10 @@ class Pop3Mailbox:
 
     def reset(self) -> None:
         self._require_quiet()
-        reply = self._conversation.ask(RSET)
+        reply = self._conversation.ask(Command(Verb.RSET))
         if reply.line.status is not Status.OK:
             self.close()
-            raise refusal(reply.line, self._conversation.masked(reply.line.text), ServerRefused)
+            raise self._conversation.refused(reply.line, ServerRefused)
 
     def quit(self) -> bool:
         """QUIT, which commits the deletions. True: the server said that it did."""
@@ -170,7 +156,7 @@ class Pop3Mailbox:
             self.close()
             return False
         try:
-            return self._conversation.ask(QUIT).line.status is Status.OK
+            return self._conversation.ask(Command(Verb.QUIT)).line.status is Status.OK
         except FetchError:
             return False
         finally:
@@ -182,7 +168,7 @@ class Pop3Mailbox:
 
     @contextmanager
     def _under_way(self) -> Iterator[None]:
-        """Close the session if the answers of a command are not read to their end: the next answer would be taken for another."""
+        """Close the session if an answer is not read to its end, for its rest would be taken for the next answer."""
         self._require_quiet()
         try:
             yield
@@ -196,10 +182,7 @@ class Pop3Mailbox:
 
 
 class Head:
-    """A header that comes in pieces of any size, with its blank line, cut at HEAD_MAX.
-
-    What follows it is dropped: some servers ignore the number of lines and send the whole letter.
-    """
+    """A header in pieces, with its blank line, cut at HEAD_MAX. Drops the body that some servers send behind it."""
 
     __slots__ = ("_ended", "_octets")
 
@@ -221,11 +204,10 @@ class Head:
 
 
 class _TopTrust:
-    """Whether to ask a server for headers, learnt from its answers.
+    """Whether to ask a server for headers.
 
-    A server whose answer to CAPA lacks TOP is not asked. Until a header has come, they are asked for one at a time, and no more
-    after the first refusal; if TOP was announced, after the second, since the first may be that letter's fault. A server that is
-    over its limits is not asked again.
+    Not if its CAPA lacks TOP. Until a header has come (`proven`), they are asked for one at a time, and no more after the first
+    refusal; where TOP is announced, after the second, since the first may be that letter's fault.
     """
 
     def __init__(self, announced: Capabilities) -> None:
@@ -236,21 +218,9 @@ class _TopTrust:
     def asks(self) -> bool:
         return self._refusals_left > 0
 
-    def came(self) -> None:
-        """Note that a header came: from now on a refusal is about its letter."""
-        self.proven = True
-
     def refused(self, *, limited: bool) -> None:
-        """Note a refusal; `limited`: the server refuses all headers."""
+        """`limited`: the server refuses all headers for now."""
         if limited:
             self._refusals_left = 0
         elif not self.proven:
             self._refusals_left -= 1
-
-
-def _retr(letter: Listed) -> Command:
-    return Command(Verb.RETR, str(letter.number))
-
-
-def _top(letter: Listed) -> Command:
-    return Command(Verb.TOP, f"{letter.number} 0")

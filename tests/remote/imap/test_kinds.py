@@ -9,7 +9,6 @@ from fetchrules.errors import FetchError, LoginRefused, OverLimit, ServerRefused
 from fetchrules.remote.account import Account, Deadlines
 from fetchrules.remote.imap.session import list_folders, open_imap
 from fetchrules.remote.mailbox import Begun, Complete, Refused, Retrieved
-from fetchrules.remote.tls import Trust
 from fetchrules.rule import Encryption, Protocol
 from tests.certificates import Certificates
 from tests.remote.imap.test_hostile import check, collect
@@ -36,7 +35,7 @@ def account(server: ImapServer) -> Account:
 def test_it_collects_from(kind: Script) -> None:
     folder = Folder(kind.letters)
     with ImapServer(folder, kind.behaviour) as server:
-        check(kind, collect(account(server), Trust()), folder)
+        check(kind, collect(account(server), ""), folder)
 
 
 @pytest.mark.parametrize(("told", "names"), LISTS.values(), ids=LISTS)
@@ -78,12 +77,12 @@ def test_it_understands_a_refused_login(words: str, error: type[FetchError]) -> 
 def test_it_says_no_password_where_logins_are_disabled(
     encryption: Encryption, error: type[FetchError], certificates: Certificates
 ) -> None:
-    tls, trust = certificates.good.context(), Trust(str(certificates.cafile))
+    tls, cafile = certificates.good.context(), str(certificates.cafile)
     closed = Behaviour(capabilities=("IMAP4rev1", "LOGINDISABLED", "AUTH=XOAUTH2"))
     with ImapServer(Folder(), closed, tls=tls, implicit=encryption is Encryption.SSL) as server:
         terms = replace(account(server), host="localhost", encryption=encryption)
         with pytest.raises(error):
-            open_imap(terms, trust=trust)
+            open_imap(terms, cafile=cafile)
         assert not [line for line in server.said if line.startswith(("LOGIN", "AUTHENTICATE"))]
 
 
@@ -147,7 +146,7 @@ def test_it_goes_on_where_a_server_gives_less_than_was_asked_for() -> None:
 
     folder = Folder([LARGE])
     with ImapServer(folder, Behaviour(faults=(Fault(Step.FETCH, Alter(short), nth=0),))) as server:
-        outcome = collect(account(server), Trust())
+        outcome = collect(account(server), "")
     assert outcome.whole == {1: LARGE}
 
 
@@ -160,7 +159,7 @@ SHORT = 300_000
 def test_it_finds_the_end_whatever_is_told_of_the_size(most: int, oversizes: int) -> None:
     folder = Folder([LARGE])
     with ImapServer(folder, Behaviour(most=most, oversizes=oversizes)) as server:
-        outcome = collect(account(server), Trust())
+        outcome = collect(account(server), "")
     assert (outcome.error, outcome.whole) == (None, {1: LARGE})
 
 
@@ -183,7 +182,7 @@ def test_it_doubts_a_letter_of_which_less_comes_than_was_told(most: int, octets:
     """All of its pieces are full ones: it is not over, the server has cut it."""
     folder = Folder([LARGE])
     with ImapServer(folder, Behaviour(most=most, faults=(Fault(Step.FETCH, giving(octets), nth=0),))) as server:
-        outcome = collect(account(server), Trust())
+        outcome = collect(account(server), "")
     assert (outcome.error, outcome.whole, outcome.doubted, folder.uids) == (None, {}, [1], [1])
 
 
@@ -194,7 +193,7 @@ def test_it_takes_no_silence_for_the_end(oversizes: int) -> None:
     faults = tuple(Fault(Step.FETCH, silent, nth) for nth in (6, 7, 8))
     folder = Folder([LARGE])
     with ImapServer(folder, Behaviour(most=SHORT, oversizes=oversizes, faults=faults)) as server:
-        outcome = collect(account(server), Trust())
+        outcome = collect(account(server), "")
     assert (outcome.error, outcome.whole, outcome.doubted, folder.uids) == (None, {}, [1], [1])
 
 

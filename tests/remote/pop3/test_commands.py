@@ -3,7 +3,10 @@ from base64 import b64decode
 import pytest
 
 from fetchrules.errors import LocalProtocolError
-from fetchrules.remote.pop3.protocol import AUTH_PLAIN, CAPA, Command, Verb, encode, plain_credentials
+from fetchrules.remote.pop3.protocol import Command, Verb, encode, plain_credentials
+
+AUTH_PLAIN = Command(Verb.AUTH, "PLAIN")
+CAPA = Command(Verb.CAPA)
 
 ENCODED = [
     (CAPA, b"CAPA\r\n"),

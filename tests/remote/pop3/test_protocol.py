@@ -12,16 +12,9 @@ from fetchrules.errors import LocalProtocolError, RemoteProtocolError
 from fetchrules.remote.pop3 import protocol as machine
 from fetchrules.remote.pop3.grammar import LINE_MAX, Status, StatusLine
 from fetchrules.remote.pop3.protocol import (
-    AUTH_PLAIN,
-    CAPA,
     COMMANDS,
-    LIST,
     MULTILINE,
-    QUIT,
-    STAT,
-    STLS,
     STREAMED,
-    UIDL,
     Command,
     Event,
     Greeting,
@@ -34,6 +27,14 @@ from fetchrules.remote.pop3.protocol import (
     Verb,
     plain_credentials,
 )
+
+AUTH_PLAIN = Command(Verb.AUTH, "PLAIN")
+CAPA = Command(Verb.CAPA)
+LIST = Command(Verb.LIST)
+QUIT = Command(Verb.QUIT)
+STAT = Command(Verb.STAT)
+STLS = Command(Verb.STLS)
+UIDL = Command(Verb.UIDL)
 
 OK, ERR = StatusLine(Status.OK), StatusLine(Status.ERR)
 USER, PASS = Command(Verb.USER, "petrov"), Command(Verb.PASS, "secret")
