@@ -11,10 +11,8 @@ from pathlib import Path
 from fetchrules.errors import RecipientInvalid
 from fetchrules.ruletext.sources import address_key
 
-MAX_LOCAL_PART = 64
-"""Octets (RFC 5321 §4.5.3.1.1)."""
-MAX_DOMAIN = 255
-"""Octets (RFC 5321 §4.5.3.1.2)."""
+MAX_LOCAL_PART, MAX_DOMAIN = 64, 255
+"""Octets (RFC 5321 §4.5.3.1)."""
 MAX_NAME = 255
 """Octets of one directory's name (NAME_MAX)."""
 

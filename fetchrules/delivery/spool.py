@@ -127,7 +127,6 @@ class Courier:
         return self._dialogue is not None and self._dialogue.is_open
 
     def _connected(self) -> Dialogue:
-        """Raises Unreachable."""
         if self._dialogue is None or not self._dialogue.is_open:
             self._dialogue = Dialogue(connect(self._server, self._own_name), self._recipient)
         return self._dialogue

@@ -25,22 +25,14 @@ KNOWN_TEXTS = (
     KnownText(
         "exceeded command or bandwidth limits",
         OverLimit,
-        "Gmail, FETCH",
+        "Gmail, IMAP FETCH",
         "github.com/ljmerza/ha-email-sensor/issues/16",
     ),
     KnownText("Rate limit hit", OverLimit, "Yahoo, any IMAP command", "github.com/postalsys/imapflow/issues/75"),
     KnownText(
-        "Request is throttled",
-        OverLimit,
-        "Microsoft 365, any IMAP command",
-        "github.com/imapsync/imapsync/issues/198",
+        "Request is throttled", OverLimit, "Microsoft 365, Outlook.com, IMAP", "github.com/imapsync/imapsync/issues/198"
     ),
-    KnownText(
-        "Exceeded the login limit",
-        OverLimit,
-        "not named, POP3 LIST",
-        "github.com/frappe/frappe/issues/242",
-    ),
+    KnownText("Exceeded the login limit", OverLimit, "unnamed, POP3 LIST", "github.com/frappe/frappe/issues/242"),
     KnownText(
         "Too many simultaneous connections",
         ServerTemporary,
@@ -56,14 +48,11 @@ KNOWN_TEXTS = (
     KnownText(
         "Server Unavailable. 15",
         ServerTemporary,
-        "Exchange, any IMAP command",
+        "Exchange, any IMAP command of a client that is throttled",
         "github.com/lefcha/imapfilter/issues/146",
     ),
     KnownText(
-        "Temporary failure on server",
-        ServerTemporary,
-        "Yahoo, IMAP FETCH",
-        "github.com/mscdex/node-imap/issues/340",
+        "Temporary failure on server", ServerTemporary, "Yahoo, IMAP FETCH", "github.com/mscdex/node-imap/issues/340"
     ),
 )
 

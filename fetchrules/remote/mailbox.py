@@ -130,38 +130,30 @@ class RemoteMailbox(Protocol):
 
     def listing(self, at_once: int | None = None) -> Listing:
         """The letters as they were when the session began; at most `at_once` in one command, where that is possible."""
-        ...
 
     def heads(self, letters: Iterable[Listed]) -> Iterator[tuple[Listed, bytes | None]]:
         """Each of `letters`, in order, with at most HEAD_MAX octets of its header, None without one. Marks nothing as read."""
-        ...
 
     def retrieve(self, letters: Iterable[Listed], at_once: int | None = None) -> Iterator[Retrieved]:
         """Fetch `letters` in order, at most `at_once` in one command: Begun, Chunk…, Complete for each, or Refused, or Gone.
 
         A Refused after Begun voids what came of the letter. `letters` is read as they are asked for, so it may end early.
         """
-        ...
 
     def delete(self, letters: Sequence[Listed]) -> Iterator[tuple[Listed, bool]]:
         """Each of `letters`, in order, with whether the server accepted its deletion, effective at `quit` (POP3) or at once (IMAP).
 
         If the session breaks, one of the `together` letters from the first that was not yielded is at fault.
         """
-        ...
 
     def mark_seen(self, letters: Sequence[Listed]) -> None:
         """Mark `letters` as read; POP3 has no such mark."""
-        ...
 
     def reset(self) -> None:
         """Take back the deletions of this session that have not taken effect."""
-        ...
 
     def quit(self) -> bool:
         """End the session. True: the server confirmed, and deletions took effect. Never raises."""
-        ...
 
     def close(self) -> None:
         """Drop the connection and commit nothing. Never raises; may be called twice."""
-        ...

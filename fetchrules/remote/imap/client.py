@@ -1,8 +1,6 @@
-"""imaplib on our stream, its dangers fenced: every wait has a deadline, every line, literal and answer a limit.
+"""imaplib on our stream: every wait has a deadline, every line, literal and answer a limit, and `run` translates errors.
 
-imaplib reads what the server announces into memory, line and literal, and raises whatever comes to its mind. It documents `open`,
-`read`, `readline`, `send` and `shutdown` as the methods to override, and that is all we touch; its words are translated
-in `run`.
+`open`, `read`, `readline`, `send` and `shutdown` are the methods that imaplib documents for overriding.
 """
 
 import re
@@ -42,19 +40,19 @@ _MEANINGS: dict[str, type[FetchError]] = {
 
 
 def refusal(words: str, otherwise: type[FetchError]) -> FetchError:
-    """The error that a negative answer stands for: `otherwise` unless its code, or a known text, knows better."""
+    """The error that a negative answer stands for: `otherwise` unless its code (RFC 5530) or a known text says more."""
     found = _CODE.match(words)
     meaning = _MEANINGS.get(found[1].upper() if found else "")
     return (meaning or softened(words) or otherwise)(words)
 
 
 def is_limit(error: FetchError | None) -> bool:
-    """Whether the server would now refuse any letter, so that none is to blame."""
+    """Whether the server now refuses all letters, so that none is to blame."""
     return isinstance(error, OverLimit | ServerTemporary | MailboxBusy)
 
 
 OCTETS_MAX, LINES_MAX = 1024 * 1024, 1000
-"""How long the answer to a command may be that is not expected to say much. imaplib takes its time over each line."""
+"""The limits of an ordinary answer."""
 
 _LINE_MAX = 256 * 1024
 _DIGITS_MAX = 18
@@ -70,10 +68,10 @@ _MOST = re.compile(rb"([1-9][0-9]{0,8})(?: |\Z)")
 
 
 def _readable(line: bytes) -> bytes:
-    """`line` as imaplib has to be told it.
+    """`line` in a form that imaplib understands.
 
-    It takes the names of responses and their codes in capitals alone, which RFC 3501 section 9 does not ask for; and words that
-    end in {90} for a literal, where there can be none: behind OK, NO, BAD, BYE and PREAUTH (section 7.1) comes text.
+    imaplib expects capitals, which RFC 3501 section 9 does not, and takes a text that ends in {90} for a literal, even behind
+    OK, NO, BAD, BYE and PREAUTH (section 7.1).
     """
     if kind := _KIND.match(line):
         line = kind[0].upper() + line[kind.end() :]
@@ -84,10 +82,7 @@ def _readable(line: bytes) -> bytes:
 
 @dataclass(frozen=True, slots=True)
 class Answer:
-    """How the server answered a command. `data` is imaplib's; `words` what stands in the last line.
-
-    `partial`: it was done for some letters only, since the server limits how many a command may name (RFC 9738).
-    """
+    """`data` is imaplib's, `words` the last line. `partial`: done for some letters only, a limit of the server's (RFC 9738)."""
 
     ok: bool
     data: list[Any]
@@ -96,7 +91,7 @@ class Answer:
 
 
 class FencedImap(IMAP4):
-    """An IMAP connection. Its construction waits for the greeting and asks for the capabilities. Raises FetchError."""
+    """An IMAP connection; it waits for the greeting and asks for the capabilities. Raises FetchError."""
 
     def __init__(self, stream: Stream, secrets: Secrets, trace: Trace | None) -> None:
         self._stream = stream
@@ -108,7 +103,7 @@ class FencedImap(IMAP4):
         self._bad = ""
         self.closed = False
         self.most: int | None = None
-        """How many letters a command may name, where the server has said so (RFC 9738)."""
+        """How many letters a command may name, if the server has said so (RFC 9738)."""
         self.together = 0
         """How many letters the last command named."""
         self.overflowed = False
@@ -118,7 +113,7 @@ class FencedImap(IMAP4):
         except (IMAP4.error, FetchError) as error:
             raise self._translated(error, ServerRefused) from error
         if self.state != "NONAUTH":
-            # Nobody has logged in; and before TLS, such a greeting is how an attacker keeps us from starting it.
+            # Nobody has logged in; before TLS, an attacker could so keep us from starting it.
             raise RemoteProtocolError("the server greets with PREAUTH")
         self.is_readonly = True  # means: do not raise when the mailbox turns out to be; its NO to a STORE will do
 
@@ -132,10 +127,9 @@ class FencedImap(IMAP4):
         bad_is_no: bool = False,
         patiently: str = "",
     ) -> Answer:
-        """Let imaplib run one command whose answer has at most so many octets and lines. NO is an answer, BAD and BYE raise.
+        """Run one command about so many `letters`, with limits for its answer. NO is an answer; BAD and BYE raise.
 
-        `letters`: how many it names. With `bad_is_no`, BAD is an answer too: Exchange says it to commands that are right, and
-        that it cannot do. `patiently`: the name of a command that takes long in a large folder.
+        With `bad_is_no`, BAD is an answer too, since Exchange says it to correct commands. `patiently` names a slow command.
         """
         if self.closed:
             raise LocalProtocolError("the session is over")
@@ -161,7 +155,7 @@ class FencedImap(IMAP4):
         self.most = next((int(most) for most in told if _MOST.fullmatch(most.encode())), self.most)
 
     def _was_too_much(self) -> bool:
-        """Whether the server said that the command named too many letters; `most` is then what it said."""
+        """Whether the server said that the command named too many letters; then note `most`."""
         said = self.response(_TOO_MANY)[1][-1]
         found = _MOST.match(said) if isinstance(said, bytes) else None
         if found:
@@ -169,7 +163,7 @@ class FencedImap(IMAP4):
         return found is not None
 
     def announced(self) -> frozenset[str]:
-        """The capabilities that the server told since it was asked, unasked; empty if it did not."""
+        """The capabilities that the server told unasked, if any."""
         _, data = self.response("CAPABILITY")
         last = data[-1] if data else None
         return frozenset(last.decode("ascii", "replace").upper().split()) if isinstance(last, bytes) else frozenset()
@@ -209,18 +203,16 @@ class FencedImap(IMAP4):
         return answer
 
     def number(self, response: str) -> int | None:
-        """What the server said last in an untagged response or code like EXISTS or UIDVALIDITY, if it did."""
+        """The last number of an untagged response or code like EXISTS or UIDVALIDITY, if any."""
         _, data = self.response(response)
         last = data[-1] if data else None
         return int(last) if isinstance(last, bytes) and last.isdigit() and len(last) <= _DIGITS_MAX else None
 
     def begin_tls(self) -> None:
-        """Call between the answer to STARTTLS and the handshake: what was said in the clear is void (RFC 3501 section 6.2.1)."""
+        """Between the answer to STARTTLS and the handshake, forget everything said in the clear (RFC 3501 section 6.2.1)."""
         if self._position < len(self._unread):
             raise RemoteProtocolError("the server went on in the clear behind its answer to STARTTLS")
         self.untagged_responses.clear()
-
-    # What imaplib documents as its ways to the network.
 
     def open(self, host: str = "", port: int = 143, timeout: float | None = None) -> None:
         """The stream is connected already."""
@@ -280,7 +272,7 @@ class FencedImap(IMAP4):
             raise RemoteProtocolError("a longer answer than was asked for")
 
     def _translated(self, error: IMAP4.error | FetchError, parting: type[FetchError]) -> FetchError:
-        """imaplib's error as ours. Behind a BYE every error means what the BYE's code says, else `parting`."""
+        """imaplib's error as ours; after a BYE, the meaning of its code, else `parting`."""
         farewell = self.untagged_responses.get("BYE", [])
         if farewell and isinstance(farewell[-1], bytes):
             return refusal(self.masked(farewell[-1].decode("utf-8", "replace")), parting)

@@ -1,4 +1,4 @@
-"""Flags on letters, and their deletion. A letter whose flag is refused does not keep the others: many are asked for by halves."""
+"""Flags and deletions of many letters at a time; refused commands are repeated by halves, so that one letter stops no other."""
 
 from collections.abc import Callable, Iterator, Sequence
 from enum import Enum, auto
@@ -9,13 +9,13 @@ from fetchrules.remote.imap.syntax import uid_set
 from fetchrules.remote.mailbox import Listed
 
 UIDS_AT_ONCE = 500
-"""In a command that names them one by one: servers take lines of 8,000 octets and more."""
+"""UIDs in one command; servers take lines of 8,000 octets and more."""
 
 REFUSALS_MAX = 10
-"""So many letters refused one by one, and none accepted: the server refuses them all, and is asked no more."""
+"""After so many letters are refused one by one, and none is accepted, the server is not asked again."""
 
 _LINES_MAX = 1000 + 4 * UIDS_AT_ONCE
-"""In the answer to such a command: Exchange counts the letters anew behind each one that it expunges."""
+"""Lines in an answer; Exchange sends EXISTS again after each letter that it expunges."""
 
 _UID_MAX = 2**32 - 1
 

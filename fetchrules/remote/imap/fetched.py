@@ -1,4 +1,4 @@
-"""What a server tells of its letters: the answers to FETCH."""
+"""The answers to FETCH, and a folder's listing, which is fetched in portions because servers limit how much they list."""
 
 import re
 from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -27,7 +27,7 @@ class Fetched:
     flags: frozenset[bytes]
 
     def listed(self, before: Listed | None = None) -> Listed:
-        """It as a line of a listing. An absent or odd size is 0: sizes are hints. `before`: what was told of the letter already."""
+        """As a line of a listing. An absent or odd size is 0. `before` is an earlier line of the same letter."""
         size = self.items.get(b"RFC822.SIZE")
         listed = Listed(
             number=self.uid,
@@ -47,10 +47,7 @@ class Fetched:
 
 
 def listing(data: Iterable[Part | None]) -> dict[int, tuple[Listed, bool]]:
-    """The letters of whose sizes imaplib's list tells, by UID; and of each, whether it is flagged \\Deleted.
-
-    A server may tell of a letter in several lines, and once more of flags that change meanwhile. What comes last counts.
-    """
+    """The letters with sizes in imaplib's list, by UID, with whether they are \\Deleted; of several lines the last counts."""
     letters: dict[int, Listed] = {}
     sized: set[int] = set()
     deleted: set[int] = set()
@@ -64,7 +61,7 @@ def listing(data: Iterable[Part | None]) -> dict[int, tuple[Listed, bool]]:
 
 
 def fetched(data: Iterable[Part | None]) -> Iterator[Fetched]:
-    """Read imaplib's list. Answers that name no letter by its uid (others' changes of flags) are passed over."""
+    """Read imaplib's list, without answers that name no UID (flags that other clients change)."""
     for parts in responses(data):
         items = data_items(parts)
         uid, flags = items.get(b"UID"), items.get(b"FLAGS")
@@ -130,13 +127,13 @@ def _zone(sign: bytes, hours: bytes, minutes: bytes) -> timezone:
 
 
 LETTERS_MAX = 200_000
-"""Letters of a folder that are listed, the newest. A larger one is collected in several goes: its listing is never complete."""
+"""The newest letters of a folder are listed. A larger folder takes several polls; its listing is never complete."""
 
 PORTION = 10_000
 """Letters in one command."""
 
 LINE_MAX = 512
-"""Octets that the listing may have for each letter, its keywords included."""
+"""Octets in the listing for each letter, keywords included."""
 
 Letters = dict[int, tuple[Listed, bool]]
 """By UID, letters and whether they are flagged \\Deleted."""
@@ -145,9 +142,8 @@ Letters = dict[int, tuple[Listed, bool]]
 def list_letters(client: FencedImap, exists: int, at_once: int | None) -> tuple[Letters, bool]:
     """The letters of a folder that has `exists` of them, at most `at_once` in a command, and whether these are all.
 
-    By message numbers, the newest first. A server may not renumber while it answers FETCH; what is told of letters that went
-    between two portions makes the list incomplete. Letters that arrive meanwhile have higher numbers, and stay out. Raises
-    FetchError where it has told of none of a portion.
+    By message numbers, the newest first. Letters that vanish between two portions make the list incomplete; letters that arrive
+    meanwhile have higher numbers and stay out. Raises FetchError where a portion brings nothing.
     """
     for told in ("EXPUNGE", "EXISTS"):
         client.response(told)  # before we began
@@ -165,7 +161,9 @@ def list_letters(client: FencedImap, exists: int, at_once: int | None) -> tuple[
             return _from_the_first(client, exists, at_once), False
         found.update(some)
         whole, last = whole and told_all, last - count
-    return found, whole and not _letters_went(client, exists)
+    now = client.number("EXISTS")
+    went = client.response("EXPUNGE")[1] != [None] or (now is not None and now < exists)
+    return found, whole and not went
 
 
 def _from_the_first(client: FencedImap, exists: int, at_once: int | None) -> Letters:
@@ -188,16 +186,10 @@ def _at_once(client: FencedImap, at_once: int | None) -> int:
     return min(PORTION, at_once or PORTION, client.most or PORTION)
 
 
-def _letters_went(client: FencedImap, exists: int) -> bool:
-    now = client.number("EXISTS")
-    return client.response("EXPUNGE")[1] != [None] or (now is not None and now < exists)
-
-
 def _portion(client: FencedImap, first: int, count: int) -> tuple[Letters, bool] | None:
     """`count` letters from the `first` on, and whether these are all; None where fewer have to be asked for.
 
-    A server that cannot tell of one letter (Gmail says NO, Exchange BAD) has told of the others. Raises FetchError where it has
-    told of none, or tells of no more for now.
+    After a NO (Gmail) or BAD (Exchange) for one letter the others count. Raises FetchError without any letter, or at a limit.
     """
     client.response("FETCH")  # what was told unasked
     answer = client.run(

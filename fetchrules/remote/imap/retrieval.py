@@ -1,4 +1,8 @@
-"""How letters are fetched: small ones and headers many at a time, large ones piece by piece, so little is in memory."""
+"""How letters are fetched: small ones and headers many at a time, large ones piece by piece, so that little is in memory.
+
+A server that cannot give one letter may answer NO or BAD, send nonsense, or hang up. Answers are therefore read letter by
+letter: whole letters are kept, and the others are asked for again, fewer at a time.
+"""
 
 from collections.abc import Callable, Generator, Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -24,10 +28,7 @@ LINES_MAX = 20 * LETTERS_AT_ONCE
 
 @dataclass(frozen=True, slots=True)
 class FetchAnswer:
-    """What was asked for, by UID, of the letters of which it came. `trouble`: why it may not have come of the others.
-
-    Without `trouble` the server says that this is all it has. `over`: the session broke meanwhile.
-    """
+    """`parts` came, by UID. `trouble` is why others may be missing; without it there are no more. `over`: the session broke."""
 
     parts: dict[int, bytes]
     trouble: FetchError | None = None
@@ -35,11 +36,11 @@ class FetchAnswer:
 
     @property
     def limit(self) -> FetchError | None:
-        """The trouble, where the server would give no letter at all."""
+        """The trouble, where it concerns all letters."""
         return self.trouble if is_limit(self.trouble) else None
 
     def __contains__(self, letter: Listed) -> bool:
-        """Whether something came of `letter`. No octets are none: a letter that comes empty would be deleted as collected."""
+        """Whether octets of `letter` came: an empty letter would be deleted as collected."""
         return bool(self.parts.get(letter.number))
 
     def require_session(self) -> None:
@@ -49,10 +50,7 @@ class FetchAnswer:
 
 
 def ask(client: FencedImap, letters: Sequence[Listed], items: str, *names: bytes) -> FetchAnswer:
-    """FETCH `items` of `letters`; the answer has them as one of `names`.
-
-    Raises FetchError where the session broke and nothing that came before is to be trusted.
-    """
+    """FETCH `items` of `letters`, which the answer calls one of `names`. Raises FetchError where nothing of it can be trusted."""
     client.response("FETCH")  # what was left behind by a command that failed
     command = "FETCH", uid_set(letter.number for letter in letters), items
     try:
@@ -74,7 +72,7 @@ def ask(client: FencedImap, letters: Sequence[Listed], items: str, *names: bytes
 
 
 def _read(data: Iterable[Part | None], names: Sequence[bytes]) -> tuple[dict[int, bytes], RemoteProtocolError | None]:
-    """By UID, what is told under one of `names`; and the complaint where something was no answer to FETCH."""
+    """The values of `names` by UID, and the error where something was no answer to FETCH."""
     told: dict[int, Value] = {}
     nonsense = None
     for response in responses(data):
@@ -89,10 +87,7 @@ def _read(data: Iterable[Part | None], names: Sequence[bytes]) -> tuple[dict[int
 def batches(
     client: FencedImap, letters: Iterable[Listed], at_once: int, octets: Callable[[Listed], int], room: int
 ) -> Iterator[list[Listed]]:
-    """Runs of letters for one command: at most `at_once`, and `room` octets but for a single letter that has more.
-
-    No letter is taken from `letters` while the ones before it fill a command.
-    """
+    """Runs of letters for one command: at most `at_once` and `room` octets, or one larger letter. Takes no letter too early."""
     batch: list[Listed] = []
     total = 0
     for letter in letters:
@@ -110,13 +105,13 @@ def batches(
 
 
 def fewer(missing: Sequence[Listed], of: Sequence[Listed]) -> list[Sequence[Listed]]:
-    """How to ask again for those that are `missing` `of` a command: together, and by halves where they were all of it."""
+    """The commands that ask again for the letters that are `missing`: one, or two halves where they are all `of` it."""
     middle = len(missing) // 2
     return [missing] if len(missing) < len(of) else [missing[:middle], missing[middle:]]
 
 
 Events = Generator[Retrieved, None, FetchError | None]
-"""What happens, and at last: why the server gives no more letters, if it does not."""
+"""Yields what happens; returns the limit for which the server gives no more letters, if any."""
 
 
 _HEADERS_OCTETS = 4 * PIECE
@@ -139,7 +134,7 @@ def retrieve(
 
 
 def _octets(letter: Listed) -> int:
-    """A letter of no known size may be large, and many of them more than an answer may hold."""
+    """Letters of unknown size count as large."""
     return letter.size if 0 < letter.size <= PIECE else PIECE + 1
 
 
@@ -175,7 +170,7 @@ def _together(client: FencedImap, batch: Sequence[Listed]) -> Events:
 
 
 def _missing(client: FencedImap, some: Sequence[Listed], batch: Sequence[Listed], told: FetchAnswer) -> Events:
-    """What of `some` that did not come with the other letters of `batch`."""
+    """Ask again for `some`, which did not come with the other letters of `batch`."""
     if told.over:
         client.together = len(batch) - batch.index(some[0])
     told.require_session()
@@ -188,7 +183,7 @@ def _missing(client: FencedImap, some: Sequence[Listed], batch: Sequence[Listed]
 
 
 def _not_had(client: FencedImap, letters: Sequence[Listed], told: FetchAnswer) -> Events:
-    """Why these have not come: they are asked for once more, by their names alone."""
+    """Tell missing letters from refused ones: ask once more, for their UIDs alone."""
     there = told if told.limit else ask(client, letters, "(UID)", b"UID")
     if there.limit is not None:
         return (yield from _limited(letters, there.limit))

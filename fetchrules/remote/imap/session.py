@@ -1,4 +1,4 @@
-"""An IMAP folder that is open: what `poll` works with. Letters are named by their UIDs alone; message numbers shift."""
+"""An open IMAP folder and the way to it. Letters are named by their UIDs, because message numbers shift."""
 
 from base64 import b64encode
 from collections.abc import Iterable, Iterator, Sequence
@@ -21,8 +21,6 @@ from fetchrules.remote.transcript import Secrets, Speaker, Trace
 
 @dataclass(frozen=True, slots=True)
 class Reached:
-    """A server that waits for a login, or has had it."""
-
     client: FencedImap
     protection: Protection
     address: str
@@ -35,7 +33,7 @@ class Reached:
 
 def reach(account: Account, demand: Demand, cafile: str, trace: Trace | None, alive: Alive | None = None) -> Reached:
     """Connect, and stop before the login. Raises FetchError; then nothing is left open."""
-    quoted(account.user)  # it and the password must not hold a command of their own: refused before we connect
+    quoted(account.user)  # raises for a command hidden in it, before we connect
     secrets = Secrets.of(b64encode(_plain(account)).decode(), quoted(account.password)[1:-1], account.password)
     stream = connect(account.host, account.port, account.deadlines, account.targets, alive)
 
@@ -62,7 +60,7 @@ def reach(account: Account, demand: Demand, cafile: str, trace: Trace | None, al
 
 
 def _starts_tls(client: FencedImap, start: Start) -> bool:
-    """Whether the handshake is next. Raises TlsUnavailable where it was demanded and is not."""
+    """Whether the handshake is next. Raises TlsUnavailable where it is demanded but not offered."""
     if "STARTTLS" in client.capabilities and client.run(lambda: client.xatom("STARTTLS")).ok:
         client.begin_tls()
         return True
@@ -72,7 +70,7 @@ def _starts_tls(client: FencedImap, start: Start) -> bool:
 
 
 def log_in(reached: Reached, account: Account) -> Reached:
-    """Log in, and learn what the server can do for this user. Raises LoginRefused and the like."""
+    """Log in, and learn the capabilities for this user. Raises LoginRefused and the like."""
     client, announced = reached.client, reached.capabilities
     login_disabled = "LOGINDISABLED" in announced
     sayable = account.user.isascii() and account.password.isascii()
@@ -124,7 +122,7 @@ def open_imap(
 
 
 def list_folders(account: Account, *, cafile: str = "", trace: Trace | None = None) -> tuple[str, ...]:
-    """The folders that can be selected, as people write their names. Raises FetchError."""
+    """The selectable folders, by readable names. Raises FetchError."""
 
     def attempt(demand: Demand) -> tuple[str, ...]:
         reached = reach(account, demand, cafile, trace)
@@ -143,7 +141,7 @@ def list_folders(account: Account, *, cafile: str = "", trace: Trace | None = No
 
 
 def probe_imap(account: Account, *, cafile: str = "", trace: Trace | None = None) -> Connection:
-    """How `account`'s server would be reached: all that comes before a login. Raises FetchError."""
+    """Connect without a login. Raises FetchError."""
 
     def attempt(demand: Demand) -> Connection:
         reached = reach(account, demand, cafile, trace)
@@ -186,11 +184,7 @@ class ImapMailbox:
         self._deletion = Deletion(client, uidplus="UIDPLUS" in connection.capabilities)
 
     def listing(self, at_once: int | None = None) -> Listing:
-        """The folder's letters but those that somebody has flagged \\Deleted: they are on their way out.
-
-        Such a letter counts as listed, so that the list is complete; should its flag be taken back, it is compared with
-        what the ledger knows of its UID, not taken for new.
-        """
+        """The folder's letters. Letters that anybody has flagged \\Deleted count as listed, but are not collected."""
         with self._closing_on_error():
             found, whole = list_letters(self._client, self.exists, at_once)
         return Listing(
@@ -207,10 +201,9 @@ class ImapMailbox:
             yield from heads(self._client, letters)
 
     def retrieve(self, letters: Iterable[Listed], at_once: int | None = None) -> Iterator[Retrieved]:
-        """Fetch `letters`, many small ones in one command; nothing is marked as read by it.
+        """Fetch `letters`, many small ones in one command, without marking them as read.
 
-        An answer that is far longer than the sizes of its letters ends the session. From the next one on they are fetched piece
-        by piece, whatever is told of them: the connection, with megabytes on their way, is not worth keeping.
+        An answer far longer than the listed sizes ends the session; from the next session on, letters come piece by piece.
         """
         most = min(at_once or LETTERS_AT_ONCE, LETTERS_AT_ONCE)
         with self._closing_on_error():
@@ -227,7 +220,7 @@ class ImapMailbox:
             yield from self._deletion.delete(letters)
 
     def mark_seen(self, letters: Sequence[Listed]) -> None:
-        """\\Seen. A server that refuses (a folder that may only be read) changes nothing: the ledger knows."""
+        """Set \\Seen. A refusal (a read-only folder) does no harm, because the ledger knows the letters."""
         with self._closing_on_error():
             for _ in mark(self._client, letters, "(\\Seen)"):
                 pass
@@ -236,7 +229,7 @@ class ImapMailbox:
         """Nothing: deletions took effect at once."""
 
     def quit(self) -> bool:
-        """LOGOUT. True if all went well up to here: what was deleted was confirmed when it was."""
+        """LOGOUT. True unless the session has failed: deletions were confirmed at once."""
         if self._client.closed:
             return False
         with suppress(FetchError):

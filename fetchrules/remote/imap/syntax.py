@@ -1,4 +1,4 @@
-"""How IMAP writes things (RFC 3501 section 9): values that we read; strings, sets and folder names that we write."""
+"""IMAP's syntax (RFC 3501 section 9): values that we read; strings, sets and folder names that we write."""
 
 import re
 from base64 import b64decode, b64encode
@@ -27,7 +27,7 @@ _UNPRINTABLE = re.compile(r"[^\x20-\x7e]+")
 
 
 def responses(data: Iterable[Part | None]) -> Iterator[list[Part]]:
-    """imaplib's flat list, response by response: pieces with literals, and the one without that ends it."""
+    """imaplib's flat list, response by response; a piece without a literal ends one."""
     parts: list[Part] = []
     for part in data:
         if part is not None:
@@ -126,7 +126,7 @@ def encode_folder(name: str) -> str:
 
 
 def decode_folder(name: str) -> str:
-    """The name that people see. What is no modified UTF-7 is taken as it is: servers that send UTF-8 exist."""
+    """The readable name. Other text than modified UTF-7 stays as it is, for some servers send UTF-8."""
     try:
         return _SHIFTED.sub(lambda run: _unshift(run[1]), name)
     except ValueError:

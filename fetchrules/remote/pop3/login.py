@@ -3,7 +3,8 @@
 Servers get each of STAT, UIDL and LIST wrong, so each is checked against the others.
 """
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
+from contextlib import ExitStack
 from dataclasses import dataclass
 
 from fetchrules.errors import ConnectionLost, LoginRefused, RemoteProtocolError, ServerRefused, TimedOut, TlsUnavailable
@@ -62,38 +63,27 @@ def reach(
         conversation.note(f"{protection.version}, certificate {protection.level.value}")
         return protection
 
-    try:
-        return _introduce(conversation, account, demand.start, secured, memory)
-    except BaseException:
-        conversation.close()
-        raise
-
-
-def _introduce(
-    conversation: Conversation,
-    account: Account,
-    start: Start,
-    secured: Callable[[], Protection],
-    memory: CapabilityMemory,
-) -> Reached:
-    protection = secured() if start is Start.AT_ONCE else UNPROTECTED
-    greeting = conversation.greeting()
-    if greeting.status is not Status.OK:
-        raise conversation.refused(greeting, ServerRefused)
-    # Without TLS the server is asked in every session: where it offers STLS by now, the password must not go in the clear.
-    announced = _announced(conversation) if start is Start.IF_OFFERED else None
-    if start is Start.STARTTLS or (announced is not None and announced.has("STLS")):
-        if conversation.ask(Command(Verb.STLS)).line.status is Status.OK:
-            conversation.protocol.begin_tls()
-            protection, announced = secured(), None
-        elif start is Start.STARTTLS:
-            raise TlsUnavailable("the server refuses STLS")
-    key = ServerKey(account.host, account.port, protection is not UNPROTECTED)
-    recalled = memory.recall(key) if announced is None else None
-    known = announced or recalled or _announced(conversation)
-    memory.remember(key, known)
-    conversation.protocol.pipelining = memory.pipelines(key, known)
-    conversation.judge = memory.judge(key)
+    with ExitStack() as undo:
+        undo.callback(conversation.close)
+        protection = secured() if demand.start is Start.AT_ONCE else UNPROTECTED
+        greeting = conversation.greeting()
+        if greeting.status is not Status.OK:
+            raise conversation.refused(greeting, ServerRefused)
+        # Without TLS the server is asked in every session: where it offers STLS by now, the password must not go in the clear.
+        announced = _announced(conversation) if demand.start is Start.IF_OFFERED else None
+        if demand.start is Start.STARTTLS or (announced is not None and announced.has("STLS")):
+            if conversation.ask(Command(Verb.STLS)).line.status is Status.OK:
+                conversation.protocol.begin_tls()
+                protection, announced = secured(), None
+            elif demand.start is Start.STARTTLS:
+                raise TlsUnavailable("the server refuses STLS")
+        key = ServerKey(account.host, account.port, protection is not UNPROTECTED)
+        recalled = memory.recall(key) if announced is None else None
+        known = announced or recalled or _announced(conversation)
+        memory.remember(key, known)
+        conversation.protocol.pipelining = memory.pipelines(key, known)
+        conversation.judge = memory.judge(key)
+        undo.pop_all()
     return Reached(conversation, protection, greeting, known, recalled is not None, key, memory)
 
 

@@ -150,8 +150,6 @@ class LetterData:
 
 @dataclass(frozen=True, slots=True)
 class LetterEnded:
-    """The terminator was seen."""
-
     command: Command
 
 
