@@ -3,7 +3,7 @@
 Names are fetchmail's. The rule line is described in docs/.
 """
 
-from dataclasses import MISSING, dataclass, fields
+from dataclasses import MISSING, dataclass, field, fields
 from enum import Enum, StrEnum
 from typing import Any
 
@@ -64,7 +64,7 @@ class Rule:
     server: str
     protocol: Protocol
     user: str
-    password: str
+    password: str = field(repr=False)
     recipient: str
     keep: bool = False
     flush: bool = False

@@ -87,6 +87,12 @@ def test_it_has_every_field_once() -> None:
     assert set(FIELDS) - {field.name for field in STORED} == {"password"}
 
 
+def test_its_password_is_in_no_representation() -> None:
+    rule = Rule("mx.example.org", Protocol.POP3, "anna", "Geheim-71", "anna@example.com")
+    assert "anna" in repr(rule)
+    assert "Geheim-71" not in f"{rule!r} {rule} {[rule]}"
+
+
 def test_it_names_the_field_of_every_word() -> None:
     named = {option.word: field.name for field in FIELDS.values() for option in field.options}
     assert {word: option.field for word, option in OPTIONS.items()} == named

@@ -32,9 +32,8 @@ from fetchrules.ledger.source_mailboxes import pass_present as pass_over_present
 from fetchrules.models import FetchRule, Pause, Run, SourceMailbox
 from fetchrules.rule import Rule
 from fetchrules.rulebook import edits
-from fetchrules.rulebook.changes import Change, changes_of
 from fetchrules.rulebook.ledgers import ledger_change
-from fetchrules.rulebook.rows import LAST_RESULT
+from fetchrules.rulebook.rows import LAST_RESULT, Change, changes_of
 from fetchrules.ruletext.validate import problems_of
 from fetchrules.schedule import NextReason
 from fetchrules.words.names import mailbox_name

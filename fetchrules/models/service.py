@@ -234,6 +234,12 @@ class ServiceSettings(models.Model):
         domains = self.local_domains.lower().split()
         return not domains or recipient.rpartition("@")[2].lower() in domains
 
+    @property
+    def only_domain(self) -> str:
+        """The local domain that completes an address without one; empty unless exactly one is set."""
+        domains = self.local_domains.split()
+        return domains[0] if len(domains) == 1 else ""
+
     @classmethod
     def advance_text(cls, version: int) -> bool:
         """Count a change of the text that was seen at `version`; False when somebody else has changed it since."""

@@ -50,20 +50,14 @@ def read(
 
     A rule text is taken as it is. The rules of another file are merged into the present text: the lines of known rules change as
     little as possible, new rules come last; with `replace_all`, rules that are not in the file go. `domain` completes local names
-    without one; empty: `local_domain` does.
+    without one; empty: the only local domain does.
     """
     form = form or detect(content)
     if form is Format.TEXT:
         return Import(form, parse(content))
-    imported = import_foreign(content, form, domain or local_domain())
+    imported = import_foreign(content, form, domain or ServiceSettings.current().only_domain)
     text, origins = _set_into(imported, replace_all=replace_all)
     return Import(form, parse(text), imported.problems, origins)
-
-
-def local_domain() -> str:
-    """The one domain that a name without one can be in: the only local one; empty if there are several."""
-    domains = ServiceSettings.current().local_domains.split()
-    return domains[0] if len(domains) == 1 else ""
 
 
 def _set_into(imported: Imported, *, replace_all: bool) -> tuple[str, dict[int, int]]:

@@ -1,24 +1,26 @@
 """What a text would change, before it does: rule by rule, field by field. Nothing is written here."""
 
 import hashlib
-from collections.abc import Iterator, Sequence
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from enum import Enum
 
+from fetchrules.errors import PasswordUnreadable
 from fetchrules.ledger.source_mailboxes import Ledger, to_be_passed
-from fetchrules.models import ServiceSettings
-from fetchrules.rule import MASK, MAX_RULES, Rule
-from fetchrules.rulebook.changes import Change, changes_of
+from fetchrules.models import FetchRule, ServiceSettings
+from fetchrules.rule import MASK, MAX_RULES, Encryption, Rule
 from fetchrules.rulebook.ledgers import Orphan, heirs, ledgers_left, offered_to_each
-from fetchrules.rulebook.passwords import Kept, StoredPasswords
+from fetchrules.rulebook.rows import Change, changes_of, password_of
 from fetchrules.rulebook.text import Stored, stored_rules
 from fetchrules.ruletext.document import Document
 from fetchrules.ruletext.lexer import Kind
 from fetchrules.ruletext.line import Line, harmful_problems
 from fetchrules.ruletext.matching import match
 from fetchrules.ruletext.problem import Code, Problem
-from fetchrules.ruletext.sources import Claims, account_of
+from fetchrules.ruletext.sources import Claims, Source, account_of, keeps_password
 from fetchrules.ruletext.validate import passing_fault
+from fetchrules.secrets.sealing import target_of
 from fetchrules.words import names
 
 
@@ -28,6 +30,14 @@ class Verdict(Enum):
     ADDED = "added"
     CHANGED = "changed"
     UNCHANGED = "unchanged"
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """The row whose password a masked line goes on with, or why there is none."""
+
+    row: FetchRule | None
+    problem: Code | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -243,3 +253,63 @@ def _taken_elsewhere(entries: Sequence[Entry], remaining: Sequence[Stored]) -> I
 def _at(entry: Entry, code: Code, field: str) -> Problem:
     token = entry.line.token(Kind(field))
     return Problem(code, line=entry.line.number, column=token.start + 1, length=len(token.text), field=field)
+
+
+class StoredPasswords:
+    """The passwords of the stored rules, by account and pin. A masked line gets its own rule's, or one of the same account."""
+
+    def __init__(self, stored: Iterable[Stored]) -> None:
+        self._known: dict[tuple[Source, str], list[Stored]] = defaultdict(list)
+        self._found: dict[tuple[Source, str, Encryption, bool], _Candidates] = {}
+        for item in stored:
+            self._known[account_of(item.rule), item.rule.sslfingerprint].append(item)
+
+    def find(self, rule: Rule, own: Stored | None, *, sure: bool) -> Kept:
+        """The password for the masked `rule`: `own` is the rule that it was, and `sure` says that no other can be meant."""
+        if own is not None and sure and keeps_password(own.rule, rule):
+            return _kept(own, rule, own)
+        candidates = self._candidates(rule)
+        if candidates.first is None:
+            return Kept(None, Code.PASSWORD_NEEDED)
+        if not candidates.agree:
+            return Kept(None, Code.PASSWORD_AMBIGUOUS)
+        return _kept(own if own is not None and keeps_password(own.rule, rule) else candidates.first, rule, own)
+
+    def _candidates(self, rule: Rule) -> "_Candidates":
+        """Looked for once for all rules that ask for the same: thousands may share an account."""
+        account = account_of(rule)
+        wanted = (account, rule.sslfingerprint, rule.encryption, rule.sslcertck)
+        if wanted not in self._found:
+            same_account = self._known.get((account, rule.sslfingerprint), ())
+            rows = [item for item in same_account if keeps_password(item.rule, rule)]
+            agree = all(_same_password(rows[0].row, other.row) for other in rows[1:])
+            self._found[wanted] = _Candidates(rows[0] if rows else None, agree)
+        return self._found[wanted]
+
+
+@dataclass(frozen=True, slots=True)
+class _Candidates:
+    """The first of the rules whose password may be used, and whether they all have the same one."""
+
+    first: Stored | None
+    agree: bool
+
+
+def _kept(stored: Stored, rule: Rule, own: Stored | None) -> Kept:
+    """A password that only stays where it is need not be readable; one that is sealed for another rule must be."""
+    if stored is own and target_of(stored.rule) == target_of(rule):
+        return Kept(stored.row)
+    try:
+        password_of(stored.row)
+    except PasswordUnreadable:
+        return Kept(None, Code.PASSWORD_NEEDED)
+    return Kept(stored.row)
+
+
+def _same_password(one: FetchRule, other: FetchRule) -> bool:
+    if one.password == other.password:
+        return True
+    try:
+        return password_of(one) == password_of(other)
+    except PasswordUnreadable:
+        return False

@@ -1,7 +1,7 @@
-"""A rule as a row: its columns, its own line, its password."""
+"""A rule as a row: its columns, its own line, its password, and what an edit changes."""
 
 from collections.abc import Mapping
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from datetime import datetime
 
 from fetchrules.errors import PasswordUnreadable
@@ -86,3 +86,25 @@ def has_password(row: FetchRule, password: str) -> bool:
         return password_of(row) == password
     except PasswordUnreadable:
         return False
+
+
+@dataclass(frozen=True, slots=True)
+class Change:
+    """One field before and after. Passwords are MASK on both sides."""
+
+    field: str
+    old: object
+    new: object
+
+
+def changes_of(row: FetchRule, wanted: Rule, old: Rule | None = None) -> tuple[Change, ...]:
+    """What would be another in `row` if it said `wanted` (a masked password: the stored one). `old`: `row` as a rule, if known."""
+    old = old or row.as_rule(MASK)
+    changes = [
+        Change(field.name, getattr(old, field.name), getattr(wanted, field.name))
+        for field in STORED
+        if getattr(old, field.name) != getattr(wanted, field.name)
+    ]
+    if wanted.password != MASK and not has_password(row, wanted.password):
+        changes.append(Change("password", MASK, MASK))
+    return tuple(changes)

@@ -6,12 +6,10 @@ from difflib import SequenceMatcher
 from itertools import chain
 
 from fetchrules.rule import FIELDS, OPTIONS, PROTOCOL_WORDS, Encryption, Field, Option, Rule, Spelling
-from fetchrules.ruletext.lexer import Kind, Token, phrases
+from fetchrules.ruletext.lexer import LEADING, Kind, Token, phrases
 from fetchrules.ruletext.line import Line, parse_line
 from fetchrules.ruletext.quoting import QUOTES, bar_field, blank_field
 from fetchrules.ruletext.render import Phrase, option_text, option_value_text, phrases_of, server_text
-
-_LEADING = (Kind.SERVER, Kind.USER, Kind.PASSWORD, Kind.RECIPIENT)
 
 
 def edit(line: Line, rule: Rule) -> Line:
@@ -26,7 +24,7 @@ def edit(line: Line, rule: Rule) -> Line:
     if not changed:
         return line
     change = _Change(line)
-    for kind in _LEADING:
+    for kind in LEADING:
         if kind.value in changed:
             change.set_leading(kind, getattr(rule, kind.value))
     change.set_protocol(rule)
@@ -79,7 +77,6 @@ class _Change:
         self.end = max(i for i, token in enumerate(line.tokens) if token.kind not in {Kind.BLANK, Kind.COMMENT})
 
     def text(self) -> str:
-        """The line as changed so far."""
         return "".join(text + added for text, added in zip(self.texts, self.added, strict=True))
 
     def set_leading(self, kind: Kind, value: str) -> None:

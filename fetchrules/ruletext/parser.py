@@ -51,11 +51,9 @@ class _Reading:
     problems: list[Problem] = default(default_factory=list)
 
     def complain(self, code: Code, token: Token, *, field: str = "", word: str = "", other: str = "") -> None:
-        """Note a problem at `token`."""
         self.problems.append(_at(Problem(code, field=field, word=word, other=other), token))
 
     def set(self, name: str, value: Value, token: Token) -> None:
-        """A field's value and where it stands."""
         self.values[name] = value
         self.places[name] = token
 
@@ -72,7 +70,7 @@ def read(lexed: Lexed) -> tuple[Rule | None, tuple[Problem, ...]]:
     rule = None
     if lexed.spelling is not None and not any(problem.is_error for problem in problems):
         rule = Rule(**reading.values)  # type: ignore[arg-type]  # each field was checked against its own type when it was set
-        together = [_at(problem, _place(reading, problem)) for problem in rule_problems(rule)]
+        together = [_at(problem, reading.places[problem.field]) for problem in rule_problems(rule)]
         problems += together
         if any(problem.is_error for problem in together):
             rule = None
@@ -282,16 +280,8 @@ def _column_of_missing(lexed: Lexed, kind: Kind) -> int:
     if _is_between_bars(lexed, kind):
         bars = [token for token in lexed.tokens if token.kind is Kind.BAR]
         return bars[LEADING.index(kind) - 1].start + 2
-    last = _last_of_rule(lexed.tokens)
+    last = next(token for token in reversed(lexed.tokens) if token.kind not in {Kind.BLANK, Kind.COMMENT})
     return last.start + len(last.text) + 1
-
-
-def _last_of_rule(tokens: Sequence[Token]) -> Token:
-    return next(token for token in reversed(tokens) if token.kind not in {Kind.BLANK, Kind.COMMENT})
-
-
-def _place(reading: _Reading, problem: Problem) -> Token:
-    return reading.places[problem.field]
 
 
 def _at(problem: Problem, token: Token) -> Problem:

@@ -7,16 +7,7 @@ from collections.abc import Callable, Iterator
 from ipaddress import AddressValueError, IPv4Address, IPv6Address
 
 from fetchrules.errors import is_harmful
-from fetchrules.rule import (
-    BOUNDS,
-    MASK,
-    MAX_FOLDERS,
-    MAX_LENGTHS,
-    OPTIONS,
-    Encryption,
-    Protocol,
-    Rule,
-)
+from fetchrules.rule import BOUNDS, MASK, MAX_FOLDERS, MAX_LENGTHS, OPTIONS, Encryption, Protocol, Rule
 from fetchrules.ruletext.problem import Code, Problem
 
 CACHED = 2**15

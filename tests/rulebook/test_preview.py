@@ -4,8 +4,8 @@ import pytest
 
 from fetchrules.models import FetchRule, ServiceSettings
 from fetchrules.rule import MASK, Encryption
-from fetchrules.rulebook.changes import Change
 from fetchrules.rulebook.preview import Verdict
+from fetchrules.rulebook.rows import Change
 from fetchrules.rulebook.text import load
 from fetchrules.ruletext.problem import Code
 from tests.rulebook.conftest import Applier

@@ -16,12 +16,12 @@ from django.utils.translation import gettext as _
 from fetchrules.acts.text import apply, export_passwords
 from fetchrules.ledger.source_mailboxes import Ledger
 from fetchrules.management.console import Console
-from fetchrules.models import FetchRule
+from fetchrules.models import FetchRule, ServiceSettings
 from fetchrules.rule import MASK, Rule, Spelling
 from fetchrules.rulebook import imports, text
 from fetchrules.rulebook.apply import TextChanged
-from fetchrules.rulebook.changes import Change
 from fetchrules.rulebook.preview import Entry, Preview, ledger_words, preview
+from fetchrules.rulebook.rows import Change
 from fetchrules.rulebook.text import FileFormat
 from fetchrules.ruletext.document import MAX_OCTETS, Document, parse
 from fetchrules.ruletext.formats.detection import Format, decode, detect, import_foreign
@@ -145,7 +145,7 @@ class Command(Console):
             problems = (*document.problems, *(found for line in document.lines for found in harmful_problems(line)))
             rules = sum(line.rule is not None for line in document.lines)
         else:
-            imported = import_foreign(content, form, options["domain"] or imports.local_domain())
+            imported = import_foreign(content, form, options["domain"] or ServiceSettings.current().only_domain)
             problems = imported.problems
             rules = len(imported.found)
         if options["json"]:

@@ -13,8 +13,8 @@ from fetchrules.models import FetchRule
 from fetchrules.panel.forms.rule import SECTIONS
 from fetchrules.panel.forms.saving import Refusal, complaints
 from fetchrules.rule import MASK, MAX_LENGTHS, STORED, Rule, Section
-from fetchrules.rulebook.changes import changes_of
 from fetchrules.rulebook.edits import is_to_be_passed
+from fetchrules.rulebook.rows import changes_of
 from fetchrules.ruletext.problem import Code, Problem
 from fetchrules.ruletext.sources import keeps_password
 from fetchrules.ruletext.validate import passing_fault, problems_of

@@ -32,8 +32,8 @@ from fetchrules.panel.pages.rule_rows import RuleRow, rows_of
 from fetchrules.panel.pages.rules import with_state
 from fetchrules.panel.params import number
 from fetchrules.rule import MASK, Rule
-from fetchrules.rulebook.changes import changes_of
 from fetchrules.rulebook.edits import is_to_be_passed
+from fetchrules.rulebook.rows import changes_of
 from fetchrules.ruletext.document import parse
 from fetchrules.secrets.sealed import SealedDraft
 from fetchrules.words.events import describe_change

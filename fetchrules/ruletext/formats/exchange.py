@@ -17,7 +17,7 @@ from itertools import repeat
 
 from fetchrules.errors import printable
 from fetchrules.rule import FIELDS, MASK, MAX_RULES, Rule
-from fetchrules.ruletext.formats.foreign import Found, Imported, imported
+from fetchrules.ruletext.formats.foreign import Found, Imported, UnreadableEntry, imported
 from fetchrules.ruletext.problem import Code, Problem
 
 FORMAT = "utm-mail-rules"
@@ -26,14 +26,6 @@ VERSION = 1
 _MAX_WORD = 40
 _LIST = re.compile(r'"rules"\s*:\s*\[\s*')
 _SEPARATOR = re.compile(r"\s*,?\s*")
-
-
-class _Wrong(Exception):
-    """A rule of the file cannot be read; the problem has no place yet."""
-
-    def __init__(self, problem: Problem) -> None:
-        super().__init__(problem.code)
-        self.problem = problem
 
 
 def export_json(rules: Iterable[Rule]) -> Iterator[str]:
@@ -72,19 +64,19 @@ def import_json(text: str) -> Imported:
     for item, (line, column) in zip(items, _places(text, len(items)), strict=True):
         try:
             found.append(Found(_rule(item), line, column))
-        except _Wrong as wrong:
-            problems.append(replace(wrong.problem, line=line, column=column))
+        except UnreadableEntry as error:
+            problems.append(replace(error.problem, line=line, column=column))
     return imported(found, problems)
 
 
 def _rule(item: object) -> Rule:
     if not isinstance(item, dict):
-        raise _Wrong(Problem(Code.JSON_VALUE_INVALID, word="rules"))
+        raise UnreadableEntry(Problem(Code.JSON_VALUE_INVALID, word="rules"))
     if unknown := next((name for name in item if name not in FIELDS), None):
-        raise _Wrong(Problem(Code.JSON_FIELD_UNKNOWN, word=printable(unknown, _MAX_WORD)))
+        raise UnreadableEntry(Problem(Code.JSON_FIELD_UNKNOWN, word=printable(unknown, _MAX_WORD)))
     values: dict[str, object] = {"password": MASK, **item}
     if missing := next((name for name, field in FIELDS.items() if field.is_required and name not in values), None):
-        raise _Wrong(Problem(Code.JSON_FIELD_MISSING, field=missing, word=missing))
+        raise UnreadableEntry(Problem(Code.JSON_FIELD_MISSING, field=missing, word=missing))
     rule = Rule(**{name: _value(name, value) for name, value in values.items()})  # type: ignore[arg-type]  # checked by _value
     return replace(rule, encryption=rule.encryption.with_check) if item.get("sslcertck") else rule
 
@@ -100,7 +92,7 @@ def _value(name: str, value: object) -> object:
             return tuple(dict.fromkeys(value))
     elif type(value) is field.type or (value is None and field.default is None):
         return value
-    raise _Wrong(Problem(Code.JSON_VALUE_INVALID, field=name, word=name))
+    raise UnreadableEntry(Problem(Code.JSON_VALUE_INVALID, field=name, word=name))
 
 
 def _places(text: str, count: int) -> Iterator[tuple[int, int]]:

@@ -71,6 +71,18 @@ class Imported:
         return "".join(f"{line}\n" for line in (*lines, *self.comments))
 
 
+class UnreadableEntry(Exception):
+    """An entry of the file is no rule. The problem has no place yet."""
+
+    def __init__(self, problem: Problem) -> None:
+        super().__init__(problem.code)
+        self.problem = problem
+
+    @classmethod
+    def because(cls, reason: Reason) -> "UnreadableEntry":
+        return cls(Problem(Code.FOREIGN_LEFT_OUT, other=reason))
+
+
 def imported(found: Iterable[Found], problems: Iterable[Problem], comments: tuple[str, ...] = ()) -> Imported:
     """Check the rules one by one and against each other. Invalid ones are left out, with an error at their place."""
     kept: list[Found] = []

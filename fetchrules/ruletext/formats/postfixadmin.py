@@ -10,8 +10,8 @@ from itertools import islice
 
 from fetchrules.rule import MASK, MAX_RULES, Encryption, Protocol, Rule
 from fetchrules.ruletext.formats.fetchmailrc.entries import read_user_options
-from fetchrules.ruletext.formats.fetchmailrc.words import USER_WORDS
-from fetchrules.ruletext.formats.foreign import Found, Imported, Reason, imported
+from fetchrules.ruletext.formats.fetchmailrc.tokens import USER_WORDS
+from fetchrules.ruletext.formats.foreign import Found, Imported, Reason, UnreadableEntry, imported
 from fetchrules.ruletext.problem import Code, Problem
 
 REQUIRED = ("mailbox", "src_server", "src_user")
@@ -46,14 +46,6 @@ def import_postfixadmin(text: str) -> Imported:
         return Imported(problems=(Problem(Code.CSV_ROW_INVALID, line=reader.line_num, column=1),))
 
 
-class _Wrong(Exception):
-    """A row is no rule; the problem has no line yet."""
-
-    def __init__(self, problem: Problem) -> None:
-        super().__init__(problem.code)
-        self.problem = problem
-
-
 @dataclass(slots=True)
 class _Import:
     """The work on one table."""
@@ -77,13 +69,13 @@ class _Import:
             if row:
                 try:
                     yield Found(self._rule(_Row.of(columns, row), line), line)
-                except _Wrong as wrong:
-                    self.problems.append(replace(wrong.problem, line=line, column=1))
+                except UnreadableEntry as error:
+                    self.problems.append(replace(error.problem, line=line, column=1))
 
     def _rule(self, row: "_Row", line: int) -> Rule:
         protocol = _PROTOCOLS.get(row.text("protocol").lower() or "pop3")
         if protocol is None:
-            raise _Wrong(Problem(Code.FOREIGN_LEFT_OUT, other=Reason.PROTOCOL))
+            raise UnreadableEntry.because(Reason.PROTOCOL)
         said = [
             Problem(Code.FOREIGN_NOT_MAPPED, word=column, other=reason)
             for column, reason in _NOT_MAPPED.items()
@@ -124,9 +116,9 @@ class _Row:
 
     @classmethod
     def of(cls, columns: list[str], values: list[str]) -> "_Row":
-        """Raises _Wrong where their numbers differ: what is meant for one column would be read as another's."""
+        """Raises UnreadableEntry where their numbers differ: what is meant for one column would be read as another's."""
         if len(values) != len(columns):
-            raise _Wrong(Problem(Code.CSV_ROW_INVALID))
+            raise UnreadableEntry(Problem(Code.CSV_ROW_INVALID))
         return cls(dict(zip(columns, values, strict=True)))
 
     def text(self, column: str) -> str:
@@ -138,7 +130,7 @@ class _Row:
         """A truth value, in any way that databases write it."""
         value = self.text(column).lower()
         if value and value not in _TRUE | _FALSE:
-            raise _Wrong(Problem(Code.CSV_VALUE_INVALID, word=column))
+            raise UnreadableEntry(Problem(Code.CSV_VALUE_INVALID, word=column))
         return value in _TRUE if value else default
 
     def number(self, column: str) -> int | None:
@@ -147,7 +139,7 @@ class _Row:
         if not value:
             return None
         if not (value.isascii() and value.isdecimal() and len(value) <= 9):
-            raise _Wrong(Problem(Code.CSV_VALUE_INVALID, word=column))
+            raise UnreadableEntry(Problem(Code.CSV_VALUE_INVALID, word=column))
         return int(value) or None
 
 
@@ -158,7 +150,7 @@ def _password(row: _Row) -> str:
     try:
         return base64.b64decode(encoded, validate=True).decode("utf-8")
     except (binascii.Error, UnicodeDecodeError) as error:
-        raise _Wrong(Problem(Code.CSV_PASSWORD_INVALID, field="password", word="src_password")) from error
+        raise UnreadableEntry(Problem(Code.CSV_PASSWORD_INVALID, field="password", word="src_password")) from error
 
 
 _EXTRA_FLAGS = frozenset({"keep", "flush", "fetchall", "sslcertck"})

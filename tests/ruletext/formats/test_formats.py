@@ -7,7 +7,7 @@ import pytest
 
 from fetchrules.rule import Rule
 from fetchrules.ruletext.formats.detection import Format, decode, detect, import_foreign
-from fetchrules.ruletext.formats.fetchmailrc.words import SERVER_WORDS, USER_WORDS
+from fetchrules.ruletext.formats.fetchmailrc.tokens import SERVER_WORDS, USER_WORDS
 from fetchrules.ruletext.problem import Code
 
 

@@ -6,15 +6,17 @@ from dataclasses import dataclass, field
 from itertools import islice
 
 from fetchrules.rule import MAX_RULES
-from fetchrules.ruletext.formats.fetchmailrc.tokens import Comment, Kind, Token, tokens_of
-from fetchrules.ruletext.formats.fetchmailrc.words import (
+from fetchrules.ruletext.formats.fetchmailrc.tokens import (
     ENTRY_WORDS,
     GLOBAL_WORDS,
-    KEYWORDS,
     SERVER_WORDS,
     USER_WORDS,
-    Takes,
+    Argument,
+    Comment,
+    Lexeme,
+    LexemeKind,
     Word,
+    tokens_of,
 )
 from fetchrules.ruletext.problem import Code, Problem
 
@@ -32,7 +34,7 @@ class Setting:
 
     word: str
     value: Value
-    token: Token
+    token: Lexeme
 
 
 @dataclass(frozen=True, slots=True)
@@ -50,17 +52,17 @@ EVERYBODY = LocalName("*", plain=False)
 class User:
     """One user description. `name` is the remote login, `locals` the local names."""
 
-    token: Token
+    token: Lexeme
     name: str = ""
     locals: list[LocalName] = field(default_factory=list)
     settings: list[Setting] = field(default_factory=list)
 
 
 @dataclass(slots=True)
-class Entry:
+class ServerEntry:
     """One `poll`, `skip` or `defaults`, with its users."""
 
-    token: Token
+    token: Lexeme
     name: str = ""
     settings: list[Setting] = field(default_factory=list)
     users: list[User] = field(default_factory=list)
@@ -75,7 +77,7 @@ class Entry:
 
 @dataclass(slots=True)
 class File:
-    entries: list[Entry] = field(default_factory=list)
+    entries: list[ServerEntry] = field(default_factory=list)
     settings: list[Setting] = field(default_factory=list)
     comments: list[Comment] = field(default_factory=list)
     problems: list[Problem] = field(default_factory=list)
@@ -84,7 +86,7 @@ class File:
 class _SyntaxError(Exception):
     """What stands at `token` (None: the end of the file) cannot stand there."""
 
-    def __init__(self, token: Token | None, expected: str) -> None:
+    def __init__(self, token: Lexeme | None, expected: str) -> None:
         super().__init__(expected)
         self.token = token
         self.expected = expected
@@ -92,11 +94,11 @@ class _SyntaxError(Exception):
 
 def read_file(text: str) -> File:
     """Every entry of the file; behind a mistake reading goes on with the next entry."""
-    parts = list(islice(tokens_of(text, KEYWORDS), MAX_TOKENS + 1))
+    parts = list(islice(tokens_of(text), MAX_TOKENS + 1))
     if len(parts) > MAX_TOKENS:
         return File(problems=[Problem(Code.TOO_MANY_OPTIONS, line=parts[-1].line, column=1)])
     file = File(comments=[part for part in parts if isinstance(part, Comment)])
-    reader = _Reader([part for part in parts if isinstance(part, Token)])
+    reader = _Reader([part for part in parts if isinstance(part, Lexeme)])
     while reader.ahead:
         try:
             reader.read_statement(file)
@@ -108,8 +110,8 @@ def read_file(text: str) -> File:
 
 def read_user_options(text: str) -> tuple[list[Setting], list[Problem]]:
     """User options that stand alone, as in a table of PostfixAdmin's."""
-    reader = _Reader([part for part in tokens_of(text, KEYWORDS) if isinstance(part, Token)])
-    start = Token(Kind.KEYWORD, "user", 1, 1, 0)
+    reader = _Reader([part for part in tokens_of(text) if isinstance(part, Lexeme)])
+    start = Lexeme(LexemeKind.KEYWORD, "user", 1, 1, 0)
     user = User(start)
     try:
         while reader.ahead:
@@ -119,7 +121,7 @@ def read_user_options(text: str) -> tuple[list[Setting], list[Problem]]:
     return user.settings, []
 
 
-def _problem(error: _SyntaxError, tokens: Sequence[Token]) -> Problem:
+def _problem(error: _SyntaxError, tokens: Sequence[Lexeme]) -> Problem:
     """What was found is not repeated: it may be a part of a password."""
     if error.token:
         place = (error.token.line, error.token.column, error.token.length)
@@ -134,21 +136,21 @@ def _problem(error: _SyntaxError, tokens: Sequence[Token]) -> Problem:
 class _Reader:
     """A cursor over the tokens. Methods raise _SyntaxError at what they cannot use."""
 
-    def __init__(self, tokens: Sequence[Token]) -> None:
+    def __init__(self, tokens: Sequence[Lexeme]) -> None:
         self.tokens = tokens
         self.at = 0
 
     @property
-    def ahead(self) -> Token | None:
+    def ahead(self) -> Lexeme | None:
         return self.tokens[self.at] if self.at < len(self.tokens) else None
 
-    def ahead_is(self, *kinds: Kind) -> bool:
+    def ahead_is(self, *kinds: LexemeKind) -> bool:
         return self.ahead is not None and self.ahead.kind in kinds
 
     def next_is(self, *words: str) -> bool:
-        return self.ahead is not None and self.ahead.kind is Kind.KEYWORD and self.ahead.value in words
+        return self.ahead is not None and self.ahead.kind is LexemeKind.KEYWORD and self.ahead.value in words
 
-    def take(self) -> Token:
+    def take(self) -> Lexeme:
         token = self.tokens[self.at]
         self.at += 1
         return token
@@ -164,14 +166,14 @@ class _Reader:
             self.take()
             file.settings.append(self._setting(GLOBAL_WORDS))
         elif self.next_is("poll", "skip", "defaults"):
-            entry = Entry(self.take(), is_broken=True)
+            entry = ServerEntry(self.take(), is_broken=True)
             file.entries.append(entry)
             self._read_entry(entry)
             entry.is_broken = False
         else:
             raise _SyntaxError(self.ahead, "")
 
-    def _read_entry(self, entry: Entry) -> None:
+    def _read_entry(self, entry: ServerEntry) -> None:
         if entry.verb != "defaults":
             entry.name = self._string(entry.verb)
         while self._option_ahead(SERVER_WORDS):
@@ -187,7 +189,7 @@ class _Reader:
                 raise _SyntaxError(self.ahead, "")
 
     @staticmethod
-    def _is_nameless(entry: Entry) -> bool:
+    def _is_nameless(entry: ServerEntry) -> bool:
         """Whether its options stand without a user: they would not be those of a user that is named behind them."""
         return bool(entry.users) and entry.users[0].token is entry.token
 
@@ -224,13 +226,13 @@ class _Reader:
 
     def _names(self, word: str) -> list[LocalName]:
         names: list[LocalName] = []
-        while self.ahead_is(Kind.STRING, Kind.WILDCARD, Kind.NUMBER):
+        while self.ahead_is(LexemeKind.STRING, LexemeKind.WILDCARD, LexemeKind.NUMBER):
             token = self.take()
-            mapped = self.ahead_is(Kind.MAP)
+            mapped = self.ahead_is(LexemeKind.MAP)
             if mapped:
                 self.take()
                 self._string(word)
-            names.append(LocalName(token.value, plain=not mapped and token.kind is not Kind.WILDCARD))
+            names.append(LocalName(token.value, plain=not mapped and token.kind is not LexemeKind.WILDCARD))
         if not names:
             raise _SyntaxError(self.ahead, word)
         return names
@@ -249,26 +251,26 @@ class _Reader:
         token = self.take()
         takes = words[token.value].takes
         if negated:
-            if takes not in {Takes.FLAG, Takes.ENVELOPE}:
+            if takes not in {Argument.FLAG, Argument.ENVELOPE}:
                 raise _SyntaxError(token, "")
             return Setting(token.value, False, token)
         return Setting(token.value, self._value(token.value, takes), token)
 
-    def _value(self, word: str, takes: Takes) -> Value:
-        if self.ahead_is(Kind.MAP):
+    def _value(self, word: str, takes: Argument) -> Value:
+        if self.ahead_is(LexemeKind.MAP):
             self.take()
         match takes:
-            case Takes.FLAG:
+            case Argument.FLAG:
                 return True
-            case Takes.NUMBER:
+            case Argument.NUMBER:
                 return self._number(word)
-            case Takes.STRINGS | Takes.NUMBERS | Takes.NAMES:
+            case Argument.STRINGS | Argument.NUMBERS | Argument.NAMES:
                 return self._strings(word)
-            case Takes.ENVELOPE:
-                if self.ahead_is(Kind.NUMBER):
+            case Argument.ENVELOPE:
+                if self.ahead_is(LexemeKind.NUMBER):
                     self.take()
                 return self._string(word)
-            case Takes.STRING | Takes.WORD:
+            case Argument.STRING | Argument.WORD:
                 return self._string(word)
 
     def _number(self, word: str) -> int:
@@ -278,12 +280,12 @@ class _Reader:
         return int(self.take().value)
 
     def _string(self, word: str) -> str:
-        if not self.ahead_is(Kind.STRING, Kind.NUMBER, Kind.WILDCARD):
+        if not self.ahead_is(LexemeKind.STRING, LexemeKind.NUMBER, LexemeKind.WILDCARD):
             raise _SyntaxError(self.ahead, word)
         return self.take().value
 
     def _strings(self, word: str) -> tuple[str, ...]:
         strings = [self._string(word)]
-        while self.ahead_is(Kind.STRING, Kind.NUMBER, Kind.WILDCARD):
+        while self.ahead_is(LexemeKind.STRING, LexemeKind.NUMBER, LexemeKind.WILDCARD):
             strings.append(self.take().value)
         return tuple(strings)

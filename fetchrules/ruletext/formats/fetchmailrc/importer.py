@@ -5,11 +5,18 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, replace
 
 from fetchrules.rule import BOUNDS, MASK, MAX_FOLDERS, MAX_RULES, Encryption, Protocol, Rule
-from fetchrules.ruletext.formats.fetchmailrc.entries import EVERYBODY, Entry, File, LocalName, Setting, User, read_file
+from fetchrules.ruletext.formats.fetchmailrc.entries import (
+    EVERYBODY,
+    File,
+    LocalName,
+    ServerEntry,
+    Setting,
+    User,
+    read_file,
+)
 from fetchrules.ruletext.formats.fetchmailrc.exporter import HEADER
-from fetchrules.ruletext.formats.fetchmailrc.tokens import Comment, Token
-from fetchrules.ruletext.formats.fetchmailrc.words import GLOBAL_WORDS, SERVER_WORDS, USER_WORDS
-from fetchrules.ruletext.formats.foreign import Found, Imported, Reason, imported
+from fetchrules.ruletext.formats.fetchmailrc.tokens import GLOBAL_WORDS, SERVER_WORDS, USER_WORDS, Comment, Lexeme
+from fetchrules.ruletext.formats.foreign import Found, Imported, Reason, UnreadableEntry, imported
 from fetchrules.ruletext.problem import Code, Problem
 
 _PROTOCOLS = {"pop3": Protocol.POP3, "apop": Protocol.POP3, "sdps": Protocol.POP3, "imap": Protocol.IMAP}
@@ -30,14 +37,6 @@ def import_fetchmailrc(text: str, domain: str = "") -> Imported:
     found = work.rules()
     below = tuple(work.comments_above(None))
     return imported(found, work.problems, below)
-
-
-class _LeftOut(Exception):
-    """A user description that cannot become a rule."""
-
-    def __init__(self, reason: Reason) -> None:
-        super().__init__(reason)
-        self.reason = reason
 
 
 @dataclass(slots=True)
@@ -70,20 +69,20 @@ class _Import:
                 return []
         return found
 
-    def _rules_of(self, entry: Entry, defaults: "_Defaults") -> Iterator[Found]:
+    def _rules_of(self, entry: ServerEntry, defaults: "_Defaults") -> Iterator[Found]:
         of_server = _said(entry.settings)
         for user in entry.users or [User(entry.token)]:  # the defaults may have named one
             settings = _Settings(of_server, user, defaults)
             try:
                 rule = self._rule(entry, settings)
-            except _LeftOut as left_out:
-                self.problems.append(_at(user.token, Code.FOREIGN_LEFT_OUT, other=left_out.reason))
+            except UnreadableEntry as error:
+                self.problems.append(_at(user.token, error.problem.code, other=error.problem.other))
             else:
                 yield Found(rule, user.token.line, user.token.column, tuple(self.comments_above(entry.token.line)))
 
-    def _rule(self, entry: Entry, settings: "_Settings") -> Rule:
+    def _rule(self, entry: ServerEntry, settings: "_Settings") -> Rule:
         if not settings.name:
-            raise _LeftOut(Reason.NO_LOGIN)
+            raise UnreadableEntry.because(Reason.NO_LOGIN)
         port = _port(settings)
         protocol = self._protocol(settings, port)
         return Rule(
@@ -112,13 +111,13 @@ class _Import:
             return named
         names = settings.locals
         if not names:
-            raise _LeftOut(Reason.NO_LOCAL_MAILBOX)
+            raise UnreadableEntry.because(Reason.NO_LOCAL_MAILBOX)
         if len(names) > 1 or not names[0].plain:
-            raise _LeftOut(Reason.SEVERAL_LOCAL_MAILBOXES)
+            raise UnreadableEntry.because(Reason.SEVERAL_LOCAL_MAILBOXES)
         name = names[0].name
         domain = settings.text("smtpaddress") or self.domain
         if "@" not in name and not domain:
-            raise _LeftOut(Reason.NO_LOCAL_DOMAIN)
+            raise UnreadableEntry.because(Reason.NO_LOCAL_DOMAIN)
         return name if "@" in name else f"{name}@{domain}"
 
     def _protocol(self, settings: "_Settings", port: int | None) -> Protocol:
@@ -129,7 +128,7 @@ class _Import:
         if protocol is None and name in {"", "auto"} and port:
             protocol = _PROTOCOL_BY_PORT.get(port)
         if protocol is None:
-            raise _LeftOut(Reason.PROTOCOL)
+            raise UnreadableEntry.because(Reason.PROTOCOL)
         if named and name in _PROTOCOL_EXTRAS:
             self.problems.append(_at(named.token, Code.FOREIGN_NOT_MAPPED, word=name, other=_PROTOCOL_EXTRAS[name]))
         return protocol
@@ -224,7 +223,7 @@ class _Defaults:
     to_everybody: bool = False
 
     @classmethod
-    def of(cls, entry: Entry) -> "_Defaults":
+    def of(cls, entry: ServerEntry) -> "_Defaults":
         settings = _said(entry.settings)
         if not entry.users:
             return cls(settings)
@@ -270,11 +269,11 @@ def _port(settings: _Settings) -> int | None:
     if service.isascii() and service.isdecimal():
         return int(service)
     if service not in _SERVICES:
-        raise _LeftOut(Reason.SERVICE)
+        raise UnreadableEntry.because(Reason.SERVICE)
     return _SERVICES[service]
 
 
-def _at(token: Token, code: Code, *, word: str = "", other: str = "", maximum: int | None = None) -> Problem:
+def _at(token: Lexeme, code: Code, *, word: str = "", other: str = "", maximum: int | None = None) -> Problem:
     return Problem(
         code, line=token.line, column=token.column, length=token.length, word=word, other=other, maximum=maximum
     )
