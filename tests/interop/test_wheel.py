@@ -133,7 +133,7 @@ def test_installed_it_copies_its_static_files_for_a_proxy(wheel: Wheel, tmp_path
 
 def test_installed_it_keeps_its_data_where_the_system_keeps_data(wheel: Wheel) -> None:
     """Asked for without making it; as root, then as somebody else, where the tests run as root."""
-    ask = "from utm_mail.env import environment as e; import os; print(e().data); os.geteuid() or os.setuid(65534); print(e().data)"
+    ask = "from utm_mail.env import data_directory as d; import os; print(d()); os.geteuid() or os.setuid(65534); print(d())"
     for surroundings, place in (({}, "/home/petrov/.local/share"), ({"XDG_DATA_HOME": "/data"}, "/data")):
         command = [str(wheel.python), "-c", ask]
         env = {"HOME": "/home/petrov", **surroundings}
