@@ -47,9 +47,7 @@ def apply(
             note=note,
             restricted=_restricted(by, ()),
         )
-        if done.revision is not None:
-            audit.record(by, "text_applied", note, **done.counts)
-            tasks.wake()
+        _follow_up("text_applied", done, note, by)
     return done
 
 
@@ -67,9 +65,7 @@ def undo(revision: Revision, version: int, *, note: str, by: User | None) -> App
             note=note,
             restricted=_restricted(by, revisions.restricted_in(revision)),
         )
-        if done.revision is not None:
-            audit.record(by, "text_undone", note, **done.counts)
-            tasks.wake()
+        _follow_up("text_undone", done, note, by)
     return done
 
 
@@ -81,6 +77,13 @@ def export_passwords(where: str = "", *, by: User | None, **detail: audit.Detail
     if by is not None and not (roles.edits_all(by) and roles.sees_passwords(by)):
         raise PermissionDenied
     audit.record(by, "passwords_exported", where, **detail)
+
+
+def _follow_up(event: str, done: Applied, note: str, by: User | None) -> None:
+    """Note and poll what was changed, if anything was."""
+    if done.revision is not None:
+        audit.record(by, event, note, **done.counts)
+        tasks.wake()
 
 
 def _restricted(by: User | None, places: Container[int]) -> Container[int]:
