@@ -28,7 +28,7 @@ def written() -> Iterator[str]:
                 name = ast.unparse(node.func)
                 if name in {"audit.record", "audit.record_each", "audit.record_stranger"}:
                     yield from strings_in(node.args[1])
-                elif name == "_done":
+                elif name in {"_done", "_follow_up"}:
                     yield from strings_in(node.args[0])
 
 
