@@ -17,7 +17,7 @@ ROOT = Path(__file__).resolve().parent.parent
 PACKAGES = ("fetchrules", "utm_mail")
 
 LAYERS: tuple[frozenset[str], ...] = (
-    frozenset({"errors", "secrets.private_file", "remote.authorities"}),
+    frozenset({"errors", "smtp", "secrets.private_file", "remote.authorities"}),
     frozenset({"rule"}),
     frozenset({"ruletext", "remote.mailbox"}),
     frozenset({"policy", "schedule", "status", "remote", "delivery"}),
@@ -38,6 +38,7 @@ LAYERS: tuple[frozenset[str], ...] = (
 
 WITHOUT_DJANGO = (
     "errors",
+    "smtp",
     "rule",
     "secrets.private_file",
     "ruletext",

@@ -6,7 +6,6 @@ from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager, suppress
 from dataclasses import dataclass, field
 from enum import StrEnum
-from time import monotonic
 from urllib.parse import SplitResult, parse_qs, unquote, urlsplit
 
 from fetchrules.delivery.outgoing import Outgoing
@@ -20,6 +19,7 @@ from fetchrules.errors import (
     Retry,
 )
 from fetchrules.remote.authorities import unverified, verifying
+from fetchrules.smtp import BoundedReplies
 
 
 class Handover(StrEnum):
@@ -38,6 +38,19 @@ class TlsUse(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
+class Patience:
+    """Seconds. `end` is for the reply to the end of a letter, while the server runs its filters, and for any whole reply.
+
+    RFC 5321 §4.5.3.2 allows remote servers ten minutes there.
+    """
+
+    connect: float = 20.0
+    reply: float = 30.0
+    end: float = 120.0
+    goodbye: float = 5.0
+
+
+@dataclass(frozen=True, slots=True)
 class MailServer:
     """`host` and `port`, or the path of a Unix `socket`. With a `user`, the session logs in."""
 
@@ -48,6 +61,7 @@ class MailServer:
     user: str = ""
     password: str = field(default="", repr=False)
     tls: TlsUse = TlsUse.NEVER
+    patience: Patience = Patience()
 
     def __str__(self) -> str:
         return self.socket or f"{self.host}:{self.port}"
@@ -87,13 +101,6 @@ def _tls(parts: SplitResult) -> TlsUse:
     return TlsUse(options["tls"][-1])
 
 
-CONNECT_SECONDS = 20.0
-REPLY_SECONDS = 30.0
-END_SECONDS = 120.0
-"""For the reply to the end of a letter, while the server runs its filters; RFC 5321 §4.5.3.2 allows remote servers ten minutes."""
-GOODBYE_SECONDS = 5.0
-MAX_REPLY_LINES = 100
-MAX_REPLY_LINE = 8192
 MAX_SIZE_DIGITS = 20
 """RFC 1870 §3."""
 
@@ -121,59 +128,27 @@ class HungUp(smtplib.SMTPResponseException):
     smtp_error: bytes
 
 
-class BoundedReplies(smtplib.SMTP):
-    """smtplib's client, but it does not read an endless reply."""
-
-    def getreply(self) -> tuple[int, bytes]:
-        """One reply, within END_SECONDS: its code (-1 if it is none) and its lines. Raises SMTPServerDisconnected."""
-        lines: list[bytes] = []
-        until = monotonic() + END_SECONDS
-        if self.file is None and self.sock is not None:
-            self.file = self.sock.makefile("rb")
-        while len(lines) < MAX_REPLY_LINES:
-            line = self._line(until)
-            lines.append(line[4:].strip())
-            if not line[:3].isdigit():
-                return -1, line.strip()
-            if line[3:4] != b"-":
-                return int(line[:3]), b"\n".join(lines)
-        self.close()
-        raise smtplib.SMTPServerDisconnected("an endless reply")
-
-    def _line(self, until: float) -> bytes:
-        if self.file is None or self.sock is None:
-            raise smtplib.SMTPServerDisconnected("not connected")
-        patience = self.sock.gettimeout() or END_SECONDS
-        line = b""
-        try:
-            while not line.endswith(b"\n") and len(line) < MAX_REPLY_LINE:
-                if (left := until - monotonic()) <= 0:
-                    raise TimeoutError("an endless reply")
-                self.sock.settimeout(min(patience, left))
-                arrived = self.file.peek()
-                if not arrived:
-                    raise ConnectionResetError("the connection was closed")
-                line += self.file.readline(min(len(arrived), MAX_REPLY_LINE - len(line)))
-            self.sock.settimeout(patience)
-        except OSError as error:
-            self.close()
-            raise smtplib.SMTPServerDisconnected(str(error)) from error
-        if not line.endswith(b"\n"):
-            self.close()
-            raise smtplib.SMTPServerDisconnected("a line too long")
-        return line
-
-
 class _BoundedLmtp(BoundedReplies, smtplib.LMTP):
     pass
 
 
-@contextmanager
-def _unreachable(server: object) -> Iterator[ExitStack]:
-    """Failures and refusals in this block leave it as Unreachable, after the callbacks on the stack."""
+def connect(server: MailServer, own_name: str) -> smtplib.SMTP:
+    """A session after LHLO, or after EHLO, STARTTLS and AUTH as far as they are configured. Raises Unreachable."""
+    kind = _BoundedLmtp if server.handover is Handover.LMTP else BoundedReplies
     with ExitStack() as undo:
         try:
-            yield undo
+            client = kind(server.socket or server.host, server.port, own_name, timeout=server.patience.connect)
+            undo.callback(client.close)
+            client.reply_seconds = server.patience.end
+            if server.handover is Handover.LMTP:
+                code, text = client.ehlo()
+                if code != 250:
+                    raise smtplib.SMTPHeloError(code, text)
+            else:
+                client.ehlo_or_helo_if_needed()
+                _start_tls(client, server.tls)
+            if server.user:
+                client.login(server.user, server.password)
         except smtplib.SMTPAuthenticationError as error:  # its words are left out: they may repeat the password
             raise Unreachable(f"{server}: {error.smtp_code}") from error
         except smtplib.SMTPResponseException as error:
@@ -181,23 +156,6 @@ def _unreachable(server: object) -> Iterator[ExitStack]:
         except OSError as error:
             raise Unreachable(f"{server}: {error}") from error
         undo.pop_all()
-
-
-def connect(server: MailServer, own_name: str) -> smtplib.SMTP:
-    """A session after LHLO, or after EHLO, STARTTLS and AUTH as far as they are configured. Raises Unreachable."""
-    kind = _BoundedLmtp if server.handover is Handover.LMTP else BoundedReplies
-    with _unreachable(server) as undo:
-        client = kind(server.socket or server.host, server.port, own_name, timeout=CONNECT_SECONDS)
-        undo.callback(client.close)
-        if server.handover is Handover.LMTP:
-            code, text = client.ehlo()
-            if code != 250:
-                raise smtplib.SMTPHeloError(code, text)
-            return client
-        client.ehlo_or_helo_if_needed()
-        _start_tls(client, server.tls)
-        if server.user:
-            client.login(server.user, server.password)
     return client
 
 
@@ -216,8 +174,9 @@ def _start_tls(client: smtplib.SMTP, use: TlsUse) -> None:
 class Dialogue:
     """An open session about one `recipient`, for one thread."""
 
-    def __init__(self, client: smtplib.SMTP, recipient: str) -> None:
-        _set_timeout(client, REPLY_SECONDS)
+    def __init__(self, client: smtplib.SMTP, recipient: str, patience: Patience) -> None:
+        _set_timeout(client, patience.reply)
+        self._patience = patience
         self._client = client
         self._recipient = recipient
 
@@ -248,10 +207,10 @@ class Dialogue:
             self._demand(self._command("DATA"), 354)
             last = self._send_all_but_the_last(pieces)
         try:
-            _set_timeout(self._client, END_SECONDS)
+            _set_timeout(self._client, self._patience.end)
             self._send(last)
             code, text = self._client.getreply()
-            _set_timeout(self._client, REPLY_SECONDS)
+            _set_timeout(self._client, self._patience.reply)
         except HungUp as error:
             code, text = error.smtp_code, error.smtp_error
             if code < 400:
@@ -267,7 +226,7 @@ class Dialogue:
     def close(self) -> None:
         """QUIT, and close whatever the reply. Never raises; may be called twice."""
         with suppress(OSError):
-            _set_timeout(self._client, GOODBYE_SECONDS)
+            _set_timeout(self._client, self._patience.goodbye)
             self._client.quit()
         self._client.close()
 
@@ -287,7 +246,7 @@ class Dialogue:
             sock.sendall(octets)
         except OSError as error:
             with suppress(smtplib.SMTPServerDisconnected):
-                sock.settimeout(GOODBYE_SECONDS)
+                sock.settimeout(self._patience.goodbye)
                 reply = self._client.getreply()
                 self._client.close()
                 raise HungUp(*reply) from error

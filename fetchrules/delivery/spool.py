@@ -128,7 +128,7 @@ class Courier:
 
     def _connected(self) -> Dialogue:
         if self._dialogue is None or not self._dialogue.is_open:
-            self._dialogue = Dialogue(connect(self._server, self._own_name), self._recipient)
+            self._dialogue = Dialogue(connect(self._server, self._own_name), self._recipient, self._server.patience)
         return self._dialogue
 
 

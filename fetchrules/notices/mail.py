@@ -24,11 +24,10 @@ from fetchrules.errors import (
     TlsFailed,
 )
 from fetchrules.notices.messages import Message
+from fetchrules.smtp import BoundedReplies
 
 SECONDS = 30.0
 """For the whole conversation after connecting, which has `EMAIL_TIMEOUT`."""
-
-_OCTETS = 1024 * 1024
 
 
 def send(message: Message, addresses: Sequence[str]) -> None:
@@ -49,52 +48,21 @@ class Backend(EmailBackend):
         return _TlsConversation if self.use_ssl else _Conversation
 
 
-class _Conversation(smtplib.SMTP):
-    """smtplib with one deadline for all replies. Its own timeout begins again with each octet."""
+class _Conversation(BoundedReplies):
+    """One deadline for all replies, each of which may take all the time that is left."""
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
-        self._by = monotonic() + SECONDS
+        self.by = monotonic() + SECONDS
         super().__init__(*args, **kwargs)
 
     def getreply(self) -> tuple[int, bytes]:
-        """Raises TimeoutError past the deadline."""
-        if self.file is None and self.sock is not None:
-            self.file = _Lines(self.sock, self._by)
+        if self.sock is not None:
+            self.sock.settimeout(SECONDS)
         return super().getreply()
 
 
 class _TlsConversation(_Conversation, smtplib.SMTP_SSL):
     pass
-
-
-class _Lines:
-    """A socket as a file, as smtplib reads it."""
-
-    def __init__(self, sock: socket.socket, by: float) -> None:
-        self._socket = sock
-        self._by = by
-        self._unread = bytearray()
-        self._octets = 0
-
-    def readline(self, limit: int) -> bytes:
-        """Up to `limit` octets of the next line; less if the server closes. Raises TimeoutError."""
-        while b"\n" not in self._unread and len(self._unread) < limit:
-            left = self._by - monotonic()
-            if left <= 0 or self._octets > _OCTETS:
-                raise TimeoutError("the conversation took too long")
-            self._socket.settimeout(left)
-            data = self._socket.recv(4096)
-            if not data:
-                break
-            self._octets += len(data)
-            self._unread += data
-        end = self._unread.find(b"\n") + 1 or len(self._unread)
-        line = bytes(self._unread[: min(end, limit)])
-        del self._unread[: len(line)]
-        return line
-
-    def close(self) -> None:
-        """Leave the socket to smtplib, which closes it."""
 
 
 def _translated(error: OSError) -> FetchError:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from fetchrules.delivery.dialogue import Handover, MailServer
+from fetchrules.delivery.dialogue import Handover, MailServer, Patience
 from fetchrules.delivery.maildir import Maildir
 from fetchrules.delivery.recipients import RootedPath
 from fetchrules.delivery.spool import SpooledMailbox
@@ -69,8 +69,10 @@ def open_spool(server: LoopbackServer, place: RootedPath) -> Iterator[OpenSpool]
     """Spools for RECIPIENT on the server."""
     with ExitStack() as stack:
 
-        def opener(marker: str | None = None, *, recipient: str = RECIPIENT) -> SpooledMailbox:
-            target = MailServer(Handover.LMTP, "127.0.0.1", server.port)
+        def opener(
+            marker: str | None = None, *, recipient: str = RECIPIENT, patience: Patience | None = None
+        ) -> SpooledMailbox:
+            target = MailServer(Handover.LMTP, "127.0.0.1", server.port, patience=patience or Patience())
             spool = SpooledMailbox(target, recipient, place, marker, reserve=0, host="mx.example.org")
             stack.callback(spool.close)
             return spool

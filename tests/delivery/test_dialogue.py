@@ -8,7 +8,7 @@ from time import monotonic
 import pytest
 
 from fetchrules.delivery import dialogue
-from fetchrules.delivery.dialogue import Deferred, Handover, MailServer, Unanswered
+from fetchrules.delivery.dialogue import Deferred, Handover, MailServer, Patience, Unanswered
 from fetchrules.delivery.recipients import RootedPath
 from fetchrules.delivery.spool import SpooledMailbox
 from fetchrules.errors import (
@@ -18,6 +18,7 @@ from fetchrules.errors import (
     LocalProtocolError,
     RecipientUnknown,
 )
+from fetchrules.smtp import BoundedReplies
 from tests.delivery.conftest import RECIPIENT, OpenSpool, descriptors
 from tests.delivery.spooling import after, bodies, stage_some
 from tests.delivery.test_maildir import LETTER
@@ -143,10 +144,8 @@ def test_it_fails_when_nobody_listens(place: RootedPath) -> None:
     spool.close()
 
 
-def test_it_waits_longer_for_the_end_of_a_letter_than_for_anything_else(
-    spool: SpooledMailbox, sink: MailSink, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(dialogue, "REPLY_SECONDS", 0.2)
+def test_it_waits_longer_for_the_end_of_a_letter_than_for_anything_else(open_spool: OpenSpool, sink: MailSink) -> None:
+    spool = open_spool(patience=Patience(reply=0.2))
     done = Event()
     sink.faults = {(END, 1): after(done)}
     names = stage_some(spool, LETTER)
@@ -154,9 +153,8 @@ def test_it_waits_longer_for_the_end_of_a_letter_than_for_anything_else(
     assert spool.commit(names) == {}
 
 
-def test_it_does_not_wait_for_ever(spool: SpooledMailbox, sink: MailSink, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(dialogue, "REPLY_SECONDS", 0.2)
-    monkeypatch.setattr(dialogue, "END_SECONDS", 0.3)
+def test_it_does_not_wait_for_ever(open_spool: OpenSpool, sink: MailSink) -> None:
+    spool = open_spool(patience=Patience(reply=0.2, end=0.3))
     sink.faults = {("RCPT", 2): Stall(), ("RCPT", 3): Stall(), (END, 1): Stall()}
     names = stage_some(spool, LETTER)
     assert list(spool.commit(names)) == names
@@ -165,7 +163,7 @@ def test_it_does_not_wait_for_ever(spool: SpooledMailbox, sink: MailSink, monkey
 
 @pytest.mark.parametrize(("step", "kind"), [("DATA", DeliveryFailed), (END, Unanswered)])
 def test_it_does_not_wait_for_ever_for_a_reply_that_drips(
-    step: str, kind: type[DeliveryFailed], place: RootedPath, monkeypatch: pytest.MonkeyPatch
+    step: str, kind: type[DeliveryFailed], place: RootedPath
 ) -> None:
     def serve(peer: Peer) -> None:
         peer.send(b"220 sink\r\n")
@@ -177,9 +175,9 @@ def test_it_does_not_wait_for_ever_for_a_reply_that_drips(
                 pass
         peer.drip(b"250 " + b"x" * 600, 0.1)
 
-    monkeypatch.setattr(dialogue, "END_SECONDS", 0.5)
     with LoopbackServer(serve) as server:
-        spool = SpooledMailbox(MailServer(Handover.LMTP, "127.0.0.1", server.port), RECIPIENT, place, reserve=0)
+        target = MailServer(Handover.LMTP, "127.0.0.1", server.port, patience=Patience(end=0.5))
+        spool = SpooledMailbox(target, RECIPIENT, place, reserve=0)
         names = stage_some(spool, LETTER)
         began = monotonic()
         (error,) = spool.commit(names).values()
@@ -188,16 +186,13 @@ def test_it_does_not_wait_for_ever_for_a_reply_that_drips(
     assert type(error) is kind
 
 
-def test_it_reads_no_reply_when_its_time_is_over(spool: SpooledMailbox, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(dialogue, "END_SECONDS", -1.0)
+def test_it_reads_no_reply_when_its_time_is_over(open_spool: OpenSpool) -> None:
     with pytest.raises(DeliveryFailed, match="an endless reply"):
-        spool.prepare(0)
+        open_spool(patience=Patience(end=-1.0)).prepare(0)
 
 
-def test_it_does_not_wait_long_for_a_goodbye(
-    spool: SpooledMailbox, sink: MailSink, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(dialogue, "GOODBYE_SECONDS", 0.1)
+def test_it_does_not_wait_long_for_a_goodbye(open_spool: OpenSpool, sink: MailSink) -> None:
+    spool = open_spool(patience=Patience(goodbye=0.1))
     sink.faults = {("QUIT", 1): Stall()}
     spool.prepare(0)
     spool.close()
@@ -213,7 +208,7 @@ def test_it_sends_a_large_letter_in_pieces(spool: SpooledMailbox, sink: MailSink
 
 def test_it_says_one_command_at_a_time(sink: MailSink, server: LoopbackServer) -> None:
     target = MailServer(Handover.LMTP, "127.0.0.1", server.port)
-    session = dialogue.Dialogue(dialogue.connect(target, "mx"), "a>\r\nDATA\r\n<@x.ru")
+    session = dialogue.Dialogue(dialogue.connect(target, "mx"), "a>\r\nDATA\r\n<@x.ru", target.patience)
     with pytest.raises(LocalProtocolError):
         session.ask()
     session.close()
@@ -222,7 +217,7 @@ def test_it_says_one_command_at_a_time(sink: MailSink, server: LoopbackServer) -
 
 def test_it_reads_no_reply_without_a_connection() -> None:
     with pytest.raises(smtplib.SMTPServerDisconnected):
-        dialogue.BoundedReplies().getreply()
+        BoundedReplies().getreply()
 
 
 def test_it_speaks_through_a_unix_socket(sink: MailSink, place: RootedPath, tmp_path: Path) -> None:

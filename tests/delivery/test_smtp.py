@@ -41,7 +41,7 @@ def trusted(certificates: Certificates, monkeypatch: pytest.MonkeyPatch) -> None
     monkeypatch.setenv("SSL_CERT_FILE", str(certificates.cafile))
 
 
-def deliver(server: LoopbackServer, place: RootedPath, **options: str) -> None:
+def deliver(server: LoopbackServer, place: RootedPath, **options: Any) -> None:
     tls = TlsUse(options.pop("tls", "may"))
     target = MailServer(Handover.SMTP, options.pop("host", "127.0.0.1"), server.port, tls=tls, **options)
     spool = SpooledMailbox(target, RECIPIENT, place, reserve=0, host="mx.example.org")
