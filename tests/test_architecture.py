@@ -17,7 +17,7 @@ ROOT = Path(__file__).resolve().parent.parent
 PACKAGES = ("fetchrules", "utm_mail")
 
 LAYERS: tuple[frozenset[str], ...] = (
-    frozenset({"errors", "smtp", "secrets.private_file", "remote.authorities"}),
+    frozenset({"errors", "smtp", "utf7", "secrets.private_file", "remote.authorities"}),
     frozenset({"rule"}),
     frozenset({"ruletext", "remote.mailbox"}),
     frozenset({"policy", "schedule", "status", "remote", "delivery"}),
@@ -39,6 +39,7 @@ LAYERS: tuple[frozenset[str], ...] = (
 WITHOUT_DJANGO = (
     "errors",
     "smtp",
+    "utf7",
     "rule",
     "secrets.private_file",
     "ruletext",
@@ -52,6 +53,7 @@ WITHOUT_DJANGO = (
 
 PURE = (
     "errors",
+    "utf7",
     "rule",
     "ruletext",
     "delivery.letterhead",

@@ -7,9 +7,7 @@ The root, the fixed part of UTM_MAIL_DELIVERY, has a marker too, which tells the
 Everything is made 0700 and 0600, because the worker runs as the user who owns the mailboxes.
 """
 
-import base64
 import os
-import re
 import socket
 from collections.abc import Sequence
 from contextlib import suppress
@@ -22,14 +20,13 @@ from fetchrules.delivery.marker import make_marker, read_marker
 from fetchrules.delivery.recipients import MAX_NAME, PathTemplate, RootedPath
 from fetchrules.delivery.staging import RESERVE, Staging, checked
 from fetchrules.errors import DeliveryFailed, LocalProtocolError, MaildirReplaced, RecipientInvalid
+from fetchrules.utf7 import encode_folder
 
 SCHEME = "maildir:"
 STAGING = "utm-mail"
 """Our directory in tmp/."""
 VOLUME_DIRECTORY = ".utm-mail"
 """Our directory in the root of the volume."""
-
-_BEYOND_ASCII = re.compile(r"[^ -~]+")
 
 
 @dataclass(frozen=True, slots=True)
@@ -165,19 +162,10 @@ def folder_directory(folder: str) -> str:
     levels = folder.replace("/", ".").split(".")
     if not folder.isprintable() or not all(levels):
         raise RecipientInvalid(f"no folder can be called {folder}")
-    name = "." + ".".join(_modified_utf7(level) for level in levels)
+    name = "." + ".".join(encode_folder(level) for level in levels)
     if len(name) > MAX_NAME:
         raise RecipientInvalid(f"the folder's name is too long: {folder}")
     return name
-
-
-def _modified_utf7(text: str) -> str:
-    """RFC 3501 §5.1.3, as Dovecot and Courier name directories."""
-
-    def shifted(run: re.Match[str]) -> str:
-        return f"&{base64.b64encode(run[0].encode('utf-16-be'), b'+,').decode().rstrip('=')}-"
-
-    return _BEYOND_ASCII.sub(shifted, text.replace("&", "&-"))
 
 
 def volume_marker(root: Path) -> str | None:

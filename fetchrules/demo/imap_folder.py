@@ -4,7 +4,6 @@ Letters have no MIME structure here: ENVELOPE, BODYSTRUCTURE and the numbers of 
 """
 
 import re
-from base64 import b64encode
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -76,15 +75,6 @@ def date_time(moment: datetime) -> bytes:
 def quoted(text: str) -> str:
     """A quoted string. `text` has no CR or LF."""
     return '"' + re.sub(r'(["\\])', r"\\\1", text) + '"'
-
-
-def modified_utf7(name: str) -> str:
-    """A folder's name as it is sent (RFC 3501 §5.1.3)."""
-
-    def shifted(run: "re.Match[str]") -> str:
-        return "&" + b64encode(run[0].encode("utf-16-be")).decode().rstrip("=").replace("/", ",") + "-"
-
-    return re.sub(r"[^\x20-\x7e]+", shifted, name.replace("&", "&-"))
 
 
 def flag_list(flags: Iterable[str]) -> bytes:

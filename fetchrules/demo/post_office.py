@@ -13,7 +13,6 @@ from django.utils import timezone
 
 from fetchrules.acts.text import apply
 from fetchrules.demo.imap import ImapServer
-from fetchrules.demo.imap_folder import modified_utf7
 from fetchrules.demo.maildrop import SEEN, Mailbox
 from fetchrules.demo.pop3 import Pop3Server
 from fetchrules.demo.sample_letters import MAILBOXES, SKETCHES, TURN, letter, sketch
@@ -21,6 +20,7 @@ from fetchrules.demo.server import DemoServer
 from fetchrules.models import FetchRule, ServiceSettings
 from fetchrules.rule import Protocol
 from fetchrules.ruletext.document import parse
+from fetchrules.utf7 import encode_folder
 
 POP3_PORTS = range(11110, 11210)
 """Below the ports that systems give to outgoing connections."""
@@ -88,7 +88,7 @@ class PostOffice:
 
     def _deliver(self, user: str, moment: datetime) -> None:
         drawn = sketch(user, moment)
-        folder = Mailbox(self._directory / user).made(modified_utf7(drawn.folder))
+        folder = Mailbox(self._directory / user).made(encode_folder(drawn.folder))
         folder.add(letter(user, moment), moment, *([SEEN] if drawn.read else []))
 
 

@@ -1,6 +1,7 @@
 """SMTP sessions: greeting, TLS and login."""
 
 from collections.abc import Iterator
+from typing import Any
 
 import pytest
 

@@ -9,7 +9,6 @@ from datetime import UTC, datetime, timedelta
 import pytest
 
 from fetchrules.demo.imap import ImapServer, ImapSession
-from fetchrules.demo.imap_folder import modified_utf7
 from fetchrules.demo.maildrop import Mailbox
 from fetchrules.demo.server import MAX_LINE
 from tests.demo.conftest import PASSWORD, USER
@@ -317,18 +316,6 @@ def test_it_tells_what_others_did_and_renumbers_when_it_may(
     other.ask("STORE 2 +FLAGS (\\Flagged)")
     assert client.ask("NOOP") == ["* 2 FETCH (UID 4 FLAGS (\\Flagged))", "t OK done"]
     assert client.ask("NOOP") == ["t OK done"]
-
-
-@pytest.mark.parametrize(
-    ("name", "sent"),
-    [
-        ("Заказы", ORDERS),
-        ("R&D", "R&-D"),
-        ("~peter/mail/台北/日本語", "~peter/mail/&U,BTFw-/&ZeVnLIqe-"),
-    ],  # the RFC's own
-)
-def test_it_sends_names_in_modified_utf7(name: str, sent: str) -> None:
-    assert modified_utf7(name) == sent
 
 
 def test_it_gives_no_uid_twice(letters: Mailbox) -> None:

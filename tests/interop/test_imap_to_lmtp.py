@@ -17,8 +17,8 @@ from fetchrules.policy import Fate, Terms
 from fetchrules.poll.looking import account_of
 from fetchrules.poll.run import Result, poll
 from fetchrules.poll.trial import Stage, try_connection
-from fetchrules.remote.imap.syntax import encode_folder
 from fetchrules.rule import MASK
+from fetchrules.utf7 import encode_folder
 from tests.conftest import MakeRule
 from tests.interop.dovecot import Dovecot
 from tests.interop.postfix import RECIPIENTS, Postfix

@@ -11,12 +11,13 @@ from fetchrules.remote.imap.client import FencedImap, refusal
 from fetchrules.remote.imap.deletion import Deletion, mark
 from fetchrules.remote.imap.fetched import list_letters
 from fetchrules.remote.imap.retrieval import LETTERS_AT_ONCE, heads, retrieve
-from fetchrules.remote.imap.syntax import encode_folder, folders, quoted
+from fetchrules.remote.imap.syntax import folders, quoted
 from fetchrules.remote.mailbox import Connection, Listed, Listing, Retrieved, TlsLevel
 from fetchrules.remote.memory import SERVERS, MailboxKey, ServerMemory, SizeMemory
 from fetchrules.remote.net import Alive, connect
 from fetchrules.remote.tls import UNPROTECTED, Demand, Protection, Start, protected, secure
 from fetchrules.remote.transcript import Secrets, Speaker, Trace
+from fetchrules.utf7 import encode_folder
 
 
 @dataclass(frozen=True, slots=True)

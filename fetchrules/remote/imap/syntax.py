@@ -1,11 +1,11 @@
-"""IMAP's syntax (RFC 3501 section 9): values that we read; strings, sets and folder names that we write."""
+"""IMAP's syntax (RFC 3501 section 9): values that we read; strings and sets that we write."""
 
 import re
-from base64 import b64decode, b64encode
 from collections.abc import Iterable, Iterator, Sequence
 from enum import Enum
 
 from fetchrules.errors import LocalProtocolError, RemoteProtocolError
+from fetchrules.utf7 import decode_folder
 
 Part = bytes | tuple[bytes, bytes]
 """A piece of a response as imaplib gives it: text, or text that ends in {size} and the literal behind it."""
@@ -22,8 +22,6 @@ _LITERAL = re.compile(rb"~?\{[0-9]+\}$")
 _FORBIDDEN = frozenset("\r\n\0")
 
 _NOT_SELECTABLE = {b"\\noselect", b"\\nonexistent"}
-_SHIFTED = re.compile(r"&([A-Za-z0-9+,]*)-")
-_UNPRINTABLE = re.compile(r"[^\x20-\x7e]+")
 
 
 def responses(data: Iterable[Part | None]) -> Iterator[list[Part]]:
@@ -117,29 +115,3 @@ def folders(data: Iterable[Part | None]) -> tuple[str, ...]:
             case _:
                 raise RemoteProtocolError("not an answer to LIST")
     return tuple(names)
-
-
-def encode_folder(name: str) -> str:
-    """`name` in modified UTF-7."""
-    escaped = name.replace("&", "&-")
-    return _UNPRINTABLE.sub(lambda run: _shift(run[0]), escaped)
-
-
-def decode_folder(name: str) -> str:
-    """The readable name. Other text than modified UTF-7 stays as it is, for some servers send UTF-8."""
-    try:
-        return _SHIFTED.sub(lambda run: _unshift(run[1]), name)
-    except ValueError:
-        return name
-
-
-def _shift(run: str) -> str:
-    base64 = b64encode(run.encode("utf-16-be", "surrogatepass")).decode()
-    return "&" + base64.rstrip("=").replace("/", ",") + "-"
-
-
-def _unshift(run: str) -> str:
-    if not run:
-        return "&"
-    padded = run.replace(",", "/") + "=" * (-len(run) % 4)
-    return b64decode(padded, validate=True).decode("utf-16-be")

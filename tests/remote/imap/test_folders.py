@@ -3,7 +3,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from fetchrules.errors import RemoteProtocolError
-from fetchrules.remote.imap.syntax import decode_folder, encode_folder, folders
+from fetchrules.remote.imap.syntax import folders
+from fetchrules.utf7 import decode_folder, encode_folder
 
 NAMES = [
     ("INBOX", "INBOX"),
@@ -13,6 +14,8 @@ NAMES = [
     ("a & Я", "a &- &BC8-"),
     ("~peter/mail/台北/日本語", "~peter/mail/&U,BTFw-/&ZeVnLIqe-"),
     ("😀", "&2D3eAA-"),
+    ("R&D", "R&-D"),
+    ("Заказы", "&BBcEMAQ6BDAENwRL-"),
     ('quo"te\\', 'quo"te\\'),
 ]
 
