@@ -57,14 +57,11 @@ class Web:
 
     def run(self) -> None:
         self._server.serve_forever()
+        self._server.server_close()
 
     def stop(self) -> None:
         """Requests in hand are answered while the other parts end."""
-        Thread(target=self._end, daemon=True).start()
-
-    def _end(self) -> None:
-        self._server.shutdown()
-        self._server.server_close()
+        Thread(target=self._server.shutdown, daemon=True).start()
 
 
 class Worker:

@@ -58,16 +58,21 @@ class OpenDirectory:
         fd, self.fd = self.fd, -1
         os.close(fd)
 
-    def enter(self, name: str, *, make: bool = False) -> "OpenDirectory":
-        """The directory `name` in this one. With `make`, a missing one is made (0700), durably.
+    def step(self, name: str, *, make: bool = False) -> "OpenDirectory":
+        """The directory `name` in this one, good only for going further. With `make`, a missing one is made (0700), durably.
 
         With `make`, one that another user could have planted raises PermissionError.
         """
-        return self._open(name, _DIRECTORY | os.O_NOFOLLOW, make=make)
-
-    def step(self, name: str, *, make: bool = False) -> "OpenDirectory":
-        """`enter` without the right to read: good only for going further."""
-        return self._open(name, _DIRECTORY | os.O_NOFOLLOW | os.O_PATH, make=make)
+        if make:
+            self._make(name)
+        found = OpenDirectory(os.open(name, _DIRECTORY | os.O_NOFOLLOW | os.O_PATH, dir_fd=self.fd))
+        if make:
+            try:
+                self._refuse_planted(found)
+            except PermissionError:
+                found.close()
+                raise
+        return found
 
     def readable(self) -> "OpenDirectory":
         """This directory with the right to list and to sync it, in place of the former object."""
@@ -80,18 +85,6 @@ class OpenDirectory:
     def is_now(self, other: "OpenDirectory") -> bool:
         """Whether both are the same directory on the disk."""
         return os.path.samestat(os.fstat(self.fd), os.fstat(other.fd))
-
-    def _open(self, name: str, flags: int, *, make: bool) -> "OpenDirectory":
-        if make:
-            self._make(name)
-        found = OpenDirectory(os.open(name, flags, dir_fd=self.fd))
-        if make:
-            try:
-                self._refuse_planted(found)
-            except PermissionError:
-                found.close()
-                raise
-        return found
 
     def _refuse_planted(self, found: "OpenDirectory") -> None:
         """Raises PermissionError for another user's directory where others may make some: they would read the mail."""

@@ -123,7 +123,7 @@ class Maildir:
             if make:
                 self._furnish(home)
             self.staging.open()
-            self._new = home.enter("new")
+            self._new = home.step("new").readable()
 
     def _furnish(self, home: OpenDirectory) -> None:
         if self._is_folder:

@@ -41,13 +41,8 @@ class Arrivals:
 
 
 @require_safe
-def arrivals(request: HttpRequest) -> HttpResponse:
-    return render(request, "fetchrules/demo.html", {"mailboxes": list(_mailboxes(request))})
-
-
-@require_safe
-def live(request: HttpRequest) -> HttpResponse:
-    return render(request, "fetchrules/_arrivals.html", {"mailboxes": list(_mailboxes(request))})
+def arrivals(request: HttpRequest, template: str) -> HttpResponse:
+    return render(request, template, {"mailboxes": list(_mailboxes(request))})
 
 
 def _mailboxes(request: HttpRequest) -> Iterator[Arrivals]:
@@ -80,6 +75,6 @@ def _read(file: Path) -> Arrived:
 
 
 urlpatterns = [
-    path("demo/", arrivals, name="arrivals"),
-    path("demo/live/", live, name="arrivals_live"),
+    path("demo/", arrivals, {"template": "fetchrules/demo.html"}, name="arrivals"),
+    path("demo/live/", arrivals, {"template": "fetchrules/_arrivals.html"}, name="arrivals_live"),
 ]

@@ -35,14 +35,6 @@ Send = Callable[[Message], None]
 
 
 @dataclass(frozen=True, slots=True)
-class Breakage:
-    """Since when something is broken. `detail` is what the system said of it."""
-
-    since: datetime
-    detail: str
-
-
-@dataclass(frozen=True, slots=True)
 class _News:
     """The incidents that a channel has not reported yet. `own` is the incident of its own failure, which its next success ends."""
 
@@ -55,14 +47,17 @@ class _News:
 
 
 def names(service: ServiceSettings) -> frozenset[str]:
-    """The channels that are configured."""
     return frozenset(_senders(service))
 
 
-def broken(service: ServiceSettings) -> Mapping[str, Breakage]:
-    """The configured channels that do not deliver, by name."""
-    found = Channel.objects.filter(name__in=names(service), failures__gte=BROKEN_AFTER).exclude(failing_since=None)
-    return {channel.name: Breakage(channel.failing_since, channel.detail) for channel in found if channel.failing_since}
+def broken(service: ServiceSettings) -> list[Incident]:
+    """An incident, not saved yet, for each configured channel that does not deliver."""
+    found = Channel.objects.filter(name__in=names(service), failures__gte=BROKEN_AFTER)
+    return [
+        Incident(kind=Incident.Kind.CHANNEL, error=channel.name, detail=channel.detail, opened_at=channel.failing_since)
+        for channel in found
+        if channel.failing_since
+    ]
 
 
 def send_news(service: ServiceSettings, now: datetime) -> None:
@@ -114,7 +109,9 @@ def _send_news(channel: Channel, send: Send, now: datetime) -> None:
     news = _news(channel.name)  # again, because another watcher may have just sent it
     try:
         if news:
-            send(_message(news))
+            with translation.override(settings.LANGUAGE_CODE):
+                message = message_of(news.begun, [*news.ended, *news.own])
+            send(message)
     except FetchError as error:
         Channel.objects.filter(pk=channel.pk).update(detail=printable(str(error)))
         log.warning("notices by %s do not get through: %s", channel.name, error)
@@ -150,11 +147,6 @@ def _news(name: str) -> _News:
 
 def _read(incidents: QuerySet[Incident]) -> list[Incident]:
     return list(incidents.select_related("rule"))
-
-
-def _message(news: _News) -> Message:
-    with translation.override(settings.LANGUAGE_CODE):
-        return message_of(news.begun, [*news.ended, *news.own])
 
 
 @transaction.atomic

@@ -3,7 +3,7 @@
 Beat looks at the rows every minute. Polls do not report incidents: their results in the rows say everything.
 """
 
-from collections.abc import Mapping
+from collections.abc import Sequence
 from datetime import datetime, timedelta
 
 from django.db import transaction
@@ -28,14 +28,13 @@ def watch(now: datetime) -> None:
     )
     _close_silently(unset, now)
     _match(Incident.Kind.CHANNEL, channels.broken(service), now)
-    _match(Incident.Kind.LOCAL, _lasting_faults(now), now)
+    lasting = [
+        Incident(kind=Incident.Kind.LOCAL, error=fault.code, detail=fault.detail, opened_at=fault.since)
+        for fault in local_faults(now)
+        if not fault.rules or fault.since <= now - LASTING
+    ]
+    _match(Incident.Kind.LOCAL, lasting, now)
     channels.send_news(service, now)
-
-
-def _lasting_faults(now: datetime) -> dict[str, channels.Breakage]:
-    """The faults of this machine that outlast about two polls, by code."""
-    faults = [fault for fault in local_faults(now) if not fault.rules or fault.since <= now - LASTING]
-    return {fault.code: channels.Breakage(fault.since, fault.detail) for fault in faults}
 
 
 def _failing(service: ServiceSettings) -> Q:
@@ -67,17 +66,11 @@ def _close(service: ServiceSettings, now: datetime) -> None:
     still.update(closed_at=now)
 
 
-def _match(kind: Incident.Kind, broken: Mapping[str, channels.Breakage], now: datetime) -> None:
+def _match(kind: Incident.Kind, broken: Sequence[Incident], now: datetime) -> None:
     """Make the open incidents of this kind those of `broken`."""
     ours = Incident.objects.filter(rule=None, kind=kind, closed_at=None)
-    ours.exclude(error__in=broken).update(closed_at=now)
-    Incident.objects.bulk_create(
-        [
-            Incident(kind=kind, error=what, detail=breakage.detail, opened_at=breakage.since)
-            for what, breakage in broken.items()
-        ],
-        ignore_conflicts=True,
-    )
+    ours.exclude(error__in=[incident.error for incident in broken]).update(closed_at=now)
+    Incident.objects.bulk_create(broken, ignore_conflicts=True)
 
 
 @transaction.atomic

@@ -4,7 +4,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 from django.utils.translation import gettext as _
-from django.utils.translation import ngettext
+from django.utils.translation import gettext_lazy, ngettext
 
 from fetchrules.errors import harmless
 from fetchrules.models import Channel, FetchRule, Incident
@@ -33,11 +33,8 @@ def message_of(begun: Sequence[Incident], ended: Sequence[Incident]) -> Message:
         (_("Mended:"), [_mended(incident) for incident in _ours(ended)]),
     )
     text = "\n\n".join(f"{title}\n{_listed(lines)}" for title, lines in sections if lines)
-    return Message(
-        _subject(begun, ended),
-        text,
-        {"began": [_data(each) for each in begun], "ended": [_data(each) for each in ended]},
-    )
+    data: dict[str, object] = {"began": [_data(each) for each in begun], "ended": [_data(each) for each in ended]}
+    return Message(_subject(begun, ended), text, data)
 
 
 def test_message() -> Message:
@@ -56,10 +53,8 @@ def fault(incident: Incident) -> str:
 
 def silence(incident: Incident) -> str:
     """An incident of a channel, without the reason."""
-    return _("%(title)s since %(since)s") % {
-        "title": _silence(incident.error),
-        "since": times.exact(incident.opened_at),
-    }
+    about = {"title": _SILENT[incident.error], "since": times.exact(incident.opened_at)}
+    return _("%(title)s since %(since)s") % about
 
 
 def reason(detail: str) -> str:
@@ -69,21 +64,20 @@ def reason(detail: str) -> str:
     return f"{title}: {said}" if said else f"{title}."
 
 
+_SILENT = {
+    Channel.Name.MAIL.value: gettext_lazy("Notices by e-mail do not get through"),
+    Channel.Name.WEBHOOK.value: gettext_lazy("Notices by webhook do not get through"),
+}
+_MENDED = {
+    Channel.Name.MAIL.value: gettext_lazy("Notices by e-mail get through again; since %s they did not."),
+    Channel.Name.WEBHOOK.value: gettext_lazy("Notices by webhook get through again; since %s they did not."),
+}
+
+
 def _mended(incident: Incident) -> str:
-    if incident.kind != Incident.Kind.CHANNEL:
-        return describe(incident.error).title
-    title = {
-        Channel.Name.MAIL.value: _("Notices by e-mail get through again; since %s they did not."),
-        Channel.Name.WEBHOOK.value: _("Notices by webhook get through again; since %s they did not."),
-    }[incident.error]
-    return title % times.exact(incident.opened_at)
-
-
-def _silence(channel: str) -> str:
-    return {
-        Channel.Name.MAIL.value: _("Notices by e-mail do not get through"),
-        Channel.Name.WEBHOOK.value: _("Notices by webhook do not get through"),
-    }[channel]
+    if incident.kind == Incident.Kind.CHANNEL:
+        return _MENDED[incident.error] % times.exact(incident.opened_at)
+    return describe(incident.error).title
 
 
 def _subject(begun: Sequence[Incident], ended: Sequence[Incident]) -> str:
@@ -95,7 +89,7 @@ def _subject(begun: Sequence[Incident], ended: Sequence[Incident]) -> str:
             "Mail of %d mailbox is not collected", "Mail of %d mailboxes is not collected", len(failing)
         ) % len(failing)
     if ours := _ours(begun):
-        return _silence(ours[0].error) if ours[0].kind == Incident.Kind.CHANNEL else describe(ours[0].error).title
+        return str(_SILENT[ours[0].error]) if ours[0].kind == Incident.Kind.CHANNEL else describe(ours[0].error).title
     if len(collected) == 1:
         return _("Mail is collected again: %s") % str(collected[0][0])
     if collected:

@@ -8,7 +8,7 @@ import secrets
 import sys
 from argparse import ArgumentParser
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -144,13 +144,10 @@ def _take_over() -> None:
         heartbeat.forget_all()
 
 
-@contextmanager
-def _alone_in_data_directory() -> Iterator[None]:
+def _alone_in_data_directory() -> AbstractContextManager[None]:
     """Lock the data directory. Two schedulers on one database would lose no mail, but their polls would look abandoned."""
-    settings.DATA_DIR.mkdir(parents=True, exist_ok=True, mode=0o700)
     refusal = _("Another one is running on the data directory %s.") % settings.DATA_DIR
-    with _locked(settings.DATA_DIR / "up.lock", refusal):
-        yield
+    return _locked(settings.DATA_DIR / "up.lock", refusal)
 
 
 @contextmanager
