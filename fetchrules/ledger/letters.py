@@ -32,20 +32,33 @@ SELECT other.id FROM fetchrules_letter one JOIN fetchrules_letter other USING (s
 
 
 @dataclass(frozen=True, slots=True)
+class Filing:
+    """Where a poll files letters: `run` reads `source`, and its unique-ids are names within `epoch`."""
+
+    run: Run
+    source: SourceMailbox
+    epoch: int
+
+
+@dataclass(frozen=True, slots=True)
 class Arrival:
-    """A letter that is staged durably and not delivered yet. `octets` as received; `header`: fingerprint of the header; `lived`:
+    """A letter that is staged durably and not delivered yet. `octets` as received; `head`: fingerprint of the header; `lived`:
     seconds that its mailbox has lived through; `directory`: the marker of the staging directory."""
 
     wanted: ToFetch
     file_name: str
     octets: int
     fingerprint: str
-    header: str = ""
+    head: str = ""
     lived: int | None = None
     directory: str = ""
     sender: str = ""
     subject: str = ""
     message_id: str = ""
+
+
+_COLUMNS = ("octets", "fingerprint", "head", "lived", "file_name", "directory", "sender", "subject", "message_id")
+"""The columns of Letter that an Arrival has under the same name."""
 
 
 def every_row(ids: Collection[int]) -> QuerySet[Letter]:
@@ -77,32 +90,28 @@ def stuck(now: datetime) -> QuerySet[Letter]:
 
 
 def record_ready(
-    run: Run,
-    source: SourceMailbox,
-    epoch: int,
-    arrivals: Sequence[Arrival],
-    state: State,
-    delivered: Collection[int],
-    now: datetime,
+    filing: Filing, arrivals: Sequence[Arrival], state: State, delivered: Collection[int], now: datetime
 ) -> dict[str, int]:
     """Record these letters, in one transaction, as ours to deliver. Returns row ids by file name, without letters recorded before.
 
     `delivered`: rows of the batch before, recorded here to save a transaction. Raises RunOvertaken, recording nothing.
     """
     with transaction.atomic():
-        require_claim(run, now)
+        require_claim(filing.run, now)
         record_delivered(delivered, now)
         replaced = {arrival.file_name: arrival.wanted.row.id for arrival in arrivals if arrival.wanted.row}
-        twice = _perhaps_taken(source, [one.fingerprint for one in arrivals]) if state is State.SENDING else frozenset()
+        twice = _perhaps_taken(filing.source, arrivals) if state is State.SENDING else frozenset()
         for arrival in arrivals:
             _forget_former(arrival.wanted.row, now)
         trouble = _replace_held(replaced.values()) if replaced else {}
-        rows = _rows(run, source, epoch, arrivals, state, trouble, now)
+        rows = _rows(filing, arrivals, state, trouble, now)
         for row in rows:
             row.maybe_twice = row.fingerprint in twice
         Letter.objects.bulk_create(rows, ignore_conflicts=True)
         names = [arrival.file_name for arrival in arrivals]
-        won = dict(Letter.objects.filter(run=run, state=state, file_name__in=names).values_list("file_name", "id"))
+        won = dict(
+            Letter.objects.filter(run=filing.run, state=state, file_name__in=names).values_list("file_name", "id")
+        )
         former = {one.wanted.row.id: one.wanted.row.uid for one in arrivals if one.wanted.row and one.file_name in won}
         named = dict(Letter.objects.filter(id__in=former).values_list("id", "uid")) if former else {}
         # Leave out those that were recognised under other names meanwhile.
@@ -117,7 +126,7 @@ def record_twice(ids: Collection[int]) -> None:
     Letter.objects.filter(id__in=ids).update(maybe_twice=True)
 
 
-def rebind(run: Run, source: SourceMailbox, epoch: int, wanted: ToFetch, row: Known, header: str, now: datetime) -> int:
+def rebind(filing: Filing, wanted: ToFetch, row: Known, header: str, now: datetime) -> int:
     """Give the known letter `row` its present name, that of `wanted`. Returns the id of its row from now on.
 
     `header`: the fingerprint of its header, or empty. A row of a former ledger is copied into this one. Raises RunOvertaken.
@@ -132,12 +141,12 @@ def rebind(run: Run, source: SourceMailbox, epoch: int, wanted: ToFetch, row: Kn
     if header:
         changes["head"] = header
     if wanted.named:
-        changes |= {"size": wanted.letter.size, "epoch": epoch, "uid": wanted.letter.uid}
+        changes |= {"size": wanted.letter.size, "epoch": filing.epoch, "uid": wanted.letter.uid}
         if row.former or row.uid != wanted.letter.uid or not wanted.row or row.id != wanted.row.id:
             changes["ord"] = wanted.ord
     with transaction.atomic():
-        require_claim(run, now)
-        row_id = _copy_of_former(source, row, epoch) if row.former else row.id
+        require_claim(filing.run, now)
+        row_id = _copy_of_former(filing, row) if row.former else row.id
         if not wanted.named and row.gone:
             changes["ord"] = _next_order(row_id)  # later letters may have had its name
         if wanted.row and wanted.row.id != row_id:
@@ -150,32 +159,20 @@ def rebind(run: Run, source: SourceMailbox, epoch: int, wanted: ToFetch, row: Kn
     return row_id
 
 
-def record_read(
-    run: Run, source: SourceMailbox, epoch: int, compared: Sequence[tuple[Listed, str]], now: datetime
-) -> None:
+def record_read(filing: Filing, compared: Sequence[tuple[Listed, str]], now: datetime) -> None:
     """Record letters that are marked as read or deleted on the server and not ours, with their headers' fingerprints.
 
     They go on being judged by their marks. Raises RunOvertaken.
     """
     with transaction.atomic():
-        require_claim(run, now)
-        names = [letter.uid for letter, _ in compared]
-        for uids in chunks(names):
-            Letter.objects.filter(source=source, epoch=epoch, uid__in=uids, state=State.READ).delete()
-        rows = [_row(run, source, epoch, letter, now, state=State.READ, head=head) for letter, head in compared]
+        require_claim(filing.run, now)
+        for uids in chunks([letter.uid for letter, _ in compared]):
+            _filed(filing).filter(uid__in=uids, state=State.READ).delete()
+        rows = [_row(filing, letter, now, state=State.READ, head=head) for letter, head in compared]
         Letter.objects.bulk_create(rows, ignore_conflicts=True)
 
 
-def hold(
-    run: Run,
-    source: SourceMailbox,
-    epoch: int,
-    wanted: ToFetch,
-    error: FetchError,
-    now: datetime,
-    *,
-    short: int | None = None,
-) -> None:
+def hold(filing: Filing, wanted: ToFetch, error: FetchError, now: datetime, *, short: int | None = None) -> None:
     """Note that this letter could not be fetched or delivered. It stays on the server and is tried again, after the others.
 
     If its name is that of a delivered letter, it gets a row of its own. `short`: it ended after so many octets, far too few, which
@@ -187,7 +184,7 @@ def hold(
     if short is not None:
         note["octets"] = short
     with transaction.atomic():
-        require_run(run)
+        require_run(filing.run)
         if wanted.row and wanted.again:
             every_row([wanted.row.id]).update(**note)
             return
@@ -195,11 +192,10 @@ def hold(
         if wanted.purpose is not Purpose.COLLECT:
             # It is only to be compared.
             state, order = State.READ, wanted.row.ord if wanted.row else 0
-        key = {"source": source, "epoch": epoch, "uid": wanted.name, "ord": order, "addressee": ""}
-        note |= {"run": run, "size": wanted.letter.size}
-        new = {"recipient": run.recipient, "state": state, "first_seen_at": now}
+        note |= {"run": filing.run, "size": wanted.letter.size}
+        new = {"recipient": filing.run.recipient, "state": state, "first_seen_at": now}
         Letter.objects.update_or_create(
-            **key,
+            source=filing.source, epoch=filing.epoch, uid=wanted.name, ord=order, addressee="",
             defaults={**note, "missing_since": None, "forgotten_at": None},
             create_defaults={**note, **new, "received_at": wanted.letter.received},
         )
@@ -224,17 +220,15 @@ def take_back(row_id: int) -> None:
     _in_hand([row_id]).update(state=State.HELD, fate=Fate.KEPT)
 
 
-def record_present(
-    run: Run, source: SourceMailbox, epoch: int, letters: Sequence[tuple[Listed, str]], now: datetime
-) -> None:
+def record_present(filing: Filing, letters: Sequence[tuple[Listed, str]], now: datetime) -> None:
     """Count these letters, present at the first poll, as collected; each with its header's fingerprint, or empty.
 
     Raises RunOvertaken, also if the rule no longer asks for it.
     """
-    rows = [_row(run, source, epoch, letter, now, run=run, state=State.PASSED, head=head) for letter, head in letters]
+    rows = [_row(filing, letter, now, run=filing.run, state=State.PASSED, head=head) for letter, head in letters]
     with transaction.atomic():
-        require_claim(run, now)
-        if not SourceMailbox.objects.filter(id=source.pk, pass_present=True).update(pass_present=False):
+        require_claim(filing.run, now)
+        if not SourceMailbox.objects.filter(id=filing.source.pk, pass_present=True).update(pass_present=False):
             raise RunOvertaken("the letters are to be fetched after all")
         Letter.objects.bulk_create(rows, ignore_conflicts=True)
 
@@ -265,55 +259,43 @@ def _trouble(error: FetchError, now: datetime) -> dict[str, Any]:
 
 
 def _rows(
-    run: Run,
-    source: SourceMailbox,
-    epoch: int,
-    arrivals: Sequence[Arrival],
-    state: State,
-    trouble: Mapping[int, dict[str, Any]],
-    now: datetime,
+    filing: Filing, arrivals: Sequence[Arrival], state: State, trouble: Mapping[int, dict[str, Any]], now: datetime
 ) -> list[Letter]:
-    names = _names_for(source, epoch, [(arrival.wanted, arrival.fingerprint) for arrival in arrivals])
+    names = _names_for(filing, [(arrival.wanted, arrival.fingerprint) for arrival in arrivals])
     return [
         _row(
-            run,
-            source,
-            epoch,
+            filing,
             arrival.wanted.letter,
             now,
-            run=run,
+            run=filing.run,
             uid=uid,
             ord=order,
             state=state,
             fate=Fate.WANTED if arrival.wanted.delete_after else Fate.KEPT,
             doubt=arrival.wanted.doubt or "",
-            octets=arrival.octets,
-            fingerprint=arrival.fingerprint,
-            head=arrival.header,
-            lived=arrival.lived,
-            file_name=arrival.file_name,
-            directory=arrival.directory,
-            sender=arrival.sender,
-            subject=arrival.subject,
-            message_id=arrival.message_id,
+            **{column: getattr(arrival, column) for column in _COLUMNS},
             **(trouble.get(arrival.wanted.row.id, {}) if arrival.wanted.row else {}),
         )
         for arrival, (uid, order) in zip(arrivals, names, strict=True)
     ]
 
 
-def _row(polled: Run, source: SourceMailbox, epoch: int, letter: Listed, now: datetime, **columns: Any) -> Letter:
+def _row(filing: Filing, letter: Listed, now: datetime, **columns: Any) -> Letter:
     """A new row for a listed letter; `columns` add to its values or replace them."""
-    listed = {"uid": letter.uid, "size": letter.size, "received_at": letter.received, "recipient": polled.recipient}
-    return Letter(source=source, epoch=epoch, first_seen_at=now, **listed | columns)
+    listed = {"uid": letter.uid, "size": letter.size, "received_at": letter.received}
+    listed |= {"source": filing.source, "epoch": filing.epoch, "recipient": filing.run.recipient}
+    return Letter(first_seen_at=now, **listed | columns)
 
 
-def _names_for(source: SourceMailbox, epoch: int, arrived: Iterable[tuple[ToFetch, str]]) -> list[tuple[str, int]]:
+def _filed(filing: Filing) -> QuerySet[Letter]:
+    return Letter.objects.filter(source=filing.source, epoch=filing.epoch)
+
+
+def _names_for(filing: Filing, arrived: Iterable[tuple[ToFetch, str]]) -> list[tuple[str, int]]:
     """(uid, ord) of each letter, given its fingerprint, by which it is named and counted if it has no unique-id."""
     letters = [(wanted, f"fp:{fingerprint}") for wanted, fingerprint in arrived]
     own = {uid for wanted, uid in letters if not wanted.named}
-    counted = Letter.objects.filter(source=source, epoch=epoch, uid__in=own).values_list("uid").annotate(Max("ord"))
-    last = dict(counted) if own else {}
+    last = dict(_filed(filing).filter(uid__in=own).values_list("uid").annotate(Max("ord")))
     names: list[tuple[str, int]] = []
     for wanted, uid in letters:
         if wanted.named:
@@ -352,20 +334,20 @@ def _replace_held(ids: Collection[int]) -> dict[int, dict[str, Any]]:
     return columns
 
 
-def _perhaps_taken(source: SourceMailbox, fingerprints: Iterable[str]) -> frozenset[str]:
-    """Those fingerprints of held letters that a mail server may have taken, under any name."""
-    ledgers = [source, *former_of(source)]
-    held = Letter.objects.filter(source__in=ledgers, state=State.HELD, maybe_twice=True, fingerprint__in=fingerprints)
+def _perhaps_taken(source: SourceMailbox, arrivals: Iterable[Arrival]) -> frozenset[str]:
+    """The fingerprints of those of `arrivals` that were held and that a mail server may have taken, under any name."""
+    held = Letter.objects.filter(source__in=[source, *former_of(source)], state=State.HELD, maybe_twice=True)
+    held = held.filter(fingerprint__in=[arrival.fingerprint for arrival in arrivals])
     return frozenset(held.values_list("fingerprint", flat=True))
 
 
-def _copy_of_former(source: SourceMailbox, row: Known, epoch: int) -> int:
+def _copy_of_former(filing: Filing, row: Known) -> int:
     """Copy a former ledger's letter into this one under an unused name. Returns the id of the copy of `row`."""
-    copies = {}
+    copies, source = {}, filing.source
     for letter in every_row([row.id]).select_related("source"):
         former, lived = letter.id, letter.lived
         letter.lived = None if lived is None else source.lived - (letter.source.lived - lived)
-        letter.pk, letter.source, letter.epoch, letter.run, letter.continues = None, source, epoch, None, former
+        letter.pk, letter.source, letter.epoch, letter.run, letter.continues = None, source, filing.epoch, None, former
         letter.uid = f"former {row.id}"  # no server's name has a blank in it
         letter._state.adding = True
         letter.save(force_insert=True)

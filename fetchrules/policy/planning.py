@@ -157,20 +157,20 @@ _UNCOMPARED = frozenset({Why.PRESENT, Why.TOO_LARGE, Why.FETCHLIMIT, Why.HELD})
 
 def plan(listing: Listing, knowledge: Knowledge, terms: Terms, now: datetime) -> Plan:
     """Decide over every letter of `listing`. New letters are fetched first, and those that failed before last."""
-    suspicion = _Suspicion.of(listing, knowledge)
+    decision = _Decision.of(listing, knowledge, terms, now)
     delete: list[ToDelete] = []
     to_fetch: list[ToFetch] = []
     left: list[tuple[Listed, Why]] = []
     for letter in listing.letters:
-        match _verdict(letter, suspicion, knowledge, terms, now):
+        match decision.over(letter):
             case ToDelete() as verdict:
                 delete.append(verdict)
             case ToFetch() as verdict:
                 to_fetch.append(verdict)
             case why:
                 left.append((letter, why))
-    half_deleted = _half_deleted(listing, knowledge, terms, suspicion, now)
-    to_fetch += _perhaps_ours(listing, knowledge, terms)
+    half_deleted = decision.half_deleted()
+    to_fetch += decision.perhaps_ours()
     fetch: list[ToFetch] = []
     named = 0
     for wanted in sorted(to_fetch, key=lambda one: _urgency(one, knowledge.ask_last)):
@@ -179,7 +179,7 @@ def plan(listing: Listing, knowledge: Knowledge, terms: Terms, now: datetime) ->
         else:
             fetch.append(wanted)
             named += wanted.named
-    believed = {row.id for uid, row in knowledge.rows.items() if uid not in suspicion.ambiguous}
+    believed = {row.id for uid, row in knowledge.rows.items() if uid not in decision.ambiguous}
     believed -= {wanted.row.id for wanted in to_fetch if wanted.compare and wanted.row}
     passed = [(letter, knowledge.rows[letter.uid]) for letter, why in left if why is Why.PASSED]
     return Plan(
@@ -187,8 +187,8 @@ def plan(listing: Listing, knowledge: Knowledge, terms: Terms, now: datetime) ->
         fetch=tuple(fetch),
         left=tuple(left),
         believed=frozenset(believed),
-        distrusted=suspicion.of_all,
-        unsettled=suspicion.of_unknown and any(why in _UNCOMPARED for _, why in left),
+        distrusted=decision.distrusts_all,
+        unsettled=decision.suspects_unknown and any(why in _UNCOMPARED for _, why in left),
         back=frozenset(row.id for _, row in passed if row.gone),
         flagged=len(listing.flagged) - len(half_deleted),
         headless=tuple((letter, row) for letter, row in passed if not row.head),
@@ -201,28 +201,24 @@ def missing(listing: Listing, knowledge: Knowledge) -> frozenset[int]:
 
 
 @dataclass(frozen=True, slots=True)
-class _Suspicion:
-    """Which names of a listing prove nothing."""
+class _Decision:
+    """What is decided over the letters of one listing, and which of its names prove nothing."""
 
-    of_all: bool
+    listing: Listing
+    knowledge: Knowledge
+    terms: Terms
+    now: datetime
+    distrusts_all: bool
     """The listing contradicts the ledger: no letter is deleted unread in this poll."""
-    of_unknown: bool
+    suspects_unknown: bool
     """Known letters are absent, or names are ambiguous: a letter with an unknown name may be a known one."""
-    of_renamed: bool
-    """The mailbox had another name before, under which an unknown letter may be known."""
     ambiguous: frozenset[str]
     """Names that more than one letter has, and unusable ones."""
     lasting: bool
     """The protocol promises that a name is never used again (IMAP within one UIDVALIDITY)."""
-    marked: frozenset[str]
-    """Names of letters that we marked as read for another recipient, not for this one."""
-    marks_are_ours: bool
-    """We may have marked an unknown letter as read under its former name."""
-    held_sizes: frozenset[int]
-    """An unknown letter of such a size may be one that could not be fetched under its former name."""
 
     @classmethod
-    def of(cls, listing: Listing, knowledge: Knowledge) -> "_Suspicion":
+    def of(cls, listing: Listing, knowledge: Knowledge, terms: Terms, now: datetime) -> "_Decision":
         unclear = ambiguous(listing)
         known = [letter for letter in listing.letters if letter.uid in knowledge.rows]
         lasting = listing.epoch is not None
@@ -231,153 +227,139 @@ class _Suspicion:
         nameless = not listing.has_uids or bool(unclear)
         contradiction = nameless or knowledge.renumbered or resized or (renamed and not known)
         return cls(
-            of_all=not listing.complete or contradiction,
-            of_unknown=renamed or nameless or knowledge.renumbered or bool(knowledge.passed),
-            of_renamed=knowledge.former,
+            listing,
+            knowledge,
+            terms,
+            now,
+            distrusts_all=not listing.complete or contradiction,
+            suspects_unknown=renamed or nameless or knowledge.renumbered or bool(knowledge.passed),
             ambiguous=unclear,
             lasting=lasting,
-            marked=knowledge.marked,
-            marks_are_ours=knowledge.moved or knowledge.former,
-            held_sizes=knowledge.held_sizes,
         )
 
+    def half_deleted(self) -> list[ToDelete]:
+        """Letters that we flagged for deletion and the server did not expunge; not those that others flagged."""
+        if self.distrusts_all:
+            return []
+        rows = ((letter, self.knowledge.rows.get(letter.uid)) for letter in self.listing.flagged)
+        return [
+            ToDelete(letter, row)
+            for letter, row in rows
+            if row
+            and row.state is State.DELIVERED
+            and row.size == letter.size
+            and row.fate is not Fate.KEPT
+            and self._goes(row)
+        ]
 
-def _half_deleted(
-    listing: Listing, knowledge: Knowledge, terms: Terms, suspicion: _Suspicion, now: datetime
-) -> list[ToDelete]:
-    """Letters that we flagged for deletion and the server did not expunge; not those that others flagged."""
-    if suspicion.of_all:
-        return []
-    rows = ((letter, knowledge.rows.get(letter.uid)) for letter in listing.flagged)
-    return [
-        ToDelete(letter, row)
-        for letter, row in rows
-        if row
-        and row.state is State.DELIVERED
-        and row.size == letter.size
-        and row.fate is not Fate.KEPT
-        and _goes(row, terms, now)
-    ]
+    def perhaps_ours(self) -> list[ToFetch]:
+        """Letters flagged for deletion under unknown names: we may have flagged them under their former ones."""
+        if self.terms.leaves or not self._marks_may_be_ours:
+            return []
+        return [
+            ToFetch(letter, delete_after=True, compare=True, purpose=Purpose.FLAGGED)
+            for letter in self.listing.flagged
+            if letter.uid not in self.knowledge.rows
+        ]
 
+    def over(self, letter: Listed) -> ToDelete | ToFetch | Why:
+        if letter.uid in self.ambiguous:
+            trouble = self.knowledge.rows.get(name_by_size(letter))
+            return self._over_unknown(letter, trouble if trouble and trouble.state is State.HELD else None)
+        row = self.knowledge.rows.get(letter.uid)
+        if row is None or row.state in (State.HELD, State.READ):
+            return self._over_unknown(letter, row)
+        if row.in_hand:
+            return Why.IN_HAND
+        if row.state is State.PASSED and row.size == letter.size and (self.lasting or not row.gone):
+            return Why.PASSED
+        return self._over_known(letter, row)
 
-def _perhaps_ours(listing: Listing, knowledge: Knowledge, terms: Terms) -> list[ToFetch]:
-    """Letters flagged for deletion under unknown names: we may have flagged them under their former ones."""
-    if terms.leaves or not (knowledge.moved or knowledge.former):
-        return []
-    return [
-        ToFetch(letter, delete_after=True, compare=True, purpose=Purpose.FLAGGED)
-        for letter in listing.flagged
-        if letter.uid not in knowledge.rows
-    ]
+    def _over_known(self, letter: Listed, row: Known) -> ToDelete | ToFetch | Why:
+        unsettled = row.fate in _UNSETTLED
+        collected = row.state is not State.PASSED
+        goes = collected and self._goes(row)
+        believed = goes and row.size == letter.size and not self.distrusts_all
+        if believed and (again := self._deleted_again(letter, row)):
+            return again
+        doubtful = unsettled and (self.distrusts_all or (row.fate is Fate.SENT and not self.lasting))
+        if doubtful or row.may_be_of_another(letter):
+            to_delete = collected and not self.terms.leaves
+            wanted = ToFetch(letter, to_delete, compare=True, ord=row.ord + 1, row=row, delete_known=goes)
+            return Why.HELD if row.is_given_up(self.now) else wanted
+        if row.doubt is not None:
+            return Why.MARKED
+        if unsettled and not self.terms.leaves:
+            return Why.HELD if row.is_given_up(self.now) else ToDelete(letter, row)
+        if self.terms.expire(row.delivered_at, row.lived, self.now):
+            return Why.DOUBT if self.distrusts_all else ToDelete(letter, row)
+        return self._over_seen(letter, row)
 
+    def _goes(self, row: Known) -> bool:
+        """Whether the rule deletes this collected letter by now."""
+        flushed = decide(True, self.terms) is Action.DELETE
+        return not self.terms.leaves or flushed or self.terms.expire(row.delivered_at, row.lived, self.now)
 
-def _verdict(
-    letter: Listed, suspicion: _Suspicion, knowledge: Knowledge, terms: Terms, now: datetime
-) -> ToDelete | ToFetch | Why:
-    if letter.uid in suspicion.ambiguous:
-        trouble = knowledge.rows.get(name_by_size(letter))
-        return _of_unknown(letter, trouble if trouble and trouble.state is State.HELD else None, suspicion, terms, now)
-    row = knowledge.rows.get(letter.uid)
-    if row is None or row.state in (State.HELD, State.READ):
-        return _of_unknown(letter, row, suspicion, terms, now)
-    if row.in_hand:
-        return Why.IN_HAND
-    if row.state is State.PASSED and row.size == letter.size and (suspicion.lasting or not row.gone):
-        return Why.PASSED
-    return _of_known(letter, row, suspicion, terms, now)
+    def _deleted_again(self, letter: Listed, row: Known) -> ToDelete | Why | None:
+        """What to do with a listed letter whose deletion was asked for before; None: fetch and compare it.
 
+        On IMAP the deletion is repeated. A POP3 name may be another letter's by now: the first time the whole letter is compared,
+        after that its header.
+        """
+        if row.fate not in (Fate.SENT, Fate.DELETED):
+            return None
+        if row.is_given_up(self.now):
+            return Why.HELD
+        if self.lasting:
+            return ToDelete(letter, row) if row.fate is Fate.DELETED else None
+        return ToDelete(letter, row, if_head=True) if row.deletions > 1 else None
 
-def _of_known(
-    letter: Listed, row: Known, suspicion: _Suspicion, terms: Terms, now: datetime
-) -> ToDelete | ToFetch | Why:
-    unsettled = row.fate in _UNSETTLED
-    collected = row.state is not State.PASSED
-    goes = collected and _goes(row, terms, now)
-    if (
-        goes
-        and row.size == letter.size
-        and not suspicion.of_all
-        and (again := _deleted_again(letter, row, suspicion, now))
-    ):
-        return again
-    doubtful = unsettled and (suspicion.of_all or (row.fate is Fate.SENT and not suspicion.lasting))
-    if doubtful or row.may_be_of_another(letter):
-        to_delete = collected and not terms.leaves
-        wanted = ToFetch(letter, to_delete, compare=True, ord=row.ord + 1, row=row, delete_known=goes)
-        return Why.HELD if row.is_given_up(now) else wanted
-    if row.doubt is not None:
-        return Why.MARKED
-    if unsettled and not terms.leaves:
-        return Why.HELD if row.is_given_up(now) else ToDelete(letter, row)
-    if terms.expire(row.delivered_at, row.lived, now):
-        return Why.DOUBT if suspicion.of_all else ToDelete(letter, row)
-    return _of_seen(letter, row, suspicion, terms)
-
-
-def _goes(row: Known, terms: Terms, now: datetime) -> bool:
-    """Whether the rule deletes this collected letter by now."""
-    flushed = decide(True, terms) is Action.DELETE
-    return not terms.leaves or flushed or terms.expire(row.delivered_at, row.lived, now)
-
-
-def _deleted_again(letter: Listed, row: Known, suspicion: _Suspicion, now: datetime) -> ToDelete | Why | None:
-    """What to do with a listed letter whose deletion was asked for before; None: fetch and compare it.
-
-    On IMAP the deletion is repeated. A POP3 name may be another letter's by now: the first time the whole letter is compared, after
-    that its header.
-    """
-    if row.fate not in (Fate.SENT, Fate.DELETED):
-        return None
-    if row.is_given_up(now):
-        return Why.HELD
-    if suspicion.lasting:
-        return ToDelete(letter, row) if row.fate is Fate.DELETED else None
-    return ToDelete(letter, row, if_head=True) if row.deletions > 1 else None
-
-
-def _of_unknown(
-    letter: Listed, row: Known | None, suspicion: _Suspicion, terms: Terms, now: datetime
-) -> ToDelete | ToFetch | Why:
-    """The verdict on a letter that was never collected. `row`: it failed before (HELD) or was read by others (READ)."""
-    if terms.pass_present and row is None and letter.uid not in suspicion.ambiguous:
-        return Why.PRESENT
-    named = letter.uid not in suspicion.ambiguous
-    apart = row is not None and row.state is State.READ
-    compared = row is not None and apart and not row.reason
-    # A letter that was held stays to be collected though somebody has read it meanwhile.
-    read = letter.seen and not terms.uidl and (row is None or apart) and letter.uid not in suspicion.marked
-    uncertain = read and suspicion.marks_are_ours and not compared
-    if read:
-        verdict = _of_seen(letter, None, suspicion, terms)
-        if not uncertain and not isinstance(verdict, ToFetch):
-            return verdict
-        owed = not isinstance(verdict, ToFetch) and letter.size not in suspicion.held_sizes
-    else:
+    def _over_unknown(self, letter: Listed, row: Known | None) -> ToDelete | ToFetch | Why:
+        """The verdict on a letter that was never collected. `row`: it failed before (HELD) or was read by others (READ)."""
+        named = letter.uid not in self.ambiguous
+        if self.terms.pass_present and row is None and named:
+            return Why.PRESENT
+        apart = row is not None and row.state is State.READ
+        compared = row is not None and apart and not row.reason
+        # A letter that was held stays to be collected though somebody has read it meanwhile.
+        judged_by_mark = (row is None or apart) and letter.uid not in self.knowledge.marked
+        read = letter.seen and not self.terms.uidl and judged_by_mark
+        uncertain = read and self._marks_may_be_ours and not compared
         owed = False
-    if named and row and row.is_given_up(now) and not row.may_be_of_another(letter):
-        return Why.HELD
-    return ToFetch(
-        letter,
-        delete_after=not terms.leaves,
+        if read:
+            verdict = self._over_seen(letter, None)
+            if not uncertain and not isinstance(verdict, ToFetch):
+                return verdict
+            owed = not isinstance(verdict, ToFetch) and letter.size not in self.knowledge.held_sizes
+        if named and row and row.is_given_up(self.now) and not row.may_be_of_another(letter):
+            return Why.HELD
         # With `ord` > 0 the name was another letter's before, and this may be that letter again.
-        compare=suspicion.of_unknown or suspicion.of_renamed or uncertain or (row is not None and row.ord > 0),
-        ord=(row.ord + apart) if row else 0,
-        row=row,
-        named=named,
-        purpose=Purpose.OWED if owed else Purpose.COLLECT,
-    )
+        named_another = row is not None and row.ord > 0
+        return ToFetch(
+            letter,
+            delete_after=not self.terms.leaves,
+            compare=self.suspects_unknown or self.knowledge.former or uncertain or named_another,
+            ord=(row.ord + apart) if row else 0,
+            row=row,
+            named=named,
+            purpose=Purpose.OWED if owed else Purpose.COLLECT,
+        )
 
+    def _over_seen(self, letter: Listed, row: Known | None) -> ToDelete | ToFetch | Why:
+        match decide(True, self.terms):
+            case Action.DELETE:
+                return Why.DOUBT if self.distrusts_all else ToDelete(letter, row)
+            case Action.LEAVE:
+                return Why.SEEN
+            case Action.FETCH_DELETE | Action.FETCH_LEAVE:
+                return ToFetch(letter, not self.terms.leaves, ord=row.ord + 1 if row else 0, row=row)
+            case never:
+                assert_never(never)
 
-def _of_seen(letter: Listed, row: Known | None, suspicion: _Suspicion, terms: Terms) -> ToDelete | ToFetch | Why:
-    match decide(True, terms):
-        case Action.DELETE:
-            return Why.DOUBT if suspicion.of_all else ToDelete(letter, row)
-        case Action.LEAVE:
-            return Why.SEEN
-        case Action.FETCH_DELETE | Action.FETCH_LEAVE:
-            return ToFetch(letter, delete_after=not terms.leaves, ord=row.ord + 1 if row else 0, row=row)
-        case never:
-            assert_never(never)
+    @property
+    def _marks_may_be_ours(self) -> bool:
+        """Whether we may have marked an unknown letter, as read or for deletion, under its former name."""
+        return self.knowledge.moved or self.knowledge.former
 
 
 def _urgency(wanted: ToFetch, ask_last: str) -> tuple[bool, int, bool, bool]:

@@ -86,7 +86,7 @@ def _pass_present(session: Session) -> None:
     headers = heads(session.mailbox, session.source, present[: session.progress.limits.headers], session.progress)
     known = {letter.number: head for letter, head in headers}
     letters = [(letter, known.get(letter.number, "")) for letter in present]
-    ledger.record_present(session.progress.run, session.source, session.epoch, letters, timezone.now())
+    ledger.record_present(session.filing, letters, timezone.now())
     session.source.pass_present = False
 
 
@@ -123,8 +123,8 @@ def _fetch(session: Session, destination: Destination, doubted: Sequence[ToDelet
     destination.prepare(0)
     _sweep(progress.run, destination)
     taken = set(session.plan.believed | session.knowledge.taken) - {one.row.id for one in doubted if one.row}
-    comparison = Comparison(source, session.epoch, progress, taken, list(session.knowledge.passed))
-    intake = Intake(source, session.epoch, destination, progress, comparison)
+    comparison = Comparison(session.filing, progress, taken, list(session.knowledge.passed))
+    intake = Intake(session.filing, destination, progress, comparison)
     intake.lived = session.terms.lived if session.terms.keepdays is not None else None
     remaining = settled_by_head(session.mailbox, planned, comparison)
     session.settled = len(planned) - len(remaining) - comparison.postponed

@@ -8,7 +8,7 @@ from django.utils import timezone
 from fetchrules.delivery.staging import Staged
 from fetchrules.ledger import knowing
 from fetchrules.ledger import letters as ledger
-from fetchrules.models import SourceMailbox
+from fetchrules.ledger.letters import Filing
 from fetchrules.policy import Doubt, Fate, Known, PassedMatch, Purpose, State, ToFetch, Why, passed_by_head
 from fetchrules.poll.deleting import DeletionRequest
 from fetchrules.poll.looking import heads
@@ -24,8 +24,7 @@ class Comparison:
     `to_delete`: known letters to delete on the server; `spared`: how many known ones stay; `postponed`: how many wait.
     """
 
-    source: SourceMailbox
-    epoch: int
+    filing: Filing
     progress: Progress
     taken: set[int]
     passed: list[Known] = field(default_factory=list)
@@ -41,7 +40,7 @@ class Comparison:
         A letter that is not suspect may still equal one that vanished from the server, and is then that letter unless its deletion
         was confirmed. A letter that equals one in hand is left for the next poll.
         """
-        twins = knowing.known_twins(self.source, {staged.fingerprint for _, staged in batch}, self.taken)
+        twins = knowing.known_twins(self.filing.source, {staged.fingerprint for _, staged in batch}, self.taken)
         fresh: list[tuple[ToFetch, Staged]] = []
         for wanted, staged in batch:
             known = [] if wanted.again else twins.get(staged.fingerprint, [])
@@ -58,7 +57,7 @@ class Comparison:
 
     def knows(self, wanted: ToFetch, staged: Staged) -> bool:
         """Whether a suspect letter, exactly as it came, was delivered before."""
-        return wanted.compare and bool(knowing.known_twins(self.source, [staged.fingerprint], self.taken))
+        return wanted.compare and bool(knowing.known_twins(self.filing.source, [staged.fingerprint], self.taken))
 
     def _found(self, wanted: ToFetch, row: Known, staged: Staged) -> None:
         self.taken.add(row.id)
@@ -85,14 +84,14 @@ class Comparison:
         self.taken.add(row.id)
         self.passed = [one for one in self.passed if one.id != row.id]
         self.progress.left[Why.PASSED if row.state is State.PASSED else Why.SEEN] += 1
-        return ledger.rebind(self.progress.run, self.source, self.epoch, wanted, row, header, timezone.now())
+        return ledger.rebind(self.filing, wanted, row, header, timezone.now())
 
     def _marked_or_passed_over(self, wanted: ToFetch, staged: Staged) -> Known | None:
         """The short or passed letter of this size and header."""
         if not wanted.compare:
             return None
         if self._marked is None:
-            self._marked = knowing.came_short(self.source)
+            self._marked = knowing.came_short(self.filing.source)
         size, header = wanted.letter.size, staged.header
         marked = (row for row in self._marked if row.size == size and row.head == header and row.id not in self.taken)
         return next(marked, None) or self.passed_match(wanted, header).row
@@ -114,13 +113,15 @@ class Comparison:
         """Whether the mark as read is ours, made when the letter was delivered to another recipient."""
         # The content of a letter that came short cannot be compared, so its header decides.
         head = staged.header if wanted.doubt is Doubt.SHORT else ""
-        return wanted.purpose is Purpose.OWED and knowing.collected_for_others(self.source, staged.fingerprint, head)
+        return wanted.purpose is Purpose.OWED and knowing.collected_for_others(
+            self.filing.source, staged.fingerprint, head
+        )
 
     def record(self) -> None:
         """Record the letters set apart, so that they are not compared again. Raises RunOvertaken."""
         compared, self._apart = self._apart, []
         if compared:
-            ledger.record_read(self.progress.run, self.source, self.epoch, compared, timezone.now())
+            ledger.record_read(self.filing, compared, timezone.now())
 
 
 def _twin(wanted: ToFetch, known: Sequence[Known]) -> Known | None:
@@ -152,8 +153,8 @@ def settled_by_head(mailbox: RemoteMailbox, planned: Sequence[ToFetch], comparis
     progress = comparison.progress
     postponed = {one.letter.number for one in looked_at[progress.limits.headers :] if one.named}
     now = [one.letter for one in looked_at if one.letter.number not in postponed]
-    known = {letter.number: head for letter, head in heads(mailbox, comparison.source, now, progress)}
-    ours, headless = knowing.collected_heads(comparison.source, comparison.epoch)
+    known = {letter.number: head for letter, head in heads(mailbox, comparison.filing.source, now, progress)}
+    ours, headless = knowing.collected_heads(comparison.filing.source, comparison.filing.epoch)
     remaining: list[ToFetch] = []
     for wanted in planned:
         head = known.get(wanted.letter.number, "")

@@ -35,8 +35,7 @@ from fetchrules.errors import (
 )
 from fetchrules.ledger import hosts
 from fetchrules.ledger import letters as ledger
-from fetchrules.ledger.letters import Arrival
-from fetchrules.models import SourceMailbox
+from fetchrules.ledger.letters import Arrival, Filing
 from fetchrules.policy import Doubt, Remark, State, ToFetch, Why, is_short
 from fetchrules.poll import STOPPING
 from fetchrules.poll.comparison import Comparison
@@ -56,8 +55,7 @@ class Intake:
     more letters for now, and said so at `limited_by`.
     """
 
-    source: SourceMailbox
-    epoch: int
+    filing: Filing
     destination: Destination
     progress: Progress
     comparison: Comparison
@@ -97,8 +95,8 @@ class Intake:
 
     def hold(self, wanted: ToFetch, error: FetchError, *, short: int | None = None) -> None:
         """As `ledger.hold`."""
-        ledger.hold(self.progress.run, self.source, self.epoch, wanted, error, timezone.now(), short=short)
-        self.progress.hold(self.source, wanted.letter, error)
+        ledger.hold(self.filing, wanted, error, timezone.now(), short=short)
+        self.progress.hold(self.filing.source, wanted.letter, error)
         self.progress.show()  # refusals, too, are a sign of life
 
     def _receive(self, event: Retrieved, wanted: ToFetch) -> None:
@@ -146,7 +144,7 @@ class Intake:
         """Take a complete letter. One that is far shorter than listed is fetched again in another poll; if it has the same length
         then, it is delivered, and stays on the server until somebody has looked at it."""
         short = doubtful or is_short(wanted.letter.size, staged.canonical)
-        if not short or hosts.sizes_are_wrong(self.source.host) or self.comparison.knows(wanted, staged):
+        if not short or hosts.sizes_are_wrong(self.filing.source.host) or self.comparison.knows(wanted, staged):
             self._batch.append((wanted, staged))
         elif wanted.row and wanted.row.reason == CameShort.code and wanted.row.octets == staged.size:
             self._batch.append((replace(wanted, delete_after=False, doubt=Doubt.SHORT), staged))
@@ -204,7 +202,7 @@ class Intake:
 
         The files are removed if recording certainly failed, but stay after a database error, which may have recorded them.
         """
-        local, run = self.destination.mailbox, self.progress.run
+        local = self.destination.mailbox
         try:
             self.destination.prepare(0)
             local.staging.sync([staged for _, staged in batch])
@@ -213,8 +211,7 @@ class Intake:
             local.staging.remove(sorted(known))
             arrivals = [self._arrival(wanted, staged) for wanted, staged in fresh]
             state = State.READY if local.exactly_once else State.SENDING
-            now = timezone.now()
-            won = ledger.record_ready(run, self.source, self.epoch, arrivals, state, self._committed, now)
+            won = ledger.record_ready(self.filing, arrivals, state, self._committed, timezone.now())
         except (DeliveryFailed, RunOvertaken):
             local.staging.remove([staged.name for _, staged in batch])
             raise
@@ -240,13 +237,13 @@ class Intake:
                 self.to_delete.append(DeletionRequest(letter, row_id))
             else:
                 self.to_mark.append(letter)
-                self.progress.finished.add((self.source.pk, letter.uid))
+                self.progress.finished.add((self.filing.source.pk, letter.uid))
 
     def _not_delivered(self, arrival: Arrival, row_id: int, failure: DeliveryFailed, *, to_blame: bool) -> None:
         if self.destination.mailbox.exactly_once or isinstance(failure, UnderWay):
             return  # the row stays in hand, and recovery finds out at the next poll
         if to_blame:
-            self.progress.hold(self.source, arrival.wanted.letter, failure)
+            self.progress.hold(self.filing.source, arrival.wanted.letter, failure)
             if not count_try(row_id, failure):
                 return  # the file waits to be sent again
         else:
@@ -264,7 +261,7 @@ class Intake:
         return Arrival(wanted, staged.name, staged.size, *known, head.sender, head.subject, head.message_id)
 
     def _key(self, wanted: ToFetch) -> str:
-        return f"{self.source.pk}/{self.epoch}/{wanted.letter.uid}/{wanted.ord}"
+        return f"{self.filing.source.pk}/{self.filing.epoch}/{wanted.letter.uid}/{wanted.ord}"
 
     def _open_draft(self) -> StagedFile:
         if self._draft is None:

@@ -22,6 +22,7 @@ from fetchrules.errors import (
 )
 from fetchrules.ledger import hosts, knowing
 from fetchrules.ledger.hosts import live
+from fetchrules.ledger.letters import Filing
 from fetchrules.models import FetchRule, ServiceSettings, SourceMailbox
 from fetchrules.policy import Knowledge, Plan, Remark, Terms, ToFetch, plan
 from fetchrules.poll.progress import Progress
@@ -102,9 +103,8 @@ class Session:
     """Letters to fetch that were settled by their headers."""
 
     @property
-    def epoch(self) -> int:
-        """The epoch under which the ledger files this listing's letters."""
-        return knowing.epoch_of(self.source, self.listing)
+    def filing(self) -> Filing:
+        return Filing(self.progress.run, self.source, knowing.epoch_of(self.source, self.listing))
 
     @property
     def compared_all(self) -> bool:

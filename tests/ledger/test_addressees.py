@@ -10,6 +10,7 @@ from django.utils import timezone
 
 from fetchrules.errors import ServerRefused
 from fetchrules.ledger import by_hand, departures, knowing, letters, runs
+from fetchrules.ledger.letters import Filing
 from fetchrules.models import Letter, Run, SourceMailbox
 from fetchrules.policy import Doubt, Fate, Known, Plan, State, Terms, ToFetch, Why, missing, plan
 from fetchrules.remote.mailbox import Listed, Listing
@@ -149,7 +150,7 @@ def test_a_renamed_letter_is_renamed_for_all(run: Run) -> None:
     (twins,) = knowing.known_twins(run.source, ["f"], ()).values()
     (twin,) = twins
     wanted = ToFetch(Listed(1, "new", 120), delete_after=True, compare=True)
-    assert letters.rebind(run, run.source, 0, wanted, twin, "head", NOW) == twin.id
+    assert letters.rebind(Filing(run, run.source, 0), wanted, twin, "head", NOW) == twin.id
     assert (columns("uid"), columns("size"), columns("head")) == (["new"] * 2, [120] * 2, ["head"] * 2)
 
 
@@ -165,7 +166,7 @@ def test_a_letter_of_a_former_name_comes_with_all_rows(run: Run) -> None:
     former = run.source
     source = SourceMailbox.objects.create(protocol="pop3", host="new.ru", user="petrov", continues=former)
     ((twin,),) = knowing.known_twins(source, ["f"], ()).values()
-    letters.rebind(run, source, 0, ToFetch(LISTED, delete_after=True, compare=True), twin, "", NOW)
+    letters.rebind(Filing(run, source, 0), ToFetch(LISTED, delete_after=True, compare=True), twin, "", NOW)
     copies = Letter.objects.filter(source=source)
     assert set(copies.values_list("addressee", "uid")) == {(ALICE, "1"), (BOB, "1")}
     assert set(copies.values_list("continues", flat=True)) == set(former.letters.values_list("id", flat=True))

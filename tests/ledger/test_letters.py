@@ -9,7 +9,7 @@ from django.utils import timezone
 
 from fetchrules.errors import DeliveryFailed, DeliveryRefused, RunOvertaken, ServerRefused
 from fetchrules.ledger import by_hand, departures, knowing, leases, letters, runs
-from fetchrules.ledger.letters import Arrival
+from fetchrules.ledger.letters import Arrival, Filing
 from fetchrules.models import FetchRule, Letter, Run, SourceMailbox
 from fetchrules.policy import MAX_TRIES, Fate, Known, State, Terms, ToFetch, missing, plan
 from fetchrules.remote.mailbox import Listed, Listing
@@ -42,7 +42,7 @@ def arrival(uid: str, *, fingerprint: str = "", **wanted: object) -> Arrival:
 
 
 def ready(run: Run, *arrivals: Arrival, epoch: int = 0) -> dict[str, int]:
-    return letters.record_ready(run, run.source, epoch, arrivals, State.READY, (), NOW)
+    return letters.record_ready(Filing(run, run.source, epoch), arrivals, State.READY, (), NOW)
 
 
 def delivered(run: Run, *arrivals: Arrival, epoch: int = 0) -> list[int]:
@@ -85,7 +85,7 @@ def test_it_finds_what_a_crash_left_unfinished(run: Run) -> None:
 
 def test_it_marks_the_batch_before_in_the_same_transaction(run: Run) -> None:
     before = ready(run, arrival("a"))
-    letters.record_ready(run, run.source, 0, [arrival("b")], State.READY, before.values(), NOW)
+    letters.record_ready(Filing(run, run.source, 0), [arrival("b")], State.READY, before.values(), NOW)
     assert dict(Letter.objects.values_list("uid", "state")) == {"a": "delivered", "b": "ready"}
 
 
@@ -170,7 +170,7 @@ def test_it_knows_a_letter_that_was_met_by_another_name_not_to_be_gone(run: Run)
     departures.record_deleting(run, [row_id], NOW)
     departures.record_missing([row_id], NOW)
     (row,) = knowing.known_twins(run.source, ["print-a"], ())["print-a"]
-    letters.rebind(run, run.source, 0, ToFetch(listed("b"), delete_after=True, compare=True), row, "", NOW)
+    letters.rebind(Filing(run, run.source, 0), ToFetch(listed("b"), delete_after=True, compare=True), row, "", NOW)
     departures.record_deleting(run, [row_id], NOW)
     departures.record_gone([row_id], NOW)
     assert Letter.objects.get().fate == Fate.SENT
@@ -202,7 +202,9 @@ def test_it_finds_twins_that_belong_to_no_other_letter(run: Run) -> None:
 def test_it_calls_a_letter_by_its_new_name(run: Run) -> None:
     delivered(run, arrival("old"))
     row = known(run.source, "old")["old"]
-    letters.rebind(run, run.source, 0, ToFetch(listed("new", 101), delete_after=False, compare=True), row, "", NOW)
+    letters.rebind(
+        Filing(run, run.source, 0), ToFetch(listed("new", 101), delete_after=False, compare=True), row, "", NOW
+    )
     row = known(run.source, "new")["new"]
     assert (row.size, row.fate) == (101, Fate.KEPT)
 
@@ -211,7 +213,7 @@ def test_it_lets_a_name_pass_from_one_letter_to_another(run: Run) -> None:
     delivered(run, arrival("a"), arrival("b"))
     rows = known(run.source, "a", "b")
     wanted = ToFetch(listed("a"), delete_after=True, compare=True, ord=1, row=rows["a"])
-    letters.rebind(run, run.source, 0, wanted, rows["b"], "", NOW)
+    letters.rebind(Filing(run, run.source, 0), wanted, rows["b"], "", NOW)
     assert known(run.source, "a", "b")["a"].id == rows["b"].id
     assert Letter.objects.get(id=rows["a"].id).forgotten_at == NOW
 
@@ -229,9 +231,11 @@ def test_it_counts_letters_without_names_by_their_fingerprints(run: Run) -> None
 
 def test_it_holds_a_letter_and_counts_its_tries(run: Run) -> None:
     wanted = ToFetch(listed("a"), delete_after=True)
-    letters.hold(run, run.source, 0, wanted, ServerRefused("no such letter"), NOW)
+    letters.hold(Filing(run, run.source, 0), wanted, ServerRefused("no such letter"), NOW)
     held = known(run.source, "a")["a"]
-    letters.hold(run, run.source, 0, ToFetch(listed("a"), delete_after=True, row=held), ServerRefused("still not"), NOW)
+    letters.hold(
+        Filing(run, run.source, 0), ToFetch(listed("a"), delete_after=True, row=held), ServerRefused("still not"), NOW
+    )
     letter = Letter.objects.get()
     assert (letter.state, letter.tries, letter.reason, letter.detail) == ("held", 2, "server_refused", "still not")
 
@@ -240,7 +244,7 @@ def test_it_does_not_doubt_a_delivery_because_the_letter_could_not_be_fetched_ag
     delivered(run, arrival("a"))
     row = known(run.source, "a")["a"]
     wanted = ToFetch(listed("a"), delete_after=True, row=row)
-    letters.hold(run, run.source, 0, wanted, ServerRefused("not now"), NOW)
+    letters.hold(Filing(run, run.source, 0), wanted, ServerRefused("not now"), NOW)
     letter = Letter.objects.get()
     assert (letter.state, letter.tries, letter.reason) == ("delivered", 1, "server_refused")
 
@@ -249,7 +253,7 @@ def test_it_holds_a_letter_in_its_own_right_that_may_only_have_the_name_of_a_del
     delivered(run, arrival("a"))
     row = known(run.source, "a")["a"]
     doubtful = ToFetch(listed("a"), delete_after=True, compare=True, ord=1, row=row)
-    letters.hold(run, run.source, 0, doubtful, ServerRefused("not now"), NOW)
+    letters.hold(Filing(run, run.source, 0), doubtful, ServerRefused("not now"), NOW)
     held = known(run.source, "a")["a"]
     assert (held.state, held.ord, held.tries) == (State.HELD, 1, 1)
     again = replace(doubtful, row=held)
@@ -262,8 +266,8 @@ def test_it_calls_a_held_letter_by_its_name_again_when_it_is_the_one_of_before(r
     (row_id,) = delivered(run, arrival("a"))
     row = known(run.source, "a")["a"]
     doubtful = ToFetch(listed("a"), delete_after=True, compare=True, ord=1, row=row)
-    letters.hold(run, run.source, 0, doubtful, ServerRefused("not now"), NOW)
-    letters.rebind(run, run.source, 0, replace(doubtful, row=known(run.source, "a")["a"]), row, "", NOW)
+    letters.hold(Filing(run, run.source, 0), doubtful, ServerRefused("not now"), NOW)
+    letters.rebind(Filing(run, run.source, 0), replace(doubtful, row=known(run.source, "a")["a"]), row, "", NOW)
     assert list(Letter.objects.values_list("id", "ord", "forgotten_at")) == [(row_id, 1, None)]
 
 
@@ -281,7 +285,7 @@ def test_it_holds_back_what_the_mail_server_refused_but_not_what_it_took(run: Ru
 
 
 def test_it_takes_back_a_new_letter_and_holds_one_again_that_was_held(run: Run) -> None:
-    letters.hold(run, run.source, 0, ToFetch(listed("a"), delete_after=True), ServerRefused("no"), NOW)
+    letters.hold(Filing(run, run.source, 0), ToFetch(listed("a"), delete_after=True), ServerRefused("no"), NOW)
     held = known(run.source, "a")["a"]
     for row_id in ready(run, arrival("a", row=held), arrival("b")).values():
         letters.take_back(row_id)
@@ -302,19 +306,19 @@ def test_it_marks_a_letter_that_was_perhaps_taken_under_another_name(run: Run) -
         letters.hold_back(row_id, DeliveryRefused(), NOW)
     Letter.objects.filter(uid="a").update(maybe_twice=True)
     again = [arrival("d", fingerprint="print-a"), arrival("e", fingerprint="print-b")]
-    letters.record_ready(run, run.source, 0, again, State.SENDING, (), NOW)
+    letters.record_ready(Filing(run, run.source, 0), again, State.SENDING, (), NOW)
     assert dict(Letter.objects.filter(state="sending").values_list("uid", "maybe_twice")) == {"d": True, "e": False}
 
 
 def test_it_delivers_a_held_letter_in_the_end(run: Run) -> None:
-    letters.hold(run, run.source, 0, ToFetch(listed("a"), delete_after=True), ServerRefused(), NOW)
+    letters.hold(Filing(run, run.source, 0), ToFetch(listed("a"), delete_after=True), ServerRefused(), NOW)
     held = known(run.source, "a")["a"]
     assert len(ready(run, arrival("a", row=held))) == 1
     assert Letter.objects.get().state == "ready"
 
 
 def test_it_retries_and_passes_over_held_letters_by_hand(run: Run) -> None:
-    letters.hold(run, run.source, 0, ToFetch(listed("a"), delete_after=True), ServerRefused(), NOW)
+    letters.hold(Filing(run, run.source, 0), ToFetch(listed("a"), delete_after=True), ServerRefused(), NOW)
     assert by_hand.retry_held(Letter.objects.all()) == 1
     assert Letter.objects.get().tries == 0
     assert by_hand.pass_over(Letter.objects.all()) == 1
@@ -322,7 +326,7 @@ def test_it_retries_and_passes_over_held_letters_by_hand(run: Run) -> None:
 
 
 def test_it_minds_that_a_letter_was_passed_over_while_it_was_fetched(run: Run) -> None:
-    letters.hold(run, run.source, 0, ToFetch(listed("a"), delete_after=True), ServerRefused(), NOW)
+    letters.hold(Filing(run, run.source, 0), ToFetch(listed("a"), delete_after=True), ServerRefused(), NOW)
     held = known(run.source, "a")["a"]
     by_hand.pass_over(Letter.objects.all())
     assert ready(run, arrival("a", row=held)) == {}
@@ -355,13 +359,13 @@ def test_it_remembers_a_letter_that_came_back_and_not_its_trouble(run: Run) -> N
     Letter.objects.update(tries=1)
     row = known(run.source, "a")["a"]
     letters.rebind(
-        run, run.source, 0, ToFetch(listed("a"), delete_after=True, compare=True, ord=1, row=row), row, "", NOW
+        Filing(run, run.source, 0), ToFetch(listed("a"), delete_after=True, compare=True, ord=1, row=row), row, "", NOW
     )
     row = known(run.source, "a")["a"]
     assert (row.gone, row.tries, row.fate, row.ord) == (False, 0, Fate.WANTED, 0)
     assert row.deleted, "the server has confirmed it once"
     keeping = ToFetch(listed("a"), delete_after=False, compare=True, ord=1, row=row)
-    letters.rebind(run, run.source, 0, keeping, row, "", NOW)
+    letters.rebind(Filing(run, run.source, 0), keeping, row, "", NOW)
     assert not known(run.source, "a")["a"].deleted
     assert departures.purge(NOW + 2 * departures.REMEMBER) == 0
 
@@ -371,19 +375,21 @@ def test_it_rebinds_nothing_for_a_run_that_lost_its_claim(run: Run) -> None:
     row = known(run.source, "old")["old"]
     leases.abandon_all(NOW)
     with pytest.raises(RunOvertaken):
-        letters.rebind(run, run.source, 0, ToFetch(listed("new"), delete_after=True, compare=True), row, "", NOW)
+        letters.rebind(
+            Filing(run, run.source, 0), ToFetch(listed("new"), delete_after=True, compare=True), row, "", NOW
+        )
     assert Letter.objects.get().uid == "old"
 
 
 def test_it_holds_a_letter_that_came_back_as_it_is_now(run: Run) -> None:
-    letters.hold(run, run.source, 0, ToFetch(listed("a"), delete_after=True), ServerRefused(), NOW)
+    letters.hold(Filing(run, run.source, 0), ToFetch(listed("a"), delete_after=True), ServerRefused(), NOW)
     ids = [Letter.objects.get().id]
     for moment in (NOW, NOW + DAY):
         departures.record_missing(ids, moment)
     row = known(run.source, "a")["a"]
     assert row.gone
     wanted = ToFetch(listed("a", 101), delete_after=True, row=row)
-    letters.hold(run, run.source, 0, wanted, ServerRefused(), NOW + DAY)
+    letters.hold(Filing(run, run.source, 0), wanted, ServerRefused(), NOW + DAY)
     row = known(run.source, "a")["a"]
     assert (row.gone, row.size, row.tries) == (False, 101, 2)
 
@@ -405,7 +411,7 @@ def test_it_takes_no_letter_for_delivered_that_was_held_back_meanwhile(run: Run)
 def test_it_passes_over_no_letter_that_somebody_recorded_meanwhile(run: Run) -> None:
     ready(run, arrival("a"))
     SourceMailbox.objects.update(pass_present=True)
-    letters.record_present(run, run.source, 0, [(listed("a"), ""), (listed("b"), "")], NOW)
+    letters.record_present(Filing(run, run.source, 0), [(listed("a"), ""), (listed("b"), "")], NOW)
     assert dict(Letter.objects.values_list("uid", "state")) == {"a": "ready", "b": "passed"}
 
 

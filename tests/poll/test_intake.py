@@ -7,6 +7,7 @@ from django.utils import timezone
 
 from fetchrules.errors import ConnectionLost, LocalProtocolError
 from fetchrules.ledger import runs
+from fetchrules.ledger.letters import Filing
 from fetchrules.models import Run
 from fetchrules.policy import ToFetch
 from fetchrules.poll.comparison import Comparison
@@ -29,7 +30,8 @@ def intake(scene: Scene) -> Iterator[Intake]:
     destination = Destination(run.recipient)
     destination.prepare(0)
     progress = Progress(run)
-    yield Intake(run.source, 0, destination, progress, Comparison(run.source, 0, progress, set()))
+    filing = Filing(run, run.source, 0)
+    yield Intake(filing, destination, progress, Comparison(filing, progress, set()))
     destination.close()
 
 

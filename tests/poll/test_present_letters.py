@@ -11,6 +11,7 @@ from pytest_django import Settings
 from fetchrules.errors import NoUniqueIds, PassPresentRefused, RemoteProtocolError, RunOvertaken
 from fetchrules.ledger import by_hand, departures, runs
 from fetchrules.ledger import letters as ledger
+from fetchrules.ledger.letters import Filing
 from fetchrules.ledger.source_mailboxes import folders_of, pass_present, sources_of
 from fetchrules.models import Letter, Run, SourceMailbox
 from fetchrules.policy import Why
@@ -249,7 +250,7 @@ def test_it_passes_nothing_over_when_that_was_taken_back_meanwhile(scene: Scene)
     run = runs.start(run_id, timezone.now())
     assert run is not None
     with pytest.raises(RunOvertaken):
-        ledger.record_present(run, scene.rule.source, 0, [(Listed(1, "a", 100), "")], timezone.now())
+        ledger.record_present(Filing(run, scene.rule.source, 0), [(Listed(1, "a", 100), "")], timezone.now())
     assert not Letter.objects.exists()
 
 
