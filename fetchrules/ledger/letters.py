@@ -192,10 +192,11 @@ def hold(filing: Filing, wanted: ToFetch, error: FetchError, now: datetime, *, s
         if wanted.purpose is not Purpose.COLLECT:
             # It is only to be compared.
             state, order = State.READ, wanted.row.ord if wanted.row else 0
+        key = {"source": filing.source, "epoch": filing.epoch, "uid": wanted.name, "ord": order, "addressee": ""}
         note |= {"run": filing.run, "size": wanted.letter.size}
         new = {"recipient": filing.run.recipient, "state": state, "first_seen_at": now}
         Letter.objects.update_or_create(
-            source=filing.source, epoch=filing.epoch, uid=wanted.name, ord=order, addressee="",
+            **key,
             defaults={**note, "missing_since": None, "forgotten_at": None},
             create_defaults={**note, **new, "received_at": wanted.letter.received},
         )

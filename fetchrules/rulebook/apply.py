@@ -1,4 +1,4 @@
-"""Applying a text: all of it or nothing, in one transaction, and only to the rules that its preview was made for."""
+"""Apply a text: all of it or nothing, in one transaction, and only to the rules that its preview was made for."""
 
 from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -13,23 +13,14 @@ from fetchrules.rulebook import revisions
 from fetchrules.rulebook.arrangement import Arrangement, Key, arrange, arranged_text
 from fetchrules.rulebook.edits import leads_elsewhere
 from fetchrules.rulebook.ledgers import Saved, settle
-from fetchrules.rulebook.preview import Entry, Preview, Verdict, preview
-from fetchrules.rulebook.revisions import Snapshot, restricted_places
+from fetchrules.rulebook.preview import NOTHING_CHOSEN, Choices, Entry, Preview, Verdict, preview
 from fetchrules.rulebook.rows import CONTENT, PLACE, fill, password_of
-from fetchrules.rulebook.text import Stored
+from fetchrules.rulebook.text import Stored, joined
 from fetchrules.ruletext.document import Document
 
 
 class TextChanged(Exception):
     """The rules were changed since the preview was made."""
-
-
-class MeaningUnsaid(Exception):
-    """Mailboxes got other names, or ledgers are offered, and nobody was told so; nothing was changed."""
-
-    def __init__(self, seen: Preview) -> None:
-        super().__init__()
-        self.preview = seen
 
 
 class TextRefused(Exception):
@@ -40,11 +31,15 @@ class TextRefused(Exception):
         self.preview = seen
 
 
+class MeaningUnsaid(TextRefused):
+    """Mailboxes got other names, or ledgers are offered, and nobody was told so; nothing was changed."""
+
+
 @dataclass(frozen=True, slots=True)
 class Applied:
-    """What was done. `revision` is None where there was nothing to do.
+    """What was done. `revision` is None if there was nothing to do.
 
-    `continued`: rules that go on with the ledger of another name of their mailbox; `begun`: those that do not, although they could.
+    `continued`: rules that continue the ledger of another name of their mailbox; `begun`: those that do not, although they could.
     """
 
     version: int
@@ -58,7 +53,7 @@ class Applied:
 
     @property
     def counts(self) -> dict[str, int]:
-        """What the audit says of it; of ledgers only where there is something to say."""
+        """What the audit says of it; ledgers only if any was continued or begun."""
         ledgers = {"continued": self.continued, "begun": self.begun}
         changes = {"added": self.added, "changed": self.changed, "removed": self.removed}
         return changes | {name: number for name, number in ledgers.items() if number}
@@ -67,12 +62,9 @@ class Applied:
 def apply(
     document: Document,
     version: int,
+    choices: Choices = NOTHING_CHOSEN,
     *,
     by: User | None,
-    delete_missing: bool = False,
-    pass_present: bool = False,
-    other_mailbox: bool = False,
-    same_mailbox: bool = False,
     told: str | None = None,
     note: str = "",
     restricted: Container[int] = (),
@@ -82,35 +74,35 @@ def apply(
     `by` is the author of the revision; `acts.text` checks their rights. A rule stays whose it is; a new one is the administrators'.
     A rule at a place in `restricted` (0: the first rule of the text) is restricted if its target is another now.
 
-    `pass_present`: what lies on the servers of new rules by then counts as collected. `other_mailbox`: a mailbox that has another
-    name now is another one, and all that lies there is collected. `same_mailbox`: new rules go on with the ledgers that are offered
-    to them. `told`: what was said of either to whoever applies the text, as `Preview.meaning`; None: nobody has to be told.
+    `told`: what the author was told of ledgers, as `Preview.meaning`; None: nobody has to be told.
 
-    Raises TextChanged when the rules are not those of `version` any more, TextRefused and MeaningUnsaid.
+    Raises TextChanged if the rules are no longer those of `version`, TextRefused and MeaningUnsaid.
     """
     with transaction.atomic():
-        seen = preview(document, delete_missing=delete_missing, pass_present=pass_present)
+        seen = preview(document, choices)
         if seen.version != version:
             raise TextChanged
         if seen.errors:
             raise TextRefused(seen)
         if told is not None and told != seen.meaning:
             raise MeaningUnsaid(seen)
-        new = arrange(seen, delete_missing=delete_missing)
+        new = arrange(seen, delete_missing=choices.delete_missing)
         moved = [stored.row for stored in seen.stored if _has_moved(stored, new)]
         counts = {"added": len(seen.added), "changed": len(seen.changed), "removed": len(new.removed)}
         if (new.start, new.tail) == (seen.start, seen.tail) and not moved and not any(counts.values()):
             return Applied(version, unchanged=len(seen.entries))
-        if not revisions.is_recorded(version):
-            revisions.record(version, _was(seen), None, "", added=0, changed=0, removed=0)
+        if not Revision.objects.filter(version=version).exists():  # the first text, or rules were changed one by one
+            was = "".join(joined(seen.start, (stored.place for stored in seen.stored), seen.tail))
+            revisions.record(version, was, [stored.row for stored in seen.stored])
         if not ServiceSettings.advance_text(version):
             raise TextChanged
-        saved = _to_settle(new, other_mailbox=other_mailbox, same_mailbox=same_mailbox)
+        saved = _to_settle(new, choices)
         sources = settle(saved, new.removed)
         rows = _write(seen, new, moved, sources, restricted)
-        if pass_present:
+        if choices.pass_present:
             pass_over_present(row for key in new.entries if key < 0 for row in sources[key])
-        revision = revisions.record(version + 1, _became(seen, new, rows), by, note, **counts)
+        became = arranged_text(new, {stored.row.id: stored.place for stored in seen.stored})
+        revision = revisions.record(version + 1, became, [rows[key] for key in new.order], by, note, **counts)
     continued = sum(one.former is not None for one in saved.values())
     begun = sum(one.other_mailbox for one in saved.values())
     return Applied(
@@ -118,33 +110,23 @@ def apply(
     )
 
 
-def _to_settle(new: Arrangement, *, other_mailbox: bool, same_mailbox: bool) -> dict[Key, Saved]:
-    """The rules that are written, each with the ledger that its own continues."""
+def _to_settle(new: Arrangement, choices: Choices) -> dict[Key, Saved]:
+    """The rules to write, each with the ledger that its own continues."""
     saved = {}
     for key, entry in new.entries.items():
         if entry.verdict is not Verdict.UNCHANGED:
-            former = entry.followed(other_mailbox=other_mailbox, same_mailbox=same_mailbox)
+            former = entry.continued(choices)
             stored = entry.stored.row if entry.stored else None
             saved[key] = Saved(entry.rule, stored, former, other_mailbox=former is None and entry.former is not None)
     return saved
 
 
 def _has_moved(stored: Stored, new: Arrangement) -> bool:
-    """Whether the row stays, and its place in the text is not what it was."""
+    """Whether the row stays and has another place in the text."""
     row = stored.row
     if row.id not in new.positions:
         return False
     return new.positions[row.id] != row.position or new.places.get(row.id, stored.place) != stored.place
-
-
-def _was(seen: Preview) -> Snapshot:
-    return Snapshot.of(seen.start, seen.stored, seen.tail)
-
-
-def _became(seen: Preview, new: Arrangement, rows: Mapping[Key, FetchRule]) -> Snapshot:
-    text = arranged_text(new, {stored.row.id: stored.place for stored in seen.stored})
-    ordered = [rows[key] for key in new.order]
-    return Snapshot(text, [row.password for row in ordered], restricted_places(ordered))
 
 
 def _write(
@@ -154,7 +136,7 @@ def _write(
     sources: Mapping[Key, Sequence[SourceMailbox]],
     restricted: Container[int],
 ) -> dict[Key, FetchRule]:
-    """Write everything; the rows by their keys. `sources`: what each written rule reads."""
+    """Write everything. Returns the rows by their keys. `sources`: the mailboxes that each written rule reads."""
     rows = {stored.row.id: stored.row for stored in seen.stored if stored.row.id not in new.removed}
     written = {key: entry for key, entry in new.entries.items() if entry.verdict is not Verdict.UNCHANGED}
     rules = {key: replace(entry.rule, password=_password(entry)) for key, entry in written.items()}
@@ -182,7 +164,7 @@ def _write(
 
 
 def _password(entry: Entry) -> str:
-    """The password to write: the one of the line, another rule's for the same account, or MASK for what the row has already."""
+    """The password to write: that of the line, or of another rule for the same account, or MASK to keep that of the row."""
     if entry.kept is None or entry.kept.row is None:
         return entry.rule.password
     if entry.stored is not None and entry.kept.row is entry.stored.row:
@@ -191,5 +173,5 @@ def _password(entry: Entry) -> str:
 
 
 def _update(rows: Iterable[FetchRule], columns: Sequence[str]) -> None:
-    """Many rows in few statements: an insert that meets them all. Ten times faster than `bulk_update` on wide rows."""
+    """Update by inserts that conflict, which is ten times faster than `bulk_update` on wide rows."""
     FetchRule.objects.bulk_create(rows, update_conflicts=True, unique_fields=["id"], update_fields=list(columns))

@@ -33,6 +33,24 @@ class Verdict(Enum):
 
 
 @dataclass(frozen=True, slots=True)
+class Choices:
+    """What is chosen beside a text.
+
+    `delete_missing`: rules that the text lacks are deleted. `pass_present`: letters that lie on the servers of new rules by then
+    count as collected. `other_mailbox`: a mailbox that has another name now is another one, and all of its letters are collected.
+    `same_mailbox`: new rules continue the ledgers that are offered to them.
+    """
+
+    delete_missing: bool = False
+    pass_present: bool = False
+    other_mailbox: bool = False
+    same_mailbox: bool = False
+
+
+NOTHING_CHOSEN = Choices()
+
+
+@dataclass(frozen=True, slots=True)
 class Kept:
     """The row whose password a masked line goes on with, or why there is none."""
 
@@ -44,8 +62,8 @@ class Kept:
 class Entry:
     """One rule of the text. `stored` is the rule that it was so far; `kept` where its masked password comes from.
 
-    `former`: the ledger of the same mailbox under another name, with which it goes on unless somebody says otherwise; `orphan`: the
-    only ledger that it may be told to go on with.
+    `former`: the ledger of the same mailbox under another name, which it continues unless somebody says otherwise; `orphan`: the
+    only ledger that it may be told to continue.
     """
 
     line: Line
@@ -63,16 +81,16 @@ class Entry:
             return Verdict.ADDED
         return Verdict.CHANGED if self.changes else Verdict.UNCHANGED
 
-    def followed(self, *, other_mailbox: bool, same_mailbox: bool) -> Ledger | None:
-        """The ledger that it goes on with, if renamed mailboxes are other ones, and if offered ledgers are those of the same."""
+    def continued(self, choices: Choices) -> Ledger | None:
+        """The ledger that its own continues."""
         if self.former is not None:
-            return None if other_mailbox else self.former
-        return self.orphan.ledger if self.orphan is not None and same_mailbox else None
+            return None if choices.other_mailbox else self.former
+        return self.orphan.ledger if self.orphan is not None and choices.same_mailbox else None
 
 
 @dataclass(frozen=True, slots=True)
 class Preview:
-    """What `text` would do to the rules that there were at `version`. With errors it would do nothing."""
+    """What `document` would do to the rules of `version`: nothing if it has errors."""
 
     version: int
     document: Document
@@ -85,16 +103,13 @@ class Preview:
 
     @property
     def errors(self) -> tuple[Problem, ...]:
-        """Why the text cannot be applied."""
         return tuple(problem for problem in self.problems if problem.is_error)
 
     @property
     def warnings(self) -> tuple[Problem, ...]:
-        """What deserves a look before it is applied."""
         return tuple(problem for problem in self.problems if not problem.is_error)
 
     def entries_that_are(self, verdict: Verdict) -> tuple[Entry, ...]:
-        """The entries with this verdict, in the order of the text."""
         return tuple(entry for entry in self.entries if entry.verdict is verdict)
 
     @property
@@ -121,7 +136,7 @@ class Preview:
 
     @property
     def meaning(self) -> str:
-        """What has to be said of ledgers before the text is applied, in short; empty if nothing."""
+        """A digest of what has to be said of ledgers before the text is applied; empty if nothing."""
         said = [
             (entry.rule.server, entry.rule.user, entry.former, entry.orphan) for entry in self.renamed + self.adoptable
         ]
@@ -129,43 +144,35 @@ class Preview:
 
     @property
     def unpassable(self) -> tuple[tuple[Entry, Code], ...]:
-        """New rules for which what lies on the server cannot count as collected, each with the reason."""
+        """New rules whose present letters cannot count as collected, each with the reason."""
         faults = ((entry, passing_fault(entry.rule)) for entry in self.added)
         return tuple((entry, fault) for entry, fault in faults if fault is not None)
 
 
-def ledger_words(entry: Entry, *, other_mailbox: bool, same_mailbox: bool) -> str:
-    """What becomes of the ledger of another name of its mailbox; empty where there is none."""
+def ledger_words(entry: Entry, choices: Choices) -> str:
+    """What becomes of the ledger of another name of its mailbox; empty if there is none."""
     if entry.former is not None:
-        return names.renamed(entry.former.account, other_mailbox=other_mailbox)
+        return names.renamed(entry.former.account, other_mailbox=choices.other_mailbox)
     if entry.orphan is not None:
-        return names.offered(entry.orphan.ledger.account, entry.orphan.letters, same_mailbox=same_mailbox)
+        return names.offered(entry.orphan.ledger.account, entry.orphan.letters, same_mailbox=choices.same_mailbox)
     return ""
 
 
-def preview(document: Document, *, delete_missing: bool = False, pass_present: bool = False) -> Preview:
-    """What applying the text `document` would do. One error of any kind, and there is nothing but problems.
-
-    `pass_present`: what lies on the servers of new rules is to count as collected.
-    """
+def preview(document: Document, choices: Choices = NOTHING_CHOSEN) -> Preview:
+    """What applying the text `document` would do. If the text itself has errors, nothing but its problems."""
     settings = ServiceSettings.current()
     if document.errors:
         return Preview(settings.text_version, document, document.problems)
     stored = tuple(stored_rules())
     lines = [line for line in document.lines if line.rule is not None]
     entries, missing = _compare(lines, stored)
-    if len(entries) + (0 if delete_missing else len(missing)) > MAX_RULES:
+    removed, remaining = (missing, []) if choices.delete_missing else ([], missing)
+    if len(entries) + len(remaining) > MAX_RULES:
         too_many = Problem(Code.TOO_MANY_RULES, line=1, column=1, maximum=MAX_RULES)
         return Preview(settings.text_version, document, (too_many,))
-    entries = _with_ledgers(entries, missing if delete_missing else [])
-    problems = sorted(
-        [
-            *document.problems,
-            *_problems(entries, [] if delete_missing else missing, settings),
-            *_passing_problems(entries, new=pass_present),
-        ],
-        key=lambda problem: (problem.line, problem.column),
-    )
+    entries = _with_ledgers(entries, removed)
+    found = (*_problems(entries, remaining, settings), *_passing_problems(entries, new=choices.pass_present))
+    problems = sorted((*document.problems, *found), key=lambda problem: (problem.line, problem.column))
     return Preview(
         settings.text_version,
         document,
@@ -193,7 +200,7 @@ def _compare(lines: Sequence[Line], stored: Sequence[Stored]) -> tuple[list[Entr
 
 
 def _with_ledgers(entries: Sequence[Entry], removed: Sequence[Stored]) -> list[Entry]:
-    """`entries`, each with the ledger that it goes on with, or may."""
+    """`entries`, each with the ledger that it continues, or may."""
     new = {number: entry.rule for number, entry in enumerate(entries) if entry.stored is None}
     moved = {
         number: (entry.rule, entry.stored.row)
@@ -214,7 +221,7 @@ def _with_ledgers(entries: Sequence[Entry], removed: Sequence[Stored]) -> list[E
 
 
 def _passing_problems(entries: Sequence[Entry], *, new: bool) -> Iterator[Problem]:
-    """Rules for which what lies on the server cannot count as collected, although somebody says so, or has said so."""
+    """Rules whose present letters cannot count as collected, although somebody chose that now or before."""
     pending = to_be_passed()
     for entry in entries:
         fault = passing_fault(entry.rule)
@@ -229,7 +236,7 @@ def _passing_problems(entries: Sequence[Entry], *, new: bool) -> Iterator[Proble
 
 
 def _problems(entries: Sequence[Entry], remaining: Sequence[Stored], settings: ServiceSettings) -> Iterator[Problem]:
-    """What only the stored rules and the settings can tell. `remaining`: rules that stay without being in the text."""
+    """The problems that depend on stored rules and settings. `remaining`: rules that stay and are not in the text."""
     for entry in entries:
         if entry.kept is not None and entry.kept.problem is not None:
             yield _at(entry, entry.kept.problem, "password")
@@ -237,17 +244,11 @@ def _problems(entries: Sequence[Entry], remaining: Sequence[Stored], settings: S
             if not settings.is_local(entry.rule.recipient):
                 yield _at(entry, Code.RECIPIENT_NOT_LOCAL, "recipient")
             yield from harmful_problems(entry.line)
-    yield from _taken_elsewhere(entries, remaining)
-
-
-def _taken_elsewhere(entries: Sequence[Entry], remaining: Sequence[Stored]) -> Iterator[Problem]:
-    """Rules that are missing from the text, and stay, read mailboxes too."""
     claims: Claims[int] = Claims()
     for stored in remaining:
         claims.claim(stored.rule, stored.row.id)
-    yield from (
-        _at(entry, Code.SOURCE_TAKEN_ELSEWHERE, "user") for entry in entries if claims.conflict(entry.rule) is not None
-    )
+    taken = (entry for entry in entries if claims.conflict(entry.rule) is not None)
+    yield from (_at(entry, Code.SOURCE_TAKEN_ELSEWHERE, "user") for entry in taken)
 
 
 def _at(entry: Entry, code: Code, field: str) -> Problem:
@@ -260,7 +261,7 @@ class StoredPasswords:
 
     def __init__(self, stored: Iterable[Stored]) -> None:
         self._known: dict[tuple[Source, str], list[Stored]] = defaultdict(list)
-        self._found: dict[tuple[Source, str, Encryption, bool], _Candidates] = {}
+        self._shared: dict[tuple[Source, str, Encryption, bool], Stored | Code] = {}
         for item in stored:
             self._known[account_of(item.rule), item.rule.sslfingerprint].append(item)
 
@@ -268,35 +269,27 @@ class StoredPasswords:
         """The password for the masked `rule`: `own` is the rule that it was, and `sure` says that no other can be meant."""
         if own is not None and sure and keeps_password(own.rule, rule):
             return _kept(own, rule, own)
-        candidates = self._candidates(rule)
-        if candidates.first is None:
-            return Kept(None, Code.PASSWORD_NEEDED)
-        if not candidates.agree:
-            return Kept(None, Code.PASSWORD_AMBIGUOUS)
-        return _kept(own if own is not None and keeps_password(own.rule, rule) else candidates.first, rule, own)
-
-    def _candidates(self, rule: Rule) -> "_Candidates":
-        """Looked for once for all rules that ask for the same: thousands may share an account."""
         account = account_of(rule)
         wanted = (account, rule.sslfingerprint, rule.encryption, rule.sslcertck)
-        if wanted not in self._found:
+        if wanted not in self._shared:  # once for all rules that ask for the same: thousands may share an account
             same_account = self._known.get((account, rule.sslfingerprint), ())
-            rows = [item for item in same_account if keeps_password(item.rule, rule)]
-            agree = all(_same_password(rows[0].row, other.row) for other in rows[1:])
-            self._found[wanted] = _Candidates(rows[0] if rows else None, agree)
-        return self._found[wanted]
+            self._shared[wanted] = _shared([item for item in same_account if keeps_password(item.rule, rule)])
+        shared = self._shared[wanted]
+        if isinstance(shared, Code):
+            return Kept(None, shared)
+        return _kept(own if own is not None and keeps_password(own.rule, rule) else shared, rule, own)
 
 
-@dataclass(frozen=True, slots=True)
-class _Candidates:
-    """The first of the rules whose password may be used, and whether they all have the same one."""
-
-    first: Stored | None
-    agree: bool
+def _shared(stored: Sequence[Stored]) -> Stored | Code:
+    """The first of these rules if all have the same password, or why none can be used."""
+    if not stored:
+        return Code.PASSWORD_NEEDED
+    agree = all(_same_password(stored[0].row, other.row) for other in stored[1:])
+    return stored[0] if agree else Code.PASSWORD_AMBIGUOUS
 
 
 def _kept(stored: Stored, rule: Rule, own: Stored | None) -> Kept:
-    """A password that only stays where it is need not be readable; one that is sealed for another rule must be."""
+    """The password of `stored` for `rule`. It need not be readable if it stays as it is, only if it is sealed for another rule."""
     if stored is own and target_of(stored.rule) == target_of(rule):
         return Kept(stored.row)
     try:

@@ -1,7 +1,7 @@
 """Revisions of the rule text: the whole text as it was after each change of it, to compare and to go back to."""
 
 import difflib
-from collections.abc import Container, Iterable, Iterator
+from collections.abc import Container, Iterator, Sequence
 from dataclasses import dataclass
 from enum import Enum
 
@@ -9,7 +9,6 @@ from django.contrib.auth.models import User
 
 from fetchrules.errors import PasswordUnreadable
 from fetchrules.models import FetchRule, Revision, ServiceSettings
-from fetchrules.rulebook.text import Stored, joined
 from fetchrules.ruletext.document import Document, parse
 from fetchrules.ruletext.line import Line
 from fetchrules.secrets.sealing import target_of, unseal
@@ -18,7 +17,7 @@ KEPT = 50
 """How many revisions are kept."""
 _CONTEXT = 3
 LONG = 5000
-"""Lines of a text that is compared without minding those that are common in it."""
+"""In a text of more lines, those that occur often are ignored while it is compared."""
 EVERYWHERE: Container[int] = range(2**31)
 """All places of a text."""
 
@@ -40,65 +39,38 @@ class Difference:
     text: str
 
 
-@dataclass(frozen=True, slots=True)
-class Snapshot:
-    """The whole text, masked, the stored passwords of its rules in their order, and the places of those that are restricted."""
-
-    text: str
-    passwords: list[str]
-    restricted: list[int]
-
-    @classmethod
-    def of(cls, start: str, stored: Iterable[Stored], tail: str) -> "Snapshot":
-        """As it was when `stored` was read."""
-        stored = list(stored)
-        rows = [item.row for item in stored]
-        text = "".join(joined(start, (item.place for item in stored), tail))
-        return cls(text, [row.password for row in rows], restricted_places(rows))
-
-
-def restricted_places(rows: Iterable[FetchRule]) -> list[int]:
-    """Which of `rows`, in the order of the text, are restricted."""
-    return [number for number, row in enumerate(rows) if row.restricted]
-
-
 def restricted_in(revision: Revision) -> Container[int]:
-    """The places of rules that were restricted then; all of them where nothing is known of it."""
+    """The places of rules that were restricted then; all places if that was not recorded."""
     return EVERYWHERE if revision.restricted is None else revision.restricted
 
 
 def record(
-    version: int, snapshot: Snapshot, author: User | None, note: str, *, added: int, changed: int, removed: int
+    version: int, text: str, rows: Sequence[FetchRule], author: User | None = None, note: str = "", **counts: int
 ) -> Revision:
-    """Keep the text of `version`. The oldest revisions go."""
+    """Keep the masked `text` of `version` with the passwords of its rules, `rows` in its order, and delete the oldest revisions.
+
+    `counts`: how many rules were added, changed and removed.
+    """
     revision = Revision.objects.create(
         author=author,
         version=version,
         note=note,
-        text=snapshot.text,
-        passwords=snapshot.passwords,
-        restricted=snapshot.restricted,
-        added=added,
-        changed=changed,
-        removed=removed,
+        text=text,
+        passwords=[row.password for row in rows],
+        restricted=[place for place, row in enumerate(rows) if row.restricted],
+        **counts,
     )
     kept = Revision.objects.values_list("id", flat=True)[:KEPT]
     Revision.objects.exclude(id__in=list(kept)).delete()
     return revision
 
 
-def is_recorded(version: int) -> bool:
-    """Whether there is a revision of `version`: not before the first, and not after rules were changed one by one."""
-    return Revision.objects.filter(version=version).exists()
-
-
 def current_version() -> int:
-    """The version that the text is at: what a preview shows and an apply is checked against."""
     return ServiceSettings.current().text_version
 
 
 def document_of(revision: Revision) -> Document:
-    """The text of a revision with the passwords of its time; one that no key opens any more stays masked."""
+    """The text of a revision with its passwords; one that no key opens any more stays masked."""
     document = parse(revision.text)
     passwords = iter(revision.passwords)
     return document.with_lines(
@@ -107,9 +79,9 @@ def document_of(revision: Revision) -> Document:
 
 
 def compare(old: Revision, new: Revision) -> Iterator[Difference]:
-    """The lines that differ, with some around them; passwords masked, so that a change of a password alone is not seen."""
+    """The lines that differ, with some around them. Passwords are masked, so a change of a password alone does not show."""
     before, after = old.text.splitlines(), new.text.splitlines()
-    # Where a line stands there a thousand times, as blank ones may, difflib's time would grow with the square of them.
+    # difflib's time grows with the square of the number of equal lines, such as blank ones.
     matcher = difflib.SequenceMatcher(None, before, after, autojunk=max(len(before), len(after)) > LONG)
     for position, group in enumerate(matcher.get_grouped_opcodes(_CONTEXT)):
         if position:

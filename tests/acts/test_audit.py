@@ -16,6 +16,7 @@ from fetchrules.acts.writer import RuleInvalid, SourceTaken
 from fetchrules.models import AuditEntry, FetchRule, Letter, Pause, Revision, Run, ServiceSettings, SourceMailbox
 from fetchrules.models.rule import RemoteHost
 from fetchrules.rule import MASK
+from fetchrules.rulebook.preview import Choices
 from fetchrules.rulebook.revisions import current_version
 from fetchrules.rulebook.text import load
 from fetchrules.ruletext.document import parse
@@ -183,7 +184,7 @@ def test_it_takes_no_setting_that_makes_no_sense(name: str, value: object, alice
         lambda user: settings.change_settings({"interval": 7}, by=user),
         lambda user: settings.stop_service(by=user),
         lambda user: letters.declare_sizes("mailserver.ru", wrong=True, by=user),
-        lambda user: text.apply(parse(""), current_version(), by=user, delete_missing=True),
+        lambda user: text.apply(parse(""), current_version(), Choices(delete_missing=True), by=user),
         lambda user: text.export_passwords(by=user),
         lambda user: rules.take_over(ALL(), by=user),
     ],

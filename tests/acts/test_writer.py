@@ -12,6 +12,7 @@ from fetchrules.acts.rules import Given, delete_rules, set_rule, switch_rules, t
 from fetchrules.acts.writer import PasswordNeeded, RuleChanged, RuleInvalid
 from fetchrules.models import FetchRule, Revision, ServiceSettings
 from fetchrules.rule import MASK, Protocol, Rule
+from fetchrules.rulebook.preview import Choices
 from fetchrules.rulebook.revisions import current_version
 from fetchrules.rulebook.rows import password_of
 from fetchrules.rulebook.text import load
@@ -89,7 +90,7 @@ def test_it_applies_no_text_of_somebody_who_may_not_any_more(make_rule: MakeRule
     make_rule()
     erin.user_permissions.clear()
     with pytest.raises(PermissionDenied):
-        acts.apply(parse(""), current_version(), by=erin, delete_missing=True)
+        acts.apply(parse(""), current_version(), Choices(delete_missing=True), by=erin)
     assert FetchRule.objects.count() == 1
 
 

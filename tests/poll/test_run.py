@@ -8,7 +8,8 @@ from fetchrules.delivery.staging import StagedFile
 from fetchrules.errors import DatabaseFailed, InternalError, MaildirReplaced, RunOvertaken
 from fetchrules.ledger import letters as ledger
 from fetchrules.ledger import runs
-from fetchrules.models import FetchRule, Letter, Run, SourceMailbox
+from fetchrules.ledger.letters import Filing
+from fetchrules.models import FetchRule, Letter, Run
 from fetchrules.poll.run import poll
 from tests.poll.conftest import Scene
 from tests.servers.pop3 import Behaviour, Fault, Say, Step
@@ -87,10 +88,10 @@ def test_it_leaves_no_file_of_a_letter_that_somebody_else_has_recorded(
 ) -> None:
     original = ledger.record_ready
 
-    def recording(run: Run, source: SourceMailbox, *args: object) -> object:
+    def recording(filing: Filing, *args: object) -> object:
         times = {"first_seen_at": timezone.now(), "delivered_at": timezone.now()}
-        Letter.objects.create(source=source, epoch=0, uid="a", size=1, state="delivered", **times)
-        return original(run, source, *args)  # type: ignore[arg-type]
+        Letter.objects.create(source=filing.source, epoch=0, uid="a", size=1, state="delivered", **times)
+        return original(filing, *args)  # type: ignore[arg-type]
 
     monkeypatch.setattr(ledger, "record_ready", recording)
     scene.arrive("a", "b")

@@ -7,6 +7,7 @@ import sys
 from argparse import ArgumentParser
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, nullcontext
+from dataclasses import fields
 from pathlib import Path
 from typing import Any
 
@@ -20,7 +21,7 @@ from fetchrules.models import FetchRule, ServiceSettings
 from fetchrules.rule import MASK, Rule, Spelling
 from fetchrules.rulebook import imports, text
 from fetchrules.rulebook.apply import TextChanged
-from fetchrules.rulebook.preview import Entry, Preview, ledger_words, preview
+from fetchrules.rulebook.preview import Choices, Entry, Preview, ledger_words, preview
 from fetchrules.rulebook.rows import Change
 from fetchrules.rulebook.text import FileFormat
 from fetchrules.ruletext.document import MAX_OCTETS, Document, parse
@@ -33,7 +34,6 @@ from fetchrules.ruletext.render import option_text, options_of, render_rule
 from fetchrules.words.ruletext import explain
 
 AUTO = "auto"
-_LEDGERS = ("other_mailbox", "same_mailbox")
 
 
 class Command(Console):
@@ -64,7 +64,7 @@ class Command(Console):
         form = None if options["format"] == AUTO else Format(options["format"])
         delete = options["delete_missing"]
         file = imports.read(_content(options["file"]), form, domain=options["domain"], replace_all=delete)
-        seen = preview(file.document, delete_missing=delete, pass_present=options["pass_present"])
+        seen = preview(file.document, _choices(options))
         problems = [*file.problems, *(file.at_origin(problem) for problem in seen.problems if not file.errors)]
         refused = any(problem.is_error for problem in problems)
         applied = not refused and not options["dry_run"]
@@ -76,9 +76,8 @@ class Command(Console):
 
     def _apply(self, document: Document, version: int, options: dict[str, Any]) -> None:
         note = "" if options["file"] == "-" else Path(options["file"]).name[:200]
-        words = ("delete_missing", "pass_present", *_LEDGERS)
         try:
-            apply(document, version, by=None, note=note, **{word: options[word] for word in words})
+            apply(document, version, _choices(options), by=None, note=note)
         except TextChanged as error:
             raise CommandError(_("the rules were changed at the same moment; nothing was done")) from error
 
@@ -117,7 +116,7 @@ class Command(Console):
     def _say_entry(self, line: str, entry: Entry, options: dict[str, Any]) -> None:
         """The line, and below it what becomes of the ledger of another name of the mailbox."""
         self.stdout.write(line)
-        if said := ledger_words(entry, **{word: options[word] for word in _LEDGERS}):
+        if said := ledger_words(entry, _choices(options)):
             self.stdout.write(f"    {said}")
 
     def _export(self, options: dict[str, Any]) -> None:
@@ -244,6 +243,10 @@ def _output(name: str, standard: Callable[[str], object]) -> Iterator[Callable[[
         raise CommandError(f"{name}: {error.strerror}") from error
 
 
+def _choices(options: dict[str, Any]) -> Choices:
+    return Choices(**{field.name: options[field.name] for field in fields(Choices)})
+
+
 def _counts(seen: Preview, *, delete: bool) -> dict[str, int]:
     return {
         "added": len(seen.added),
@@ -263,7 +266,7 @@ def _entry_row(entry: Entry, options: dict[str, Any]) -> dict[str, object]:
         "line": entry.line.number,
         "text": entry.line.masked_text,
         "changes": changes,
-        "continues": _ledger_row(entry.followed(**{word: options[word] for word in _LEDGERS})),
+        "continues": _ledger_row(entry.continued(_choices(options))),
         "offered": _ledger_row(entry.orphan.ledger if entry.orphan and not options["same_mailbox"] else None),
     }
 

@@ -1,7 +1,7 @@
 """The text of all rules: read, checked, previewed, applied; from a file, to a file; as one box or as a list of lines."""
 
 from collections.abc import Sequence
-from dataclasses import asdict, dataclass, fields, replace
+from dataclasses import dataclass, fields, replace
 
 from django.contrib import messages
 from django.http import HttpRequest, HttpResponse
@@ -14,8 +14,8 @@ from fetchrules.panel import access
 from fetchrules.panel.pages import drafts
 from fetchrules.panel.params import number
 from fetchrules.rulebook import imports
-from fetchrules.rulebook.apply import Applied, MeaningUnsaid, TextChanged, TextRefused
-from fetchrules.rulebook.preview import Entry, Preview, ledger_words, preview
+from fetchrules.rulebook.apply import Applied, TextChanged, TextRefused
+from fetchrules.rulebook.preview import Choices, Entry, Preview, ledger_words, preview
 from fetchrules.rulebook.revisions import current_version
 from fetchrules.rulebook.text import from_text_box, load
 from fetchrules.ruletext.document import MAX_OCTETS, Document
@@ -46,23 +46,14 @@ class Finding:
     suggestion: str
 
 
-@dataclass(frozen=True, slots=True)
-class Ticks:
-    """What is ticked beside the text."""
+def _ticked(request: HttpRequest) -> Choices:
+    return Choices(**{field.name: field.name in request.POST for field in fields(Choices)})
 
-    delete_missing: bool = False
-    pass_present: bool = False
-    other_mailbox: bool = False
-    same_mailbox: bool = False
 
-    @classmethod
-    def of(cls, request: HttpRequest) -> "Ticks":
-        return cls(**{field.name: field.name in request.POST for field in fields(cls)})
-
-    def said_of(self, entry: Entry) -> list[str]:
-        """What becomes of the ledger of another name of its mailbox."""
-        said = ledger_words(entry, other_mailbox=self.other_mailbox, same_mailbox=self.same_mailbox)
-        return [said] if said else []
+def _said_of_ledger(entry: Entry, ticks: Choices) -> list[str]:
+    """What becomes of the ledger of another name of its mailbox."""
+    said = ledger_words(entry, ticks)
+    return [said] if said else []
 
 
 @dataclass(frozen=True, slots=True)
@@ -70,7 +61,7 @@ class PreviewShown:
     """A preview in words. `added`: each with what becomes of it at once. `unpassable`: as the preview's, each with its reason."""
 
     seen: Preview
-    ticks: Ticks
+    ticks: Choices
     added: list[tuple[str, list[str]]]
     changed: list[tuple[str, list[str]]]
     missing: list[str]
@@ -84,20 +75,23 @@ class PreviewShown:
         return len(self.seen.added) - len(self.seen.unpassable)
 
     @classmethod
-    def of(cls, seen: Preview, displayed: str, ticks: Ticks) -> "PreviewShown":
+    def of(cls, seen: Preview, displayed: str, ticks: Choices) -> "PreviewShown":
         """Of what applying would do; `displayed` is the text as the reader sees it, some passwords masked."""
         lines = displayed.splitlines()
         return cls(
             seen,
             ticks,
             [
-                (events.name_of(entry.rule), [events.beginning_of(entry.rule), *ticks.said_of(entry)])
+                (events.name_of(entry.rule), [events.beginning_of(entry.rule), *_said_of_ledger(entry, ticks)])
                 for entry in seen.added[:SHOWN]
             ],
             [
                 (
                     events.name_of(entry.rule),
-                    [*(events.describe_change(c.field, c.old, c.new) for c in entry.changes), *ticks.said_of(entry)],
+                    [
+                        *(events.describe_change(c.field, c.old, c.new) for c in entry.changes),
+                        *_said_of_ledger(entry, ticks),
+                    ],
                 )
                 for entry in seen.changed[:SHOWN]
             ],
@@ -182,29 +176,22 @@ def _imported(request: HttpRequest, content: str) -> Document:
 
 
 def _check(request: HttpRequest, document: Document) -> HttpResponse:
-    ticks = Ticks.of(request)
-    seen = preview(document, delete_missing=ticks.delete_missing, pass_present=ticks.pass_present)
-    return _page(request, document, seen)
+    return _page(request, document, preview(document, _ticked(request)))
 
 
 def _apply(request: HttpRequest, document: Document) -> HttpResponse:
     version = number(request.POST.get("version", ""))
     user = access.user_of(request)
     try:
-        done = apply(
-            document,
-            -1 if version is None else version,
-            **asdict(Ticks.of(request)),
-            told=request.POST.get("told", ""),
-            by=user,
-        )
+        told = request.POST.get("told", "")
+        done = apply(document, -1 if version is None else version, _ticked(request), told=told, by=user)
     except TextChanged:
         messages.error(
             request,
             _("Not applied: the rules were changed meanwhile. Look at what would change now, then apply again."),
         )
         return _check(request, document)
-    except (TextRefused, MeaningUnsaid) as refused:
+    except TextRefused as refused:
         return _page(request, document, refused.preview)
     drafts.forget(request, SealedDraft.TEXT)
     _tell(request, done)
@@ -225,7 +212,7 @@ def _tell(request: HttpRequest, done: Applied) -> None:
 
 def _page(request: HttpRequest, document: Document | None, seen: Preview | None = None) -> HttpResponse:
     """The page with the text of `document`, None: the stored one; with `fragment` only what a check found."""
-    ticks = Ticks.of(request)
+    ticks = _ticked(request)
     if "fragment" in request.POST and seen:
         context = {
             "shown": PreviewShown.of(seen, request.POST.get("text", ""), ticks),
