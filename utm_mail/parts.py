@@ -36,11 +36,9 @@ class Part(Protocol):
 
     def run(self) -> None:
         """Work until `stop`. Returns or raises early if it fails; it may then be run again."""
-        ...
 
     def stop(self) -> None:
         """Ask `run` to return soon, from another thread. Does not wait."""
-        ...
 
 
 class Web:
@@ -68,7 +66,6 @@ class Worker:
     """Celery's worker with a pool of threads."""
 
     name = "worker"
-
     _controller: Any = None
 
     def run(self) -> None:
@@ -86,8 +83,6 @@ class Worker:
 
 
 class Beat:
-    """Celery's scheduler."""
-
     name = "beat"
     _service: Any = None
 

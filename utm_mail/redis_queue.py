@@ -21,18 +21,14 @@ log = logging.getLogger(__name__)
 PROBE_SECONDS = 10
 
 
-class Foreign(Exception):
-    """A message that is not ours. The argument is the reason."""
-
-
 class Dropped:
     """How many messages this process has dropped."""
 
     count = 0
 
 
-def check(message: object) -> None:
-    """Raise Foreign unless `message` is what Celery writes for one of our tasks.
+def is_ours(message: object) -> bool:
+    """Whether `message` is what Celery writes for one of our tasks.
 
     Checks every field that kombu and Celery read without checking, because their exceptions would end the worker.
     """
@@ -55,14 +51,9 @@ def check(message: object) -> None:
                 "body_encoding": "base64",
                 "delivery_info": {"exchange": str(), "routing_key": str()},
             },
-        }:
-            if not task.startswith("fetchrules.") or task not in current_app.tasks:
-                raise Foreign("no task of ours")
-            if headers.get("compression") is not None or not _is_moment(headers.get("expires")):
-                raise Foreign("a header that we do not write")
-            _check_body(body)
-        case _:
-            raise Foreign("no message of Celery's")
+        } if task.startswith("fetchrules.") and task in current_app.tasks and headers.get("compression") is None:
+            return _is_moment(headers.get("expires")) and _is_call(body)
+    return False
 
 
 def _is_moment(text: object) -> bool:
@@ -74,14 +65,14 @@ def _is_moment(text: object) -> bool:
         return False
 
 
-def _check_body(body: str) -> None:
+def _is_call(body: str) -> bool:
     try:
         match json.loads(base64.b64decode(body, validate=True)):
             case [list(), dict(), dict()]:
-                return
-    except (ValueError, RecursionError) as error:
-        raise Foreign("a body that cannot be read") from error
-    raise Foreign("a body that is no call of a task")
+                return True
+    except (ValueError, RecursionError):
+        pass
+    return False
 
 
 def drop(reason: str) -> None:
@@ -104,7 +95,7 @@ class WritableChannel(kombu_redis.Channel):
     def _brpop_read(self, **options: Any) -> Any:
         try:
             return super()._brpop_read(**options)
-        except (ValueError, RecursionError):  # from kombu's JSON decoder; `_deliver` checks the rest
+        except (ValueError, RecursionError):  # from kombu's JSON decoder
             drop("no JSON")
             return True
 
@@ -116,9 +107,7 @@ class Transport(kombu_redis.Transport):
     connection_errors = (*kombu_redis.Transport.connection_errors, ResponseError)
 
     def _deliver(self, message: Any, queue: str) -> None:
-        try:
-            check(message)
-        except Foreign as foreign:
-            drop(str(foreign))
-        else:
+        if is_ours(message):
             super()._deliver(message, queue)
+        else:
+            drop("no call of one of our tasks")

@@ -66,12 +66,10 @@ class OpenDirectory:
         if make:
             self._make(name)
         found = OpenDirectory(os.open(name, _DIRECTORY | os.O_NOFOLLOW | os.O_PATH, dir_fd=self.fd))
-        if make:
-            try:
-                self._refuse_planted(found)
-            except PermissionError:
-                found.close()
-                raise
+        if make and (planter := self._planter(found)):
+            found.close()
+            words = f"made by another user (uid {planter}) in a directory that others may write to"
+            raise PermissionError(errno.EPERM, words)
         return found
 
     def readable(self) -> "OpenDirectory":
@@ -86,12 +84,11 @@ class OpenDirectory:
         """Whether both are the same directory on the disk."""
         return os.path.samestat(os.fstat(self.fd), os.fstat(other.fd))
 
-    def _refuse_planted(self, found: "OpenDirectory") -> None:
-        """Raises PermissionError for another user's directory where others may make some: they would read the mail."""
+    def _planter(self, found: "OpenDirectory") -> int | None:
+        """The owner of `found`, if another user may have made it here: they would read the mail."""
         here, there = os.fstat(self.fd), os.fstat(found.fd)
-        if here.st_mode & _OTHERS_MAY_WRITE and there.st_uid not in {os.geteuid(), 0, here.st_uid}:
-            words = f"made by another user (uid {there.st_uid}) in a directory that others may write to"
-            raise PermissionError(errno.EPERM, words)
+        others_may = here.st_mode & _OTHERS_MAY_WRITE and there.st_uid not in {os.geteuid(), 0, here.st_uid}
+        return there.st_uid if others_may else None
 
     def _make(self, name: str) -> None:
         """Sync an existing one too: a crash may have left its name undurable."""

@@ -77,14 +77,11 @@ class PathTemplate:
             raise RecipientInvalid(f"{address}: no domain")
         steps = [step for step in self.text.split("/") if step]
         fixed = next(index for index, step in enumerate(steps) if "{" in step)
-        parts = tuple(_fill(step, recipient) for step in steps[fixed:])
+        values = {"local": recipient.local, "domain": recipient.domain}
+        parts = tuple(_FIELD.sub(lambda field: values[field[1]], step) for step in steps[fixed:])
         if any(len(part.encode()) > MAX_NAME for part in parts):
             raise RecipientInvalid(address)
         return RootedPath(Path("/", *steps[:fixed]), parts)
-
-
-def _fill(step: str, recipient: Recipient) -> str:
-    return _FIELD.sub(lambda field: recipient.local if field[1] == "local" else recipient.domain, step)
 
 
 def _is_dot_string(text: str, ascii_allowed: frozenset[str]) -> bool:

@@ -1,4 +1,7 @@
-"""A small IMAP server (RFC 3501, 3691, 4315). Letters can be read, flagged and expunged, but not appended, nor folders changed."""
+"""A small IMAP server (RFC 3501, 3691, 4315), for any number of sessions at a time.
+
+Letters can be read, flagged and expunged, but not appended, nor folders changed.
+"""
 
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -36,7 +39,6 @@ class ImapSession:
         self._folders: _Folders | None = None
 
     def run(self) -> None:
-        """Serve the client until LOGOUT."""
         try:
             self.greet()
             while not self.over:
@@ -85,7 +87,6 @@ class ImapSession:
         yield f"{tag} {self.status}\r\n".encode()
 
     def commands(self) -> dict[str, _Command]:
-        """Those of the session's state."""
         commands: dict[str, _Command] = {
             "CAPABILITY": lambda _: [f"CAPABILITY {' '.join(self.capabilities())}".encode()],
             "LOGOUT": self.log_out,
@@ -177,8 +178,6 @@ class ImapSession:
 
 
 class ImapServer(DemoServer):
-    """Serves all folders of each user, to any number of sessions at a time."""
-
     def serve(self, wire: Wire) -> None:
         ImapSession(wire, self.folders).run()
 
@@ -235,16 +234,14 @@ def _fetch(folder: SelectedFolder, arguments: list[Token], *, by_uid: bool) -> I
     match arguments:
         case [str(numbers), items]:
             return folder.fetch(numbers, items, by_uid=by_uid)
-        case _:
-            raise Bad("letters and what to fetch of them are expected")
+    raise Bad("letters and what to fetch of them are expected")
 
 
 def _store(folder: SelectedFolder, arguments: list[Token], *, by_uid: bool) -> Iterator[bytes]:
     match arguments:
         case [str(numbers), str(how), flag, *more]:
             return folder.store(numbers, how, [flag, *more], by_uid=by_uid)
-        case _:
-            raise Bad("letters, FLAGS and flags are expected")
+    raise Bad("letters, FLAGS and flags are expected")
 
 
 def _refuse(_: list[Token]) -> Iterable[bytes]:

@@ -6,7 +6,7 @@ Letters have no MIME structure here: ENVELOPE, BODYSTRUCTURE and the numbers of 
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from datetime import UTC, datetime
+from imaplib import Time2Internaldate
 
 from fetchrules.demo.maildrop import DELETED, SEEN, Folder, Held, LetterGone
 from fetchrules.demo.server import Bad, Refusal
@@ -15,7 +15,6 @@ Token = str | list["Token"]
 """An atom or string, or a parenthesized list."""
 
 DEPTH_MAX = 20
-_MONTHS = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"]
 
 # A bracket, blanks before it; a quoted string; or an atom, in which blanks stand between square brackets only.
 _TOKEN = re.compile(r' *(?:([()])|"((?:[^"\\]|\\.)*)"|((?:[^ ()"\[\]]|\[[^\]]*\])+))', re.DOTALL)
@@ -66,12 +65,6 @@ def chosen(text: str, among: Sequence[int]) -> frozenset[int]:
     return frozenset(number for number in among if any(min(ends) <= number <= max(ends) for ends in ranges))
 
 
-def date_time(moment: datetime) -> bytes:
-    """As INTERNALDATE has it, in UTC."""
-    utc = moment.astimezone(UTC)
-    return f'"{utc.day:2d}-{_MONTHS[utc.month - 1]}-{utc.year} {utc:%H:%M:%S} +0000"'.encode()
-
-
 def quoted(text: str) -> str:
     """A quoted string. `text` has no CR or LF."""
     return '"' + re.sub(r'(["\\])', r"\\\1", text) + '"'
@@ -90,7 +83,7 @@ _STORE = re.compile(r"([+-]?)FLAGS(\.SILENT)?", re.IGNORECASE)
 _OF_LETTER: dict[str, Callable[[Held], bytes]] = {
     "UID": lambda letter: b"%d" % letter.uid,
     "FLAGS": lambda letter: flag_list(letter.flags),
-    "INTERNALDATE": lambda letter: date_time(letter.received),
+    "INTERNALDATE": lambda letter: Time2Internaldate(letter.received).encode(),
     "RFC822.SIZE": lambda letter: b"%d" % letter.size,
 }
 _OLD_NAMES = {"RFC822": "BODY[]", "RFC822.HEADER": "BODY.PEEK[HEADER]", "RFC822.TEXT": "BODY[TEXT]"}

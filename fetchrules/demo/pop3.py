@@ -37,7 +37,6 @@ class Pop3Session:
         self._maildrop: Maildrop | None = None
 
     def run(self) -> None:
-        """Serve the client until QUIT."""
         try:
             self.greet()
             while not self.over:
@@ -56,14 +55,12 @@ class Pop3Session:
         self.wire.send(self.answer(verb, argument))
 
     def answer(self, verb: str, argument: str) -> bytes:
-        """Obey a command. Returns the whole answer."""
         try:
             return self.commands().get(verb, _unknown)(argument)
         except Refusal as refusal:
             return f"-ERR {refusal}\r\n".encode()
 
     def commands(self) -> dict[str, _Command]:
-        """Those of the session's state."""
         in_any_state: dict[str, _Command] = {"CAPA": self.capa, "QUIT": self.quit}
         if self._maildrop is None:
             return in_any_state | {"USER": self.user, "PASS": self.password, "AUTH": self.auth}
@@ -71,7 +68,7 @@ class Pop3Session:
             "NOOP": lambda _: OK,
             "STAT": self.stat,
             "LIST": lambda argument: self.listing(argument, lambda letter: str(letter.size)),
-            "UIDL": self.uidl,
+            "UIDL": lambda argument: self.listing(argument, lambda letter: letter.unique_id),
             "RETR": self.retr,
             "TOP": self.top,
             "DELE": self.dele,
@@ -101,9 +98,6 @@ class Pop3Session:
 
     def stat(self, _: str) -> bytes:
         return b"+OK %d %d\r\n" % (len(self._left()), sum(letter.size for letter in self._left().values()))
-
-    def uidl(self, argument: str) -> bytes:
-        return self.listing(argument, lambda letter: letter.unique_id)
 
     def listing(self, argument: str, shown: Callable[[Held], str]) -> bytes:
         """One line for each letter that is not marked as deleted, or for the one whose number is given."""

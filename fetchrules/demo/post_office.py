@@ -1,6 +1,6 @@
 """The demonstration's mail server in `manage.py up`: POP3, IMAP, letters that keep arriving, and rules for them."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable
 from contextlib import suppress
 from datetime import datetime
 from itertools import cycle
@@ -44,11 +44,9 @@ TEXT = """\
 {address}:pop3 director nevernyj director@mydomain.ru port {pop3} interval 1
 """
 
+PASSWORDS = {user: f"{user}passwd" for user in MAILBOXES}
+
 Server = TypeVar("Server", bound=DemoServer)
-
-
-def password(user: str) -> str:
-    return f"{user}passwd"
 
 
 class PostOffice:
@@ -58,10 +56,9 @@ class PostOffice:
 
     def __init__(self, directory: Path, pop3_port: int | None, imap_port: int | None) -> None:
         """On these ports as far as they are given, else on free ones. Raises OSError."""
-        passwords = {user: password(user) for user in MAILBOXES}
         self._directory = directory
-        self.pop3 = _first_free(Pop3Server, [pop3_port] if pop3_port else POP3_PORTS, directory, passwords)
-        self.imap = _first_free(ImapServer, [imap_port] if imap_port else IMAP_PORTS, directory, passwords)
+        self.pop3 = _first_free(Pop3Server, [pop3_port] if pop3_port else POP3_PORTS, directory)
+        self.imap = _first_free(ImapServer, [imap_port] if imap_port else IMAP_PORTS, directory)
         self._stopping = Event()
         self._fill()
 
@@ -92,28 +89,24 @@ class PostOffice:
         folder.add(letter(user, moment), moment, *([SEEN] if drawn.read else []))
 
 
-def _first_free(kind: type[Server], ports: Iterable[int], directory: Path, passwords: Mapping[str, str]) -> Server:
+def _first_free(kind: type[Server], ports: Iterable[int], directory: Path) -> Server:
     """A server on the first free port. Raises the last port's OSError."""
     *others, last = ports
     for port in others:
         with suppress(OSError):
-            return kind(port, directory, passwords)
-    return kind(last, directory, passwords)
+            return kind(port, directory, PASSWORDS)
+    return kind(last, directory, PASSWORDS)
 
 
 def open_post_office() -> PostOffice:
     """The mail server on the ports of its rules, which are made at the first start. Raises OSError."""
     office = PostOffice(settings.DATA_DIR / "remote", _known_port(Protocol.POP3), _known_port(Protocol.IMAP))
     if not FetchRule.objects.exists():
-        apply(parse(_text(office)), ServiceSettings.current().text_version, by=None)
+        text = TEXT.format(address=ADDRESS, pop3=office.pop3.port, imap=office.imap.port, **PASSWORDS)
+        apply(parse(text), ServiceSettings.current().text_version, by=None)
     return office
 
 
 def _known_port(protocol: Protocol) -> int | None:
     rules = FetchRule.objects.filter(server=ADDRESS, protocol=protocol, port__isnull=False)
     return rules.values_list("port", flat=True).first()
-
-
-def _text(office: PostOffice) -> str:
-    passwords = {user: password(user) for user in MAILBOXES}
-    return TEXT.format(address=ADDRESS, pop3=office.pop3.port, imap=office.imap.port, **passwords)

@@ -21,8 +21,6 @@ class HarmlessOutput(OutputWrapper):
 
 
 class Console(BaseCommand):
-    """A command for people and scripts."""
-
     def __init__(self, *args: Any, **options: Any) -> None:
         super().__init__(*args, **options)
         self.stdout, self.stderr = HarmlessOutput(sys.stdout), HarmlessOutput(sys.stderr)

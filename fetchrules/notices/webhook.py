@@ -56,9 +56,10 @@ def send(message: Message, url: str, *, internal: bool) -> None:
 
     Raises FetchError, without the address in it, unless the status is 2xx. `internal` allows addresses that are not public.
     """
+    data = message.data | {"text": f"{message.subject}\n{message.text}"}
+    body = json.dumps(data, ensure_ascii=False).encode("utf-8", "replace")
     try:
-        hook = Hook.parse(url)
-        status = _post(hook, _body(message), internal=internal)
+        status = _post(Hook.parse(url), body, internal=internal)
     except ValueError as error:
         raise RemoteProtocolError("not an address of a webhook") from error
     except HostNotFound as error:
@@ -67,11 +68,6 @@ def send(message: Message, url: str, *, internal: bool) -> None:
         raise TargetForbidden from error
     if not 200 <= status < 300:
         raise ServerRefused(f"HTTP {status}")
-
-
-def _body(message: Message) -> bytes:
-    text = f"{message.subject}\n{message.text}"
-    return json.dumps(message.data | {"text": text}, ensure_ascii=False).encode("utf-8", "replace")
 
 
 def _post(hook: Hook, body: bytes, *, internal: bool) -> int:

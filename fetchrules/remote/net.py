@@ -10,7 +10,6 @@ import socket
 import ssl
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from errno import EADDRNOTAVAIL, EINPROGRESS, EMFILE, ENFILE, ENOBUFS, ENOMEM
 from os import strerror
 from time import monotonic
@@ -33,14 +32,6 @@ _READ = 64 * 1024
 
 Alive = Callable[[], None]
 """Called every `Deadlines.alive` seconds while a wait goes on. What it raises ends the wait."""
-
-
-@dataclass(frozen=True, slots=True)
-class Handshake:
-    """`certificate` is the server's own, in DER form."""
-
-    version: str
-    certificate: bytes
 
 
 class Stream:
@@ -118,8 +109,11 @@ class Stream:
         self._reply_octets = 0
         self._reply_seconds = 0.0
 
-    def start_tls(self, context: ssl.SSLContext, server_name: str) -> Handshake:
-        """Send what is queued, then shake hands. Raises CertificateRejected where `context` verifies and the chain does not."""
+    def start_tls(self, context: ssl.SSLContext, server_name: str) -> tuple[str, bytes]:
+        """Send what is queued, then shake hands. Returns the version of TLS, and the server's own certificate in DER form.
+
+        Raises CertificateRejected where `context` verifies and the chain does not.
+        """
         # A handshake that opens the connection shares the time for connecting; one in mid-session gets that much anew.
         by = monotonic() + self.deadlines.connect if self._spoken else self._connect_by
         while want := self._flush():
@@ -134,7 +128,7 @@ class Stream:
             except _NOT_YET as reason:
                 self._wait(_awaited(reason, select.POLLIN), by, "no answer to the TLS handshake")
             else:
-                return Handshake(secure.version() or "", secure.getpeercert(binary_form=True) or b"")
+                return secure.version() or "", secure.getpeercert(binary_form=True) or b""
 
     def close(self) -> None:
         """Drop the connection. Never raises; may be called twice."""

@@ -66,10 +66,8 @@ def embedded(address: IPv4Address | IPv6Address) -> tuple[IPv4Address | IPv6Addr
     """The addresses inside a mapped, 6to4, NAT64 or Teredo address, where a packet may end up; else `address` itself."""
     if isinstance(address, IPv4Address):
         return (address,)
-    if address.ipv4_mapped is not None:
-        return (address.ipv4_mapped,)
-    if address.sixtofour is not None:
-        return (address.sixtofour,)
+    if inner := address.ipv4_mapped or address.sixtofour:
+        return (inner,)
     if address.teredo is not None:
         return address.teredo
     if address in _NAT64:

@@ -99,12 +99,12 @@ def secure(stream: Stream, account: Account, check: Check, cafile: str) -> Prote
     Raises CertificateRejected, CertificateChanged (another than the pinned one) or TlsFailed.
     """
     context = verifying(cafile) if check is Check.CHAIN else unverified()
-    handshake = stream.start_tls(context, ascii_name(account.host))
-    certificate = describe(handshake.certificate)
+    version, der = stream.start_tls(context, ascii_name(account.host))
+    certificate = describe(der)
     if check is Check.PIN and not compare_digest(certificate.sha256, account.fingerprint):
         raise CertificateChanged(f"sha256 {certificate.sha256}")
     level = TlsLevel.UNVERIFIED if check is Check.NOTHING else TlsLevel.VERIFIED
-    return Protection(level, handshake.version, certificate)
+    return Protection(level, version, certificate)
 
 
 def describe(der: bytes) -> Certificate:

@@ -82,27 +82,15 @@ class Transcript:
     """A Trace that keeps the first and the last lines of a session; those between are only counted."""
 
     def __init__(self, head: int = 100, tail: int = 100) -> None:
-        self._head: list[TranscriptLine] = []
+        self.head: list[TranscriptLine] = []
+        self.tail: deque[TranscriptLine] = deque(maxlen=tail)
+        self.left_out = 0
         self._head_max = head
-        self._tail: deque[TranscriptLine] = deque(maxlen=tail)
-        self._said = 0
 
     def __call__(self, speaker: Speaker, text: str) -> None:
-        self._said += 1
         line = TranscriptLine(speaker, printable(text))
-        if len(self._head) < self._head_max:
-            self._head.append(line)
+        if len(self.head) < self._head_max:
+            self.head.append(line)
         else:
-            self._tail.append(line)
-
-    @property
-    def left_out(self) -> int:
-        return self._said - len(self._head) - len(self._tail)
-
-    @property
-    def head(self) -> tuple[TranscriptLine, ...]:
-        return tuple(self._head)
-
-    @property
-    def tail(self) -> tuple[TranscriptLine, ...]:
-        return tuple(self._tail)
+            self.left_out += len(self.tail) == self.tail.maxlen
+            self.tail.append(line)

@@ -14,7 +14,7 @@ import re
 import secrets
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass, field
 from pathlib import Path
 
@@ -77,14 +77,13 @@ class KeyRing:
         return cls(tuple(Key.parse(line) for line in text.replace(",", "\n").splitlines() if line.strip()))
 
     def seal(self, password: str, target: str) -> str:
-        """A token that opens for `target` only."""
         key = self.keys[0]
         nonce = os.urandom(_NONCE)
         sealed = AESGCM(key.value).encrypt(nonce, password.encode(), target.encode())
         return f"v1:{key.id}:{base64.b64encode(nonce + sealed).decode('ascii')}"
 
     def unseal(self, token: str, target: str) -> str:
-        """The password in `token`. Raises PasswordMissing, KeyMissing, PasswordUnreadable."""
+        """Raises PasswordMissing, KeyMissing, PasswordUnreadable."""
         if not token:
             raise PasswordMissing
         found = _TOKEN.fullmatch(token)
@@ -126,7 +125,11 @@ def unseal(token: str, target: str) -> str:
 
 def key_ring() -> KeyRing:
     """The keys of UTM_MAIL_KEYS, else those of the key file; empty if there is no file. Raises ValueError, OSError."""
-    return KeyRing.parse(settings.UTM_MAIL_KEYS or _key_text())
+    text = settings.UTM_MAIL_KEYS
+    if not text:
+        with suppress(FileNotFoundError):
+            text = _key_file().read_text(encoding="utf-8")
+    return KeyRing.parse(text)
 
 
 class KeyFile:
@@ -138,7 +141,6 @@ class KeyFile:
         return key_ring().keys[0].made or _key_file().stat().st_mtime
 
     def add(self) -> Key:
-        """Make a new current key."""
         key = Key.fresh()
         self._write((key, *key_ring().keys))
         return key
@@ -169,21 +171,11 @@ def _first_key() -> KeyRing:
     """Make the first key. Raises KeyMissing if something is sealed already: its key must come back, or be given up."""
     with changing_keys() as file:
         if not key_ring().keys:  # another process may have been first
-            if _is_anything_sealed():
+            passwords = FetchRule.objects.exclude(password="")
+            if passwords.exists() or Revision.objects.exclude(passwords=[]).exists():
                 raise KeyMissing(str(_key_file()))
             file.add()
         return key_ring()
-
-
-def _is_anything_sealed() -> bool:
-    return FetchRule.objects.exclude(password="").exists() or Revision.objects.exclude(passwords=[]).exists()
-
-
-def _key_text() -> str:
-    try:
-        return _key_file().read_text(encoding="utf-8")
-    except FileNotFoundError:
-        return ""
 
 
 def _key_file() -> Path:

@@ -44,7 +44,6 @@ TOLERANCE = timedelta(minutes=5)
 
 
 def tidy(now: datetime) -> None:
-    """Do one round."""
     for name, step in _steps(now):
         try:
             step()

@@ -148,7 +148,7 @@ SELECTED = [
     ("UID FETCH 7 FLAGS", ["t OK done"]),
     (
         "FETCH 1 (FLAGS INTERNALDATE RFC822.SIZE)",
-        [f'* 1 FETCH (FLAGS () INTERNALDATE " 1-Aug-2026 11:28:05 +0000" RFC822.SIZE {SIZE})', "t OK done"],
+        [f'* 1 FETCH (FLAGS () INTERNALDATE "01-Aug-2026 11:28:05 +0000" RFC822.SIZE {SIZE})', "t OK done"],
     ),
     ("FETCH 1 BODY.PEEK[]<0.9>", ["* 1 FETCH (BODY[]<0> {9}", "Subject: )", "t OK done"]),
     (f"FETCH 1 BODY.PEEK[]<{SIZE - 3}.9>", [f"* 1 FETCH (BODY[]<{SIZE - 3}> {{3}}", "y", ")", "t OK done"]),

@@ -13,8 +13,8 @@ def test_it_keeps_how_a_session_began_and_ended() -> None:
 def test_it_leaves_nothing_out_of_a_short_session() -> None:
     transcript = Transcript()
     transcript(Speaker.SERVER, "+OK")
-    assert transcript.head == (TranscriptLine(Speaker.SERVER, "+OK"),)
-    assert transcript.tail == ()
+    assert transcript.head == [TranscriptLine(Speaker.SERVER, "+OK")]
+    assert not transcript.tail
     assert transcript.left_out == 0
 
 

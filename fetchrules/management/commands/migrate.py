@@ -14,8 +14,6 @@ from utm_mail.database import MADE, DatabaseGone, make_file, remember
 
 
 class Command(migrate.Command):
-    """Bring the database to the state of this version."""
-
     def execute(self, *args: Any, **options: Any) -> Any:
         """Make the file before the checks that come first look into it. Raises CommandError where one was there and is gone."""
         connection = connections[options["database"]]

@@ -53,7 +53,8 @@ class Command(Console):
         leases.abandon_overdue(timezone.now())  # nobody else does it if only this command runs
         rules = _rules(options["ids"], due=not options["all"])
         failed = False
-        for row in _each(rules, _planned if options["dry_run"] else _polled):
+        work = _planned if options["dry_run"] else _polled
+        for row in _each(rules, lambda rule: _row(rule, work)):
             failed |= row["error"] is not None
             self.stdout.write(json.dumps(row, ensure_ascii=False) if options["json"] else _sentence(row))
         if failed:
@@ -72,45 +73,41 @@ def _rules(ids: Sequence[int], *, due: bool) -> list[FetchRule]:
     return list(active.filter(pause="", next_poll_at__lte=timezone.now()) if due else active)
 
 
-def _polled(rule: FetchRule) -> Row:
-    if runs.owner_is_gone(rule):
-        return _row(rule, Result(runs.Counts(), 0.0, OwnerGone()))
+def _polled(rule: FetchRule) -> Result:
     try:
         claimed = runs.claim([rule], timezone.now(), Run.Cause.COMMAND) or runs.waiting(rule)
         results = [poll(run_id, PATIENCE) for run_id in claimed]
     except DATABASE_AWAY as error:
-        return _row(rule, Result(runs.Counts(), 0.0, DatabaseFailed(str(error))))
+        return Result(runs.Counts(), 0.0, DatabaseFailed(str(error)))
     if results and results[0]:
-        return _row(rule, results[0])
+        return results[0]
     is_ending = STOPPING.is_set()
     why_not = Interrupted("the process ends") if is_ending else MailboxBusy("another poll of this mailbox is running")
-    return _row(rule, Result(runs.Counts(), 0.0, why_not))
+    return Result(runs.Counts(), 0.0, why_not)
 
 
-def _planned(rule: FetchRule) -> Row:
+def _planned(rule: FetchRule) -> Result:
     begun = timezone.now()
     plans: list[Plan] = []
     error: FetchError | None = None
     try:
-        if runs.owner_is_gone(rule):
-            raise OwnerGone
         plans = dry_run(rule)
     except FetchError as failure:
         error = failure
     left = Counter[str](why for plan in plans for _, why in plan.left)
     flagged = sum(plan.flagged for plan in plans)
     to_fetch = [wanted for plan in plans for wanted in plan.fetch]
-    to_delete = sum(len(plan.delete) for plan in plans) + sum(wanted.delete_after for wanted in to_fetch)
+    flushed = sum(len(plan.delete) for plan in plans)
     counts = runs.Counts(
-        found=sum(len(plan.delete) for plan in plans) + len(to_fetch) + left.total(),
+        found=flushed + len(to_fetch) + left.total(),
         fetched=len(to_fetch),
-        deleted=to_delete,
+        deleted=flushed + sum(wanted.delete_after for wanted in to_fetch),
         skipped=left.total(),
         octets=sum(plan.octets for plan in plans),
         left={why.value: left[why] for why in Why if why in left}
         | ({Remark.FLAGGED.value: flagged} if flagged else {}),
     )
-    return _row(rule, Result(counts, (timezone.now() - begun).total_seconds(), error))
+    return Result(counts, (timezone.now() - begun).total_seconds(), error)
 
 
 def _each(rules: Sequence[FetchRule], work: Callable[[FetchRule], Row]) -> Iterator[Row]:
@@ -129,7 +126,8 @@ def _each(rules: Sequence[FetchRule], work: Callable[[FetchRule], Row]) -> Itera
         yield from pool.map(in_thread, rules)
 
 
-def _row(rule: FetchRule, result: Result) -> Row:
+def _row(rule: FetchRule, work: Callable[[FetchRule], Result]) -> Row:
+    result = Result(runs.Counts(), 0.0, OwnerGone()) if runs.owner_is_gone(rule) else work(rule)
     counts, error = result.counts, result.error
     return {
         "rule": rule.id,

@@ -84,18 +84,20 @@ class Command(Console):
     def _say_import(
         self, options: dict[str, Any], form: Format, seen: Preview, problems: list[Problem], *, applied: bool
     ) -> None:
-        counts = _counts(seen, delete=options["delete_missing"])
+        counts = {
+            "added": len(seen.added),
+            "changed": len(seen.changed),
+            "removed": len(seen.missing) if options["delete_missing"] else 0,
+            "unchanged": len(seen.unchanged),
+        }
         if options["json"]:
-            rules = [_entry_row(entry, options) for entry in (*seen.added, *seen.changed)]
-            missing = [_row(stored.row, stored.rule) for stored in seen.missing]
-            said = [_problem_row(problem) for problem in problems]
             result = {
                 "format": form,
                 "applied": applied,
                 **counts,
-                "rules": rules,
-                "missing": missing,
-                "problems": said,
+                "rules": [_entry_row(entry, options) for entry in (*seen.added, *seen.changed)],
+                "missing": [_row(stored.row, stored.rule) for stored in seen.missing],
+                "problems": [_problem_row(problem) for problem in problems],
             }
             self.stdout.write(json.dumps(result, ensure_ascii=False))
             return
@@ -247,15 +249,6 @@ def _choices(options: dict[str, Any]) -> Choices:
     return Choices(**{field.name: options[field.name] for field in fields(Choices)})
 
 
-def _counts(seen: Preview, *, delete: bool) -> dict[str, int]:
-    return {
-        "added": len(seen.added),
-        "changed": len(seen.changed),
-        "removed": len(seen.missing) if delete else 0,
-        "unchanged": len(seen.unchanged),
-    }
-
-
 def _entry_row(entry: Entry, options: dict[str, Any]) -> dict[str, object]:
     """`continues`: the ledger that it goes on with; `offered`: one that it could go on with."""
     changes = [
@@ -279,9 +272,9 @@ def _ledger_row(ledger: Ledger | None) -> dict[str, object] | None:
 
 
 def _change(change: Change) -> str:
-    return (
-        change.field if change.field == "password" else f"{change.field}: {_plain(change.old)} → {_plain(change.new)}"
-    )
+    if change.field == "password":
+        return change.field
+    return f"{change.field}: {_plain(change.old)} → {_plain(change.new)}"
 
 
 def _plain(value: object) -> object:

@@ -35,8 +35,6 @@ ADVISORY_LOCK = 0x75746D2D6D61696C
 
 
 class Command(Console):
-    """Prepare the database, then run web panel, worker and scheduler until told to stop."""
-
     help = "Run the web panel, the worker and the scheduler in one process"
 
     def add_arguments(self, parser: ArgumentParser) -> None:
