@@ -6,7 +6,7 @@ from pathlib import Path
 import pytest
 
 from fetchrules.delivery.dialogue import Handover
-from fetchrules.policy import TABLE
+from fetchrules.policy.table import TABLE
 from fetchrules.rule import FIELDS, OPTIONS
 from tests.test_architecture import LAYERS
 

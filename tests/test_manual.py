@@ -18,7 +18,7 @@ from fetchrules.delivery.dialogue import Handover
 from fetchrules.models import ServiceSettings
 from fetchrules.panel.forms.settings import SettingsForm
 from fetchrules.panel.pages import guide
-from fetchrules.policy import TABLE
+from fetchrules.policy.table import TABLE
 from fetchrules.poll.destinations import check_delivery
 from fetchrules.rule import BOUNDS, FIELDS, OPTIONS, Protocol
 from fetchrules.ruletext.document import parse

@@ -8,25 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fetchrules.policy import (
-    HELD_PAUSE,
-    MAX_TRIES,
-    RESTRICTED_LIMIT,
-    TABLE,
-    Action,
-    Fate,
-    Knowledge,
-    Known,
-    State,
-    Terms,
-    ToDelete,
-    ToFetch,
-    Why,
-    decide,
-    limit_of,
-    missing,
-    plan,
-)
+from fetchrules.policy.known import HELD_PAUSE, MAX_TRIES, Fate, Knowledge, Known, State
+from fetchrules.policy.planning import ToDelete, ToFetch, Why, missing, plan
+from fetchrules.policy.table import RESTRICTED_LIMIT, TABLE, Action, Terms, decide, limit_of
 from fetchrules.remote.mailbox import Listed, Listing
 
 NOW = datetime(2026, 3, 1, 12, tzinfo=UTC)

@@ -16,7 +16,7 @@ from django.urls import reverse
 from fetchrules.acts.rules import set_rule
 from fetchrules.models import FetchRule
 from fetchrules.panel.forms.rule import BLANK, SECTIONS, RuleForm
-from fetchrules.policy import Terms
+from fetchrules.policy.table import Terms
 from fetchrules.rule import (
     BOUNDS,
     FIELDS,

@@ -27,7 +27,7 @@ from fetchrules.models import (
 )
 from fetchrules.models.rule import RemoteHost
 from fetchrules.panel import access
-from fetchrules.policy import Fate, State
+from fetchrules.policy.known import Fate, State
 from fetchrules.poll.destinations import path_of
 from fetchrules.words.states import FATES, LETTER_BADGES
 

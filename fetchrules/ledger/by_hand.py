@@ -11,7 +11,7 @@ from fetchrules.ledger.letters import every_row
 from fetchrules.ledger.source_mailboxes import folders_of, source_of
 from fetchrules.models import FetchRule, Letter, SourceMailbox
 from fetchrules.models.chunks import chunks
-from fetchrules.policy import Doubt, Fate, State
+from fetchrules.policy.known import Doubt, Fate, State
 from fetchrules.rule import MASK
 from fetchrules.ruletext.sources import sources_of
 

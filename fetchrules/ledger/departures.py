@@ -11,7 +11,7 @@ from fetchrules.ledger.letters import every_row
 from fetchrules.ledger.runs import require_claim, require_run
 from fetchrules.models import Letter, Run
 from fetchrules.models.chunks import chunks, remove
-from fetchrules.policy import Fate, State
+from fetchrules.policy.known import Fate, State
 
 
 def record_deleting(run: Run, ids: Collection[int], now: datetime) -> None:

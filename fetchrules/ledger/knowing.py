@@ -11,7 +11,7 @@ from django.db.models import Q, QuerySet
 from fetchrules.ledger.source_mailboxes import former_of
 from fetchrules.models import Letter, SourceMailbox
 from fetchrules.models.chunks import chunks
-from fetchrules.policy import IN_HAND, Doubt, Fate, Knowledge, Known, State, ambiguous, name_by_size
+from fetchrules.policy.known import IN_HAND, Doubt, Fate, Knowledge, Known, State, ambiguous, name_by_size
 from fetchrules.remote.mailbox import Listing
 
 

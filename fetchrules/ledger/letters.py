@@ -19,7 +19,8 @@ from fetchrules.ledger.runs import require_claim, require_run
 from fetchrules.ledger.source_mailboxes import former_of
 from fetchrules.models import Letter, Run, SourceMailbox
 from fetchrules.models.chunks import chunks
-from fetchrules.policy import IN_HAND, MAX_TRIES, Fate, Known, Purpose, State, ToFetch
+from fetchrules.policy.known import IN_HAND, MAX_TRIES, Fate, Known, State
+from fetchrules.policy.planning import Purpose, ToFetch
 from fetchrules.remote.mailbox import Listed
 
 STUCK_AFTER = timedelta(minutes=10)

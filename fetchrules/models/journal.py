@@ -11,7 +11,7 @@ from django.utils import timezone
 from django.utils.translation import gettext_lazy as _
 
 from fetchrules.models.rule import FetchRule, SourceMailbox
-from fetchrules.policy import Doubt, Fate, State
+from fetchrules.policy.known import Doubt, Fate, State
 
 
 def _choices(names: Iterable[StrEnum]) -> list[tuple[str, str]]:

@@ -19,7 +19,8 @@ from fetchrules.errors import (
 from fetchrules.ledger import departures, hosts, runs
 from fetchrules.ledger import letters as ledger
 from fetchrules.models import Run, SourceMailbox
-from fetchrules.policy import Remark, Terms, ToDelete, ToFetch, Why, missing
+from fetchrules.policy.planning import Remark, ToDelete, ToFetch, Why, missing
+from fetchrules.policy.table import Terms
 from fetchrules.poll import STOPPING
 from fetchrules.poll.comparison import Comparison, settled_by_head
 from fetchrules.poll.deleting import Deletions

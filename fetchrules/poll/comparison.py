@@ -9,7 +9,8 @@ from fetchrules.delivery.staging import Staged
 from fetchrules.ledger import knowing
 from fetchrules.ledger import letters as ledger
 from fetchrules.ledger.letters import Filing
-from fetchrules.policy import Doubt, Fate, Known, PassedMatch, Purpose, State, ToFetch, Why, passed_by_head
+from fetchrules.policy.known import Doubt, Fate, Known, PassedMatch, State, passed_by_head
+from fetchrules.policy.planning import Purpose, ToFetch, Why
 from fetchrules.poll.deleting import DeletionRequest
 from fetchrules.poll.looking import heads
 from fetchrules.poll.progress import Progress

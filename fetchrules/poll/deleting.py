@@ -10,7 +10,8 @@ from django.utils import timezone
 from fetchrules.errors import DeletionFailed, FetchError, RunOvertaken
 from fetchrules.ledger import departures as ledger
 from fetchrules.models import SourceMailbox
-from fetchrules.policy import READ_AGAIN, Known, Remark, ToDelete, Why
+from fetchrules.policy.known import Known
+from fetchrules.policy.planning import READ_AGAIN, Remark, ToDelete, Why
 from fetchrules.poll.looking import heads
 from fetchrules.poll.progress import Progress
 from fetchrules.remote.mailbox import Listed, RemoteMailbox

@@ -16,7 +16,7 @@ from fetchrules.delivery.recipients import PathTemplate, RootedPath
 from fetchrules.delivery.spool import SpooledMailbox
 from fetchrules.errors import DeliveryFailed, MailboxUnwritable, MaildirReplaced, RecipientInvalid, VolumeMissing
 from fetchrules.models import Letter, LocalMarker
-from fetchrules.policy import IN_HAND
+from fetchrules.policy.known import IN_HAND
 
 ADOPTED = ""
 """Recorded instead of a marker: whatever directory is there, or made next, is the right one, on any volume."""

@@ -36,7 +36,8 @@ from fetchrules.errors import (
 from fetchrules.ledger import hosts
 from fetchrules.ledger import letters as ledger
 from fetchrules.ledger.letters import Arrival, Filing
-from fetchrules.policy import Doubt, Remark, State, ToFetch, Why, is_short
+from fetchrules.policy.known import Doubt, State, is_short
+from fetchrules.policy.planning import Remark, ToFetch, Why
 from fetchrules.poll import STOPPING
 from fetchrules.poll.comparison import Comparison
 from fetchrules.poll.deleting import DeletionRequest

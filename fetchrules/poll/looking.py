@@ -24,7 +24,9 @@ from fetchrules.ledger import hosts, knowing
 from fetchrules.ledger.hosts import live
 from fetchrules.ledger.letters import Filing
 from fetchrules.models import FetchRule, ServiceSettings, SourceMailbox
-from fetchrules.policy import Knowledge, Plan, Remark, Terms, ToFetch, plan
+from fetchrules.policy.known import Knowledge
+from fetchrules.policy.planning import Plan, Remark, ToFetch, plan
+from fetchrules.policy.table import Terms
 from fetchrules.poll.progress import Progress
 from fetchrules.remote.account import Account, Deadlines, TargetPolicy
 from fetchrules.remote.mailbox import Listed, Listing, RemoteMailbox, TlsLevel

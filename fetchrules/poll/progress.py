@@ -10,7 +10,7 @@ from django.utils import timezone
 from fetchrules.errors import FetchError, Interrupted
 from fetchrules.ledger import runs
 from fetchrules.models import Run, SourceMailbox
-from fetchrules.policy import Plan, Remark, Why
+from fetchrules.policy.planning import Plan, Remark, Why
 from fetchrules.poll import STOPPING
 from fetchrules.remote.account import Deadlines
 from fetchrules.remote.mailbox import Connection, Listed

@@ -25,7 +25,7 @@ from fetchrules.errors import (
 from fetchrules.ledger import hosts, leases, runs
 from fetchrules.ledger.source_mailboxes import sources_of
 from fetchrules.models import FetchRule, Run, ServiceSettings, SourceMailbox
-from fetchrules.policy import Plan
+from fetchrules.policy.planning import Plan
 from fetchrules.poll import STOPPING
 from fetchrules.poll.collecting import collect
 from fetchrules.poll.destinations import look_at

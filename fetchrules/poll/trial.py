@@ -19,7 +19,9 @@ from fetchrules.errors import (
 )
 from fetchrules.ledger import knowing
 from fetchrules.models import SourceMailbox
-from fetchrules.policy import Knowledge, Plan, Terms, plan
+from fetchrules.policy.known import Knowledge
+from fetchrules.policy.planning import Plan, plan
+from fetchrules.policy.table import Terms
 from fetchrules.poll.destinations import look_at
 from fetchrules.remote.account import Account
 from fetchrules.remote.mailbox import Connection, TlsLevel

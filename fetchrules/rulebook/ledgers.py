@@ -16,7 +16,7 @@ from django.db.models import Exists, OuterRef, Subquery
 from fetchrules.ledger.source_mailboxes import Ledger, found_or_made, pass_present, rows_of, source_of
 from fetchrules.models import FetchRule, Letter, SourceMailbox
 from fetchrules.models.chunks import chunks
-from fetchrules.policy import State
+from fetchrules.policy.known import State
 from fetchrules.poll.destinations import mailbox_key
 from fetchrules.rule import MASK, Rule
 from fetchrules.ruletext.sources import Source, account_of, address_key, counterpart, sources_of

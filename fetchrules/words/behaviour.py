@@ -2,7 +2,7 @@
 
 from django.utils.translation import gettext as _
 
-from fetchrules.policy import Action, Terms, decide
+from fetchrules.policy.table import Action, Terms, decide
 from fetchrules.rule import Protocol, Rule
 from fetchrules.words import amounts
 

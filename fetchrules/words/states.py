@@ -8,7 +8,8 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
 
 from fetchrules.models import Run
-from fetchrules.policy import Doubt, Fate, State, Why
+from fetchrules.policy.known import Doubt, Fate, State
+from fetchrules.policy.planning import Why
 from fetchrules.status import RuleState
 from fetchrules.words import amounts
 

@@ -15,7 +15,10 @@ from fetchrules.delivery import disk, maildir, staging
 from fetchrules.delivery.staging import StagedFile
 from fetchrules.ledger import departures, knowing, letters, runs
 from fetchrules.models import Letter
-from fetchrules.policy import Action, PassedMatch, Purpose, Terms, ToFetch, table
+from fetchrules.policy import table
+from fetchrules.policy.known import PassedMatch
+from fetchrules.policy.planning import Purpose, ToFetch
+from fetchrules.policy.table import Action, Terms
 from fetchrules.poll import comparison, deleting, intake, recovery
 from fetchrules.poll.destinations import Destination
 from fetchrules.remote.imap.deletion import Deletion

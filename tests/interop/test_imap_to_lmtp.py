@@ -13,7 +13,8 @@ from pytest_django import Settings
 
 from fetchrules.ledger import runs
 from fetchrules.models import FetchRule, Letter, Run
-from fetchrules.policy import Fate, Terms
+from fetchrules.policy.known import Fate
+from fetchrules.policy.table import Terms
 from fetchrules.poll.looking import account_of
 from fetchrules.poll.run import Result, poll
 from fetchrules.poll.trial import Stage, try_connection

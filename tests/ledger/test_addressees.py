@@ -12,7 +12,9 @@ from fetchrules.errors import ServerRefused
 from fetchrules.ledger import by_hand, departures, knowing, letters, runs
 from fetchrules.ledger.letters import Filing
 from fetchrules.models import Letter, Run, SourceMailbox
-from fetchrules.policy import Doubt, Fate, Known, Plan, State, Terms, ToFetch, Why, missing, plan
+from fetchrules.policy.known import Doubt, Fate, Known, State
+from fetchrules.policy.planning import Plan, ToFetch, Why, missing, plan
+from fetchrules.policy.table import Terms
 from fetchrules.remote.mailbox import Listed, Listing
 from tests.conftest import MakeRule
 

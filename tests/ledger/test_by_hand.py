@@ -6,7 +6,7 @@ from django.utils import timezone
 from fetchrules.ledger import by_hand
 from fetchrules.ledger.source_mailboxes import sources_of
 from fetchrules.models import FetchRule, Letter, Run
-from fetchrules.policy import Doubt, State
+from fetchrules.policy.known import Doubt, State
 from fetchrules.rule import MASK, Protocol
 from tests.conftest import MakeRule
 

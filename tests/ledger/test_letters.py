@@ -11,7 +11,9 @@ from fetchrules.errors import DeliveryFailed, DeliveryRefused, RunOvertaken, Ser
 from fetchrules.ledger import by_hand, departures, knowing, leases, letters, runs
 from fetchrules.ledger.letters import Arrival, Filing
 from fetchrules.models import FetchRule, Letter, Run, SourceMailbox
-from fetchrules.policy import MAX_TRIES, Fate, Known, State, Terms, ToFetch, missing, plan
+from fetchrules.policy.known import MAX_TRIES, Fate, Known, State
+from fetchrules.policy.planning import ToFetch, missing, plan
+from fetchrules.policy.table import Terms
 from fetchrules.remote.mailbox import Listed, Listing
 
 pytestmark = pytest.mark.django_db

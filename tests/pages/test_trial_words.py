@@ -4,7 +4,7 @@ import pytest
 from django.utils import translation
 
 from fetchrules.panel.pages.connection_trial import summary_of
-from fetchrules.policy import Plan, ToDelete, ToFetch, Why
+from fetchrules.policy.planning import Plan, ToDelete, ToFetch, Why
 from fetchrules.remote.mailbox import Listed
 
 LETTER = Listed(1, "1", 2048)

@@ -12,7 +12,7 @@ from fetchrules.acts.rules import Given, set_rule
 from fetchrules.errors import CameShort, LoginRefused
 from fetchrules.ledger.runs import Counts, Ending, close
 from fetchrules.models import FetchRule, HourlyStat, Letter, Run
-from fetchrules.policy import State
+from fetchrules.policy.known import State
 from fetchrules.rule import MASK
 from fetchrules.schedule import NextPoll, NextReason
 from tests.conftest import PASSWORD, MakeRule

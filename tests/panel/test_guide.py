@@ -2,7 +2,9 @@
 
 from fetchrules.models import Run
 from fetchrules.panel.pages import guide
-from fetchrules.policy import TABLE, Fate, Remark, State, Why
+from fetchrules.policy.known import Fate, State
+from fetchrules.policy.planning import Remark, Why
+from fetchrules.policy.table import TABLE
 from fetchrules.rule import OPTIONS
 from fetchrules.status import RuleState
 from fetchrules.words import states

@@ -8,7 +8,7 @@ from django.urls import reverse
 from django.utils import timezone
 
 from fetchrules.models import AuditEntry, FetchRule, Letter, Run
-from fetchrules.policy import State
+from fetchrules.policy.known import State
 from tests.conftest import MakeRule
 
 

@@ -11,7 +11,8 @@ from fetchrules.ledger import hosts
 from fetchrules.ledger.letters import STUCK_AFTER
 from fetchrules.models import AuditEntry, FetchRule, Letter
 from fetchrules.panel.pages import letters
-from fetchrules.policy import Doubt, Fate, Remark, State
+from fetchrules.policy.known import Doubt, Fate, State
+from fetchrules.policy.planning import Remark
 from fetchrules.rule import Protocol
 from tests.conftest import MakeRule
 from tests.panel.test_journal import a_letter, a_run

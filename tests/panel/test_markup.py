@@ -13,7 +13,7 @@ from django.utils import timezone
 
 from fetchrules.ledger import hosts
 from fetchrules.models import FetchRule, Incident, Revision, Run
-from fetchrules.policy import Doubt, State
+from fetchrules.policy.known import Doubt, State
 from tests.conftest import MakeRule
 from tests.panel.test_journal import a_letter, a_run
 

@@ -14,7 +14,7 @@ from fetchrules.ledger.letters import STUCK_AFTER
 from fetchrules.models import AuditEntry, FetchRule, HourlyStat, Incident, Pause, Run
 from fetchrules.panel.pages.rule_actions import end_of
 from fetchrules.panel.pages.rules import SORTS, with_state
-from fetchrules.policy import State
+from fetchrules.policy.known import State
 from fetchrules.status import RuleState
 from tests.conftest import MakeRule
 from tests.panel.test_journal import a_letter, a_run

@@ -3,7 +3,7 @@
 import pytest
 
 from fetchrules.panel.pages.rule_preview import Event, LetterKind, simulate
-from fetchrules.policy import Terms
+from fetchrules.policy.table import Terms
 
 F, A, D, L, T, N = Event.FETCHED, Event.AGAIN, Event.DELETED, Event.LEFT, Event.TOO_LARGE, Event.PUT_OFF
 

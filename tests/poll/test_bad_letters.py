@@ -7,7 +7,7 @@ import pytest
 from fetchrules.errors import ConnectionLost, NothingCame, OverLimit, ServerTemporary
 from fetchrules.ledger import by_hand, hosts
 from fetchrules.models import Letter, SourceMailbox
-from fetchrules.policy import MAX_TRIES
+from fetchrules.policy.known import MAX_TRIES
 from tests.poll.conftest import NewImapScene, NewScene, letter
 from tests.servers import imap
 from tests.servers.faults import Fault, Say

@@ -4,7 +4,7 @@ import pytest
 
 from fetchrules.ledger import by_hand, hosts
 from fetchrules.models import Letter
-from fetchrules.policy import Doubt
+from fetchrules.policy.known import Doubt
 from tests.poll.conftest import NewScene, Scene, letter
 from tests.servers.pop3 import Behaviour
 

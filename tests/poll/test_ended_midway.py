@@ -15,7 +15,8 @@ from django.utils import timezone
 from fetchrules.errors import RunOvertaken
 from fetchrules.ledger import runs
 from fetchrules.models import FetchRule, Run, ServiceSettings
-from fetchrules.policy import RESTRICTED_LIMIT, Why
+from fetchrules.policy.planning import Why
+from fetchrules.policy.table import RESTRICTED_LIMIT
 from fetchrules.poll.keeping import Keeper
 from fetchrules.poll.progress import Limits
 from fetchrules.poll.run import poll

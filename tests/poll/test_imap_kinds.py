@@ -10,7 +10,7 @@ from pytest_django import Settings
 from fetchrules.demo.maildrop import Held
 from fetchrules.ledger import runs
 from fetchrules.models import FetchRule, Letter, Run
-from fetchrules.policy import State
+from fetchrules.policy.known import State
 from fetchrules.poll.run import poll
 from tests.conftest import MakeRule
 from tests.servers.faults import Alter, Fault

@@ -9,7 +9,7 @@ from fetchrules.errors import ConnectionLost, LocalProtocolError
 from fetchrules.ledger import runs
 from fetchrules.ledger.letters import Filing
 from fetchrules.models import Run
-from fetchrules.policy import ToFetch
+from fetchrules.policy.planning import ToFetch
 from fetchrules.poll.comparison import Comparison
 from fetchrules.poll.destinations import Destination
 from fetchrules.poll.intake import Intake

@@ -17,7 +17,7 @@ from fetchrules.errors import DeliveryFailed, Interrupted
 from fetchrules.ledger import by_hand, leases
 from fetchrules.ledger import letters as ledger
 from fetchrules.models import Letter
-from fetchrules.policy import HELD_PAUSE, MAX_TRIES
+from fetchrules.policy.known import HELD_PAUSE, MAX_TRIES
 from fetchrules.poll import STOPPING
 from fetchrules.remote import stopping
 from tests.poll.conftest import NewScene, Scene

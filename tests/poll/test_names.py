@@ -8,7 +8,8 @@ import pytest
 from fetchrules.errors import ConnectionLost, RunOvertaken
 from fetchrules.ledger import leases
 from fetchrules.models import Letter
-from fetchrules.policy import State, ToFetch
+from fetchrules.policy.known import State
+from fetchrules.policy.planning import ToFetch
 from fetchrules.poll.intake import Intake
 from fetchrules.remote.mailbox import Begun, Retrieved
 from tests.poll.conftest import NewScene, Scene, letter

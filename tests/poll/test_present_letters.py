@@ -14,7 +14,7 @@ from fetchrules.ledger import letters as ledger
 from fetchrules.ledger.letters import Filing
 from fetchrules.ledger.source_mailboxes import folders_of, pass_present, sources_of
 from fetchrules.models import Letter, Run, SourceMailbox
-from fetchrules.policy import Why
+from fetchrules.policy.planning import Why
 from fetchrules.poll.run import dry_run, poll
 from fetchrules.remote.mailbox import Listed
 from fetchrules.rule import MASK

@@ -9,7 +9,7 @@ from fetchrules.errors import RunOvertaken
 from fetchrules.ledger import departures
 from fetchrules.ledger import letters as ledger
 from fetchrules.models import FetchRule, Letter, Run, SourceMailbox
-from fetchrules.policy import ToFetch
+from fetchrules.policy.planning import ToFetch
 from fetchrules.poll.looking import Session, look
 from fetchrules.poll.progress import Limits, Progress
 from tests.poll.conftest import NewScene, Scene

@@ -8,7 +8,7 @@ from django.utils import timezone
 from pytest_django import Settings
 
 from fetchrules.models import FetchRule, Letter, Run
-from fetchrules.policy import Terms
+from fetchrules.policy.table import Terms
 from fetchrules.poll.looking import account_of
 from fetchrules.poll.trial import Stage, Trial, try_connection
 from fetchrules.rule import MASK, Encryption

@@ -13,7 +13,7 @@ from fetchrules.delivery.staging import StagedFile
 from fetchrules.errors import ConnectionLost, DeliveryFailed, DiskFull, NothingCame, RemoteProtocolError, TimedOut
 from fetchrules.ledger import by_hand, letters, runs
 from fetchrules.models import Letter, Run
-from fetchrules.policy import HELD_PAUSE, MAX_TRIES
+from fetchrules.policy.known import HELD_PAUSE, MAX_TRIES
 from tests.poll.conftest import NewScene, Scene, letter
 from tests.servers.loopback import Hangup
 from tests.servers.maildrop import StoredLetter

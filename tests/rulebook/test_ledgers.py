@@ -10,7 +10,7 @@ from pytest_django import DjangoAssertNumQueries, Settings
 from fetchrules.acts.rules import delete_rules, set_rule
 from fetchrules.ledger.source_mailboxes import Ledger
 from fetchrules.models import FetchRule, Letter, SourceMailbox
-from fetchrules.policy import State
+from fetchrules.policy.known import State
 from fetchrules.rule import MASK, Protocol, Rule
 from fetchrules.rulebook.ledgers import Saved, ledgers_left, settle
 from tests.rulebook.conftest import Applier

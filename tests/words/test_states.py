@@ -2,7 +2,8 @@
 
 from django.utils import translation
 
-from fetchrules.policy import Fate, Remark, State, Why
+from fetchrules.policy.known import Fate, State
+from fetchrules.policy.planning import Remark, Why
 from fetchrules.words import states
 
 

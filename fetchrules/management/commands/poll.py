@@ -18,7 +18,7 @@ from fetchrules.errors import DatabaseFailed, FetchError, Interrupted, MailboxBu
 from fetchrules.ledger import leases, runs
 from fetchrules.management.console import Console
 from fetchrules.models import FetchRule, Run
-from fetchrules.policy import Plan, Remark, Why
+from fetchrules.policy.planning import Plan, Remark, Why
 from fetchrules.poll import STOPPING
 from fetchrules.poll.outlasting import DATABASE_AWAY
 from fetchrules.poll.run import Result, dry_run, poll

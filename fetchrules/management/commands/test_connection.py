@@ -12,7 +12,7 @@ from fetchrules.errors import FetchError
 from fetchrules.management.console import Console
 from fetchrules.models import FetchRule
 from fetchrules.panel.pages.connection_trial import stages_shown
-from fetchrules.policy import Terms
+from fetchrules.policy.table import Terms
 from fetchrules.poll.looking import account_of
 from fetchrules.poll.trial import Trial, try_connection
 from fetchrules.rule import MASK

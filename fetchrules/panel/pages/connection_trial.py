@@ -14,7 +14,8 @@ from fetchrules.acts import attempts, roles
 from fetchrules.errors import FetchError, PasswordMissing
 from fetchrules.models import FetchRule, SourceMailbox
 from fetchrules.panel import access
-from fetchrules.policy import Plan, Terms
+from fetchrules.policy.planning import Plan
+from fetchrules.policy.table import Terms
 from fetchrules.poll.looking import account_from
 from fetchrules.poll.trial import Stage, Step, Trial, try_connection
 from fetchrules.remote.account import Account

@@ -8,7 +8,7 @@ from django.utils.functional import Promise
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
-from fetchrules.policy import Action, TableRow
+from fetchrules.policy.table import Action, TableRow
 from fetchrules.rule import OPTIONS, Takes
 
 MEANINGS: dict[str, str | Promise] = {

@@ -21,7 +21,8 @@ from fetchrules.models import FetchRule, Run
 from fetchrules.panel import access
 from fetchrules.panel.pages.rule_rows import RunProgress, remarks_of
 from fetchrules.panel.params import back, numbers, page_of, search
-from fetchrules.policy import Doubt, Fate, Remark, State
+from fetchrules.policy.known import Doubt, Fate, State
+from fetchrules.policy.planning import Remark
 from fetchrules.words import failures, states
 from fetchrules.words.failures import Failure
 from fetchrules.words.names import source_name

@@ -23,7 +23,7 @@ from fetchrules.ledger.source_mailboxes import folders_of
 from fetchrules.models import FetchRule, Letter, SourceMailbox
 from fetchrules.panel import access
 from fetchrules.panel.params import back, numbers
-from fetchrules.policy import Doubt
+from fetchrules.policy.known import Doubt
 from fetchrules.words import failures
 from fetchrules.words.failures import Failure
 from fetchrules.words.names import shown_host, source_name

@@ -12,7 +12,7 @@ from django.views.decorators.http import require_safe
 
 from fetchrules.panel.markdown import html_of
 from fetchrules.panel.pages import guide
-from fetchrules.policy import TABLE
+from fetchrules.policy.table import TABLE
 
 _OTHER = re.compile(r"manual\.(\w+)\.md")
 

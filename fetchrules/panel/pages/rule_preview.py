@@ -8,7 +8,9 @@ from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy
 
 from fetchrules.errors import harmless
-from fetchrules.policy import Fate, Knowledge, Known, Plan, State, Terms, Why, plan
+from fetchrules.policy.known import Fate, Knowledge, Known, State
+from fetchrules.policy.planning import Plan, Why, plan
+from fetchrules.policy.table import Terms
 from fetchrules.remote.mailbox import Listed, Listing
 from fetchrules.rule import MASK, Rule, Spelling
 from fetchrules.ruletext.problem import Problem

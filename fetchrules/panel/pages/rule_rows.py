@@ -13,7 +13,7 @@ from django.utils.translation import ngettext
 from fetchrules.acts import roles
 from fetchrules.errors import harmless
 from fetchrules.models import FetchRule, HourlyStat, Pause, Run, ServiceSettings
-from fetchrules.policy import Remark
+from fetchrules.policy.planning import Remark
 from fetchrules.remote.mailbox import TlsLevel
 from fetchrules.rule import MASK, Encryption, Protocol
 from fetchrules.ruletext.render import options_of
