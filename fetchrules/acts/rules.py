@@ -5,6 +5,7 @@ it to no rule at all; `by` None is the command line, which an administrator uses
 """
 
 from collections.abc import Iterable, Sequence
+from copy import copy
 from dataclasses import astuple, dataclass
 from datetime import datetime
 
@@ -27,13 +28,12 @@ from fetchrules.acts.writer import (
     check_source,
 )
 from fetchrules.ledger import runs
-from fetchrules.ledger.source_mailboxes import folders_of
+from fetchrules.ledger.source_mailboxes import folders_of, source_of
 from fetchrules.ledger.source_mailboxes import pass_present as pass_over_present
 from fetchrules.models import FetchRule, Pause, Run, SourceMailbox
 from fetchrules.rule import Rule
 from fetchrules.rulebook import edits
-from fetchrules.rulebook.ledgers import ledger_change
-from fetchrules.rulebook.rows import LAST_RESULT, Change, changes_of
+from fetchrules.rulebook.rows import LAST_RESULT, changes_of
 from fetchrules.ruletext.validate import problems_of
 from fetchrules.schedule import NextReason
 from fetchrules.words.names import mailbox_name
@@ -84,7 +84,7 @@ def set_rule(
             check_password(known, wanted)
             check_source(known, wanted)
             check_passing(known, wanted, pass_present)
-            before = _Before.of(known, wanted) if known else None
+            before, was_passing = copy(known), known is not None and edits.is_to_be_passed(known)
             sources = edits.settle_ledger(known, wanted, other_mailbox=other_mailbox, same_mailbox=same_mailbox)
             saved = known or edits.new_row()
             columns = _assign(saved, writer, given, restricted, elsewhere=edits.leads_elsewhere(known, wanted))
@@ -94,7 +94,7 @@ def set_rule(
             if by_hand:
                 runs.ask_for_poll(FetchRule.objects.filter(id=saved.id), timezone.now())
             edits.advance()
-            _record_saved(by, saved, before)
+            _record_saved(by, saved, wanted, before, was_passing=was_passing)
             tasks.wake()
     except IntegrityError as error:
         raise SourceTaken from error
@@ -234,39 +234,32 @@ def _assign(
     return ["restricted", "owner", "owned", "given_at", *LAST_RESULT]
 
 
-@dataclass(frozen=True, slots=True)
-class _Before:
-    """What the audit needs to know of a rule as it was before `wanted` was written."""
-
-    changes: tuple[Change, ...]
-    restricted: bool
-    owner_id: int | None
-    source: SourceMailbox
-    passing: bool
-    paused: bool
-
-    @classmethod
-    def of(cls, known: FetchRule, wanted: Rule) -> "_Before":
-        changes = changes_of(known, wanted)
-        passing, paused = edits.is_to_be_passed(known), known.pause == Pause.BY_HAND
-        return cls(changes, known.restricted, known.owner_id, known.source, passing, paused)
-
-
-def _record_saved(by: User | None, saved: FetchRule, before: _Before | None) -> None:
-    """Note what `set_rule` has changed, if anything; `before` None: it added the rule."""
-    detail: dict[str, audit.Detail] = {}
-    if before is not None:
-        if before.restricted != saved.restricted:
-            detail["restricted"] = saved.restricted
-        if before.owner_id != saved.owner_id:
-            detail["owner"] = str(saved.owner or "")
-        if before.passing != (passing := edits.is_to_be_passed(saved)):
-            detail["pass_present"] = passing
-    if ledger := ledger_change(before.source if before else None, saved.source):
-        detail["former" if ledger.continues else "other_mailbox"] = mailbox_name(ledger.former)
+def _record_saved(
+    by: User | None, saved: FetchRule, wanted: Rule, before: FetchRule | None, *, was_passing: bool
+) -> None:
+    """Note what `set_rule` has changed, if anything. `before`: the rule as it was; None: it is new."""
+    detail = _ledger_detail(before.source if before else None, saved.source)
     if before is None:
         audit.record(by, "rule_added", saved, **detail)
-    elif before.changes or detail:
-        audit.record(by, "rule_changed", saved, fields=[astuple(change) for change in before.changes], **detail)
-    elif before.paused:  # saving ends the pause
+        return
+    if before.restricted != saved.restricted:
+        detail["restricted"] = saved.restricted
+    if before.owner_id != saved.owner_id:
+        detail["owner"] = str(saved.owner or "")
+    if was_passing != (passing := edits.is_to_be_passed(saved)):
+        detail["pass_present"] = passing
+    changes = changes_of(before, wanted)
+    if changes or detail:
+        audit.record(by, "rule_changed", saved, fields=[astuple(change) for change in changes], **detail)
+    elif before.pause == Pause.BY_HAND:  # saving ends the pause
         audit.record(by, "rule_resumed", saved)
+
+
+def _ledger_detail(before: SourceMailbox | None, after: SourceMailbox) -> dict[str, audit.Detail]:
+    """Whether a rule continues a former ledger from now on, or does not although it could. `before`: what it has read so far."""
+    if after.continues is not None and (before is None or before.pk != after.pk):
+        return {"former": mailbox_name(source_of(after.continues).account)}
+    if before is None or after.continues is not None:
+        return {}
+    left = before if before.account != after.account else before.continues
+    return {} if left is None else {"other_mailbox": mailbox_name(source_of(left).account)}

@@ -191,10 +191,9 @@ def _has_letters(former: Sequence[SourceMailbox], taken: Collection[int]) -> boo
 
 
 _NAME = ("ord", "uid", "epoch", "source_id")
-_COLUMNS = (
-    *("id", "size", "state", "fate", "missing_since", "forgotten_at", "deleted_at", "doubt"),
-    *("tries", "tried_at", "reason", "delivered_at", "lived", "octets", "deletions", "head"),
-)
+_JUDGED = ("state", "fate", "missing_since", "forgotten_at", "deleted_at", "doubt")
+_PLAIN = ("id", "size", "tries", "tried_at", "reason", "delivered_at", "lived", "octets", "deletions", "head")
+"""The columns that Known has as they are."""
 
 
 def _known(letters: QuerySet[Letter], source: SourceMailbox) -> Iterator[tuple[int, Known]]:
@@ -202,31 +201,21 @@ def _known(letters: QuerySet[Letter], source: SourceMailbox) -> Iterator[tuple[i
 
     Letters of another ledger than `source` count as those of a former one.
     """
-    rows = letters.order_by(*_NAME, "id").values_list(*_NAME, *_COLUMNS).iterator(chunk_size=2000)
+    rows = letters.order_by(*_NAME, "id").values_list(*_NAME, *_JUDGED, *_PLAIN).iterator(chunk_size=2000)
     for (_, _, epoch, _), same in groupby(rows, key=itemgetter(slice(len(_NAME)))):
         yield epoch, reduce(Known.beside, (_as_known(row, source) for row in same))
 
 
 def _as_known(row: tuple[Any, ...], source: SourceMailbox) -> Known:
-    order, uid, _, ledger_id, row_id, size, state, fate, missing_since, forgotten_at, deleted_at, doubt, *rest = row
-    tries, tried_at, reason, delivered_at, lived, octets, deletions, head = rest
+    order, uid, _, ledger_id, state, fate, missing_since, forgotten_at, deleted_at, doubt, *plain = row
     return Known(
-        id=row_id,
+        **dict(zip(_PLAIN, plain, strict=True)),
         uid=uid,
         ord=order,
-        size=size,
         state=State(state),
         fate=Fate(fate),
         gone=missing_since is not None or forgotten_at is not None,
-        tries=tries,
-        tried_at=tried_at,
-        reason=reason,
-        delivered_at=delivered_at,
         doubt=Doubt(doubt) if doubt else None,
-        lived=lived,
-        octets=octets,
-        deletions=deletions,
         deleted=deleted_at is not None,
-        head=head,
         former=ledger_id != source.pk,
     )

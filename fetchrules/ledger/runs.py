@@ -49,8 +49,8 @@ class Ending:
 
 def claim_due(now: datetime, limit: int = 200) -> list[int]:
     """Claim up to `limit` due rules (`turns`). Returns the ids of the new runs in the order to begin them."""
-    _end_pauses(now)
-    return _claim(choose(now, limit), now)
+    FetchRule.objects.filter(pause=Pause.BY_HAND, paused_until__lte=now).update(pause=Pause.NONE, paused_until=None)
+    return claim(choose(now, limit), now)
 
 
 def claim_next(host: str, now: datetime) -> list[int]:
@@ -58,15 +58,32 @@ def claim_next(host: str, now: datetime) -> list[int]:
 
     Otherwise a server that answers quickly would get no more polls in a tick than it may have open at a time.
     """
-    return _claim(choose(now, 1, host), now)
+    return claim(choose(now, 1, host), now)
 
 
-def claim(rules: Iterable[FetchRule], now: datetime, cause: Run.Cause) -> list[int]:
+def claim(rules: Iterable[FetchRule], now: datetime, cause: Run.Cause | None = None) -> list[int]:
     """Claim these rules whether they are due or not, whatever their servers have open. Returns the ids of the new runs.
 
-    Rules whose mailbox is being polled, or whose owner is gone, are left out.
+    Rules whose mailbox is being polled, or whose owner is gone, are left out. `cause` None: the reason of each rule's next poll.
     """
-    return _claim(rules, now, cause)
+    token = uuid.uuid4()
+    runs = [
+        Run(
+            token=token,
+            rule=rule,
+            source_id=rule.source_id,
+            recipient=rule.recipient,
+            revision=rule.revision,
+            cause=cause or _CAUSES.get(rule.next_reason, Run.Cause.SCHEDULE),
+            claimed_at=now,
+            deadline=now + QUEUE_LEASE,
+        )
+        for rule in rules
+    ]
+    try:
+        return _insert(runs, token) if runs else []
+    except IntegrityError:  # PostgreSQL: a rule was deleted within these milliseconds
+        return []  # all are still due at the next tick
 
 
 def owner_is_gone(rule: FetchRule) -> bool:
@@ -205,31 +222,6 @@ def ask_to_stop(run_id: int) -> bool:
     return bool(Run.objects.filter(id=run_id, finished_at__isnull=True).update(stop_asked=True))
 
 
-def _end_pauses(now: datetime) -> None:
-    FetchRule.objects.filter(pause=Pause.BY_HAND, paused_until__lte=now).update(pause=Pause.NONE, paused_until=None)
-
-
-def _claim(rules: Iterable[FetchRule], now: datetime, cause: Run.Cause | None = None) -> list[int]:
-    token = uuid.uuid4()
-    runs = [
-        Run(
-            token=token,
-            rule=rule,
-            source_id=rule.source_id,
-            recipient=rule.recipient,
-            revision=rule.revision,
-            cause=cause or _CAUSES.get(rule.next_reason, Run.Cause.SCHEDULE),
-            claimed_at=now,
-            deadline=now + QUEUE_LEASE,
-        )
-        for rule in rules
-    ]
-    try:
-        return _insert(runs, token) if runs else []
-    except IntegrityError:  # PostgreSQL: a rule was deleted within these milliseconds
-        return []  # all are still due at the next tick
-
-
 def _insert(runs: Sequence[Run], token: uuid.UUID) -> list[int]:
     """Insert the runs whose rule still exists and has an owner, and whose mailbox has no open run. Returns their ids."""
     with transaction.atomic():
@@ -261,16 +253,13 @@ def _finish(run: Run, state: Run.State, ending: Ending, now: datetime) -> bool:
 
 def _is_idle(run: Run, ending: Ending) -> bool:
     """Whether the journal needs no entry beside the counters."""
-    counts = ending.counts
-    news = ending.error is not None and not _lasts(run, ending.error)
+    counts, error = ending.counts, ending.error
+    # A lasting fault of this machine is no news: entries every two minutes for each rule would fill a full disk.
+    ours = error is not None and error.retry is Retry.OURS
+    news = error is not None and not (ours and run.rule is not None and run.rule.last_error == error.code)
     return run.cause == Run.Cause.SCHEDULE and not (
         news or counts.fetched or counts.deleted or counts.held or run.letters.exists()
     )
-
-
-def _lasts(run: Run, error: FetchError) -> bool:
-    """Whether it is a lasting fault of this machine: journal entries every two minutes for each rule would fill a full disk."""
-    return error.retry is Retry.OURS and run.rule is not None and run.rule.last_error == error.code
 
 
 _LAST_COUNTS = ("found", "fetched", "deleted", "skipped", "octets", "left")

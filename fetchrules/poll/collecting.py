@@ -24,7 +24,7 @@ from fetchrules.policy.table import Terms
 from fetchrules.poll import STOPPING
 from fetchrules.poll.comparison import Comparison, settled_by_head
 from fetchrules.poll.deleting import Deletions
-from fetchrules.poll.destinations import Destination, same_mailbox
+from fetchrules.poll.destinations import Destination, mailbox_key
 from fetchrules.poll.intake import Intake
 from fetchrules.poll.looking import Session, heads
 from fetchrules.remote.mailbox import Listed
@@ -200,7 +200,7 @@ def _sweep(run: Run, destination: Destination) -> None:
     polls of this mailbox, then read the rows. A later poll has no file in the list, and the letters of an ended one are recorded.
     """
     leftovers = destination.mailbox.staging.leftovers()
-    if leftovers and not any(same_mailbox(other, run.recipient) for other in runs.others_deliver_to(run)):
+    if leftovers and mailbox_key(run.recipient) not in map(mailbox_key, runs.others_deliver_to(run)):
         in_hand = set(ledger.all_unfinished().values_list("file_name", flat=True))
         destination.mailbox.staging.remove([name for name in leftovers if name not in in_hand])
 

@@ -101,15 +101,6 @@ class Destination:
         self.mailbox.close()
 
 
-def same_mailbox(one: str, other: str) -> bool:
-    """Whether two recipients have one local mailbox; False if one of them is invalid by now."""
-    template = _layout().template
-    try:
-        return template.place(one) == template.place(other)
-    except RecipientInvalid:
-        return False
-
-
 def path_of(recipient: str) -> str | None:
     """The directory of the recipient's mailbox, as `LocalMarker.path` has it; None for an invalid recipient."""
     layout = _layout()

@@ -12,7 +12,7 @@ from fetchrules.ledger import letters as ledger
 from fetchrules.ledger.letters import unattended
 from fetchrules.models import Letter, SourceMailbox
 from fetchrules.poll import STOPPING
-from fetchrules.poll.destinations import Destination, forget_marker, replaced, same_mailbox
+from fetchrules.poll.destinations import Destination, forget_marker, mailbox_key, replaced
 
 
 class LettersElsewhere(MaildirReplaced):
@@ -39,7 +39,7 @@ def look_for_replaced(recipient: str) -> Replaced | None:
 
     Delivers the letters in hand first, if the old directory is back; those of a running poll are left to it.
     """
-    in_hand = [letter for letter in unattended() if same_mailbox(letter.recipient, recipient)]
+    in_hand = [letter for letter in unattended() if mailbox_key(letter.recipient) == mailbox_key(recipient)]
     lost = [row_id for row_id, error in finish_all(in_hand).items() if isinstance(error, MaildirReplaced)]
     return Replaced(recipient, tuple(lost)) if lost or replaced(recipient) is not None else None
 

@@ -1,6 +1,6 @@
-"""Where the rules of a new text stand: their order, their positions in the database, their lines, and what is around them."""
+"""The places of rules in a new text: their order, their positions in the database, their lines, and the comments around them."""
 
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import TypeVar
@@ -35,14 +35,13 @@ class Arrangement:
 
 
 def arrange(seen: Preview, *, delete_missing: bool) -> Arrangement:
-    """Arrange the rules of a preview. A rule that stays though the text lacks it stays behind the rule that it stood behind."""
+    """Arrange the rules of a preview. A rule that the text lacks and that stays remains below its former upper neighbour."""
     removed = frozenset(stored.row.id for stored in seen.missing) if delete_missing else frozenset()
     keys = [entry.stored.row.id if entry.stored else -1 - number for number, entry in enumerate(seen.entries)]
     old = [stored.row.id for stored in seen.stored]
     wanted = with_missing(keys, [key for key in old if key not in removed])
-    places = _places(keys, seen.document.lines)
+    places, tail = _places(keys, seen.document.lines)
     start = seen.document.start
-    tail = "".join(f"{line.text}{line.ending}" for line in _below_last_rule(seen.document.lines))
     if seen.missing and not delete_missing:
         start = start or seen.start
         tail = _with_old_tail(places, wanted, seen, tail)
@@ -58,8 +57,8 @@ def arranged_text(new: Arrangement, old: Mapping[Key, Place]) -> str:
     return "".join(joined(new.start, (new.places.get(key) or old[key] for key in new.order), new.tail))
 
 
-def _places(keys: Iterable[Key], lines: Iterable[Line]) -> dict[Key, Place]:
-    """How the rules of the text stand in it."""
+def _places(keys: Iterable[Key], lines: Iterable[Line]) -> tuple[dict[Key, Place], str]:
+    """The places of the text's rules, and what is below the last one."""
     places: dict[Key, Place] = {}
     names = iter(keys)
     above = ""
@@ -69,16 +68,11 @@ def _places(keys: Iterable[Key], lines: Iterable[Line]) -> dict[Key, Place]:
         else:
             places[next(names)] = Place(above, line.masked_text, line.ending)
             above = ""
-    return places
-
-
-def _below_last_rule(lines: tuple[Line, ...]) -> Iterator[Line]:
-    last = max((number for number, line in enumerate(lines) if line.rule is not None), default=-1)
-    yield from lines[last + 1 :]
+    return places, above
 
 
 def _with_old_tail(places: dict[Key, Place], wanted: list[Key], seen: Preview, tail: str) -> str:
-    """The new tail. The old one stood below the last rule; if the text lacks that rule and it stays, its tail stays below it."""
+    """The new tail. The old one stays below its rule, the last of the old text, if the new text lacks that rule and it stays."""
     last = seen.stored[-1]
     if not seen.tail or last not in seen.missing:
         return tail
@@ -105,7 +99,7 @@ def _end_lines(places: dict[Key, Place], wanted: list[Key], tail: str, lines: tu
 
 
 def with_missing(new: Sequence[Item], old: Sequence[Item]) -> list[Item]:
-    """`new`, and what only `old` has: each behind the one that it stood behind there."""
+    """`new`, and the items that only `old` has, each behind the same item as there."""
     present = set(new)
     behind: dict[Item | None, list[Item]] = {}
     last: Item | None = None

@@ -1,9 +1,9 @@
 """Which ledger a rule reads, and which former ledger that one continues (ADR 18, 26).
 
-A ledger belongs to an account and a recipient, so nothing is chosen: a rule reads the ledger of its own recipient, or the first one
-whose recipient is the same local mailbox under today's delivery settings. Two things may happen beside that when rules are written.
-A rule that is the only reader of a mailbox takes its letters along to another recipient: the rows get that recipient. A rule that
-logs in elsewhere reads another ledger, which remembers the former one; nothing is moved then.
+A ledger belongs to an account and a recipient, so there is nothing to choose: a rule reads the ledger of its own recipient, or the
+first one whose recipient has the same local mailbox under today's delivery settings. Besides, when rules are written: if the
+recipient of a mailbox's only reader changes, its letters stay with the rule, and the rows get the new recipient. If a rule logs in
+elsewhere, it reads another ledger, which remembers the former one, and nothing is moved.
 """
 
 from collections import defaultdict
@@ -28,7 +28,7 @@ _Folders = dict[Source, SourceMailbox]
 
 @dataclass(frozen=True, slots=True)
 class Orphan:
-    """A ledger that no rule reads, and how many letters it has delivered. `name` tells it from others; it is one of its rows."""
+    """A ledger that no rule reads, and how many letters it has delivered. `name` is the id of one of its rows."""
 
     name: int
     ledger: Ledger
@@ -36,16 +36,8 @@ class Orphan:
 
 
 @dataclass(frozen=True, slots=True)
-class LedgerChange:
-    """For the audit: a rule goes on with the ledger of the account `former`, or does not although it could."""
-
-    former: Source
-    continues: bool
-
-
-@dataclass(frozen=True, slots=True)
 class Saved:
-    """A rule that is about to be written over `row`, as it is stored; None: it is new.
+    """A rule that is about to be written over the stored `row`; None: it is new.
 
     `former`: the ledger that the rule's own continues. `other_mailbox`: it continues none, whatever it continued so far.
     """
@@ -57,14 +49,15 @@ class Saved:
 
     @property
     def local_mailbox(self) -> str:
-        """What is the same for all addresses of the local mailbox that the rule delivers to."""
+        """The key of the local mailbox that the rule delivers to, the same for all of its addresses."""
         return mailbox_key(self.rule.recipient)
 
 
 def settle(saved: Mapping[_K, Saved], removed: Collection[int] = ()) -> dict[_K, list[SourceMailbox]]:
-    """The rows that each rule reads from now on, one for each folder; the first stands for the rule. Made where they are missing.
+    """The rows that each rule reads from now on, one for each folder; the first stands for the rule. Missing rows are made.
 
-    `removed`: ids of rules that are deleted in the same change. Call it in the transaction that writes the rules, before that.
+    `removed`: ids of rules that are deleted in the same change. Call it in the transaction that writes the rules, before they are
+    written.
     """
     ledgers = _Ledgers.read(saved.values(), removed)
     read = {key: dict(ledgers.folders(Ledger.of(one.row.source))) for key, one in saved.items() if one.row}
@@ -83,25 +76,27 @@ def settle(saved: Mapping[_K, Saved], removed: Collection[int] = ()) -> dict[_K,
 
 
 def ledgers_left(changed: Mapping[_K, tuple[Rule, FetchRule]], removed: Collection[int] = ()) -> dict[_K, Ledger]:
-    """The ledgers that rules, given with their rows as stored, would go on with because they log in elsewhere.
+    """The ledgers that rules, given with their stored rows, would continue because they log in elsewhere.
 
-    A rule that gets another recipient as well takes over what it has read only if nobody else reads that account. `removed`: ids
-    of rules that are deleted in the same change.
+    A rule that also gets another recipient continues its ledger only if nobody else reads that account. `removed`: ids of rules
+    that are deleted in the same change.
     """
     moved = {
         key: Ledger.of(row.source)
         for key, (rule, row) in changed.items()
         if source_of(row.source).account != account_of(rule)
     }
-    for_another = {key for key in moved if not _same_recipient(*changed[key])}
+    for_another = {
+        key for key in moved if mailbox_key(changed[key][0].recipient) != mailbox_key(changed[key][1].recipient)
+    }
     shared = _shared({moved[key].account for key in for_another}, {changed[key][1].id for key in moved} | set(removed))
     return {key: ledger for key, ledger in moved.items() if key not in for_another or ledger.account not in shared}
 
 
 def heirs(new: Mapping[_K, Rule], removed: Iterable[tuple[Rule, FetchRule]]) -> dict[_K, Ledger]:
-    """The ledgers of `removed` rules that new ones go on with: of the same recipient, with the login or the server in common.
+    """The ledgers of `removed` rules that new ones continue: of the same recipient, with the login or the server in common.
 
-    Only where no other can be meant.
+    A ledger is only continued if no other can be meant.
     """
     left = dict(enumerate(removed))
     free = dict(new)
@@ -122,7 +117,7 @@ def offered_to(rule: Rule) -> list[Orphan]:
 
 
 def offered_to_each(rules: Iterable[Rule]) -> list[list[Orphan]]:
-    """The same for each of many rules. A ledger of the rule's own account needs no word: it is found again by itself."""
+    """The same for each of many rules. A ledger of the rule's own account is not offered: the rule reads it anyway."""
     rules = list(rules)
     recipients = [mailbox_key(rule.recipient) for rule in rules]
     found = _orphans(set(recipients))
@@ -132,23 +127,12 @@ def offered_to_each(rules: Iterable[Rule]) -> list[list[Orphan]]:
     ]
 
 
-def ledger_change(before: SourceMailbox | None, after: SourceMailbox) -> LedgerChange | None:
-    """What a saved rule did: `before` is what it read, None if it is new; `after` what it reads now. None: nothing of the kind."""
-    if after.continues is not None and (before is None or before.pk != after.pk):
-        return LedgerChange(source_of(after.continues).account, continues=True)
-    if before is None or after.continues is not None:
-        return None
-    if before.account != after.account:
-        return LedgerChange(source_of(before).account, continues=False)
-    return LedgerChange(source_of(before.continues).account, continues=False) if before.continues else None
-
-
 @dataclass(slots=True)
 class _Ledgers:
     """The ledgers of the accounts that rules come to or leave, each with its rows, the oldest first.
 
-    `read_by_others`: those that rules read which are not written. `audience`: the local mailboxes that each remote mailbox will
-    have readers for.
+    `read_by_others`: the ledgers that other rules read. `audience`: the local mailboxes into which each remote mailbox will be
+    collected.
     """
 
     accounts: dict[Source, dict[str, _Folders]] = field(default_factory=lambda: defaultdict(dict))
@@ -157,7 +141,7 @@ class _Ledgers:
 
     @classmethod
     def read(cls, saved: Collection[Saved], removed: Collection[int]) -> "_Ledgers":
-        """In few queries; ledgers of other accounts may be among them."""
+        """Few queries for many rules; ledgers of other accounts may be among the result."""
         self = cls()
         written = {one.row.id for one in saved if one.row} | set(removed)
         accounts = {account_of(one.rule) for one in saved}
@@ -180,11 +164,10 @@ class _Ledgers:
             self.audience[source].add(one.local_mailbox)
 
     def folders(self, ledger: Ledger) -> _Folders:
-        """The rows of a ledger."""
         return self.accounts[ledger.account].get(ledger.recipient, {})
 
     def ledger_of(self, account: Source, recipient: str) -> Ledger:
-        """The ledger of the account that a recipient reads: their own, or the first one whose local mailbox is theirs."""
+        """The ledger of the account for a recipient: their own, or the first one whose local mailbox is theirs."""
         own, known = address_key(recipient), self.accounts[account]
         if own not in known:
             same = (one for one in known if mailbox_key(one) == mailbox_key(recipient))
@@ -195,8 +178,8 @@ class _Ledgers:
     def read_by(self, one: Saved) -> Ledger:
         """The ledger that a rule reads: that of its recipient, or the one that it has read for another address of the mailbox.
 
-        The recipient's may be older: then the letters that the rule has collected since would come twice. If another rule reads it,
-        the two share it nevertheless.
+        The recipient's ledger may be older, so that letters collected since would come twice. If another rule reads it, the two
+        share it nevertheless.
         """
         found = self.ledger_of(account_of(one.rule), one.rule.recipient)
         before = Ledger.of(one.row.source) if one.row else found
@@ -204,10 +187,10 @@ class _Ledgers:
         return before if stays and found not in self.read_by_others else found
 
     def take_along(self, one: Saved) -> _Folders | None:
-        """Where the recipient of a rule changes, give the new one the rows that nobody else reads; all rows that they have then.
+        """If the recipient of a rule changes, give the new one the rows that nobody else reads. Returns all rows that it has then.
 
-        A folder that the new recipient has a row for stays as it is. The ledger of an account that the rule leaves is taken along
-        only if the rule goes on with it.
+        A folder for which the new recipient has a row stays as it is. If the rule leaves the account, its ledger is taken along
+        only if the rule continues it.
         """
         before = Ledger.of(one.row.source) if one.row else None
         if before is None or mailbox_key(before.recipient) == one.local_mailbox:
@@ -226,7 +209,7 @@ class _Ledgers:
 
 
 def _end_marks(free: Mapping[_K, _Folders], read: Mapping[_K, _Folders]) -> None:
-    """What lies in these ledgers counts as collected no more, except where the rule has `read` them so far.
+    """Letters present in these mailboxes no longer count as collected, unless the rule has `read` them so far.
 
     A mark in a ledger that nobody reads was made for a rule that is gone.
     """
@@ -238,7 +221,7 @@ def _end_marks(free: Mapping[_K, _Folders], read: Mapping[_K, _Folders]) -> None
 def _carry_on(
     saved: Mapping[_K, Saved], rows: Mapping[_K, Sequence[SourceMailbox]], former: Mapping[_K, _Folders]
 ) -> None:
-    """Let ledgers continue former ones, folder by folder. No other rule reads one of them: it would have had its name before."""
+    """Let ledgers continue former ones, folder by folder. No other rule reads them: it would have had their names before."""
     links: dict[int, int | None] = {}
     for key, one in saved.items():
         for row in rows[key]:
@@ -249,14 +232,14 @@ def _carry_on(
                 name = replace(account, folder=counterpart(row.folder, account.protocol))
                 if name in former[key]:
                     links[row.pk] = former[key][name].pk
-    chains = _Chains.of(links)
-    chains.write(links)
+    stored = _chains_from(links)
+    following = dict(stored)
+    for one_row, former_row in links.items():
+        _link(following, one_row, former_row)
+    changed = [SourceMailbox(id=pk, continues_id=after) for pk, after in following.items() if after != stored[pk]]
+    SourceMailbox.objects.bulk_update(changed, ["continues"], batch_size=200)
     for row in (row for key in saved for row in rows[key]):
-        row.continues_id = chains.following.get(row.pk, row.continues_id)
-
-
-def _same_recipient(rule: Rule, row: FetchRule) -> bool:
-    return mailbox_key(rule.recipient) == mailbox_key(row.recipient)
+        row.continues_id = following.get(row.pk, row.continues_id)
 
 
 def _shared(accounts: Collection[Source], leaving: Collection[int]) -> set[Source]:
@@ -293,62 +276,45 @@ def _grouped(rules: Mapping[_K, Rule], trait: Callable[[Rule], Hashable]) -> dic
     return groups
 
 
-@dataclass(slots=True)
-class _Chains:
-    """Which row continues which, by id: `following` has what can be reached from the rows that are about to be changed."""
+def _chains_from(links: Mapping[int, int | None]) -> dict[int, int | None]:
+    """Which row continues which, by id, for all rows that can be reached from either end of `links`."""
+    following: dict[int, int | None] = {}
+    missing = {*links, *(former for former in links.values() if former is not None)}
+    while missing:
+        for ids in chunks(sorted(missing)):
+            following.update(SourceMailbox.objects.filter(id__in=ids).values_list("id", "continues_id"))
+        missing = {former for former in following.values() if former is not None} - following.keys()
+    return following
 
-    following: dict[int, int | None]
 
-    @classmethod
-    def of(cls, wanted: Mapping[int, int | None]) -> "_Chains":
-        """The chains that begin at either end of the links `wanted`."""
-        following: dict[int, int | None] = {}
-        missing = {*wanted, *(former for former in wanted.values() if former is not None)}
-        while missing:
-            for ids in chunks(sorted(missing)):
-                following.update(SourceMailbox.objects.filter(id__in=ids).values_list("id", "continues_id"))
-            missing = {former for former in following.values() if former is not None} - following.keys()
-        return cls(following)
+def _link(following: dict[int, int | None], row: int, former: int | None) -> None:
+    """Let `row` continue `former`. If `former` continues `row`, at any distance, `row` is taken out there: names may change back.
 
-    def write(self, wanted: Mapping[int, int | None]) -> None:
-        """Make the links `wanted`, and store what is another."""
-        before = dict(self.following)
-        for row, former in wanted.items():
-            self._link(row, former)
-        changed = [
-            SourceMailbox(id=row, continues_id=former)
-            for row, former in self.following.items()
-            if former != before[row]
-        ]
-        SourceMailbox.objects.bulk_update(changed, ["continues"], batch_size=200)
+    So the row's former ledgers stay within reach, and no chain ends in a circle.
+    """
+    if former is not None:
+        if former in _chain(following, row):
+            return
+        for one in _chain(following, former):
+            if following[one] == row:
+                following[one] = following[row]
+    following[row] = former
 
-    def _link(self, row: int, former: int | None) -> None:
-        """A row that `former` itself continues, at whatever distance, is taken out there: names may be changed to and fro.
 
-        So what the row continued so far stays within reach, and no chain ends in a circle.
-        """
-        if former is not None:
-            if former in self._from(row):
-                return
-            for one in self._from(former):
-                if self.following[one] == row:
-                    self.following[one] = self.following[row]
-        self.following[row] = former
-
-    def _from(self, row: int) -> list[int]:
-        """The chain from `row` on, itself included, each once."""
-        chain: list[int] = []
-        at: int | None = row
-        while at is not None and at not in chain:
-            chain.append(at)
-            at = self.following[at]
-        return chain
+def _chain(following: Mapping[int, int | None], row: int) -> list[int]:
+    """The row and those that it continues, each once."""
+    chain: list[int] = []
+    at: int | None = row
+    while at is not None and at not in chain:
+        chain.append(at)
+        at = following[at]
+    return chain
 
 
 def _orphans(wanted: Collection[str]) -> dict[str, list[Orphan]]:
-    """The ledgers with letters that no rule reads, by local mailbox, of those that are `wanted`.
+    """The ledgers with letters that no rule reads, by local mailbox, for the `wanted` ones.
 
-    Those that another ledger continues come with that one.
+    A ledger that another one continues is not offered by itself.
     """
     letters = Letter.objects.filter(source=OuterRef("pk")).order_by("-id").values("id")[:1]
     unread = SourceMailbox.objects.filter(~_is_read()).annotate(newest=Subquery(letters)).exclude(newest=None)
@@ -357,9 +323,9 @@ def _orphans(wanted: Collection[str]) -> dict[str, list[Orphan]]:
         rows[Ledger.of(row)].append(row.pk)
     owners = {ledger: owner for ledger in rows if (owner := mailbox_key(ledger.recipient)) in wanted}
     found: dict[str, list[Orphan]] = defaultdict(list)
-    continued = _continued({ledger: rows[ledger] for ledger in owners}, {row for ids in rows.values() for row in ids})
+    continued = _continued({row for ids in rows.values() for row in ids}) if owners else set()
     for ledger, owner in owners.items():
-        if ledger not in continued:
+        if continued.isdisjoint(rows[ledger]):
             delivered = Letter.objects.filter(source__in=rows[ledger], state=State.DELIVERED)
             found[owner].append(Orphan(min(rows[ledger]), ledger, delivered.count()))
     return found
@@ -371,25 +337,14 @@ def _is_read() -> Exists:
     return Exists(FetchRule.objects.filter(**ledger))
 
 
-def _continued(ledgers: Mapping[Ledger, Collection[int]], with_letters: Collection[int]) -> set[Ledger]:
-    """Those of `ledgers` that a ledger goes on with, at whatever distance, which a rule reads or which has letters itself."""
-    if not ledgers:
-        return set()
-    followers: dict[int, list[int]] = defaultdict(list)
-    in_use = set(with_letters)
+def _continued(with_letters: Collection[int]) -> set[int]:
+    """The rows that are continued, at any distance, by one that has letters or whose ledger a rule reads."""
     links = SourceMailbox.objects.exclude(continues=None)
-    for row, former in links.values_list("id", "continues_id"):
-        followers[former].append(row)
-    in_use |= set(links.filter(_is_read()).values_list("id", flat=True))
-    return {ledger for ledger, rows in ledgers.items() if _reached(rows, followers) & in_use}
-
-
-def _reached(rows: Collection[int], followers: Mapping[int, Collection[int]]) -> set[int]:
-    """The rows that continue one of `rows`, directly or not."""
-    reached: set[int] = set()
-    waiting = list(rows)
-    while waiting:
-        new = set(followers.get(waiting.pop(), ())) - reached
-        reached |= new
-        waiting += new
-    return reached
+    following = dict(links.values_list("id", "continues_id"))
+    continued: set[int] = set()
+    for row in {*with_letters, *links.filter(_is_read()).values_list("id", flat=True)}:
+        at = following.get(row)
+        while at is not None and at not in continued:
+            continued.add(at)
+            at = following.get(at)
+    return continued
