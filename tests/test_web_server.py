@@ -11,25 +11,25 @@ import pytest
 
 from tests.interop.installation import Installation
 from tests.waiting import until
-from utm_mail.web_server import FILES, _Server
+from utm_mail.web_server import FILES, Web
 
 TOGETHER = 8
 
 
 @pytest.fixture
-def server() -> Iterator[_Server]:
-    with _Server("127.0.0.1", 0, TOGETHER) as server:
+def server() -> Iterator[Web]:
+    with Web("127.0.0.1", 0, TOGETHER) as server:
         Thread(target=server.serve_forever, daemon=True).start()
         yield server
         server.shutdown()
 
 
-def connected(server: _Server, place: str) -> socket.socket:
+def connected(server: Web, place: str) -> socket.socket:
     """A connection from that address."""
     return socket.create_connection(("127.0.0.1", server.server_port), timeout=20, source_address=(place, 0))
 
 
-def asked(server: _Server, place: str) -> bytes:
+def asked(server: Web, place: str) -> bytes:
     """What the first line says to somebody at that address; nothing where nobody answers."""
     with connected(server, place) as line:
         try:
@@ -39,7 +39,7 @@ def asked(server: _Server, place: str) -> bytes:
             return b""
 
 
-def test_it_answers_others_though_one_address_opens_all_it_can(server: _Server) -> None:
+def test_it_answers_others_though_one_address_opens_all_it_can(server: Web) -> None:
     with ExitStack() as idle:
         for _ in range(5 * TOGETHER):
             idle.enter_context(connected(server, "127.0.0.2"))
@@ -48,7 +48,7 @@ def test_it_answers_others_though_one_address_opens_all_it_can(server: _Server) 
     until(lambda: b" 200 " in asked(server, "127.0.0.2"))
 
 
-def test_it_has_no_more_connections_than_it_may_from_all_addresses_together(server: _Server) -> None:
+def test_it_has_no_more_connections_than_it_may_from_all_addresses_together(server: Web) -> None:
     with ExitStack() as idle:
         for number in range(TOGETHER):
             idle.enter_context(connected(server, f"127.0.1.{number // 2 + 1}"))

@@ -19,7 +19,6 @@ from celery.beat import Service
 from celery.worker import state
 
 from utm_mail.celery import QUIET, app
-from utm_mail.web_server import make_server
 
 GRACE_SECONDS = 27
 """How long the parts may take to end after `stop`."""
@@ -39,27 +38,6 @@ class Part(Protocol):
 
     def stop(self) -> None:
         """Ask `run` to return soon, from another thread. Does not wait."""
-
-
-class Web:
-    """The web panel. Raises OSError if the port is taken."""
-
-    name = "web"
-
-    def __init__(self, host: str, port: int) -> None:
-        self._server = make_server(host, port)
-
-    @property
-    def port(self) -> int:
-        return self._server.server_port
-
-    def run(self) -> None:
-        self._server.serve_forever()
-        self._server.server_close()
-
-    def stop(self) -> None:
-        """Requests in hand are answered while the other parts end."""
-        Thread(target=self._server.shutdown, daemon=True).start()
 
 
 class Worker:

@@ -4,7 +4,7 @@ import logging
 import resource
 from collections import Counter
 from http import HTTPStatus
-from threading import Lock
+from threading import Lock, Thread
 from typing import Any
 from wsgiref import simple_server
 
@@ -27,11 +27,6 @@ _PIECE = 64 * 1024
 _LONGEST_LINE = 64 * 1024
 
 
-def make_server(host: str, port: int) -> ThreadedWSGIServer:
-    """Raises OSError if the port is taken."""
-    return _Server(host, port, min(CONNECTIONS, _files() // 2))
-
-
 def _files() -> int:
     """Raise the limit of open files to FILES, as far as the system allows, and return it."""
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
@@ -42,19 +37,31 @@ def _files() -> int:
     return FILES if soft == resource.RLIM_INFINITY else soft
 
 
-class _Server(ThreadedWSGIServer):
-    """At most `together` connections, which leaves the rest of the process enough files."""
+class Web(ThreadedWSGIServer):
+    """The web panel as a part of `up`. At most `together` connections leave the rest of the process enough files.
 
+    Making one takes the port: raises OSError.
+    """
+
+    name = "web"
     request_queue_size = 128
 
-    def __init__(self, host: str, port: int, together: int) -> None:
+    def __init__(self, host: str, port: int, together: int | None = None) -> None:
         super().__init__((host, port), _RequestHandler, ipv6=":" in host)
         self.set_app(application)
-        self._together = together
+        self._together = together or min(CONNECTIONS, _files() // 2)
         # Behind a proxy, all connections come from its address.
-        self._from_one_place = together if settings.SECURE_PROXY_SSL_HEADER else together // 4
+        self._from_one_place = self._together if settings.SECURE_PROXY_SSL_HEADER else self._together // 4
         self._open: Counter[str] = Counter()
         self._lock = Lock()
+
+    def run(self) -> None:
+        self.serve_forever()
+        self.server_close()
+
+    def stop(self) -> None:
+        """Requests in hand are answered while the other parts end."""
+        Thread(target=self.shutdown, daemon=True).start()
 
     def process_request(self, request: Any, client_address: Any) -> None:
         """Answer in a thread. A connection above the limits is closed unanswered."""

@@ -203,7 +203,7 @@ class Dialogue:
         """
         with self._lost():
             self._check_size(letter.octets)
-            self._begin(letter.sender, self._options(letter))
+            self._begin(letter)
             self._demand(self._command("DATA"), 354)
             last = self._send_all_but_the_last(pieces)
         try:
@@ -252,12 +252,18 @@ class Dialogue:
                 raise HungUp(*reply) from error
             raise smtplib.SMTPServerDisconnected(str(error)) from error
 
-    def _begin(self, sender: str, options: list[str]) -> None:
-        """Name sender and recipient, or with a null sender if they are refused: only bounces need a sender."""
+    def _begin(self, letter: Outgoing) -> None:
+        """Name sender and recipient, or with a null sender if they are refused: only bounces need a sender.
+
+        Eight bits are sent to servers without 8BITMIME (RFC 6152) too, because we do not parse MIME.
+        """
+        options = [f"SIZE={letter.octets}"] if self._client.has_extn("size") else []
+        if letter.eight_bit and self._client.has_extn("8bitmime"):
+            options.append("BODY=8BITMIME")
         try:
-            self._name(sender, options)
+            self._name(letter.sender, options)
         except DeliveryRefused:
-            if not sender or not self.is_open:
+            if not letter.sender or not self.is_open:
                 raise
             self._name("", options)
 
@@ -272,13 +278,6 @@ class Dialogue:
             sender = ""
         self._demand(self._command(" ".join([f"MAIL FROM:<{sender}>", *options])), 250)
         self._demand(self._command(f"RCPT TO:<{recipient}>"), 250, 251, refused=unwelcome)
-
-    def _options(self, letter: Outgoing) -> list[str]:
-        """RFC 1870 and 6152. Eight bits are sent to servers without 8BITMIME too, because we do not parse MIME."""
-        options = [f"SIZE={letter.octets}"] if self._client.has_extn("size") else []
-        if letter.eight_bit and self._client.has_extn("8bitmime"):
-            options.append("BODY=8BITMIME")
-        return options
 
     def _check_size(self, octets: int) -> None:
         limit = self._client.esmtp_features.get("size", "")

@@ -8,7 +8,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from fetchrules.delivery.recipients import RootedPath
-from fetchrules.errors import DeliveryFailed, DiskFull, Exhausted, MailboxUnwritable
+from fetchrules.errors import DeliveryFailed, DiskFull, Exhausted, MailboxUnwritable, MaildirReplaced
 
 _OTHERS_MAY_WRITE = stat.S_IWGRP | stat.S_IWOTH
 _DIRECTORY = os.O_DIRECTORY | os.O_CLOEXEC
@@ -42,8 +42,6 @@ def translated(what: str, *, missing: type[DeliveryFailed] = DeliveryFailed) -> 
 
 class OpenDirectory:
     """An open directory, used by its descriptor, so that a change of the path redirects nothing. Methods raise OSError."""
-
-    __slots__ = ("fd",)
 
     def __init__(self, fd: int) -> None:
         self.fd = fd
@@ -108,6 +106,13 @@ def open_place(place: RootedPath, *, make: bool = False) -> OpenDirectory:
         with here as parent:
             here = parent.step(part, make=make)
     return here
+
+
+def check_unchanged(place: RootedPath, held: OpenDirectory) -> None:
+    """Raises MaildirReplaced unless `place` still leads to the open directory `held`, DeliveryFailed."""
+    with translated(str(place.path), missing=MaildirReplaced), open_place(place) as now:
+        if not now.is_now(held):
+            raise MaildirReplaced(f"{place.path}: another directory is there now")
 
 
 def _open_root(root: Path, *, make: bool) -> OpenDirectory:

@@ -22,8 +22,6 @@ _VOLATILE_FIELDS = re.compile(
 class Fingerprint:
     """Takes a letter in pieces of any size."""
 
-    __slots__ = ("_head", "_header", "_header_print", "_sha256")
-
     def __init__(self) -> None:
         self._sha256 = hashlib.sha256()
         self._header = bytearray()

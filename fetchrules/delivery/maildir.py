@@ -15,7 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from urllib.parse import parse_qs
 
-from fetchrules.delivery.disk import OpenDirectory, failure, open_place, translated
+from fetchrules.delivery.disk import OpenDirectory, check_unchanged, failure, open_place, translated
 from fetchrules.delivery.marker import make_marker, read_marker
 from fetchrules.delivery.recipients import MAX_NAME, PathTemplate, RootedPath
 from fetchrules.delivery.staging import RESERVE, Staging, checked
@@ -134,15 +134,8 @@ class Maildir:
 
     def _verify(self) -> None:
         """Raises MaildirReplaced unless the path leads to both open directories and the marker is the known one."""
-        held = self._opened_new
         self.staging.verify()
-        with (
-            translated(str(self._place.path), missing=MaildirReplaced),
-            open_place(self._place) as home,
-            home.step("new") as now,
-        ):
-            if not now.is_now(held):
-                raise MaildirReplaced(f"{self._place.path}: another new/ is there now")
+        check_unchanged(self._place.below("new"), self._opened_new)
 
     def _move(self, names: Sequence[str]) -> dict[str, DeliveryFailed]:
         staging, new = self.staging.directory.fd, self._opened_new.fd

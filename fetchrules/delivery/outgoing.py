@@ -8,6 +8,7 @@ from datetime import UTC, datetime
 from email.utils import format_datetime
 from typing import BinaryIO
 
+from fetchrules.delivery.fingerprint import MAX_HEADER
 from fetchrules.delivery.letterhead import header_fields
 from fetchrules.delivery.staging import StagedName
 
@@ -15,8 +16,6 @@ COLLECTED = "X-Collected-Id"
 """Our header field: a hash of the letter's key and a hash of the recipient."""
 MAX_HOPS = 50
 """Received fields that mean a mail loop (Postfix's hopcount_limit)."""
-MAX_HEADER = 256 * 1024
-"""Octets of the header that are searched."""
 BLOCK = 64 * 1024
 
 _PATH = re.compile(rb"\s*<([^\s<>\x00-\x1f\x7f\"\\]{1,250}@[^\s<>\x00-\x1f\x7f\"\\@]{1,250})>\s*")

@@ -11,7 +11,7 @@ from contextlib import suppress
 from dataclasses import dataclass
 from io import FileIO
 
-from fetchrules.delivery.disk import OpenDirectory, open_place, translated
+from fetchrules.delivery.disk import OpenDirectory, check_unchanged, open_place, translated
 from fetchrules.delivery.fingerprint import Fingerprint
 from fetchrules.delivery.marker import is_sealed, make_marker, read_marker, seal
 from fetchrules.delivery.recipients import RootedPath
@@ -86,8 +86,6 @@ class Staged:
 
 class StagedFile:
     """A letter that is being written, with CRLF turned into LF; a lone CR stays. `finish` or `discard` ends it."""
-
-    __slots__ = ("_canonical", "_directory", "_fd", "_fingerprint", "_held_cr", "_name", "_size")
 
     def __init__(self, directory: OpenDirectory, name: str) -> None:
         """Create the file (0600). Raises DeliveryFailed."""
@@ -164,12 +162,9 @@ class Staging:
 
     def verify(self) -> None:
         """Raises MaildirReplaced unless the path leads to the directory that is open, and the marker is the known one."""
-        held = self.directory
+        check_unchanged(self._place, self.directory)
         with translated(str(self._place.path), missing=MaildirReplaced):
-            with open_place(self._place) as now:
-                if not now.is_now(held):
-                    raise MaildirReplaced(f"{self._place.path}: another directory is there now")
-            if read_marker(held) != self.marker:
+            if read_marker(self.directory) != self.marker:
                 raise MaildirReplaced(f"{self._place.path}: not the directory that was known before")
 
     @property

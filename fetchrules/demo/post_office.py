@@ -6,7 +6,6 @@ from datetime import datetime
 from itertools import cycle
 from pathlib import Path
 from threading import Event, Thread
-from typing import TypeVar
 
 from django.conf import settings
 from django.utils import timezone
@@ -45,8 +44,6 @@ TEXT = """\
 """
 
 PASSWORDS = {user: f"{user}passwd" for user in MAILBOXES}
-
-Server = TypeVar("Server", bound=DemoServer)
 
 
 class PostOffice:
@@ -89,7 +86,7 @@ class PostOffice:
         folder.add(letter(user, moment), moment, *([SEEN] if drawn.read else []))
 
 
-def _first_free(kind: type[Server], ports: Iterable[int], directory: Path) -> Server:
+def _first_free(kind: type[DemoServer], ports: Iterable[int], directory: Path) -> DemoServer:
     """A server on the first free port. Raises the last port's OSError."""
     *others, last = ports
     for port in others:

@@ -12,7 +12,7 @@ from datetime import datetime, timedelta
 
 from django.conf import settings
 from django.db import transaction
-from django.db.models import Exists, F, OuterRef, Q, QuerySet, Value
+from django.db.models import Exists, F, OuterRef, Q, Value
 from django.db.models.functions import Coalesce
 from django.utils import translation
 
@@ -137,16 +137,13 @@ def _take(channel: Channel, now: datetime) -> bool:
 def _news(name: str) -> _News:
     told = Notice.objects.filter(incident=OuterRef("pk"), channel=name)
     of_itself = Q(kind=Incident.Kind.CHANNEL, error=name)
-    unfinished = Incident.objects.filter(closed_at=None)
+    incidents = Incident.objects.select_related("rule")
+    unfinished = incidents.filter(closed_at=None)
     return _News(
-        begun=_read(unfinished.exclude(of_itself).filter(~Exists(told))),
-        ended=_read(Incident.objects.exclude(closed_at=None).filter(Exists(told.filter(ended_at=None)))),
-        own=_read(unfinished.filter(of_itself)),
+        begun=list(unfinished.exclude(of_itself).filter(~Exists(told))),
+        ended=list(incidents.exclude(closed_at=None).filter(Exists(told.filter(ended_at=None)))),
+        own=list(unfinished.filter(of_itself)),
     )
-
-
-def _read(incidents: QuerySet[Incident]) -> list[Incident]:
-    return list(incidents.select_related("rule"))
 
 
 @transaction.atomic

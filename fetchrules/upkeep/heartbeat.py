@@ -28,13 +28,9 @@ def beat(part: str, slots: int | None = None, dropped: int = 0) -> None:
 
     Overwrites the row of a dead process of the same name. If the database is away, the heartbeat is only logged.
     """
-    now, began = timezone.now(), _began.setdefault(part, monotonic())
-    sign = {
-        "seen_at": now,
-        "slots": slots,
-        "dropped": dropped,
-        "started_at": now - timedelta(seconds=monotonic() - began),
-    }
+    now = timezone.now()
+    began = now - timedelta(seconds=monotonic() - _began.setdefault(part, monotonic()))
+    sign = {"seen_at": now, "slots": slots, "dropped": dropped, "started_at": began}
     try:
         close_old_connections()
         Heartbeat.objects.update_or_create(part=part, host=this_process(), defaults=sign)

@@ -23,8 +23,7 @@ from fetchrules.rulebook.text import load
 from fetchrules.ruletext.document import MAX_OCTETS
 from fetchrules.ruletext.sources import keeps_password
 from tests.conftest import MakeRule
-from utm_mail.parts import Web
-from utm_mail.web_server import DRAINED
+from utm_mail.web_server import DRAINED, Web
 
 LINE = "mailserver.ru:pop3 petrov petrovpasswd i.petrov@mydomain.ru"
 
@@ -160,7 +159,7 @@ def web(db: None) -> Iterator[int]:
     part = Web("127.0.0.1", 0)
     thread = Thread(target=part.run)
     thread.start()
-    yield part.port
+    yield part.server_port
     part.stop()
     thread.join()
 

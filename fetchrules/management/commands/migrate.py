@@ -20,7 +20,15 @@ class Command(migrate.Command):
         if "database" not in connection.settings_dict["OPTIONS"]:
             return super().execute(*args, **options)
         path = Path(connection.settings_dict["NAME"])
-        _make_file(path)
+        try:
+            make_file(path, settings.DATA_DIR)
+        except DatabaseGone as error:
+            words = _(
+                "The database %(path)s was there and is gone. Put it back, from a backup if need be, or mount its volume. "
+                "With an empty one, the letters that are still on the servers would come again; to begin with one all the "
+                "same, remove %(made)s."
+            )
+            raise CommandError(words % {"path": path, "made": settings.DATA_DIR / MADE}) from error
         done = super().execute(*args, **options)
         remember(path, settings.DATA_DIR)
         return done
@@ -32,20 +40,6 @@ class Command(migrate.Command):
         done = super().handle(*args, **options)
         _set_deadline(connection, "RESET statement_timeout")
         return done
-
-
-def _make_file(path: Path) -> None:
-    try:
-        make_file(path, settings.DATA_DIR)
-    except DatabaseGone as error:
-        raise CommandError(
-            _(
-                "The database %(path)s was there and is gone. Put it back, from a backup if need be, or mount its volume. "
-                "With an empty one, the letters that are still on the servers would come again; to begin with one all the "
-                "same, remove %(made)s."
-            )
-            % {"path": path, "made": settings.DATA_DIR / MADE}
-        ) from error
 
 
 def _set_deadline(connection: BaseDatabaseWrapper, statement: str) -> None:

@@ -27,7 +27,8 @@ from fetchrules.secrets.sealed import rules_without_key
 from fetchrules.secrets.sealing import key_ring
 from fetchrules.upkeep import heartbeat
 from utm_mail import output
-from utm_mail.parts import Beat, Part, Shutdown, Web, Worker, run_together
+from utm_mail.parts import Beat, Part, Shutdown, Worker, run_together
+from utm_mail.web_server import Web
 
 ADMINISTRATOR = "admin"
 ADVISORY_LOCK = 0x75746D2D6D61696C
@@ -59,7 +60,7 @@ class Command(Console):
             if settings.UTM_MAIL_DEMO:
                 parts.append(open_post_office())
             self._say_if_keys_are_missing()
-            self._announce(host, web.port)
+            self._announce(host, web.server_port)
             words = _("Ending: polls finish the letters in hand. Ctrl-C once more ends at once.")
             ending = run_together(parts, lambda: self.stdout.write(words), self._say_that_it_fell)
         self._take_leave(ending)
