@@ -58,7 +58,7 @@ MIDDLEWARE = [
     "django.contrib.auth.middleware.LoginRequiredMiddleware",
     "django.contrib.messages.middleware.MessageMiddleware",
     "django.middleware.clickjacking.XFrameOptionsMiddleware",
-    "fetchrules.panel.middleware.answers.KeylessMiddleware",
+    "fetchrules.panel.middleware.answers.FailedActMiddleware",
 ]
 ROOT_URLCONF = "utm_mail.urls"
 WSGI_APPLICATION = "utm_mail.wsgi.application"

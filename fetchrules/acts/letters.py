@@ -39,9 +39,9 @@ def settle(ids: Collection[int], *, by: User) -> int:
 
 
 def take_up(rule: FetchRule, *, by: User) -> int:
-    """Collect the letters of `rule` after all that were passed over, or were about to be.
+    """Collect letters of `rule` that were passed over, or were about to be.
 
-    Raises FetchRule.DoesNotExist where the rule is not theirs to change.
+    Raises FetchRule.DoesNotExist if the rule is not theirs to change.
     """
     with transaction.atomic():
         row = roles.editable_rules(by).select_related("source").get(id=rule.id)
@@ -49,18 +49,18 @@ def take_up(rule: FetchRule, *, by: User) -> int:
         were_to_be_passed = mailboxes.filter(pass_present=True).exists()
         pass_present(mailboxes, passed=False)
         number = by_hand.take_up(by_hand.passed(mailboxes))
-        runs.ask_for_poll(FetchRule.objects.filter(id=row.id), timezone.now())
         if number or were_to_be_passed:
+            runs.ask_for_poll(FetchRule.objects.filter(id=row.id), timezone.now())
             audit.record(by, "letters_taken_up", row, count=number)
-        tasks.wake()
+            tasks.wake()
     return number
 
 
 def declare_sizes(host: str, *, wrong: bool, by: User) -> None:
-    """Declare that the sizes which `host` lists are `wrong` and not to be compared, or that they are to be compared again."""
-    if not roles.administers(by):
-        raise PermissionDenied
+    """Declare that the sizes which `host` lists are `wrong` and not compared from now on, or that they are compared again."""
     with transaction.atomic():
+        if not roles.administers(roles.as_stored(by)):
+            raise PermissionDenied
         if hosts.sizes_are_wrong(host) != wrong:
             hosts.declare_sizes(host, wrong=wrong)
             audit.record(by, "sizes_declared_wrong" if wrong else "sizes_believed_again", host)

@@ -6,11 +6,20 @@ has rules of their own that deliver to that address.
 """
 
 from django.contrib.auth.models import AbstractBaseUser, AnonymousUser, Permission, User
+from django.core.exceptions import PermissionDenied
 from django.db.models import F, Q, QuerySet
 
 from fetchrules.models import FetchRule, HourlyStat, Letter, Run
 
 Reader = AbstractBaseUser | AnonymousUser
+
+
+def as_stored(user: User) -> User:
+    """The account with the rights that it has at this moment. Raises PermissionDenied if it is deleted."""
+    stored = User.objects.filter(id=user.pk).first()
+    if stored is None:
+        raise PermissionDenied
+    return stored
 
 
 def administers(user: Reader) -> bool:

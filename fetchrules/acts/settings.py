@@ -18,6 +18,9 @@ from fetchrules.notices import channels, webhook
 from fetchrules.rulebook.edits import lock
 from fetchrules.ruletext.validate import is_host_name
 
+AT_MOST = 43_200
+"""The largest number that a setting may have: of minutes that of a rule's own interval, of days a century."""
+
 
 class SettingInvalid(ValueError):
     """A setting cannot have this value. `wrong` is the invalid part of it."""
@@ -30,7 +33,7 @@ class SettingInvalid(ValueError):
 
 def checked(name: str, value: object) -> object:
     """The value as it is stored, a list with one item a line. Raises SettingInvalid."""
-    if name in _AT_LEAST_ONE and not (isinstance(value, int) and value >= 1):
+    if name in _NUMBERS and not (isinstance(value, int) and 1 <= value <= AT_MOST):
         raise SettingInvalid(name, str(value))
     if name in _LISTS:
         items = str(value).split()
@@ -63,21 +66,12 @@ def change_settings(values: Mapping[str, object], *, by: User) -> list[str]:
     return list(changed)
 
 
-def start_service(*, by: User) -> bool:
-    """Poll by schedule again; False where it did already. Raises PermissionDenied."""
-    return _switch(by, on=True)
-
-
-def stop_service(*, by: User) -> bool:
-    """Stop polling by schedule, polls that are running end in good order; False where it was stopped. Raises PermissionDenied."""
-    return _switch(by, on=False)
-
-
-def _switch(by: User, *, on: bool) -> bool:
-    if not roles.runs_service(by):
-        raise PermissionDenied
+def switch_service(*, on: bool, by: User) -> bool:
+    """Poll by schedule, or no longer; running polls end in good order. Returns whether that is new. Raises PermissionDenied."""
     stopped = {"stopped_by": "" if on else by.get_username(), "stopped_at": None if on else timezone.now()}
     with transaction.atomic():
+        if not roles.runs_service(roles.as_stored(by)):
+            raise PermissionDenied
         switched = ServiceSettings.objects.filter(id=1, running=not on).update(running=on, **stopped)
         if switched:
             audit.record(by, "service_started" if on else "service_stopped")
@@ -107,7 +101,7 @@ def _passes(check: Callable[[str], object], text: str) -> bool:
     return True
 
 
-_AT_LEAST_ONE = frozenset({"interval", "per_host", "journal_days", "alert_after_failures", "alert_after_hours"})
+_NUMBERS = frozenset({"interval", "per_host", "journal_days", "alert_after_failures", "alert_after_hours"})
 _LISTS: Mapping[str, Callable[[str], bool]] = {
     "local_domains": is_host_name,
     "alert_addresses": partial(_passes, validate_email),

@@ -55,8 +55,8 @@ class Writer:
         """`by` as the database knows them now. Raises PermissionDenied if they may change no rule any more."""
         if by is None:
             return cls(None)
-        user = User.objects.filter(id=by.pk).first()
-        if user is None or not roles.edits_rules(user):
+        user = roles.as_stored(by)
+        if not roles.edits_rules(user):
             raise PermissionDenied
         return cls(user)
 

@@ -4,7 +4,7 @@ from typing import Any
 
 from django.contrib import admin, messages
 from django.db.models import QuerySet
-from django.http import Http404, HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse
 from django.utils.translation import gettext as _
 from django.utils.translation import gettext_lazy, ngettext
 
@@ -36,8 +36,6 @@ class FetchRuleAdmin(ListAdmin):
         """As usual; what only the rule book can refuse is said in the form, as it was filled in."""
         try:
             return super().changeform_view(request, *args, **kwargs)
-        except FetchRule.DoesNotExist as gone:
-            raise Http404 from gone
         except (RuleChanged, *REFUSALS) as refused:
             request.refused = refused  # type: ignore[attr-defined]  # for get_form alone
             return super().changeform_view(request, *args, **kwargs)

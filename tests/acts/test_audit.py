@@ -60,7 +60,7 @@ ACTS: dict[str, Callable[[User], object]] = {
     "text_applied": lambda by: text.apply(parse(f"# above\n{load()}"), current_version(), by=by),
     "text_undone": lambda by: text.undo(Revision(text="# nothing\n"), current_version(), note="", by=by),
     "settings_changed": lambda by: settings.change_settings({"interval": 7}, by=by),
-    "service_stopped": lambda by: settings.stop_service(by=by),
+    "service_stopped": lambda by: settings.switch_service(on=False, by=by),
     "run_stop_asked": lambda by: rules.stop_run(Run.objects.get(), by=by),
     "letters_retried": lambda by: letters.retry(the_letter(), by=by),
     "letters_passed_over": lambda by: letters.pass_over(the_letter(), by=by),
@@ -136,7 +136,7 @@ def test_it_notes_no_change_where_nothing_is_changed(make_rule: MakeRule, alice:
     row = make_rule()
     rules.set_rule(row, row.as_rule(MASK), by=alice)
     settings.change_settings({"interval": ServiceSettings.current().interval, "local_domains": ""}, by=alice)
-    settings.start_service(by=alice)
+    settings.switch_service(on=True, by=alice)
     letters.declare_sizes("mailserver.ru", wrong=False, by=alice)
     letters.take_up(row, by=alice)
     text.apply(parse(load()), current_version(), by=alice)
@@ -182,7 +182,7 @@ def test_it_takes_no_setting_that_makes_no_sense(name: str, value: object, alice
     "act",
     [
         lambda user: settings.change_settings({"interval": 7}, by=user),
-        lambda user: settings.stop_service(by=user),
+        lambda user: settings.switch_service(on=False, by=user),
         lambda user: letters.declare_sizes("mailserver.ru", wrong=True, by=user),
         lambda user: text.apply(parse(""), current_version(), Choices(delete_missing=True), by=user),
         lambda user: text.export_passwords(by=user),

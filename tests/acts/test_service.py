@@ -1,10 +1,12 @@
 """The service's switch, its settings and what is said of servers: who may, and what the audit holds of it."""
 
 from collections.abc import Callable
+from datetime import timedelta
 
 import pytest
 from django.contrib.auth.models import User
 from django.core.exceptions import PermissionDenied
+from django.utils import timezone
 
 from fetchrules.acts import letters, rules, settings
 from fetchrules.acts.settings import SettingInvalid
@@ -21,8 +23,8 @@ def noted() -> list[str]:
 
 def test_it_notes_only_a_switch_that_switched(alice: User) -> None:
     ServiceSettings.current()
-    assert [settings.start_service(by=alice), settings.stop_service(by=alice)] == [False, True]
-    assert [settings.stop_service(by=alice), settings.start_service(by=alice)] == [False, True]
+    assert [settings.switch_service(on=True, by=alice), settings.switch_service(on=False, by=alice)] == [False, True]
+    assert [settings.switch_service(on=False, by=alice), settings.switch_service(on=True, by=alice)] == [False, True]
     assert noted() == ["service_stopped", "service_started"]
 
 
@@ -39,6 +41,14 @@ def test_it_takes_no_number_below_one(name: str, alice: User) -> None:
     assert settings.change_settings({name: 1}, by=alice) == [name]
 
 
+@pytest.mark.parametrize("name", ["interval", "per_host", "journal_days", "alert_after_failures", "alert_after_hours"])
+def test_it_takes_no_number_that_leads_beyond_the_calendar(name: str, alice: User) -> None:
+    with pytest.raises(SettingInvalid):
+        settings.change_settings({name: settings.AT_MOST + 1}, by=alice)
+    assert settings.change_settings({name: settings.AT_MOST}, by=alice) == [name]
+    assert timezone.now() - timedelta(days=settings.AT_MOST) < timezone.now()
+
+
 def test_it_believes_sizes_again_only_where_they_were_not(make_rule: MakeRule, alice: User) -> None:
     host = make_rule().server
     for wrong in (False, True, True, False, False):
@@ -52,6 +62,24 @@ FOR_ADMINISTRATORS: dict[str, Callable[[User], object]] = {
     "sizes": lambda by: letters.declare_sizes("mailserver.ru", wrong=True, by=by),
     "take over": lambda by: rules.take_over(FetchRule.objects.all(), by=by),
 }
+
+
+RIGHTS: dict[str, Callable[[User], object]] = {
+    **FOR_ADMINISTRATORS,
+    "start": lambda by: settings.switch_service(on=True, by=by),
+}
+
+
+@pytest.mark.parametrize("act", RIGHTS)
+def test_it_asks_for_the_rights_of_this_moment(act: str, make_rule: MakeRule, alice: User, charlie: User) -> None:
+    make_rule(owner=charlie)
+    User.objects.filter(id=charlie.id).update(is_active=False)
+    ServiceSettings.current()
+    ServiceSettings.objects.update(running=False)
+    User.objects.filter(id=alice.id).update(is_staff=False, is_superuser=False)
+    with pytest.raises(PermissionDenied):
+        RIGHTS[act](alice)
+    assert noted() == []
 
 
 @pytest.mark.parametrize("act", FOR_ADMINISTRATORS)

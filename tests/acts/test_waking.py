@@ -8,7 +8,7 @@ from django.db.models import QuerySet
 from pytest_django import DjangoCaptureOnCommitCallbacks
 
 from fetchrules import tasks
-from fetchrules.acts import rules, settings, text
+from fetchrules.acts import letters, rules, settings, text
 from fetchrules.models import FetchRule, Pause, ServiceSettings
 from fetchrules.rule import MASK
 from fetchrules.rulebook.revisions import current_version
@@ -28,13 +28,14 @@ WAKING: dict[str, Callable[[User], object]] = {
     "poll": lambda by: rules.poll_rules(every(), by=by),
     "resume": lambda by: rules.resume_rules(every(), by=by),
     "take over": lambda by: rules.take_over(every(), by=by),
-    "start": lambda by: settings.start_service(by=by),
+    "start": lambda by: settings.switch_service(on=True, by=by),
     "apply": lambda by: text.apply(parse(LINE), current_version(), by=by),
 }
 SILENT: dict[str, Callable[[User], object]] = {
     "switch off": lambda by: rules.switch_rules(every(), on=False, by=by),
     "pause": lambda by: rules.pause_rules(every(), None, by=by),
     "delete": lambda by: rules.delete_rules(every(), by=by),
+    "take up nothing": lambda by: letters.take_up(every().get(), by=by),
     "apply nothing": lambda by: text.apply(parse(""), current_version(), by=by),
 }
 
@@ -56,3 +57,9 @@ def test_it_wakes_the_dispatcher_when_something_is_due(
     with django_capture_on_commit_callbacks() as callbacks:
         {**WAKING, **SILENT}[act](alice)
     assert (tasks._wake in callbacks) == wakes
+
+
+def test_it_leaves_the_schedule_alone_where_no_letter_was_passed_over(make_rule: MakeRule, alice: User) -> None:
+    rule = make_rule(pause=Pause.BY_HAND)
+    letters.take_up(rule, by=alice)
+    assert every().get().pause == Pause.BY_HAND

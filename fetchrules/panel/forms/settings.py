@@ -7,19 +7,20 @@ from crispy_forms.layout import Fieldset, Layout
 from django import forms
 from django.utils.translation import gettext_lazy as _
 
-from fetchrules.acts.settings import SettingInvalid, checked
+from fetchrules.acts.settings import AT_MOST, SettingInvalid, checked
 from fetchrules.models import ServiceSettings
 from fetchrules.panel.forms.crispy import Joined
 from fetchrules.words.events import SETTINGS as NAMES
 
 _LINES = {"class": "field", "rows": 3, "spellcheck": "false"}
-_SHORT = {"class": "field short"}
+_NUMBER = {"class": "field short", "min": 1, "max": AT_MOST}
 _COMPLAINTS = {
     "local_domains": _("Not a domain name: %(line)s"),
     "alert_addresses": _("Not an e-mail address: %(line)s"),
     "alert_webhook": _("Not an http or https address."),
     "owner_networks": _("Not a network: %(line)s"),
 }
+_OUT_OF_BOUNDS = _("From 1 to %(most)s.")
 
 
 class SettingsForm(forms.ModelForm):  # type: ignore[type-arg]  # generic in the stubs only
@@ -52,12 +53,12 @@ class SettingsForm(forms.ModelForm):  # type: ignore[type-arg]  # generic in the
             ),
         }
         widgets: ClassVar = {
-            "interval": forms.NumberInput(attrs={**_SHORT, "min": 1}),
-            "per_host": forms.NumberInput(attrs={**_SHORT, "min": 1}),
-            "journal_days": forms.NumberInput(attrs={**_SHORT, "min": 1}),
-            "owner_rules": forms.NumberInput(attrs={**_SHORT, "min": 0}),
-            "alert_after_failures": forms.NumberInput(attrs={**_SHORT, "min": 1}),
-            "alert_after_hours": forms.NumberInput(attrs={**_SHORT, "min": 1}),
+            "interval": forms.NumberInput(attrs=_NUMBER),
+            "per_host": forms.NumberInput(attrs=_NUMBER),
+            "journal_days": forms.NumberInput(attrs=_NUMBER),
+            "owner_rules": forms.NumberInput(attrs={"class": "field short", "min": 0}),
+            "alert_after_failures": forms.NumberInput(attrs=_NUMBER),
+            "alert_after_hours": forms.NumberInput(attrs=_NUMBER),
             "local_domains": forms.Textarea(attrs=_LINES),
             "alert_addresses": forms.Textarea(attrs=_LINES),
             "owner_networks": forms.Textarea(attrs=_LINES),
@@ -82,7 +83,7 @@ class SettingsForm(forms.ModelForm):  # type: ignore[type-arg]  # generic in the
             try:
                 data[name] = checked(name, value)
             except SettingInvalid as error:
-                self.add_error(name, _COMPLAINTS.get(name, _("At least 1.")) % {"line": error.wrong})
+                self.add_error(name, _COMPLAINTS.get(name, _OUT_OF_BOUNDS) % {"line": error.wrong, "most": AT_MOST})
         return data
 
     def changed(self) -> dict[str, object]:

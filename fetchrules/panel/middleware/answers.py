@@ -1,4 +1,4 @@
-"""What the panel adds to answers: security headers, static files, and pages for a missing key or a failed database."""
+"""What the panel adds to answers: security headers, static files, and pages for what an act could not do or a failed database."""
 
 import sys
 from collections.abc import Callable
@@ -11,6 +11,7 @@ from django.shortcuts import render
 from django.template.loader import render_to_string
 
 from fetchrules.errors import PasswordUnreadable
+from fetchrules.models import FetchRule, Run
 from fetchrules.poll.outlasting import DATABASE_AWAY
 from fetchrules.words.failures import describe
 
@@ -78,8 +79,8 @@ class StaticFilesMiddleware:
         return response
 
 
-class KeylessMiddleware:
-    """Forms say so beside the field; the text of all rules, and what only moves a password, end here. Nothing was changed."""
+class FailedActMiddleware:
+    """Answers if an act did nothing and its page has no words for it: the rule or poll is gone, or a password does not open."""
 
     def __init__(self, get_response: Callable[[HttpRequest], HttpResponse]) -> None:
         self.get_response = get_response
@@ -88,7 +89,8 @@ class KeylessMiddleware:
         return self.get_response(request)
 
     def process_exception(self, request: HttpRequest, exception: Exception) -> HttpResponse | None:
-        """The failure in words, where it is about a password that does not open; of anything else nothing."""
+        if isinstance(exception, FetchRule.DoesNotExist | Run.DoesNotExist):
+            raise Http404 from exception
         if not isinstance(exception, PasswordUnreadable):
             return None
         return render(request, "fetchrules/keyless.html", {"failure": describe(exception.code)}, status=503)

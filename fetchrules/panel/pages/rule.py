@@ -8,7 +8,7 @@ from django.contrib import messages
 from django.contrib.auth.models import User
 from django.core.exceptions import PermissionDenied
 from django.db.models import Q
-from django.http import Http404, HttpRequest, HttpResponse
+from django.http import HttpRequest, HttpResponse
 from django.shortcuts import get_object_or_404, redirect, render
 from django.urls import reverse
 from django.utils import timezone
@@ -164,8 +164,6 @@ def _page(request: HttpRequest, form: RuleForm, rule: FetchRule | None, paste: P
         else:
             try:
                 return _save(request, form, rule)
-            except FetchRule.DoesNotExist as gone:
-                raise Http404 from gone
             except RuleChanged as changed:
                 rule, conflict = changed.row, Conflict.of(changed.row, form.draft())
             except REFUSALS as refusal:

@@ -72,29 +72,26 @@ def _do(request: HttpRequest, what: str, ids: Iterable[int]) -> HttpResponse:
     )
     if not rules.exists():
         raise Http404
-    try:
-        match what:
-            case "on" | "off":
-                _switch(request, rules, on=what == "on")
-            case "poll" | "resume":
-                _poll(request, rules, resume=what == "resume")
-            case "pause":
-                paused = len(acts.pause_rules(rules, end_of(request.POST.get("until", ""), timezone.now()), by=user))
-                _say(request, ngettext("%(count)s rule paused.", "%(count)s rules paused.", paused), paused)
-            case "take_over":
-                taken = len(acts.take_over(rules, by=user))
-                _say(request, ngettext("%(count)s rule taken over.", "%(count)s rules taken over.", taken), taken)
-            case "delete":
-                deleted = len(acts.delete_rules(rules, by=user))
-                _say(request, ngettext("%(count)s rule deleted.", "%(count)s rules deleted.", deleted), deleted)
-            case "ask":
-                return _ask_to_delete(request, list(rules))
-            case "export":
-                return _export(rules)
-            case _:
-                raise Http404
-    except FetchRule.DoesNotExist as gone:
-        raise Http404 from gone
+    match what:
+        case "on" | "off":
+            _switch(request, rules, on=what == "on")
+        case "poll" | "resume":
+            _poll(request, rules, resume=what == "resume")
+        case "pause":
+            paused = len(acts.pause_rules(rules, end_of(request.POST.get("until", ""), timezone.now()), by=user))
+            _say(request, ngettext("%(count)s rule paused.", "%(count)s rules paused.", paused), paused)
+        case "take_over":
+            taken = len(acts.take_over(rules, by=user))
+            _say(request, ngettext("%(count)s rule taken over.", "%(count)s rules taken over.", taken), taken)
+        case "delete":
+            deleted = len(acts.delete_rules(rules, by=user))
+            _say(request, ngettext("%(count)s rule deleted.", "%(count)s rules deleted.", deleted), deleted)
+        case "ask":
+            return _ask_to_delete(request, list(rules))
+        case "export":
+            return _export(rules)
+        case _:
+            raise Http404
     return redirect(back(request))
 
 

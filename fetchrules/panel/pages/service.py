@@ -233,7 +233,7 @@ def _broken_channels(user: roles.Reader) -> list[tuple[str, str]]:
 @require_POST
 @access.operators_only
 def start(request: HttpRequest) -> HttpResponse:
-    if acts.start_service(by=access.user_of(request)):
+    if acts.switch_service(on=True, by=access.user_of(request)):
         messages.success(request, _("The service is running."))
     return redirect(back(request))
 
@@ -242,7 +242,7 @@ def start(request: HttpRequest) -> HttpResponse:
 @access.operators_only
 def stop(request: HttpRequest) -> HttpResponse:
     """Stop all scheduled polling; polls that are running end in good order."""
-    if acts.stop_service(by=access.user_of(request)):
+    if acts.switch_service(on=False, by=access.user_of(request)):
         messages.warning(
             request, _("The service is stopped: no mailbox is polled by schedule until it is started again.")
         )
