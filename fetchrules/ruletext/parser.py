@@ -156,7 +156,7 @@ def _shifted(reading: _Reading, recipient: Token) -> Code | None:
 
 
 def _read_options(reading: _Reading) -> None:
-    """Option words and their values; of a line whose fields are not in their places, none."""
+    """Read the option words and their values, unless the fields before them are out of place."""
     if "recipient" not in reading.values:
         return
     tokens = reading.lexed.tokens
@@ -165,8 +165,10 @@ def _read_options(reading: _Reading) -> None:
         token = tokens[word]
         if token.value is not None:
             _read_option(reading, token, token.value.lower(), [tokens[index] for index in values])
-        if len(reading.problems) - before >= MAX_OPTION_PROBLEMS:
+        found = reading.problems[before:]
+        if len(found) >= MAX_OPTION_PROBLEMS and any(problem.is_error for problem in found):
             return
+        del reading.problems[before + MAX_OPTION_PROBLEMS :]  # a line with nothing but warnings is a rule: read it all
 
 
 def _read_option(reading: _Reading, token: Token, word: str, values: Sequence[Token]) -> None:

@@ -2,8 +2,9 @@
 
 import pytest
 
-from fetchrules.rule import MASK, Spelling
+from fetchrules.rule import MASK, Encryption, Spelling
 from fetchrules.ruletext.line import Line, parse_line
+from fetchrules.ruletext.problem import Code
 
 MASKED = [
     ("a.ru:pop3 u secret r@a.ru keep # note", "a.ru:pop3 u ******** r@a.ru keep # note"),
@@ -82,3 +83,12 @@ def test_it_never_repeats_what_may_be_a_password(text: str) -> None:
 def test_it_has_its_place_in_every_problem() -> None:
     line: Line = parse_line("a.ru:pop3 u p r@a.ru kep", number=12)
     assert [(problem.line, problem.column, problem.length) for problem in line.problems] == [(12, 22, 3)]
+
+
+def test_it_reads_every_option_behind_many_that_are_given_twice() -> None:
+    line = parse_line("a.ru:pop3 u p r@a.ru " + "keep " * 20 + "ssl limit 5")
+    assert line.rule is not None
+    assert (line.rule.encryption, line.rule.limit) == (Encryption.SSL, 5)
+    assert [problem.code for problem in line.problems] == [Code.OPTION_TWICE] * 10
+    (*_, error) = parse_line("a.ru:pop3 u p r@a.ru " + "keep " * 20 + "nokeep").problems
+    assert error.code is Code.OPTION_CONTRADICTED
