@@ -49,6 +49,9 @@ class Lexed(NamedTuple):
 MAX_TOKENS = 1000
 """Tokens of a line that are looked at."""
 
+MAX_UNKNOWN = 100
+"""Words of a line that may be no options; behind them it is not looked into any further."""
+
 LEADING = (Kind.SERVER, Kind.USER, Kind.PASSWORD, Kind.RECIPIENT)
 """The fields that every rule has, in their order."""
 
@@ -89,6 +92,7 @@ class _Cutter:
     def __init__(self, text: str) -> None:
         self.text = text
         self.at = 0
+        self.unknown = 0
         self.tokens: list[Token] = []
         self.problems: list[Problem] = []
 
@@ -100,7 +104,7 @@ class _Cutter:
 
     def is_overfull(self) -> bool:
         """Whether the line has more than any rule can say; what follows is not looked into."""
-        if len(self.tokens) < MAX_TOKENS or self.at == len(self.text):
+        if self.at == len(self.text) or (len(self.tokens) < MAX_TOKENS and self.unknown < MAX_UNKNOWN):
             return False
         self.complain(Code.TOO_MANY_OPTIONS, self.at, len(self.text) - self.at)
         self.take(Kind.STRAY, self.text[self.at :])
@@ -149,6 +153,7 @@ class _BlankCutter(_Cutter):
     def _values(self) -> Iterator[Kind]:
         """A value for each of the next fields that is an argument of the word just taken, rather than another option."""
         word = (self.tokens[-2].value or "").lower()  # a blank stands between
+        self.unknown += word not in OPTIONS
         option = OPTIONS.get(word) or OPTIONS.get(suggest_option(word))
         for number, takes in enumerate(option.takes if option else ()):
             ahead = _match(_RAW, self.text, self.at)
@@ -237,6 +242,7 @@ class _BarCutter(_Cutter):
         """What stands behind the word in its field: its value, and what should have had a bar before it."""
         option = OPTIONS.get(word.lower())
         if option is None:
+            self.unknown += 1
             self.take(Kind.STRAY, rest)
             return
         for number, takes in enumerate(option.takes, 1):
