@@ -9,7 +9,7 @@ from fetchrules.rulebook.text import Place, Stored, joined, stored_rules
 from fetchrules.ruletext.document import Document, parse
 from fetchrules.ruletext.edit import edit
 from fetchrules.ruletext.formats.detection import Format, detect, import_foreign
-from fetchrules.ruletext.formats.foreign import Found, Imported
+from fetchrules.ruletext.formats.foreign import Imported, ImportedRule
 from fetchrules.ruletext.matching import match
 from fetchrules.ruletext.problem import Problem
 from fetchrules.ruletext.render import render_rule
@@ -65,7 +65,7 @@ def _set_into(imported: Imported, *, replace_all: bool) -> tuple[str, dict[int, 
     stored = list(stored_rules())
     matches = match([found.rule for found in imported.found], [item.rule for item in stored])
     known = {item.old: found for item, found in zip(matches, imported.found, strict=True) if item}
-    places: list[tuple[Place, Found | None]] = []
+    places: list[tuple[Place, ImportedRule | None]] = []
     above = ""
     for number, item in enumerate(stored):
         found = known.get(number)
@@ -84,7 +84,7 @@ def _set_into(imported: Imported, *, replace_all: bool) -> tuple[str, dict[int, 
     return "".join(joined(settings.text_start, (place for place, _ in places), below)), _origins(places)
 
 
-def _edited(stored: Stored, found: Found | None, above: str) -> Place:
+def _edited(stored: Stored, found: ImportedRule | None, above: str) -> Place:
     """The place of a rule that is there already, saying what was found."""
     place = replace(stored.place, before=above + stored.place.before)
     if found is None or stored.line.rule is None:
@@ -92,13 +92,13 @@ def _edited(stored: Stored, found: Found | None, above: str) -> Place:
     return replace(place, line=edit(stored.line, found.rule).text)
 
 
-def _new(found: Found, above: str) -> Place:
+def _new(found: ImportedRule, above: str) -> Place:
     ended = above if not above or above.endswith(("\n", "\r")) else above + "\n"
     comments = "".join(f"{comment}\n" for comment in found.comments)
     return Place(ended + comments, render_rule(found.rule, Spelling.BLANKS), "\n")
 
 
-def _origins(places: Sequence[tuple[Place, Found | None]]) -> dict[int, int]:
+def _origins(places: Sequence[tuple[Place, ImportedRule | None]]) -> dict[int, int]:
     """Lines of the text to lines of the file."""
     origins: dict[int, int] = {}
     line = 1

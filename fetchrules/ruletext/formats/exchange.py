@@ -17,7 +17,7 @@ from itertools import repeat
 
 from fetchrules.errors import printable
 from fetchrules.rule import FIELDS, MASK, MAX_RULES, Rule
-from fetchrules.ruletext.formats.foreign import Found, Imported, UnreadableEntry, imported
+from fetchrules.ruletext.formats.foreign import Imported, ImportedRule, UnreadableEntry, imported
 from fetchrules.ruletext.problem import Code, Problem
 
 FORMAT = "utm-mail-rules"
@@ -59,11 +59,11 @@ def import_json(text: str) -> Imported:
         return Imported(problems=(Problem(Code.JSON_VERSION, line=1, column=1, word=str(VERSION)),))
     if len(items) > MAX_RULES:
         return Imported(problems=(Problem(Code.TOO_MANY_RULES, line=1, column=1, maximum=MAX_RULES),))
-    found: list[Found] = []
+    found: list[ImportedRule] = []
     problems: list[Problem] = []
     for item, (line, column) in zip(items, _places(text, len(items)), strict=True):
         try:
-            found.append(Found(_rule(item), line, column))
+            found.append(ImportedRule(_rule(item), line, column))
         except UnreadableEntry as error:
             problems.append(replace(error.problem, line=line, column=column))
     return imported(found, problems)

@@ -42,7 +42,7 @@ class Reason(StrEnum):
 
 
 @dataclass(frozen=True, slots=True)
-class Found:
+class ImportedRule:
     """A rule, where it stood in the file, and the comment lines above it (each with its `#`)."""
 
     rule: Rule
@@ -55,7 +55,7 @@ class Found:
 class Imported:
     """The rules of a foreign file in its order, and its problems."""
 
-    found: tuple[Found, ...] = ()
+    found: tuple[ImportedRule, ...] = ()
     problems: tuple[Problem, ...] = ()
     comments: tuple[str, ...] = ()
     """Comment lines below the last rule."""
@@ -72,7 +72,7 @@ class Imported:
 
 
 class UnreadableEntry(Exception):
-    """An entry of the file is no rule. The problem has no place yet."""
+    """An entry of the file is no rule. The problem may have no place yet."""
 
     def __init__(self, problem: Problem) -> None:
         super().__init__(problem.code)
@@ -83,11 +83,11 @@ class UnreadableEntry(Exception):
         return cls(Problem(Code.FOREIGN_LEFT_OUT, other=reason))
 
 
-def imported(found: Iterable[Found], problems: Iterable[Problem], comments: tuple[str, ...] = ()) -> Imported:
+def imported(found: Iterable[ImportedRule], problems: Iterable[Problem], comments: tuple[str, ...] = ()) -> Imported:
     """Check the rules one by one and against each other. Invalid ones are left out, with an error at their place."""
-    kept: list[Found] = []
+    kept: list[ImportedRule] = []
     said = list(dict.fromkeys(problems))
-    claims: Claims[Found] = Claims()
+    claims: Claims[ImportedRule] = Claims()
     for item in found:
         own = [replace(problem, line=item.line, column=item.column) for problem in problems_of(item.rule)]
         if not any(problem.is_error for problem in own):

@@ -4,14 +4,13 @@ import base64
 import binascii
 import csv
 import re
-from collections.abc import Iterator, Mapping
-from dataclasses import dataclass, field, replace
-from itertools import islice
+from collections.abc import Mapping
+from dataclasses import dataclass, replace
 
 from fetchrules.rule import MASK, MAX_RULES, Encryption, Protocol, Rule
 from fetchrules.ruletext.formats.fetchmailrc.entries import read_user_options
 from fetchrules.ruletext.formats.fetchmailrc.tokens import USER_WORDS
-from fetchrules.ruletext.formats.foreign import Found, Imported, Reason, UnreadableEntry, imported
+from fetchrules.ruletext.formats.foreign import Imported, ImportedRule, Reason, UnreadableEntry, imported
 from fetchrules.ruletext.problem import Code, Problem
 
 REQUIRED = ("mailbox", "src_server", "src_user")
@@ -37,75 +36,64 @@ def import_postfixadmin(text: str) -> Imported:
     """The rules of the table. Any of comma, semicolon and tab separates its columns; NULL and \\N are empty."""
     body = text.removeprefix("\ufeff")
     head = body.split("\n", 1)[0]
-    reader = csv.reader(_LINE.findall(body), delimiter=max(_DELIMITERS, key=head.count), skipinitialspace=True)
-    numbered = ((reader.line_num, row) for row in reader)
-    work = _Import()
+    rows = csv.reader(_LINE.findall(body), delimiter=max(_DELIMITERS, key=head.count), skipinitialspace=True)
+    found: list[ImportedRule] = []
+    problems: list[Problem] = []
     try:
-        return imported(work.rules(numbered), work.problems)
-    except csv.Error:
-        return Imported(problems=(Problem(Code.CSV_ROW_INVALID, line=reader.line_num, column=1),))
-
-
-@dataclass(slots=True)
-class _Import:
-    """The work on one table."""
-
-    problems: list[Problem] = field(default_factory=list)
-
-    def rules(self, rows: Iterator[tuple[int, list[str]]]) -> list[Found]:
-        """Every row, which comes with the number of its last line, as a rule."""
-        columns = [column.strip().lower() for column in next(rows, (1, []))[1]]
+        columns = [column.strip().lower() for column in next(rows, [])]
         if missing := next((column for column in REQUIRED if column not in columns), None):
-            self.problems.append(Problem(Code.CSV_COLUMN_MISSING, line=1, column=1, word=missing))
-            return []
-        found = list(self._found(islice(rows, MAX_RULES), columns))
-        if more := next(rows, None):
-            self.problems = [Problem(Code.TOO_MANY_RULES, line=more[0], column=1, maximum=MAX_RULES)]
-            return []
-        return found
+            return Imported(problems=(Problem(Code.CSV_COLUMN_MISSING, line=1, column=1, word=missing),))
+        for number, values in enumerate(rows, 1):
+            line = rows.line_num
+            if number > MAX_RULES:
+                return Imported(problems=(Problem(Code.TOO_MANY_RULES, line=line, column=1, maximum=MAX_RULES),))
+            if not values:
+                continue
+            try:
+                rule, said = _rule(_Row.of(columns, values))
+                found.append(ImportedRule(rule, line))
+            except UnreadableEntry as error:
+                said = [error.problem]
+            problems += [replace(problem, line=line, column=1) for problem in said]
+    except csv.Error:
+        return Imported(problems=(Problem(Code.CSV_ROW_INVALID, line=rows.line_num, column=1),))
+    return imported(found, problems)
 
-    def _found(self, rows: Iterator[tuple[int, list[str]]], columns: list[str]) -> Iterator[Found]:
-        for line, row in rows:
-            if row:
-                try:
-                    yield Found(self._rule(_Row.of(columns, row), line), line)
-                except UnreadableEntry as error:
-                    self.problems.append(replace(error.problem, line=line, column=1))
 
-    def _rule(self, row: "_Row", line: int) -> Rule:
-        protocol = _PROTOCOLS.get(row.text("protocol").lower() or "pop3")
-        if protocol is None:
-            raise UnreadableEntry.because(Reason.PROTOCOL)
-        said = [
-            Problem(Code.FOREIGN_NOT_MAPPED, word=column, other=reason)
-            for column, reason in _NOT_MAPPED.items()
-            if row.text(column)
-        ]
-        if row.text("src_auth").lower() not in _AUTHENTICATION_LEFT_OPEN:
-            said.append(Problem(Code.FOREIGN_NOT_MAPPED, word="src_auth", other=Reason.AUTHENTICATION))
-        if pin := row.text("sslfingerprint"):
-            said.append(Problem(Code.FOREIGN_NOT_MAPPED, word="sslfingerprint", other=Reason.MD5))
-        folder = row.text("src_folder")
-        if folder and protocol is Protocol.POP3 and folder.lower() != _INBOX:
-            said.append(Problem(Code.FOREIGN_NOT_MAPPED, word="src_folder", other=Reason.POP3_FOLDER))
-        rule = Rule(
-            server=row.text("src_server"),
-            protocol=protocol,
-            user=row.text("src_user"),
-            password=_password(row),
-            recipient=row.text("mailbox"),
-            keep=row.flag("keep"),
-            fetchall=row.flag("fetchall"),
-            encryption=Encryption.SSL if row.flag("usessl") else Encryption.AUTO,
-            sslcertck=bool(pin) or row.flag("sslcertck", default=True),
-            port=row.number("src_port"),
-            folders=(folder,) if folder and folder.lower() != _INBOX and protocol is Protocol.IMAP else (),
-            interval=row.number("poll_time"),
-            skip=not row.flag("active", default=True),
-        )
-        rule, extra = _with_extra_options(rule, row.text("extra_options"), check=bool(pin) or row.flag("sslcertck"))
-        self.problems += [replace(problem, line=line, column=1) for problem in said + extra]
-        return rule
+def _rule(row: "_Row") -> tuple[Rule, list[Problem]]:
+    """The rule of one row, and what of it is not taken over."""
+    protocol = _PROTOCOLS.get(row.text("protocol").lower() or "pop3")
+    if protocol is None:
+        raise UnreadableEntry.because(Reason.PROTOCOL)
+    said = [
+        Problem(Code.FOREIGN_NOT_MAPPED, word=column, other=reason)
+        for column, reason in _NOT_MAPPED.items()
+        if row.text(column)
+    ]
+    if row.text("src_auth").lower() not in _AUTHENTICATION_LEFT_OPEN:
+        said.append(Problem(Code.FOREIGN_NOT_MAPPED, word="src_auth", other=Reason.AUTHENTICATION))
+    if pin := row.text("sslfingerprint"):
+        said.append(Problem(Code.FOREIGN_NOT_MAPPED, word="sslfingerprint", other=Reason.MD5))
+    folder = row.text("src_folder")
+    if folder and protocol is Protocol.POP3 and folder.lower() != _INBOX:
+        said.append(Problem(Code.FOREIGN_NOT_MAPPED, word="src_folder", other=Reason.POP3_FOLDER))
+    rule = Rule(
+        server=row.text("src_server"),
+        protocol=protocol,
+        user=row.text("src_user"),
+        password=_password(row),
+        recipient=row.text("mailbox"),
+        keep=row.flag("keep"),
+        fetchall=row.flag("fetchall"),
+        encryption=Encryption.SSL if row.flag("usessl") else Encryption.AUTO,
+        sslcertck=bool(pin) or row.flag("sslcertck", default=True),
+        port=row.number("src_port"),
+        folders=(folder,) if folder and folder.lower() != _INBOX and protocol is Protocol.IMAP else (),
+        interval=row.number("poll_time"),
+        skip=not row.flag("active", default=True),
+    )
+    rule, extra = _with_extra_options(rule, row.text("extra_options"), check=bool(pin) or row.flag("sslcertck"))
+    return rule, said + extra
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,18 +104,18 @@ class _Row:
 
     @classmethod
     def of(cls, columns: list[str], values: list[str]) -> "_Row":
-        """Raises UnreadableEntry where their numbers differ: what is meant for one column would be read as another's."""
+        """Raises UnreadableEntry where their numbers differ, because values would be read under the wrong columns."""
         if len(values) != len(columns):
             raise UnreadableEntry(Problem(Code.CSV_ROW_INVALID))
         return cls(dict(zip(columns, values, strict=True)))
 
     def text(self, column: str) -> str:
-        """What stands in `column`; empty for NULL and for a column that is not there."""
+        """The text in `column`; empty for NULL and for a column that is not there."""
         value = self.values.get(column, "")
         return "" if value.lower() in _NULL else value
 
     def flag(self, column: str, *, default: bool = False) -> bool:
-        """A truth value, in any way that databases write it."""
+        """A truth value, in any of the ways in which databases write it."""
         value = self.text(column).lower()
         if value and value not in _TRUE | _FALSE:
             raise UnreadableEntry(Problem(Code.CSV_VALUE_INVALID, word=column))
@@ -158,7 +146,7 @@ _EXTRA_NUMBERS = frozenset({"limit", "fetchlimit"})
 
 
 def _with_extra_options(rule: Rule, text: str, *, check: bool) -> tuple[Rule, list[Problem]]:
-    """`extra_options` are words of fetchmail's that PostfixAdmin's own script appends to the user.
+    """`rule` with `extra_options`: fetchmail's words, which PostfixAdmin's own script appends to the user.
 
     `check`: the row itself asks for the certificate to be verified.
     """

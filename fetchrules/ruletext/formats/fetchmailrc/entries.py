@@ -18,6 +18,7 @@ from fetchrules.ruletext.formats.fetchmailrc.tokens import (
     Word,
     tokens_of,
 )
+from fetchrules.ruletext.formats.foreign import UnreadableEntry
 from fetchrules.ruletext.problem import Code, Problem
 
 _NUMBER = re.compile("-?[0-9]{1,15}")
@@ -71,7 +72,6 @@ class ServerEntry:
 
     @property
     def verb(self) -> str:
-        """`poll`, `skip` or `defaults`."""
         return self.token.value
 
 
@@ -83,58 +83,36 @@ class File:
     problems: list[Problem] = field(default_factory=list)
 
 
-class _SyntaxError(Exception):
-    """What stands at `token` (None: the end of the file) cannot stand there."""
-
-    def __init__(self, token: Lexeme | None, expected: str) -> None:
-        super().__init__(expected)
-        self.token = token
-        self.expected = expected
-
-
 def read_file(text: str) -> File:
     """Every entry of the file; behind a mistake reading goes on with the next entry."""
     parts = list(islice(tokens_of(text), MAX_TOKENS + 1))
     if len(parts) > MAX_TOKENS:
         return File(problems=[Problem(Code.TOO_MANY_OPTIONS, line=parts[-1].line, column=1)])
     file = File(comments=[part for part in parts if isinstance(part, Comment)])
-    reader = _Reader([part for part in parts if isinstance(part, Lexeme)])
-    while reader.ahead:
+    parser = _Parser([part for part in parts if isinstance(part, Lexeme)])
+    while parser.ahead:
         try:
-            reader.read_statement(file)
-        except _SyntaxError as error:
-            file.problems.append(_problem(error, reader.tokens))
-            reader.skip_to_next_entry()
+            parser.read_statement(file)
+        except UnreadableEntry as error:
+            file.problems.append(error.problem)
+            parser.skip_to_next_entry()
     return file
 
 
 def read_user_options(text: str) -> tuple[list[Setting], list[Problem]]:
-    """User options that stand alone, as in a table of PostfixAdmin's."""
-    reader = _Reader([part for part in tokens_of(text) if isinstance(part, Lexeme)])
-    start = Lexeme(LexemeKind.KEYWORD, "user", 1, 1, 0)
-    user = User(start)
+    """User options that stand alone, as in PostfixAdmin's table."""
+    parser = _Parser([part for part in tokens_of(text) if isinstance(part, Lexeme)])
+    user = User(Lexeme(LexemeKind.KEYWORD, "user", 1, 1, 0))
     try:
-        while reader.ahead:
-            reader.read_user_option(user)
-    except _SyntaxError as error:
-        return user.settings, [_problem(error, reader.tokens)]
+        while parser.ahead:
+            parser.read_user_option(user)
+    except UnreadableEntry as error:
+        return user.settings, [error.problem]
     return user.settings, []
 
 
-def _problem(error: _SyntaxError, tokens: Sequence[Lexeme]) -> Problem:
-    """What was found is not repeated: it may be a part of a password."""
-    if error.token:
-        place = (error.token.line, error.token.column, error.token.length)
-    else:
-        last = tokens[-1]
-        place = (last.line, last.column + last.length, 0)
-    line, column, length = place
-    code = Code.FOREIGN_VALUE_MISSING if error.expected else Code.FOREIGN_UNEXPECTED
-    return Problem(code, line=line, column=column, length=length, word=error.expected)
-
-
-class _Reader:
-    """A cursor over the tokens. Methods raise _SyntaxError at what they cannot use."""
+class _Parser:
+    """A cursor over the tokens. Methods raise UnreadableEntry at a token that cannot stand where it does."""
 
     def __init__(self, tokens: Sequence[Lexeme]) -> None:
         self.tokens = tokens
@@ -156,9 +134,19 @@ class _Reader:
         return token
 
     def skip_to_next_entry(self) -> None:
-        """Behind a mistake: on to the next word that begins an entry."""
         while self.ahead and not self.next_is(*ENTRY_WORDS):
             self.at += 1
+
+    def unexpected(self, token: Lexeme | None, *, behind: str = "") -> UnreadableEntry:
+        """An error at `token` (None: the end of the file), where the value of the word `behind` was expected, if one was.
+
+        The token is not repeated: it may be a part of a password.
+        """
+        code = Code.FOREIGN_VALUE_MISSING if behind else Code.FOREIGN_UNEXPECTED
+        last = self.tokens[-1]
+        if token is None:
+            return UnreadableEntry(Problem(code, line=last.line, column=last.column + last.length, word=behind))
+        return UnreadableEntry(Problem(code, line=token.line, column=token.column, length=token.length, word=behind))
 
     def read_statement(self, file: File) -> None:
         """A global option or an entry."""
@@ -171,58 +159,42 @@ class _Reader:
             self._read_entry(entry)
             entry.is_broken = False
         else:
-            raise _SyntaxError(self.ahead, "")
+            raise self.unexpected(self.ahead)
 
     def _read_entry(self, entry: ServerEntry) -> None:
         if entry.verb != "defaults":
             entry.name = self._string(entry.verb)
         while self._option_ahead(SERVER_WORDS):
             entry.settings.append(self._setting(SERVER_WORDS))
-        if self._option_ahead(USER_WORDS):  # the first user may go without `user`
+        nameless = self._option_ahead(USER_WORDS)
+        if nameless:  # `user` may be missing before the options of an only user
             entry.users.append(User(entry.token))
         while self.ahead and not self.next_is(*ENTRY_WORDS):
-            if self.next_is("user") and not self._is_nameless(entry):
-                entry.users.append(self._user())
+            if self.next_is("user") and not nameless:
+                entry.users.append(User(self.take()))
+                self._read_names(entry.users[-1], "user")
             elif entry.users and self._option_ahead(USER_WORDS):
                 self.read_user_option(entry.users[-1])
             else:
-                raise _SyntaxError(self.ahead, "")
-
-    @staticmethod
-    def _is_nameless(entry: ServerEntry) -> bool:
-        """Whether its options stand without a user: they would not be those of a user that is named behind them."""
-        return bool(entry.users) and entry.users[0].token is entry.token
-
-    def _user(self) -> User:
-        user = User(self.take())
-        names = self._names("user")
-        if self.next_is("here"):
-            self.take()
-            user.locals += names
-        else:
-            user.name = self._login(names)
-            if self.next_is("there"):
-                self.take()
-        return user
+                raise self.unexpected(self.ahead)
 
     def read_user_option(self, user: User) -> None:
-        if not self.next_is("is", "to"):
-            user.settings.append(self._setting(USER_WORDS))
-            return
-        names = self._names(self.take().value)
-        if self.next_is("there"):
-            user.name = self._login(names)
-            self.take()
+        if self.next_is("is", "to"):
+            self._read_names(user, self.take().value)
         else:
-            if self.next_is("here"):
-                self.take()
-            user.locals += names
+            user.settings.append(self._setting(USER_WORDS))
 
-    def _login(self, names: Sequence[LocalName]) -> str:
-        """The one name that was read, as a login; a mapping is none."""
-        if len(names) > 1 or not (names[0].plain or names[0] == EVERYBODY):
-            raise _SyntaxError(self.tokens[self.at - 1], "")
-        return names[0].name
+    def _read_names(self, user: User, word: str) -> None:
+        """The names behind `word`: local ones, but a login behind `user` or before `there`."""
+        names = self._names(word)
+        if self.next_is("there") or (word == "user" and not self.next_is("here")):
+            if len(names) > 1 or not (names[0].plain or names[0] == EVERYBODY):
+                raise self.unexpected(self.tokens[self.at - 1])
+            user.name = names[0].name
+        else:
+            user.locals += names
+        if self.next_is("here", "there"):
+            self.take()
 
     def _names(self, word: str) -> list[LocalName]:
         names: list[LocalName] = []
@@ -234,7 +206,7 @@ class _Reader:
                 self._string(word)
             names.append(LocalName(token.value, plain=not mapped and token.kind is not LexemeKind.WILDCARD))
         if not names:
-            raise _SyntaxError(self.ahead, word)
+            raise self.unexpected(self.ahead, behind=word)
         return names
 
     def _option_ahead(self, words: dict[str, Word]) -> bool:
@@ -247,12 +219,12 @@ class _Reader:
         if negated:
             self.take()
         if not self.next_is(*words):
-            raise _SyntaxError(self.ahead, "")
+            raise self.unexpected(self.ahead)
         token = self.take()
         takes = words[token.value].takes
         if negated:
             if takes not in {Argument.FLAG, Argument.ENVELOPE}:
-                raise _SyntaxError(token, "")
+                raise self.unexpected(token)
             return Setting(token.value, False, token)
         return Setting(token.value, self._value(token.value, takes), token)
 
@@ -264,24 +236,24 @@ class _Reader:
                 return True
             case Argument.NUMBER:
                 return self._number(word)
-            case Argument.STRINGS | Argument.NUMBERS | Argument.NAMES:
+            case Argument.STRINGS:
                 return self._strings(word)
             case Argument.ENVELOPE:
                 if self.ahead_is(LexemeKind.NUMBER):
                     self.take()
                 return self._string(word)
-            case Argument.STRING | Argument.WORD:
+            case Argument.STRING:
                 return self._string(word)
 
     def _number(self, word: str) -> int:
         token = self.ahead
         if token is None or not _NUMBER.fullmatch(token.value):
-            raise _SyntaxError(token, word)
+            raise self.unexpected(token, behind=word)
         return int(self.take().value)
 
     def _string(self, word: str) -> str:
         if not self.ahead_is(LexemeKind.STRING, LexemeKind.NUMBER, LexemeKind.WILDCARD):
-            raise _SyntaxError(self.ahead, word)
+            raise self.unexpected(self.ahead, behind=word)
         return self.take().value
 
     def _strings(self, word: str) -> tuple[str, ...]:

@@ -1,7 +1,7 @@
 """From a .fetchmailrc to rules. What has no counterpart, or means something else here, is said, each with its line."""
 
 from collections import deque
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 from fetchrules.rule import BOUNDS, MASK, MAX_FOLDERS, MAX_RULES, Encryption, Protocol, Rule
@@ -15,8 +15,8 @@ from fetchrules.ruletext.formats.fetchmailrc.entries import (
     read_file,
 )
 from fetchrules.ruletext.formats.fetchmailrc.exporter import HEADER
-from fetchrules.ruletext.formats.fetchmailrc.tokens import GLOBAL_WORDS, SERVER_WORDS, USER_WORDS, Comment, Lexeme
-from fetchrules.ruletext.formats.foreign import Found, Imported, Reason, UnreadableEntry, imported
+from fetchrules.ruletext.formats.fetchmailrc.tokens import GLOBAL_WORDS, SERVER_WORDS, USER_WORDS, Lexeme
+from fetchrules.ruletext.formats.foreign import Imported, ImportedRule, Reason, UnreadableEntry, imported
 from fetchrules.ruletext.problem import Code, Problem
 
 _PROTOCOLS = {"pop3": Protocol.POP3, "apop": Protocol.POP3, "sdps": Protocol.POP3, "imap": Protocol.IMAP}
@@ -32,53 +32,52 @@ _NOT_SET_BY_ZERO = frozenset({"timeout", "interval"})
 
 def import_fetchmailrc(text: str, domain: str = "") -> Imported:
     """The rules that a .fetchmailrc stands for. `domain` completes local names that have none; without it they are left out."""
-    file = read_file(text)
-    work = _Import(file, domain, problems=list(file.problems))
-    found = work.rules()
-    below = tuple(work.comments_above(None))
-    return imported(found, work.problems, below)
+    file = _FetchmailrcImport(read_file(text), domain)
+    found = file.rules()
+    below = tuple(file.comments_above(None))
+    return imported(found, file.problems, below)
 
 
-@dataclass(slots=True)
-class _Import:
-    """The work on one file."""
+class _FetchmailrcImport:
+    """The entries of one file, the comments that are not taken over yet, and what is to be said."""
 
-    file: File
-    domain: str
-    problems: list[Problem] = field(default_factory=list)
-    comments: deque[Comment] = field(default_factory=deque)
-    by_word: Mapping[str, Setting] = field(default_factory=dict)
-    """What the file says of itself."""
+    def __init__(self, file: File, domain: str) -> None:
+        self.entries = file.entries
+        self.domain = domain
+        self.problems = list(file.problems)
+        self.comments = deque(comment for comment in file.comments if comment.text != HEADER)
+        self.global_settings = _by_word(file.settings)
+        self._say_unmapped(file.settings)
 
-    def rules(self) -> list[Found]:
-        self.comments = deque(comment for comment in self.file.comments if comment.text != HEADER)
-        self._say_unmapped(self.file.settings)
-        self.by_word = _said(self.file.settings)
-        entries = self.file.entries
-        first = entries[0] if entries and entries[0].verb == "defaults" else None
-        defaults = _Defaults.of(first) if first else _Defaults()
-        found: list[Found] = []
-        for entry in entries:
+    def rules(self) -> list[ImportedRule]:
+        defaults = _Settings()
+        found: list[ImportedRule] = []
+        for entry in self.entries:
             self._say_unmapped(entry.settings + [setting for user in entry.users for setting in user.settings])
-            if entry.verb == "defaults" and entry is not first:
+            if entry.verb != "defaults":
+                found += () if entry.is_broken else self._rules_of(entry, defaults)
+            elif entry is self.entries[0]:
+                user = entry.users[0] if entry.users else User(entry.token)
+                defaults = defaults.overridden(_by_word(entry.settings), user)
+            else:
                 self.problems.append(_at(entry.token, Code.FOREIGN_DEFAULTS_LATE))
-            if entry.verb != "defaults" and not entry.is_broken:
-                found += self._rules_of(entry, defaults)
             if len(found) > MAX_RULES:
                 self.problems = [_at(entry.token, Code.TOO_MANY_RULES, maximum=MAX_RULES)]
                 return []
         return found
 
-    def _rules_of(self, entry: ServerEntry, defaults: "_Defaults") -> Iterator[Found]:
-        of_server = _said(entry.settings)
+    def _rules_of(self, entry: ServerEntry, defaults: "_Settings") -> Iterator[ImportedRule]:
+        of_server = _by_word(entry.settings)
         for user in entry.users or [User(entry.token)]:  # the defaults may have named one
-            settings = _Settings(of_server, user, defaults)
+            settings = defaults.overridden(of_server, user)
             try:
                 rule = self._rule(entry, settings)
             except UnreadableEntry as error:
                 self.problems.append(_at(user.token, error.problem.code, other=error.problem.other))
             else:
-                yield Found(rule, user.token.line, user.token.column, tuple(self.comments_above(entry.token.line)))
+                yield ImportedRule(
+                    rule, user.token.line, user.token.column, tuple(self.comments_above(entry.token.line))
+                )
 
     def _rule(self, entry: ServerEntry, settings: "_Settings") -> Rule:
         if not settings.name:
@@ -165,7 +164,7 @@ class _Import:
         setting = settings.get("interval")
         if setting is None or not isinstance(setting.value, int) or setting.value < 1:
             return None
-        daemon = self.by_word.get("daemon")
+        daemon = self.global_settings.get("daemon")
         cycle = daemon.value if daemon else None
         if not isinstance(cycle, int) or cycle < 1:
             self.problems.append(_at(setting.token, Code.FOREIGN_INTERVAL_UNKNOWN, word="interval"))
@@ -191,10 +190,10 @@ class _Import:
                 self.problems.append(_at(setting.token, Code.FOREIGN_NOT_MAPPED, word=setting.word, other=reason))
 
 
-def _said(settings: list[Setting]) -> dict[str, Setting]:
-    """What was said in one place, by words: said twice, the last word counts, and lists grow.
+def _by_word(settings: list[Setting]) -> dict[str, Setting]:
+    """The settings of one place by their words. Of a word that is given twice the last value counts; lists grow.
 
-    Of a list no more is kept than is needed to see that it is too long.
+    No more of a list is kept than is needed to see that it is too long.
     """
     said: dict[str, Setting] = {}
     lists: dict[str, dict[str, None]] = {}
@@ -214,32 +213,19 @@ def _said(settings: list[Setting]) -> dict[str, Setting]:
 
 
 @dataclass(frozen=True, slots=True)
-class _Defaults:
-    """What `defaults` says, and its first user, once for all that it holds for."""
-
-    settings: Mapping[str, Setting] = field(default_factory=dict)
-    name: str = ""
-    locals: list[LocalName] = field(default_factory=list)
-    to_everybody: bool = False
-
-    @classmethod
-    def of(cls, entry: ServerEntry) -> "_Defaults":
-        settings = _said(entry.settings)
-        if not entry.users:
-            return cls(settings)
-        user = entry.users[0]
-        return cls(settings | _said(user.settings), user.name, user.locals, EVERYBODY in user.locals)
-
-
 class _Settings:
-    """What holds for one user: its own options, its server's, and where neither speaks the defaults'."""
+    """What holds for one user, or what `defaults` says for all of them."""
 
-    def __init__(self, of_server: Mapping[str, Setting], user: User, defaults: _Defaults) -> None:
-        self.by_word = {**defaults.settings, **of_server, **_said(user.settings)}
-        self.name = user.name or defaults.name
-        self.locals = user.locals or defaults.locals
-        if user.locals and defaults.to_everybody:
-            self.locals = [*user.locals, EVERYBODY]
+    by_word: Mapping[str, Setting] = field(default_factory=dict)
+    name: str = ""
+    locals: Sequence[LocalName] = ()
+
+    def overridden(self, of_server: Mapping[str, Setting], user: User) -> "_Settings":
+        """These defaults, with the settings of a server and of its user in their place where there are any."""
+        local_names = user.locals or self.locals
+        if user.locals and EVERYBODY in self.locals:
+            local_names = [*user.locals, EVERYBODY]
+        return _Settings({**self.by_word, **of_server, **_by_word(user.settings)}, user.name or self.name, local_names)
 
     def get(self, word: str) -> Setting | None:
         return self.by_word.get(word)

@@ -52,15 +52,10 @@ class Argument(Enum):
     """Nothing; `no` may stand before it."""
     NUMBER = "number"
     STRING = "string"
-    WORD = "word"
-    """A string or a number."""
     STRINGS = "strings"
     """One or more."""
-    NUMBERS = "numbers"
     ENVELOPE = "envelope"
-    """A number, if any, and a string; or `no` before it."""
-    NAMES = "names"
-    """Local names, mapped or not, then `here` or `there`."""
+    """A string, perhaps with a number before it; or `no` before the word."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -71,92 +66,55 @@ class Word:
     reason: Reason | None = None
 
 
-SERVER_WORDS: dict[str, Word] = {
-    "via": Word(Argument.STRING),
-    "protocol": Word(Argument.STRING),
-    "port": Word(Argument.NUMBER),
-    "service": Word(Argument.WORD),
-    "timeout": Word(Argument.NUMBER),
-    "uidl": Word(Argument.FLAG),
-    "interval": Word(Argument.NUMBER),
-    "aka": Word(Argument.STRINGS, Reason.ENVELOPE),
-    "localdomains": Word(Argument.STRINGS, Reason.ENVELOPE),
-    "envelope": Word(Argument.ENVELOPE, Reason.ENVELOPE),
-    "qvirtual": Word(Argument.STRING, Reason.ENVELOPE),
-    "dns": Word(Argument.FLAG, Reason.ENVELOPE),
-    "checkalias": Word(Argument.FLAG, Reason.ENVELOPE),
-    "auth": Word(Argument.STRING, Reason.AUTHENTICATION),
-    "principal": Word(Argument.STRING, Reason.AUTHENTICATION),
-    "esmtpname": Word(Argument.STRING, Reason.DELIVERY),
-    "esmtppassword": Word(Argument.STRING, Reason.DELIVERY),
-    "interface": Word(Argument.STRING, Reason.NETWORK),
-    "monitor": Word(Argument.STRING, Reason.NETWORK),
-    "plugin": Word(Argument.STRING, Reason.COMMANDS),
-    "plugout": Word(Argument.STRING, Reason.COMMANDS),
-    "tracepolls": Word(Argument.FLAG, Reason.HEADERS),
-    "bad-header": Word(Argument.STRING, Reason.HEADERS),
-}
+def _words(*groups: tuple[Argument, Reason | None, str]) -> dict[str, Word]:
+    return {word: Word(takes, reason) for takes, reason, words in groups for word in words.split()}
 
-USER_WORDS: dict[str, Word] = {
-    "is": Word(Argument.NAMES),
-    "to": Word(Argument.NAMES),
-    "password": Word(Argument.STRING),
-    "folder": Word(Argument.STRINGS),
-    "smtpname": Word(Argument.STRING),
-    "smtpaddress": Word(Argument.STRING),
-    "keep": Word(Argument.FLAG),
-    "flush": Word(Argument.FLAG),
-    "fetchall": Word(Argument.FLAG),
-    "limit": Word(Argument.NUMBER),
-    "fetchlimit": Word(Argument.NUMBER),
-    "ssl": Word(Argument.FLAG),
-    "sslproto": Word(Argument.STRING),
-    "sslcertck": Word(Argument.FLAG),
-    "sslfingerprint": Word(Argument.STRING),
-    "smtphost": Word(Argument.STRINGS, Reason.DELIVERY),
-    "fetchdomains": Word(Argument.STRINGS, Reason.DELIVERY),
-    "antispam": Word(Argument.NUMBERS, Reason.DELIVERY),
-    "mda": Word(Argument.STRING, Reason.COMMANDS),
-    "bsmtp": Word(Argument.STRING, Reason.DELIVERY),
-    "lmtp": Word(Argument.FLAG, Reason.DELIVERY),
-    "preconnect": Word(Argument.STRING, Reason.COMMANDS),
-    "postconnect": Word(Argument.STRING, Reason.COMMANDS),
-    "limitflush": Word(Argument.FLAG, Reason.OVERSIZED),
-    "warnings": Word(Argument.NUMBER, Reason.OVERSIZED),
-    "rewrite": Word(Argument.FLAG, Reason.HEADERS),
-    "forcecr": Word(Argument.FLAG, Reason.HEADERS),
-    "stripcr": Word(Argument.FLAG, Reason.HEADERS),
-    "pass8bits": Word(Argument.FLAG, Reason.DELIVERY),
-    "dropstatus": Word(Argument.FLAG, Reason.HEADERS),
-    "dropdelivered": Word(Argument.FLAG, Reason.HEADERS),
-    "mimedecode": Word(Argument.FLAG, Reason.HEADERS),
-    "idle": Word(Argument.FLAG, Reason.IDLE),
-    "sslkey": Word(Argument.STRING, Reason.CERTIFICATES),
-    "sslcert": Word(Argument.STRING, Reason.CERTIFICATES),
-    "sslcertfile": Word(Argument.STRING, Reason.CERTIFICATES),
-    "sslcertpath": Word(Argument.STRING, Reason.CERTIFICATES),
-    "sslcommonname": Word(Argument.STRING, Reason.CERTIFICATES),
-    "fetchsizelimit": Word(Argument.NUMBER, Reason.TRAFFIC),
-    "fastuidl": Word(Argument.NUMBER, Reason.TRAFFIC),
-    "batchlimit": Word(Argument.NUMBER, Reason.TRAFFIC),
-    "expunge": Word(Argument.NUMBER, Reason.EXPUNGE),
-    "properties": Word(Argument.STRING, Reason.NOTES),
-}
 
-GLOBAL_WORDS: dict[str, Word] = {
-    "daemon": Word(Argument.NUMBER, Reason.SETTINGS),
-    "postmaster": Word(Argument.STRING, Reason.DELIVERY),
-    "bouncemail": Word(Argument.FLAG, Reason.DELIVERY),
-    "spambounce": Word(Argument.FLAG, Reason.DELIVERY),
-    "softbounce": Word(Argument.FLAG, Reason.DELIVERY),
-    "logfile": Word(Argument.STRING, Reason.SETTINGS),
-    "idfile": Word(Argument.STRING, Reason.SETTINGS),
-    "pidfile": Word(Argument.STRING, Reason.SETTINGS),
-    "syslog": Word(Argument.FLAG, Reason.SETTINGS),
-    "invisible": Word(Argument.FLAG, Reason.HEADERS),
-    "showdots": Word(Argument.FLAG, Reason.DISPLAY),
-    "properties": Word(Argument.STRING, Reason.NOTES),
-}
+SERVER_WORDS = _words(
+    (Argument.FLAG, None, "uidl"),
+    (Argument.NUMBER, None, "port timeout interval"),
+    (Argument.STRING, None, "via protocol service"),
+    (Argument.STRINGS, Reason.ENVELOPE, "aka localdomains"),
+    (Argument.ENVELOPE, Reason.ENVELOPE, "envelope"),
+    (Argument.STRING, Reason.ENVELOPE, "qvirtual"),
+    (Argument.FLAG, Reason.ENVELOPE, "dns checkalias"),
+    (Argument.STRING, Reason.AUTHENTICATION, "auth principal"),
+    (Argument.STRING, Reason.DELIVERY, "esmtpname esmtppassword"),
+    (Argument.STRING, Reason.NETWORK, "interface monitor"),
+    (Argument.STRING, Reason.COMMANDS, "plugin plugout"),
+    (Argument.FLAG, Reason.HEADERS, "tracepolls"),
+    (Argument.STRING, Reason.HEADERS, "bad-header"),
+)
+
+USER_WORDS = _words(
+    (Argument.FLAG, None, "keep flush fetchall ssl sslcertck"),
+    (Argument.NUMBER, None, "limit fetchlimit"),
+    (Argument.STRING, None, "password smtpname smtpaddress sslproto sslfingerprint"),
+    (Argument.STRINGS, None, "is to folder"),
+    (Argument.FLAG, Reason.DELIVERY, "lmtp pass8bits"),
+    (Argument.STRING, Reason.DELIVERY, "bsmtp"),
+    (Argument.STRINGS, Reason.DELIVERY, "smtphost fetchdomains antispam"),
+    (Argument.STRING, Reason.COMMANDS, "mda preconnect postconnect"),
+    (Argument.FLAG, Reason.OVERSIZED, "limitflush"),
+    (Argument.NUMBER, Reason.OVERSIZED, "warnings"),
+    (Argument.FLAG, Reason.HEADERS, "rewrite forcecr stripcr dropstatus dropdelivered mimedecode"),
+    (Argument.FLAG, Reason.IDLE, "idle"),
+    (Argument.STRING, Reason.CERTIFICATES, "sslkey sslcert sslcertfile sslcertpath sslcommonname"),
+    (Argument.NUMBER, Reason.TRAFFIC, "fetchsizelimit fastuidl batchlimit"),
+    (Argument.NUMBER, Reason.EXPUNGE, "expunge"),
+    (Argument.STRING, Reason.NOTES, "properties"),
+)
+
+GLOBAL_WORDS = _words(
+    (Argument.NUMBER, Reason.SETTINGS, "daemon"),
+    (Argument.STRING, Reason.SETTINGS, "logfile idfile pidfile"),
+    (Argument.FLAG, Reason.SETTINGS, "syslog"),
+    (Argument.STRING, Reason.DELIVERY, "postmaster"),
+    (Argument.FLAG, Reason.DELIVERY, "bouncemail spambounce softbounce"),
+    (Argument.FLAG, Reason.HEADERS, "invisible"),
+    (Argument.FLAG, Reason.DISPLAY, "showdots"),
+    (Argument.STRING, Reason.NOTES, "properties"),
+)
 
 ENTRY_WORDS = frozenset({"poll", "skip", "defaults", "set"})
 
@@ -194,17 +152,20 @@ class Comment:
 
 def tokens_of(text: str) -> Iterator[Lexeme | Comment]:
     """The tokens of the file, and the comments that stand on lines of their own."""
-    position = _Positions(text)
-    at = 0
+    at = seen = start_of_line = 0
+    line = 1
     any_word = False
     while at < len(text):
         if blank := BLANK.match(text, at):
             at = blank.end()
             continue
-        line, column = position.of(at)
+        while (newline := text.find("\n", seen, at)) >= 0:
+            line += 1
+            start_of_line = seen = newline + 1
+        seen = at
         if comment := COMMENT.match(text, at):
             at = comment.end()
-            if not text[position.start : comment.start()].strip():
+            if not text[start_of_line : comment.start()].strip():
                 yield Comment(comment[0].rstrip("\r"), line)
             continue
         kind, value, length = _token(text, at, any_word)
@@ -212,11 +173,11 @@ def tokens_of(text: str) -> Iterator[Lexeme | Comment]:
         if kind is LexemeKind.KEYWORD and value in NOISE:
             continue
         any_word = kind is LexemeKind.MAP or (kind is LexemeKind.KEYWORD and value in TAKES_ANY_WORD)
-        yield Lexeme(kind, value, line, column, length)
+        yield Lexeme(kind, value, line, at - length - start_of_line + 1, length)
 
 
 def _token(text: str, at: int, any_word: bool) -> tuple[LexemeKind, str, int]:
-    """LexemeKind, value and length of the token at `at`."""
+    """Kind, value and length of the token at `at`."""
     if text[at] == "=":
         return LexemeKind.MAP, "=", 1
     quoted, word = _QUOTED.match(text, at), _WORD.match(text, at)
@@ -261,21 +222,3 @@ def _escaped(found: re.Match[str]) -> bytes:
     if joined is not None:
         return b""
     return _LETTERS.get(other, other).encode("utf-8", "surrogatepass")
-
-
-class _Positions:
-    """Line and column of growing offsets into a text."""
-
-    def __init__(self, text: str) -> None:
-        self.text = text
-        self.line = 1
-        self.start = 0
-        self.seen = 0
-
-    def of(self, offset: int) -> tuple[int, int]:
-        """Line and column of `offset`, which is not before the one asked for last."""
-        while (newline := self.text.find("\n", self.seen, offset)) >= 0:
-            self.line += 1
-            self.start = self.seen = newline + 1
-        self.seen = offset
-        return self.line, offset - self.start + 1
