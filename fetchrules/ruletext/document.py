@@ -16,7 +16,7 @@ MAX_LINES = 100_000
 
 _REFUSALS = frozenset({Code.TEXT_TOO_LONG, Code.TOO_MANY_LINES, Code.TOO_MANY_RULES})
 
-BYTE_ORDER_MARK = "\ufeff"
+_BYTE_ORDER_MARK = "\ufeff"
 
 _RULE = re.compile(r"(?:^|(?<=[\r\n]))[^\S\r\n]*+[^\s#\ufeff]")
 """How a line begins that is neither empty nor a comment."""
@@ -59,15 +59,15 @@ class Document:
         """What `parse` makes of the text of `lines`, which were parsed already, whatever text they are from."""
         lines = tuple(lines)
         body = "".join(f"{line.text}{line.ending}" for line in lines)
-        placed = (_placed(line, number) for number, line in enumerate(lines, 1))
-        return _document(self.start, body, placed)
+        return _document(self.start, body, (_placed(line, number) for number, line in enumerate(lines, 1)))
 
 
 def parse(text: str) -> Document:
     """Any text as a document, whose `text` it is, broken lines included."""
-    start = BYTE_ORDER_MARK if text.startswith(BYTE_ORDER_MARK) else ""
+    start = _BYTE_ORDER_MARK if text.startswith(_BYTE_ORDER_MARK) else ""
     body = text[len(start) :]
-    return _document(start, body, _lines(body))
+    found = enumerate(_LINE.finditer(body), 1)
+    return _document(start, body, (parse_line(line[1], number, line[2]) for number, line in found if line[0]))
 
 
 def _document(start: str, body: str, lines: Iterator[Line]) -> Document:
@@ -78,11 +78,9 @@ def _document(start: str, body: str, lines: Iterator[Line]) -> Document:
 
 
 def _placed(line: Line, number: int) -> Line:
-    """`line` as the line `number` of another text: whether its source is taken there is still to be seen."""
-    problems = tuple(
-        replace(problem, line=number) for problem in line.problems if problem.code is not Code.SOURCE_TAKEN
-    )
-    return replace(line, number=number, problems=problems)
+    """`line` as line `number` of another text. Whether its source is taken there is not known yet."""
+    known = (replace(problem, line=number) for problem in line.problems if problem.code is not Code.SOURCE_TAKEN)
+    return replace(line, number=number, problems=tuple(known))
 
 
 def with_endings_of(text: str, present: str) -> str:
@@ -109,12 +107,6 @@ def _too_much(body: str) -> Problem | None:
     if sum(1 for _ in _RULE.finditer(body)) > MAX_RULES:
         return Problem(Code.TOO_MANY_RULES, line=1, column=1, maximum=MAX_RULES)
     return None
-
-
-def _lines(body: str) -> Iterator[Line]:
-    for number, found in enumerate(_LINE.finditer(body), 1):
-        if found[0]:
-            yield parse_line(found[1], number, found[2])
 
 
 def _without_taken_sources(lines: Iterator[Line]) -> Iterator[Line]:

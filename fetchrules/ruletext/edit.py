@@ -8,8 +8,15 @@ from itertools import chain
 from fetchrules.rule import FIELDS, OPTIONS, PROTOCOL_WORDS, Encryption, Field, Option, Rule, Spelling
 from fetchrules.ruletext.lexer import LEADING, Kind, Token, phrases
 from fetchrules.ruletext.line import Line, parse_line
-from fetchrules.ruletext.quoting import QUOTES, bar_field, blank_field
-from fetchrules.ruletext.render import Phrase, option_text, option_value_text, phrases_of, server_text
+from fetchrules.ruletext.render import (
+    Phrase,
+    bar_field,
+    bar_option_value,
+    blank_field,
+    option_text,
+    phrases_of,
+    server_text,
+)
 
 
 def edit(line: Line, rule: Rule) -> Line:
@@ -40,17 +47,14 @@ def edit(line: Line, rule: Rule) -> Line:
 
 
 def _bound_fields(line: Line, changed: set[str], rule: Rule) -> set[str]:
-    """What has to be written anew along with `changed`: without a word for TLS, `sslcertck` says two fields (`with_check`)."""
+    """Fields to be written anew along with `changed`: where no word asks for TLS, `sslcertck` sets both (`with_check`)."""
     assert line.rule is not None
-    if line.rule.encryption is Encryption.STARTTLS and not _has_word_for_tls(line):
+    words = {(token.value or "").lower() for token in line.tokens if token.kind is Kind.WORD}
+    asks_for_tls = any(OPTIONS[word].field == "encryption" for word in words)
+    if line.rule.encryption is Encryption.STARTTLS and not asks_for_tls:
         return {"encryption", "sslcertck"} if changed & {"encryption", "sslcertck"} else set()
     loses_tls = "encryption" in changed and rule.encryption is Encryption.AUTO
     return {"sslcertck"} if loses_tls and rule.sslcertck else set()
-
-
-def _has_word_for_tls(line: Line) -> bool:
-    words = (token.value or "" for token in line.tokens if token.kind is Kind.WORD)
-    return any(OPTIONS[word.lower()].field == "encryption" for word in words)
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,7 +91,7 @@ class _Change:
         elif self.spelling is Spelling.BARS:
             self.texts[index] = bar_field(value)
         else:
-            self.texts[index] = blank_field(value, _quote_of(self.tokens[index]))
+            self.texts[index] = blank_field(value, like=self.tokens[index].text)
 
     def set_protocol(self, rule: Rule) -> None:
         """Write the protocol word anew where it says another protocol, or `s` for a TLS that is no longer wanted."""
@@ -155,16 +159,14 @@ class _Change:
             self.texts[item.word] = phrase.word
         elif len(phrase.values) == len(item.values):
             for index, value in zip(item.values, phrase.values, strict=True):
-                self.texts[index] = self._value_text(value, self.tokens[index])
+                between_bars = self.spelling is Spelling.BARS
+                self.texts[index] = (
+                    bar_option_value(value) if between_bars else blank_field(value, like=self.texts[index])
+                )
         else:
             self.texts[item.word] = option_text(phrase.word, phrase.values, self.spelling)
             for index in range(item.word + 1, item.values[-1] + 1):
                 self.texts[index] = ""
-
-    def _value_text(self, value: str, before: Token) -> str:
-        if self.spelling is Spelling.BLANKS:
-            return blank_field(value, _quote_of(before))
-        return option_value_text(value, self.spelling)
 
     def _remove(self, items: Sequence[Sequence[_Written]]) -> None:
         for item in chain.from_iterable(items):
@@ -190,7 +192,3 @@ def _written(tokens: tuple[Token, ...], spelling: Spelling) -> Iterator[_Written
             if last + 2 < len(tokens) and tokens[last + 1].kind is Kind.BLANK and tokens[last + 2].kind is Kind.BAR:
                 last += 1
         yield _Written(OPTIONS[(tokens[word].value or "").lower()], word, values, first, last)
-
-
-def _quote_of(token: Token) -> str:
-    return token.text[0] if token.text[0] in QUOTES else ""

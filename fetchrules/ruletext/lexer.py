@@ -7,7 +7,7 @@ from typing import NamedTuple
 
 from fetchrules.rule import OPTIONS, Option, Spelling, Takes
 from fetchrules.ruletext.problem import Code, Problem
-from fetchrules.ruletext.quoting import QUOTES, read_bar_field, read_bar_option_value, unquote
+from fetchrules.ruletext.render import QUOTES, read_bar_field, read_bar_option_value, unquote
 from fetchrules.ruletext.suggest import suggest_option
 
 
@@ -185,11 +185,10 @@ class _BlankCutter(_Cutter):
         tail = _RAW.match(self.text, closed.end())
         if tail:
             self.complain(Code.QUOTE_TAIL, tail.start(), len(tail[0]))
-        unquoted = unquote(closed[0])
-        for position in unquoted.unknown:
+        value, unknown = unquote(closed[0])
+        for position in unknown:
             self.complain(Code.ESCAPE_UNKNOWN, start + position, 2)
-        broken = tail is not None or bool(unquoted.unknown)
-        self.take(kind, closed[0] + (tail[0] if tail else ""), None if broken else unquoted.value)
+        self.take(kind, closed[0] + (tail[0] if tail else ""), None if tail or unknown else value)
 
 
 class _BarCutter(_Cutter):
@@ -259,10 +258,10 @@ class _BarCutter(_Cutter):
                 self.take(Kind.BLANK, gap)
                 rest = rest[len(gap) :]
         if rest:
-            known = _match(_CHUNK, rest.lstrip(" \t"), 0).lower() in OPTIONS
-            start = self.at + len(rest) - len(rest.lstrip(" \t"))
+            stray = rest.lstrip(" \t")
+            known = _match(_CHUNK, stray, 0).lower() in OPTIONS
             code = Code.BAR_EXPECTED if known else Code.VALUE_UNEXPECTED
-            self.complain(code, start, len(rest.lstrip(" \t")), word.lower())
+            self.complain(code, self.at + len(rest) - len(stray), len(stray), word.lower())
             self.take(Kind.STRAY, rest)
 
     def _trimmed(self) -> tuple[str, str, str]:

@@ -7,7 +7,7 @@ from fetchrules.rule import MASK, Rule, Spelling
 from fetchrules.ruletext.lexer import Kind, Token, lex
 from fetchrules.ruletext.parser import read
 from fetchrules.ruletext.problem import Code, Problem
-from fetchrules.ruletext.quoting import QUOTES, bar_field, blank_field
+from fetchrules.ruletext.render import bar_field, blank_field
 from fetchrules.ruletext.validate import harmful_character
 
 MAX_LINE = 8192
@@ -58,13 +58,9 @@ class Line:
     def text_with_password(self, password: str) -> str:
         """The characters of `with_password`: those of this line, the password quoted as the one before was where it can be."""
         token = self.token(Kind.PASSWORD)
-        if self.spelling is Spelling.BARS:
-            written = bar_field(password)
-        else:
-            written = blank_field(password, token.text[0] if token.text[0] in QUOTES else "")
-        end = token.start + len(token.text)
+        written = bar_field(password) if self.spelling is Spelling.BARS else blank_field(password, like=token.text)
         text = self.text
-        return text[: token.start] + written + text[end:]
+        return text[: token.start] + written + text[token.start + len(token.text) :]
 
 
 def parse_line(text: str, number: int = 1, ending: str = "") -> Line:

@@ -1,4 +1,4 @@
-"""What each field of a rule may hold, and what the fields may not be together. Forms and lines obey the same checks."""
+"""Checks of a rule, field by field and of the fields together. Forms and lines obey the same ones."""
 
 import functools
 import re
@@ -10,18 +10,18 @@ from fetchrules.errors import is_harmful
 from fetchrules.rule import BOUNDS, MASK, MAX_FOLDERS, MAX_LENGTHS, OPTIONS, Encryption, Protocol, Rule
 from fetchrules.ruletext.problem import Code, Problem
 
-CACHED = 2**15
-"""Names of one big text that are checked once."""
+_CACHED = 2**15
+"""As many names as one big text may hold are checked once each."""
 
 FORBIDDEN = re.compile("[\0\r\n\ud800-\udfff]")
 """Characters that no field may hold: they end a command on the wire, or have no octets."""
 
 SHOWN = ("server", "user", "recipient", "folders")
-"""The fields that terminals, logs and pages show. What they may not hold is no fault of a line, only of a change: rules that are
-there already stay as they are, and are polled, until somebody edits them."""
+"""The fields that terminals, logs and pages show. A harmful character in them is refused in a change, but not in a line: rules that
+are there already stay as they are, and are polled, until somebody edits them."""
 
 _JOINERS = "\u200c\u200d"
-"""Not seen either, but part of how Persian, Indic languages and some symbols are written, hence of names of folders."""
+"""Invisible too, but needed to write Persian, Indic languages and some symbols, and so part of names of folders."""
 
 MAX_LOCAL_OCTETS = 64
 MAX_DOMAIN_OCTETS = 255
@@ -39,27 +39,18 @@ def server_fault(server: str) -> Code | None:
     """A host name (IDN as written), an IPv4 address, or an IPv6 address without its brackets."""
     if not server:
         return Code.FIELD_EMPTY
-    # What is too long is not kept: thousands of such names would fill the memory for good.
-    return _server_fault(server) if len(server) <= MAX_LENGTHS["server"] else _fault_of_long_server(server)
-
-
-@functools.lru_cache(maxsize=CACHED)
-def _server_fault(server: str) -> Code | None:
-    if _is_ipv6(server) or is_host_name(server):
+    if is_host_name(server) or ("%" not in server and _is_address(IPv6Address, server)):
         return None
-    return _fault_of_long_server(server)
-
-
-def _fault_of_long_server(server: str) -> Code:
     return Code.SERVER_WITH_PORT if _WITH_PORT.fullmatch(server) else Code.SERVER_INVALID
 
 
 def is_host_name(name: str) -> bool:
     """Whether `name` is a host name (RFC 1123, underscores let pass; RFC 3490 for other scripts) or an IPv4 address."""
+    # Results for longer texts are not kept: thousands of them would fill the memory for good.
     return 0 < len(name) <= MAX_LENGTHS["server"] and _is_host_name(name)
 
 
-@functools.lru_cache(maxsize=CACHED)
+@functools.lru_cache(maxsize=_CACHED)
 def _is_host_name(name: str) -> bool:
     if not name.isascii():
         try:
@@ -67,23 +58,22 @@ def _is_host_name(name: str) -> bool:
         except UnicodeError:
             return False
     if _ALL_DIGITS.fullmatch(name):
-        return _is_ipv4(name)
+        return _is_address(IPv4Address, name)
     return len(name) <= MAX_LENGTHS["server"] and _NAME.fullmatch(name) is not None
 
 
-def user_fault(user: str) -> Code | None:
-    """Anything but nothing; what cannot be sent in one line of a protocol is refused."""
-    return _text_fault("user", user)
+def _text_fault(field: str, text: str) -> Code | None:
+    """Any text that is not empty and can be sent in one line of a protocol."""
+    if not text:
+        return Code.FIELD_EMPTY
+    if len(text) > MAX_LENGTHS[field]:
+        return Code.FIELD_TOO_LONG
+    return Code.CHARACTER_FORBIDDEN if FORBIDDEN.search(text) else None
 
 
-def password_fault(password: str) -> Code | None:
-    """As `user_fault`."""
-    return _text_fault("password", password)
-
-
-def folder_fault(folder: str) -> Code | None:
-    """As `user_fault`."""
-    return _text_fault("folders", folder)
+user_fault = functools.partial(_text_fault, "user")
+password_fault = functools.partial(_text_fault, "password")
+folder_fault = functools.partial(_text_fault, "folders")
 
 
 def recipient_fault(recipient: str) -> Code | None:
@@ -95,7 +85,7 @@ def recipient_fault(recipient: str) -> Code | None:
     return _recipient_fault(recipient)
 
 
-@functools.lru_cache(maxsize=CACHED)
+@functools.lru_cache(maxsize=_CACHED)
 def _recipient_fault(recipient: str) -> Code | None:
     local, _, domain = recipient.rpartition("@")
     proper = (
@@ -105,7 +95,7 @@ def _recipient_fault(recipient: str) -> Code | None:
         and ".." not in local
         and unicodedata.is_normalized("NFC", recipient)
         and is_host_name(domain)
-        and not _is_ipv4(domain)
+        and not _is_address(IPv4Address, domain)
     )
     return None if proper else Code.RECIPIENT_INVALID
 
@@ -136,7 +126,7 @@ TEXT_FAULTS: dict[str, Callable[[str], Code | None]] = {
 
 def problems_of(rule: Rule) -> tuple[Problem, ...]:
     """Everything to say about a rule that does not come from a text: errors and warnings, with their fields and without a place."""
-    return (*_field_problems(rule), *_harmful_problems(rule), *rule_problems(rule))
+    return (*_field_problems(rule), *rule_problems(rule))
 
 
 def harmful_character(text: str) -> str:
@@ -144,13 +134,6 @@ def harmful_character(text: str) -> str:
     if text.isprintable():
         return ""
     return next((c for c in text if is_harmful(c) and c not in _JOINERS), "")
-
-
-def _harmful_problems(rule: Rule) -> Iterator[Problem]:
-    for field in SHOWN:
-        value = getattr(rule, field)
-        if found := harmful_character(value if isinstance(value, str) else "".join(value)):
-            yield Problem(Code.CHARACTER_HARMFUL, field=field, word=f"U+{ord(found):04X}")
 
 
 def _field_problems(rule: Rule) -> Iterator[Problem]:
@@ -164,31 +147,31 @@ def _field_problems(rule: Rule) -> Iterator[Problem]:
     for folder in rule.folders:
         if code := folder_fault(folder):
             yield Problem(code, field="folders")
+    for field in SHOWN:
+        value = getattr(rule, field)
+        if found := harmful_character(value if isinstance(value, str) else "".join(value)):
+            yield Problem(Code.CHARACTER_HARMFUL, field=field, word=f"U+{ord(found):04X}")
 
 
 def rule_problems(rule: Rule) -> Iterator[Problem]:
-    """What fields that are right one by one may not be, or had better not be, together."""
+    """Errors and warnings about fields that are right one by one, but not together."""
     if rule.folders and rule.protocol is not Protocol.IMAP:
         yield Problem(Code.OPTION_OF_OTHER_PROTOCOL, field="folders", word="folder", other=rule.protocol)
     if len(rule.folders) > MAX_FOLDERS:
         yield Problem(Code.TOO_MANY_FOLDERS, field="folders", maximum=MAX_FOLDERS)
-    yield from _account_warnings(rule)
+    if rule.user != rule.user.strip(" \t"):
+        yield Problem(Code.BLANK_AT_EDGE, field="user")
+    if rule.password != MASK and not rule.password.strip("*"):
+        yield Problem(Code.PASSWORD_OF_ASTERISKS, field="password")
     yield from _mail_warnings(rule)
     yield from _tls_warnings(rule)
 
 
 def passing_fault(rule: Rule) -> Code | None:
-    """Why what lies on the server cannot count as collected, if so: letters must be left, and seen what only our ledger says."""
+    """Why the letters on the server cannot count as collected, or None: they must stay there and be judged by our ledger alone."""
     if not rule.leaves:
         return Code.PRESENT_DELETED
     return None if rule.judged_by_ledger else Code.PRESENT_BY_MARKS
-
-
-def _account_warnings(rule: Rule) -> Iterator[Problem]:
-    if rule.user != rule.user.strip(" \t"):
-        yield Problem(Code.BLANK_AT_EDGE, field="user")
-    if rule.password != MASK and not rule.password.strip("*"):
-        yield Problem(Code.PASSWORD_OF_ASTERISKS, field="password")
 
 
 def _mail_warnings(rule: Rule) -> Iterator[Problem]:
@@ -220,27 +203,9 @@ def _idle(word: str, beside: str) -> Problem:
     return Problem(Code.OPTION_IDLE, field=OPTIONS[word].field, word=word, other=beside)
 
 
-def _text_fault(field: str, text: str) -> Code | None:
-    if not text:
-        return Code.FIELD_EMPTY
-    if len(text) > MAX_LENGTHS[field]:
-        return Code.FIELD_TOO_LONG
-    return Code.CHARACTER_FORBIDDEN if FORBIDDEN.search(text) else None
-
-
-def _is_ipv4(text: str) -> bool:
+def _is_address(version: type[IPv4Address | IPv6Address], text: str) -> bool:
     try:
-        IPv4Address(text)
-    except AddressValueError:
-        return False
-    return True
-
-
-def _is_ipv6(text: str) -> bool:
-    if ":" not in text or "%" in text or len(text) > MAX_LENGTHS["server"]:
-        return False
-    try:
-        IPv6Address(text)
+        version(text)
     except AddressValueError:
         return False
     return True

@@ -1,6 +1,6 @@
 """The words for `fetchrules.ruletext.problem`: what is wrong with a rule's text, and what was expected."""
 
-from django.utils.translation import gettext, pgettext
+from django.utils.translation import gettext, pgettext_lazy
 from django.utils.translation import gettext_noop as _
 
 from fetchrules.rule import MAX_LENGTHS
@@ -108,6 +108,11 @@ _TEXTS: dict[Code, str] = {
     ),
 }
 
+_TEXTS_WITH_SUGGESTION: dict[Code, str] = {
+    Code.PROTOCOL_UNKNOWN: _("unknown protocol “%(word)s”; perhaps “%(suggestion)s”"),
+    Code.OPTION_UNKNOWN: _("unknown option “%(word)s”; perhaps “%(suggestion)s”"),
+}
+
 _REASONS: dict[Reason, str] = {
     Reason.AUTHENTICATION: _("the way to log in is chosen by what the server offers"),
     Reason.CERTIFICATES: _("certificates are checked against those of the system; there are no client certificates"),
@@ -158,33 +163,22 @@ def explain(problem: Problem) -> str:
         "maximum": MAX_LENGTHS.get(problem.field) if problem.maximum is None else problem.maximum,
         "megabytes": (problem.maximum or 0) // 1_000_000,
         "reason": gettext(_REASONS[Reason(problem.other)]) if problem.code in _WITH_REASON else "",
+        "suggestion": problem.suggestion,
     }
-    if problem.suggestion:
-        return _with_suggestion(problem)
-    return gettext(_TEXTS[problem.code]) % about
+    texts = _TEXTS_WITH_SUGGESTION if problem.suggestion else _TEXTS
+    return gettext(texts[problem.code]) % about
+
+
+_FIELD_NAMES = {
+    "server": pgettext_lazy("field of a rule", "server"),
+    "protocol": pgettext_lazy("field of a rule", "protocol"),
+    "user": pgettext_lazy("field of a rule", "login"),
+    "password": pgettext_lazy("field of a rule", "password"),
+    "recipient": pgettext_lazy("field of a rule", "local mailbox"),
+    "folders": pgettext_lazy("field of a rule", "folder"),
+}
 
 
 def field_name(field: str) -> str:
     """What people call a field of `Rule`."""
-    match field:
-        case "server":
-            return pgettext("field of a rule", "server")
-        case "protocol":
-            return pgettext("field of a rule", "protocol")
-        case "user":
-            return pgettext("field of a rule", "login")
-        case "password":
-            return pgettext("field of a rule", "password")
-        case "recipient":
-            return pgettext("field of a rule", "local mailbox")
-        case "folders":
-            return pgettext("field of a rule", "folder")
-        case _:
-            return field
-
-
-def _with_suggestion(problem: Problem) -> str:
-    about = {"word": problem.word, "suggestion": problem.suggestion}
-    if problem.code is Code.PROTOCOL_UNKNOWN:
-        return gettext("unknown protocol “%(word)s”; perhaps “%(suggestion)s”") % about
-    return gettext("unknown option “%(word)s”; perhaps “%(suggestion)s”") % about
+    return str(_FIELD_NAMES.get(field, field))

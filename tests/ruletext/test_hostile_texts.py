@@ -152,7 +152,7 @@ def test_it_gives_items_it_cannot_find_the_place_of_the_last_that_it_could() -> 
 @pytest.mark.parametrize(
     ("check", "memory"),
     [
-        (validate.server_fault, validate._server_fault),
+        (validate.server_fault, validate._is_host_name),
         (validate.is_host_name, validate._is_host_name),
         (validate.recipient_fault, validate._recipient_fault),
     ],
