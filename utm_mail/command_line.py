@@ -10,7 +10,6 @@ from utm_mail.env import BadEnvironment, boolean, read
 
 def main() -> None:
     """Run a management command. Raises SystemExit if the environment cannot be used."""
-    os.environ.setdefault("DJANGO_SETTINGS_MODULE", "utm_mail.settings")
     try:
         if sys.argv[1:2] == ["up"] or (sys.argv[1:2] == ["check"] and not read("UTM_MAIL_REDIS_URL")):
             _tell_settings_of_up(sys.argv[2:])  # without Redis, only `up` can run

@@ -7,6 +7,7 @@ Here an error reply counts as a lost connection, and a message that we cannot ha
 import base64
 import json
 import logging
+from contextlib import suppress
 from datetime import datetime
 from typing import Any
 
@@ -56,22 +57,17 @@ def is_ours(message: object) -> bool:
     return False
 
 
-def _is_moment(text: object) -> bool:
-    if text is None:
-        return True
-    try:
-        return isinstance(text, str) and datetime.fromisoformat(text).tzinfo is not None
-    except ValueError:
-        return False
+def _is_moment(text: Any) -> bool:
+    with suppress(TypeError, ValueError):
+        return text is None or datetime.fromisoformat(text).tzinfo is not None
+    return False
 
 
 def _is_call(body: str) -> bool:
-    try:
+    with suppress(ValueError, RecursionError):
         match json.loads(base64.b64decode(body, validate=True)):
             case [list(), dict(), dict()]:
                 return True
-    except (ValueError, RecursionError):
-        pass
     return False
 
 

@@ -41,12 +41,14 @@ class TlsUse(StrEnum):
 class Patience:
     """Seconds. `end` is for the reply to the end of a letter, while the server runs its filters, and for any whole reply.
 
-    RFC 5321 §4.5.3.2 allows remote servers ten minutes there.
+    RFC 5321 §4.5.3.2 allows remote servers ten minutes there. `carry`: no letter is begun later than this after the first, since
+    only between batches does a poll notice that it lost its claim.
     """
 
     connect: float = 20.0
     reply: float = 30.0
     end: float = 120.0
+    carry: float = 120.0
     goodbye: float = 5.0
 
 

@@ -55,9 +55,6 @@ class MaildirLayout:
         """The directory for the mailbox at `place`, whose marker is recorded."""
         return (place.below(folder_directory(self.folder)) if self.folder else place).path
 
-    def mailbox(self, place: RootedPath, marker: str | None) -> "Maildir":
-        return Maildir(place, marker, folder=self.folder)
-
 
 class Maildir:
     """The Maildir at `place`, or its Maildir++ folder `folder`, for one poll and one thread.

@@ -22,9 +22,6 @@ from fetchrules.delivery.recipients import Recipient, RootedPath
 from fetchrules.delivery.staging import RESERVE, StagedName, Staging
 from fetchrules.errors import DeliveryFailed, DeliveryRefused
 
-CARRY_SECONDS = 120.0
-"""No letter is begun later than this after the first: only between batches does a poll notice that it lost its claim."""
-
 MAX_ENDED = 2
 """After so many letters in a row that each ended a session, the others wait: the server is at fault."""
 
@@ -59,7 +56,7 @@ class Courier:
         """
         failures: dict[str, DeliveryFailed] = {}
         taken: list[str] = []
-        until, ended = monotonic() + CARRY_SECONDS, 0
+        until, ended = monotonic() + self._server.patience.carry, 0
         if self._dialogue is not None and not self._dialogue.is_alive():
             self.hang_up()
         try:

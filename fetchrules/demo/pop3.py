@@ -55,8 +55,11 @@ class Pop3Session:
         self.wire.send(self.answer(verb, argument))
 
     def answer(self, verb: str, argument: str) -> bytes:
+        command = self.commands().get(verb)
+        if command is None:
+            return b"-ERR unknown command\r\n"
         try:
-            return self.commands().get(verb, _unknown)(argument)
+            return command(argument)
         except Refusal as refusal:
             return f"-ERR {refusal}\r\n".encode()
 
@@ -173,10 +176,6 @@ class Pop3Server(DemoServer):
                 return mailbox.inbox
 
             Pop3Session(wire, log_in).run()
-
-
-def _unknown(_: str) -> bytes:
-    raise Refusal("unknown command")
 
 
 def multiline(lines: Iterable[str]) -> bytes:

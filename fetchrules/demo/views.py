@@ -69,9 +69,8 @@ def _read(file: Path) -> Arrived:
     with file.open("rb") as letter:
         head = letter.read(HEAD)
     stat = file.stat()
-    return Arrived(
-        read_letterhead(head), stat.st_size, datetime.fromtimestamp(stat.st_mtime, timezone.get_current_timezone())
-    )
+    arrived = datetime.fromtimestamp(stat.st_mtime, timezone.get_current_timezone())
+    return Arrived(read_letterhead(head), stat.st_size, arrived)
 
 
 urlpatterns = [

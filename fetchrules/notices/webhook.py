@@ -51,7 +51,7 @@ class Hook:
         return host if self.port == _PORTS["https" if self.secure else "http"] else f"{host}:{self.port}"
 
 
-def send(message: Message, url: str, *, internal: bool) -> None:
+def send(message: Message, url: str, *, internal: bool, seconds: float = SECONDS) -> None:
     """Post the message. Follows no redirect, uses no proxy, and reads only the status of the response.
 
     Raises FetchError, without the address in it, unless the status is 2xx. `internal` allows addresses that are not public.
@@ -59,20 +59,18 @@ def send(message: Message, url: str, *, internal: bool) -> None:
     data = message.data | {"text": f"{message.subject}\n{message.text}"}
     body = json.dumps(data, ensure_ascii=False).encode("utf-8", "replace")
     try:
-        status = _post(Hook.parse(url), body, internal=internal)
+        status = _post(Hook.parse(url), body, internal=internal, seconds=seconds)
     except ValueError as error:
         raise RemoteProtocolError("not an address of a webhook") from error
-    except HostNotFound as error:
-        raise HostNotFound from error
-    except TargetForbidden as error:
-        raise TargetForbidden from error
+    except (HostNotFound, TargetForbidden) as error:
+        raise type(error) from error
     if not 200 <= status < 300:
         raise ServerRefused(f"HTTP {status}")
 
 
-def _post(hook: Hook, body: bytes, *, internal: bool) -> int:
+def _post(hook: Hook, body: bytes, *, internal: bool, seconds: float) -> int:
     policy = TargetPolicy() if internal else TargetPolicy(public_only=True, ports=frozenset({hook.port}))
-    deadlines = Deadlines(connect=SECONDS, idle=SECONDS, session=SECONDS, slowest=0, listing=SECONDS)
+    deadlines = Deadlines(connect=seconds, idle=seconds, session=seconds, slowest=0, listing=seconds)
     stream = net.connect(hook.host, hook.port, deadlines, policy)
     try:
         if hook.secure:

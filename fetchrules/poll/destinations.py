@@ -207,7 +207,7 @@ def _mailbox(
     recipient: str, layout: MaildirLayout, place: RootedPath, marker: str | None, end: Callable[[], float]
 ) -> Maildir | SpooledMailbox:
     if settings.UTM_MAIL_DELIVERY.startswith(SCHEME):
-        return layout.mailbox(place, marker)
+        return Maildir(place, marker, folder=layout.folder)
     server = MailServer.parse(settings.UTM_MAIL_DELIVERY)
     return SpooledMailbox(server, recipient, place, marker, end=end)
 

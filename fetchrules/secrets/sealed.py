@@ -100,7 +100,10 @@ def give_up(ring: KeyRing, now: datetime) -> list[int]:
         try:
             ring.unseal(rule.password, target_of(rule.as_rule(MASK)))
         except PasswordUnreadable:
-            lost += [rule.id] * _want_password(rule, now)
+            same = FetchRule.objects.filter(id=rule.id, password=rule.password)
+            missing = {"last_error": PasswordMissing.code, "last_detail": "", "failures": 1, "failing_since": now}
+            if same.update(password="", pause=Pause.FAILURE, **missing):
+                lost.append(rule.id)
     known = {key.id for key in ring.keys}
     for revision in Revision.objects.iterator(chunk_size=1):
         passwords = [token if key_id(token) in known else "" for token in revision.passwords]
@@ -109,12 +112,6 @@ def give_up(ring: KeyRing, now: datetime) -> list[int]:
     for session, content in _sessions():
         _replace(session, {draft: None for draft in SealedDraft if key_id(content.get(draft, "")) not in {"", *known}})
     return lost
-
-
-def _want_password(rule: FetchRule, now: datetime) -> int:
-    return FetchRule.objects.filter(id=rule.id, password=rule.password).update(
-        password="", pause=Pause.FAILURE, failures=1, failing_since=now, last_error=PasswordMissing.code, last_detail=""
-    )
 
 
 def _again(ring: KeyRing, token: str, target: str) -> str:

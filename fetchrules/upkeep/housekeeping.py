@@ -73,8 +73,7 @@ def _trusts_clock(now: datetime) -> bool:
 
 
 def _let_go_on(now: datetime) -> None:
-    released = reexamine(now)
-    if released:
+    if released := reexamine(now):
         log.info("%d rules go on: what had paused them is over", released)
 
 

@@ -7,7 +7,7 @@ from typing import BinaryIO
 import pytest
 
 from fetchrules.delivery import spool as sending
-from fetchrules.delivery.dialogue import Deferred, Handover, MailServer, Unanswered
+from fetchrules.delivery.dialogue import Deferred, Handover, MailServer, Patience, Unanswered
 from fetchrules.delivery.outgoing import on_the_wire
 from fetchrules.delivery.recipients import RootedPath
 from fetchrules.delivery.spool import MAX_SESSIONS, SpooledMailbox
@@ -16,7 +16,7 @@ from fetchrules.errors import (
     DeliveryRefused,
     DiskFull,
 )
-from tests.delivery.conftest import RECIPIENT
+from tests.delivery.conftest import RECIPIENT, OpenSpool
 from tests.delivery.spooling import bodies, stage_some, waiting_in
 from tests.delivery.test_maildir import LETTER
 from tests.servers.faults import Cut
@@ -202,16 +202,15 @@ def test_it_tries_a_server_that_is_gone_once_a_batch(
     assert waiting_in(place) == set(names[1:4])
 
 
-def test_it_begins_no_letter_when_its_time_is_over(
-    spool: SpooledMailbox, sink: MailSink, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    names = stage_some(spool, LETTER, LETTER)
-    spool.staging.remove(names[:1])
-    with monkeypatch.context() as slow:
-        slow.setattr(sending, "CARRY_SECONDS", -1.0)
-        assert list(spool.commit(names)) == names[1:]
+def test_it_begins_no_letter_when_its_time_is_over(open_spool: OpenSpool, sink: MailSink) -> None:
+    slow = open_spool(patience=Patience(carry=-1.0))
+    names = stage_some(slow, LETTER, LETTER)
+    slow.staging.remove(names[:1])
+    assert list(slow.commit(names)) == names[1:]
     assert sink.taken == []
-    assert spool.commit(names) == {}
+    patient = open_spool(slow.staging.marker)
+    patient.prepare(0)
+    assert patient.commit(names) == {}
 
 
 def test_it_is_certain_of_a_letter_cut_in_the_middle(spool: SpooledMailbox, sink: MailSink, place: RootedPath) -> None:

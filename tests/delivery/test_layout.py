@@ -4,7 +4,7 @@ from pathlib import Path
 
 import pytest
 
-from fetchrules.delivery.maildir import MaildirLayout
+from fetchrules.delivery.maildir import Maildir, MaildirLayout
 
 WRITTEN = {
     "maildir:/var/vmail/{domain}/{local}": "/var/vmail/mydomain.ru/petrov",
@@ -43,7 +43,7 @@ def test_it_refuses_what_is_no_folder(options: str) -> None:
 def test_it_opens_the_mailbox_there(options: str, tmp_path: Path) -> None:
     layout = MaildirLayout.parse(f"maildir:{tmp_path}/{{local}}{options}")
     place = layout.template.place("petrov")
-    mailbox = layout.mailbox(place, None)
+    mailbox = Maildir(place, folder=layout.folder)
     mailbox.prepare(0)
     mailbox.close()
     assert (layout.directory(place) / "new").is_dir()

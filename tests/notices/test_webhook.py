@@ -15,10 +15,10 @@ from tests.servers.loopback import LoopbackServer, Peer
 MESSAGE = Message("Не собирается почта", "- петров", {"began": [], "ended": []})
 
 
-def refusal(url: str, *, internal: bool = True) -> str:
+def refusal(url: str, *, internal: bool = True, seconds: float = 10.0) -> str:
     """The error, as text, with which sending there ends."""
     with pytest.raises(FetchError) as caught:
-        webhook.send(MESSAGE, url, internal=internal)
+        webhook.send(MESSAGE, url, internal=internal, seconds=seconds)
     return str(caught.value)
 
 
@@ -86,18 +86,14 @@ def interim_for_ever(peer: Peer) -> None:
 
 
 @pytest.mark.parametrize("answer", [dripped, interim_for_ever, Peer.stall])
-def test_it_has_one_deadline_for_the_whole_exchange(
-    answer: Callable[[Peer], None], hook: Hook, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setattr(webhook, "SECONDS", 0.5)
+def test_it_has_one_deadline_for_the_whole_exchange(answer: Callable[[Peer], None], hook: Hook) -> None:
     hook.answer = answer
-    assert refusal(hook.url).startswith("timed_out")
+    assert refusal(hook.url, seconds=0.5).startswith("timed_out")
 
 
-def test_it_has_a_deadline_for_tls_that_never_ends(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(webhook, "SECONDS", 0.5)
+def test_it_has_a_deadline_for_tls_that_never_ends() -> None:
     with LoopbackServer(lambda peer: peer.drip(b"\x16\x03\x03\x40\x00" + 16_000 * b"\0", 0.01)) as server:
-        assert refusal(f"https://127.0.0.1:{server.port}/").startswith("timed_out")
+        assert refusal(f"https://127.0.0.1:{server.port}/", seconds=0.5).startswith("timed_out")
 
 
 @pytest.mark.parametrize(

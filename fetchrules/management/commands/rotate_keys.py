@@ -89,12 +89,10 @@ def _rotate() -> dict[str, object]:
         return _seal_again()
     with changing_keys() as file:
         if not key_ring().keys and any(Uses.now().rules.values()):
-            raise CommandError(
-                _(
-                    "The key file is missing, and passwords are sealed. Bring it back; if it is lost for good: rotate_keys --lost."
-                ),
-                returncode=1,
+            words = _(
+                "The key file is missing, and passwords are sealed. Bring it back; if it is lost for good: rotate_keys --lost."
             )
+            raise CommandError(words, returncode=1)
         file.add()
         return _seal_again()
 

@@ -24,7 +24,7 @@ from fetchrules.rulebook.apply import TextChanged
 from fetchrules.rulebook.preview import Choices, Entry, Preview, ledger_words, preview
 from fetchrules.rulebook.rows import Change
 from fetchrules.rulebook.text import FileFormat
-from fetchrules.ruletext.document import MAX_OCTETS, Document, parse
+from fetchrules.ruletext.document import MAX_OCTETS, parse
 from fetchrules.ruletext.formats.detection import Format, decode, detect, import_foreign
 from fetchrules.ruletext.formats.exchange import as_json
 from fetchrules.ruletext.formats.fetchmailrc.exporter import lost_in_fetchmail
@@ -69,17 +69,14 @@ class Command(Console):
         refused = any(problem.is_error for problem in problems)
         applied = not refused and not options["dry_run"]
         if applied:
-            self._apply(file.document, seen.version, options)
+            note = "" if options["file"] == "-" else Path(options["file"]).name[:200]
+            try:
+                apply(file.document, seen.version, _choices(options), by=None, note=note)
+            except TextChanged as error:
+                raise CommandError(_("the rules were changed at the same moment; nothing was done")) from error
         self._say_import(options, file.format, seen, problems, applied=applied)
         if refused:
             raise SystemExit(2)
-
-    def _apply(self, document: Document, version: int, options: dict[str, Any]) -> None:
-        note = "" if options["file"] == "-" else Path(options["file"]).name[:200]
-        try:
-            apply(document, version, _choices(options), by=None, note=note)
-        except TextChanged as error:
-            raise CommandError(_("the rules were changed at the same moment; nothing was done")) from error
 
     def _say_import(
         self, options: dict[str, Any], form: Format, seen: Preview, problems: list[Problem], *, applied: bool

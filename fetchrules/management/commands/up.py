@@ -126,14 +126,10 @@ def _web(host: str, port: int) -> Web:
     try:
         return Web(host, port)
     except OSError as error:
+        words = _("Cannot listen on %(host)s, port %(port)d: %(reason)s")
         if error.errno == errno.EADDRINUSE:
-            raise CommandError(
-                _("Port %(port)d of %(host)s is in use. Choose another one with --port.") % {"port": port, "host": host}
-            ) from error
-        raise CommandError(
-            _("Cannot listen on %(host)s, port %(port)d: %(reason)s")
-            % {"host": host, "port": port, "reason": error.strerror}
-        ) from error
+            words = _("Port %(port)d of %(host)s is in use. Choose another one with --port.")
+        raise CommandError(words % {"port": port, "host": host, "reason": error.strerror}) from error
 
 
 def _take_over() -> None:
