@@ -12,8 +12,8 @@ from fetchrules.errors import TimedOut
 from fetchrules.ledger import leases, runs
 from fetchrules.ledger.turns import mend_schedule
 from fetchrules.notices import incidents
-from fetchrules.poll import STOPPING
 from fetchrules.poll.run import poll
+from fetchrules.remote.stopping import STOPPING
 from fetchrules.upkeep.housekeeping import tidy
 
 log = logging.getLogger(__name__)

@@ -19,7 +19,7 @@ from kombu.exceptions import OperationalError
 from kombu.transport import TRANSPORT_ALIASES
 from kombu.utils.objects import cached_property
 
-from fetchrules.poll import STOPPING
+from fetchrules.remote.stopping import STOPPING
 
 os.environ.setdefault("DJANGO_SETTINGS_MODULE", "utm_mail.settings")
 

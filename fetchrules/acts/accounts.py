@@ -46,7 +46,6 @@ def note_saved(account: User | Group, changes: Sequence[FieldChange] | None, *, 
 
 
 def note_password_set(account: User, *, by: User) -> None:
-    """Note that Django's form has set or removed the password of an account."""
     audit.record(by, "account_password_set", account)
 
 

@@ -21,7 +21,6 @@ def record(by: User | None, what: str, about: object = "", **detail: Detail) -> 
 
 
 def record_each(by: User | None, what: str, about: Iterable[object]) -> None:
-    """Note the same change of several things."""
     who, now = name_of(by), timezone.now()
     AuditEntry.objects.bulk_create((_entry(who, what, each, now, {}) for each in about), batch_size=1000)
 

@@ -17,16 +17,7 @@ from django.utils import timezone
 
 from fetchrules import tasks
 from fetchrules.acts import audit, roles
-from fetchrules.acts.writer import (
-    RuleInvalid,
-    SourceTaken,
-    Writer,
-    check_local,
-    check_passing,
-    check_password,
-    check_shared,
-    check_source,
-)
+from fetchrules.acts.writer import RuleInvalid, SourceTaken, Writer, check_change, check_shared
 from fetchrules.ledger import runs
 from fetchrules.ledger.source_mailboxes import folders_of, source_of
 from fetchrules.ledger.source_mailboxes import pass_present as pass_over_present
@@ -80,10 +71,7 @@ def set_rule(
             writer = Writer.now(by)
             known = writer.present(row, seen) if row else None
             writer.check_own(wanted, is_new=known is None)
-            check_local(known, wanted)
-            check_password(known, wanted)
-            check_source(known, wanted)
-            check_passing(known, wanted, pass_present)
+            check_change(known, wanted, pass_present)
             before, was_passing = copy(known), known is not None and edits.is_to_be_passed(known)
             sources = edits.settle_ledger(known, wanted, other_mailbox=other_mailbox, same_mailbox=same_mailbox)
             saved = known or edits.new_row()

@@ -70,7 +70,6 @@ class Writer:
 
     @property
     def rules(self) -> QuerySet[FetchRule]:
-        """The rules that they may change."""
         return FetchRule.objects.all() if self.user is None else roles.editable_rules(self.user)
 
     def present(self, row: FetchRule, seen: int | None) -> FetchRule:
@@ -106,20 +105,25 @@ class Writer:
             raise RuleInvalid((Problem(Code.RECIPIENT_NOT_YOURS, field="recipient"),))
 
 
-def check_local(known: FetchRule | None, wanted: Rule) -> None:
-    """Raises RuleInvalid where the recipient of `wanted`, which `known` does not have yet, is in no local domain."""
-    is_other = known is None or known.recipient != wanted.recipient
-    if is_other and not ServiceSettings.current().is_local(wanted.recipient):
+def check_change(known: FetchRule | None, wanted: Rule, pass_present: bool | None) -> None:
+    """Whether `known` (None: a new rule) may be changed into `wanted`. Raises RuleInvalid, PasswordNeeded and SourceTaken.
+
+    `pass_present`: whether present letters count as collected from now on; None: as before.
+    """
+    same_recipient = known is not None and known.recipient == wanted.recipient
+    if not same_recipient and not ServiceSettings.current().is_local(wanted.recipient):
         raise RuleInvalid((Problem(Code.RECIPIENT_NOT_LOCAL, field="recipient"),))
-
-
-def check_password(known: FetchRule | None, wanted: Rule) -> None:
-    """Raises PasswordNeeded where `wanted` has no password of its own and may not go on with that of `known`."""
     if wanted.password == MASK and (known is None or not keeps_password(known.as_rule(MASK), wanted)):
         raise PasswordNeeded
+    _check_source(known, wanted)
+    fault = passing_fault(wanted)
+    if fault is not None and pass_present:
+        raise RuleInvalid((Problem(fault, field="pass_present"),))
+    if fault is not None and pass_present is None and known is not None and is_to_be_passed(known, wanted):
+        raise RuleInvalid((Problem(Code.PRESENT_PENDING, field="pass_present"),))
 
 
-def check_source(known: FetchRule | None, wanted: Rule) -> None:
+def _check_source(known: FetchRule | None, wanted: Rule) -> None:
     """Raises SourceTaken: two rules may share a mailbox only if both leave its mail there.
 
     The database itself only forbids two that do not keep it.
@@ -140,12 +144,3 @@ def check_shared(rules: QuerySet[FetchRule]) -> None:
     claims: Claims[int] = Claims()
     if any(claims.claim(reader.as_rule(MASK), reader.id) is not None for reader in readers):
         raise SourceTaken
-
-
-def check_passing(known: FetchRule | None, wanted: Rule, pass_present: bool | None) -> None:
-    """Raises RuleInvalid where what lies on the server cannot count as collected, though it is to now or was to before."""
-    fault = passing_fault(wanted)
-    if fault is not None and pass_present:
-        raise RuleInvalid((Problem(fault, field="pass_present"),))
-    if fault is not None and pass_present is None and known is not None and is_to_be_passed(known, wanted):
-        raise RuleInvalid((Problem(Code.PRESENT_PENDING, field="pass_present"),))

@@ -134,12 +134,16 @@ def _marked_for_others(source: SourceMailbox, epoch: int, uids: Collection[str])
     return frozenset(found)
 
 
-def collected_for_others(source: SourceMailbox, fingerprint: str, head: str = "") -> bool:
-    """Whether a letter of this content or header was collected from the mailbox for another recipient."""
+def collected_for_others(
+    source: SourceMailbox, fingerprints: Collection[str], heads: Collection[str]
+) -> tuple[frozenset[str], frozenset[str]]:
+    """Those of these fingerprints of contents and of headers whose letters were collected for another recipient."""
     ours = [source, *former_of(source)]
     others = _for_everybody(*ours).exclude(pk__in=[one.pk for one in ours])
-    same = Q(fingerprint=fingerprint) | (Q(head=head) if head else Q())
-    return Letter.objects.filter(same, source__in=others, state=State.DELIVERED).exists()
+    theirs = Letter.objects.filter(source__in=others, state=State.DELIVERED)
+    known = theirs.filter(fingerprint__in=fingerprints).values_list("fingerprint", flat=True)
+    known_heads = theirs.filter(head__in=set(heads) - {""}).values_list("head", flat=True)
+    return frozenset(known), frozenset(known_heads)
 
 
 def collected_heads(source: SourceMailbox, epoch: int) -> tuple[frozenset[str], bool]:

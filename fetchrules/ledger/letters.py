@@ -236,7 +236,6 @@ def record_present(filing: Filing, letters: Sequence[tuple[Listed, str]], now: d
 
 
 def record_heads(heads: Mapping[int, str]) -> None:
-    """Record the headers' fingerprints by row id."""
     for row_id, head in heads.items():
         every_row([row_id]).update(head=head)
 

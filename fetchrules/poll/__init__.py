@@ -1,5 +1,1 @@
 """One poll of one rule: the one place where the remote mailbox, the policy, the ledger and the local mailbox meet."""
-
-from fetchrules.remote.stopping import STOPPING
-
-__all__ = ["STOPPING"]

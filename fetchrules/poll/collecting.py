@@ -5,31 +5,23 @@ from collections.abc import Iterator, Sequence
 
 from django.utils import timezone
 
-from fetchrules.errors import (
-    ConnectionLost,
-    DeletionFailed,
-    DeliveryFailed,
-    DiskFull,
-    FetchError,
-    OverLimit,
-    RemoteProtocolError,
-    RunOvertaken,
-    TimedOut,
-)
+from fetchrules import errors
 from fetchrules.ledger import departures, hosts, runs
 from fetchrules.ledger import letters as ledger
 from fetchrules.models import Run, SourceMailbox
 from fetchrules.policy.planning import Remark, ToDelete, ToFetch, Why, missing
 from fetchrules.policy.table import Terms
-from fetchrules.poll import STOPPING
 from fetchrules.poll.comparison import Comparison, settled_by_head
 from fetchrules.poll.deleting import Deletions
 from fetchrules.poll.destinations import Destination, mailbox_key
 from fetchrules.poll.intake import Intake
 from fetchrules.poll.looking import Session, heads
 from fetchrules.remote.mailbox import Listed
+from fetchrules.remote.stopping import STOPPING
 
-_BREAKS = frozenset({ConnectionLost.code, TimedOut.code, RemoteProtocolError.code, DeletionFailed.code})
+_BREAKS = frozenset(
+    {errors.ConnectionLost.code, errors.TimedOut.code, errors.RemoteProtocolError.code, errors.DeletionFailed.code}
+)
 
 
 def collect(session: Session) -> bool:
@@ -82,7 +74,7 @@ def _learn(session: Session) -> None:
 def _pass_present(session: Session) -> None:
     """Count present letters as collected, once. Raises RemoteProtocolError if the list is incomplete: the rest would look new."""
     if not session.listing.complete:
-        raise RemoteProtocolError("the list of letters is not whole")
+        raise errors.RemoteProtocolError("the list of letters is not whole")
     present = session.plan.present
     headers = heads(session.mailbox, session.source, present[: session.progress.limits.headers], session.progress)
     known = {letter.number: head for letter, head in headers}
@@ -134,9 +126,9 @@ def _fetch(session: Session, destination: Destination, doubted: Sequence[ToDelet
         for some in _last_apart(remaining, source):
             portion = _portion(session, some, intake)
             intake.take(session.mailbox.retrieve(portion, source.fetch_at_once), some)
-    except (DeliveryFailed, RunOvertaken):
+    except (errors.DeliveryFailed, errors.RunOvertaken):
         raise
-    except FetchError as error:
+    except errors.FetchError as error:
         if intake.limit is None:
             _blame(session, intake, error)
             raise
@@ -161,7 +153,7 @@ def _to_compare(doubted: ToDelete, terms: Terms) -> ToFetch:
     return ToFetch(doubted.letter, not terms.leaves, True, order, row, delete_known=True, head=doubted.head)
 
 
-def _blame(session: Session, intake: Intake, error: FetchError) -> None:
+def _blame(session: Session, intake: Intake, error: errors.FetchError) -> None:
     """Hold the letter over which the session broke, if it was asked for alone; else the next session asks for fewer at once."""
     suspects = [one for one in session.asked if one.letter.number not in intake.answered]
     if not suspects:
@@ -182,7 +174,7 @@ def _heed_limit(session: Session, intake: Intake, *, others_came: bool) -> None:
             hosts.fetched_well(source)
         return
     others_came |= len(session.asked) == 1 and session.rule.last_fetched > 0
-    known = stopped_at.row is not None and stopped_at.row.reason == OverLimit.code
+    known = stopped_at.row is not None and stopped_at.row.reason == errors.OverLimit.code
     if known or (others_came and stopped_at.name == source.ask_last):
         intake.hold(stopped_at, intake.limit)
         hosts.fetched_well(source)
@@ -229,7 +221,7 @@ def _fits(wanted: ToFetch, intake: Intake) -> bool:
         return True
     try:
         intake.destination.prepare(wanted.letter.size)
-    except DiskFull as error:
+    except errors.DiskFull as error:
         intake.progress.wanted += 1
         intake.hold(wanted, error)
         return False

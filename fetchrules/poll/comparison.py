@@ -42,6 +42,7 @@ class Comparison:
         was confirmed. A letter that equals one in hand is left for the next poll.
         """
         twins = knowing.known_twins(self.filing.source, {staged.fingerprint for _, staged in batch}, self.taken)
+        owed = self._owed(batch)
         fresh: list[tuple[ToFetch, Staged]] = []
         for wanted, staged in batch:
             known = [] if wanted.again else twins.get(staged.fingerprint, [])
@@ -50,7 +51,7 @@ class Comparison:
                 if row in known:
                     known.remove(row)
                 self._found(wanted, row, staged)
-            elif wanted.purpose is Purpose.COLLECT or self._is_owed(wanted, staged):
+            elif wanted.purpose is Purpose.COLLECT or staged.name in owed:
                 fresh.append((self._doubted(wanted, staged), staged))
             else:
                 self.set_apart(wanted.letter, staged.header)
@@ -110,13 +111,19 @@ class Comparison:
             return replace(wanted, delete_after=False, doubt=Doubt.PASSED)
         return wanted
 
-    def _is_owed(self, wanted: ToFetch, staged: Staged) -> bool:
-        """Whether the mark as read is ours, made when the letter was delivered to another recipient."""
+    def _owed(self, batch: Sequence[tuple[ToFetch, Staged]]) -> set[str]:
+        """File names of letters whose mark as read is ours, made when they were delivered to another recipient."""
+        asked = [(staged, wanted.doubt) for wanted, staged in batch if wanted.purpose is Purpose.OWED]
         # The content of a letter that came short cannot be compared, so its header decides.
-        head = staged.header if wanted.doubt is Doubt.SHORT else ""
-        return wanted.purpose is Purpose.OWED and knowing.collected_for_others(
-            self.filing.source, staged.fingerprint, head
+        heads = {staged.header for staged, doubt in asked if doubt is Doubt.SHORT}
+        prints, known_heads = knowing.collected_for_others(
+            self.filing.source, {staged.fingerprint for staged, _ in asked}, heads
         )
+        return {
+            staged.name
+            for staged, doubt in asked
+            if staged.fingerprint in prints or (doubt is Doubt.SHORT and staged.header in known_heads)
+        }
 
     def record(self) -> None:
         """Record the letters set apart, so that they are not compared again. Raises RunOvertaken."""
@@ -177,5 +184,4 @@ def settled_by_head(mailbox: RemoteMailbox, planned: Sequence[ToFetch], comparis
 
 
 def _is_known_by_head(wanted: ToFetch) -> bool:
-    passed = wanted.row is not None and wanted.row.state is State.PASSED
-    return passed or wanted.purpose is not Purpose.COLLECT
+    return wanted.purpose is not Purpose.COLLECT or (wanted.row is not None and wanted.row.state is State.PASSED)

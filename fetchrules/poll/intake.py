@@ -19,32 +19,22 @@ from typing import assert_never
 
 from django.utils import timezone
 
+from fetchrules import errors
 from fetchrules.delivery.letterhead import read_letterhead
 from fetchrules.delivery.spool import UnderWay
 from fetchrules.delivery.staging import Staged, StagedFile
-from fetchrules.errors import (
-    CameShort,
-    DeliveryFailed,
-    FetchError,
-    Interrupted,
-    LocalProtocolError,
-    OverLimit,
-    RemoteProtocolError,
-    RunOvertaken,
-    ServerRefused,
-)
 from fetchrules.ledger import hosts
 from fetchrules.ledger import letters as ledger
 from fetchrules.ledger.letters import Arrival, Filing
 from fetchrules.policy.known import Doubt, State, is_short
 from fetchrules.policy.planning import Remark, ToFetch, Why
-from fetchrules.poll import STOPPING
 from fetchrules.poll.comparison import Comparison
 from fetchrules.poll.deleting import DeletionRequest
 from fetchrules.poll.destinations import Destination
 from fetchrules.poll.progress import Progress
 from fetchrules.poll.recovery import blame, count_try
 from fetchrules.remote.mailbox import Begun, Chunk, Complete, Gone, Listed, Refused, Retrieved
+from fetchrules.remote.stopping import STOPPING
 
 
 @dataclass(slots=True)
@@ -63,13 +53,13 @@ class Intake:
     lived: int | None = None
     to_delete: list[DeletionRequest] = field(default_factory=list)
     to_mark: list[Listed] = field(default_factory=list)
-    limit: OverLimit | None = None
+    limit: errors.OverLimit | None = None
     limited_by: ToFetch | None = None
     answered: set[int] = field(default_factory=set)
     _batch: list[tuple[ToFetch, Staged]] = field(default_factory=list)
     _committed: list[int] = field(default_factory=list)
     _draft: StagedFile | None = None
-    _failure: DeliveryFailed | None = None
+    _failure: errors.DeliveryFailed | None = None
     _drafted: int = 0
     _unlooked: int = 0
 
@@ -80,22 +70,21 @@ class Intake:
             for event in events:
                 self._receive(event, wanted[event.letter.number])
             self._settle()
-        except Interrupted:
+        except errors.Interrupted:
             self._discard_draft()
             self._settle()
             raise
-        except (DeliveryFailed, RunOvertaken):
+        except (errors.DeliveryFailed, errors.RunOvertaken):
             self._drop()
             raise
-        except FetchError:
+        except errors.FetchError:
             self._discard_draft()
             self._settle()
             raise
         finally:
             self._record()
 
-    def hold(self, wanted: ToFetch, error: FetchError, *, short: int | None = None) -> None:
-        """As `ledger.hold`."""
+    def hold(self, wanted: ToFetch, error: errors.FetchError, *, short: int | None = None) -> None:
         ledger.hold(self.filing, wanted, error, timezone.now(), short=short)
         self.progress.hold(self.filing.source, wanted.letter, error)
         self.progress.show()  # refusals, too, are a sign of life
@@ -103,7 +92,7 @@ class Intake:
     def _receive(self, event: Retrieved, wanted: ToFetch) -> None:
         try:
             self._stage(event, wanted)
-        except DeliveryFailed as error:
+        except errors.DeliveryFailed as error:
             self._discard_draft()
             self.destination.prepare(0)  # raises where the mailbox is at fault and not this letter
             self.hold(wanted, error)
@@ -147,29 +136,29 @@ class Intake:
         short = doubtful or is_short(wanted.letter.size, staged.canonical)
         if not short or hosts.sizes_are_wrong(self.filing.source.host) or self.comparison.knows(wanted, staged):
             self._batch.append((wanted, staged))
-        elif wanted.row and wanted.row.reason == CameShort.code and wanted.row.octets == staged.size:
+        elif wanted.row and wanted.row.reason == errors.CameShort.code and wanted.row.octets == staged.size:
             self._batch.append((replace(wanted, delete_after=False, doubt=Doubt.SHORT), staged))
         else:
             self.destination.mailbox.staging.remove([staged.name])
-            self.hold(wanted, CameShort(f"{staged.size} of {wanted.letter.size} octets"), short=staged.size)
+            self.hold(wanted, errors.CameShort(f"{staged.size} of {wanted.letter.size} octets"), short=staged.size)
 
     def _stop_at(self, wanted: ToFetch, reason: str) -> None:
         """The server is over its limits: no letter is at fault, and this session asks for no more."""
         self._discard_draft()
         self.answered.add(wanted.letter.number)
         if self.limit is None:
-            self.limit, self.limited_by = OverLimit(reason), wanted
+            self.limit, self.limited_by = errors.OverLimit(reason), wanted
 
     def _refuse(self, wanted: ToFetch, reason: str) -> None:
         self._discard_draft()
-        self.hold(wanted, ServerRefused(reason))
+        self.hold(wanted, errors.ServerRefused(reason))
         self.answered.add(wanted.letter.number)
 
     def _expect_an_end(self, octets: int, letter: Listed) -> None:
         """Raises RemoteProtocolError once far more has come than the letter's size."""
         self._drafted += octets
         if self._drafted > 2 * letter.size + self.progress.limits.spare_octets:
-            raise RemoteProtocolError(f"a letter of {letter.size} octets did not end after {self._drafted}")
+            raise errors.RemoteProtocolError(f"a letter of {letter.size} octets did not end after {self._drafted}")
 
     def _keep_room(self, octets: int) -> None:
         """Check the free space at times, so that long letters do not use up the reserve. Raises DeliveryFailed."""
@@ -194,7 +183,7 @@ class Intake:
         self._delivered([arrival for arrival in arrivals if arrival.file_name in won], won, failures)
         self.progress.renew()
         if self._failure is not None and monotonic() > STOPPING.by:
-            raise Interrupted("the process ends") from self._failure
+            raise errors.Interrupted("the process ends") from self._failure
         if self._failure is not None:
             raise self._failure
 
@@ -213,13 +202,13 @@ class Intake:
             arrivals = [self._arrival(wanted, staged) for wanted, staged in fresh]
             state = State.READY if local.exactly_once else State.SENDING
             won = ledger.record_ready(self.filing, arrivals, state, self._committed, timezone.now())
-        except (DeliveryFailed, RunOvertaken):
+        except (errors.DeliveryFailed, errors.RunOvertaken):
             local.staging.remove([staged.name for _, staged in batch])
             raise
         return arrivals, won
 
     def _delivered(
-        self, arrivals: list[Arrival], won: Mapping[str, int], failures: Mapping[str, DeliveryFailed]
+        self, arrivals: list[Arrival], won: Mapping[str, int], failures: Mapping[str, errors.DeliveryFailed]
     ) -> None:
         # Letters that failed before come last together: if they fail again, a server that took others is not at fault.
         old = self.progress.fetched > 0 and all(arrival.wanted.row for arrival in arrivals)
@@ -240,7 +229,7 @@ class Intake:
                 self.to_mark.append(letter)
                 self.progress.finished.add((self.filing.source.pk, letter.uid))
 
-    def _not_delivered(self, arrival: Arrival, row_id: int, failure: DeliveryFailed, *, to_blame: bool) -> None:
+    def _not_delivered(self, arrival: Arrival, row_id: int, failure: errors.DeliveryFailed, *, to_blame: bool) -> None:
         if self.destination.mailbox.exactly_once or isinstance(failure, UnderWay):
             return  # the row stays in hand, and recovery finds out at the next poll
         if to_blame:
@@ -266,7 +255,7 @@ class Intake:
 
     def _open_draft(self) -> StagedFile:
         if self._draft is None:
-            raise LocalProtocolError("a letter's text before its beginning")
+            raise errors.LocalProtocolError("a letter's text before its beginning")
         return self._draft
 
     def _discard_draft(self) -> None:

@@ -8,18 +8,8 @@ from datetime import timedelta
 
 from django.utils import timezone
 
+from fetchrules import errors
 from fetchrules.delivery.fingerprint import head_print
-from fetchrules.errors import (
-    ConnectionLost,
-    FetchError,
-    NoUniqueIds,
-    PassPresentRefused,
-    RemoteProtocolError,
-    RunOvertaken,
-    ServerRefused,
-    ServerTemporary,
-    TimedOut,
-)
 from fetchrules.ledger import hosts, knowing
 from fetchrules.ledger.hosts import live
 from fetchrules.ledger.letters import Filing
@@ -99,7 +89,7 @@ class Session:
     """It broke over a command for several letters, so the next one asks for fewer."""
     blamed: bool = False
     """It broke over a letter that broke one before, so the letter alone is at fault."""
-    limit: FetchError | None = None
+    limit: errors.FetchError | None = None
     """The server gives no more letters for now."""
     settled: int = 0
     """Letters to fetch that were settled by their headers."""
@@ -135,7 +125,7 @@ def look(rule: FetchRule, source: SourceMailbox, progress: Progress, *, claimed:
     spec = rule.as_rule(MASK)
     terms = Terms.of(spec, restricted=rule.restricted, lived=source.lived, pass_present=source.pass_present)
     if terms.pass_present and not (terms.leaves and spec.judged_by_ledger):
-        raise PassPresentRefused
+        raise errors.PassPresentRefused
     account = account_of(rule, source, progress.limits.deadlines)
     alive = progress.alive if claimed else None
     mailbox = open_mailbox(account, progress.transcript, alive, progress.memory)
@@ -170,16 +160,16 @@ def _listing(
     at_once = hosts.list_at_once(source.host) if rule.protocol == Protocol.IMAP else None
     try:
         listing = mailbox.listing(at_once)
-    except (ConnectionLost, TimedOut, ServerRefused, RemoteProtocolError):
+    except (errors.ConnectionLost, errors.TimedOut, errors.ServerRefused, errors.RemoteProtocolError):
         portion = min(at_once or mailbox.exists, mailbox.exists)
         if at_least is not None and portion > at_least:
             hosts.note_list_at_once(source.host, max(portion // 4, at_least))
         raise
     if (terms.leaves or terms.pass_present) and not listing.has_uids and listing.letters:
-        again = rule.last_error == ServerTemporary.code and rule.failures >= PASSING_FAILURES
+        again = rule.last_error == errors.ServerTemporary.code and rule.failures >= PASSING_FAILURES
         if not again and knowing.has_names(source):
-            raise ServerTemporary("the server named letters before, and does not now")
-        raise NoUniqueIds
+            raise errors.ServerTemporary("the server named letters before, and does not now")
+        raise errors.NoUniqueIds
     return listing
 
 
@@ -197,8 +187,8 @@ def heads(
         for letter, octets in mailbox.heads(letters):
             progress.received(len(octets or b""))
             yield letter, "" if octets is None else head_print(octets)
-    except RunOvertaken:
+    except errors.RunOvertaken:
         raise
-    except FetchError:
+    except errors.FetchError:
         hosts.heads_broke(source, timezone.now())
         raise

@@ -8,7 +8,7 @@ from typing import TypeVar
 
 from django.db import InterfaceError, InternalError, OperationalError, close_old_connections
 
-from fetchrules.poll import STOPPING
+from fetchrules.remote.stopping import STOPPING
 
 DATABASE_AWAY = (OperationalError, InterfaceError, InternalError)
 """What a database raises that cannot work, whatever the statement. A read-only PostgreSQL raises InternalError."""

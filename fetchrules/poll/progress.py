@@ -11,10 +11,10 @@ from fetchrules.errors import FetchError, Interrupted
 from fetchrules.ledger import runs
 from fetchrules.models import Run, SourceMailbox
 from fetchrules.policy.planning import Plan, Remark, Why
-from fetchrules.poll import STOPPING
 from fetchrules.remote.account import Deadlines
 from fetchrules.remote.mailbox import Connection, Listed
 from fetchrules.remote.memory import SERVERS, ServerMemory
+from fetchrules.remote.stopping import STOPPING
 from fetchrules.remote.transcript import Transcript
 
 

@@ -11,8 +11,8 @@ from fetchrules.errors import DeliveryFailed, DeliveryRefused, MaildirReplaced, 
 from fetchrules.ledger import letters as ledger
 from fetchrules.ledger.letters import unattended
 from fetchrules.models import Letter, SourceMailbox
-from fetchrules.poll import STOPPING
 from fetchrules.poll.destinations import Destination, forget_marker, mailbox_key, replaced
+from fetchrules.remote.stopping import STOPPING
 
 
 class LettersElsewhere(MaildirReplaced):

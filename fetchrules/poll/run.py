@@ -9,24 +9,11 @@ from datetime import datetime, timedelta
 
 from django.utils import timezone
 
-from fetchrules.errors import (
-    ConnectionLost,
-    DatabaseFailed,
-    DeletionFailed,
-    FetchError,
-    InternalError,
-    Interrupted,
-    NothingCame,
-    RemoteProtocolError,
-    RunOvertaken,
-    ServerRefused,
-    TimedOut,
-)
+from fetchrules import errors
 from fetchrules.ledger import hosts, leases, runs
 from fetchrules.ledger.source_mailboxes import sources_of
 from fetchrules.models import FetchRule, Run, ServiceSettings, SourceMailbox
 from fetchrules.policy.planning import Plan
-from fetchrules.poll import STOPPING
 from fetchrules.poll.collecting import collect
 from fetchrules.poll.destinations import look_at
 from fetchrules.poll.keeping import KEEPER
@@ -35,6 +22,7 @@ from fetchrules.poll.outlasting import DATABASE_AWAY, outlast
 from fetchrules.poll.progress import Limits, Progress, StopAsked
 from fetchrules.poll.recovery import recover
 from fetchrules.remote.memory import SERVERS, ServerMemory
+from fetchrules.remote.stopping import STOPPING
 from fetchrules.rule import MASK
 from fetchrules.schedule import SOONEST, Failing, NextPoll, next_poll
 from fetchrules.status import CHECKED_LOCALLY
@@ -48,7 +36,7 @@ class Result:
 
     counts: runs.Counts
     seconds: float
-    error: FetchError | None = None
+    error: errors.FetchError | None = None
     host: str = ""
 
 
@@ -80,7 +68,7 @@ def _begun(run_id: int, patience: float, limits: Limits, memory: ServerMemory) -
         ending = progress.ending(error)
         now = timezone.now()
         if not outlast(lambda: _end(run, ending, now), patience):
-            error = error or RunOvertaken("the run was abandoned")
+            error = error or errors.RunOvertaken("the run was abandoned")
     if error is not None:
         log.warning("poll of %s failed: %s", run.source, error)
     return Result(ending.counts, (now - (run.started_at or now)).total_seconds(), error, run.source.host)
@@ -92,7 +80,7 @@ def _release(run_id: int, wait: timedelta = timedelta(0)) -> bool:
 
 
 def _end(run: Run, ending: runs.Ending, now: datetime) -> bool:
-    if isinstance(ending.error, Interrupted):
+    if isinstance(ending.error, errors.Interrupted):
         return runs.break_off(run, ending, now)
     return runs.close(run, ending, _next(run, ending.error, now), now)
 
@@ -107,11 +95,11 @@ def dry_run(rule: FetchRule) -> list[Plan]:
     return plans
 
 
-def _attempt(run: Run, progress: Progress) -> FetchError | None:
+def _attempt(run: Run, progress: Progress) -> errors.FetchError | None:
     """Poll all folders. Returns every failure as an error that says what happens next."""
     if run.rule is None:
-        return RunOvertaken("the rule was deleted")
-    failed: FetchError | None = None
+        return errors.RunOvertaken("the rule was deleted")
+    failed: errors.FetchError | None = None
     try:
         for source in sources_of(run.rule.as_rule(MASK), run.source.recipient):
             failed = recover(source) or failed
@@ -120,20 +108,20 @@ def _attempt(run: Run, progress: Progress) -> FetchError | None:
                 progress.heed()
             try:
                 _collect_all(run.rule, source, progress)
-            except ServerRefused as error:  # perhaps this folder is missing: read the others
+            except errors.ServerRefused as error:  # perhaps this folder is missing: read the others
                 failed = failed or error
     except StopAsked:
         return failed
-    except FetchError as error:
+    except errors.FetchError as error:
         return error
     except DATABASE_AWAY as error:
         log.warning("poll of %s: the database failed: %s", run.source, error)
-        return DatabaseFailed(_name_of(error.__cause__ or error))
+        return errors.DatabaseFailed(_name_of(error.__cause__ or error))
     except Exception as error:
         log.exception("poll of %s broke", run.source)
-        return InternalError(type(error).__name__)
+        return errors.InternalError(type(error).__name__)
     if failed is None and progress.wanted and not progress.fetched and not progress.came:
-        return NothingCame(progress.trouble)
+        return errors.NothingCame(progress.trouble)
     return failed
 
 
@@ -165,19 +153,19 @@ def _collect_all(rule: FetchRule, source: SourceMailbox, progress: Progress) -> 
         progress.listed(session.plan, session.listing.unlisted, counted)
         try:
             more = collect(session)
-        except (ConnectionLost, TimedOut, RemoteProtocolError):
+        except (errors.ConnectionLost, errors.TimedOut, errors.RemoteProtocolError):
             if session.blamed:
                 return  # the letter is held with its reason; nothing else depended on this session
             if not session.narrowed or logins >= progress.limits.logins:
                 raise
-        except DeletionFailed:
+        except errors.DeletionFailed:
             return  # likewise
     if progress.shifted:
         hosts.count_shifted(source.host, progress.shifted, timezone.now())
         progress.shifted = 0
 
 
-def _next(run: Run, error: FetchError | None, now: datetime) -> NextPoll:
+def _next(run: Run, error: errors.FetchError | None, now: datetime) -> NextPoll:
     rule = run.rule
     minutes = (rule and rule.interval) or ServiceSettings.current().interval
     failed = runs.failing(rule, error, now) if rule and error else Failing()

@@ -6,17 +6,7 @@ from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
 
-from fetchrules.errors import (
-    CertificateChanged,
-    CertificateRejected,
-    ConnectFailed,
-    FetchError,
-    HostNotFound,
-    ServerRefused,
-    TargetForbidden,
-    TlsFailed,
-    TlsUnavailable,
-)
+from fetchrules import errors
 from fetchrules.ledger import knowing
 from fetchrules.models import SourceMailbox
 from fetchrules.policy.known import Knowledge
@@ -43,14 +33,14 @@ class Stage(StrEnum):
     DELIVERY = "delivery"
 
 
-_FAILS_AT: dict[type[FetchError], Stage] = {
-    HostNotFound: Stage.NAME,
-    TargetForbidden: Stage.CONNECT,
-    ConnectFailed: Stage.CONNECT,
-    TlsFailed: Stage.TLS,
-    TlsUnavailable: Stage.TLS,
-    CertificateRejected: Stage.TLS,
-    CertificateChanged: Stage.TLS,
+_FAILS_AT: dict[type[errors.FetchError], Stage] = {
+    errors.HostNotFound: Stage.NAME,
+    errors.TargetForbidden: Stage.CONNECT,
+    errors.ConnectFailed: Stage.CONNECT,
+    errors.TlsFailed: Stage.TLS,
+    errors.TlsUnavailable: Stage.TLS,
+    errors.CertificateRejected: Stage.TLS,
+    errors.CertificateChanged: Stage.TLS,
 }
 
 
@@ -60,7 +50,7 @@ class Step:
 
     stage: Stage
     seconds: float
-    error: FetchError | None = None
+    error: errors.FetchError | None = None
 
 
 @dataclass(slots=True)
@@ -95,7 +85,7 @@ class _Watch:
         elif speaker is Speaker.SERVER and Stage.GREETING not in reached:
             self.reached(Stage.GREETING)
 
-    def reached(self, stage: Stage, error: FetchError | None = None) -> None:
+    def reached(self, stage: Stage, error: errors.FetchError | None = None) -> None:
         """Note the end of `stage`. One that is reached again (another attempt) counts once."""
         now = time.monotonic()
         self.trial.steps = [step for step in self.trial.steps if step.stage is not stage]
@@ -128,11 +118,11 @@ def try_connection(
         watch.since = time.monotonic()
         look_at(recipient)
         watch.reached(Stage.DELIVERY)
-    except FetchError as error:
-        if isinstance(error, ServerRefused) and not trial.folders:
+    except errors.FetchError as error:
+        if isinstance(error, errors.ServerRefused) and not trial.folders:
             _ask_which_folder(trial, watch, account)
         watch.reached(_stage_of(error, trial), error)
-        if isinstance(error, CertificateRejected | CertificateChanged):
+        if isinstance(error, errors.CertificateRejected | errors.CertificateChanged):
             trial.connection = _look_at_certificate(trial, account)
     trial.steps.sort(key=lambda step: list(Stage).index(step.stage))
     return trial
@@ -167,7 +157,7 @@ def _list_folders(account: Account, transcript: Transcript) -> tuple[str, ...]:
     """Empty if they cannot be listed: a rule can do without. Leaves out names that no form could take."""
     try:
         names = {name for name in folders(account, transcript) if name.isprintable() and name == name.strip()}
-    except FetchError:
+    except errors.FetchError:
         return ()
     return tuple(sorted(names, key=lambda name: (name.upper() != INBOX, name.casefold())))
 
@@ -176,11 +166,11 @@ def _look_at_certificate(trial: Trial, account: Account) -> Connection | None:
     """The connection with a certificate that was not accepted, to be shown and pinned. No password is sent."""
     try:
         return probe(replace(account, verify=False, fingerprint=""), trial.transcript)
-    except FetchError:
+    except errors.FetchError:
         return None
 
 
-def _stage_of(error: FetchError, trial: Trial) -> Stage:
+def _stage_of(error: errors.FetchError, trial: Trial) -> Stage:
     """The stage that `error` belongs to by its kind, else the first that was not reached."""
     reached = {step.stage for step in trial.steps}
     skipped = {Stage.TLS} if Stage.GREETING in reached else set()

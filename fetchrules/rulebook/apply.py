@@ -10,7 +10,7 @@ from django.utils import timezone
 from fetchrules.ledger.source_mailboxes import pass_present as pass_over_present
 from fetchrules.models import FetchRule, Revision, ServiceSettings, SourceMailbox
 from fetchrules.rulebook import revisions
-from fetchrules.rulebook.arrangement import Arrangement, Key, arrange, arranged_text
+from fetchrules.rulebook.arrangement import Arrangement, Key, arrange
 from fetchrules.rulebook.edits import leads_elsewhere
 from fetchrules.rulebook.ledgers import Saved, settle
 from fetchrules.rulebook.preview import NOTHING_CHOSEN, Choices, Entry, Preview, Verdict, preview
@@ -101,7 +101,8 @@ def apply(
         rows = _write(seen, new, moved, sources, restricted)
         if choices.pass_present:
             pass_over_present(row for key in new.entries if key < 0 for row in sources[key])
-        became = arranged_text(new, {stored.row.id: stored.place for stored in seen.stored})
+        old = {stored.row.id: stored.place for stored in seen.stored}
+        became = "".join(joined(new.start, (new.places.get(key) or old[key] for key in new.order), new.tail))
         revision = revisions.record(version + 1, became, [rows[key] for key in new.order], by, note, **counts)
     continued = sum(one.former is not None for one in saved.values())
     begun = sum(one.other_mailbox for one in saved.values())
@@ -165,11 +166,10 @@ def _write(
 
 def _password(entry: Entry) -> str:
     """The password to write: that of the line, or of another rule for the same account, or MASK to keep that of the row."""
-    if entry.kept is None or entry.kept.row is None:
+    own = entry.stored.row if entry.stored else None
+    if not isinstance(entry.kept, FetchRule) or entry.kept is own:
         return entry.rule.password
-    if entry.stored is not None and entry.kept.row is entry.stored.row:
-        return entry.rule.password
-    return password_of(entry.kept.row)
+    return password_of(entry.kept)
 
 
 def _update(rows: Iterable[FetchRule], columns: Sequence[str]) -> None:

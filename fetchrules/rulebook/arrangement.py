@@ -6,7 +6,7 @@ from itertools import pairwise
 from typing import TypeVar
 
 from fetchrules.rulebook.preview import Entry, Preview
-from fetchrules.rulebook.text import Place, joined
+from fetchrules.rulebook.text import Place
 from fetchrules.ruletext.line import Line
 
 STEP = 1024
@@ -50,11 +50,6 @@ def arrange(seen: Preview, *, delete_missing: bool) -> Arrangement:
     positions = kept if wanted == [key for key in old if key in kept] else numbered(wanted, kept)
     entries = dict(zip(keys, seen.entries, strict=True))
     return Arrangement(tuple(wanted), entries, places, positions, removed, start, tail)
-
-
-def arranged_text(new: Arrangement, old: Mapping[Key, Place]) -> str:
-    """The whole text, masked; `old` has the places of the rules that were there."""
-    return "".join(joined(new.start, (new.places.get(key) or old[key] for key in new.order), new.tail))
 
 
 def _places(keys: Iterable[Key], lines: Iterable[Line]) -> tuple[dict[Key, Place], str]:

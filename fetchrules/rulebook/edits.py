@@ -1,4 +1,4 @@
-"""One rule of the book at a time: its row, its line, each changed as little as can be, and the ledger that it goes on with.
+"""One rule of the book at a time: its row and its line, changed as little as possible, and the ledger that it continues.
 
 `acts` decides who may change what. Each change is one transaction: `lock`, read and check, write, `advance`. What was read before
 the lock may be out of date: somebody else may have pointed the rule at another server, given it away, or added rules meanwhile.
@@ -17,14 +17,13 @@ from fetchrules.rulebook.arrangement import STEP
 from fetchrules.rulebook.ledgers import Saved, ledgers_left, offered_to, settle
 from fetchrules.rulebook.rows import CONTENT, PLACE, fill, line_of
 from fetchrules.ruletext.edit import edit
-from fetchrules.ruletext.line import Line, parse_line
 from fetchrules.ruletext.render import render_rule
 from fetchrules.ruletext.sources import account_of
 from fetchrules.secrets.sealing import target_of
 
 
 class LedgerTaken(Exception):
-    """The ledger that a new rule was to go on with is read by another rule, or is not that of its recipient."""
+    """The ledger that a new rule was to continue is read by another rule, or is not that of its recipient."""
 
 
 def lock() -> None:
@@ -42,12 +41,12 @@ def advance() -> None:
 
 
 def leads_elsewhere(known: FetchRule | None, wanted: Rule) -> bool:
-    """Whether `wanted` says where to connect to, and as whom, other than `known` does."""
+    """Whether `wanted` connects to another server, or logs in as another user, than `known`."""
     return known is None or target_of(known.as_rule(MASK)) != target_of(wanted)
 
 
 def is_to_be_passed(row: FetchRule, wanted: Rule | None = None) -> bool:
-    """Whether what lies in the mailbox of `row` counts as collected at the next poll, also if it says `wanted`."""
+    """Whether letters present in the mailbox of `row` count as collected at the next poll, also once it says `wanted`."""
     stays = wanted is None or source_of(row.source).account == account_of(wanted)
     return stays and folders_of(row.source).filter(pass_present=True).exists()
 
@@ -58,19 +57,20 @@ def write(row: FetchRule, wanted: Rule, source: SourceMailbox, columns: Sequence
     Raises PasswordUnreadable, and IntegrityError where another rule reads the mailbox.
     """
     is_new = row._state.adding
-    row.line = _line_for(None if is_new else row, wanted).text
+    masked, line = replace(wanted, password=MASK), None if is_new else line_of(row)
+    row.line = edit(line, masked).text if line and line.rule else render_rule(masked, Spelling.BLANKS)
     before = {name: getattr(row, name) for name in ("password", "tls_seen")}
     fill(row, wanted, timezone.now())
     row.source = source
     row.revision = 1 if is_new else row.revision + 1
-    # What stays of these two is not written: at this moment the key may be replaced, or a poll see TLS for the first time.
+    # Unchanged, these two are not written: at this moment the key may be replaced, or a poll see TLS for the first time.
     stays = {name for name, value in before.items() if getattr(row, name) == value}
     written = [*columns, *(name for name in (*CONTENT, *PLACE) if name not in stays)]
     row.save(update_fields=None if is_new else written)
 
 
 def new_row() -> FetchRule:
-    """A row below everything that the text has, comments included."""
+    """A row below everything in the text, comments included."""
     settings = ServiceSettings.current()
     last = FetchRule.objects.order_by("-position", "-id").first()
     ending = last.line_end if last else "\n"
@@ -106,24 +106,11 @@ def settle_ledger(
     known: FetchRule | None, wanted: Rule, *, other_mailbox: bool, same_mailbox: int | None
 ) -> list[SourceMailbox]:
     """The rows of the ledger that the rule reads from now on, one for each folder. Raises LedgerTaken."""
-    former = _ledger_before(known, wanted, same_mailbox)
+    former: Ledger | None = None
+    if known is not None:
+        former = ledgers_left({0: (wanted, known)}).get(0)
+    elif same_mailbox is not None:
+        former = next((orphan.ledger for orphan in offered_to(wanted) if orphan.name == same_mailbox), None)
+        if former is None:
+            raise LedgerTaken
     return settle({0: Saved(wanted, known, None if other_mailbox else former, other_mailbox)})[0]
-
-
-def _ledger_before(row: FetchRule | None, wanted: Rule, same_mailbox: int | None) -> Ledger | None:
-    """The ledger that the rule's own goes on with. Raises LedgerTaken."""
-    if row is not None:
-        return ledgers_left({0: (wanted, row)}).get(0)
-    if same_mailbox is None:
-        return None
-    for orphan in offered_to(wanted):
-        if orphan.name == same_mailbox:
-            return orphan.ledger
-    raise LedgerTaken
-
-
-def _line_for(row: FetchRule | None, wanted: Rule) -> Line:
-    """The line, masked, in the spelling that it has."""
-    masked = replace(wanted, password=MASK)
-    line = line_of(row) if row else None
-    return edit(line, masked) if line and line.rule else parse_line(render_rule(masked, Spelling.BLANKS))

@@ -29,7 +29,6 @@ class Import:
 
     @property
     def errors(self) -> tuple[Problem, ...]:
-        """What stops the file from being applied."""
         return tuple(problem for problem in self.problems if problem.is_error)
 
     def at_origin(self, problem: Problem) -> Problem:
@@ -99,7 +98,6 @@ def _new(found: ImportedRule, above: str) -> Place:
 
 
 def _origins(places: Sequence[tuple[Place, ImportedRule | None]]) -> dict[int, int]:
-    """Lines of the text to lines of the file."""
     origins: dict[int, int] = {}
     line = 1
     for place, found in places:

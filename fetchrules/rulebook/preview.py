@@ -51,16 +51,8 @@ NOTHING_CHOSEN = Choices()
 
 
 @dataclass(frozen=True, slots=True)
-class Kept:
-    """The row whose password a masked line goes on with, or why there is none."""
-
-    row: FetchRule | None
-    problem: Code | None = None
-
-
-@dataclass(frozen=True, slots=True)
 class Entry:
-    """One rule of the text. `stored` is the rule that it was so far; `kept` where its masked password comes from.
+    """One rule of the text. `stored` is the rule that it was so far; `kept` the row of its masked password, or why there is none.
 
     `former`: the ledger of the same mailbox under another name, which it continues unless somebody says otherwise; `orphan`: the
     only ledger that it may be told to continue.
@@ -70,7 +62,7 @@ class Entry:
     rule: Rule
     stored: Stored | None
     changes: tuple[Change, ...]
-    kept: Kept | None
+    kept: FetchRule | Code | None
     former: Ledger | None = None
     orphan: Orphan | None = None
 
@@ -82,7 +74,6 @@ class Entry:
         return Verdict.CHANGED if self.changes else Verdict.UNCHANGED
 
     def continued(self, choices: Choices) -> Ledger | None:
-        """The ledger that its own continues."""
         if self.former is not None:
             return None if choices.other_mailbox else self.former
         return self.orphan.ledger if self.orphan is not None and choices.same_mailbox else None
@@ -109,20 +100,17 @@ class Preview:
     def warnings(self) -> tuple[Problem, ...]:
         return tuple(problem for problem in self.problems if not problem.is_error)
 
-    def entries_that_are(self, verdict: Verdict) -> tuple[Entry, ...]:
-        return tuple(entry for entry in self.entries if entry.verdict is verdict)
-
     @property
     def added(self) -> tuple[Entry, ...]:
-        return self.entries_that_are(Verdict.ADDED)
+        return tuple(entry for entry in self.entries if entry.verdict is Verdict.ADDED)
 
     @property
     def changed(self) -> tuple[Entry, ...]:
-        return self.entries_that_are(Verdict.CHANGED)
+        return tuple(entry for entry in self.entries if entry.verdict is Verdict.CHANGED)
 
     @property
     def unchanged(self) -> tuple[Entry, ...]:
-        return self.entries_that_are(Verdict.UNCHANGED)
+        return tuple(entry for entry in self.entries if entry.verdict is Verdict.UNCHANGED)
 
     @property
     def renamed(self) -> tuple[Entry, ...]:
@@ -131,7 +119,7 @@ class Preview:
 
     @property
     def adoptable(self) -> tuple[Entry, ...]:
-        """New rules that may go on with a ledger that no rule reads."""
+        """New rules that may continue a ledger that no rule reads."""
         return tuple(entry for entry in self.entries if entry.orphan is not None)
 
     @property
@@ -238,8 +226,8 @@ def _passing_problems(entries: Sequence[Entry], *, new: bool) -> Iterator[Proble
 def _problems(entries: Sequence[Entry], remaining: Sequence[Stored], settings: ServiceSettings) -> Iterator[Problem]:
     """The problems that depend on stored rules and settings. `remaining`: rules that stay and are not in the text."""
     for entry in entries:
-        if entry.kept is not None and entry.kept.problem is not None:
-            yield _at(entry, entry.kept.problem, "password")
+        if isinstance(entry.kept, Code):
+            yield _at(entry, entry.kept, "password")
         if entry.verdict is not Verdict.UNCHANGED:
             if not settings.is_local(entry.rule.recipient):
                 yield _at(entry, Code.RECIPIENT_NOT_LOCAL, "recipient")
@@ -265,7 +253,7 @@ class StoredPasswords:
         for item in stored:
             self._known[account_of(item.rule), item.rule.sslfingerprint].append(item)
 
-    def find(self, rule: Rule, own: Stored | None, *, sure: bool) -> Kept:
+    def find(self, rule: Rule, own: Stored | None, *, sure: bool) -> FetchRule | Code:
         """The password for the masked `rule`: `own` is the rule that it was, and `sure` says that no other can be meant."""
         if own is not None and sure and keeps_password(own.rule, rule):
             return _kept(own, rule, own)
@@ -276,7 +264,7 @@ class StoredPasswords:
             self._shared[wanted] = _shared([item for item in same_account if keeps_password(item.rule, rule)])
         shared = self._shared[wanted]
         if isinstance(shared, Code):
-            return Kept(None, shared)
+            return shared
         return _kept(own if own is not None and keeps_password(own.rule, rule) else shared, rule, own)
 
 
@@ -288,15 +276,15 @@ def _shared(stored: Sequence[Stored]) -> Stored | Code:
     return stored[0] if agree else Code.PASSWORD_AMBIGUOUS
 
 
-def _kept(stored: Stored, rule: Rule, own: Stored | None) -> Kept:
+def _kept(stored: Stored, rule: Rule, own: Stored | None) -> FetchRule | Code:
     """The password of `stored` for `rule`. It need not be readable if it stays as it is, only if it is sealed for another rule."""
     if stored is own and target_of(stored.rule) == target_of(rule):
-        return Kept(stored.row)
+        return stored.row
     try:
         password_of(stored.row)
     except PasswordUnreadable:
-        return Kept(None, Code.PASSWORD_NEEDED)
-    return Kept(stored.row)
+        return Code.PASSWORD_NEEDED
+    return stored.row
 
 
 def _same_password(one: FetchRule, other: FetchRule) -> bool:

@@ -39,7 +39,6 @@ class Stored:
 
     @property
     def place(self) -> "Place":
-        """Its place in the text, masked."""
         return Place(self.row.before, self.line.text, self.line.ending)
 
 
@@ -53,13 +52,11 @@ class Place:
 
 
 def stored_rules() -> Iterator[Stored]:
-    """The rules in the order of the text."""
     for row in _rows():
         yield Stored(row, line_of(row), row.as_rule(MASK))
 
 
 def load(*, with_passwords: bool = False) -> str:
-    """The whole text."""
     return "".join(text_of(with_passwords=with_passwords))
 
 

@@ -10,9 +10,10 @@ from django.utils import timezone
 
 from fetchrules.ledger import leases, runs
 from fetchrules.models import Run
-from fetchrules.poll import STOPPING, outlasting
+from fetchrules.poll import outlasting
 from fetchrules.poll.keeping import Keeper
 from fetchrules.poll.run import poll
+from fetchrules.remote.stopping import STOPPING
 from fetchrules.schedule import SOONEST, NextReason
 from tests.conftest import MakeRule
 from tests.poll.conftest import Scene

@@ -18,8 +18,8 @@ from fetchrules.ledger import by_hand, leases
 from fetchrules.ledger import letters as ledger
 from fetchrules.models import Letter
 from fetchrules.policy.known import HELD_PAUSE, MAX_TRIES
-from fetchrules.poll import STOPPING
 from fetchrules.remote import stopping
+from fetchrules.remote.stopping import STOPPING
 from tests.poll.conftest import NewScene, Scene
 from tests.servers.faults import Cut
 from tests.servers.lmtp import END, EVERY, Fault, MailSink, Taken, serving

@@ -19,9 +19,9 @@ from fetchrules.ledger import leases, runs
 from fetchrules.management.console import Console
 from fetchrules.models import FetchRule, Run
 from fetchrules.policy.planning import Plan, Remark, Why
-from fetchrules.poll import STOPPING
 from fetchrules.poll.outlasting import DATABASE_AWAY
 from fetchrules.poll.run import Result, dry_run, poll
+from fetchrules.remote.stopping import STOPPING
 from fetchrules.upkeep import heartbeat
 from fetchrules.words.failures import describe
 
