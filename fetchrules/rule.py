@@ -153,9 +153,6 @@ class Unit(Enum):
     DAYS = "days"
 
 
-_SAME = object()
-
-
 @dataclass(frozen=True, slots=True)
 class Field:
     """What the rest of the product derives from one field of `Rule`: text, columns, JSON and forms.
@@ -176,7 +173,7 @@ class Field:
     unit: Unit | None = None
     repeats: bool = False
     only: Protocol | None = None
-    initially: object = _SAME
+    initially: object = None
     decides: bool = False
     opposite: str = ""
 
@@ -193,7 +190,7 @@ class Field:
     @property
     def initial(self) -> object:
         """What the form of a new rule starts with."""
-        return self.default if self.initially is _SAME else self.initially
+        return self.default if self.initially is None else self.initially
 
     @property
     def column(self) -> str:

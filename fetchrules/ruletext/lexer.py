@@ -58,7 +58,7 @@ LEADING = (Kind.SERVER, Kind.USER, Kind.PASSWORD, Kind.RECIPIENT)
 _MARKS = re.compile("\ufeff*")
 _EMPTY = re.compile(r"([\s\ufeff]*)(#.*)?", re.DOTALL)
 _BARS = re.compile(r"[ \t\ufeff]*+[^ \t|]*+[ \t]*+\|")
-"""Possessive: what one part has taken no other may take, or a line of blanks would be tried in all ways to divide it."""
+"""Possessive, because a line of blanks could otherwise be divided in very many ways."""
 _BLANKS = re.compile(r"[ \t]+")
 _RAW = re.compile(r"[^ \t]+")
 _QUOTED = {quote: re.compile(rf"{quote}(?:[^{quote}\\]|\\.)*{quote}", re.DOTALL) for quote in QUOTES}
@@ -85,7 +85,7 @@ def lex(text: str) -> Lexed:
 
 
 class _Cutter:
-    """The work of both spellings: where we are in the line, and what has been found so far."""
+    """A line that is being cut, in either spelling: the place that is reached, and the tokens and problems so far."""
 
     spelling: Spelling
 
@@ -103,7 +103,7 @@ class _Cutter:
             self.at += len(text)
 
     def is_overfull(self) -> bool:
-        """Whether the line has more than any rule can say; what follows is not looked into."""
+        """Whether the line has more than any rule needs. Then its rest becomes one token."""
         if self.at == len(self.text) or (len(self.tokens) < MAX_TOKENS and self.unknown < MAX_UNKNOWN):
             return False
         self.complain(Code.TOO_MANY_OPTIONS, self.at, len(self.text) - self.at)
@@ -134,7 +134,6 @@ class _BlankCutter(_Cutter):
     spelling = Spelling.BLANKS
 
     def cut(self) -> None:
-        """Fields one after the other; what an option word takes is the field behind it."""
         kinds = self._kinds()
         while self.at < len(self.text) and not self.is_overfull():
             if blank := _BLANKS.match(self.text, self.at):
@@ -145,22 +144,19 @@ class _BlankCutter(_Cutter):
                 self._field(next(kinds))
 
     def _kinds(self) -> Iterator[Kind]:
+        """What each field is: a word is followed by a value for each argument, until the next field is an option again."""
         yield from LEADING
         while True:
             yield Kind.WORD
-            yield from self._values()
-
-    def _values(self) -> Iterator[Kind]:
-        """A value for each of the next fields that is an argument of the word just taken, rather than another option."""
-        word = (self.tokens[-2].value or "").lower()  # a blank stands between
-        self.unknown += word not in OPTIONS
-        option = OPTIONS.get(word) or OPTIONS.get(suggest_option(word))
-        for number, takes in enumerate(option.takes if option else ()):
-            ahead = _match(_RAW, self.text, self.at)
-            if takes is not Takes.NAME and ahead.lower() in OPTIONS:
-                return
-            if not _is_left_out(option, number, ahead):
-                yield Kind.VALUE
+            word = (self.tokens[-2].value or "").lower()  # a blank stands between
+            self.unknown += word not in OPTIONS
+            option = OPTIONS.get(word) or OPTIONS.get(suggest_option(word))
+            for number, takes in enumerate(option.takes if option else ()):
+                ahead = _match(_RAW, self.text, self.at)
+                if takes is not Takes.NAME and ahead.lower() in OPTIONS:
+                    break
+                if not _is_left_out(option, number, ahead):
+                    yield Kind.VALUE
 
     def _field(self, kind: Kind) -> None:
         start = self.at
@@ -192,7 +188,7 @@ class _BlankCutter(_Cutter):
 
 
 class _BarCutter(_Cutter):
-    """Fields between bars. Login and password are raw; blanks around another field, and a comment behind it, are no part of it."""
+    """Fields between bars. Login and password are taken as they are; other fields lose the blanks around them and a comment."""
 
     spelling = Spelling.BARS
 
@@ -238,7 +234,7 @@ class _BarCutter(_Cutter):
         self.take(Kind.BLANK, after)
 
     def _rest_of_option(self, word: str, rest: str) -> None:
-        """What stands behind the word in its field: its value, and what should have had a bar before it."""
+        """The rest of a field behind its option word: its values, then text that needs a bar before it."""
         option = OPTIONS.get(word.lower())
         if option is None:
             self.unknown += 1

@@ -1,11 +1,11 @@
-"""Which rule of the old text each rule of a new text is. Rules are compared by what they say, not by where they stand."""
+"""Recognize the rules of an old text in a new one. Rules are compared by their fields, not by their places."""
 
 from collections import defaultdict
 from collections.abc import Callable, Hashable, Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from fetchrules.rule import MASK, Rule
-from fetchrules.ruletext.sources import Source, account_of, host_key
+from fetchrules.ruletext.sources import Source, account_of
 
 
 @dataclass(frozen=True, slots=True)
@@ -18,18 +18,15 @@ class Match:
 
 @dataclass(frozen=True, slots=True)
 class _Candidate:
-    """A rule, and what the passes compare of it."""
-
     rule: Rule
     account: Source
-    host: str
 
 
 @dataclass(frozen=True, slots=True)
 class _Pass:
     """One attempt: rules with the same `key` are the same rule. `only_sure`: not where there are several of either side.
 
-    `exact`: nothing but the password can tell such rules apart.
+    `exact`: such rules differ in their passwords at most, so if all keep theirs, it makes no difference which is which.
     """
 
     key: Callable[[_Candidate], Hashable]
@@ -43,10 +40,10 @@ _PASSES = (
     _Pass(lambda it: (it.account, it.rule.recipient)),
     _Pass(lambda it: (it.account, it.rule.folders)),
     _Pass(lambda it: it.account),
-    _Pass(lambda it: (it.host, it.rule.user, it.rule.recipient), only_sure=True),
-    _Pass(lambda it: (it.host, it.rule.user), only_sure=True),
+    _Pass(lambda it: (it.account.host, it.rule.user, it.rule.recipient), only_sure=True),
+    _Pass(lambda it: (it.account.host, it.rule.user), only_sure=True),
     _Pass(lambda it: (it.rule.user, it.rule.recipient), only_sure=True),
-    _Pass(lambda it: (it.host, it.rule.recipient), only_sure=True),
+    _Pass(lambda it: (it.account.host, it.rule.recipient), only_sure=True),
 )
 """From the strictest to the loosest. Each sees only the rules that the ones before it have not matched."""
 
@@ -61,7 +58,8 @@ def match(new: Sequence[Rule], old: Sequence[Rule]) -> tuple[Match | None, ...]:
         groups = _grouped(free_old, attempt.key)
         for key, mine in _grouped(free_new, attempt.key).items():
             theirs = groups.get(key, [])
-            sure = len(mine) == len(theirs) and (len(mine) == 1 or (attempt.exact and _all_masked(new, mine)))
+            all_masked = all(new[number].password == MASK for number in mine)
+            sure = len(mine) == len(theirs) and (len(mine) == 1 or (attempt.exact and all_masked))
             if theirs and (sure or not attempt.only_sure):
                 for one, other in zip(mine, theirs, strict=False):
                     found[one] = Match(other, sure)
@@ -69,15 +67,10 @@ def match(new: Sequence[Rule], old: Sequence[Rule]) -> tuple[Match | None, ...]:
     return tuple(found)
 
 
-def _all_masked(rules: Sequence[Rule], numbers: Sequence[int]) -> bool:
-    """Whether these rules all keep their passwords. Where they are alike, it makes no difference which of them keeps which."""
-    return all(rules[number].password == MASK for number in numbers)
-
-
 def _candidates(rules: Sequence[Rule]) -> dict[int, _Candidate]:
-    """By their number. Passwords are taken out."""
+    """By their numbers, without passwords."""
     masked = (rule if rule.password == MASK else replace(rule, password=MASK) for rule in rules)
-    return {number: _Candidate(rule, account_of(rule), host_key(rule.server)) for number, rule in enumerate(masked)}
+    return {number: _Candidate(rule, account_of(rule)) for number, rule in enumerate(masked)}
 
 
 def _grouped(candidates: Mapping[int, _Candidate], key: Callable[[_Candidate], Hashable]) -> dict[Hashable, list[int]]:

@@ -1,4 +1,4 @@
-"""What a line's tokens say: a rule, or everything that is wrong with them."""
+"""From the tokens of a line to a rule, or to everything that is wrong with them."""
 
 import re
 from collections.abc import Sequence
@@ -43,7 +43,7 @@ Value = str | int | bool | Encryption | Protocol | tuple[object, ...]
 
 @dataclass(slots=True)
 class _Reading:
-    """What has been read of one line so far: values of fields of `Rule`, the token that each came from, problems."""
+    """One line while it is read: values of fields of `Rule` so far, the token that each came from, problems."""
 
     lexed: Lexed
     values: dict[str, Value] = default(default_factory=dict)
@@ -102,11 +102,17 @@ def _read_leading(reading: _Reading) -> None:
 
 
 def _read_missing(reading: _Reading, kind: Kind) -> bool:
-    """Complain of a field that is not there; whether those behind it may still be."""
-    empty = _is_between_bars(reading.lexed, kind)
+    """Complain about a field that is not there; whether those behind it may still be."""
+    tokens = reading.lexed.tokens
+    bars = [token for token in tokens if token.kind is Kind.BAR]
+    if empty := len(bars) >= LEADING.index(kind):
+        column = bars[LEADING.index(kind) - 1].start + 2
+    else:
+        last = next(token for token in reversed(tokens) if token.kind not in {Kind.BLANK, Kind.COMMENT})
+        column = last.start + len(last.text) + 1
     if empty or not reading.lexed.problems:  # a field that cannot be read may have swallowed this one
         code = Code.FIELD_EMPTY if empty else Code.FIELD_MISSING
-        reading.problems.append(Problem(code, column=_column_of_missing(reading.lexed, kind), field=kind.value))
+        reading.problems.append(Problem(code, column=column, field=kind.value))
     return empty
 
 
@@ -146,7 +152,7 @@ def _read_protocol(reading: _Reading, token: Token | None, server: Token) -> Non
 
 
 def _shifted(reading: _Reading, recipient: Token) -> Code | None:
-    """A local mailbox that is none, with an address further on: a field before it has fallen in two."""
+    """What a wrong local mailbox with an address further on means: a field before it was split by a blank or bar of its own."""
     if recipient.kind is not Kind.RECIPIENT:
         return None
     later = [token.value for token in reading.lexed.tokens if token.start > recipient.start and token.value]
@@ -208,7 +214,7 @@ def _read_arguments(reading: _Reading, option: Option, word: Token, values: Sequ
 
 
 def _heed_written_check(reading: _Reading) -> None:
-    """Whoever writes `sslcertck` gets the check: what it needs is demanded, or it is said that the word counts for nothing."""
+    """A written `sslcertck` demands TLS, which the check needs; beside `plaintext`, warn that the word has no effect."""
     written = reading.places.get("sslcertck")
     if written is None or reading.values["sslcertck"] is not True:
         return
@@ -220,20 +226,16 @@ def _heed_written_check(reading: _Reading) -> None:
 
 def _read_argument(reading: _Reading, option: Option, takes: Takes, token: Token, text: str) -> str | int | None:
     """An argument of an option, checked; None after a complaint."""
-    match takes:
-        case Takes.NAME:
-            code = folder_fault(text)
-            if code:
-                reading.complain(code, token, field=option.field)
-            return None if code else text
-        case Takes.FINGERPRINT:
-            digits = text.replace(":", "").lower()
-            code = TEXT_FAULTS[option.field](digits) if digits else Code.FINGERPRINT_INVALID
-            if code:
-                reading.complain(code, token, field=option.field)
-            return None if code else digits
-        case _:
-            return _read_number(reading, option, takes, token, text)
+    if takes is Takes.NAME:
+        value, code = text, folder_fault(text)
+    elif takes is Takes.FINGERPRINT:
+        value = text.replace(":", "").lower()
+        code = TEXT_FAULTS[option.field](value) if value else Code.FINGERPRINT_INVALID
+    else:
+        return _read_number(reading, option, takes, token, text)
+    if code:
+        reading.complain(code, token, field=option.field)
+    return None if code else value
 
 
 def _read_number(reading: _Reading, option: Option, takes: Takes, token: Token, text: str) -> int | None:
@@ -251,7 +253,7 @@ def _read_number(reading: _Reading, option: Option, takes: Takes, token: Token, 
 
 
 def _assign(reading: _Reading, option: Option, value: Value, token: Token) -> None:
-    """Set a field by an option; the same twice is a slip, two different ones are a contradiction."""
+    """Set a field by an option. The same value twice is a warning, two different ones are an error."""
     name = option.field
     if FIELDS[name].repeats:
         known = reading.values.get(name, ())
@@ -268,22 +270,6 @@ def _assign(reading: _Reading, option: Option, value: Value, token: Token) -> No
         reading.complain(code, token, field=name, word=option.word, other=other)
     elif reading.places[name].kind is not Kind.PROTOCOL:
         reading.complain(Code.OPTION_TWICE, token, field=name, word=option.word)
-
-
-def _is_between_bars(lexed: Lexed, kind: Kind) -> bool:
-    """Whether a field of the bar spelling is there but has nothing in it."""
-    if lexed.spelling is not Spelling.BARS:
-        return False
-    return sum(token.kind is Kind.BAR for token in lexed.tokens) >= LEADING.index(kind)
-
-
-def _column_of_missing(lexed: Lexed, kind: Kind) -> int:
-    """Where a field that is not there should have stood: behind its bar, or at the end of the rule."""
-    if _is_between_bars(lexed, kind):
-        bars = [token for token in lexed.tokens if token.kind is Kind.BAR]
-        return bars[LEADING.index(kind) - 1].start + 2
-    last = next(token for token in reversed(lexed.tokens) if token.kind not in {Kind.BLANK, Kind.COMMENT})
-    return last.start + len(last.text) + 1
 
 
 def _at(problem: Problem, token: Token) -> Problem:

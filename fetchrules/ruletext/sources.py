@@ -1,4 +1,4 @@
-"""Which remote mailbox a rule reads: with which rules it may be shared, and whether a password stays with it.
+"""The remote mailboxes that a rule reads, which rules may share one, and whether a password stays with its rule.
 
 Two rules may share a mailbox only if neither takes mail away from the other.
 """
@@ -43,16 +43,15 @@ def account_of(rule: Rule) -> Source:
 
 
 def keeps_password(old: Rule, new: Rule) -> bool:
-    """Whether the password of `old` may be used for `new` by someone who does not know it."""
-    return account_of(old) == account_of(new) and not is_weaker(old, new)
+    """Whether someone who does not know the password of `old` may use it for `new`: for the same account, protected no less.
 
-
-def is_weaker(old: Rule, new: Rule) -> bool:
-    """Whether `new` protects its password less than `old` did. Another pin is another trust, hence no better."""
+    Another pin does not protect it better: it trusts somebody else.
+    """
     return (
-        _STRENGTH[new.encryption] < _STRENGTH[old.encryption]
-        or (old.sslcertck and not new.sslcertck)
-        or new.sslfingerprint != old.sslfingerprint
+        account_of(old) == account_of(new)
+        and _STRENGTH[new.encryption] >= _STRENGTH[old.encryption]
+        and new.sslcertck >= old.sslcertck
+        and new.sslfingerprint == old.sslfingerprint
     )
 
 
@@ -74,7 +73,7 @@ def counterpart(folder: str, protocol: Protocol) -> str:
 
 @functools.lru_cache(maxsize=2**15)
 def host_key(server: str) -> str:
-    """What a server's names have in common: no case, IDN in ASCII, an address in its shortest form."""
+    """The same key for all spellings of a server's name: in lower case, IDN in ASCII, an address in its shortest form."""
     name = server.removeprefix("[").removesuffix("]").removesuffix(".")
     try:
         return ip_address(name).compressed
@@ -87,18 +86,18 @@ def host_key(server: str) -> str:
 
 
 def address_key(recipient: str) -> str:
-    """What the spellings of one local address have in common: neither case nor Unicode's ways of composing tell them apart."""
+    """The same key for all spellings of a local address that differ in case or in how Unicode composes a letter only."""
     return unicodedata.normalize("NFC", recipient.lower())
 
 
 @dataclass(slots=True)
 class Claims(Generic[Who]):
-    """Who reads what. A rule that is switched off claims nothing."""
+    """The remote mailboxes that are read, and by whom. A rule that is switched off claims none."""
 
     _claims: dict[Source, tuple[Who, bool]] = field(default_factory=dict)
 
     def claim(self, rule: Rule, who: Who) -> Who | None:
-        """Note what `rule` reads; whoever reads it already, where the two may not share it (both have to leave the mail)."""
+        """Note the mailboxes of `rule`, and return its `conflict`."""
         taken = self.conflict(rule)
         if not rule.skip:
             for source in sources_of(rule):
@@ -106,7 +105,7 @@ class Claims(Generic[Who]):
         return taken
 
     def conflict(self, rule: Rule) -> Who | None:
-        """Whoever reads already what `rule` would, where the two may not share it."""
+        """Whoever reads a mailbox of `rule` already and may not share it, because one of both does not leave the mail; or None."""
         if rule.skip:
             return None
         for source in sources_of(rule):
@@ -117,5 +116,5 @@ class Claims(Generic[Who]):
 
 
 def _leaves_all(rule: Rule) -> bool:
-    """Whether it never deletes a letter that another recipient may not have yet, as flush and keepdays do beside keep."""
+    """Whether it deletes no letter that another recipient may not have yet: flush and keepdays delete beside keep."""
     return rule.keep and not rule.flush and rule.keepdays is None

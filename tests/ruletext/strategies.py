@@ -7,6 +7,7 @@ from hypothesis import strategies as st
 from hypothesis.strategies import SearchStrategy
 
 from fetchrules.rule import BOUNDS, MASK, Encryption, Protocol, Rule, Spelling
+from fetchrules.ruletext.formats.foreign import Imported
 from fetchrules.ruletext.line import Line, parse_line
 from fetchrules.ruletext.render import option_text, options_of, render_rule
 from fetchrules.ruletext.validate import harmful_character, is_host_name, recipient_fault
@@ -135,3 +136,9 @@ def _options_as_written(draw: st.DrawFn, rule: Rule, spelling: Spelling) -> Iter
 
 _LEADING = ("server", "protocol", "user", "password", "recipient")
 _BARE = Rule("", Protocol.POP3, "", "", "")
+
+
+def text_of(imported: Imported) -> str:
+    """The rules of a foreign file as a rule text of their own, comments above their rules."""
+    lines = (line for found in imported.found for line in (*found.comments, render_rule(found.rule, Spelling.BLANKS)))
+    return "".join(f"{line}\n" for line in (*lines, *imported.comments))

@@ -17,6 +17,7 @@ from fetchrules.ruletext.formats.detection import Format, decode, detect, import
 from fetchrules.ruletext.formats.exchange import as_json
 from fetchrules.ruletext.formats.foreign import Reason
 from fetchrules.ruletext.problem import Code, Problem
+from tests.ruletext.strategies import text_of
 
 CORPUS = Path(__file__).parent / "corpus"
 TEXTS = sorted(CORPUS.glob("*valid/*.txt"))
@@ -78,7 +79,7 @@ def test_it_finds_out_which_format_a_file_has(path: Path) -> None:
 @pytest.mark.parametrize("path", FOREIGN, ids=name)
 def test_it_turns_a_foreign_file_into_a_rule_text_that_says_the_same(path: Path) -> None:
     imported = import_foreign(decode(path.read_bytes()), Format(path.parent.name))
-    rules = [line.rule for line in parse(imported.text()).lines if line.rule]
+    rules = [line.rule for line in parse(text_of(imported)).lines if line.rule]
     assert rules == [found.rule for found in imported.found]
 
 

@@ -1,12 +1,11 @@
-"""What was read from a file that is no rule text: its rules with their places and comments, and what was not taken over."""
+"""The content of a file in another format: its rules with their places and comments, and notes on the rest."""
 
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from enum import StrEnum
 
-from fetchrules.rule import Rule, Spelling
+from fetchrules.rule import Rule
 from fetchrules.ruletext.problem import Code, Problem
-from fetchrules.ruletext.render import render_rule
 from fetchrules.ruletext.sources import Claims
 from fetchrules.ruletext.validate import problems_of
 
@@ -64,11 +63,6 @@ class Imported:
     def errors(self) -> tuple[Problem, ...]:
         """The problems that stop the file from being applied."""
         return tuple(problem for problem in self.problems if problem.is_error)
-
-    def text(self, spelling: Spelling = Spelling.BLANKS) -> str:
-        """The rules as a rule text of their own, comments above their rules."""
-        lines = (line for found in self.found for line in (*found.comments, render_rule(found.rule, spelling)))
-        return "".join(f"{line}\n" for line in (*lines, *self.comments))
 
 
 class UnreadableEntry(Exception):

@@ -12,7 +12,7 @@ from fetchrules.ruletext.formats.detection import decode
 from fetchrules.ruletext.formats.fetchmailrc.exporter import Lost, export_fetchmailrc, lost_in_fetchmail, quoted
 from fetchrules.ruletext.formats.fetchmailrc.importer import import_fetchmailrc
 from fetchrules.ruletext.formats.fetchmailrc.tokens import unescape
-from tests.ruletext.strategies import SHOWN_FIELD, rules
+from tests.ruletext.strategies import SHOWN_FIELD, rules, text_of
 from tests.ruletext.test_laws import law
 
 RULE = Rule("mailserver.ru", Protocol.POP3, "petrov", "p", "i.petrov@mydomain.ru")
@@ -51,8 +51,8 @@ def test_it_writes_no_password_that_it_does_not_know() -> None:
 def test_it_keeps_comments_with_their_rules() -> None:
     first = "# top\npoll a.ru proto pop3\n# sales\nuser u pass p is r@a.ru # beside\n"
     imported = import_fetchmailrc(f"{first}# b\nskip b.ru proto pop3 user u pass p is r@a.ru\n# end")
-    assert imported.text() == "# top\na.ru:pop3 u p r@a.ru\n# sales\n# b\nb.ru:pop3 u p r@a.ru skip\n# end\n"
-    assert parse(imported.text()).errors == ()
+    assert text_of(imported) == "# top\na.ru:pop3 u p r@a.ru\n# sales\n# b\nb.ru:pop3 u p r@a.ru skip\n# end\n"
+    assert parse(text_of(imported)).errors == ()
 
 
 def test_it_completes_local_names_with_the_domain_that_is_given() -> None:
@@ -63,7 +63,7 @@ def test_it_completes_local_names_with_the_domain_that_is_given() -> None:
 def test_it_reads_a_file_that_was_saved_on_windows() -> None:
     text = '# Отдел\r\npoll a.ru proto pop3 \\\r\n user u \r\n\tpass "p\\\r\nq" is r@a.ru\r\n# end\r\n'
     imported = import_fetchmailrc(decode(text.encode("cp1251")))
-    assert imported.text() == "# Отдел\na.ru:pop3 u pq r@a.ru\n# end\n"
+    assert text_of(imported) == "# Отдел\na.ru:pop3 u pq r@a.ru\n# end\n"
     assert not imported.problems
 
 
