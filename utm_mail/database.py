@@ -64,11 +64,6 @@ def database(url: str, data: Path) -> dict[str, Any]:
     raise BadEnvironment("UTM_MAIL_DATABASE_URL: expected postgres://user:password@host/name or sqlite:///path")
 
 
-def database_file(entry: dict[str, Any]) -> Path | None:
-    """The file of an entry for SQLite."""
-    return entry["NAME"] if entry["ENGINE"].endswith("sqlite3") else None
-
-
 def _sqlite(path: Path) -> dict[str, Any]:
     # IMMEDIATE: under WAL, a transaction that starts as a reader and becomes a writer fails at once, whatever the timeout.
     # mode=rw: a missing file is an error, not a new and empty database.

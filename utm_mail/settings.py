@@ -2,11 +2,12 @@
 
 import secrets
 import socket
+from pathlib import Path
 
 from django.utils.translation import gettext_lazy as _
 
 from fetchrules.secrets.private_file import close_to_others, read_or_make
-from utm_mail.database import database, database_file
+from utm_mail.database import database
 from utm_mail.env import (
     COMMAND,
     FILES,
@@ -23,7 +24,8 @@ from utm_mail.env import (
 DATA_DIR = data_directory()
 make_directory(DATA_DIR)
 DATABASES = {"default": database(read("UTM_MAIL_DATABASE_URL"), DATA_DIR)}
-DATABASE_FILE = database_file(DATABASES["default"])
+_IS_SQLITE = DATABASES["default"]["ENGINE"].endswith("sqlite3")
+DATABASE_FILE: Path | None = DATABASES["default"]["NAME"] if _IS_SQLITE else None
 close_to_others(DATA_DIR, DATABASE_FILE)
 
 SECRET_KEY = read("UTM_MAIL_SECRET_KEY") or read_or_make(DATA_DIR / "secret_key", lambda: secrets.token_urlsafe(50))

@@ -1,4 +1,4 @@
-"""The remote mailboxes: what a server asks of them, and how the demonstration keeps them, with a file for each letter."""
+"""Remote mailboxes: the interface that the servers use, and the demonstration's own, with a file for each letter."""
 
 import json
 import os
@@ -62,7 +62,7 @@ class Folder(Maildrop, Protocol):
 
 @dataclass(slots=True)
 class _Index:
-    """Flags by UID, for letters that have some, and what else the files do not hold."""
+    """Flags by UID, for letters that have some, and the two numbers that the files do not hold."""
 
     uidvalidity: int
     uidnext: int = 1
@@ -140,7 +140,7 @@ class LetterDirectory:
 
 
 class Mailbox:
-    """All that a user has: INBOX, which POP3 serves, and other folders, by names in modified UTF-7."""
+    """The folders of a user: INBOX, which POP3 serves, and others, by names in modified UTF-7."""
 
     def __init__(self, path: Path) -> None:
         self._path = path

@@ -29,7 +29,7 @@ class Attachment:
 class Sketch:
     """What a letter says; {n} stands for its number. `read`: a filter on the server has marked it as read."""
 
-    sender: tuple[str, str]
+    sender: Address
     subject: str
     text: str
     html: str = ""
@@ -57,11 +57,11 @@ def _drawings() -> bytes:
 _STATEMENT = Attachment("выписка.csv", "text/csv", _statement)
 _DRAWINGS = Attachment("чертежи.zip", "application/zip", _drawings)
 
-_OLGA = ("Ольга Смирнова", "smirnova@romashka.example")
-_SERGEY = ("Сергей Кузнецов", "kuznetsov@stroymontazh.example")
-_BANK = ("Банк «Надёжный»", "noreply@bank.example")
-_SHOP = ("Канцтовары оптом", "zakaz@kanctovary.example")
-_VERA = ("Вера Павловна Лебедева", "lebedeva@sever.example")
+_OLGA = Address("Ольга Смирнова", addr_spec="smirnova@romashka.example")
+_SERGEY = Address("Сергей Кузнецов", addr_spec="kuznetsov@stroymontazh.example")
+_BANK = Address("Банк «Надёжный»", addr_spec="noreply@bank.example")
+_SHOP = Address("Канцтовары оптом", addr_spec="zakaz@kanctovary.example")
+_VERA = Address("Вера Павловна Лебедева", addr_spec="lebedeva@sever.example")
 
 SKETCHES: dict[str, tuple[Sketch, ...]] = {
     "petrov": (
@@ -107,7 +107,7 @@ SKETCHES: dict[str, tuple[Sketch, ...]] = {
     ),
     "sales": (
         Sketch(
-            ("Сайт mydomain.ru", "robot@mydomain.example"),
+            Address("Сайт mydomain.ru", addr_spec="robot@mydomain.example"),
             "Заявка с сайта № {n}",
             "Новая заявка № {n}\nИмя: Анна\nТелефон: +7 900 000-00-00\nХочу узнать цену доставки в Тверь.",
             html="<h1>Новая заявка № {n}</h1><p><b>Анна</b>, +7 900 000-00-00</p><p>Хочу узнать цену доставки в Тверь.</p>",
@@ -149,13 +149,13 @@ SKETCHES: dict[str, tuple[Sketch, ...]] = {
         ),
         Sketch(_SHOP, "Заказ № {n} закрыт", "Документы подписаны, отвечать не нужно.", folder="Заказы", read=True),
         Sketch(
-            ("Складская техника", "news@shtabeler.example"),
+            Address("Складская техника", addr_spec="news@shtabeler.example"),
             "Новости погрузчиков, выпуск {n}",
             "Эта папка ни в одном правиле не названа, и письмо остаётся на сервере.",
             folder="Рассылки",
         ),
         Sketch(
-            ("Розыгрыш", "prize@spam.example"),
+            Address("Розыгрыш", addr_spec="prize@spam.example"),
             "Вы выиграли погрузчик!!!",
             "Осталось только оплатить доставку.",
             folder="Spam",
@@ -185,14 +185,12 @@ def letter(user: str, moment: datetime) -> bytes:
     drawn = sketch(user, moment)
     number = 1000 + _turn(moment) % 9000
     message = EmailMessage(policy=SMTP)
-    name, address = drawn.sender
-    local, _, domain = address.partition("@")
-    message["Received"] = f"from mx.{domain} by mailserver.example with ESMTP; {format_datetime(moment)}"
-    message["From"] = Address(name, local, domain)
+    message["Received"] = f"from mx.{drawn.sender.domain} by mailserver.example with ESMTP; {format_datetime(moment)}"
+    message["From"] = drawn.sender
     message["To"] = Address("", user, "mailserver.example")
     message["Subject"] = drawn.subject.format(n=number)
     message["Date"] = format_datetime(moment - timedelta(seconds=2))
-    message["Message-ID"] = f"<{moment:%Y%m%d%H%M%S}.{number}.{user}@{domain}>"
+    message["Message-ID"] = f"<{moment:%Y%m%d%H%M%S}.{number}.{user}@{drawn.sender.domain}>"
     message.set_content(drawn.text.format(n=number))
     if drawn.html:
         message.add_alternative(drawn.html.format(n=number), subtype="html")

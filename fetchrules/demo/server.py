@@ -1,4 +1,4 @@
-"""What the POP3 and IMAP servers share: connections, users, SASL PLAIN."""
+"""The part that the POP3 and IMAP servers share: connections, users, SASL PLAIN."""
 
 from base64 import b64decode
 from collections.abc import Mapping
@@ -67,8 +67,6 @@ class DemoServer(ThreadingTCPServer):
 
 
 class _Connection(StreamRequestHandler):
-    """A Wire on a socket."""
-
     server: DemoServer
     timeout = IDLE_SECONDS
     disable_nagle_algorithm = True

@@ -1,4 +1,4 @@
-"""What may exist: tables, constraints, indexes. What happens to them is decided elsewhere (`ledger`, `rulebook`)."""
+"""Tables, constraints, indexes. Other rooms decide what happens to the rows (`ledger`, `rulebook`)."""
 
 from fetchrules.models.journal import HourlyStat as HourlyStat
 from fetchrules.models.journal import Letter as Letter

@@ -1,4 +1,4 @@
-"""What happened: runs, letters, counters. Written by `fetchrules.ledger` alone."""
+"""Runs, letters, counters. Only `fetchrules.ledger` writes them."""
 
 import uuid
 from collections.abc import Iterable
@@ -165,7 +165,7 @@ class Letter(models.Model):
 
 
 class LocalMarker(models.Model):
-    """The random id in a Maildir's marker file: tells the Maildir that we know from one that merely stands in its place."""
+    """The random id in a Maildir's marker file. It tells the known Maildir from another one in its place."""
 
     path = models.CharField(max_length=1024, unique=True)
     marker = models.CharField(max_length=64)
@@ -180,7 +180,7 @@ class LocalMarker(models.Model):
 
 
 class HourlyStat(models.Model):
-    """Counters of one rule in one hour; all that idle runs leave behind."""
+    """Counters of one rule in one hour. Idle runs leave nothing else behind."""
 
     rule = models.ForeignKey(FetchRule, models.CASCADE, related_name="hours")
     hour = models.DateTimeField()

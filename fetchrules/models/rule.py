@@ -56,12 +56,12 @@ class SourceMailbox(models.Model):
 
     @property
     def account(self) -> tuple[str, str, int, str]:
-        """What is logged in to, whatever the folder and the reader."""
+        """The account that a session logs in to; folders and recipients may share it."""
         return (self.protocol, self.host, self.port, self.user)
 
 
 class RemoteHost(models.Model):
-    """What polls have learnt of a server, and people have said of it. `host` is as in the rules, folded.
+    """Facts about a server, from polls and from people. `host` is as in the rules, folded.
 
     `wrong_sizes`: somebody declared that the sizes it lists are not those of its letters. `list_at_once`: the number of letters
     in one command of a listing that worked. `shifted`: how often a known unique-id turned out to be another letter's.

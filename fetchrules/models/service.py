@@ -113,7 +113,7 @@ class Channel(models.Model):
 
 
 class Notice(models.Model):
-    """What a channel has told of an incident: that it began, that it ended."""
+    """When a channel has reported the beginning and the end of an incident."""
 
     incident = models.ForeignKey(Incident, models.CASCADE, related_name="notices")
     channel = models.CharField(max_length=7, choices=Channel.Name.choices)
@@ -230,7 +230,7 @@ class ServiceSettings(models.Model):
         return f"utm-mail.{self.installation}"
 
     def is_local(self, recipient: str) -> bool:
-        """Whether the address is in one of the local domains; any is where none are set."""
+        """Whether the address is in one of the local domains. If none are set, every address is local."""
         domains = self.local_domains.lower().split()
         return not domains or recipient.rpartition("@")[2].lower() in domains
 

@@ -1,4 +1,4 @@
-"""What notices and pages say of incidents."""
+"""The words of notices and pages about incidents."""
 
 from collections.abc import Sequence
 from dataclasses import dataclass

@@ -1,4 +1,4 @@
-"""What servers are known to say when they are busy or over their limits, often without a response code.
+"""Texts by which servers say that they are busy or over their limits, often without a response code.
 
 The text of a message decides nothing but here, and this table may only soften an error to "busy, later": it never pauses a
 rule, blames a letter or deletes one. The sources quote the service word by word. A text that names a wrong password among its

@@ -1,4 +1,4 @@
-"""What this process remembers of servers from one poll to the next.
+"""Facts about servers that this process remembers from one poll to the next.
 
 POP3 capabilities are remembered, so that a poll need not ask first. A proxy may announce that the server behind it pipelines
 (RFC 2449 section 6.6), but obey one command of each read and drop the rest. Its sign is a burst of commands of which at most

@@ -7,7 +7,6 @@ from django.conf import settings
 from django.core.management import CommandError
 from django.core.management.commands import migrate
 from django.db import connections
-from django.db.backends.base.base import BaseDatabaseWrapper
 from django.utils.translation import gettext as _
 
 from utm_mail.database import MADE, DatabaseGone, make_file, remember
@@ -34,15 +33,13 @@ class Command(migrate.Command):
         return done
 
     def handle(self, *args: Any, **options: Any) -> Any:
-        """Django's, without the deadline that every other statement has."""
+        """Migrate without the deadline that every other statement has."""
         connection = connections[options["database"]]
-        _set_deadline(connection, "SET statement_timeout = 0")
-        done = super().handle(*args, **options)
-        _set_deadline(connection, "RESET statement_timeout")
-        return done
-
-
-def _set_deadline(connection: BaseDatabaseWrapper, statement: str) -> None:
-    if connection.vendor == "postgresql":
+        if connection.vendor != "postgresql":
+            return super().handle(*args, **options)
         with connection.cursor() as cursor:
-            cursor.execute(statement)
+            cursor.execute("SET statement_timeout = 0")
+        done = super().handle(*args, **options)
+        with connection.cursor() as cursor:
+            cursor.execute("RESET statement_timeout")
+        return done
