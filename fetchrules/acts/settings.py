@@ -61,7 +61,11 @@ def change_settings(values: Mapping[str, object], *, by: User) -> list[str]:
         if changed:
             ServiceSettings.objects.filter(id=row.pk).update(**changed)
             _try_at_once(changed)
-            changes = [_change(name, getattr(row, name), value) for name, value in changed.items()]
+            # Numbers and ticks before and after; no texts, which may be long or contain a secret.
+            changes = [
+                [name, getattr(row, name), value] if isinstance(value, int) else [name]
+                for name, value in changed.items()
+            ]
             audit.record(by, "settings_changed", settings=changes)
     return list(changed)
 
@@ -86,11 +90,6 @@ def _try_at_once(changed: Mapping[str, object]) -> None:
         channels.try_at_once(Channel.Name.MAIL)
     if changed.keys() & {"alert_webhook", "webhook_internal"}:
         channels.try_at_once(Channel.Name.WEBHOOK)
-
-
-def _change(name: str, old: object, new: object) -> list[object]:
-    """What the audit notes: numbers and ticks before and after, but no texts, which may be long or contain a secret."""
-    return [name, old, new] if isinstance(new, int) else [name]
 
 
 def _passes(check: Callable[[str], object], text: str) -> bool:

@@ -32,12 +32,9 @@ def list_at_once(host: str) -> int | None:
     return _row(host).values_list("list_at_once", flat=True).first()
 
 
-def note_list_at_once(host: str, letters: int | None) -> None:
-    """Note that number after a listing broke over more; None forgets it."""
-    if letters is None:
-        _row(host).update(list_at_once=None)
-    else:
-        RemoteHost.objects.update_or_create(host=host, defaults={"list_at_once": letters})
+def note_list_at_once(host: str, letters: int) -> None:
+    """Note that number after a listing broke over more."""
+    RemoteHost.objects.update_or_create(host=host, defaults={"list_at_once": letters})
 
 
 def that_shift() -> QuerySet[RemoteHost]:

@@ -45,7 +45,7 @@ def knowledge(source: SourceMailbox, listing: Listing) -> Knowledge:
     missed = [row for _, row in unlisted.values()]
     former = former_of(source)
     taken = _recognised(source, former) if former else frozenset()
-    passed = _displaced(listing, unclear, rows, unlisted, epoch) + passed_in(former, taken, source)
+    passed = _displaced(listing, rows, unlisted, epoch) + passed_in(former, taken, source)
     if not listed <= rows.keys():
         passed += _passed_and_forgotten(source, listing)
     return Knowledge(
@@ -64,17 +64,13 @@ def knowledge(source: SourceMailbox, listing: Listing) -> Knowledge:
 
 
 def _displaced(
-    listing: Listing,
-    unclear: Collection[str],
-    rows: Mapping[str, Known],
-    unlisted: Mapping[int, tuple[int, Known]],
-    epoch: int,
+    listing: Listing, rows: Mapping[str, Known], unlisted: Mapping[int, tuple[int, Known]], epoch: int
 ) -> list[Known]:
     """Passed letters that may be listed under other names, or whose names may be other letters' by now.
 
     Not within one UIDVALIDITY, where a name is never used again.
     """
-    final = listing.epoch is not None
+    final, unclear = listing.epoch is not None, ambiguous(listing)
     sizes = {letter.uid: letter.size for letter in listing.letters}
     gone = [row for row_epoch, row in unlisted.values() if not final or row_epoch != epoch]
     doubtful = [row for row in rows.values() if row.uid in unclear or sizes.get(row.uid, row.size) != row.size]

@@ -323,14 +323,11 @@ def _namesakes(row_id: int) -> QuerySet[Letter]:
     return Letter.objects.filter(**{column: Subquery(this.values(column)) for column in ("source_id", "epoch", "uid")})
 
 
-_GOES_ON = ("tries", "tried_at", "reason", "detail")
-
-
 def _replace_held(ids: Collection[int]) -> dict[int, dict[str, Any]]:
     """Remove the held ones of these rows. Returns, by id, the columns that their replacements take over."""
     held = Letter.objects.filter(id__in=ids, state=State.HELD)
-    rows = held.values_list("id", *_GOES_ON)
-    columns = {row_id: dict(zip(_GOES_ON, values, strict=True)) for row_id, *values in rows}
+    names = ("tries", "tried_at", "reason", "detail")
+    columns = {row_id: dict(zip(names, values, strict=True)) for row_id, *values in held.values_list("id", *names)}
     held.delete()
     return columns
 

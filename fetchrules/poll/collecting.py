@@ -102,7 +102,8 @@ def _flush(session: Session, destination: Destination, deletions: Deletions) -> 
     """Delete what the plan names, if the local mailbox is still the same. Returns the letters to fetch and compare before that."""
     if not session.plan.delete:
         return []
-    destination.confirm()
+    if destination.mailbox.exactly_once:
+        destination.prepare(0)
     session.cut_short, doubted = deletions.flush(session.plan.delete, session.until)
     return doubted
 

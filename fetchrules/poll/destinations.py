@@ -82,11 +82,6 @@ class Destination:
                 "mount the volume, or confirm that this is the right place"
             )
 
-    def confirm(self) -> None:
-        """Raises DeliveryFailed if the mailbox is not the one that letters were delivered to."""
-        if self.mailbox.exactly_once:
-            self.prepare(0)
-
     def check(self) -> None:
         """Raises DeliveryFailed if no letter could be delivered. Makes no mailbox."""
         if not self.mailbox.exactly_once or self._recorded:
@@ -125,10 +120,8 @@ def replaced(recipient: str) -> MaildirReplaced | VolumeMissing | None:
     """The failure if the recipient's directory is not the known one, or is missing, or its volume is."""
     try:
         look_at(recipient)
-    except (MaildirReplaced, VolumeMissing) as error:
-        return error
-    except DeliveryFailed:
-        return None
+    except DeliveryFailed as error:
+        return error if isinstance(error, MaildirReplaced | VolumeMissing) else None
     return None
 
 

@@ -70,16 +70,14 @@ class Intake:
             for event in events:
                 self._receive(event, wanted[event.letter.number])
             self._settle()
-        except errors.Interrupted:
+        except errors.FetchError as error:
             self._discard_draft()
-            self._settle()
-            raise
-        except (errors.DeliveryFailed, errors.RunOvertaken):
-            self._drop()
-            raise
-        except errors.FetchError:
-            self._discard_draft()
-            self._settle()
+            ours = isinstance(error, errors.DeliveryFailed | errors.RunOvertaken)
+            if ours and not isinstance(error, errors.Interrupted):
+                self.destination.mailbox.staging.remove([staged.name for _, staged in self._batch])
+                self._batch = []
+            else:
+                self._settle()
             raise
         finally:
             self._record()
@@ -262,8 +260,3 @@ class Intake:
         if self._draft is not None:
             self._draft.discard()
             self._draft = None
-
-    def _drop(self) -> None:
-        self._discard_draft()
-        self.destination.mailbox.staging.remove([staged.name for _, staged in self._batch])
-        self._batch = []

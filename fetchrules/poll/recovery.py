@@ -1,6 +1,6 @@
 """Letters that a crash left between their record and their delivery, and those whose local mailbox was replaced meanwhile."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Collection, Iterable, Mapping
 from dataclasses import dataclass
 from itertools import groupby
 
@@ -26,34 +26,26 @@ def recover(source: SourceMailbox) -> DeliveryFailed | None:
     return next(iter(finish_all(ledger.unfinished(source)).values()), None)
 
 
-@dataclass(frozen=True, slots=True)
-class Replaced:
-    """A local mailbox in whose place another directory stands. `lost`: letters that were about to be delivered to the old one."""
-
-    recipient: str
-    lost: tuple[int, ...]
-
-
-def look_for_replaced(recipient: str) -> Replaced | None:
-    """The mailbox whose place another directory took; None if it is the known one.
+def lost_by_replacing(recipient: str) -> list[int] | None:
+    """If another directory stands in the mailbox's place, ids of letters that were about to go to the old one; else None.
 
     Delivers the letters in hand first, if the old directory is back; those of a running poll are left to it.
     """
     in_hand = [letter for letter in unattended() if mailbox_key(letter.recipient) == mailbox_key(recipient)]
     lost = [row_id for row_id, error in finish_all(in_hand).items() if isinstance(error, MaildirReplaced)]
-    return Replaced(recipient, tuple(lost)) if lost or replaced(recipient) is not None else None
+    return lost if lost or replaced(recipient) is not None else None
 
 
-def accept(mailbox: Replaced) -> int:
+def accept(recipient: str, lost: Collection[int]) -> int:
     """Deliver into the present directory from now on. Returns how many letters are collected again.
 
-    The lost letters may have been delivered before, but they are still on the server, and a duplicate is better than a loss. The
+    The `lost` letters may have been delivered before, but they are still on the server, and a duplicate is better than a loss. The
     caller opens the transaction.
     """
-    taken = list(unattended().filter(id__in=mailbox.lost).values_list("id", flat=True))
+    taken = list(unattended().filter(id__in=lost).values_list("id", flat=True))
     for row_id in taken:
         ledger.take_back(row_id)
-    forget_marker(mailbox.recipient)
+    forget_marker(recipient)
     return len(taken)
 
 

@@ -28,18 +28,11 @@ def test_it_believes_them_again() -> None:
     assert list(hosts.with_wrong_sizes()) == []
 
 
-@pytest.mark.parametrize(("noted", "remembered"), [((), None), ((300,), 300), ((300, 150), 150), ((300, None), None)])
-def test_it_remembers_how_much_of_a_listing_a_server_bears(
-    noted: tuple[int | None, ...], remembered: int | None
-) -> None:
+@pytest.mark.parametrize(("noted", "remembered"), [((), None), ((300,), 300), ((300, 150), 150)])
+def test_it_remembers_how_much_of_a_listing_a_server_bears(noted: tuple[int, ...], remembered: int | None) -> None:
     for letters in noted:
         hosts.note_list_at_once(HOST, letters)
     assert hosts.list_at_once(HOST) == remembered
-
-
-def test_it_makes_no_row_to_forget_something() -> None:
-    hosts.note_list_at_once(HOST, None)
-    assert not RemoteHost.objects.exists()
 
 
 def test_it_counts_names_that_became_other_letters() -> None:

@@ -35,8 +35,8 @@ def letter(name: str, filling: str = "text", size: int = 0) -> StoredLetter:
 
 def adopt(recipient: str) -> int:
     """Accept what stands in the place of the recipient's mailbox; how many letters are new again by that."""
-    found = recovery.look_for_replaced(recipient)
-    return recovery.accept(found) if found else 0
+    lost = recovery.lost_by_replacing(recipient)
+    return 0 if lost is None else recovery.accept(recipient, lost)
 
 
 @dataclass
