@@ -78,10 +78,6 @@ class OpenDirectory:
     def sync(self) -> None:
         os.fsync(self.fd)
 
-    def is_now(self, other: "OpenDirectory") -> bool:
-        """Whether both are the same directory on the disk."""
-        return os.path.samestat(os.fstat(self.fd), os.fstat(other.fd))
-
     def _planter(self, found: "OpenDirectory") -> int | None:
         """The owner of `found`, if another user may have made it here: they would read the mail."""
         here, there = os.fstat(self.fd), os.fstat(found.fd)
@@ -111,7 +107,7 @@ def open_place(place: RootedPath, *, make: bool = False) -> OpenDirectory:
 def check_unchanged(place: RootedPath, held: OpenDirectory) -> None:
     """Raises MaildirReplaced unless `place` still leads to the open directory `held`, DeliveryFailed."""
     with translated(str(place.path), missing=MaildirReplaced), open_place(place) as now:
-        if not now.is_now(held):
+        if not os.path.samestat(os.fstat(now.fd), os.fstat(held.fd)):
             raise MaildirReplaced(f"{place.path}: another directory is there now")
 
 

@@ -11,6 +11,7 @@ import re
 import socket
 from collections.abc import Callable, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field
 from io import FileIO
 from time import monotonic
 from typing import BinaryIO
@@ -30,19 +31,19 @@ class UnderWay(DeliveryFailed):
     """Another session is sending this letter, so its fate is unknown."""
 
 
+@dataclass(slots=True)
 class Courier:
-    """Sends letters of `staging` for `recipient`, in one thread; several couriers may share a spool."""
+    """Sends letters of `staging` for `recipient`, in one thread; several couriers may share a spool.
 
-    def __init__(
-        self, staging: Staging, server: MailServer, recipient: str, own_name: str, end: Callable[[], float]
-    ) -> None:
-        """No letter is begun after `end` (monotonic clock), since a letter without a reply would be sent again."""
-        self._end = end
-        self._staging = staging
-        self._server = server
-        self._recipient = recipient
-        self._own_name = own_name
-        self._dialogue: Dialogue | None = None
+    No letter is begun after `end` (monotonic clock), since a letter without a reply would be sent again.
+    """
+
+    staging: Staging
+    server: MailServer
+    recipient: str
+    own_name: str
+    end: Callable[[], float]
+    _dialogue: Dialogue | None = field(default=None, init=False)
 
     def ask(self) -> None:
         """Raises RecipientUnknown if the server has no mailbox of the recipient, DeliveryFailed."""
@@ -56,13 +57,13 @@ class Courier:
         """
         failures: dict[str, DeliveryFailed] = {}
         taken: list[str] = []
-        until, ended = monotonic() + self._server.patience.carry, 0
+        until, ended = monotonic() + self.server.patience.carry, 0
         if self._dialogue is not None and not self._dialogue.is_alive():
             self.hang_up()
         try:
             for position, name in enumerate(names):
-                if monotonic() > min(until, self._end()):
-                    return failures | self._waiting(names[position:], DeliveryFailed(f"{self._server} is too slow"))
+                if monotonic() > min(until, self.end()):
+                    return failures | self._waiting(names[position:], DeliveryFailed(f"{self.server} is too slow"))
                 try:
                     if retired := self._hand_over(name):
                         taken.append(retired)
@@ -76,7 +77,7 @@ class Courier:
                     if ended == MAX_ENDED:
                         return failures | self._waiting(names[position + 1 :], DeliveryFailed(error.detail))
         finally:
-            self._staging.remove(taken)
+            self.staging.remove(taken)
         return failures
 
     def hang_up(self) -> None:
@@ -86,24 +87,24 @@ class Courier:
             self._dialogue = None
 
     def _waiting(self, names: Sequence[str], error: DeliveryFailed) -> dict[str, DeliveryFailed]:
-        return {name: error for name in names if self._staging.holds(name)}
+        return {name: error for name in names if self.staging.holds(name)}
 
     def _hand_over(self, name: str) -> str | None:
         """The name under which the taken letter is to be removed; None if it is gone."""
-        file = self._staging.read(name)
+        file = self.staging.read(name)
         if file is None:
             return None
         with file:
             with translated(name):
                 _lock(file)
-            if not self._staging.holds(name):
+            if not self.staging.holds(name):
                 return None
             with translated(name):
-                letter = read_outgoing(file, StagedName.parse(name), self._recipient, self._own_name)
+                letter = read_outgoing(file, StagedName.parse(name), self.recipient, self.own_name)
             if letter.loop:
                 raise DeliveryRefused(letter.loop)
             self._send(letter, file)
-            return self._staging.retire(name)
+            return self.staging.retire(name)
 
     def _send(self, letter: Outgoing, file: BinaryIO) -> None:
         """A session that has lasted may end at any letter (421, a restart); the letter then goes in a new one."""
@@ -125,7 +126,7 @@ class Courier:
 
     def _connected(self) -> Dialogue:
         if self._dialogue is None or not self._dialogue.is_open:
-            self._dialogue = Dialogue(connect(self._server, self._own_name), self._recipient, self._server.patience)
+            self._dialogue = Dialogue(connect(self.server, self.own_name), self.recipient, self.server.patience)
         return self._dialogue
 
 
