@@ -52,6 +52,9 @@ MAX_TOKENS = 1000
 MAX_UNKNOWN = 100
 """Words of a line that may be no options; behind them it is not looked into any further."""
 
+_MAX_SUGGESTIONS = 10
+"""Unknown words of a line that are compared with the known ones, which takes time."""
+
 LEADING = (Kind.SERVER, Kind.USER, Kind.PASSWORD, Kind.RECIPIENT)
 """The fields that every rule has, in their order."""
 
@@ -149,8 +152,10 @@ class _BlankCutter(_Cutter):
         while True:
             yield Kind.WORD
             word = (self.tokens[-2].value or "").lower()  # a blank stands between
-            self.unknown += word not in OPTIONS
-            option = OPTIONS.get(word) or OPTIONS.get(suggest_option(word))
+            option = OPTIONS.get(word)
+            if option is None:
+                self.unknown += 1
+                option = OPTIONS.get(suggest_option(word)) if self.unknown <= _MAX_SUGGESTIONS else None
             for number, takes in enumerate(option.takes if option else ()):
                 ahead = _match(_RAW, self.text, self.at)
                 if takes is not Takes.NAME and ahead.lower() in OPTIONS:

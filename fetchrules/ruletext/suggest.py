@@ -2,7 +2,8 @@
 
 import functools
 import unicodedata
-from collections.abc import Iterator
+from collections.abc import Iterable, Mapping
+from difflib import get_close_matches
 
 from fetchrules.rule import OPTIONS, PROTOCOL_WORDS
 
@@ -19,12 +20,14 @@ _ALSO_CALLED = {
     "tls": "starttls",
 }
 _PROTOCOL_ALSO_CALLED = {"imap4": "imap", "imap4rev1": "imap", "pop": "pop3", "pop2": "pop3", "ssl": "pop3s"}
+_SIMILARITY = 0.7
+"""One letter of four may be wrong, or two of seven (`difflib`)."""
 _ON = frozenset({"", "1", "on", "true", "y", "yes"})
 _OFF = frozenset({"0", "false", "n", "no", "off"})
 _LOOKS_LIKE = str.maketrans("авекмнорстухіѕј", "abekmhopctyxisj")
 """Cyrillic letters, and the Latin ones that look like them."""
 _SAME_KEY = str.maketrans("йцукенгшщзфывапролдячсмить", "qwertyuiopasdfghjklzxcvbnm")
-"""What the keys say when the Russian layout was forgotten."""
+"""Letters of the Russian layout, and the Latin ones on the same keys."""
 
 
 @functools.lru_cache(maxsize=1024)
@@ -33,13 +36,12 @@ def suggest_option(word: str) -> str:
     name, sign, value = word.lower().partition("=")
     if sign and name in OPTIONS:
         return _with_value(name, value)
-    return next(filter(None, (_ALSO_CALLED.get(one) or _nearest(one, tuple(OPTIONS)) for one in _readings(word))), "")
+    return _nearest(word, OPTIONS, _ALSO_CALLED)
 
 
 def suggest_protocol(word: str) -> str:
     """The protocol word that `word` was probably meant to be; empty when none is near."""
-    known = tuple(PROTOCOL_WORDS)
-    return next(filter(None, (_PROTOCOL_ALSO_CALLED.get(one) or _nearest(one, known) for one in _readings(word))), "")
+    return _nearest(word, PROTOCOL_WORDS, _PROTOCOL_ALSO_CALLED)
 
 
 def _with_value(name: str, value: str) -> str:
@@ -50,36 +52,16 @@ def _with_value(name: str, value: str) -> str:
     return f"no{name}" if value in _OFF and f"no{name}" in OPTIONS else ""
 
 
-def _readings(word: str) -> Iterator[str]:
-    """The word, and what it looks like or was typed as, where not all of its letters are Latin."""
-    word = word.lower()
-    yield word
+def _nearest(word: str, known: Iterable[str], also_called: Mapping[str, str]) -> str:
+    """The known word nearest to `word`, or to what `word` looks like or was typed as if not all of its letters are Latin."""
+    readings = [word.lower()]
     if not word.isascii():
-        yield unicodedata.normalize("NFKC", word).translate(_LOOKS_LIKE)
-        yield word.translate(_SAME_KEY)
-
-
-def _nearest(word: str, known: tuple[str, ...]) -> str:
-    reach = 1 if len(word) <= 4 else 2
-    found = [
-        (distance, index) for index, name in enumerate(known) if (distance := _distance(word, name, reach)) <= reach
-    ]
-    return known[min(found)[1]] if found else ""
-
-
-def _distance(one: str, other: str, reach: int) -> int:
-    """How many letters to add, drop, change or swap with the next; anything above `reach` means "too many"."""
-    if abs(len(one) - len(other)) > reach or len(set(one).difference(other)) > reach:
-        return reach + 1
-    before: list[int] = []
-    row = list(range(len(other) + 1))
-    for i, letter in enumerate(one, 1):
-        earlier, before, row = before, row, [i]
-        for j, wanted in enumerate(other, 1):
-            cost = min(before[j] + 1, row[j - 1] + 1, before[j - 1] + (letter != wanted))
-            if i > 1 and j > 1 and letter == other[j - 2] and one[i - 2] == wanted:
-                cost = min(cost, earlier[j - 2] + 1)
-            row.append(cost)
-        if min(row) > reach:
-            return reach + 1
-    return row[-1]
+        readings += [
+            unicodedata.normalize("NFKC", readings[0]).translate(_LOOKS_LIKE),
+            readings[0].translate(_SAME_KEY),
+        ]
+    for reading in readings:
+        for found in (also_called.get(reading), *get_close_matches(reading, known, 1, _SIMILARITY)):
+            if found:
+                return found
+    return ""
