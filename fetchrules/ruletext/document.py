@@ -1,4 +1,4 @@
-"""The text of many lines. Every blank, comment and line break has an owner: rendering is concatenation."""
+"""The text of many lines. Every blank, comment and line break belongs to a line, so rendering is concatenation."""
 
 import re
 from collections import Counter, defaultdict, deque
@@ -25,7 +25,7 @@ _LINE = re.compile(r"([^\r\n]*)(\r\n|\r|\n|\Z)")
 
 @dataclass(frozen=True, slots=True)
 class Document:
-    """A text: what stands before its first line (a byte order mark, or nothing), and its lines."""
+    """A text: its byte order mark if it has one (`start`), and its lines."""
 
     start: str = ""
     lines: tuple[Line, ...] = ()
@@ -56,7 +56,7 @@ class Document:
         return tuple(problem for problem in self.problems if problem.is_error)
 
     def with_lines(self, lines: Iterable[Line]) -> "Document":
-        """What `parse` makes of the text of `lines`, which were parsed already, whatever text they are from."""
+        """The same as `parse` of the text of `lines`, which may come from other texts, without parsing them again."""
         lines = tuple(lines)
         body = "".join(f"{line.text}{line.ending}" for line in lines)
         return _document(self.start, body, (_placed(line, number) for number, line in enumerate(lines, 1)))

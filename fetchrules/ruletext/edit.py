@@ -1,4 +1,4 @@
-"""The smallest change of a line's own characters that makes it say another rule."""
+"""Change as few characters of a line as possible, so that it holds another rule."""
 
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
@@ -20,7 +20,7 @@ from fetchrules.ruletext.render import (
 
 
 def edit(line: Line, rule: Rule) -> Line:
-    """`line` made to say `rule`.
+    """`line` with `rule` in it.
 
     A changed field changes its own characters only, an option that goes takes one separator with it, a new one goes to the end,
     before a comment. Raises ValueError when `line` holds no rule or `rule` is not a valid one.
@@ -59,7 +59,7 @@ def _bound_fields(line: Line, changed: set[str], rule: Rule) -> set[str]:
 
 @dataclass(frozen=True, slots=True)
 class _Written:
-    """An option as it stands in the line: indexes of its tokens; `first` to `last` are what goes when it goes."""
+    """An option as it is written: the indexes of its tokens. Those from `first` to `last` are removed with it."""
 
     option: Option
     word: int
@@ -69,7 +69,7 @@ class _Written:
 
 
 class _Change:
-    """The tokens' texts while they are being changed. Tokens keep their indexes; what is added is written behind one of them."""
+    """The tokens' texts while they are changed. Tokens keep their indexes; new text is added behind one of them."""
 
     def __init__(self, line: Line) -> None:
         assert line.spelling is not None
@@ -126,7 +126,7 @@ class _Change:
         return found
 
     def _set_list(self, written: list[list[_Written]], wanted: list[tuple[Phrase, ...]]) -> None:
-        """The same for an option that may be repeated: what stays is left alone, in the order that is wanted."""
+        """Make the items of a list those that are wanted, in their order; the ones that stay are left alone."""
         now = [tuple(self._phrase(word) for word in item) for item in written]
         for action, i1, i2, j1, j2 in SequenceMatcher(None, now, wanted, autojunk=False).get_opcodes():
             if action == "equal":
@@ -139,7 +139,7 @@ class _Change:
                 self._add(self._place_in_list(written, i1 + shared), added)
 
     def _place_in_list(self, written: list[list[_Written]], index: int) -> int:
-        """Behind which token the item at `index` of a list goes."""
+        """The index of the token behind which the item at `index` of a list is added."""
         if not written:
             return self.end
         return written[index - 1][-1].last if index else written[0][0].first - 1
@@ -148,7 +148,6 @@ class _Change:
         return Phrase(item.option.word, tuple(self.tokens[index].value or "" for index in item.values))
 
     def _replace(self, written: list[_Written], wanted: tuple[Phrase, ...]) -> None:
-        """Make the words of one item say what is wanted of it."""
         for item, phrase in zip(written, wanted, strict=False):
             self._write(item, phrase)
         self._remove([written[len(wanted) :]])
@@ -183,7 +182,7 @@ class _Change:
 
 
 def _written(tokens: tuple[Token, ...], spelling: Spelling) -> Iterator[_Written]:
-    """Each option of the line. Between bars the bar before it and the blanks around it go with it; those before a comment stay."""
+    """Each option of the line. A bar before it and blanks around it are removed with it, but not the blanks before a comment."""
     for word, values in phrases(tokens):
         first = word - 1
         last = values[-1] if values else word

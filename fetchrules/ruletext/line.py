@@ -1,4 +1,4 @@
-"""One line of the text: its own characters, and what they say."""
+"""One line of the text: its characters, and the rule or the problems in it."""
 
 from collections.abc import Iterator
 from dataclasses import dataclass, replace
@@ -46,7 +46,7 @@ class Line:
 
     @property
     def masked_text(self) -> str:
-        """The line without its ending, MASK for its password; of a broken line, any part of which may be one, nothing else."""
+        """The line without its ending, with MASK for its password. A broken line, any part of which may be one, is MASK only."""
         if self.rule is None:
             return MASK if self.is_broken else self.text
         return self.text_with_password(MASK)
@@ -56,7 +56,7 @@ class Line:
         return parse_line(self.text_with_password(password), self.number, self.ending)
 
     def text_with_password(self, password: str) -> str:
-        """The characters of `with_password`: those of this line, the password quoted as the one before was where it can be."""
+        """The text of `with_password`. The new password gets the quotes of the old one."""
         token = self.token(Kind.PASSWORD)
         written = bar_field(password) if self.spelling is Spelling.BARS else blank_field(password, like=token.text)
         text = self.text
@@ -79,7 +79,7 @@ def parse_line(text: str, number: int = 1, ending: str = "") -> Line:
 
 
 def harmful_problems(line: Line) -> Iterator[Problem]:
-    """What the shown fields of a rule may not hold once it is written anew (`validate.SHOWN`), each where it stands."""
+    """The places of harmful characters in the fields of a rule that are shown (`validate.SHOWN`)."""
     for token in line.tokens if line.rule else ():
         if token.kind in _SHOWN and (found := harmful_character(token.value or "")):
             problem = Problem(Code.CHARACTER_HARMFUL, field=_SHOWN[token.kind], word=f"U+{ord(found):04X}")
@@ -90,12 +90,12 @@ _SHOWN = {Kind.SERVER: "server", Kind.USER: "user", Kind.RECIPIENT: "recipient",
 
 
 def opaque_line(text: str, problem: Problem, ending: str = "") -> Line:
-    """A line that is not looked into; `problem` says why."""
+    """A line that is not parsed; `problem` says why."""
     return Line((Token(Kind.STRAY, text, 0),), ending, problem.line, problems=(problem,))
 
 
 def _advice_on_comment(tokens: tuple[Token, ...]) -> tuple[Problem, ...]:
-    """A rule that was put behind `#` keeps its password in sight."""
+    """A warning if the comment is a rule behind `#`, because its password is shown."""
     comment = tokens[-1] if tokens else None
     if comment is None or len(comment.text) < _MIN_COMMENTED_RULE or ":" not in comment.text:
         return ()

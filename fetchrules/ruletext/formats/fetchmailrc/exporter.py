@@ -1,4 +1,4 @@
-"""From rules to a .fetchmailrc that fetchmail 6.4 reads. What it cannot say stands in comments, and is listed."""
+"""From rules to a .fetchmailrc that fetchmail 6.4 reads. Fields without a counterpart go into comments, and are listed."""
 
 import re
 from collections.abc import Iterable, Iterator
@@ -37,20 +37,23 @@ def lost_in_fetchmail(rules: Iterable[Rule]) -> Iterator[Lost]:
 
 
 def _lost_fields(rule: Rule) -> list[str]:
-    """A pin is MD5 there; its interval counts poll cycles; it knows no days; its numbers have 32 bits."""
+    """In fetchmail a pin is MD5, an interval counts poll cycles, there is no `keepdays`, and numbers have 32 bits."""
     lost = [field for field in _INEXPRESSIBLE if getattr(rule, field) not in {None, ""}]
     return [*lost, "limit"] if rule.limit and rule.limit > _GREATEST_NUMBER else lost
 
 
 def _entry(rule: Rule) -> str:
-    server = [f"{'skip' if rule.skip else 'poll'} {quoted(rule.server)} protocol {rule.protocol}"]
+    return f"{' '.join(_server(rule))}\n    {' '.join(_user(rule))}\n"
+
+
+def _server(rule: Rule) -> Iterator[str]:
+    yield f"{'skip' if rule.skip else 'poll'} {quoted(rule.server)} protocol {rule.protocol}"
     if rule.port is not None:
-        server.append(f"service {rule.port}")
+        yield f"service {rule.port}"
     if rule.timeout is not None:
-        server.append(f"timeout {rule.timeout}")
+        yield f"timeout {rule.timeout}"
     if rule.uidl:
-        server.append("uidl")
-    return f"{' '.join(server)}\n    {' '.join(_user(rule))}\n"
+        yield "uidl"
 
 
 def _user(rule: Rule) -> Iterator[str]:
@@ -60,7 +63,7 @@ def _user(rule: Rule) -> Iterator[str]:
     yield f"is {quoted(rule.recipient)} here"
     if rule.folders:
         yield "folder " + ", ".join(quoted(folder) for folder in rule.folders)
-    # fetchmail knows no keepdays: without `keep` it would delete at once what is to stay for days.
+    # Without `keep`, fetchmail would delete at once the letters that keepdays leaves for days.
     yield from (
         word for word in ("keep", "flush", "fetchall") if getattr(rule, word) or (word == "keep" and rule.keepdays)
     )
@@ -82,5 +85,5 @@ def _user(rule: Rule) -> Iterator[str]:
 
 
 def quoted(text: str) -> str:
-    """`text` as a string of fetchmail's: its quotes can hold no quote, so that one is written as an octet."""
+    """`text` as a string of fetchmail's. It cannot hold a quote of its own kind, so a quote is written as an octet."""
     return '"' + _UNSAFE.sub(lambda found: f"\\x{ord(found[0]):02x}", text) + '"'

@@ -1,4 +1,4 @@
-"""From a .fetchmailrc to rules. What has no counterpart, or means something else here, is said, each with its line."""
+"""From a .fetchmailrc to rules. A warning with its line says of each word that has no counterpart, or another meaning here."""
 
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
@@ -27,7 +27,7 @@ _PROTOCOL_BY_PORT = {110: Protocol.POP3, 995: Protocol.POP3, 143: Protocol.IMAP,
 _FREE_TLS_VERSIONS = frozenset({"auto", "ssl23", "tls1+", "tls1.1+", "tls1.2+"})
 _SECONDS = 60
 _NOT_SET_BY_ZERO = frozenset({"timeout", "interval"})
-"""Where fetchmail cannot tell 0 from nothing, so that the defaults hold."""
+"""fetchmail cannot tell 0 from nothing for these, so the defaults hold."""
 
 
 def import_fetchmailrc(text: str, domain: str = "") -> Imported:
@@ -39,7 +39,7 @@ def import_fetchmailrc(text: str, domain: str = "") -> Imported:
 
 
 class _FetchmailrcImport:
-    """The entries of one file, the comments that are not taken over yet, and what is to be said."""
+    """One file while it is imported: its entries, the comments that are not taken over yet, and the problems so far."""
 
     def __init__(self, file: File, domain: str) -> None:
         self.entries = file.entries
@@ -98,10 +98,10 @@ class _FetchmailrcImport:
             port=port,
             uidl=settings.flag("uidl"),
             folders=self._folders(settings, protocol),
-            limit=self._number(settings, "limit"),
-            fetchlimit=self._number(settings, "fetchlimit"),
+            limit=settings.number("limit"),
+            fetchlimit=settings.number("fetchlimit"),
             interval=self._interval(settings),
-            timeout=self._number(settings, "timeout"),
+            timeout=settings.number("timeout"),
             skip=entry.verb == "skip",
         )
 
@@ -120,8 +120,8 @@ class _FetchmailrcImport:
         return name if "@" in name else f"{name}@{domain}"
 
     def _protocol(self, settings: "_Settings", port: int | None) -> Protocol:
-        """The one given; without one, the one that the port stands for. fetchmail would try several: that is no rule."""
-        named = settings.get("protocol")
+        """The protocol that is named, else that of the port. fetchmail would try several, which a rule cannot."""
+        named = settings.by_word.get("protocol")
         name = settings.text("protocol").lower()
         protocol = _PROTOCOLS.get(name)
         if protocol is None and name in {"", "auto"} and port:
@@ -133,11 +133,11 @@ class _FetchmailrcImport:
         return protocol
 
     def _encryption(self, settings: "_Settings") -> Encryption:
-        versions = settings.get("sslproto")
+        versions = settings.by_word.get("sslproto")
         wanted = str(versions.value) if versions else None
         if versions and wanted and wanted.lower() not in _FREE_TLS_VERSIONS:
             self._say_unmapped([versions], Reason.TLS_VERSION)
-        if pin := settings.get("sslfingerprint"):
+        if pin := settings.by_word.get("sslfingerprint"):
             self._say_unmapped([pin], Reason.MD5)
         if settings.flag("ssl"):
             return Encryption.SSL
@@ -146,7 +146,7 @@ class _FetchmailrcImport:
         return Encryption.STARTTLS if wanted else Encryption.PLAINTEXT
 
     def _folders(self, settings: "_Settings", protocol: Protocol) -> tuple[str, ...]:
-        folders = settings.get("folder")
+        folders = settings.by_word.get("folder")
         if folders is None or not isinstance(folders.value, tuple):
             return ()
         if protocol is Protocol.POP3:
@@ -154,15 +154,10 @@ class _FetchmailrcImport:
             return ()
         return folders.value
 
-    def _number(self, settings: "_Settings", word: str) -> int | None:
-        """fetchmail's 0 means "no limit"."""
-        setting = settings.get(word)
-        return setting.value if setting and isinstance(setting.value, int) and setting.value > 0 else None
-
     def _interval(self, settings: "_Settings") -> int | None:
         """fetchmail counts poll cycles, which last as long as `set daemon` says (in seconds); we count minutes."""
-        setting = settings.get("interval")
-        if setting is None or not isinstance(setting.value, int) or setting.value < 1:
+        setting, cycles = settings.by_word.get("interval"), settings.number("interval")
+        if setting is None or cycles is None:
             return None
         daemon = self.global_settings.get("daemon")
         cycle = daemon.value if daemon else None
@@ -170,7 +165,7 @@ class _FetchmailrcImport:
             self.problems.append(_at(setting.token, Code.FOREIGN_INTERVAL_UNKNOWN, word="interval"))
             return None
         least, greatest = BOUNDS["interval"]
-        minutes = min(max(round(setting.value * cycle / _SECONDS), least), greatest)
+        minutes = min(max(round(cycles * cycle / _SECONDS), least), greatest)
         self.problems.append(_at(setting.token, Code.FOREIGN_INTERVAL, word="interval", other=str(minutes)))
         return minutes
 
@@ -227,28 +222,30 @@ class _Settings:
             local_names = [*user.locals, EVERYBODY]
         return _Settings({**self.by_word, **of_server, **_by_word(user.settings)}, user.name or self.name, local_names)
 
-    def get(self, word: str) -> Setting | None:
-        return self.by_word.get(word)
-
     def text(self, word: str) -> str:
-        """Its value as text, empty where it is not set."""
-        setting = self.get(word)
+        """The value of `word` as text, empty if it is not set."""
+        setting = self.by_word.get(word)
         return str(setting.value) if setting else ""
 
-    def flag(self, word: str, *, default: bool = False) -> bool:
-        setting = self.get(word)
-        return bool(setting.value) if setting else default
+    def number(self, word: str) -> int | None:
+        """The value of `word`; fetchmail's 0 means "no limit"."""
+        setting = self.by_word.get(word)
+        return setting.value if setting and isinstance(setting.value, int) and setting.value > 0 else None
+
+    def flag(self, word: str) -> bool:
+        setting = self.by_word.get(word)
+        return setting is not None and bool(setting.value)
 
 
 def _certificate_checked(settings: _Settings) -> bool | None:
-    """What the file says of it, if anything. An MD5 pin that goes must not leave a connection that nobody checks."""
-    if settings.get("sslfingerprint"):
+    """The file's word on it, or None. An MD5 pin cannot be kept, so the certificate is checked in its place."""
+    if settings.by_word.get("sslfingerprint"):
         return True
-    return settings.flag("sslcertck") if settings.get("sslcertck") else None
+    return settings.flag("sslcertck") if settings.by_word.get("sslcertck") else None
 
 
 def _port(settings: _Settings) -> int | None:
-    setting = settings.get("service")
+    setting = settings.by_word.get("service")
     if setting is None:
         return None
     service = str(setting.value).lower()
