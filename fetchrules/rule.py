@@ -1,4 +1,4 @@
-"""What a rule is: its fields, and one table of what the text, the database, JSON and the forms have to know of each (FIELDS).
+"""A rule, and one table of its fields (FIELDS), from which the text, the database, JSON and the forms are derived.
 
 Names are fetchmail's. The rule line is described in docs/.
 """
@@ -25,11 +25,11 @@ class Encryption(StrEnum):
     STARTTLS = "starttls"
     """STARTTLS, demanded."""
     PLAINTEXT = "plaintext"
-    """Neither, by the administrator's own word."""
+    """No TLS, because the rule says so."""
 
     @property
     def with_check(self) -> "Encryption":
-        """What a written `sslcertck` makes of it: without TLS there is no certificate to verify, so TLS is demanded."""
+        """The encryption of a rule with a written `sslcertck`: only TLS has a certificate to verify, so TLS is demanded."""
         return Encryption.STARTTLS if self is Encryption.AUTO else self
 
 
@@ -49,7 +49,7 @@ DEFAULT_PORTS: dict[tuple[Protocol, bool], int] = {
 """Port by (protocol, implicit TLS)."""
 
 MASK = "********"
-"""What stands for a password that is not shown; reading it back means "the stored one"."""
+"""Shown in the place of a password. Read back, it means "the stored one"."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,7 +102,7 @@ _DEFAULTS = {item.name: item.default for item in fields(Rule)}
 
 
 class Takes(Enum):
-    """What an argument of an option word is."""
+    """The kinds of arguments of option words."""
 
     NUMBER = "number"
     OCTETS = "octets"
@@ -133,7 +133,7 @@ class Option:
 
 
 class Section(Enum):
-    """Where a form asks for a field, in the order of thought."""
+    """The parts of a rule's form, in their order."""
 
     SERVER = "server"
     ACCOUNT = "account"
@@ -144,7 +144,7 @@ class Section(Enum):
 
 
 class Unit(Enum):
-    """What a number counts."""
+    """The unit of a number."""
 
     OCTETS = "octets"
     LETTERS = "letters"
@@ -155,7 +155,7 @@ class Unit(Enum):
 
 @dataclass(frozen=True, slots=True)
 class Field:
-    """What the rest of the product derives from one field of `Rule`: text, columns, JSON and forms.
+    """A field of `Rule`, described for everything that is derived from it: text, columns, JSON and forms.
 
     `bounds`: least and greatest value of a number. `longest`: the most characters of a text, of a list: of one item.
     `repeats`: it holds a tuple with an item for each time that its word is given. `only`: the one protocol that has it.
@@ -179,32 +179,32 @@ class Field:
 
     @property
     def is_required(self) -> bool:
-        """Whether every rule has to say it."""
+        """Whether it has no default."""
         return self.default is MISSING
 
     @property
     def default(self) -> object:
-        """What a rule has that does not say it; MISSING where it has to."""
+        """Its value in a rule in which it is not given; MISSING if it has to be given."""
         return _DEFAULTS[self.name]
 
     @property
     def initial(self) -> object:
-        """What the form of a new rule starts with."""
+        """Its value in the form of a new rule."""
         return self.default if self.initially is None else self.initially
 
     @property
     def column(self) -> str:
-        """The name under which forms and the database know it."""
+        """Its name in forms and in the database."""
         return self.opposite or self.name
 
     def to_column(self, value: object) -> object:
-        """What the column holds for `value`."""
+        """`value` as its column stores it."""
         if self.opposite:
             return not value
         return list(value) if isinstance(value, tuple) else value
 
     def from_column(self, stored: Any) -> Any:
-        """The value of the field for what the column holds."""
+        """The value for `stored`, the content of its column."""
         if stored is None:
             return None
         return not stored if self.opposite else self.type(stored)
@@ -302,7 +302,7 @@ PROTOCOL_WORDS: dict[str, tuple[Protocol, bool]] = {
     "imap": (Protocol.IMAP, False),
     "imaps": (Protocol.IMAP, True),
 }
-"""What a protocol word says: the protocol, and whether it stands for `ssl` as well."""
+"""The protocol of each protocol word, and whether the word stands for `ssl` as well."""
 
 OCTET_SUFFIXES: dict[str, int] = {"": 1, "k": 2**10, "m": 2**20, "g": 2**30}
 

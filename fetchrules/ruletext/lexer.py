@@ -12,7 +12,7 @@ from fetchrules.ruletext.suggest import suggest_option
 
 
 class Kind(Enum):
-    """What a token is in its line."""
+    """The kinds of tokens."""
 
     BLANK = "blank"
     BAR = "bar"
@@ -26,7 +26,7 @@ class Kind(Enum):
     WORD = "word"
     VALUE = "value"
     STRAY = "stray"
-    """Text that belongs to nothing; a problem says why."""
+    """Text that cannot be read; a problem says why."""
 
 
 class Token(NamedTuple):

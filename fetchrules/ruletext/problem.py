@@ -128,13 +128,9 @@ class Problem:
     @property
     def suggestion(self) -> str:
         """The known word that `word` is most likely a misspelling of, or empty."""
-        match self.code:
-            case Code.OPTION_UNKNOWN:
-                return suggest_option(self.word)
-            case Code.PROTOCOL_UNKNOWN:
-                return suggest_protocol(self.word)
-            case _:
-                return ""
+        if self.code is Code.OPTION_UNKNOWN:
+            return suggest_option(self.word)
+        return suggest_protocol(self.word) if self.code is Code.PROTOCOL_UNKNOWN else ""
 
     @property
     def is_error(self) -> bool:

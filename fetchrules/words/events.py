@@ -1,4 +1,4 @@
-"""Changes in words: what a text would change, and what the audit says was changed."""
+"""Changes in words, for the preview of a text and for the audit."""
 
 from collections.abc import Mapping
 
@@ -100,7 +100,7 @@ SETTINGS = {
     "owner_rules": _("Rules per mailbox owner"),
     "owner_networks": _("Networks open to mailbox owners"),
 }
-"""What the settings of the service are called."""
+"""The names of the service's settings."""
 
 _ENCRYPTION = {
     "auto": _("STARTTLS if offered"),
@@ -111,12 +111,12 @@ _ENCRYPTION = {
 
 
 def name_of(rule: Rule) -> str:
-    """Enough of the line to know the rule by."""
+    """The part of the line by which people recognize the rule."""
     return harmless(f"{rule.server}:{rule.protocol} {rule.user} → {rule.recipient}")
 
 
 def beginning_of(rule: Rule) -> str:
-    """What happens to a new rule once it is there."""
+    """What a preview says of a new rule."""
     return gettext("new rule, switched off") if rule.skip else gettext("new rule, first poll at once")
 
 

@@ -1,4 +1,4 @@
-"""What went wrong, in words, and what to do about it. One entry for each code of `fetchrules.errors`."""
+"""Failures in words, each with its remedy. There is an entry for each code of `fetchrules.errors`."""
 
 from dataclasses import dataclass, replace
 
@@ -13,7 +13,7 @@ from fetchrules.words.providers import provider_of
 class Failure:
     """A failure as people read it.
 
-    `help_url` leads to the mail service's own page. `field` names the field of the rule's form that would mend it, if there is one.
+    `help_url` leads to the mail service's own page. `field` names the field of the rule's form to be corrected, if there is one.
     """
 
     title: str

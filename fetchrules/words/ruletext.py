@@ -1,4 +1,4 @@
-"""The words for `fetchrules.ruletext.problem`: what is wrong with a rule's text, and what was expected."""
+"""Problems of a rule's text (`fetchrules.ruletext.problem`) in words: each says what was expected."""
 
 from django.utils.translation import gettext, pgettext_lazy
 from django.utils.translation import gettext_noop as _
@@ -146,7 +146,7 @@ _WITH_REASON = frozenset({Code.FOREIGN_NOT_MAPPED, Code.FOREIGN_LEFT_OUT})
 
 
 def describe(problem: Problem) -> str:
-    """The problem with its place: what a list of errors shows."""
+    """The problem with its place, for a list of errors."""
     if not problem.line:
         return explain(problem)
     place = {"line": problem.line, "column": problem.column, "text": explain(problem)}
@@ -154,7 +154,7 @@ def describe(problem: Problem) -> str:
 
 
 def explain(problem: Problem) -> str:
-    """The problem without its place: what stands beside the line or under a form's field."""
+    """The problem without its place, to be shown beside its line or under its field of a form."""
     about = {
         "field": field_name(problem.field),
         "word": problem.word,

@@ -1,4 +1,4 @@
-"""Which format a file is in, and what it holds."""
+"""Recognize the format of a file, and read it."""
 
 import codecs
 import re
@@ -13,7 +13,7 @@ from fetchrules.ruletext.problem import Code, Problem
 
 
 class Format(StrEnum):
-    """What can be imported."""
+    """The formats that can be imported."""
 
     TEXT = "text"
     FETCHMAILRC = "fetchmailrc"
@@ -26,7 +26,7 @@ _UTF16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 
 
 def decode(octets: bytes) -> str:
-    """The text of a file: UTF-8, UTF-16 with a mark, or else Windows-1251, in which old files of Russian servers are.
+    """The text of a file: UTF-8, UTF-16 with a mark, or else Windows-1251, the encoding of old files of Russian servers.
 
     A mark before UTF-8 stays part of the text. Octets that Windows-1251 does not know become U+FFFD.
     """
@@ -39,7 +39,7 @@ def decode(octets: bytes) -> str:
 
 
 def detect(text: str) -> Format:
-    """The format that `text` is most likely in: one that no other could be mistaken for, else the rule text."""
+    """The most likely format of `text`: one with an unmistakable beginning, else the rule text."""
     body = text.removeprefix("\ufeff")
     if body.lstrip().startswith("{"):
         return Format.JSON
@@ -49,7 +49,7 @@ def detect(text: str) -> Format:
 
 
 def import_foreign(text: str, form: Format, domain: str = "") -> Imported:
-    """The rules of a file that is no rule text. `domain` completes a .fetchmailrc's local names that have none."""
+    """The rules of a file in another format than the rule text. `domain` completes a .fetchmailrc's local names that have none."""
     if len(text) > MAX_OCTETS:
         return Imported(problems=(Problem(Code.TEXT_TOO_LONG, line=1, column=1, maximum=MAX_OCTETS),))
     match form:

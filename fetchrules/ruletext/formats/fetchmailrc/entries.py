@@ -24,7 +24,7 @@ from fetchrules.ruletext.problem import Code, Problem
 _NUMBER = re.compile("-?[0-9]{1,15}")
 
 MAX_TOKENS = 20 * MAX_RULES
-"""Words of a file that are looked at: a rule in it has hardly ever more than a dozen."""
+"""Words that a file may have: few rules have more than a dozen."""
 
 Value = bool | int | str | tuple[str, ...]
 
@@ -68,7 +68,7 @@ class ServerEntry:
     settings: list[Setting] = field(default_factory=list)
     users: list[User] = field(default_factory=list)
     is_broken: bool = False
-    """A mistake ended it early; its settings are not all there."""
+    """Whether a mistake ended it early, so that settings may be missing."""
 
     @property
     def verb(self) -> str:
@@ -84,7 +84,7 @@ class File:
 
 
 def read_file(text: str) -> File:
-    """Every entry of the file; behind a mistake reading goes on with the next entry."""
+    """Every entry of the file. After a mistake, reading continues at the next entry."""
     parts = list(islice(tokens_of(text), MAX_TOKENS + 1))
     if len(parts) > MAX_TOKENS:
         return File(problems=[Problem(Code.TOO_MANY_OPTIONS, line=parts[-1].line, column=1)])

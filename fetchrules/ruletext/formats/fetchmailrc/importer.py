@@ -3,6 +3,7 @@
 from collections import deque
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
+from itertools import islice
 
 from fetchrules.rule import BOUNDS, MASK, MAX_FOLDERS, MAX_RULES, Encryption, Protocol, Rule
 from fetchrules.ruletext.formats.fetchmailrc.entries import (
@@ -191,19 +192,14 @@ def _by_word(settings: list[Setting]) -> dict[str, Setting]:
     No more of a list is kept than is needed to see that it is too long.
     """
     said: dict[str, Setting] = {}
-    lists: dict[str, dict[str, None]] = {}
     for setting in settings:
         word = "service" if setting.word == "port" else setting.word
-        said[word] = setting
-        if isinstance(setting.value, tuple):
-            items = lists.setdefault(word, {})
-            for item in setting.value:
-                if len(items) > MAX_FOLDERS:
-                    break
-                items[item] = None
-        else:
-            lists.pop(word, None)
-    said |= {word: replace(said[word], value=tuple(items)) for word, items in lists.items()}
+        value = setting.value
+        if isinstance(value, tuple):
+            before = said[word].value if word in said else ()
+            items = dict.fromkeys((*before, *value) if isinstance(before, tuple) else value)
+            value = tuple(islice(items, MAX_FOLDERS + 1))
+        said[word] = replace(setting, value=value)
     return {word: setting for word, setting in said.items() if word not in _NOT_SET_BY_ZERO or setting.value}
 
 
