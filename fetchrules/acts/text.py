@@ -46,7 +46,8 @@ def undo(revision: Revision, version: int, *, note: str, by: User | None) -> App
     """
     document, choices = revisions.document_of(revision), Choices(delete_missing=True)
     with transaction.atomic():
-        restricted = _restricted(by, revisions.restricted_in(revision))
+        recorded = revision.restricted
+        restricted = _restricted(by, revisions.EVERYWHERE if recorded is None else recorded)
         done = book.apply(document, version, choices, by=by, note=note, restricted=restricted)
         _follow_up("text_undone", done, note, by)
     return done

@@ -45,7 +45,8 @@ def knowledge(source: SourceMailbox, listing: Listing) -> Knowledge:
     missed = [row for _, row in unlisted.values()]
     former = former_of(source)
     taken = _recognised(source, former) if former else frozenset()
-    passed = _displaced(listing, rows, unlisted, epoch) + passed_in(former, taken, source)
+    passed_before = _known(Letter.objects.filter(source__in=former, state=State.PASSED), source)
+    passed = _displaced(listing, rows, unlisted, epoch) + [row for _, row in passed_before if row.id not in taken]
     if not listed <= rows.keys():
         passed += _passed_and_forgotten(source, listing)
     return Knowledge(
@@ -106,12 +107,6 @@ def came_short(source: SourceMailbox) -> list[Known]:
     """Letters in doubt because they came short; those of former ledgers, too."""
     marked = Letter.objects.filter(~Q(doubt=""), source__in=[source, *former_of(source)], doubt=Doubt.SHORT)
     return [row for _, row in _known(marked, source)]
-
-
-def passed_in(former: Sequence[SourceMailbox], taken: Collection[int], source: SourceMailbox) -> list[Known]:
-    """Passed letters of former ledgers that are not recognised yet."""
-    rows = _known(Letter.objects.filter(source__in=former, state=State.PASSED), source) if former else ()
-    return [row for _, row in rows if row.id not in taken]
 
 
 def has_names(source: SourceMailbox) -> bool:

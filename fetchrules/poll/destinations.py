@@ -12,7 +12,7 @@ from django.conf import settings
 
 from fetchrules.delivery.dialogue import MailServer
 from fetchrules.delivery.maildir import SCHEME, Maildir, MaildirLayout, is_maildir, make_volume_marker, volume_marker
-from fetchrules.delivery.recipients import PathTemplate, RootedPath
+from fetchrules.delivery.recipients import PathTemplate
 from fetchrules.delivery.spool import SpooledMailbox
 from fetchrules.errors import DeliveryFailed, MailboxUnwritable, MaildirReplaced, RecipientInvalid, VolumeMissing
 from fetchrules.models import Letter, LocalMarker
@@ -37,7 +37,13 @@ class Destination:
         self._adopted = known is not None and known.marker == ADOPTED
         self._recorded = known is not None and not self._adopted
         self._sealed = False
-        self.mailbox = _mailbox(recipient, layout, self._place, known.marker if known and self._recorded else None, end)
+        marker = known.marker if known and self._recorded else None
+        self.mailbox: Maildir | SpooledMailbox
+        if settings.UTM_MAIL_DELIVERY.startswith(SCHEME):
+            self.mailbox = Maildir(self._place, marker, folder=layout.folder)
+        else:
+            server = MailServer.parse(settings.UTM_MAIL_DELIVERY)
+            self.mailbox = SpooledMailbox(server, recipient, self._place, marker, end=end)
 
     def prepare(self, octets: int) -> None:
         """Prepare the mailbox; records a new marker before the first letter.
@@ -194,15 +200,6 @@ def _layout() -> MaildirLayout:
     if value.startswith(SCHEME):
         return MaildirLayout.parse(value)
     return MaildirLayout(PathTemplate(f"{settings.DATA_DIR}/{_SPOOL}/{{domain}}/{{local}}"))
-
-
-def _mailbox(
-    recipient: str, layout: MaildirLayout, place: RootedPath, marker: str | None, end: Callable[[], float]
-) -> Maildir | SpooledMailbox:
-    if settings.UTM_MAIL_DELIVERY.startswith(SCHEME):
-        return Maildir(place, marker, folder=layout.folder)
-    server = MailServer.parse(settings.UTM_MAIL_DELIVERY)
-    return SpooledMailbox(server, recipient, place, marker, end=end)
 
 
 @functools.lru_cache(maxsize=2**15)

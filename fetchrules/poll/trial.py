@@ -2,6 +2,7 @@
 
 import time
 from collections.abc import Sequence
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
@@ -120,10 +121,14 @@ def try_connection(
         watch.reached(Stage.DELIVERY)
     except errors.FetchError as error:
         if isinstance(error, errors.ServerRefused) and not trial.folders:
-            _ask_which_folder(trial, watch, account)
+            # A server that lists folders for this login has refused the folder, not the login.
+            trial.folders = _list_folders(account, trial.transcript)
+            if trial.folders and trial.connection is None:
+                watch.reached(Stage.LOGIN)
         watch.reached(_stage_of(error, trial), error)
         if isinstance(error, errors.CertificateRejected | errors.CertificateChanged):
-            trial.connection = _look_at_certificate(trial, account)
+            with suppress(errors.FetchError):  # the certificate is shown and may be pinned; no password is sent
+                trial.connection = probe(replace(account, verify=False, fingerprint=""), trial.transcript)
     trial.steps.sort(key=lambda step: list(Stage).index(step.stage))
     return trial
 
@@ -146,13 +151,6 @@ def _look_in(
         mailbox.close()
 
 
-def _ask_which_folder(trial: Trial, watch: _Watch, account: Account) -> None:
-    """A server that lists folders for this login has refused the folder, not the login."""
-    trial.folders = _list_folders(account, trial.transcript)
-    if trial.folders and trial.connection is None:
-        watch.reached(Stage.LOGIN)
-
-
 def _list_folders(account: Account, transcript: Transcript) -> tuple[str, ...]:
     """Empty if they cannot be listed: a rule can do without. Leaves out names that no form could take."""
     try:
@@ -160,14 +158,6 @@ def _list_folders(account: Account, transcript: Transcript) -> tuple[str, ...]:
     except errors.FetchError:
         return ()
     return tuple(sorted(names, key=lambda name: (name.upper() != INBOX, name.casefold())))
-
-
-def _look_at_certificate(trial: Trial, account: Account) -> Connection | None:
-    """The connection with a certificate that was not accepted, to be shown and pinned. No password is sent."""
-    try:
-        return probe(replace(account, verify=False, fingerprint=""), trial.transcript)
-    except errors.FetchError:
-        return None
 
 
 def _stage_of(error: errors.FetchError, trial: Trial) -> Stage:

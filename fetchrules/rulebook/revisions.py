@@ -39,11 +39,6 @@ class Difference:
     text: str
 
 
-def restricted_in(revision: Revision) -> Container[int]:
-    """The places of rules that were restricted then; all places if that was not recorded."""
-    return EVERYWHERE if revision.restricted is None else revision.restricted
-
-
 def record(
     version: int, text: str, rows: Sequence[FetchRule], author: User | None = None, note: str = "", **counts: int
 ) -> Revision:
