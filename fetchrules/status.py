@@ -1,7 +1,7 @@
-"""What a rule is doing, and which failures pass by themselves.
+"""The states of rules, and the failures that usually pass by themselves.
 
-The list filters and sorts by the state, so it is decided in SQL: `DECISION` is the table that the query is made from, and only the
-conditions of its facts are SQL.
+The list of rules filters and sorts by state, so the database decides the state: `DECISION` is the table from which the query is
+made, and only the conditions of its facts are SQL.
 """
 
 from enum import Enum, StrEnum, auto
@@ -10,7 +10,7 @@ from fetchrules import errors
 
 
 class RuleState(StrEnum):
-    """What a rule is doing, the most urgent state first."""
+    """The most urgent state comes first."""
 
     FAILED = "failed"
     LOCAL = "local"
@@ -25,13 +25,13 @@ class RuleState(StrEnum):
 
 
 PROBLEMS = frozenset({RuleState.FAILED, RuleState.LOCAL})
-"""These rules need a person now."""
+"""Somebody has to act on these rules now."""
 WARNINGS = frozenset({RuleState.OWNERLESS, RuleState.WAITING})
-"""These deserve a look."""
+"""Somebody should look at these rules."""
 
 
 class Fact(Enum):
-    """What the state of a rule depends on. The failures are those of its last poll."""
+    """The facts that decide the state of a rule. The failures are those of its last poll."""
 
     POLL_RUNS = auto()
     POLL_QUEUED = auto()
@@ -67,7 +67,7 @@ _PASSING = (
 PASSING = frozenset(kind.code for kind in _PASSING)
 """Codes of failures that usually pass by themselves."""
 LASTING = 3
-"""After so many failed polls in a row, even such a failure needs a person."""
+"""After this many failed polls in a row, somebody has to act even on such a failure."""
 
 _DELIVERY = (
     *(errors.DeliveryFailed, errors.MailServerDown, errors.DiskFull, errors.MailboxUnwritable),
@@ -75,6 +75,6 @@ _DELIVERY = (
 )
 _OURS = (*_DELIVERY, errors.KeyMissing, errors.DatabaseFailed, errors.InternalError, errors.Exhausted)
 LOCAL_FAULTS = frozenset(kind.code for kind in _OURS)
-"""Codes of the faults of this machine, for which no remote server is to blame."""
+"""Codes of the faults of this machine: the remote server is not to blame."""
 CHECKED_LOCALLY = frozenset(kind.code for kind in (*_DELIVERY, errors.RecipientUnknown))
-"""Codes of failures whose end this machine can see for itself, without asking the remote server."""
+"""Codes of failures that this machine can see end without asking the remote server."""

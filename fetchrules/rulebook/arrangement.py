@@ -20,9 +20,9 @@ Key = int
 
 @dataclass(frozen=True, slots=True)
 class Arrangement:
-    """The rules of the table once a text is applied. `places` has those of the text; other rules keep their places.
+    """All rules as they are once a text is applied. `places` has the rules of the text; the others keep their places.
 
-    `positions` has every rule of the table; `entries` those of the text; `removed` are the rules that are deleted.
+    `positions` has every rule; `entries` has those of the text; `removed`: rules that are deleted.
     """
 
     order: tuple[Key, ...]
@@ -85,7 +85,7 @@ def _ended(text: str, below: str) -> str:
 
 
 def _end_lines(places: dict[Key, Place], wanted: list[Key], tail: str, lines: tuple[Line, ...]) -> None:
-    """Only the last line of the file may go without an ending."""
+    """Give every line an ending but the last line of the text."""
     usual = next((line.ending for line in lines if line.ending), "\n")
     for key in wanted if tail else wanted[:-1]:
         place = places.get(key)

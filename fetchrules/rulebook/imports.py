@@ -19,7 +19,7 @@ from fetchrules.ruletext.render import render_rule
 class Import:
     """A file as a rule text. `document` is the whole text with the file's rules in it; `problems` are those of the file itself.
 
-    `origins`: the line of the file for each line of `document` that has one, if the file is no rule text.
+    `origins`: for a file that is no rule text, its line for each line of `document` that comes from it.
     """
 
     format: Format
@@ -32,19 +32,13 @@ class Import:
         return tuple(problem for problem in self.problems if problem.is_error)
 
     def at_origin(self, problem: Problem) -> Problem:
-        """A problem of `document` at the line of the file that it comes from."""
+        """The problem of `document` with its place in the file."""
         if self.format is Format.TEXT:
             return problem
         return replace(problem, line=self.origins.get(problem.line, 0), column=1, length=0)
 
 
-def read(
-    content: str,
-    form: Format | None = None,
-    *,
-    domain: str = "",
-    replace_all: bool = False,
-) -> Import:
+def read(content: str, form: Format | None = None, *, domain: str = "", replace_all: bool = False) -> Import:
     """Read the file `content`. `form` None: the format is detected.
 
     A rule text is taken as it is. The rules of another file are merged into the present text: the lines of known rules change as
@@ -60,7 +54,7 @@ def read(
 
 
 def _set_into(imported: Imported, *, replace_all: bool) -> tuple[str, dict[int, int]]:
-    """The present text with the imported rules in it, and which line of the file each of theirs comes from."""
+    """The present text with the imported rules in it, and the lines of the file from which their lines come."""
     stored = list(stored_rules())
     matches = match([found.rule for found in imported.found], [item.rule for item in stored])
     known = {item.old: found for item, found in zip(matches, imported.found, strict=True) if item}
@@ -84,7 +78,7 @@ def _set_into(imported: Imported, *, replace_all: bool) -> tuple[str, dict[int, 
 
 
 def _edited(stored: Stored, found: ImportedRule | None, above: str) -> Place:
-    """The place of a rule that is there already, saying what was found."""
+    """The place of a known rule, with its line changed into the imported rule."""
     place = replace(stored.place, before=above + stored.place.before)
     if found is None or stored.line.rule is None:
         return place

@@ -25,7 +25,7 @@ CONTENT = (
     *("password", "restricted", "source", "revision", "edited_at"),
     *("next_poll_at", "next_reason", "pause", "paused_until", "failures", "tls_seen"),
 )
-"""The columns that change with what a rule says."""
+"""The columns that an edit of a rule changes."""
 
 LAST_RESULT: Mapping[str, object] = {
     "last_run": None,
@@ -35,11 +35,11 @@ LAST_RESULT: Mapping[str, object] = {
     "last_left": {},
     **dict.fromkeys(("last_found", "last_fetched", "last_deleted", "last_skipped", "last_octets"), 0),
 }
-"""The columns that tell of the last poll, and what they are before the first one."""
+"""The columns of the last poll, with their values before the first one."""
 
 
 def line_of(row: FetchRule) -> Line:
-    """The row's line, its password masked. The columns are the truth: a line that they have left behind is brought up to date."""
+    """The row's line, its password masked. The columns are the truth: a line that differs from them is brought up to date."""
     wanted = row.as_rule(MASK)
     line = parse_line(row.line, ending=row.line_end)
     if line.rule == wanted:
@@ -65,9 +65,9 @@ def fill(row: FetchRule, rule: Rule, now: datetime) -> None:
 
 
 def tls_still_known(seen: TlsLevel, old: Rule, rule: Rule) -> TlsLevel:
-    """What was seen of the server still holds for it, whatever else changes: only another server's password is asked for again.
+    """The protection seen so far, as long as the server is the same; NONE for another one.
 
-    A certificate that was the pinned one says nothing of who signs it.
+    That a certificate was the pinned one does not prove that it verifies without the pin.
     """
     if replace(account_of(old), user="") != replace(account_of(rule), user=""):
         return TlsLevel.NONE
@@ -98,7 +98,7 @@ class Change:
 
 
 def changes_of(row: FetchRule, wanted: Rule, old: Rule | None = None) -> tuple[Change, ...]:
-    """What would be another in `row` if it said `wanted` (a masked password: the stored one). `old`: `row` as a rule, if known."""
+    """The changes from `row` to `wanted` (a masked password: the stored one). `old`: `row` as a rule, if known."""
     old = old or row.as_rule(MASK)
     changes = [
         Change(field.name, getattr(old, field.name), getattr(wanted, field.name))
