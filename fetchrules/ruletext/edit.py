@@ -190,4 +190,4 @@ def _written(tokens: tuple[Token, ...], spelling: Spelling) -> Iterator[_Written
             first -= tokens[first].kind is Kind.BLANK
             if last + 2 < len(tokens) and tokens[last + 1].kind is Kind.BLANK and tokens[last + 2].kind is Kind.BAR:
                 last += 1
-        yield _Written(OPTIONS[(tokens[word].value or "").lower()], word, values, first, last)
+        yield _Written(OPTIONS[(tokens[word].value or "").lower()], word, tuple(values), first, last)

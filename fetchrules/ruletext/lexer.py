@@ -220,8 +220,7 @@ class _BarCutter(_Cutter):
             field = _match(_BAR_FIELD, self.text, self.at)
             self.take(kind, field, read_bar_field(field))
             return
-        before, field, after = self._trimmed()
-        self.take(Kind.BLANK, before)
+        field, after = self._trimmed()
         if kind is Kind.SERVER:
             self.take_source(field)
         else:
@@ -229,8 +228,7 @@ class _BarCutter(_Cutter):
         self.take(Kind.BLANK, after)
 
     def _option(self) -> None:
-        before, field, after = self._trimmed()
-        self.take(Kind.BLANK, before)
+        field, after = self._trimmed()
         word = _match(_CHUNK, field, 0)
         self.take(Kind.WORD, word, word)
         gap = _match(_BLANKS, field, len(word))
@@ -265,25 +263,23 @@ class _BarCutter(_Cutter):
             self.complain(code, self.at + len(rest) - len(stray), len(stray), word.lower())
             self.take(Kind.STRAY, rest)
 
-    def _trimmed(self) -> tuple[str, str, str]:
+    def _trimmed(self) -> tuple[str, str]:
+        """Take the blanks before the next field; the field, and the blanks behind it."""
         parts = _TRIMMED.fullmatch(_match(_BAR_OPTION, self.text, self.at))
         assert parts is not None  # it matches any text
-        return parts[1], parts[2], parts[3]
+        self.take(Kind.BLANK, parts[1])
+        return parts[2], parts[3]
 
 
-def phrases(tokens: Sequence[Token]) -> Iterator[tuple[int, tuple[int, ...]]]:
-    """Where among `tokens` each option word stands, and where its arguments do."""
-    word: int | None = None
-    values: list[int] = []
+def phrases(tokens: Sequence[Token]) -> list[tuple[int, list[int]]]:
+    """The indexes of each option word among `tokens`, and of its arguments."""
+    found: list[tuple[int, list[int]]] = []
     for index, token in enumerate(tokens):
         if token.kind is Kind.WORD:
-            if word is not None:
-                yield word, tuple(values)
-            word, values = index, []
+            found.append((index, []))
         elif token.kind is Kind.VALUE:
-            values.append(index)
-    if word is not None:
-        yield word, tuple(values)
+            found[-1][1].append(index)
+    return found
 
 
 def _is_left_out(option: Option | None, number: int, text: str) -> bool:

@@ -1,4 +1,4 @@
-"""Did you mean …? The known word nearest to a misspelt one."""
+"""The known word nearest to a misspelt one, for “perhaps …”."""
 
 import functools
 import unicodedata
@@ -35,21 +35,17 @@ def suggest_option(word: str) -> str:
     """The option word that `word` was probably meant to be; empty when none is near. `limit=5` gives `limit 5`, `keep=1` `keep`."""
     name, sign, value = word.lower().partition("=")
     if sign and name in OPTIONS:
-        return _with_value(name, value)
+        if OPTIONS[name].takes:
+            return f"{name} {value}".rstrip()
+        if value in _ON:
+            return name
+        return f"no{name}" if value in _OFF and f"no{name}" in OPTIONS else ""
     return _nearest(word, OPTIONS, _ALSO_CALLED)
 
 
 def suggest_protocol(word: str) -> str:
     """The protocol word that `word` was probably meant to be; empty when none is near."""
     return _nearest(word, PROTOCOL_WORDS, _PROTOCOL_ALSO_CALLED)
-
-
-def _with_value(name: str, value: str) -> str:
-    if OPTIONS[name].takes:
-        return f"{name} {value}".rstrip()
-    if value in _ON:
-        return name
-    return f"no{name}" if value in _OFF and f"no{name}" in OPTIONS else ""
 
 
 def _nearest(word: str, known: Iterable[str], also_called: Mapping[str, str]) -> str:

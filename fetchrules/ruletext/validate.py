@@ -71,7 +71,6 @@ def _text_fault(field: str, text: str) -> Code | None:
     return Code.CHARACTER_FORBIDDEN if FORBIDDEN.search(text) else None
 
 
-user_fault = functools.partial(_text_fault, "user")
 password_fault = functools.partial(_text_fault, "password")
 folder_fault = functools.partial(_text_fault, "folders")
 
@@ -117,7 +116,7 @@ def number_fault(field: str, value: int) -> Problem | None:
 
 TEXT_FAULTS: dict[str, Callable[[str], Code | None]] = {
     "server": server_fault,
-    "user": user_fault,
+    "user": functools.partial(_text_fault, "user"),
     "password": password_fault,
     "recipient": recipient_fault,
     "sslfingerprint": fingerprint_fault,

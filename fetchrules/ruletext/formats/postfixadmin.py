@@ -50,7 +50,7 @@ def import_postfixadmin(text: str) -> Imported:
             if not values:
                 continue
             try:
-                rule, said = _rule(_Row.of(columns, values))
+                rule, said = _rule(columns, values)
                 found.append(ImportedRule(rule, line))
             except UnreadableEntry as error:
                 said = [error.problem]
@@ -60,8 +60,11 @@ def import_postfixadmin(text: str) -> Imported:
     return imported(found, problems)
 
 
-def _rule(row: "_Row") -> tuple[Rule, list[Problem]]:
+def _rule(columns: list[str], values: list[str]) -> tuple[Rule, list[Problem]]:
     """The rule of one row, and what of it is not taken over."""
+    if len(values) != len(columns):  # a value would be read under another's column
+        raise UnreadableEntry(Problem(Code.CSV_ROW_INVALID))
+    row = _Row(dict(zip(columns, values, strict=True)))
     protocol = _PROTOCOLS.get(row.text("protocol").lower() or "pop3")
     if protocol is None:
         raise UnreadableEntry.because(Reason.PROTOCOL)
@@ -101,13 +104,6 @@ class _Row:
     """One row, by the names of its columns."""
 
     values: Mapping[str, str]
-
-    @classmethod
-    def of(cls, columns: list[str], values: list[str]) -> "_Row":
-        """Raises UnreadableEntry where their numbers differ, because values would be read under the wrong columns."""
-        if len(values) != len(columns):
-            raise UnreadableEntry(Problem(Code.CSV_ROW_INVALID))
-        return cls(dict(zip(columns, values, strict=True)))
 
     def text(self, column: str) -> str:
         """The text in `column`; empty for NULL and for a column that is not there."""
