@@ -1,5 +1,6 @@
 """Logging in, guessing, changing one's password, language and appearance."""
 
+import re
 from datetime import timedelta
 
 import pytest
@@ -7,6 +8,7 @@ from django.contrib.auth.models import User
 from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
+from pytest_django import Settings
 
 from fetchrules.acts import attempts
 from fetchrules.models import Attempt, AuditEntry
@@ -89,3 +91,10 @@ def test_it_speaks_both_languages(language: str, word: str, admin: Client) -> No
     page = admin.get(reverse("rules")).content.decode()
     assert f'<html lang="{language}"' in page
     assert f'aria-current="page">{word}</a>' in page
+
+
+def test_it_offers_every_language_by_its_own_name(settings: Settings, client: Client, db: None) -> None:
+    settings.LANGUAGES = [*settings.LANGUAGES, ("de", "German")]
+    page = client.get(reverse("login")).content.decode()
+    offered = re.findall(r'<button name="language"[^>]*\bvalue="(\w+)"[^>]*>(.*?)</button>', page)
+    assert offered == [("ru", "Русский"), ("en", "English"), ("de", "Deutsch")]
