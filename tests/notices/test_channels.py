@@ -1,5 +1,6 @@
 """Each channel tells once, for itself, with a back-off of its own; one that does not get through is an incident."""
 
+from collections.abc import Callable
 from datetime import timedelta
 from threading import Event, Thread
 
@@ -201,6 +202,22 @@ def test_it_sends_once_though_two_watch_at_once(both: Hook, failing: MakeRule) -
     assert len(both.received) == 1
     assert len(subjects()) == 1
     assert Notice.objects.count() == 2
+
+
+def test_it_sends_once_though_another_was_quicker(hook: Hook, failing: MakeRule) -> None:
+    """The other watcher does all of it between this one's look at the news and its attempt."""
+    set_channels(alert_webhook=hook.url)
+    failing()
+    other = [incidents.watch]
+
+    def let_it_go_first(execute: Callable[..., object], sql: str, *rest: object) -> object:
+        if other and sql.startswith('UPDATE "fetchrules_channel"'):
+            other.pop()(NOW)
+        return execute(sql, *rest)
+
+    with connection.execute_wrapper(let_it_go_first):
+        incidents.watch(NOW)
+    assert (len(hook.received), other) == (1, [])
 
 
 @pytest.mark.django_db(transaction=True)

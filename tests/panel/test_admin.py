@@ -1,5 +1,6 @@
 """Django's admin: rules by the rule book, the rest to be looked at, passwords in and never out."""
 
+import html
 import shutil
 from contextlib import closing
 from pathlib import Path
@@ -8,11 +9,13 @@ import pytest
 from django.apps import apps
 from django.contrib import admin as django_admin
 from django.contrib.auth.models import User
-from django.test import Client
+from django.test import Client, RequestFactory
 from django.urls import reverse
+from django.utils import timezone
 from pytest_django import Settings
 
-from fetchrules.models import AuditEntry, FetchRule, LocalMarker, ServiceSettings, SourceMailbox
+from fetchrules.ledger.runs import claim
+from fetchrules.models import AuditEntry, FetchRule, LocalMarker, Revision, Run, ServiceSettings, SourceMailbox
 from fetchrules.poll.destinations import Destination
 from fetchrules.rulebook.rows import password_of
 from fetchrules.words.events import EVENTS
@@ -41,6 +44,15 @@ def test_it_shows_every_model(model: str, admin: Client, rule: FetchRule) -> Non
 @pytest.mark.parametrize("model", sorted(set(MODELS) - CHANGEABLE))
 def test_it_lets_nobody_write_what_happened(model: str, admin: Client) -> None:
     assert admin.get(reverse(f"admin:fetchrules_{model}_add")).status_code == 403
+
+
+@pytest.mark.parametrize("model", sorted(set(MODELS) - CHANGEABLE))
+def test_it_offers_only_what_may_be_done(model: str, alice: User, rf: RequestFactory) -> None:
+    request = rf.get("/")
+    request.user = alice
+    of_model = django_admin.site.get_model_admin(apps.get_model("fetchrules", model))
+    may = {name for name, given in of_model.get_model_perms(request).items() if given}
+    assert may == ({"view", "change"} if model == "servicesettings" else {"view"})
 
 
 def test_it_changes_settings_under_the_checks_of_the_panel(admin: Client) -> None:
@@ -184,6 +196,20 @@ def test_it_never_shows_a_password(admin: Client, make_rule: MakeRule) -> None:
     page = admin.get(reverse("admin:fetchrules_fetchrule_change", args=[rule.id])).content.decode()
     assert "secret-of-petrov" not in page
     assert rule.password not in page
+
+
+def test_it_shows_no_token_of_a_revision_or_a_run(admin: Client, make_rule: MakeRule) -> None:
+    rule = make_rule(password="secret-of-petrov")
+    revision = Revision.objects.create(version=1, text="", passwords=[rule.password])
+    assert rule.password not in _page_of(admin, revision)
+    claimed = Run.objects.get(id__in=claim([rule], timezone.now(), Run.Cause.BY_HAND))
+    assert str(claimed.token) not in _page_of(admin, claimed)
+
+
+def _page_of(admin: Client, row: Revision | Run) -> str:
+    page = admin.get(reverse(f"admin:fetchrules_{row._meta.model_name}_change", args=[row.pk]))
+    assert page.status_code == 200
+    return html.unescape(page.content.decode())
 
 
 def test_it_deletes_with_the_line(admin: Client, make_rule: MakeRule) -> None:

@@ -119,6 +119,21 @@ def test_it_ends_the_sessions_of_whom_the_admin_deletes(
     assert Session.objects.count() == 1
 
 
+def test_it_goes_on_where_one_changes_ones_password_and_ends_elsewhere(owner: Client, charlie: User) -> None:
+    elsewhere = client_of(charlie)
+    form = {"old_password": PASSWORD} | dict.fromkeys(("new_password1", "new_password2"), "another horse battery")
+    assert owner.post(reverse("password_change"), form).status_code == 302
+    assert owner.get(reverse("rules")).status_code == 200
+    assert elsewhere.get(reverse("rules")).status_code == 302
+
+
+def test_it_ends_the_sessions_of_whose_password_the_admin_sets(admin: Client, owner: Client, charlie: User) -> None:
+    form = {"usable_password": "true"} | dict.fromkeys(("password1", "password2"), "another horse battery")
+    assert admin.post(reverse("admin:auth_user_password_change", args=[charlie.pk]), form).status_code == 302
+    assert owner.get(reverse("rules")).status_code == 302
+    assert admin.get(reverse("rules")).status_code == 200
+
+
 def test_it_ends_the_sessions_of_these_accounts_alone(admin: Client, owner: Client, charlie: User) -> None:
     client_of(charlie)
     assert end_sessions([charlie.pk]) == 2
