@@ -12,18 +12,9 @@ from django.utils import timezone
 from fetchrules.models import AuditEntry, Channel, ServiceSettings
 from fetchrules.panel.forms.settings import SettingsForm
 
-FILLED = {
-    "interval": "10",
-    "per_host": "10",
-    "local_domains": "",
-    "alert_addresses": "",
-    "alert_webhook": "",
-    "alert_after_failures": "3",
-    "alert_after_hours": "24",
-    "journal_days": "90",
-    "owner_rules": "10",
-    "owner_networks": "",
-}
+_DEFAULTS = ServiceSettings()
+FILLED = {name: str(default) for name in SettingsForm.base_fields if (default := getattr(_DEFAULTS, name)) is not False}
+"""The form as a new installation shows it, ticks left out."""
 
 
 def test_it_saves_and_notes_what_changed(admin: Client) -> None:
