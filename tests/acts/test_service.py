@@ -8,8 +8,9 @@ from django.contrib.auth.models import User
 from django.core.exceptions import PermissionDenied
 from django.utils import timezone
 
-from fetchrules.acts import letters, rules, settings
+from fetchrules.acts import letters, mailboxes, rules, settings
 from fetchrules.acts.settings import SettingInvalid
+from fetchrules.errors import VolumeMissing
 from fetchrules.ledger import hosts
 from fetchrules.models import AuditEntry, FetchRule, ServiceSettings
 from tests.conftest import MakeRule
@@ -89,3 +90,10 @@ def test_it_leaves_these_to_administrators(act: str, make_rule: MakeRule, erin: 
     with pytest.raises(PermissionDenied):
         FOR_ADMINISTRATORS[act](erin)
     assert noted() == []
+
+
+def test_it_leaves_a_missing_volume_to_administrators(make_rule: MakeRule, alice: User, charlie: User) -> None:
+    rule = make_rule(owner=charlie, last_error=VolumeMissing.code)
+    with pytest.raises(PermissionDenied):
+        mailboxes.adopt(rule, by=charlie)
+    mailboxes.adopt(rule, by=alice)

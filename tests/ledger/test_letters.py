@@ -91,6 +91,12 @@ def test_it_marks_the_batch_before_in_the_same_transaction(run: Run) -> None:
     assert dict(Letter.objects.values_list("uid", "state")) == {"a": "delivered", "b": "ready"}
 
 
+def test_it_drops_no_row_of_a_letter_that_was_collected(run: Run) -> None:
+    ids = [*ready(run, arrival("a")).values(), *delivered(run, arrival("b"))]
+    departures.drop_outdated(ids)
+    assert Letter.objects.filter(id__in=ids).count() == 2
+
+
 def test_it_knows_a_delivered_letter_by_its_name(run: Run) -> None:
     delivered(run, arrival("a"))
     (row,) = known(run.source, "a", "b").values()

@@ -192,8 +192,21 @@ def test_it_asks_for_the_passwords_whose_key_is_lost(book: str, key_file: Path) 
     assert "petrovpasswd" not in document_of(Revision.objects.all()[0]).text
 
 
+def test_it_deletes_only_drafts_whose_key_is_lost(book: str, key_file: Path, client: Client, alice: User) -> None:
+    client.force_login(alice)
+    client.post(reverse("text"), {"text": book.replace("petrovpasswd2", "anotherpasswd"), "do": "check"})
+    used = Uses.now().drafts
+    assert used.total() == 1
+    rotate("--lost")
+    assert Uses.now().drafts == used
+    key_file.unlink()
+    rotate("--lost")
+    assert Uses.now().drafts.total() == 0
+
+
 def test_it_asks_for_no_password_that_opens(book: str) -> None:
     assert rotate("--lost")["lost"] == []
+    assert document_of(Revision.objects.all()[0]).text == book
     assert {password_of(rule) for rule in FetchRule.objects.all()} == {f"petrovpasswd{n}" for n in range(3)}
 
 

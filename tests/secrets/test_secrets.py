@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 from pytest_django import Settings
 
 from fetchrules.errors import KeyMissing, PasswordMissing, PasswordUnreadable
-from fetchrules.models import AuditEntry, FetchRule
+from fetchrules.models import AuditEntry, FetchRule, Revision
 from fetchrules.rule import MASK, Encryption, Protocol, Rule
 from fetchrules.secrets.sealing import Key, KeyRing, key_ring, seal, target_of, unseal
 
@@ -139,6 +139,16 @@ def test_it_makes_no_key_where_passwords_are_sealed(
     with pytest.raises(KeyMissing):
         seal("another", "target")
     assert (key_file.read_text() if key_file.exists() else None) == content
+
+
+@pytest.mark.django_db
+def test_it_makes_no_key_where_only_a_revision_has_passwords(key_file: Path) -> None:
+    """All rules were deleted, and may be brought back."""
+    Revision.objects.create(version=1, text="", passwords=[seal("petrovpasswd", "target")])
+    key_file.unlink()
+    with pytest.raises(KeyMissing):
+        seal("another", "target")
+    assert not key_file.exists()
 
 
 @pytest.mark.django_db
