@@ -17,6 +17,7 @@ from pytest_django import Settings
 from fetchrules.errors import KeyMissing, PasswordMissing, PasswordUnreadable
 from fetchrules.models import AuditEntry, FetchRule, Revision
 from fetchrules.rule import MASK, Encryption, Protocol, Rule
+from fetchrules.secrets.sealed import SealedDraft
 from fetchrules.secrets.sealing import Key, KeyRing, key_ring, seal, target_of, unseal
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -79,11 +80,15 @@ def test_it_binds_a_password_to_protocol_host_port_and_user() -> None:
     )
     others = [
         Rule("mailserver.com", Protocol.POP3, "petrov", MASK, rule.recipient),
-        Rule("mailserver.ru", Protocol.IMAP, "petrov", MASK, rule.recipient),
+        Rule("mailserver.ru", Protocol.IMAP, "petrov", MASK, rule.recipient, port=110),
         Rule("mailserver.ru", Protocol.POP3, "Petrov", MASK, rule.recipient),
         Rule("mailserver.ru", Protocol.POP3, "petrov", MASK, rule.recipient, encryption=Encryption.SSL),
     ]
     assert target_of(rule) not in map(target_of, others)
+
+
+def test_it_binds_a_draft_to_its_kind_and_its_user() -> None:
+    assert len({draft.target(user) for draft in SealedDraft for user in (1, 2)}) == 4
 
 
 @pytest.mark.parametrize("old", ["abcd1234:" + "A" * 43 + "=", "abcd1234:" + "A" * 43 + "=:1700000000"])
