@@ -88,6 +88,14 @@ class LoginRefused(FetchError, retry=Retry.IF_IT_LASTS, code="login_refused"):
     """The server refused user and password."""
 
 
+class LoginUnsupported(FetchError, retry=Retry.IF_IT_LASTS, code="login_unsupported"):
+    """The server offers no way to log in that we know, or not the one that the rule asks for. No password was sent."""
+
+
+class ServerUnproven(FetchError, retry=Retry.LATER, code="server_unproven"):
+    """The server should have proven that it knows the password, and did not (SCRAM): it may be another's."""
+
+
 class MailboxBusy(FetchError, retry=Retry.LATER, code="mailbox_busy"):
     """Another session holds the mailbox (RFC 2449 [IN-USE])."""
 

@@ -65,7 +65,10 @@ PURE = (
 )
 """Without Django, socket, disk and clock too."""
 
-SANS_IO = tuple(f"remote.pop3.{name}" for name in ("grammar", "protocol"))
+SANS_IO = (
+    *(f"remote.pop3.{name}" for name in ("grammar", "protocol")),
+    *(f"remote.auth.{name}" for name in ("ways", "credentials", "exchange", "sasl", "choice", "attempts", "apop")),
+)
 """The protocol as a state machine: octets in, octets out."""
 
 _WORLD = frozenset(

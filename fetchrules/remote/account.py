@@ -3,6 +3,7 @@
 from dataclasses import dataclass, field
 from ipaddress import IPv4Network, IPv6Network
 
+from fetchrules.remote.auth.ways import Way
 from fetchrules.remote.mailbox import TlsLevel
 from fetchrules.rule import Encryption, Protocol
 
@@ -41,10 +42,20 @@ class TargetPolicy:
 
 
 @dataclass(frozen=True, slots=True)
+class ServerKey:
+    """A server with or without TLS, for it may announce other capabilities under TLS."""
+
+    host: str
+    port: int
+    tls: bool
+
+
+@dataclass(frozen=True, slots=True)
 class Account:
     """`fingerprint` is the SHA-256 of a pinned certificate in lower-case hex; it replaces the verification of the chain.
 
-    `tls_seen` is the best protection that this rule has had so far; it never gets less again.
+    `tls_seen` is the best protection that this rule has had so far; it never gets less again. `way`: the only way to log in that
+    the rule allows.
     """
 
     protocol: Protocol
@@ -57,5 +68,6 @@ class Account:
     fingerprint: str = ""
     tls_seen: TlsLevel = TlsLevel.NONE
     folder: str = ""
+    way: Way | None = None
     deadlines: Deadlines = Deadlines()
     targets: TargetPolicy = TargetPolicy()

@@ -13,36 +13,19 @@ from dataclasses import dataclass, field
 from functools import partial
 from threading import Lock
 from time import monotonic
-from typing import TypeVar
 
+from fetchrules.remote.account import ServerKey
+from fetchrules.remote.auth.memory import LoginMemory
+from fetchrules.remote.auth.scram import SaltedKeys
 from fetchrules.remote.pop3.grammar import Capabilities
 from fetchrules.remote.pop3.protocol import Verb
+from fetchrules.remote.recent import keep
 
 DISTRUST_SECONDS = 86400.0
 SERVERS_KEPT = 4096
 
 Judge = Callable[[Verb, bool], None]
 """Called for each burst with its last verb, which is its kind, and whether more than its first command was answered."""
-
-_K = TypeVar("_K")
-_V = TypeVar("_V")
-
-
-def _keep(table: OrderedDict[_K, _V], key: _K, value: _V, limit: int) -> None:
-    """Put it at the end of `table`, and drop the entries used longest ago beyond `limit`."""
-    table[key] = value
-    table.move_to_end(key)
-    while len(table) > limit:
-        table.popitem(last=False)
-
-
-@dataclass(frozen=True, slots=True)
-class ServerKey:
-    """A server with or without TLS, for it may announce other capabilities under TLS."""
-
-    host: str
-    port: int
-    tls: bool
 
 
 class CapabilityMemory:
@@ -64,7 +47,7 @@ class CapabilityMemory:
 
     def remember(self, key: ServerKey, capabilities: Capabilities) -> None:
         with self._lock:
-            _keep(self._known, key, capabilities, self._limit)
+            keep(self._known, key, capabilities, self._limit)
 
     def forget(self, key: ServerKey) -> None:
         """Ask `key` again next time. Distrust of its pipelining stays."""
@@ -88,9 +71,9 @@ class CapabilityMemory:
                 self._swallowed.pop((key, kind), None)
             elif before is None or before <= began:
                 now = self._clock()
-                _keep(self._swallowed, (key, kind), now, self._limit)
+                keep(self._swallowed, (key, kind), now, self._limit)
                 if before is not None:
-                    _keep(self._distrusted, key, now + DISTRUST_SECONDS, self._limit)
+                    keep(self._distrusted, key, now + DISTRUST_SECONDS, self._limit)
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,13 +99,15 @@ class SizeMemory:
 
     def distrust(self, key: MailboxKey) -> None:
         with self._lock:
-            _keep(self._known, key, None, self._limit)
+            keep(self._known, key, None, self._limit)
 
 
 @dataclass(slots=True)
 class ServerMemory:
     capabilities: CapabilityMemory = field(default_factory=lambda: CapabilityMemory(SERVERS_KEPT))
     sizes: SizeMemory = field(default_factory=lambda: SizeMemory(SERVERS_KEPT))
+    logins: LoginMemory = field(default_factory=lambda: LoginMemory(SERVERS_KEPT))
+    keys: SaltedKeys = field(default_factory=lambda: SaltedKeys(SERVERS_KEPT))
 
 
 SERVERS = ServerMemory()

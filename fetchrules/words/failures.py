@@ -95,6 +95,22 @@ FAILURES: dict[str, Failure] = {
         ),
         field="password",
     ),
+    "login_unsupported": Failure(
+        _("No way to log in that both sides know"),
+        _(
+            "The server does not take a password in a way that we know, or not in the one that the rule asks for, and no password "
+            "was sent. What it offers stands beside. Choose SSL/TLS or STARTTLS if it demands encryption, or have a login by "
+            "password allowed there."
+        ),
+        field="encryption",
+    ),
+    "server_unproven": Failure(
+        _("The server did not prove that it is the right one"),
+        _(
+            "It should have shown that it knows the password, and did not: another server may be answering in its place. "
+            "The password was not shown. Choose SSL/TLS with a checked certificate; it is tried again by itself."
+        ),
+    ),
     "mailbox_busy": Failure(
         _("Mailbox busy"), _("Another mail program holds the mailbox. It usually passes by itself.")
     ),

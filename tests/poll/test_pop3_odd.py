@@ -8,7 +8,7 @@ from django.utils import timezone
 from fetchrules.errors import ConnectionLost, RemoteProtocolError, ServerRefused, ServerTemporary, TimedOut
 from fetchrules.ledger.departures import FORGET_AFTER
 from fetchrules.models import Letter, Run, SourceMailbox
-from fetchrules.remote.memory import ServerKey
+from fetchrules.remote.account import ServerKey
 from fetchrules.remote.pop3.grammar import Capabilities
 from tests.poll.conftest import NewScene, Scene
 from tests.servers.loopback import Peer

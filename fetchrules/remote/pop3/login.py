@@ -8,9 +8,9 @@ from contextlib import ExitStack
 from dataclasses import dataclass
 
 from fetchrules.errors import ConnectionLost, LoginRefused, RemoteProtocolError, ServerRefused, TimedOut, TlsUnavailable
-from fetchrules.remote.account import Account
+from fetchrules.remote.account import Account, ServerKey
 from fetchrules.remote.mailbox import Connection, Listed, Listing
-from fetchrules.remote.memory import CapabilityMemory, ServerKey
+from fetchrules.remote.memory import CapabilityMemory
 from fetchrules.remote.net import Alive, connect
 from fetchrules.remote.pop3.conversation import Conversation, is_limited
 from fetchrules.remote.pop3.grammar import (

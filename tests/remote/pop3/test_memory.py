@@ -2,7 +2,8 @@ from dataclasses import dataclass
 
 import pytest
 
-from fetchrules.remote.memory import DISTRUST_SECONDS, CapabilityMemory, ServerKey
+from fetchrules.remote.account import ServerKey
+from fetchrules.remote.memory import DISTRUST_SECONDS, CapabilityMemory
 from fetchrules.remote.pop3.grammar import Capabilities
 from fetchrules.remote.pop3.protocol import Verb
 

@@ -17,9 +17,9 @@ from fetchrules.errors import (
     RunOvertaken,
     TimedOut,
 )
-from fetchrules.remote.account import Account, Deadlines
+from fetchrules.remote.account import Account, Deadlines, ServerKey
 from fetchrules.remote.mailbox import Begun, Chunk, Complete, Listed, Refused
-from fetchrules.remote.memory import SERVERS, ServerKey
+from fetchrules.remote.memory import SERVERS
 from fetchrules.remote.pop3 import session
 from fetchrules.remote.pop3.grammar import Capabilities
 from fetchrules.remote.pop3.session import open_pop3, probe_pop3

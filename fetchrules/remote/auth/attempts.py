@@ -1,0 +1,50 @@
+"""The attempts of one session to log in.
+
+A refusal before the password was said rules out that way alone, or all that show it if the name was refused. A refused
+proof rules out its kind. A refused password ends the session: no other way would make it right.
+"""
+
+from collections.abc import Iterator
+
+from fetchrules.remote.auth.exchange import Refusal
+from fetchrules.remote.auth.memory import LoginKey, LoginMemory
+from fetchrules.remote.auth.ways import SHOWING, Way
+
+
+class Attempts:
+    """Yields the ways of `order` that are left. Call `refused` or `accepted` for each before the next."""
+
+    def __init__(self, memory: LoginMemory, login: LoginKey, order: tuple[Way, ...]) -> None:
+        self._memory, self._login = memory, login
+        self._way = order[0]
+        self._left = _left(memory, login, order)
+
+    def __iter__(self) -> Iterator[Way]:
+        while self._left:
+            self._way, *self._left = self._left
+            yield self._way
+
+    @property
+    def more(self) -> bool:
+        """Whether another way would follow."""
+        return bool(self._left)
+
+    def refused(self, refusal: Refusal) -> None:
+        self._memory.refuse(self._login, self._way, refusal)
+        if refusal is Refusal.PASSWORD and self._way in SHOWING:
+            self._left = []
+        elif refusal is not Refusal.MECHANISM:
+            self._left = [way for way in self._left if way.kind is not self._way.kind]
+
+    def accepted(self) -> None:
+        self._memory.accept(self._login, self._way)
+
+
+def _left(memory: LoginMemory, login: LoginKey, order: tuple[Way, ...]) -> list[Way]:
+    failed = memory.failed(login)
+    if failed is None:
+        return list(order)
+    untried = [way for way in order if way not in failed.tried]
+    if untried:
+        return untried
+    return [failed.surest] if failed.surest in order else list(order)
