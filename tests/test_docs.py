@@ -70,7 +70,7 @@ def test_it_documents_every_destination(scheme: str) -> None:
     assert f"{scheme}:" in CHECKS, "the hint of the check names it"
 
 
-@pytest.mark.parametrize("tag", sorted(set(re.findall(r'\.has\("([A-Z0-9-]+)"', POP3))))
+@pytest.mark.parametrize("tag", sorted(set(re.findall(r'\.(?:has|parameters)\("([A-Z0-9-]+)"', POP3))))
 def test_it_documents_every_capability_of_pop3(tag: str) -> None:
     assert f"| `{tag}` |" in (ROOT / "docs" / "reliability.md").read_text(encoding="utf-8")
 

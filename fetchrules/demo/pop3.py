@@ -86,15 +86,15 @@ class Pop3Session:
         return OK
 
     def password(self, password: str) -> bytes:
-        return self._open(self._user, password)
+        return self.open(self._user, password)
 
     def auth(self, mechanism: str) -> bytes:
         if mechanism.upper() != "PLAIN":
             raise Refusal("unknown mechanism")
         self.wire.send(b"+ \r\n")
-        return self._open(*plain_credentials(self.wire.read_line()))
+        return self.open(*plain_credentials(self.wire.read_line()))
 
-    def _open(self, user: str, password: str) -> bytes:
+    def open(self, user: str, password: str) -> bytes:
         self._maildrop = self._log_in(user, password)
         self.letters = dict(enumerate(self._maildrop.scan(), start=1))
         return b"+OK logged in\r\n"

@@ -5,6 +5,7 @@ A fault is data: at this step, when a session comes to it for the nth time, do t
 
 import re
 import ssl
+from base64 import b64decode, b64encode
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass, field, replace
 from enum import Enum, StrEnum
@@ -23,6 +24,7 @@ from tests.servers.faults import Say as Say
 from tests.servers.faults import Stall as Stall
 from tests.servers.loopback import Hangup, Peer, ScriptedServer
 from tests.servers.maildrop import Maildrop
+from tests.servers.sasl import GREETING_STAMP, apop_password, authenticate
 
 
 class Step(StrEnum):
@@ -34,6 +36,7 @@ class Step(StrEnum):
     UTF8 = "UTF8"
     USER = "USER"
     PASS = "PASS"
+    APOP = "APOP"
     AUTH = "AUTH"
     STAT = "STAT"
     UIDL = "UIDL"
@@ -94,6 +97,11 @@ class Behaviour:
     slice: int = 0
     commits_when_cut: bool = False
     faults: tuple[Fault, ...] = ()
+    logins: frozenset[str] = frozenset({"password", "PLAIN"})
+    secretless: frozenset[str] = frozenset()
+    timestamp: bool = False
+    hangs_up: bool = False
+    proves: bool = True
 
     def without(self, *capabilities: str) -> "Behaviour":
         """The same server, not announcing `capabilities`."""
@@ -151,6 +159,7 @@ class _Session(Pop3Session):
         self._behaviour = server.behaviour
         self._faults = Faults(server.behaviour.faults)
         self._given = 0
+        self._login_refused = False
         self._updates = True
         self._updated = False
 
@@ -164,7 +173,8 @@ class _Session(Pop3Session):
             raise
 
     def greet(self) -> None:
-        perform(self._faults.due(Step.GREETING), self._peer, lambda: b"+OK POP3 ready\r\n")
+        stamp = f" {GREETING_STAMP}" if self._behaviour.timestamp else ""
+        perform(self._faults.due(Step.GREETING), self._peer, f"+OK POP3 ready{stamp}\r\n".encode)
 
     def command(self, line: str) -> None:
         self._server.said.append(line)
@@ -177,10 +187,17 @@ class _Session(Pop3Session):
         step = Step(verb)
         action = self._faults.due(step) or self._letter_fault(step, argument.partition(" ")[0])
         self._updates = obeys(action)
-        perform(action, self._peer, lambda: self.answer(verb, argument))
+        perform(action, self._peer, lambda: self._answer(verb, argument))
+        if self._behaviour.hangs_up and step in (Step.USER, Step.PASS, Step.APOP, Step.AUTH) and self._login_refused:
+            raise Hangup
         if step is Step.STLS and obeys(action) and self._server.tls is not None:
             self._peer.start_tls(self._server.tls)
         self.over = step is Step.QUIT
+
+    def _answer(self, verb: str, argument: str) -> bytes:
+        answer = self.answer(verb, argument)
+        self._login_refused = answer.startswith(b"-ERR")
+        return answer
 
     def _letter_fault(self, step: Step, argument: str) -> Action | None:
         try:
@@ -196,13 +213,56 @@ class _Session(Pop3Session):
             "UIDL": not self._behaviour.uidl,
             "TOP": self._behaviour.top is Top.UNKNOWN,
             "UTF8": not self._behaviour.utf8,
+            "USER": "password" not in self._behaviour.logins,
+            "APOP": "APOP" not in self._behaviour.logins,
         }
         commands = {**super().commands(), "STLS": self._stls, "UTF8": lambda _: OK}
+        if "USER" in commands:
+            commands["APOP"] = self._apop
         return {verb: command for verb, command in commands.items() if not unknown.get(verb)}
 
     def capa(self, _: str) -> bytes:
         stls = ["STLS"] if self._server.tls is not None and not self._peer.secure else []
         return multiline([*(self._behaviour.capabilities or ()), *stls])
+
+    def auth(self, argument: str) -> bytes:
+        mechanism, _, initial = argument.partition(" ")
+        behaviour = self._behaviour
+        if mechanism not in behaviour.logins:
+            raise Refusal("unknown mechanism")
+        user = authenticate(
+            mechanism,
+            b64decode(initial) if initial else None,
+            self._ask,
+            self._passwords(mechanism),
+            proves=behaviour.proves,
+        )
+        return self.open(user, self._server.mailboxes[user].password)
+
+    def password(self, password: str) -> bytes:
+        if "password" in self._behaviour.secretless:
+            raise Refusal("[AUTH] wrong user or password")
+        return super().password(password)
+
+    def _apop(self, argument: str) -> bytes:
+        user, _, digest = argument.rpartition(" ")
+        password = self._passwords("APOP").get(user, "")
+        if not apop_password(digest, password):
+            raise Refusal("[AUTH] wrong user or password")
+        return self.open(user, password)
+
+    def _passwords(self, way: str) -> dict[str, str]:
+        if way in self._behaviour.secretless:
+            return dict.fromkeys(self._server.mailboxes, "")
+        return {user: mailbox.password for user, mailbox in self._server.mailboxes.items()}
+
+    def _ask(self, challenge: bytes) -> bytes:
+        self._peer.send(b"+ " + b64encode(challenge) + b"\r\n")
+        line = self._peer.read_line()
+        self._server.said.append(line.decode())
+        if line == b"*":
+            raise Refusal("cancelled")
+        return b64decode(line)
 
     def _stls(self, _: str) -> bytes:
         if self._server.tls is None:

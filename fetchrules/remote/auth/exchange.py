@@ -32,11 +32,15 @@ class Exchange:
         self._way = way
         self._initial = initial
 
-    def opening(self, *, one_step: bool) -> str:
-        """The command's argument: the mechanism, with the initial response if it has one and `one_step` (RFC 4959, 5034)."""
-        if self._initial is None or not one_step:
+    def opening(self, longest: int = 0) -> str:
+        """The command's argument: the mechanism, with the initial response if it has one and `longest` characters hold both."""
+        if self._initial is None:
             return self._way
-        return f"{self._way} {encoded(self._take_initial(self._initial)) or '='}"
+        both = f"{self._way} {encoded(self._initial) or '='}"
+        if len(both) > longest:
+            return self._way
+        self._take_initial(self._initial)
+        return both
 
     def answer(self, challenge: str) -> str:
         """Raises RemoteProtocolError for a challenge that makes no sense, ServerUnproven for a false proof."""

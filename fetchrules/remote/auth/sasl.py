@@ -3,7 +3,8 @@
 POP3 (RFC 5034) and IMAP (RFC 9051) use an exchange alike:
 
     exchange = begin(way, user, password, keys)
-    AUTH or AUTHENTICATE, with exchange.opening(one_step=...) as the argument
+    AUTH or AUTHENTICATE, with exchange.opening() as the argument; opening(LONGEST) where the server is known to understand an
+        initial response (IMAP: SASL-IR, RFC 4959; POP3: RFC 5034)
     for each line "+ CHALLENGE" of the server, send exchange.answer(CHALLENGE) as a line of its own, which may be empty
     for success: exchange.finish(), without which nothing is proven
     for a refusal: exchange.refusal says what it may mean

@@ -18,7 +18,7 @@ from fetchrules.errors import (
 from fetchrules.remote.known_texts import softened
 from fetchrules.remote.memory import Judge
 from fetchrules.remote.net import Stream
-from fetchrules.remote.pop3.grammar import StatusLine
+from fetchrules.remote.pop3.grammar import Status, StatusLine
 from fetchrules.remote.pop3.protocol import (
     Command,
     Event,
@@ -29,7 +29,7 @@ from fetchrules.remote.pop3.protocol import (
     Reply,
     Verb,
 )
-from fetchrules.remote.transcript import Secrets, Speaker, Trace
+from fetchrules.remote.transcript import MASKED, Secrets, Speaker, Trace
 
 
 def refusal(line: StatusLine, words: str, otherwise: type[FetchError]) -> FetchError:
@@ -114,8 +114,13 @@ class Conversation:
         if isinstance(event, Reply | LetterEnded):
             self.stream.reply_ended()
         if self._trace is not None and isinstance(event, Greeting | Reply | LetterBegan):
-            self._trace(Speaker.SERVER, self.masked(f"{event.line.status.value} {event.line.text}"))
+            self._trace(Speaker.SERVER, self._shown(event.line))
         return event
+
+    def _shown(self, line: StatusLine) -> str:
+        """A challenge is masked: with it and what the server says of the answer, a password could be guessed."""
+        text = MASKED if line.status is Status.CONTINUE and line.text else self.masked(line.text)
+        return f"{line.status.value} {text}"
 
     def greeting(self) -> StatusLine:
         event = self.hear()

@@ -70,13 +70,16 @@ class Capabilities:
 
     lines: frozenset[str] = frozenset()
 
-    def has(self, tag: str, parameter: str = "") -> bool:
-        """Whether `tag` is announced, and `parameter` with it."""
-        for line in self.lines:
-            words = line.upper().split()
-            if words and words[0] == tag and (not parameter or parameter in words[1:]):
-                return True
-        return False
+    def has(self, tag: str) -> bool:
+        """Whether `tag` is announced."""
+        return any(words[0] == tag for words in self._words())
+
+    def parameters(self, tag: str) -> frozenset[str]:
+        """What is announced behind `tag`, in upper case."""
+        return frozenset(parameter for words in self._words() if words[0] == tag for parameter in words[1:])
+
+    def _words(self) -> Iterator[list[str]]:
+        return (words for line in self.lines if (words := line.upper().split()))
 
 
 def capabilities(body: bytes) -> Capabilities:

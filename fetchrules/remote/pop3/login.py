@@ -1,190 +1,195 @@
-"""From the connection to the TRANSACTION state of POP3, with the letters listed, in one burst where the server pipelines.
+"""The login of POP3, by the ways that the server offers; with the lists, in one burst where the server pipelines.
 
-Servers get each of STAT, UIDL and LIST wrong, so each is checked against the others.
+USER, PASS and APOP take the lists along, so that they cost one round trip. SASL does not, since nothing may follow AUTH
+before its answer (RFC 5034 section 4).
 """
 
-from collections.abc import Sequence
-from contextlib import ExitStack
-from dataclasses import dataclass
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 
-from fetchrules.errors import ConnectionLost, LoginRefused, RemoteProtocolError, ServerRefused, TimedOut, TlsUnavailable
-from fetchrules.remote.account import Account, ServerKey
-from fetchrules.remote.mailbox import Connection, Listed, Listing
-from fetchrules.remote.memory import CapabilityMemory
-from fetchrules.remote.net import Alive, connect
-from fetchrules.remote.pop3.conversation import Conversation, is_limited
-from fetchrules.remote.pop3.grammar import (
-    Capabilities,
-    Status,
-    StatusLine,
-    capabilities,
-    drop_listing,
-    scan_listings,
-    unique_id_listings,
-)
-from fetchrules.remote.pop3.protocol import Command, Reply, Verb, plain_credentials
-from fetchrules.remote.tls import UNPROTECTED, Demand, Protection, Start, secure
-from fetchrules.remote.transcript import Secrets, Trace
+from fetchrules.errors import ConnectionLost, FetchError, LoginRefused, LoginUnsupported, RemoteProtocolError, TimedOut
+from fetchrules.remote.account import Account
+from fetchrules.remote.auth import apop
+from fetchrules.remote.auth.attempts import Attempts
+from fetchrules.remote.auth.choice import Offer, ways
+from fetchrules.remote.auth.credentials import Password
+from fetchrules.remote.auth.exchange import CANCEL, Exchange, Refusal
+from fetchrules.remote.auth.memory import LoginKey
+from fetchrules.remote.auth.sasl import begin
+from fetchrules.remote.auth.ways import Kind, Way
+from fetchrules.remote.mailbox import Listing
+from fetchrules.remote.pop3.grammar import Capabilities, Status, StatusLine, capabilities
+from fetchrules.remote.pop3.listing import QUESTIONS, listing
+from fetchrules.remote.pop3.protocol import Command, Reply, SessionState, Verb
+from fetchrules.remote.pop3.reach import Reached
+
+Answers = dict[Verb, Reply]
 
 
-@dataclass(frozen=True, slots=True)
-class Reached:
-    """A server that waits for a login. `recalled`: the capabilities are those of a former session."""
-
-    conversation: Conversation
-    protection: Protection
-    greeting: StatusLine
-    capabilities: Capabilities
-    recalled: bool
-    key: ServerKey
-    memory: CapabilityMemory
-
-    def connection(self) -> Connection:
-        greeting = self.conversation.masked(self.greeting.text)
-        return self.protection.connection(self.conversation.stream.address, greeting, self.capabilities.lines)
+class HungUp(LoginRefused):
+    """The server hung up behind a login that it refused, and there is another way to try."""
 
 
-def reach(
-    account: Account,
-    demand: Demand,
-    cafile: str,
-    trace: Trace | None,
-    memory: CapabilityMemory,
-    alive: Alive | None = None,
-) -> Reached:
-    """Connect, and stop before the login. Raises FetchError; then nothing is left open."""
-    secrets = Secrets.of(account.password, plain_credentials(account.user, account.password).argument)
-    stream = connect(account.host, account.port, account.deadlines, account.targets, alive)
-    conversation = Conversation(stream, secrets, trace)
-    conversation.note(f"connected to {stream.address} port {account.port}")
+def offer(announced: Capabilities, greeting: str, *, protected: bool) -> Offer:
+    """What a server offers by its CAPA and the timestamp in its greeting.
 
-    def secured() -> Protection:
-        protection = secure(stream, account, demand.check, cafile)
-        conversation.note(f"{protection.version}, certificate {protection.level.value}")
-        return protection
-
-    with ExitStack() as undo:
-        undo.callback(conversation.close)
-        protection = secured() if demand.start is Start.AT_ONCE else UNPROTECTED
-        greeting = conversation.greeting()
-        if greeting.status is not Status.OK:
-            raise conversation.refused(greeting, ServerRefused)
-        # Without TLS the server is asked in every session: where it offers STLS by now, the password must not go in the clear.
-        announced = _announced(conversation) if demand.start is Start.IF_OFFERED else None
-        if demand.start is Start.STARTTLS or (announced is not None and announced.has("STLS")):
-            if conversation.ask(Command(Verb.STLS)).line.status is Status.OK:
-                conversation.protocol.begin_tls()
-                protection, announced = secured(), None
-            elif demand.start is Start.STARTTLS:
-                raise TlsUnavailable("the server refuses STLS")
-        key = ServerKey(account.host, account.port, protection is not UNPROTECTED)
-        recalled = memory.recall(key) if announced is None else None
-        known = announced or recalled or _announced(conversation)
-        memory.remember(key, known)
-        conversation.protocol.pipelining = memory.pipelines(key, known)
-        conversation.judge = memory.judge(key)
-        undo.pop_all()
-    return Reached(conversation, protection, greeting, known, recalled is not None, key, memory)
-
-
-def _announced(conversation: Conversation) -> Capabilities:
-    reply = conversation.ask(Command(Verb.CAPA))
-    return capabilities(reply.body) if reply.line.status is Status.OK else Capabilities()
+    USER and PASS are not offered by a server that announces other ways and not USER: it takes no password shown, and on a clear
+    line it must not see one. Under TLS, only mechanisms of SASL count for that: many an old server's CAPA is not complete.
+    """
+    mechanisms = announced.parameters("SASL")
+    digests = [Way.APOP] if apop.timestamp(greeting) else []
+    others = bool(mechanisms) or (bool(announced.lines) and bool(digests) and not protected)
+    native = [Way.NATIVE] if announced.has("USER") or not others else []
+    return Offer.of(mechanisms, *digests, *native)
 
 
 def log_in(reached: Reached, account: Account) -> Listing:
-    """Log in and list. Raises LoginRefused, MailboxBusy, LoginDelay, ServerTemporary, … and the stream's errors."""
+    """Log in and list. Raises LoginRefused (HungUp), LoginUnsupported, ServerUnproven, MailboxBusy, LoginDelay, … and the
+    stream's errors.
+    """
+    announced = reached.capabilities
+    # CAPA costs no round trip here, and renews what is remembered.
+    first = [Command(Verb.CAPA)] if reached.recalled else []
+    if announced.has("UTF8"):
+        first.append(Command(Verb.UTF8))  # RFC 6856: without it, letters may come rewritten into ASCII
     try:
-        return _log_in(reached, account)
-    except (RemoteProtocolError, ConnectionLost, TimedOut):
+        answers = _Login(reached, account).run(first)
+        return listing(answers, announced, reached.conversation)
+    except (RemoteProtocolError, ConnectionLost, TimedOut, LoginUnsupported):
         # The server may have changed, and not understand what we sent together.
-        reached.memory.forget(reached.key)
+        reached.memory.capabilities.forget(reached.key)
         raise
 
 
-def _log_in(reached: Reached, account: Account) -> Listing:
-    conversation, announced = reached.conversation, reached.capabilities
-    # CAPA costs no round trip here, and renews what is remembered.
-    commands = [Command(Verb.CAPA)] if reached.recalled else []
-    if announced.has("UTF8"):
-        commands.append(Command(Verb.UTF8))  # RFC 6856: without it, letters may come rewritten into ASCII
-    if _needs_sasl(account, announced):
-        _exchange(reached, commands)
-        _authenticate(conversation, account)
-        commands = []
-    else:
-        commands += [Command(Verb.USER, account.user), Command(Verb.PASS, account.password)]
-    answers = _exchange(reached, [*commands, Command(Verb.STAT), Command(Verb.UIDL), Command(Verb.LIST)])
-    stat, uidl, scan = (answers[verb] for verb in (Verb.STAT, Verb.UIDL, Verb.LIST))
-    if _lists_none(stat, uidl, scan):
-        # Complete, so that present letters of an empty mailbox can count as collected. It proves no letter absent.
-        return Listing(complete=True)
-    if scan.line.status is not Status.OK:
-        raise conversation.refused(scan.line, ServerRefused)
-    if uidl.line.status is not Status.OK and (_has_a_reason(uidl) or announced.has("UIDL")):
-        # The server has unique-ids but does not list them now. Without them every letter would look new.
-        raise conversation.refused(uidl.line, ServerRefused)
-    return _listing(stat, uidl, scan)
+OPENING_MAX = 255 - len("AUTH \r\n")
+"""Characters behind AUTH (RFC 5034 section 4)."""
+
+_LOGIN = frozenset({Verb.USER, Verb.PASS, Verb.APOP})
 
 
-def _exchange(reached: Reached, commands: Sequence[Command]) -> dict[Verb, Reply]:
-    """The replies by verb. Raises a refused login at once, because many servers then hang up."""
-    answers = {}
-    for reply in reached.conversation.replies(commands):
-        verb, refused = reply.command.verb, reply.line.status is not Status.OK
-        if verb in (Verb.USER, Verb.PASS) and refused:
-            raise reached.conversation.refused(reply.line, LoginRefused)
-        if verb is Verb.CAPA and not refused:
-            announced = capabilities(reply.body)
-            reached.memory.remember(reached.key, announced)
-            reached.conversation.protocol.pipelining = reached.memory.pipelines(reached.key, announced)
-        answers[verb] = reply
-    return answers
+class _Login:
+    """The attempts of one session."""
+
+    def __init__(self, reached: Reached, account: Account) -> None:
+        key, logins = reached.key, reached.memory.logins
+        self._reached, self._conversation = reached, reached.conversation
+        self._user, self._password = account.user, Password(account.password)
+        order = ways(
+            offer(reached.capabilities, reached.greeting.text, protected=key.tls),
+            protected=key.tls,
+            forced=account.way,
+            refused=logins.refused(key),
+            sayable=_is_sayable(account),
+        )
+        self._attempts = Attempts(logins, LoginKey(key, account.user, self._password.mark), order)
+        self._refusal: FetchError | None = None
+
+    def run(self, first: Sequence[Command]) -> Answers:
+        """Log in, and ask QUESTIONS. `first` is said before."""
+        for way in self._attempts:
+            with self._explaining_a_hangup():
+                answers = self._try(way, first)
+            if answers is not None:
+                return answers
+            first = ()
+        assert self._refusal is not None  # there is one way at least
+        raise self._refusal
+
+    def _try(self, way: Way, first: Sequence[Command]) -> Answers | None:
+        """None: the server refused it."""
+        match way:
+            case Way.NATIVE:
+                user, password = Command(Verb.USER, self._user), Command(Verb.PASS, self._password.secret)
+                return self._in_one_burst([*first, user, password])
+            case Way.APOP:
+                return self._in_one_burst([*first, self._apop()])
+            case _:
+                exchange = begin(way, self._user, self._password, self._reached.memory.keys)
+                # Servers of RFC 1734 do not know an initial response. Servers with SCRAM are younger than RFC 5034.
+                opening = exchange.opening(OPENING_MAX if way.kind is Kind.SCRAM else 0)
+                return self._by_sasl(exchange, [*first, Command(Verb.AUTH, opening)])
+
+    def _apop(self) -> Command:
+        timestamp = apop.timestamp(self._reached.greeting.text)
+        assert timestamp is not None  # or it would not be offered
+        return Command(Verb.APOP, f"{self._user} {apop.digest(timestamp, self._password)}")
+
+    def _in_one_burst(self, login: Sequence[Command]) -> Answers | None:
+        answers = {}
+        for reply in self._replies([*login, *QUESTIONS]):
+            verb, accepted = reply.command.verb, reply.line.status is Status.OK
+            if verb in _LOGIN and not accepted:
+                self._refused(reply.line, Refusal.NAME if verb is Verb.USER else Refusal.PASSWORD)
+                return None
+            if verb in _LOGIN and verb is not Verb.USER:
+                self._attempts.accepted()
+            answers[verb] = reply
+        return answers
+
+    def _by_sasl(self, exchange: Exchange, commands: Sequence[Command]) -> Answers | None:
+        *_, reply = self._replies(commands)
+        while reply.line.status is Status.CONTINUE:
+            try:
+                answer = exchange.answer(reply.line.text)
+            except RemoteProtocolError as error:
+                self._cancel(exchange, error)
+                return None
+            reply = self._conversation.ask(Command(Verb.CREDENTIALS, answer))
+        if reply.line.status is not Status.OK:
+            self._refused(reply.line, exchange.refusal)
+            return None
+        exchange.finish()
+        self._attempts.accepted()
+        return {reply.command.verb: reply for reply in self._replies(QUESTIONS)}
+
+    def _cancel(self, exchange: Exchange, error: RemoteProtocolError) -> None:
+        """End an exchange in which the server said nonsense (RFC 5034 section 4)."""
+        if self._conversation.ask(Command(Verb.CREDENTIALS, CANCEL)).line.status is not Status.ERR:
+            raise error
+        self._attempts.refused(exchange.refusal)
+        self._refusal = error
+
+    def _replies(self, commands: Sequence[Command]) -> Iterator[Reply]:
+        """The replies to `commands`. An answer to CAPA is remembered."""
+        memory, key = self._reached.memory.capabilities, self._reached.key
+        for reply in self._conversation.replies(commands):
+            if reply.command.verb is Verb.CAPA and reply.line.status is Status.OK:
+                announced = capabilities(reply.body)
+                memory.remember(key, announced)
+                self._conversation.protocol.pipelining = memory.pipelines(key, announced)
+            yield reply
+
+    def _refused(self, line: StatusLine, refusal: Refusal) -> None:
+        """Make ready for another attempt, if there is one. Raises what is more than a refused login (busy, over a limit)."""
+        self._refusal = self._conversation.refused(line, LoginRefused)
+        if not isinstance(self._refusal, LoginRefused):
+            raise self._refusal
+        self._attempts.refused(refusal)
+        if not self._attempts.more:
+            return  # nothing else is read, because many servers hang up now
+        try:
+            while self._conversation.protocol.unanswered:
+                self._conversation.hear()
+        except RemoteProtocolError as error:
+            raise self._refusal from error
+        if self._conversation.protocol.state is not SessionState.AUTHORIZATION:
+            raise self._refusal
+
+    @contextmanager
+    def _explaining_a_hangup(self) -> Iterator[None]:
+        """A connection that ends behind a refused login ends because of it."""
+        try:
+            yield
+        except ConnectionLost as error:
+            if self._refusal is None:
+                raise
+            raise HungUp(self._refusal.detail) from error
+        except TimedOut as error:
+            if self._refusal is None:
+                raise
+            raise self._refusal from error
 
 
-def _needs_sasl(account: Account, announced: Capabilities) -> bool:
-    """Whether USER and PASS are not announced, or cannot say this name or password."""
-    if not announced.has("SASL", "PLAIN"):
-        return False
-    sayable = account.user.isascii() and " " not in account.user and account.password.isascii()
-    return not sayable or not announced.has("USER")
-
-
-def _authenticate(conversation: Conversation, account: Account) -> None:
-    """RFC 5034, in two steps: servers of RFC 1734 do not know the one-step form."""
-    reply = conversation.ask(Command(Verb.AUTH, "PLAIN"))
-    if reply.line.status is Status.CONTINUE:
-        reply = conversation.ask(plain_credentials(account.user, account.password))
-    if reply.line.status is not Status.OK:
-        raise conversation.refused(reply.line, LoginRefused)
-
-
-def _lists_none(stat: Reply, uidl: Reply, scan: Reply) -> bool:
-    """Whether STAT says so and no list contradicts; some servers refuse to list an empty mailbox."""
-    if stat.line.status is not Status.OK or drop_listing(stat.line.text) != 0:
-        return False
-    return not any(reply.body or _has_a_reason(reply) for reply in (uidl, scan))
-
-
-def _has_a_reason(refused: Reply) -> bool:
-    """Whether a list is refused for a passing reason, not because the server has no such list."""
-    return bool(refused.line.code) or is_limited(refused.line)
-
-
-def _listing(stat: Reply, uidl: Reply, scan: Reply) -> Listing:
-    """The letters in both UIDL and LIST; complete if both have the same letters, as many as STAT counts.
-
-    `scan`, the answer to LIST, is positive; a negative `uidl` means a server without unique-ids. Raises RemoteProtocolError.
-    """
-    sizes = scan_listings(scan.body)
-    announced = drop_listing(stat.line.text) if stat.line.status is Status.OK else None
-    has_uids = uidl.line.status is Status.OK
-    uids = unique_id_listings(uidl.body) if has_uids else dict.fromkeys(sizes, "")
-    # A letter that only one of the two has is left to the next listing.
-    letters = tuple(Listed(number, uids[number], sizes[number]) for number in sorted(uids.keys() & sizes.keys()))
-    return Listing(
-        letters=letters,
-        complete=announced == len(sizes) and uids.keys() == sizes.keys(),
-        has_uids=has_uids,
-        unlisted=max(announced or 0, len(uids.keys() | sizes.keys())) - len(letters),
-    )
+def _is_sayable(account: Account) -> bool:
+    """Whether USER and PASS can say this name and password: blanks and other characters are beyond RFC 1939."""
+    return account.user.isascii() and " " not in account.user and account.password.isascii()

@@ -7,7 +7,6 @@ follow a PASS that is still unanswered. Letters (RETR, TOP) are handed on as the
 collected up to LISTING_MAX.
 """
 
-from base64 import b64encode
 from collections import deque
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
@@ -24,6 +23,7 @@ class Verb(StrEnum):
     UTF8 = "UTF8"  # RFC 6856
     USER = "USER"
     PASS = "PASS"  # noqa: S105 (a command, not a password)
+    APOP = "APOP"
     AUTH = "AUTH"  # RFC 5034
     CREDENTIALS = ""
     """The answer within AUTH is a line without a verb."""
@@ -38,6 +38,8 @@ class Verb(StrEnum):
 
 
 _SECRET = frozenset({Verb.PASS, Verb.CREDENTIALS})
+_SECRET_LAST = frozenset({Verb.APOP, Verb.AUTH})
+"""The second argument is secret."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +50,8 @@ class Command:
     def __str__(self) -> str:
         """The line without secrets."""
         argument = MASKED if self.verb in _SECRET else self.argument
+        if self.verb in _SECRET_LAST and " " in argument:
+            argument = f"{argument.rpartition(' ')[0]} {MASKED}"
         return f"{self.verb} {argument}".strip()
 
 
@@ -62,13 +66,6 @@ def encode(command: Command) -> bytes:
 _FORBIDDEN = frozenset("\r\n\0")
 
 
-def plain_credentials(user: str, password: str) -> Command:
-    """The client's answer of SASL PLAIN (RFC 4616): authorization identity (none), NUL, user, NUL, password."""
-    if not _FORBIDDEN.isdisjoint(user + password):
-        raise LocalProtocolError("CR, LF or NUL in user or password")
-    return Command(Verb.CREDENTIALS, b64encode(f"\0{user}\0{password}".encode()).decode())
-
-
 LISTING_MAX = 32 * 1024 * 1024
 """Octets in the answer to CAPA, LIST or UIDL."""
 
@@ -77,7 +74,7 @@ class SessionState(Enum):
     GREETING = "greeting"
     AUTHORIZATION = "authorization"
     SASL = "sasl"
-    """Within AUTH, the server waits for our credentials (RFC 5034)."""
+    """Within AUTH, the server waits for our next answer (RFC 5034)."""
     TLS = "tls"
     """STLS was accepted, and the handshake is next (RFC 2595)."""
     TRANSACTION = "transaction"
@@ -89,7 +86,7 @@ class SessionState(Enum):
 COMMANDS: dict[SessionState, frozenset[Verb]] = {
     SessionState.GREETING: frozenset(),
     SessionState.AUTHORIZATION: frozenset(
-        {Verb.CAPA, Verb.STLS, Verb.UTF8, Verb.USER, Verb.PASS, Verb.AUTH, Verb.QUIT}
+        {Verb.CAPA, Verb.STLS, Verb.UTF8, Verb.USER, Verb.PASS, Verb.APOP, Verb.AUTH, Verb.QUIT}
     ),
     SessionState.SASL: frozenset({Verb.CREDENTIALS}),
     SessionState.TLS: frozenset(),
@@ -99,13 +96,16 @@ COMMANDS: dict[SessionState, frozenset[Verb]] = {
     SessionState.CLOSED: frozenset(),
 }
 
-# Any other OK or ERR leaves the state as it is; any other CONTINUE breaks the protocol.
+# Any other OK or ERR leaves the state as it is; any other CONTINUE breaks the protocol, and so does OK to AUTH: no mechanism that
+# we begin with a response is over before the server has said something.
 TRANSITIONS: dict[tuple[Verb, Status], SessionState] = {
     (Verb.STLS, Status.OK): SessionState.TLS,
     (Verb.AUTH, Status.CONTINUE): SessionState.SASL,
+    (Verb.CREDENTIALS, Status.CONTINUE): SessionState.SASL,
     (Verb.CREDENTIALS, Status.OK): SessionState.TRANSACTION,
     (Verb.CREDENTIALS, Status.ERR): SessionState.AUTHORIZATION,
     (Verb.PASS, Status.OK): SessionState.TRANSACTION,
+    (Verb.APOP, Status.OK): SessionState.TRANSACTION,
     (Verb.QUIT, Status.OK): SessionState.CLOSED,
     (Verb.QUIT, Status.ERR): SessionState.CLOSED,
 }
@@ -326,8 +326,8 @@ class Pop3Protocol:
             yield Reply(command, self._first_line, listing)
 
     def _answered(self, command: Command, status: Status) -> None:
-        expected = Status.CONTINUE if command.verb is Verb.AUTH else Status.OK
-        if status not in (expected, Status.ERR):
+        leads_on = (command.verb, status) in TRANSITIONS
+        if (status is Status.CONTINUE and not leads_on) or (status is Status.OK and command.verb is Verb.AUTH):
             raise RemoteProtocolError(f"{command.verb} was answered with {status.value}")
         self._unanswered.popleft()
         self.state = TRANSITIONS.get((command.verb, status), self.state)

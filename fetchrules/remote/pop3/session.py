@@ -3,22 +3,27 @@
 import re
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 
 from fetchrules.errors import FetchError, LocalProtocolError, ServerRefused
 from fetchrules.remote.account import Account
+from fetchrules.remote.auth.ways import Kind
 from fetchrules.remote.mailbox import HEAD_MAX, Begun, Chunk, Complete, Connection, Listed, Listing, Refused, Retrieved
 from fetchrules.remote.memory import SERVERS, ServerMemory
 from fetchrules.remote.net import Alive
 from fetchrules.remote.pop3.conversation import Conversation, is_limited
 from fetchrules.remote.pop3.grammar import Capabilities, Status
-from fetchrules.remote.pop3.login import log_in, reach
+from fetchrules.remote.pop3.login import HungUp, log_in
 from fetchrules.remote.pop3.protocol import Command, LetterBegan, LetterData, LetterEnded, Reply, Verb
+from fetchrules.remote.pop3.reach import reach
 from fetchrules.remote.tls import Demand, protected
 from fetchrules.remote.transcript import Trace
 
 OCTETS_AHEAD = 16 * 1024 * 1024
 """Octets, by the sizes of LIST, that are asked for ahead; the last letter may overshoot."""
+
+CONNECTIONS = len(Kind)
+"""How many there are at most where a server hangs up behind each login that it refuses."""
 
 _BLANK_LINE = re.compile(rb"\A\r?\n|\n\r?\n")
 
@@ -34,7 +39,13 @@ def open_pop3(
     """Connect, log in, list. Raises FetchError; then nothing is left open."""
 
     def attempt(demand: Demand) -> Pop3Mailbox:
-        reached = reach(account, demand, cafile, trace, memory.capabilities, alive)
+        for _ in range(CONNECTIONS - 1):
+            with suppress(HungUp):
+                return opened(demand)
+        return opened(demand)
+
+    def opened(demand: Demand) -> Pop3Mailbox:
+        reached = reach(account, demand, cafile, trace, memory, alive)
         try:
             return Pop3Mailbox(reached.conversation, reached.connection(), log_in(reached, account))
         except BaseException:
@@ -48,7 +59,7 @@ def probe_pop3(account: Account, *, cafile: str = "", trace: Trace | None = None
     """Connect, and QUIT without a login. Raises FetchError."""
 
     def attempt(demand: Demand) -> Connection:
-        reached = reach(account, demand, cafile, trace, SERVERS.capabilities)
+        reached = reach(account, demand, cafile, trace, SERVERS)
         Pop3Mailbox(reached.conversation, reached.connection(), Listing()).quit()
         return reached.connection()
 

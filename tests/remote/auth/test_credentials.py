@@ -37,6 +37,7 @@ def test_it_prepares_passwords_only_where_the_client_should() -> None:
 
 def test_it_says_what_rfc_4616_says() -> None:
     assert plain("tim", Password("tanstaaftanstaaf")) == b"\0tim\0tanstaaftanstaaf"
+    assert plain("петров", Password("пароль")) == "\0петров\0пароль".encode()
 
 
 @pytest.mark.parametrize("nasty", ["a\rb", "a\nDELE 1", "a\0b"])

@@ -25,7 +25,6 @@ from fetchrules.remote.pop3.protocol import (
     Reply,
     SessionState,
     Verb,
-    plain_credentials,
 )
 
 AUTH_PLAIN = Command(Verb.AUTH, "PLAIN")
@@ -40,7 +39,9 @@ OK, ERR = StatusLine(Status.OK), StatusLine(Status.ERR)
 USER, PASS = Command(Verb.USER, "petrov"), Command(Verb.PASS, "secret")
 RETR1, RETR2, DELE1 = Command(Verb.RETR, "1"), Command(Verb.RETR, "2"), Command(Verb.DELE, "1")
 TOP1 = Command(Verb.TOP, "1 0")
-CREDENTIALS = plain_credentials("petrov", "secret")
+CREDENTIALS = Command(Verb.CREDENTIALS, "AHBldHJvdgBzZWNyZXQ=")
+
+APOP = Command(Verb.APOP, "petrov c4c9334bac560ecc979e58001b3e22fb")
 
 LOGIN = b"+OK\r\n+OK\r\n+OK\r\n"
 
@@ -77,6 +78,14 @@ def entered(*commands: Command) -> Pop3Protocol:
     """A machine in the TRANSACTION state that has sent `commands`."""
     protocol = opened(USER, PASS)
     hear(protocol, [b"+OK\r\n+OK\r\n"])
+    protocol.send(commands)
+    return protocol
+
+
+def answering(*commands: Command) -> Pop3Protocol:
+    """A machine within AUTH that has sent `commands`."""
+    protocol = opened(AUTH_PLAIN)
+    hear(protocol, [b"+ \r\n"])
     protocol.send(commands)
     return protocol
 
@@ -122,6 +131,15 @@ TOLD: list[tuple[str, Callable[[], Pop3Protocol], bytes, list[Event | type[Broke
     ("SASL", lambda: opened(AUTH_PLAIN), b"+ \r\n", [Reply(AUTH_PLAIN, StatusLine(Status.CONTINUE))]),
     ("SASL refused", lambda: opened(AUTH_PLAIN), b"-ERR\r\n", [Reply(AUTH_PLAIN, ERR)]),
     ("SASL accepts nothing", lambda: opened(AUTH_PLAIN), b"+OK\r\n", [Broken]),
+    (
+        "SASL goes on",
+        lambda: answering(CREDENTIALS),
+        b"+ more\r\n",
+        [Reply(CREDENTIALS, StatusLine(Status.CONTINUE, "more"))],
+    ),
+    ("SASL accepts", lambda: answering(CREDENTIALS), b"+OK\r\n", [Reply(CREDENTIALS, OK)]),
+    ("APOP", lambda: opened(APOP, STAT), b"+OK\r\n+OK\r\n", [Reply(APOP, OK), Reply(STAT, OK)]),
+    ("APOP asks for more", lambda: opened(APOP), b"+ \r\n", [Broken]),
     ("STLS", lambda: opened(STLS), b"+OK\r\n", [Reply(STLS, OK)]),
     ("STLS and injection", lambda: opened(STLS), b"+OK\r\n+OK injected\r\n", [Reply(STLS, OK), Broken]),
     ("unasked", entered, b"-ERR idle for too long\r\n", [Broken]),
@@ -275,6 +293,9 @@ STEPS = [
     (SessionState.AUTHORIZATION, AUTH_PLAIN, b"+ \r\n", SessionState.SASL),
     (SessionState.AUTHORIZATION, AUTH_PLAIN, b"-ERR\r\n", SessionState.AUTHORIZATION),
     (SessionState.AUTHORIZATION, QUIT, b"+OK\r\n", SessionState.CLOSED),
+    (SessionState.AUTHORIZATION, APOP, b"+OK\r\n", SessionState.TRANSACTION),
+    (SessionState.AUTHORIZATION, APOP, b"-ERR\r\n", SessionState.AUTHORIZATION),
+    (SessionState.SASL, CREDENTIALS, b"+ \r\n", SessionState.SASL),
     (SessionState.SASL, CREDENTIALS, b"+OK\r\n", SessionState.TRANSACTION),
     (SessionState.SASL, CREDENTIALS, b"-ERR\r\n", SessionState.AUTHORIZATION),
     (SessionState.TRANSACTION, DELE1, b"+OK\r\n", SessionState.TRANSACTION),
