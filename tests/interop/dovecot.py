@@ -146,8 +146,11 @@ _letters = count()
 
 
 @contextmanager
-def running_dovecot(directory: Path, more: str = "") -> Iterator[Dovecot]:
-    """Run Dovecot in `directory`, whose path must not be long: it holds Unix sockets. `more` stands in its configuration."""
+def running_dovecot(directory: Path, more: str = "", stored: str = PASSWORD) -> Iterator[Dovecot]:
+    """Run Dovecot in `directory`, whose path must not be long: it holds Unix sockets. `more` stands in its configuration.
+
+    `stored` is the password as it stores it, with its scheme if it is hashed.
+    """
     binary = program("dovecot", "dovecot-pop3d dovecot-imapd dovecot-lmtpd")
     directory.chmod(0o755)
     for name in ("run", "state", "mail", "homes"):
@@ -164,7 +167,7 @@ def running_dovecot(directory: Path, more: str = "") -> Iterator[Dovecot]:
                 directory=directory,
                 mail=directory / "mail",
                 certificate=certificates.good.path,
-                password=PASSWORD,
+                password=stored,
                 uid=owner.pw_uid,
                 gid=owner.pw_gid,
                 **_users(),

@@ -16,28 +16,28 @@ from tests.interop.wheel import Wheel, wheel_in
 @pytest.fixture(scope="session")
 def dovecot() -> Iterator[Dovecot]:
     """A running Dovecot."""
-    with _short_path() as directory, running_dovecot(Path(directory)) as server:
+    with short_path() as directory, running_dovecot(Path(directory)) as server:
         yield server
 
 
 @pytest.fixture(scope="session")
 def postfix(dovecot: Dovecot) -> Iterator[Postfix]:
     """A running Postfix before the Dovecot."""
-    with _short_path() as directory, running_postfix(Path(directory), dovecot.lmtp, RECIPIENTS) as server:
+    with short_path() as directory, running_postfix(Path(directory), dovecot.lmtp, RECIPIENTS) as server:
         yield server
 
 
 @pytest.fixture(scope="session")
 def redis_server() -> Iterator[Redis]:
     """A running Redis."""
-    with _short_path() as directory, running_redis(Path(directory)) as server:
+    with short_path() as directory, running_redis(Path(directory)) as server:
         yield server
 
 
 @pytest.fixture(scope="session")
 def postgres() -> Iterator[Postgres]:
     """A running PostgreSQL."""
-    with _short_path() as directory, running_postgres(Path(directory)) as server:
+    with short_path() as directory, running_postgres(Path(directory)) as server:
         yield server
 
 
@@ -48,6 +48,6 @@ def wheel(tmp_path_factory: pytest.TempPathFactory, worker_id: str) -> Wheel:
     return wheel_in((own if worker_id == "master" else own.parent) / "wheel")
 
 
-def _short_path() -> "tempfile.TemporaryDirectory[str]":
+def short_path() -> "tempfile.TemporaryDirectory[str]":
     """A path for a Unix socket has to fit into 107 octets; pytest's own directories can be longer."""
     return tempfile.TemporaryDirectory(prefix="utm-", ignore_cleanup_errors=True)
