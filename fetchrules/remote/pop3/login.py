@@ -44,9 +44,7 @@ def offer(announced: Capabilities, greeting: str, *, protected: bool) -> Offer:
 
 
 def log_in(reached: Reached, account: Account) -> Listing:
-    """Log in and list. Raises LoginRefused (HungUp), LoginUnsupported, ServerUnproven, MailboxBusy, LoginDelay, … and the
-    stream's errors.
-    """
+    """Log in and list. Raises HungUp, LoginRefused, LoginUnsupported, ServerUnproven, MailboxBusy, … and the stream's errors."""
     announced = reached.capabilities
     # CAPA costs no round trip here, and renews what is remembered.
     first = [Command(Verb.CAPA)] if reached.recalled else []
@@ -122,7 +120,7 @@ class _Login:
                 self._refused(reply.line, Refusal.NAME if verb is Verb.USER else Refusal.PASSWORD)
                 return None
             if verb in _LOGIN and verb is not Verb.USER:
-                self._attempts.accepted()
+                self._accepted()
             answers[verb] = reply
         return answers
 
@@ -139,7 +137,7 @@ class _Login:
             self._refused(reply.line, exchange.refusal)
             return None
         exchange.finish()
-        self._attempts.accepted()
+        self._accepted()
         return {reply.command.verb: reply for reply in self._replies(QUESTIONS)}
 
     def _cancel(self, exchange: Exchange, error: RemoteProtocolError) -> None:
@@ -158,6 +156,10 @@ class _Login:
                 memory.remember(key, announced)
                 self._conversation.protocol.pipelining = memory.pipelines(key, announced)
             yield reply
+
+    def _accepted(self) -> None:
+        self._attempts.accepted()
+        self._refusal = None
 
     def _refused(self, line: StatusLine, refusal: Refusal) -> None:
         """Make ready for another attempt, if there is one. Raises what is more than a refused login (busy, over a limit)."""

@@ -227,6 +227,16 @@ def test_it_loses_the_connection_at_the_first_way_as_before() -> None:
     assert server.connections == 1
 
 
+@pytest.mark.parametrize("way", ["USER", "PLAIN"])
+def test_it_blames_no_refusal_for_a_connection_that_breaks_behind_the_login(way: str) -> None:
+    cut = Fault(Step.STAT, Cut())
+    behaviour = kind("CRAM-MD5", "PLAIN", user=way == "USER", secretless=frozenset({"CRAM-MD5"}), faults=(cut,))
+    with serving(behaviour) as server, pytest.raises(ConnectionLost):
+        collect(account(server))
+    assert server.connections == 1
+    assert logins(server) == ["CRAM-MD5", way]
+
+
 @pytest.mark.parametrize("tls", [True, False])
 def test_it_stops_where_the_server_does_not_prove_that_it_knows_the_password(
     tls: bool, certificates: Certificates

@@ -232,6 +232,7 @@ STARTS = st.sampled_from(
         (USER, PASS, TOP1, RETR2),
         (STLS,),
         (AUTH_PLAIN,),
+        (APOP, STAT, UIDL, LIST),
     ]
 )
 
