@@ -22,6 +22,7 @@ from fetchrules.policy.table import TABLE
 from fetchrules.poll.destinations import check_delivery
 from fetchrules.rule import BOUNDS, FIELDS, OPTIONS, Protocol
 from fetchrules.ruletext.document import parse
+from fetchrules.upkeep.housekeeping import AUDIT, STATISTICS
 from fetchrules.words.events import SETTINGS
 from fetchrules.words.failures import FAILURES, describe
 from fetchrules.words.providers import PROVIDERS
@@ -142,6 +143,12 @@ def test_it_explains_every_setting_with_its_default(manual: str) -> None:
         default = getattr(ServiceSettings(), name)
         told = next(row[1] for row in rows if row[0] == str(field.label))
         assert not default or str(default) in told.split(), name
+
+
+def test_it_states_how_long_audit_and_statistics_are_kept(manual: str) -> None:
+    rows = table_below(manual, HEADS[Table.SETTINGS][translation.get_language()])
+    told = next(row[2] for row in rows if row[0] == str(SETTINGS["journal_days"]))
+    assert [int(number) for number in re.findall(r"\d+", told)] == [AUDIT.days] == [STATISTICS.days]
 
 
 def test_it_says_what_to_do_about_every_error(manual: str) -> None:
