@@ -4,6 +4,7 @@
 server or the system said. It is data, and nothing is decided by it.
 """
 
+from collections.abc import Sequence
 from enum import Enum
 from typing import ClassVar
 from unicodedata import category
@@ -76,6 +77,10 @@ class TlsRequired(FetchError, retry=Retry.LATER, code="tls_required"):
     """The server does not allow a login without TLS, and the rule asks for none. No password was sent."""
 
 
+class TlsExpected(FetchError, retry=Retry.LATER, code="tls_expected"):
+    """The server says nothing in the clear and answers TLS: the rule lacks `ssl`. No password was sent."""
+
+
 class CertificateRejected(FetchError, retry=Retry.LATER, code="certificate_rejected"):
     """The certificate does not verify (expired, unknown issuer, another host's). No password was sent. It may verify later."""
 
@@ -114,6 +119,14 @@ class OverLimit(FetchError, retry=Retry.LATER, code="over_limit"):
 
 class ServerRefused(FetchError, retry=Retry.LATER, code="server_refused"):
     """The server answered a command with an error, without a reason that we know."""
+
+
+class FolderMissing(ServerRefused, retry=Retry.AS_USUAL, code="folder_missing"):
+    """The account has no such folder, but `folders`. The rule's other folders are collected."""
+
+    def __init__(self, folders: Sequence[str]) -> None:
+        self.folders = tuple(folders)
+        super().__init__(", ".join(folders))
 
 
 class RemoteProtocolError(FetchError, retry=Retry.LATER, code="protocol_error"):

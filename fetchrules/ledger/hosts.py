@@ -53,8 +53,6 @@ def _row(host: str) -> QuerySet[RemoteHost]:
 
 
 WITHOUT_HEADS = timedelta(days=1)
-PLENTY = 250
-"""From so many letters in one command on there is no limit."""
 NOTED_EVERY = timedelta(hours=1)
 AT_LEAST = timedelta(hours=24)
 """A gap of a day counts, however short the interval is."""
@@ -83,21 +81,10 @@ def live(source: SourceMailbox, interval: timedelta, now: datetime) -> Lived:
     return Lived(lived, counted)
 
 
-def fetch_fewer(source: SourceMailbox, letters: int) -> None:
-    """Note that a session broke over more letters in one command."""
-    _note(source, fetch_at_once=max(letters, 1))
-
-
-def fetched_well(source: SourceMailbox) -> None:
-    """Note that all letters were answered: the next session may ask for twice as many in one command."""
-    if source.fetch_at_once is not None or source.ask_last:
-        more = 2 * (source.fetch_at_once or PLENTY)
-        _note(source, fetch_at_once=more if more < PLENTY else None, ask_last="")
-
-
 def ask_last(source: SourceMailbox, name: str) -> None:
-    """Note the letter at which the server was over its limits: the next poll asks for the others first."""
-    _note(source, ask_last=name)
+    """Note the letter at which the server was over its limits ("" if it was not): the next poll asks for the others first."""
+    if source.ask_last != name:
+        _note(source, ask_last=name)
 
 
 def gives_heads(source: SourceMailbox, now: datetime) -> bool:

@@ -22,9 +22,8 @@ class SourceMailbox(models.Model):
     local address, folded (`address_key`). `pass_present`: at its next poll, what lies there counts as collected. `continues`: the
     ledger of the same mailbox under the name that it had before.
 
-    `listed_at` and `lived` count the seconds that successful polls have lived through. `fetch_at_once`: no more letters in one
-    command, since a session broke over more. `ask_last`: the unique-id of the letter over which the server gave up.
-    `heads_broke_at`: when a session broke over headers that were asked for alone.
+    `listed_at` and `lived` count the seconds that successful polls have lived through. `ask_last`: the unique-id of the letter over
+    which the server gave up. `heads_broke_at`: when a session broke over headers that were asked for alone.
     """
 
     protocol = models.CharField(max_length=4, choices=[(p.value, p.value.upper()) for p in Protocol])
@@ -38,7 +37,6 @@ class SourceMailbox(models.Model):
     lived = models.BigIntegerField(default=0)
     pass_present = models.BooleanField(default=False)
     continues = models.ForeignKey("self", models.SET_NULL, null=True, blank=True, related_name="+")
-    fetch_at_once = models.PositiveIntegerField(null=True, blank=True)
     ask_last = models.CharField(max_length=128, blank=True, default="")
     heads_broke_at = models.DateTimeField(null=True, blank=True)
 

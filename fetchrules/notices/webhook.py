@@ -11,6 +11,7 @@ from fetchrules.notices.messages import Message
 from fetchrules.remote import net
 from fetchrules.remote.account import Deadlines, TargetPolicy
 from fetchrules.remote.authorities import verifying
+from fetchrules.remote.connecting import connect
 from fetchrules.remote.resolver import ascii_name
 
 SECONDS = 10.0
@@ -71,7 +72,7 @@ def send(message: Message, url: str, *, internal: bool, seconds: float = SECONDS
 def _post(hook: Hook, body: bytes, *, internal: bool, seconds: float) -> int:
     policy = TargetPolicy() if internal else TargetPolicy(public_only=True, ports=frozenset({hook.port}))
     deadlines = Deadlines(connect=seconds, idle=seconds, session=seconds, slowest=0, listing=seconds)
-    stream = net.connect(hook.host, hook.port, deadlines, policy)
+    stream = connect(hook.host, hook.port, deadlines, policy)
     try:
         if hook.secure:
             stream.start_tls(verifying(), ascii_name(hook.host))

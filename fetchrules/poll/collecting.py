@@ -126,7 +126,7 @@ def _fetch(session: Session, destination: Destination, doubted: Sequence[ToDelet
     try:
         for some in _last_apart(remaining, source):
             portion = _portion(session, some, intake)
-            intake.take(session.mailbox.retrieve(portion, source.fetch_at_once), some)
+            intake.take(session.mailbox.retrieve(portion), some)
     except (errors.DeliveryFailed, errors.RunOvertaken):
         raise
     except errors.FetchError as error:
@@ -155,16 +155,11 @@ def _to_compare(doubted: ToDelete, terms: Terms) -> ToFetch:
 
 
 def _blame(session: Session, intake: Intake, error: errors.FetchError) -> None:
-    """Hold the letter over which the session broke, if it was asked for alone; else the next session asks for fewer at once."""
-    suspects = [one for one in session.asked if one.letter.number not in intake.answered]
-    if not suspects:
-        return
-    if session.mailbox.together > 1:
-        hosts.fetch_fewer(session.source, session.mailbox.together // 2)
-        session.narrowed = True
-    else:
-        session.blamed = _is_risky(suspects[0])
-        intake.hold(suspects[0], error)
+    """Hold the letter over which the session broke: the first that has no answer."""
+    suspect = next((one for one in session.asked if one.letter.number not in intake.answered), None)
+    if suspect is not None:
+        session.blamed = _is_risky(suspect)
+        intake.hold(suspect, error)
 
 
 def _heed_limit(session: Session, intake: Intake, *, others_came: bool) -> None:
@@ -172,17 +167,15 @@ def _heed_limit(session: Session, intake: Intake, *, others_came: bool) -> None:
     source, stopped_at = session.source, intake.limited_by
     if stopped_at is None or intake.limit is None:
         if not source.ask_last or source.ask_last in {one.name for one in session.asked}:
-            hosts.fetched_well(source)
+            hosts.ask_last(source, "")
         return
     others_came |= len(session.asked) == 1 and session.rule.last_fetched > 0
     known = stopped_at.row is not None and stopped_at.row.reason == errors.OverLimit.code
     if known or (others_came and stopped_at.name == source.ask_last):
         intake.hold(stopped_at, intake.limit)
-        hosts.fetched_well(source)
+        hosts.ask_last(source, "")
         return
     hosts.ask_last(source, stopped_at.name)
-    if session.mailbox.together > 1 and not others_came:
-        hosts.fetch_fewer(source, session.mailbox.together // 2)
     session.limit = intake.limit
 
 

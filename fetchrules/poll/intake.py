@@ -110,11 +110,11 @@ class Intake:
                 self.progress.received(len(data))
                 self._expect_an_end(len(data), wanted.letter)
                 self._keep_room(len(data))
-            case Complete(_, doubtful) if self._drafted or not wanted.letter.size:
+            case Complete() if self._drafted or not wanted.letter.size:
                 staged = self._open_draft().finish()
                 self._draft = None
                 self.answered.add(wanted.letter.number)
-                self._judge(wanted, staged, doubtful=doubtful)
+                self._judge(wanted, staged)
             case Complete():
                 self._refuse(wanted, f"nothing came of {wanted.letter.size} octets")
             case Refused(_, reason, True):
@@ -128,10 +128,10 @@ class Intake:
             case never:
                 assert_never(never)
 
-    def _judge(self, wanted: ToFetch, staged: Staged, *, doubtful: bool) -> None:
+    def _judge(self, wanted: ToFetch, staged: Staged) -> None:
         """Take a complete letter. One that is far shorter than listed is fetched again in another poll; if it has the same length
         then, it is delivered, and stays on the server until somebody has looked at it."""
-        short = doubtful or is_short(wanted.letter.size, staged.canonical)
+        short = is_short(wanted.letter.size, staged.canonical)
         if not short or hosts.sizes_are_wrong(self.filing.source.host) or self.comparison.knows(wanted, staged):
             self._batch.append((wanted, staged))
         elif wanted.row and wanted.row.reason == errors.CameShort.code and wanted.row.octets == staged.size:

@@ -51,7 +51,7 @@ def account_from(
         fingerprint=rule.sslfingerprint,
         tls_seen=tls_seen,
         folder=folder,
-        deadlines=deadlines if rule.timeout is None else replace(deadlines, idle=float(rule.timeout)),
+        deadlines=deadlines if rule.timeout is None else deadlines.within(rule.timeout),
         targets=targets_of(restricted=restricted),
     )
 
@@ -85,8 +85,6 @@ class Session:
     until: float
     asked: list[ToFetch] = field(default_factory=list)
     cut_short: bool = False
-    narrowed: bool = False
-    """It broke over a command for several letters, so the next one asks for fewer."""
     blamed: bool = False
     """It broke over a letter that broke one before, so the letter alone is at fault."""
     limit: errors.FetchError | None = None
@@ -128,7 +126,7 @@ def look(rule: FetchRule, source: SourceMailbox, progress: Progress, *, claimed:
         raise errors.PassPresentRefused
     account = account_of(rule, source, progress.limits.deadlines)
     alive = progress.alive if claimed else None
-    mailbox = open_mailbox(account, progress.transcript, alive, progress.memory)
+    mailbox = open_mailbox(account, progress.transcript, alive, progress.memory, progress.shared)
     try:
         progress.connection = mailbox.connection
         progress.stage("login")

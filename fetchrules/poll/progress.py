@@ -12,6 +12,7 @@ from fetchrules.ledger import runs
 from fetchrules.models import Run, SourceMailbox
 from fetchrules.policy.planning import Plan, Remark, Why
 from fetchrules.remote.account import Deadlines
+from fetchrules.remote.imap.shared import SharedConnection
 from fetchrules.remote.mailbox import Connection, Listed
 from fetchrules.remote.memory import SERVERS, ServerMemory
 from fetchrules.remote.stopping import STOPPING
@@ -37,8 +38,6 @@ class Limits:
     """Headers that one session asks for; the other letters wait for the next one."""
     list_at_least: int = 20
     """A listing asks for no fewer letters in one command."""
-    logins: int = 3
-    """Logins by which one poll looks for the letter that breaks its sessions; the next poll continues."""
     renew_seconds: float = 2.0
     """How often a poll at work renews its claim and shows how far it is."""
     deadlines: Deadlines = field(default_factory=Deadlines)
@@ -77,6 +76,7 @@ class Progress:
     remarks: Counter[Remark] = field(default_factory=Counter)
     stages: list[tuple[str, float]] = field(default_factory=list)
     connection: Connection | None = None
+    shared: SharedConnection = field(default_factory=SharedConnection)
     transcript: Transcript = field(default_factory=Transcript)
     _began: float = field(default_factory=time.monotonic)
     _renewed: float = field(default_factory=time.monotonic)

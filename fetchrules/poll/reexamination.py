@@ -15,7 +15,7 @@ from fetchrules.errors import CertificateChanged, FetchError, PasswordMissing, P
 from fetchrules.ledger.turns import go_on
 from fetchrules.models import FetchRule, Pause
 from fetchrules.poll.looking import targets_of
-from fetchrules.remote.net import allowed_endpoints
+from fetchrules.remote.connecting import allowed_endpoints
 from fetchrules.rule import MASK
 from fetchrules.schedule import NextReason
 from fetchrules.secrets.sealing import target_of, unseal

@@ -4,6 +4,7 @@ import logging
 import math
 import random
 import sqlite3
+from contextlib import closing
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 
@@ -21,6 +22,7 @@ from fetchrules.poll.looking import look
 from fetchrules.poll.outlasting import DATABASE_AWAY, outlast
 from fetchrules.poll.progress import Limits, Progress, StopAsked
 from fetchrules.poll.recovery import recover
+from fetchrules.remote.imap.shared import SharedConnection
 from fetchrules.remote.memory import SERVERS, ServerMemory
 from fetchrules.remote.stopping import STOPPING
 from fetchrules.rule import MASK
@@ -64,7 +66,8 @@ def _begun(run_id: int, patience: float, limits: Limits, memory: ServerMemory) -
         return None
     with KEEPER.keep(run_id) as disturbed:
         progress = Progress(run, disturbed, limits, memory)
-        error = _attempt(run, progress)
+        with closing(progress.shared):
+            error = _attempt(run, progress)
         ending = progress.ending(error)
         now = timezone.now()
         if not outlast(lambda: _end(run, ending, now), patience):
@@ -88,10 +91,11 @@ def _end(run: Run, ending: runs.Ending, now: datetime) -> bool:
 def dry_run(rule: FetchRule) -> list[Plan]:
     """What a poll of `rule` would do now, a plan for each folder. Changes nothing. Raises FetchError."""
     plans = []
-    for source in sources_of(rule.as_rule(MASK), rule.source.recipient):
-        session = look(rule, source, Progress(Run(rule=rule, source=source)), claimed=False)
-        session.mailbox.quit()
-        plans.append(session.plan)
+    with closing(SharedConnection()) as shared:
+        for source in sources_of(rule.as_rule(MASK), rule.source.recipient):
+            session = look(rule, source, Progress(Run(rule=rule, source=source), shared=shared), claimed=False)
+            session.mailbox.quit()
+            plans.append(session.plan)
     return plans
 
 
@@ -106,10 +110,7 @@ def _attempt(run: Run, progress: Progress) -> errors.FetchError | None:
             _look_at_home(run.rule)
             if progress.stages:  # between two folders
                 progress.heed()
-            try:
-                _collect_all(run.rule, source, progress)
-            except errors.ServerRefused as error:  # perhaps this folder is missing: read the others
-                failed = failed or error
+            failed = _collect_folder(run.rule, source, progress) or failed
     except StopAsked:
         return failed
     except errors.FetchError as error:
@@ -123,6 +124,20 @@ def _attempt(run: Run, progress: Progress) -> errors.FetchError | None:
     if failed is None and progress.wanted and not progress.fetched and not progress.came:
         return errors.NothingCame(progress.trouble)
     return failed
+
+
+def _collect_folder(rule: FetchRule, source: SourceMailbox, progress: Progress) -> errors.FetchError | None:
+    """Returns what is wrong with this folder alone: it is missing, or the session breaks in it. Raises FetchError."""
+    progress.shared.worked = False
+    try:
+        _collect_all(rule, source, progress)
+    except errors.ServerRefused as error:
+        return error
+    except (errors.ConnectionLost, errors.TimedOut, errors.RemoteProtocolError) as error:
+        if not progress.shared.worked:
+            raise
+        return error
+    return None
 
 
 def _name_of(error: BaseException) -> str:
@@ -144,20 +159,18 @@ def _look_at_home(rule: FetchRule) -> None:
 
 
 def _collect_all(rule: FetchRule, source: SourceMailbox, progress: Progress) -> None:
-    """Collect in as many sessions as it takes; if one breaks over several letters at once, in `limits.logins` at most."""
+    """Collect in as many sessions as it takes."""
     counted: set[str] = set()
-    more, logins = True, 0
+    more = True
     while more:
-        logins += 1
         session = look(rule, source, progress)
         progress.listed(session.plan, session.listing.unlisted, counted)
         try:
             more = collect(session)
         except (errors.ConnectionLost, errors.TimedOut, errors.RemoteProtocolError):
-            if session.blamed:
-                return  # the letter is held with its reason; nothing else depended on this session
-            if not session.narrowed or logins >= progress.limits.logins:
+            if not session.blamed:
                 raise
+            return  # the letter is held with its reason; nothing else depended on this session
         except errors.DeletionFailed:
             return  # likewise
     if progress.shifted:

@@ -2,7 +2,7 @@
 
 import time
 from collections.abc import Sequence
-from contextlib import suppress
+from contextlib import closing, suppress
 from dataclasses import dataclass, field, replace
 from datetime import datetime
 from enum import StrEnum
@@ -15,6 +15,7 @@ from fetchrules.policy.planning import Plan, plan
 from fetchrules.policy.table import Terms
 from fetchrules.poll.destinations import look_at
 from fetchrules.remote.account import Account
+from fetchrules.remote.imap.shared import SharedConnection
 from fetchrules.remote.mailbox import Connection, TlsLevel
 from fetchrules.remote.protocols import folders, open_mailbox, probe
 from fetchrules.remote.resolver import resolve
@@ -112,8 +113,9 @@ def try_connection(
         trial.addresses = [end.address for end in resolve(account.host, account.port, account.deadlines.connect)]
         watch.reached(Stage.NAME)
         _look_in(trial, watch, account, source, terms, now)
-        for folder in more_folders:
-            open_mailbox(replace(account, folder=folder), trial.transcript).quit()
+        with closing(SharedConnection()) as shared:
+            for folder in more_folders:
+                open_mailbox(replace(account, folder=folder), trial.transcript, shared=shared).quit()
         watch.reached(Stage.MAILBOX)
         trial.folders = _list_folders(account, trial.transcript)
         watch.since = time.monotonic()

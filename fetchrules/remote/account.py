@@ -1,6 +1,6 @@
 """The account of a remote mailbox, with the conditions under which it is opened."""
 
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from ipaddress import IPv4Network, IPv6Network
 
 from fetchrules.remote.auth.ways import Way
@@ -22,6 +22,10 @@ class Deadlines:
     slowest: int = 256
     listing: float = 300.0
     alive: float = 2.0
+
+    def within(self, seconds: float) -> "Deadlines":
+        """As fetchmail's `timeout`: so long for connecting, and for each silence."""
+        return replace(self, connect=seconds, idle=seconds)
 
     @property
     def for_a_list(self) -> float:

@@ -1,5 +1,6 @@
 """A remote mailbox in either protocol, as `poll` knows it."""
 
+import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from datetime import datetime
@@ -94,10 +95,9 @@ class Chunk:
 
 @dataclass(frozen=True, slots=True)
 class Complete:
-    """The terminator was seen. `doubtful`: the server may have more of the letter."""
+    """All octets of the letter came, as many as the server announced."""
 
     letter: Listed
-    doubtful: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -116,6 +116,31 @@ class Gone:
     letter: Listed
 
 
+_BLANK_LINE = re.compile(rb"\A\r?\n|\n\r?\n")
+
+
+class Head:
+    """A header in pieces, with its blank line, cut at HEAD_MAX. Drops the body that some servers send behind it."""
+
+    __slots__ = ("_ended", "_octets")
+
+    def __init__(self) -> None:
+        self._octets = bytearray()
+        self._ended = False
+
+    def feed(self, data: bytes) -> None:
+        if self._ended:
+            return
+        searched = max(len(self._octets) - 2, 0)
+        self._octets += data[: HEAD_MAX - len(self._octets)]
+        if blank := _BLANK_LINE.search(self._octets, searched):
+            del self._octets[blank.end() :]
+        self._ended = blank is not None or len(self._octets) == HEAD_MAX
+
+    def octets(self) -> bytes:
+        return bytes(self._octets)
+
+
 Retrieved = Begun | Chunk | Complete | Refused | Gone
 
 
@@ -125,17 +150,19 @@ class RemoteMailbox(Protocol):
     connection: Connection
     exists: int
     """The server's count of letters."""
-    together: int
-    """How many letters the command named that broke the session: any of them may be at fault."""
+
+    @property
+    def together(self) -> int:
+        """How many letters the deletion named that broke the session: any of them may be at fault."""
 
     def listing(self, at_once: int | None = None) -> Listing:
         """The letters as they were when the session began; at most `at_once` in one command, where that is possible."""
 
     def heads(self, letters: Iterable[Listed]) -> Iterator[tuple[Listed, bytes | None]]:
-        """Each of `letters`, in order, with at most HEAD_MAX octets of its header, None without one. Marks nothing as read."""
+        """Each of `letters`, in any order, with at most HEAD_MAX octets of its header, None without one. Marks nothing as read."""
 
-    def retrieve(self, letters: Iterable[Listed], at_once: int | None = None) -> Iterator[Retrieved]:
-        """Fetch `letters` in order, at most `at_once` in one command: Begun, Chunk…, Complete for each, or Refused, or Gone.
+    def retrieve(self, letters: Iterable[Listed]) -> Iterator[Retrieved]:
+        """Fetch `letters`, in any order: Begun, Chunk…, Complete for each, one letter behind the other, or Refused, or Gone.
 
         A Refused after Begun voids what came of the letter. `letters` is read as they are asked for, so it may end early.
         """

@@ -17,14 +17,12 @@ from time import monotonic
 from fetchrules.remote.account import ServerKey
 from fetchrules.remote.auth.memory import LoginMemory
 from fetchrules.remote.auth.scram import SaltedKeys
-from fetchrules.remote.pop3.grammar import Capabilities
-from fetchrules.remote.pop3.protocol import Verb
 from fetchrules.remote.recent import keep
 
 DISTRUST_SECONDS = 86400.0
 SERVERS_KEPT = 4096
 
-Judge = Callable[[Verb, bool], None]
+Judge = Callable[[str, bool], None]
 """Called for each burst with its last verb, which is its kind, and whether more than its first command was answered."""
 
 
@@ -34,18 +32,18 @@ class CapabilityMemory:
     def __init__(self, limit: int, clock: Callable[[], float] = monotonic) -> None:
         self._limit = limit
         self._clock = clock
-        self._known: OrderedDict[ServerKey, Capabilities] = OrderedDict()
-        self._swallowed: OrderedDict[tuple[ServerKey, Verb], float] = OrderedDict()
+        self._known: OrderedDict[ServerKey, frozenset[str]] = OrderedDict()
+        self._swallowed: OrderedDict[tuple[ServerKey, str], float] = OrderedDict()
         self._distrusted: OrderedDict[ServerKey, float] = OrderedDict()
         self._lock = Lock()
 
-    def recall(self, key: ServerKey) -> Capabilities | None:
+    def recall(self, key: ServerKey) -> frozenset[str] | None:
         with self._lock:
             if key in self._known:
                 self._known.move_to_end(key)
             return self._known.get(key)
 
-    def remember(self, key: ServerKey, capabilities: Capabilities) -> None:
+    def remember(self, key: ServerKey, capabilities: frozenset[str]) -> None:
         with self._lock:
             keep(self._known, key, capabilities, self._limit)
 
@@ -54,17 +52,16 @@ class CapabilityMemory:
         with self._lock:
             self._known.pop(key, None)
 
-    def pipelines(self, key: ServerKey, capabilities: Capabilities) -> bool:
-        """Whether `key`, which has `capabilities`, may be sent several commands at a time."""
+    def trusts(self, key: ServerKey) -> bool:
+        """Whether nothing speaks against sending `key` several commands at a time."""
         with self._lock:
-            distrusted = key in self._distrusted and self._clock() < self._distrusted[key]
-        return capabilities.has("PIPELINING") and not distrusted
+            return key not in self._distrusted or self._clock() >= self._distrusted[key]
 
     def judge(self, key: ServerKey) -> Judge:
         """The judge of the bursts of a session with `key` that begins now."""
         return partial(self._judge, key, self._clock())
 
-    def _judge(self, key: ServerKey, began: float, kind: Verb, answered: bool) -> None:
+    def _judge(self, key: ServerKey, began: float, kind: str, answered: bool) -> None:
         with self._lock:
             before = self._swallowed.get((key, kind))
             if answered:
@@ -77,35 +74,53 @@ class CapabilityMemory:
 
 
 @dataclass(frozen=True, slots=True)
-class MailboxKey:
+class FolderKey:
     host: str
     port: int
     user: str
+    folder: str
 
 
-class SizeMemory:
-    """The `limit` last IMAP mailboxes whose letters were far larger than listed. Shared by all threads."""
+class FolderMemory:
+    """How many letters the `limit` folders listed last had. Shared by all threads."""
 
     def __init__(self, limit: int) -> None:
         self._limit = limit
-        self._known: OrderedDict[MailboxKey, None] = OrderedDict()
+        self._exists: OrderedDict[FolderKey, int] = OrderedDict()
         self._lock = Lock()
 
-    def distrusts(self, key: MailboxKey) -> bool:
+    def take(self, key: FolderKey) -> int:
+        """What is known, 0 if nothing is. It is forgotten: a listing that breaks is not tried in the same way again."""
         with self._lock:
-            if key in self._known:
-                self._known.move_to_end(key)
-            return key in self._known
+            return self._exists.pop(key, 0)
 
-    def distrust(self, key: MailboxKey) -> None:
+    def remember(self, key: FolderKey, exists: int) -> None:
         with self._lock:
-            keep(self._known, key, None, self._limit)
+            keep(self._exists, key, exists, self._limit)
+
+
+class AddressMemory:
+    """The addresses at which the `limit` hosts used last have answered. Shared by all threads."""
+
+    def __init__(self, limit: int) -> None:
+        self._limit = limit
+        self._known: OrderedDict[str, str] = OrderedDict()
+        self._lock = Lock()
+
+    def recall(self, host: str) -> str | None:
+        with self._lock:
+            return self._known.get(host)
+
+    def remember(self, host: str, address: str) -> None:
+        with self._lock:
+            keep(self._known, host, address, self._limit)
 
 
 @dataclass(slots=True)
 class ServerMemory:
+    addresses: AddressMemory = field(default_factory=lambda: AddressMemory(SERVERS_KEPT))
     capabilities: CapabilityMemory = field(default_factory=lambda: CapabilityMemory(SERVERS_KEPT))
-    sizes: SizeMemory = field(default_factory=lambda: SizeMemory(SERVERS_KEPT))
+    folders: FolderMemory = field(default_factory=lambda: FolderMemory(SERVERS_KEPT))
     logins: LoginMemory = field(default_factory=lambda: LoginMemory(SERVERS_KEPT))
     keys: SaltedKeys = field(default_factory=lambda: SaltedKeys(SERVERS_KEPT))
 

@@ -10,13 +10,11 @@ import socket
 import ssl
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager, suppress
-from errno import EADDRNOTAVAIL, EINPROGRESS, EMFILE, ENFILE, ENOBUFS, ENOMEM
-from os import strerror
+from errno import EMFILE, ENFILE, ENOBUFS, ENOMEM
 from time import monotonic
 
 from fetchrules.errors import (
     CertificateRejected,
-    ConnectFailed,
     ConnectionLost,
     Exhausted,
     FetchError,
@@ -24,8 +22,7 @@ from fetchrules.errors import (
     TimedOut,
     TlsFailed,
 )
-from fetchrules.remote.account import Deadlines, TargetPolicy
-from fetchrules.remote.resolver import Endpoint, check_address, check_port, resolve
+from fetchrules.remote.account import Deadlines
 from fetchrules.remote.stopping import SILENCE_SECONDS, STOPPING
 
 _READ = 64 * 1024
@@ -60,6 +57,10 @@ class Stream:
         self._reply_octets = 0
         self._reply_seconds = 0.0
 
+    def begin_session(self) -> None:
+        """Count the time for the whole session anew."""
+        self._session_by = monotonic() + self.deadlines.session
+
     @contextmanager
     def patience(self, seconds: float, answer_to: str = "") -> Iterator[None]:
         """Let one silence last `seconds`, and name in TimedOut what the server did not answer."""
@@ -92,7 +93,7 @@ class Stream:
                 silent_until = monotonic() + self._patience
             data = b""
             try:
-                with _translated(ConnectionLost):
+                with translated(ConnectionLost):
                     data = self._socket.recv(_READ)
             except _NOT_YET as reason:
                 self._wait(
@@ -118,12 +119,12 @@ class Stream:
         by = monotonic() + self.deadlines.connect if self._spoken else self._connect_by
         while want := self._flush():
             self._wait(want, by, "no room for what comes before TLS")
-        with _translated(ConnectionLost):
+        with translated(ConnectionLost):
             secure = context.wrap_socket(self._socket, server_hostname=server_name, do_handshake_on_connect=False)
         self._socket = secure
         while True:
             try:
-                with _translated(ConnectionLost):
+                with translated(ConnectionLost):
                     secure.do_handshake()
             except _NOT_YET as reason:
                 self._wait(_awaited(reason, select.POLLIN), by, "no answer to the TLS handshake")
@@ -183,7 +184,7 @@ def _shortened(until: float) -> float:
     return min(until, monotonic() + SILENCE_SECONDS, STOPPING.by) if STOPPING.is_set() else until
 
 
-_EXHAUSTED = frozenset({EMFILE, ENFILE, ENOBUFS, ENOMEM})
+EXHAUSTED = frozenset({EMFILE, ENFILE, ENOBUFS, ENOMEM})
 _NOT_YET = (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError)
 
 
@@ -194,69 +195,8 @@ def _awaited(reason: OSError, usual: int) -> int:
     return select.POLLIN if isinstance(reason, ssl.SSLWantReadError) else select.POLLOUT
 
 
-def connect(host: str, port: int, deadlines: Deadlines, targets: TargetPolicy, alive: Alive | None = None) -> Stream:
-    """Connect to the first address of `host` that answers, once all of them are allowed by `targets`.
-
-    `alive` is called every few seconds while the stream waits; the stream raises what it raises. Raises TargetForbidden,
-    HostNotFound, ConnectFailed, TimedOut or, where the process ends, Interrupted.
-    """
-    began = monotonic()
-    endpoints = allowed_endpoints(host, port, targets, deadlines.connect)
-    failure: FetchError = ConnectFailed("no address")
-    for position, endpoint in enumerate(endpoints):
-        now = monotonic()
-        # A share of the time that is left, so that an address which swallows packets leaves some to the others.
-        share = (began + deadlines.connect - now) / (len(endpoints) - position)
-        try:
-            sock = _dial(endpoint, now + share)
-        except (ConnectFailed, TimedOut) as error:
-            failure = error
-        else:
-            return Stream(sock, endpoint.address, deadlines, began, alive)
-    raise failure
-
-
-def allowed_endpoints(host: str, port: int, targets: TargetPolicy, seconds: float) -> list[Endpoint]:
-    """The addresses of `host`. Raises TargetForbidden unless all of them are allowed, HostNotFound."""
-    check_port(port, targets)
-    endpoints = resolve(host, port, seconds)
-    for endpoint in endpoints:
-        check_address(endpoint.address, targets)
-    return endpoints
-
-
-def _dial(endpoint: Endpoint, by: float) -> socket.socket:
-    with _translated(ConnectFailed):  # a kernel without IPv6
-        sock = socket.socket(endpoint.family, socket.SOCK_STREAM)
-    try:
-        _establish(sock, endpoint, by)
-    except BaseException:
-        sock.close()
-        raise
-    return sock
-
-
-def _establish(sock: socket.socket, endpoint: Endpoint, by: float) -> None:
-    sock.setblocking(False)
-    sock.setsockopt(socket.IPPROTO_TCP, socket.TCP_NODELAY, 1)
-    code = sock.connect_ex(endpoint.sockaddr)
-    if code in (0, EINPROGRESS):
-        poll = select.poll()
-        poll.register(sock, select.POLLOUT)
-        poll.register(STOPPING, select.POLLIN)
-        if not poll.poll(max(0, math.ceil((by - monotonic()) * 1000))):
-            raise TimedOut("connecting")
-        if STOPPING.is_set():
-            raise Interrupted("the process ends")
-        code = sock.getsockopt(socket.SOL_SOCKET, socket.SO_ERROR)
-    # Without IPv6 its addresses are not available either; that is no lack of ports.
-    no_port_left = code == EADDRNOTAVAIL and endpoint.family == socket.AF_INET
-    if code:
-        raise (Exhausted if no_port_left or code in _EXHAUSTED else ConnectFailed)(strerror(code))
-
-
 @contextmanager
-def _translated(otherwise: type[FetchError]) -> Iterator[None]:
+def translated(otherwise: type[FetchError]) -> Iterator[None]:
     """OSError and ssl errors as ours; those that only ask to wait pass through."""
     try:
         yield
@@ -269,7 +209,7 @@ def _translated(otherwise: type[FetchError]) -> Iterator[None]:
     except ssl.SSLError as error:
         raise TlsFailed(error.reason or str(error)) from error
     except OSError as error:
-        if error.errno in _EXHAUSTED:
+        if error.errno in EXHAUSTED:
             raise Exhausted(error.strerror or str(error)) from error
         kind = TimedOut if isinstance(error, TimeoutError) else otherwise
         raise kind(error.strerror or str(error)) from error

@@ -1,7 +1,8 @@
 """Opening a remote mailbox in the protocol that its account names."""
 
 from fetchrules.remote.account import Account
-from fetchrules.remote.imap.session import list_folders, open_imap, probe_imap
+from fetchrules.remote.imap.session import list_imap_folders, open_imap, probe_imap
+from fetchrules.remote.imap.shared import SharedConnection
 from fetchrules.remote.mailbox import Connection, RemoteMailbox
 from fetchrules.remote.memory import SERVERS, ServerMemory
 from fetchrules.remote.net import Alive
@@ -11,22 +12,27 @@ from fetchrules.rule import Protocol
 
 
 def open_mailbox(
-    account: Account, trace: Trace, alive: Alive | None = None, memory: ServerMemory = SERVERS
+    account: Account,
+    trace: Trace,
+    alive: Alive | None = None,
+    memory: ServerMemory = SERVERS,
+    shared: SharedConnection | None = None,
 ) -> RemoteMailbox:
     """A logged-in session. Raises FetchError; then nothing is left open.
 
-    `alive` is called every few seconds while the session waits for its server, and may raise FetchError to end it.
+    `alive` is called every few seconds while the session waits for its server, and may raise FetchError to end it. A
+    connection that is `shared` serves all folders of the account; who made it has to close it.
     """
     match account.protocol:
         case Protocol.POP3:
             return open_pop3(account, trace=trace, alive=alive, memory=memory)
         case Protocol.IMAP:
-            return open_imap(account, trace=trace, alive=alive, memory=memory)
+            return open_imap(account, trace=trace, alive=alive, memory=memory, shared=shared)
 
 
 def folders(account: Account, trace: Trace) -> tuple[str, ...]:
     """The folders that a rule can name, asked for in a session of its own; POP3 has none. Raises FetchError."""
-    return list_folders(account, trace=trace) if account.protocol is Protocol.IMAP else ()
+    return list_imap_folders(account, trace=trace) if account.protocol is Protocol.IMAP else ()
 
 
 def probe(account: Account, trace: Trace) -> Connection:

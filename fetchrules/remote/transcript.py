@@ -27,8 +27,8 @@ class Secrets:
 
     @classmethod
     def of(cls, *secrets: str) -> "Secrets":
-        """Each of `secrets` as it is, and as Python escapes octets, which is how imaplib quotes a server."""
-        forms = {form for secret in secrets if secret for form in _forms(secret)}
+        """Each of `secrets` as it is, and as errors show it, with what is not printable escaped."""
+        forms = {form for secret in secrets if secret for form in (secret, printable(secret, len(secret) * 12))}
         ordered = tuple(sorted(forms, key=len, reverse=True))
         return cls(ordered, re.compile("|".join(re.escape(form[:PREFIX]) for form in ordered), re.IGNORECASE))
 
@@ -52,11 +52,6 @@ def _shared(secret: str, text: str, start: int) -> int:
         if one.lower() != other.lower() and one.upper() != other.upper():
             return count
     return len(there)
-
-
-def _forms(secret: str) -> frozenset[str]:
-    shown = secret.encode().decode("latin-1").encode("unicode_escape").decode("ascii")
-    return frozenset({secret, shown, shown.replace("'", "\\'")})
 
 
 class Speaker(StrEnum):

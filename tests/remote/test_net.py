@@ -26,10 +26,12 @@ from fetchrules.errors import (
     TimedOut,
     TlsFailed,
 )
-from fetchrules.remote import net
+from fetchrules.remote import connecting
 from fetchrules.remote.account import Deadlines, TargetPolicy
 from fetchrules.remote.authorities import verifying
-from fetchrules.remote.net import Alive, Stream, connect
+from fetchrules.remote.connecting import connect
+from fetchrules.remote.memory import ServerMemory
+from fetchrules.remote.net import Alive, Stream
 from fetchrules.remote.resolver import Endpoint
 from tests.certificates import Certificates
 from tests.servers.loopback import Hangup, LoopbackServer, Peer
@@ -354,25 +356,14 @@ def test_it_takes_no_server_for_dead_when_there_are_no_ports_left() -> None:
             sock.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         first.bind(("127.0.0.1", 0))
         second.bind(first.getsockname())
-        net._establish(first, endpoint, monotonic() + 10)
+        connecting._dial(first, endpoint)
         with pytest.raises(Exhausted):
-            net._establish(second, endpoint, monotonic() + 10)
+            connecting._dial(second, endpoint)
 
 
 def test_it_gives_up_connecting() -> None:
-    """A listener whose backlog is full: the kernel answers no further SYN."""
-    with socket.create_server(("127.0.0.1", 0), backlog=0) as listener:
-        port = listener.getsockname()[1]
-        fillers = [socket.socket() for _ in range(4)]
-        try:
-            for filler in fillers:
-                filler.setblocking(False)
-                filler.connect_ex(("127.0.0.1", port))
-            with pytest.raises(TimedOut, match="connecting"):
-                connect("127.0.0.1", port, Deadlines(connect=0.2), ANYWHERE)
-        finally:
-            for filler in fillers:
-                filler.close()
+    with deaf_address() as (address, port), pytest.raises(TimedOut, match="connecting"):
+        connect(address, port, Deadlines(connect=0.2), ANYWHERE)
 
 
 def test_it_tries_each_address_of_a_name(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -385,6 +376,47 @@ def test_it_tries_each_address_of_a_name(monkeypatch: pytest.MonkeyPatch) -> Non
         stream = connect("mailserver.ru", server.port, PATIENT, ANYWHERE)
         assert stream.read() == b"here"
         stream.close()
+
+
+@contextmanager
+def deaf_address() -> Iterator[tuple[str, int]]:
+    """A listener whose backlog is full: the kernel answers no further SYN."""
+    with socket.create_server(("127.0.0.2", 0), backlog=0) as listener:
+        address = listener.getsockname()
+        fillers = [socket.socket() for _ in range(4)]
+        try:
+            for filler in fillers:
+                filler.setblocking(False)
+                filler.connect_ex(address)
+            yield address
+        finally:
+            for filler in fillers:
+                filler.close()
+
+
+def test_a_dead_address_costs_a_quarter_of_a_second_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    with deaf_address() as deaf, LoopbackServer(lambda peer: peer.send(b"here")) as server:
+        found = [(socket.AF_INET, socket.SOCK_STREAM, 6, "", address) for address in (deaf, ("127.0.0.1", server.port))]
+        monkeypatch.setattr(socket, "getaddrinfo", lambda *_, **__: found)
+        memory = ServerMemory()
+        seconds = []
+        for _ in range(2):
+            began = monotonic()
+            connect("mailserver.ru", server.port, PATIENT, ANYWHERE, memory=memory).close()
+            seconds.append(monotonic() - began)
+    assert connecting.HEAD_START <= seconds[0] < 5
+    assert seconds[1] < connecting.HEAD_START
+
+
+def test_it_takes_the_families_in_turn_and_the_winner_first() -> None:
+    six, four = (
+        [Endpoint(family, f"{name}{number}", ("", 0)) for number in (1, 2)]
+        for family, name in ((socket.AF_INET6, "six"), (socket.AF_INET, "four"))
+    )
+    assert connecting.in_order([*six, *four], None) == [six[0], four[0], six[1], four[1]]
+    assert connecting.in_order([*six, *four], "four2") == [four[1], six[0], four[0], six[1]]
+    assert connecting.in_order(four, "gone") == four
+    assert connecting.in_order([], None) == []
 
 
 def test_it_goes_on_where_the_kernel_does_not_know_a_kind_of_address(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -10,7 +10,8 @@ from fetchrules.errors import Interrupted
 from fetchrules.remote import net, stopping
 from fetchrules.remote.account import Deadlines, TargetPolicy
 from fetchrules.remote.authorities import verifying
-from fetchrules.remote.net import Stream, connect
+from fetchrules.remote.connecting import connect
+from fetchrules.remote.net import Stream
 from fetchrules.remote.stopping import STOPPING
 from tests.servers.loopback import LoopbackServer, Peer
 

@@ -4,14 +4,14 @@ from collections.abc import Mapping
 
 from fetchrules.errors import ServerRefused
 from fetchrules.remote.mailbox import Listed, Listing
-from fetchrules.remote.pop3.conversation import Conversation, is_limited
+from fetchrules.remote.pop3.conversation import Pop3Conversation, is_limited
 from fetchrules.remote.pop3.grammar import Capabilities, Status, drop_listing, scan_listings, unique_id_listings
 from fetchrules.remote.pop3.protocol import Command, Reply, Verb
 
 QUESTIONS = (Command(Verb.STAT), Command(Verb.UIDL), Command(Verb.LIST))
 
 
-def listing(answers: Mapping[Verb, Reply], announced: Capabilities, conversation: Conversation) -> Listing:
+def listing(answers: Mapping[Verb, Reply], announced: Capabilities, conversation: Pop3Conversation) -> Listing:
     """What the answers to QUESTIONS say. Raises RemoteProtocolError, and ServerRefused and the like for a refused list."""
     stat, uidl, scan = (answers[question.verb] for question in QUESTIONS)
     if _lists_none(stat, uidl, scan):

@@ -5,9 +5,8 @@ before its answer (RFC 5034 section 4).
 """
 
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
 
-from fetchrules.errors import ConnectionLost, FetchError, LoginRefused, LoginUnsupported, RemoteProtocolError, TimedOut
+from fetchrules.errors import ConnectionLost, LoginRefused, LoginUnsupported, RemoteProtocolError, TimedOut
 from fetchrules.remote.account import Account
 from fetchrules.remote.auth import apop
 from fetchrules.remote.auth.attempts import Attempts
@@ -21,13 +20,9 @@ from fetchrules.remote.mailbox import Listing
 from fetchrules.remote.pop3.grammar import Capabilities, Status, StatusLine, capabilities
 from fetchrules.remote.pop3.listing import QUESTIONS, listing
 from fetchrules.remote.pop3.protocol import Command, Reply, SessionState, Verb
-from fetchrules.remote.pop3.reach import Reached
+from fetchrules.remote.pop3.reach import Pop3Reached, pipeline
 
 Answers = dict[Verb, Reply]
-
-
-class HungUp(LoginRefused):
-    """The server hung up behind a login that it refused, and there is another way to try."""
 
 
 def offer(announced: Capabilities, greeting: str, *, protected: bool) -> Offer:
@@ -43,9 +38,9 @@ def offer(announced: Capabilities, greeting: str, *, protected: bool) -> Offer:
     return Offer.of(mechanisms, *digests, *native)
 
 
-def log_in(reached: Reached, account: Account) -> Listing:
+def log_in(reached: Pop3Reached, account: Account) -> Listing:
     """Log in and list. Raises HungUp, LoginRefused, LoginUnsupported, ServerUnproven, MailboxBusy, … and the stream's errors."""
-    announced = reached.capabilities
+    announced = Capabilities(reached.capabilities)
     # CAPA costs no round trip here, and renews what is remembered.
     first = [Command(Verb.CAPA)] if reached.recalled else []
     if announced.has("UTF8"):
@@ -68,30 +63,29 @@ _LOGIN = frozenset({Verb.USER, Verb.PASS, Verb.APOP})
 class _Login:
     """The attempts of one session."""
 
-    def __init__(self, reached: Reached, account: Account) -> None:
+    def __init__(self, reached: Pop3Reached, account: Account) -> None:
         key, logins = reached.key, reached.memory.logins
         self._reached, self._conversation = reached, reached.conversation
         self._user, self._password = account.user, Password(account.password)
         order = ways(
-            offer(reached.capabilities, reached.greeting.text, protected=key.tls),
+            offer(Capabilities(reached.capabilities), reached.greeting, protected=key.tls),
             protected=key.tls,
             forced=account.way,
             refused=logins.refused(key),
             sayable=_is_sayable(account),
         )
         self._attempts = Attempts(logins, LoginKey(key, account.user, self._password.mark), order)
-        self._refusal: FetchError | None = None
 
     def run(self, first: Sequence[Command]) -> Answers:
         """Log in, and ask QUESTIONS. `first` is said before."""
         for way in self._attempts:
-            with self._explaining_a_hangup():
+            with self._attempts.explaining_a_hangup():
                 answers = self._try(way, first)
             if answers is not None:
                 return answers
             first = ()
-        assert self._refusal is not None  # there is one way at least
-        raise self._refusal
+        assert self._attempts.error is not None  # there is one way at least
+        raise self._attempts.error
 
     def _try(self, way: Way, first: Sequence[Command]) -> Answers | None:
         """None: the server refused it."""
@@ -108,7 +102,7 @@ class _Login:
                 return self._by_sasl(exchange, [*first, Command(Verb.AUTH, opening)])
 
     def _apop(self) -> Command:
-        timestamp = apop.timestamp(self._reached.greeting.text)
+        timestamp = apop.timestamp(self._reached.greeting)
         assert timestamp is not None  # or it would not be offered
         return Command(Verb.APOP, f"{self._user} {apop.digest(timestamp, self._password)}")
 
@@ -120,7 +114,7 @@ class _Login:
                 self._refused(reply.line, Refusal.NAME if verb is Verb.USER else Refusal.PASSWORD)
                 return None
             if verb in _LOGIN and verb is not Verb.USER:
-                self._accepted()
+                self._attempts.accepted()
             answers[verb] = reply
         return answers
 
@@ -137,59 +131,38 @@ class _Login:
             self._refused(reply.line, exchange.refusal)
             return None
         exchange.finish()
-        self._accepted()
+        self._attempts.accepted()
         return {reply.command.verb: reply for reply in self._replies(QUESTIONS)}
 
     def _cancel(self, exchange: Exchange, error: RemoteProtocolError) -> None:
         """End an exchange in which the server said nonsense (RFC 5034 section 4)."""
         if self._conversation.ask(Command(Verb.CREDENTIALS, CANCEL)).line.status is not Status.ERR:
             raise error
-        self._attempts.refused(exchange.refusal)
-        self._refusal = error
+        self._attempts.refused(exchange.refusal, error)
 
     def _replies(self, commands: Sequence[Command]) -> Iterator[Reply]:
         """The replies to `commands`. An answer to CAPA is remembered."""
         memory, key = self._reached.memory.capabilities, self._reached.key
         for reply in self._conversation.replies(commands):
             if reply.command.verb is Verb.CAPA and reply.line.status is Status.OK:
-                announced = capabilities(reply.body)
+                announced = capabilities(reply.body).lines
                 memory.remember(key, announced)
-                self._conversation.protocol.pipelining = memory.pipelines(key, announced)
+                pipeline(self._reached, announced)
             yield reply
-
-    def _accepted(self) -> None:
-        self._attempts.accepted()
-        self._refusal = None
 
     def _refused(self, line: StatusLine, refusal: Refusal) -> None:
         """Make ready for another attempt, if there is one. Raises what is more than a refused login (busy, over a limit)."""
-        self._refusal = self._conversation.refused(line, LoginRefused)
-        if not isinstance(self._refusal, LoginRefused):
-            raise self._refusal
-        self._attempts.refused(refusal)
+        refused = self._conversation.refused(line, LoginRefused)
+        self._attempts.refused(refusal, refused)
         if not self._attempts.more:
             return  # nothing else is read, because many servers hang up now
         try:
             while self._conversation.protocol.unanswered:
                 self._conversation.hear()
         except RemoteProtocolError as error:
-            raise self._refusal from error
+            raise refused from error
         if self._conversation.protocol.state is not SessionState.AUTHORIZATION:
-            raise self._refusal
-
-    @contextmanager
-    def _explaining_a_hangup(self) -> Iterator[None]:
-        """A connection that ends behind a refused login ends because of it."""
-        try:
-            yield
-        except ConnectionLost as error:
-            if self._refusal is None:
-                raise
-            raise HungUp(self._refusal.detail) from error
-        except TimedOut as error:
-            if self._refusal is None:
-                raise
-            raise self._refusal from error
+            raise refused
 
 
 def _is_sayable(account: Account) -> bool:

@@ -1,31 +1,25 @@
 """An open POP3 mailbox."""
 
-import re
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 
 from fetchrules.errors import FetchError, LocalProtocolError, ServerRefused
 from fetchrules.remote.account import Account
-from fetchrules.remote.auth.ways import Kind
-from fetchrules.remote.mailbox import HEAD_MAX, Begun, Chunk, Complete, Connection, Listed, Listing, Refused, Retrieved
+from fetchrules.remote.auth.attempts import over_several_connections
+from fetchrules.remote.mailbox import Begun, Chunk, Complete, Connection, Head, Listed, Listing, Refused, Retrieved
 from fetchrules.remote.memory import SERVERS, ServerMemory
 from fetchrules.remote.net import Alive
-from fetchrules.remote.pop3.conversation import Conversation, is_limited
+from fetchrules.remote.pop3.conversation import Pop3Conversation, is_limited
 from fetchrules.remote.pop3.grammar import Capabilities, Status
-from fetchrules.remote.pop3.login import HungUp, log_in
+from fetchrules.remote.pop3.login import log_in
 from fetchrules.remote.pop3.protocol import Command, LetterBegan, LetterData, LetterEnded, Reply, Verb
-from fetchrules.remote.pop3.reach import reach
+from fetchrules.remote.pop3.reach import reach_pop3
 from fetchrules.remote.tls import Demand, protected
 from fetchrules.remote.transcript import Trace
 
 OCTETS_AHEAD = 16 * 1024 * 1024
 """Octets, by the sizes of LIST, that are asked for ahead; the last letter may overshoot."""
-
-CONNECTIONS = len(Kind)
-"""How many there are at most where a server hangs up behind each login that it refuses."""
-
-_BLANK_LINE = re.compile(rb"\A\r?\n|\n\r?\n")
 
 
 def open_pop3(
@@ -39,13 +33,10 @@ def open_pop3(
     """Connect, log in, list. Raises FetchError; then nothing is left open."""
 
     def attempt(demand: Demand) -> Pop3Mailbox:
-        for _ in range(CONNECTIONS - 1):
-            with suppress(HungUp):
-                return opened(demand)
-        return opened(demand)
+        return over_several_connections(lambda: opened(demand))
 
     def opened(demand: Demand) -> Pop3Mailbox:
-        reached = reach(account, demand, cafile, trace, memory, alive)
+        reached = reach_pop3(account, demand, cafile, trace, memory, alive)
         try:
             return Pop3Mailbox(reached.conversation, reached.connection(), log_in(reached, account))
         except BaseException:
@@ -59,7 +50,7 @@ def probe_pop3(account: Account, *, cafile: str = "", trace: Trace | None = None
     """Connect, and QUIT without a login. Raises FetchError."""
 
     def attempt(demand: Demand) -> Connection:
-        reached = reach(account, demand, cafile, trace, SERVERS)
+        reached = reach_pop3(account, demand, cafile, trace, SERVERS)
         Pop3Mailbox(reached.conversation, reached.connection(), Listing()).quit()
         return reached.connection()
 
@@ -69,13 +60,16 @@ def probe_pop3(account: Account, *, cafile: str = "", trace: Trace | None = None
 class Pop3Mailbox:
     """An open POP3 mailbox (a RemoteMailbox). The methods' contracts are those of RemoteMailbox."""
 
-    def __init__(self, conversation: Conversation, connection: Connection, listing: Listing) -> None:
+    def __init__(self, conversation: Pop3Conversation, connection: Connection, listing: Listing) -> None:
         self.connection = connection
         self.exists = len(listing.letters) + listing.unlisted
-        self.together = 1
         self._conversation = conversation
         self._listing = listing
         self._tops = _TopTrust(Capabilities(connection.capabilities))
+
+    @property
+    def together(self) -> int:
+        return 1
 
     def listing(self, at_once: int | None = None) -> Listing:  # noqa: ARG002 (POP3 lists all or nothing)
         """The letters as they were at the login: RFC 1939 section 3 gives the session a snapshot."""
@@ -110,7 +104,7 @@ class Pop3Mailbox:
         while self._tops.asks and (letter := next(unasked, None)):
             yield letter
 
-    def retrieve(self, letters: Iterable[Listed], at_once: int | None = None) -> Iterator[Retrieved]:  # noqa: ARG002
+    def retrieve(self, letters: Iterable[Listed]) -> Iterator[Retrieved]:
         """Fetch `letters`. The iterator has to be exhausted: left before its end, it closes the session."""
         with self._under_way():
             yield from self._transfer(iter(letters), Verb.RETR)
@@ -190,28 +184,6 @@ class Pop3Mailbox:
     def _require_quiet(self) -> None:
         if self._conversation.protocol.unanswered:
             raise LocalProtocolError("a retrieval is under way")
-
-
-class Head:
-    """A header in pieces, with its blank line, cut at HEAD_MAX. Drops the body that some servers send behind it."""
-
-    __slots__ = ("_ended", "_octets")
-
-    def __init__(self) -> None:
-        self._octets = bytearray()
-        self._ended = False
-
-    def feed(self, data: bytes) -> None:
-        if self._ended:
-            return
-        searched = max(len(self._octets) - 2, 0)
-        self._octets += data[: HEAD_MAX - len(self._octets)]
-        if blank := _BLANK_LINE.search(self._octets, searched):
-            del self._octets[blank.end() :]
-        self._ended = blank is not None or len(self._octets) == HEAD_MAX
-
-    def octets(self) -> bytes:
-        return bytes(self._octets)
 
 
 class _TopTrust:

@@ -5,8 +5,9 @@ from dataclasses import dataclass
 
 import pytest
 
+from fetchrules.errors import ConnectionLost, LoginRefused, MailboxBusy, TimedOut
 from fetchrules.remote.account import ServerKey
-from fetchrules.remote.auth.attempts import Attempts
+from fetchrules.remote.auth.attempts import CONNECTIONS, Attempts, HungUp, over_several_connections
 from fetchrules.remote.auth.choice import CLEAR, PROTECTED, Offer, ways
 from fetchrules.remote.auth.credentials import Password
 from fetchrules.remote.auth.exchange import Refusal
@@ -65,7 +66,7 @@ def session(
         if refusal is None:
             attempts.accepted()
             break
-        attempts.refused(refusal)
+        attempts.refused(refusal, LoginRefused("no"))
     return tried
 
 
@@ -152,7 +153,7 @@ def test_it_goes_on_in_the_next_session_where_the_server_hung_up(memory: LoginMe
     order = ways(Offer(frozenset(Way)), protected=False)
     attempts = Attempts(memory, PETROV, order)
     next(iter(attempts))
-    attempts.refused(Refusal.PASSWORD)
+    attempts.refused(Refusal.PASSWORD, LoginRefused("no"))
     assert attempts.more
     assert session(memory, accepts(*SHOWING), protected=False) == [CRAM, NATIVE]
     assert memory.refused(HERE) == set(Way) - SHOWING
@@ -197,3 +198,36 @@ def test_it_remembers_so_many_and_no_more(clock: Clock) -> None:
     memory.refuse(IVANOV, SCRAM, Refusal.PASSWORD)
     assert memory.failed(PETROV) is None
     assert memory.failed(IVANOV) is not None
+
+
+@pytest.mark.parametrize(("error", "raised"), [(ConnectionLost(), HungUp), (TimedOut(), LoginRefused)])
+def test_it_takes_a_connection_that_ends_behind_a_refusal_for_the_refusal(
+    memory: LoginMemory, error: Exception, raised: type[Exception]
+) -> None:
+    attempts = Attempts(memory, PETROV, CLEAR)
+    next(iter(attempts))
+    with pytest.raises(type(error)), attempts.explaining_a_hangup():
+        raise error
+    attempts.refused(Refusal.PASSWORD, LoginRefused("no"))
+    with pytest.raises(raised, match="no"), attempts.explaining_a_hangup():
+        raise error
+
+
+def test_it_raises_what_is_no_verdict_about_the_login(memory: LoginMemory) -> None:
+    attempts = Attempts(memory, PETROV, CLEAR)
+    next(iter(attempts))
+    with pytest.raises(MailboxBusy):
+        attempts.refused(Refusal.PASSWORD, MailboxBusy())
+    assert memory.failed(PETROV) is None
+
+
+def test_it_connects_again_where_the_server_hangs_up_so_often_and_no_more() -> None:
+    tried: list[None] = []
+
+    def attempt() -> None:
+        tried.append(None)
+        raise HungUp
+
+    with pytest.raises(HungUp):
+        over_several_connections(attempt)
+    assert len(tried) == CONNECTIONS

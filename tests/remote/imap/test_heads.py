@@ -1,4 +1,4 @@
-"""Headers alone: in order, in few commands, and without a mark on the letters."""
+"""Headers alone: many commands in flight, and without a mark on the letters."""
 
 from dataclasses import replace
 
@@ -8,14 +8,14 @@ from fetchrules.errors import ConnectionLost, FetchError, OverLimit, RemoteProto
 from fetchrules.remote.mailbox import HEAD_MAX
 from tests.remote.imap.sessions import Visit, until_it_breaks, visit
 from tests.servers.faults import Cut, Fault, Say
-from tests.servers.imap import CAPABILITIES, Behaviour, Step
+from tests.servers.imap import Behaviour, Step
 from tests.servers.imap_scripts import LARGE
 from tests.servers.maildrop import letter
 
 
 def heads(visited: Visit) -> dict[int, bytes | None]:
     told = list(visited.mailbox.heads(visited.letters))
-    assert [one for one, _ in told] == list(visited.letters)
+    assert sorted(one.number for one, _ in told) == [one.number for one in visited.letters]
     return {one.number: head for one, head in told}
 
 
@@ -26,28 +26,21 @@ def head(text: bytes) -> bytes:
 def test_it_brings_headers_and_marks_nothing() -> None:
     with visit() as visited:
         assert heads(visited) == {one.uid: head(one.data) for one in visited.folder.letters}
-        assert visited.asked("UID FETCH") == ["1:10 (UID BODY.PEEK[HEADER])"]
+        assert visited.asked("UID FETCH") == [f"{uid} (UID BODY.PEEK[HEADER])" for uid in range(1, 11)]
         assert not any(one.flags for one in visited.folder.letters)
         assert visited.mailbox.quit()
 
 
-def test_it_asks_for_a_part_where_a_header_may_be_large() -> None:
+def test_it_cuts_a_large_header() -> None:
     large = b"Subject: x\r\n" * (HEAD_MAX // 10) + b"\r\n"
     with visit(letters=(large, letter("after"), b"Subject: large\r\n\r\n" + LARGE)) as visited:
         assert heads(visited) == {1: large[:HEAD_MAX], 2: head(letter("after")), 3: b"Subject: large\r\n\r\n"}
-        assert visited.asked("UID FETCH") == [f"1:3 (UID BODY.PEEK[HEADER]<0.{HEAD_MAX}>)"]
 
 
 def test_it_cuts_what_is_too_large_itself() -> None:
     told = b"* 1 FETCH (UID 1 BODY[HEADER] {%d}\r\n%s)\r\n{tag} OK done\r\n" % (HEAD_MAX + 5, b"x" * (HEAD_MAX + 5))
     with visit(Behaviour(faults=(Fault(Step.FETCH, Say(told)),)), letters=1) as visited:
         assert heads(visited) == {1: b"x" * HEAD_MAX}
-
-
-def test_it_asks_for_so_many_in_one_command() -> None:
-    with visit(letters=tuple(letter(str(n), 600_000) for n in range(20))) as visited:
-        assert all(heads(visited).values())
-        assert visited.numbers("UID FETCH") == ["1:16", "17:20"]
 
 
 UNGIVABLE = {
@@ -77,22 +70,12 @@ def test_it_does_without_headers_where_the_server_gives_none() -> None:
         assert visited.mailbox.quit()
 
 
-def test_it_names_no_more_letters_than_the_server_allows() -> None:
-    with visit(Behaviour(message_limit=4, capabilities=(*CAPABILITIES, "MESSAGELIMIT=4"))) as visited:
-        assert all(heads(visited).values())
-        assert visited.numbers("UID FETCH") == ["1:4", "5:8", "9:10"]
-    with visit(Behaviour(message_limit=4)) as visited:
-        assert all(heads(visited).values())
-
-
 @pytest.mark.parametrize(("words", "error"), [("[LIMIT] later", OverLimit), ("[UNAVAILABLE] later", ServerTemporary)])
 @pytest.mark.parametrize("says_bye", [False, True])
 def test_it_ends_where_the_server_is_over_its_limits(words: str, error: type[FetchError], *, says_bye: bool) -> None:
     """A header that does not come now is not one that cannot be had."""
-    with visit(Behaviour(gives=0, limit_words=words, says_bye=says_bye)) as visited:
-        with pytest.raises(error):
-            heads(visited)
-        assert len(visited.asked("UID FETCH")) == 1
+    with visit(Behaviour(gives=0, limit_words=words, says_bye=says_bye)) as visited, pytest.raises(error):
+        heads(visited)
 
 
 def test_it_keeps_what_came_before_the_server_hung_up() -> None:
@@ -100,14 +83,11 @@ def test_it_keeps_what_came_before_the_server_hung_up() -> None:
         told, error = until_it_breaks(visited.mailbox.heads(visited.letters))
         assert isinstance(error, ConnectionLost)
         assert [letter.number for letter, _ in told] == [1, 2, 3, 4, 5]
-        assert visited.mailbox.together == 5
 
 
 @pytest.mark.parametrize(
     ("action", "error"), [(Cut(), ConnectionLost), (Say(b"what?\r\n"), RemoteProtocolError)], ids=["cut", "nonsense"]
 )
 def test_it_ends_where_the_session_breaks(action: Cut | Say, error: type[FetchError]) -> None:
-    with visit(replace(Behaviour(), faults=(Fault(Step.FETCH, action),))) as visited:
-        with pytest.raises(error):
-            heads(visited)
-        assert visited.mailbox.together == 10
+    with visit(replace(Behaviour(), faults=(Fault(Step.FETCH, action),))) as visited, pytest.raises(error):
+        heads(visited)

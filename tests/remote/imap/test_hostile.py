@@ -25,7 +25,6 @@ class Outcome:
 
     listing: Listing = field(default_factory=Listing)
     whole: dict[int, bytes] = field(default_factory=dict)
-    doubted: list[int] = field(default_factory=list)
     deleted: frozenset[int] = frozenset()
     quit: bool | None = None
     error: FetchError | None = None
@@ -56,10 +55,8 @@ def _collect(mailbox: ImapMailbox, outcome: Outcome) -> None:
                 begun = b""
             case Chunk(_, data):
                 begun += data
-            case Complete(letter, doubtful=False):
-                outcome.whole[letter.number] = begun
             case Complete(letter):
-                outcome.doubted.append(letter.number)
+                outcome.whole[letter.number] = begun
             case Refused() | Gone():
                 pass
     came = [letter for letter in outcome.listing.letters if letter.number in outcome.whole]

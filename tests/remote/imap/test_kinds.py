@@ -1,13 +1,12 @@
 """The servers that people really have: their letters come whole and once, their folders are read, their refusals understood."""
 
-import re
 from dataclasses import replace
 
 import pytest
 
 from fetchrules.errors import FetchError, LoginRefused, OverLimit, ServerRefused, ServerTemporary, TlsRequired
 from fetchrules.remote.account import Account, Deadlines
-from fetchrules.remote.imap.session import list_folders, open_imap
+from fetchrules.remote.imap.session import list_imap_folders, open_imap
 from fetchrules.remote.mailbox import Begun, Complete, Refused, Retrieved
 from fetchrules.rule import Encryption, Protocol
 from tests.certificates import Certificates
@@ -41,7 +40,7 @@ def test_it_collects_from(kind: Script) -> None:
 @pytest.mark.parametrize(("told", "names"), LISTS.values(), ids=LISTS)
 def test_it_reads_the_folders_of(told: bytes, names: tuple[str, ...]) -> None:
     with ImapServer(Folder(), Behaviour(faults=(Fault(Step.LIST, Say(told + b"{tag} OK done\r\n")),))) as server:
-        assert list_folders(account(server)) == names
+        assert list_imap_folders(account(server)) == names
 
 
 REFUSALS: list[tuple[str, type[FetchError]]] = [
@@ -114,8 +113,7 @@ def test_it_does_without_one_letter_that_cannot_be_had(answer: bytes) -> None:
 
 
 def test_it_does_without_a_large_one() -> None:
-    faults = (Fault(Step.FETCH, Say(b"{tag} BAD Command Error. 10\r\n")),)
-    events, _ = fetched(Behaviour(faults=faults), LARGE, letter("after"))
+    events, _ = fetched(Behaviour(refuses={1: "BAD Command Error. 10"}), LARGE, letter("after"))
     assert complete(events) == [2]
 
 
@@ -129,72 +127,14 @@ def test_it_hears_that_a_mailbox_cannot_be_opened() -> None:
 def test_it_takes_no_octets_for_no_letter(text: bytes) -> None:
     """A letter of some size that comes empty would be deleted as collected."""
     empty = Alter(
-        lambda answer: answer[: answer.index(b"{")] + b"{0}\r\n)\r\n" + answer[answer.rindex(b"\r\n", 0, -2) + 2 :]
+        lambda answer: (
+            answer[: answer.index(b"{")] + b"{0}\r\n)\r\n" + answer[answer.rindex(b"\r\n", 0, -2) + 2 :]
+            if b"{" in answer
+            else answer
+        )
     )
-    events, _ = fetched(Behaviour(faults=(Fault(Step.FETCH, empty),)), text)
+    events, _ = fetched(Behaviour(faults=(Fault(Step.FETCH, empty, nth=0),)), text)
     assert [type(event) for event in events] == [Refused]
-
-
-def test_it_goes_on_where_a_server_gives_less_than_was_asked_for() -> None:
-    """Only what lies beyond the size that was told may be the end."""
-
-    def short(answer: bytes) -> bytes:
-        head, _, rest = answer.partition(b"{")
-        size, _, rest = rest.partition(b"}\r\n")
-        half = int(size) // 2 if int(size) > 1000 else int(size)
-        return head + b"{%d}\r\n" % half + rest[:half] + rest[int(size) :]
-
-    folder = Folder([LARGE])
-    with ImapServer(folder, Behaviour(faults=(Fault(Step.FETCH, Alter(short), nth=0),))) as server:
-        outcome = collect(account(server), "")
-    assert outcome.whole == {1: LARGE}
-
-
-SHORT = 300_000
-"""What a server gives at most, in the tests below."""
-
-
-@pytest.mark.parametrize("oversizes", [-1_100_000, -2_500_001, -100, 0, 100, 1_100_000])
-@pytest.mark.parametrize("most", [0, SHORT])
-def test_it_finds_the_end_whatever_is_told_of_the_size(most: int, oversizes: int) -> None:
-    folder = Folder([LARGE])
-    with ImapServer(folder, Behaviour(most=most, oversizes=oversizes)) as server:
-        outcome = collect(account(server), "")
-    assert (outcome.error, outcome.whole) == (None, {1: LARGE})
-
-
-def giving(octets: int) -> Alter:
-    """Of the letter LARGE, whatever is asked for, no more than its first so many octets; "" behind them."""
-
-    def change(answer: bytes) -> bytes:
-        asked = re.search(rb"BODY\[\]<(\d+)> \{(\d+)\}\r\n", answer)
-        if asked is None:
-            return answer
-        size = min(int(asked[2]), max(octets - int(asked[1]), 0))
-        head, body, tail = answer[: asked.start()], answer[asked.end() :], answer[asked.end() + int(asked[2]) :]
-        return head + b"BODY[]<%s> {%d}\r\n" % (asked[1], size) + body[:size] + tail
-
-    return Alter(change)
-
-
-@pytest.mark.parametrize(("most", "octets"), [(0, 1024 * 1024), (SHORT, 2 * SHORT - 1), (1, 2_500_000)])
-def test_it_doubts_a_letter_of_which_less_comes_than_was_told(most: int, octets: int) -> None:
-    """All of its pieces are full ones: it is not over, the server has cut it."""
-    folder = Folder([LARGE])
-    with ImapServer(folder, Behaviour(most=most, faults=(Fault(Step.FETCH, giving(octets), nth=0),))) as server:
-        outcome = collect(account(server), "")
-    assert (outcome.error, outcome.whole, outcome.doubted, folder.uids) == (None, {}, [1], [1])
-
-
-@pytest.mark.parametrize("oversizes", [-1_100_000, 100])
-def test_it_takes_no_silence_for_the_end(oversizes: int) -> None:
-    """A server that stops giving has not even the octet that it gave last."""
-    silent = Alter(lambda answer: re.sub(rb"(?s)\{\d+\}\r\n.*\)\r\n(?=[A-Z]+\d+ OK)", b'"")\r\n', answer))
-    faults = tuple(Fault(Step.FETCH, silent, nth) for nth in (6, 7, 8))
-    folder = Folder([LARGE])
-    with ImapServer(folder, Behaviour(most=SHORT, oversizes=oversizes, faults=faults)) as server:
-        outcome = collect(account(server), "")
-    assert (outcome.error, outcome.whole, outcome.doubted, folder.uids) == (None, {}, [1], [1])
 
 
 def test_it_expunges_nothing_that_the_server_does_not_name() -> None:

@@ -27,7 +27,7 @@ def test_it_lists_the_newest_portion_first() -> None:
 
 
 def test_it_lists_so_many_in_one_command(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("fetchrules.remote.imap.fetched.PORTION", 6)
+    monkeypatch.setattr("fetchrules.remote.imap.listing.PORTION", 6)
     with visit() as visited:
         assert visited.mailbox.listing().complete
         assert visited.mailbox.listing(100).complete

@@ -6,10 +6,10 @@ from collections.abc import Sequence
 import pytest
 
 from fetchrules.errors import ConnectionLost, LocalProtocolError
+from fetchrules.remote import conversation
 from fetchrules.remote.account import Account, Deadlines
-from fetchrules.remote.mailbox import HEAD_MAX
-from fetchrules.remote.pop3 import conversation
-from fetchrules.remote.pop3.session import Head, Pop3Mailbox, open_pop3
+from fetchrules.remote.mailbox import HEAD_MAX, Head
+from fetchrules.remote.pop3.session import Pop3Mailbox, open_pop3
 from fetchrules.rule import Encryption, Protocol
 from tests.servers.maildrop import Maildrop, letter
 from tests.servers.pop3 import (

@@ -21,7 +21,6 @@ from fetchrules.remote.account import Account, Deadlines, ServerKey
 from fetchrules.remote.mailbox import Begun, Chunk, Complete, Listed, Refused
 from fetchrules.remote.memory import SERVERS
 from fetchrules.remote.pop3 import session
-from fetchrules.remote.pop3.grammar import Capabilities
 from fetchrules.remote.pop3.session import open_pop3, probe_pop3
 from fetchrules.remote.transcript import Speaker, Transcript
 from fetchrules.rule import Encryption, Protocol
@@ -167,7 +166,7 @@ def test_it_tells_a_server_over_its_limit_from_a_letter_that_it_cannot_give(
     refusing = Behaviour(gives=1, over_limit=words + b"\r\n")
     with Pop3Server(maildrop, refusing) as server:
         mailbox = open_pop3(account(server))
-        events = list(mailbox.retrieve(mailbox.listing().letters, at_once=1))
+        events = list(mailbox.retrieve(mailbox.listing().letters))
         assert mailbox.quit()
     refused = [event for event in events if isinstance(event, Refused)]
     assert [(event.letter.number, event.limited) for event in refused] == [(2, limited), (3, limited)]
@@ -281,7 +280,7 @@ def test_it_asks_for_letters_only_as_they_are_handed_out(server: Pop3Server) -> 
 
 
 def test_it_keeps_a_window_of_requests_in_flight(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("fetchrules.remote.pop3.conversation.WINDOW", 8)
+    monkeypatch.setattr("fetchrules.remote.conversation.WINDOW", 8)
     with Pop3Server(Maildrop([letter(str(number)) for number in range(50)])) as server:
         transcript = Transcript(head=1000)
         mailbox = open_pop3(account(server), trace=transcript)
@@ -506,13 +505,12 @@ BREAKS = {
 def test_it_pipelines_no_more_where_only_the_first_of_a_burst_is_answered(
     fault: Fault, trusted: bool, maildrop: Maildrop
 ) -> None:
-    announced = Capabilities(frozenset({"PIPELINING"}))
     with Pop3Server(maildrop, Behaviour(faults=(fault,))) as server:
         key = ServerKey(server.host, server.port, tls=False)
         for expected in (True, trusted):
             with pytest.raises(FetchError):
                 _collect(replace(account(server), deadlines=HASTY))
-            assert SERVERS.capabilities.pipelines(key, announced) is expected
+            assert SERVERS.capabilities.trusts(key) is expected
 
 
 def _collect(account: Account) -> None:

@@ -4,12 +4,10 @@ import pytest
 
 from fetchrules.remote.account import ServerKey
 from fetchrules.remote.memory import DISTRUST_SECONDS, CapabilityMemory
-from fetchrules.remote.pop3.grammar import Capabilities
 from fetchrules.remote.pop3.protocol import Verb
 
 ONE, TWO, THREE = (ServerKey("mailserver.ru", port, tls=True) for port in (1, 2, 3))
-SOME = Capabilities(frozenset({"UIDL"}))
-PIPELINING = Capabilities(frozenset({"PIPELINING"}))
+SOME = frozenset({"UIDL"})
 
 
 @dataclass
@@ -41,7 +39,7 @@ def swallow(memory: CapabilityMemory, clock: Clock, kind: Verb = Verb.RETR, key:
 
 def test_it_knows_what_it_was_told_last() -> None:
     memory = CapabilityMemory(limit=2)
-    memory.remember(ONE, Capabilities())
+    memory.remember(ONE, frozenset())
     memory.remember(ONE, SOME)
     assert memory.recall(ONE) == SOME
     assert memory.recall(TWO) is None
@@ -71,26 +69,21 @@ def test_it_forgets_on_request() -> None:
     assert memory.recall(ONE) is None
 
 
-def test_it_sends_several_commands_only_to_a_server_that_announces_it(memory: CapabilityMemory) -> None:
-    assert memory.pipelines(ONE, PIPELINING)
-    assert not memory.pipelines(ONE, SOME)
-
-
 def test_it_trusts_a_server_of_which_one_burst_was_swallowed(memory: CapabilityMemory, clock: Clock) -> None:
     swallow(memory, clock)
-    assert memory.pipelines(ONE, PIPELINING)
+    assert memory.trusts(ONE)
 
 
 def test_it_distrusts_a_server_for_a_day_that_swallowed_two(memory: CapabilityMemory, clock: Clock) -> None:
     swallow(memory, clock)
     swallow(memory, clock)
     memory.forget(ONE)
-    assert not memory.pipelines(ONE, PIPELINING)
-    assert memory.pipelines(TWO, PIPELINING)
+    assert not memory.trusts(ONE)
+    assert memory.trusts(TWO)
     clock.now += DISTRUST_SECONDS - 1
-    assert not memory.pipelines(ONE, PIPELINING)
+    assert not memory.trusts(ONE)
     clock.now += 1
-    assert memory.pipelines(ONE, PIPELINING)
+    assert memory.trusts(ONE)
 
 
 def test_it_needs_one_more_after_that_day(memory: CapabilityMemory, clock: Clock) -> None:
@@ -98,21 +91,21 @@ def test_it_needs_one_more_after_that_day(memory: CapabilityMemory, clock: Clock
     swallow(memory, clock)
     clock.now += DISTRUST_SECONDS
     swallow(memory, clock)
-    assert not memory.pipelines(ONE, PIPELINING)
+    assert not memory.trusts(ONE)
 
 
 def test_it_begins_to_count_anew_with_a_burst_that_was_answered(memory: CapabilityMemory, clock: Clock) -> None:
     for _ in range(3):
         swallow(memory, clock)
         memory.judge(ONE)(Verb.RETR, True)
-    assert memory.pipelines(ONE, PIPELINING)
+    assert memory.trusts(ONE)
 
 
 def test_it_takes_no_answer_to_another_kind_of_burst_for_one(memory: CapabilityMemory, clock: Clock) -> None:
     for _ in range(2):
         memory.judge(ONE)(Verb.LIST, True)
         swallow(memory, clock)
-    assert not memory.pipelines(ONE, PIPELINING)
+    assert not memory.trusts(ONE)
 
 
 def test_it_counts_what_breaks_at_once_as_one(memory: CapabilityMemory, clock: Clock) -> None:
@@ -120,11 +113,11 @@ def test_it_counts_what_breaks_at_once_as_one(memory: CapabilityMemory, clock: C
     for judge in judges:
         clock.now += 1
         judge(Verb.RETR, False)
-    assert memory.pipelines(ONE, PIPELINING)
+    assert memory.trusts(ONE)
 
 
 def test_it_doubts_so_many_servers_and_no_more(memory: CapabilityMemory, clock: Clock) -> None:
     for key in (ONE, TWO, THREE):
         swallow(memory, clock, key=key)
         swallow(memory, clock, key=key)
-    assert [memory.pipelines(key, PIPELINING) for key in (ONE, TWO, THREE)] == [True, False, False]
+    assert [memory.trusts(key) for key in (ONE, TWO, THREE)] == [True, False, False]

@@ -1,0 +1,122 @@
+"""Folders: selecting one by the name that people write, and listing them all."""
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from fetchrules.errors import FetchError, FolderMissing, RemoteProtocolError, ServerRefused
+from fetchrules.remote.imap.conversation import Answer, ImapConversation
+from fetchrules.remote.imap.grammar import Folder, folder, text
+from fetchrules.remote.imap.listing import ALL
+from fetchrules.remote.imap.login import ImapReached
+from fetchrules.remote.imap.protocol import Command, Text, Verb
+from fetchrules.utf7 import encode_folder
+
+INBOX = "INBOX"
+FOLDERS_MAX = 10_000
+
+_EPOCH_DIGITS = 18
+
+
+@dataclass(frozen=True, slots=True)
+class Selected:
+    """An open folder of `exists` letters.
+
+    `epoch` is UIDVALIDITY, None where UIDs do not last. `capabilities` are those for this user. `listed` is the answer to ALL, if
+    that was asked along.
+    """
+
+    exists: int
+    epoch: int | None
+    capabilities: frozenset[str]
+    listed: Answer | None = None
+
+
+def introduction(reached: ImapReached) -> list[Command]:
+    """What is said between the login and SELECT. From here on strings may be UTF-8 where the server takes it (RFC 6855)."""
+    commands, announced = [], reached.capabilities
+    if "ID" in announced:
+        # NetEase and QQ call a login unsafe, and let nobody select a folder, until the client has said its name.
+        commands.append(Command(Verb.ID, ('("name" "utm-mail")',)))
+    if not announced.isdisjoint({"UTF8=ACCEPT", "UTF8=ONLY"}) and "ENABLE" in announced:
+        commands.append(Command(Verb.ENABLE, ("UTF8=ACCEPT",)))
+        reached.conversation.protocol.utf8 = True
+    return commands
+
+
+def select(reached: ImapReached, name: str, *, before: list[Command], listing: bool) -> Selected:
+    """Select the folder `name` behind the commands `before`, which may ask for the capabilities. `listing`: ask for ALL at once.
+
+    Raises FolderMissing where the account has other folders only, ServerRefused.
+    """
+    conversation, announced = reached.conversation, reached.capabilities
+    spelled = name if conversation.protocol.utf8 else encode_folder(name)
+    commands = [*before, Command(Verb.SELECT, (Text(spelled),)), *([ALL] if listing else [])]
+    answers = {answer.command.verb: answer for answer in conversation.answers(commands) if answer.command}
+    if Verb.CAPABILITY in answers:
+        announced = answers[Verb.CAPABILITY].capabilities or announced
+    conversation.learn_most(announced)
+    answer, listed = answers[Verb.SELECT], answers.get(Verb.FETCH)
+    if not answer.ok:
+        answer, listed = _select_as_listed(conversation, name, spelled, announced, answer), None
+    exists = answer.number("EXISTS")
+    if exists is None:  # taken for none, it would be a complete list of nothing
+        raise RemoteProtocolError("SELECT does not say how many letters there are")
+    return Selected(exists, _epoch(answer), announced, listed)
+
+
+def _epoch(answer: Answer) -> int | None:
+    said = [line.arguments for line in (*answer.notices, answer.line) if line.code == "UIDVALIDITY"]
+    return int(said[-1]) if said and said[-1].isdecimal() and len(said[-1]) <= _EPOCH_DIGITS else None
+
+
+def _select_as_listed(
+    conversation: ImapConversation, name: str, spelled: str, announced: frozenset[str], refused: Answer
+) -> Answer:
+    """SELECT once more, by the server's own spelling of `name`. Raises the meaning of `refused` where that is the same."""
+    error: FetchError = conversation.refused(refused.line, ServerRefused)
+    if type(error) is not ServerRefused or name.upper() == INBOX:
+        raise error
+    there = list_folders(conversation)
+    found = _find(there, name, _prefix(conversation, announced))
+    if found is None and there:
+        raise FolderMissing([one.name for one in there])
+    if found is None or found.spelled == spelled:
+        raise error
+    answer = conversation.ask(Command(Verb.SELECT, (Text(found.spelled),)))
+    if not answer.ok:
+        raise conversation.refused(answer.line, ServerRefused)
+    return answer
+
+
+def _find(there: list[Folder], name: str, prefix: str) -> Folder | None:
+    """The folder of that name, with the prefix of the personal namespace or without, and with any character between its levels."""
+    for wanted in (name, prefix + name):
+        for one in there:
+            if one.name == wanted or _levels(one, one.name) == _levels(one, wanted):
+                return one
+    return None
+
+
+def _levels(folder: Folder, name: str) -> list[str]:
+    return name.replace(folder.delimiter, "/").split("/") if folder.delimiter else [name]
+
+
+def _prefix(conversation: ImapConversation, announced: frozenset[str]) -> str:
+    """The prefix of the personal namespace (RFC 2342), empty if there is none."""
+    if "NAMESPACE" not in announced:
+        return ""
+    for values in conversation.ask(Command(Verb.NAMESPACE)).values("NAMESPACE"):
+        match values:
+            case [[[bytes(prefix), *_], *_], *_]:
+                return text(prefix)
+            case _:
+                pass
+    return ""
+
+
+def list_folders(conversation: ImapConversation, before: Sequence[Command] = ()) -> list[Folder]:
+    """The folders that can be selected, asked for behind the commands `before`. Raises ServerRefused."""
+    *_, answer = conversation.answers([*before, Command(Verb.LIST, ('""', '"*"'), letters=FOLDERS_MAX // 4)])
+    if not answer.ok:
+        raise conversation.refused(answer.line, ServerRefused)
+    return [found for values in answer.values("LIST") if (found := folder(values)) is not None]
