@@ -83,8 +83,8 @@ def _everywhere() -> Iterator[Script]:
     for step in (*OPENING[1:], *after):
         ending = after.get(step, {})
         bad = Fault(step, Say(b"{tag} BAD what?\r\n"))
-        if step in after:
-            yield _script(f"BAD: {step}", bad)  # then fewer letters are asked for
+        if step in after or step is Step.LOGIN:
+            yield _script(f"BAD: {step}", bad)  # then fewer letters are asked for, or PLAIN serves
         else:
             error = ServerRefused if step in (Step.SELECT, Step.LISTING) else RemoteProtocolError
             yield _failing(f"BAD: {step}", step, bad.action, error, **ending)

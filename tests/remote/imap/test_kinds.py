@@ -4,7 +4,15 @@ from dataclasses import replace
 
 import pytest
 
-from fetchrules.errors import FetchError, LoginRefused, OverLimit, ServerRefused, ServerTemporary, TlsRequired
+from fetchrules.errors import (
+    FetchError,
+    LoginRefused,
+    LoginUnsupported,
+    OverLimit,
+    ServerRefused,
+    ServerTemporary,
+    TlsRequired,
+)
 from fetchrules.remote.account import Account, Deadlines
 from fetchrules.remote.imap.session import list_imap_folders, open_imap
 from fetchrules.remote.mailbox import Begun, Complete, Refused, Retrieved
@@ -71,7 +79,7 @@ def test_it_understands_a_refused_login(words: str, error: type[FetchError]) -> 
 
 
 @pytest.mark.parametrize(
-    ("encryption", "error"), [(Encryption.PLAINTEXT, TlsRequired), (Encryption.SSL, ServerRefused)]
+    ("encryption", "error"), [(Encryption.PLAINTEXT, TlsRequired), (Encryption.SSL, LoginUnsupported)]
 )
 def test_it_says_no_password_where_logins_are_disabled(
     encryption: Encryption, error: type[FetchError], certificates: Certificates

@@ -238,7 +238,7 @@ def test_it_masks_a_password_in_capitals_or_cut_short(folder: Folder, answer: st
     says = Say((answer.replace("{{tag}}", "{tag}").replace("{}", quoted) + ending).encode())
     transcript = Transcript()
     with (
-        ImapServer(folder, Behaviour(faults=(Fault(Step.LOGIN, says),))) as server,
+        ImapServer(folder, Behaviour(("IMAP4rev1",), faults=(Fault(Step.LOGIN, says),))) as server,
         pytest.raises(FetchError) as caught,
     ):
         open_imap(account(server), trace=transcript)
