@@ -275,7 +275,7 @@ def test_it_reads_the_other_folders_when_one_is_not_there(dovecot: Dovecot, new_
     result = poll_once(rule)
 
     assert result.error is not None
-    assert result.error.code == "server_refused"
+    assert result.error.code == "folder_missing"
     assert result.counts.fetched == 2
     assert sorted(map(without_trace, dovecot.letters("nofolder@mydomain.ru"))) == put
 
