@@ -6,7 +6,6 @@ Letters have no MIME structure here: ENVELOPE, BODYSTRUCTURE and the numbers of 
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
-from imaplib import Time2Internaldate
 
 from fetchrules.demo.maildrop import DELETED, SEEN, Folder, Held, LetterGone
 from fetchrules.demo.server import Bad, Refusal
@@ -83,7 +82,7 @@ _STORE = re.compile(r"([+-]?)FLAGS(\.SILENT)?", re.IGNORECASE)
 _OF_LETTER: dict[str, Callable[[Held], bytes]] = {
     "UID": lambda letter: b"%d" % letter.uid,
     "FLAGS": lambda letter: flag_list(letter.flags),
-    "INTERNALDATE": lambda letter: Time2Internaldate(letter.received).encode(),
+    "INTERNALDATE": lambda letter: f'"{letter.received:%d-%b-%Y %H:%M:%S %z}"'.encode(),
     "RFC822.SIZE": lambda letter: b"%d" % letter.size,
 }
 _OLD_NAMES = {"RFC822": "BODY[]", "RFC822.HEADER": "BODY.PEEK[HEADER]", "RFC822.TEXT": "BODY[TEXT]"}

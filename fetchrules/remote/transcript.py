@@ -10,7 +10,7 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from enum import StrEnum
 
-from fetchrules.errors import printable
+from fetchrules.errors import MAX_DETAIL, printable
 
 MASKED = "********"
 
@@ -70,7 +70,12 @@ Trace = Callable[[Speaker, str], None]
 @dataclass(frozen=True, slots=True)
 class TranscriptLine:
     speaker: Speaker
-    text: str
+    said: str
+
+    @property
+    def text(self) -> str:
+        """What was said, for people. Few of the lines of a session are ever shown."""
+        return printable(self.said)
 
 
 class Transcript:
@@ -83,7 +88,7 @@ class Transcript:
         self._head_max = head
 
     def __call__(self, speaker: Speaker, text: str) -> None:
-        line = TranscriptLine(speaker, printable(text))
+        line = TranscriptLine(speaker, text[: MAX_DETAIL + 1])
         if len(self.head) < self._head_max:
             self.head.append(line)
         else:

@@ -10,6 +10,8 @@ import pytest
 from fetchrules.errors import LoginRefused
 from fetchrules.remote.account import Account
 from fetchrules.remote.auth.ways import Way
+from fetchrules.remote.imap.session import open_imap
+from fetchrules.remote.mailbox import RemoteMailbox
 from fetchrules.remote.pop3.session import open_pop3
 from fetchrules.remote.transcript import Speaker, Transcript
 from fetchrules.rule import Encryption, Protocol
@@ -40,48 +42,65 @@ def hashing() -> Iterator[Dovecot]:
         yield server
 
 
-def commands(dovecot: Dovecot, *, tls: bool, way: Way | None = None, password: str = PASSWORD) -> list[str]:
+OF_PROTOCOL = [(protocol, way) for protocol in Protocol for way in Way if (protocol, way) != (Protocol.IMAP, Way.APOP)]
+NATIVE = {Protocol.POP3: "USER", Protocol.IMAP: "LOGIN"}
+
+
+def commands(
+    dovecot: Dovecot, protocol: Protocol, *, tls: bool, way: Way | None = None, password: str = PASSWORD
+) -> list[str]:
     """The commands by which a session tried to log in, by mechanism."""
-    port, encryption = (dovecot.pop3s, Encryption.SSL) if tls else (dovecot.pop3, Encryption.PLAINTEXT)
+    port = getattr(dovecot, f"{protocol}s" if tls else protocol)
     transcript = Transcript()
-    terms = Account(Protocol.POP3, "localhost", port, "petrov", password, encryption, way=way)
+    encryption = Encryption.SSL if tls else Encryption.PLAINTEXT
+    terms = Account(protocol, "localhost", port, "petrov", password, encryption, way=way)
+    open_it = open_pop3 if protocol is Protocol.POP3 else open_imap
     try:
-        mailbox = open_pop3(terms, cafile=str(dovecot.certificates.cafile), trace=transcript)
+        mailbox: RemoteMailbox = open_it(terms, cafile=str(dovecot.certificates.cafile), trace=transcript)
         assert len(mailbox.listing().letters) == 1
         assert mailbox.quit()
     finally:
         said = [line.text.split(" ") for line in transcript.head if line.speaker is Speaker.CLIENT]
-    return [words[1] if words[0] == "AUTH" else words[0] for words in said if words[0] in ("USER", "APOP", "AUTH")]
+        assert PASSWORD not in str(transcript.head)
+    return [
+        words[1] if words[0] in ("AUTH", "AUTHENTICATE") else words[0]
+        for words in said
+        if words[0] in ("USER", "APOP", "AUTH", "LOGIN", "AUTHENTICATE")
+    ]
 
 
 @pytest.mark.parametrize("tls", [True, False])
-@pytest.mark.parametrize("way", Way)
-def test_it_logs_in_by(knowing: Dovecot, way: Way, tls: bool) -> None:
-    assert commands(knowing, tls=tls, way=way) == ["USER" if way is Way.NATIVE else way]
+@pytest.mark.parametrize(("protocol", "way"), OF_PROTOCOL)
+def test_it_logs_in_by(knowing: Dovecot, protocol: Protocol, way: Way, tls: bool) -> None:
+    assert commands(knowing, protocol, tls=tls, way=way) == [NATIVE[protocol] if way is Way.NATIVE else way]
 
 
 @pytest.mark.parametrize("tls", [True, False])
-def test_it_takes_the_best(knowing: Dovecot, tls: bool) -> None:
-    assert commands(knowing, tls=tls) == ["SCRAM-SHA-256"]
+@pytest.mark.parametrize("protocol", Protocol)
+def test_it_takes_the_best(knowing: Dovecot, protocol: Protocol, tls: bool) -> None:
+    assert commands(knowing, protocol, tls=tls) == ["SCRAM-SHA-256"]
 
 
-@pytest.mark.parametrize("way", Way)
-def test_it_is_refused_with_a_wrong_password_by(knowing: Dovecot, way: Way) -> None:
+@pytest.mark.parametrize(("protocol", "way"), OF_PROTOCOL)
+def test_it_is_refused_with_a_wrong_password_by(knowing: Dovecot, protocol: Protocol, way: Way) -> None:
     with pytest.raises(LoginRefused):
-        commands(knowing, tls=True, way=way, password="wrong")
+        commands(knowing, protocol, tls=True, way=way, password="wrong")
 
 
-@pytest.mark.parametrize("way", Way)
-def test_it_logs_in_where_hashes_are_stored_only_by_what_shows_the_password(hashing: Dovecot, way: Way) -> None:
+@pytest.mark.parametrize(("protocol", "way"), OF_PROTOCOL)
+def test_it_logs_in_where_hashes_are_stored_only_by_what_shows_the_password(
+    hashing: Dovecot, protocol: Protocol, way: Way
+) -> None:
     if way in SHOWN:
-        assert commands(hashing, tls=True, way=way)
+        assert commands(hashing, protocol, tls=True, way=way)
     else:
         with pytest.raises(LoginRefused):
-            commands(hashing, tls=True, way=way)
+            commands(hashing, protocol, tls=True, way=way)
 
 
-def test_it_finds_out_once_that_a_server_stores_hashes(hashing: Dovecot) -> None:
-    assert commands(hashing, tls=True)[-1] == "USER"
-    assert [commands(hashing, tls=True) for _ in range(2)] == [["USER"], ["USER"]]
-    assert commands(hashing, tls=False)[-1] == "USER"
-    assert [commands(hashing, tls=False) for _ in range(2)] == [["USER"], ["USER"]]
+@pytest.mark.parametrize("protocol", Protocol)
+def test_it_finds_out_once_that_a_server_stores_hashes(hashing: Dovecot, protocol: Protocol) -> None:
+    native = NATIVE[protocol]
+    for tls in (True, False):
+        assert commands(hashing, protocol, tls=tls)[-1] == native
+        assert [commands(hashing, protocol, tls=tls) for _ in range(2)] == [[native], [native]]

@@ -25,6 +25,9 @@ from fetchrules.remote.imap.protocol import (
     Fetched,
     Greeting,
     ImapProtocol,
+    LetterBegan,
+    LetterData,
+    LetterEnded,
     Notice,
     Reply,
     Verb,
@@ -152,6 +155,13 @@ class ImapConversation(Conversation[Command, Event]):
     def _notice(self, event: Event) -> None:
         """Raises the meaning of a BYE, unless we have said LOGOUT."""
         match event:
+            case LetterBegan() | LetterData() | LetterEnded() | Fetched():
+                pass
+            case Reply(command, line):
+                self._answer_began()
+                self._answer_ended()
+                self._show(Speaker.SERVER, f"{command.verb}: {line.status.value} {line.text}")
+                self._hear_most(line)
             case Greeting(line):
                 self._show(Speaker.SERVER, f"* {line.status.value} {line.text}")
             case Notice(line):
@@ -159,11 +169,6 @@ class ImapConversation(Conversation[Command, Event]):
                 self._hear_most(line)
                 if line.status is Status.BYE and self.protocol.awaited is not Verb.LOGOUT:
                     raise self.refused(line, ConnectionLost)
-            case Reply(command, line):
-                self._answer_began()
-                self._answer_ended()
-                self._show(Speaker.SERVER, f"{command.verb}: {line.status.value} {line.text}")
-                self._hear_most(line)
             case Data("EXISTS", number):
                 self._show(Speaker.SERVER, f"* {number} EXISTS")
             case _:

@@ -135,8 +135,11 @@ Items = Mapping[bytes, Value]
 
 def data_items(pieces: Sequence[Piece]) -> Items:
     """The pairs of an answer to FETCH behind its name (RFC 3501 section 7.4.2). Raises RemoteProtocolError."""
-    if len(pieces) == 1 and isinstance(pieces[0], bytes) and (items := _plain_items(pieces[0])) is not None:
-        return items
+    match pieces:
+        case [bytes(line)] if (items := _plain_items(line)) is not None:
+            return items
+        case [bytes(before), Literal(None), b")"] if letter := _LETTER.fullmatch(before):
+            return {b"UID": letter[1], letter[2].upper(): Streamed.VALUE}
     match values(pieces):
         case [list(pairs), *behind] if len(pairs) % 2 == 0 or pairs[-1] in _BODIES:
             each = iter([*pairs, None] if len(pairs) % 2 else [*pairs, *behind])
@@ -145,6 +148,9 @@ def data_items(pieces: Sequence[Piece]) -> Items:
         case _:
             raise RemoteProtocolError("not an answer to FETCH")
 
+
+# How most servers send a letter.
+_LETTER = re.compile(rb"\(UID ([0-9]{1,10}) (BODY\[(?:HEADER)?\])", re.IGNORECASE)
 
 _BODIES: tuple[Value, ...] = (b"BODY[]", b"BODY[HEADER]")
 """Some servers send such a name and no value when they have lost the letter."""

@@ -27,6 +27,7 @@ class Retrieval:
         self._conversation = conversation
         self._letters = iter(letters)
         self._item = item
+        self._all_asked = False
         self.limit: FetchError | None = None
         """What keeps the server from giving any letter for now."""
         self._asked: dict[int, Listed] = {}
@@ -71,13 +72,14 @@ class Retrieval:
     def _ask_ahead(self) -> None:
         """Ask for more once half of the window is free, so that the line never idles."""
         window = self._conversation.window
-        if len(self._asked) > window // 2:
+        if self._all_asked or len(self._asked) > window // 2:
             return
         some: list[Listed] = []
         octets = sum(letter.size for letter in self._asked.values())
         while len(self._asked) + len(some) < window and octets < OCTETS_AHEAD:
             letter = next(self._letters, None)
             if letter is None:
+                self._all_asked = True
                 break
             some.append(letter)
             octets += letter.size

@@ -3,6 +3,7 @@
 import tracemalloc
 from collections.abc import Iterator, Sequence
 from datetime import UTC, datetime
+from itertools import pairwise
 
 import pytest
 
@@ -17,7 +18,7 @@ from fetchrules.errors import (
 from fetchrules.remote.account import Account, Deadlines
 from fetchrules.remote.imap.session import ImapMailbox, list_imap_folders, open_imap
 from fetchrules.remote.mailbox import Chunk, Complete, Listed
-from fetchrules.remote.transcript import Transcript
+from fetchrules.remote.transcript import Speaker, Transcript
 from fetchrules.rule import Encryption, Protocol
 from tests.servers.faults import Alter, Fault, Say
 from tests.servers.imap import CAPABILITIES, PASSWORD, USER, Behaviour, Folder, ImapServer, Step
@@ -213,6 +214,27 @@ def test_it_shows_a_session_without_its_secrets(server: ImapServer) -> None:
     assert "LOGIN petrov ********" in said
     assert PASSWORD not in said
     assert "no play" not in said
+
+
+def turns(server: ImapServer) -> int:
+    """How often a session that finds nothing new waits for the server after its greeting."""
+    transcript = Transcript()
+    mailbox = open_imap(account(server), trace=transcript)
+    assert mailbox.listing().complete
+    assert mailbox.quit()
+    speakers = [line.speaker for line in transcript.head]
+    return sum(pair == (Speaker.CLIENT, Speaker.SERVER) for pair in pairwise(speakers))
+
+
+def test_it_waits_twice_for_a_server_that_it_knows(server: ImapServer) -> None:
+    """With the connection, TLS 1.3 and the greeting, that is five round trips."""
+    assert [turns(server) for _ in range(3)] == [4, 2, 2]
+
+
+def test_it_waits_no_longer_for_the_introduction(folder: Folder) -> None:
+    with ImapServer(folder, Behaviour(("IMAP4rev1", "ID"), tells_capabilities=False)) as server:
+        turns(server)
+        assert turns(server) == 2
 
 
 def test_it_shows_no_password_of_sasl_either(folder: Folder) -> None:
