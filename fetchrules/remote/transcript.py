@@ -34,7 +34,7 @@ class Secrets:
 
     def masked(self, text: str) -> str:
         """`text` without the secrets and their beginnings, in any case."""
-        return "".join(self._parts(text)) if self.forms else text
+        return "".join(self._parts(text)) if self.forms and self.begun.search(text) else text
 
     def _parts(self, text: str) -> Iterator[str]:
         position = 0

@@ -247,6 +247,9 @@ class ImapProtocol:
         self._buffer = bytearray()
         self._searched = 0
         self._pieces: list[Piece] = []  # of the response that has begun
+        self._untagged: re.Match[bytes] | None = None  # how it begins
+        self._name = ""  # of its data
+        self._streams = False  # it holds a letter
         self._left = 0  # octets of its literal still to come
         self._held: bytearray | None = None  # the literal, unless it is a letter's
         self._behind_letter = False  # the last response ended a letter
@@ -370,26 +373,28 @@ class ImapProtocol:
 
     def _read_line(self, line: bytes) -> Iterator[Event]:
         """Read a line that begins a response, or goes on behind a literal."""
-        first = self._pieces[0] if self._pieces else line
-        assert isinstance(first, bytes)
-        untagged = _UNTAGGED.match(first)
-        name = untagged[2].decode().upper() if untagged else ""
-        before, brace, size = line.rpartition(b"{") if line.endswith(b"}") else (line, b"", b"")
-        if untagged and name not in _STATUSES and brace and _LITERAL_SIZE.fullmatch(size):
-            self._pieces.append(before.removesuffix(b"~").rstrip(b" "))
-            yield from self._begin_literal(size.rstrip(b"+}"), fetched=name == "FETCH")
-        elif Literal(None) in self._pieces and not line.strip():
+        if not self._pieces:
+            self._untagged, self._streams = _UNTAGGED.match(line) if line.startswith(b"*") else None, False
+            self._name = self._untagged[2].decode().upper() if self._untagged else ""
+        if line.endswith(b"}") and self._untagged and self._name not in _STATUSES:
+            before, _, size = line.rpartition(b"{")
+            if _LITERAL_SIZE.fullmatch(size):
+                self._pieces.append(before.removesuffix(b"~").rstrip(b" "))
+                yield from self._begin_literal(size.rstrip(b"+}"))
+                return
+        if self._streams and not line.strip():
             return  # some servers put a blank line behind a letter
-        else:
-            pieces, self._pieces = [*self._pieces, line], []
-            yield from self._read_response(pieces, untagged, name)
+        pieces, self._pieces = [*self._pieces, line], []
+        yield from self._read_response(pieces)
 
-    def _begin_literal(self, digits: bytes, *, fetched: bool) -> Iterator[Event]:
+    def _begin_literal(self, digits: bytes) -> Iterator[Event]:
         if len(digits) > _DIGITS_MAX:
             raise RemoteProtocolError("a literal of more octets than there are")
         self._left, before = int(digits), self._pieces[-1]
         assert isinstance(before, bytes)
-        if fetched and _BODY.search(before) and any(one.verb is Verb.UID_FETCH for one in self._unanswered.values()):
+        asked = self._name == "FETCH" and any(one.verb is Verb.UID_FETCH for one in self._unanswered.values())
+        if asked and _BODY.search(before):
+            self._streams = True
             self._pieces.append(Literal(None))
             named = _UID.search(before + b" ")
             yield LetterBegan(int(named[1]) if named else None)
@@ -411,8 +416,8 @@ class ImapProtocol:
             self._pieces.append(Literal(bytes(self._held)))
             self._held = None
 
-    def _read_response(self, pieces: list[Piece], untagged: re.Match[bytes] | None, name: str) -> Iterator[Event]:
-        first, behind_letter = pieces[0], self._behind_letter
+    def _read_response(self, pieces: list[Piece]) -> Iterator[Event]:
+        first, untagged, name, behind_letter = pieces[0], self._untagged, self._name, self._behind_letter
         assert isinstance(first, bytes)
         self._behind_letter = False
         if self.state is SessionState.GREETING:

@@ -4,7 +4,7 @@ A letter that does not come is looked for again when no other command is in flig
 together, may leave the UID out of an answer, or may have lost the letter. What fails then, fails.
 """
 
-from collections.abc import Generator, Iterable, Iterator
+from collections.abc import Iterable, Iterator
 from itertools import chain
 
 from fetchrules.errors import FetchError, ServerRefused
@@ -45,6 +45,16 @@ class Retrieval:
         """Whether the octets that come are those of the current letter; the octets of others are dropped."""
 
     def events(self) -> Iterator[Retrieved]:
+        """Raises FetchError; if that is a limit of the server's, all letters that were asked for are refused first."""
+        try:
+            yield from self._events()
+        except FetchError as error:
+            if is_limit(error):
+                self.limit = error
+                yield from (Refused(letter, error.detail, limited=True) for letter in self._asked.values())
+            raise
+
+    def _events(self) -> Iterator[Retrieved]:
         while True:
             if self.limit is not None and not self._asked:
                 rest, detail = chain(self._doubtful, self._letters), self.limit.detail
@@ -55,19 +65,9 @@ class Retrieval:
             elif not self._doubtful and self.limit is None:
                 self._ask_ahead()
             if self._asked:
-                yield from self._take((yield from self._hear()))
+                yield from self._take(self._conversation.hear())
             elif not self._doubtful and self.limit is None:
                 return
-
-    def _hear(self) -> Generator[Retrieved, None, Event]:
-        """The next event. Raises FetchError; if that is a limit of the server's, all letters asked for are refused first."""
-        try:
-            return self._conversation.hear()
-        except FetchError as error:
-            if is_limit(error):
-                self.limit = error
-                yield from (Refused(letter, error.detail, limited=True) for letter in self._asked.values())
-            raise
 
     def _ask_ahead(self) -> None:
         """Ask for more once half of the window is free, so that the line never idles."""
