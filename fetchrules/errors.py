@@ -69,6 +69,18 @@ class TlsFailed(FetchError, retry=Retry.LATER, code="tls_failed"):
     """The TLS handshake failed for a reason other than the certificate."""
 
 
+class TlsTooOld(TlsFailed, code="tls_too_old"):
+    """The server speaks no TLS 1.2 or later."""
+
+
+class TlsTooWeak(TlsFailed, code="tls_too_weak"):
+    """The server has no cipher or key that is strong enough. A rule whose host never showed a stronger one takes weaker ones."""
+
+
+class TlsAbsent(TlsFailed, code="tls_absent"):
+    """What answers on this port is no TLS."""
+
+
 class TlsUnavailable(FetchError, retry=Retry.LATER, code="tls_unavailable"):
     """The rule demands TLS, or the server has offered it before, but now it does not. Nothing was sent."""
 
@@ -83,6 +95,22 @@ class TlsExpected(FetchError, retry=Retry.LATER, code="tls_expected"):
 
 class CertificateRejected(FetchError, retry=Retry.LATER, code="certificate_rejected"):
     """The certificate does not verify (expired, unknown issuer, another host's). No password was sent. It may verify later."""
+
+
+class CertificateExpired(CertificateRejected, code="certificate_expired"):
+    """The certificate is out of date, or not valid yet."""
+
+
+class CertificateOfAnother(CertificateRejected, code="certificate_of_another"):
+    """The certificate is for another host."""
+
+
+class CertificateSelfSigned(CertificateRejected, code="certificate_self_signed"):
+    """No authority has signed the certificate, or one that nobody else knows."""
+
+
+class CertificateIncomplete(CertificateRejected, code="certificate_incomplete"):
+    """The issuer is unknown here, often because the server does not send the intermediate certificate."""
 
 
 class CertificateChanged(FetchError, retry=Retry.AFTER_EDIT, code="certificate_changed"):

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from cryptography import x509
 from cryptography.hazmat.primitives import hashes, serialization
-from cryptography.hazmat.primitives.asymmetric import ec
+from cryptography.hazmat.primitives.asymmetric import ec, rsa
 from cryptography.x509.oid import NameOID
 
 HOSTS = ("localhost", "xn--e1afmkfd.localhost")
@@ -41,6 +41,12 @@ class Certificates:
     self_signed: ServerCertificate
     renewed: ServerCertificate
     """As good as `good`, with another key."""
+    old: ServerCertificate
+    """As good, with an RSA key, as servers of 2010 have it."""
+    old_expired: ServerCertificate
+
+
+Key = ec.EllipticCurvePrivateKey | rsa.RSAPrivateKey
 
 
 def make_certificates(folder: Path) -> Certificates:
@@ -56,6 +62,10 @@ def make_certificates(folder: Path) -> Certificates:
         wrong_host=authority.issue(folder / "wrong_host.pem", hosts=("mail.example.net",), addresses=()),
         self_signed=_Authority("localhost").issue(folder / "self_signed.pem"),
         renewed=authority.issue(folder / "renewed.pem"),
+        old=authority.issue(folder / "old.pem", key=rsa.generate_private_key(65537, 2048)),
+        old_expired=authority.issue(
+            folder / "old_expired.pem", begins=last_year, key=rsa.generate_private_key(65537, 2048)
+        ),
     )
 
 
@@ -90,8 +100,9 @@ class _Authority:
         hosts: tuple[str, ...] = HOSTS,
         addresses: tuple[str, ...] = ("127.0.0.1", "::1"),
         begins: datetime | None = None,
+        key: Key | None = None,
     ) -> ServerCertificate:
-        key = ec.generate_private_key(ec.SECP256R1())
+        key = key or ec.generate_private_key(ec.SECP256R1())
         names = [x509.DNSName(host) for host in hosts]
         numbers = [x509.IPAddress(ip_address(address)) for address in addresses]
         certificate = (
@@ -112,9 +123,7 @@ def _name(name: str) -> x509.Name:
     return x509.Name([x509.NameAttribute(NameOID.COMMON_NAME, name)])
 
 
-def _builder(
-    subject: x509.Name, issuer: x509.Name, key: ec.EllipticCurvePrivateKey, begins: datetime, days: int
-) -> x509.CertificateBuilder:
+def _builder(subject: x509.Name, issuer: x509.Name, key: Key, begins: datetime, days: int) -> x509.CertificateBuilder:
     return (
         x509.CertificateBuilder()
         .subject_name(subject)

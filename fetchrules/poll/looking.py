@@ -21,7 +21,7 @@ from fetchrules.poll.progress import Progress
 from fetchrules.remote.account import Account, Deadlines, TargetPolicy
 from fetchrules.remote.mailbox import Listed, Listing, RemoteMailbox, TlsLevel
 from fetchrules.remote.protocols import open_mailbox
-from fetchrules.rule import MASK, Protocol, Rule
+from fetchrules.rule import MASK, Encryption, Protocol, Rule
 from fetchrules.secrets.sealing import target_of, unseal
 
 _USUAL = Deadlines()
@@ -50,10 +50,19 @@ def account_from(
         verify=rule.sslcertck,
         fingerprint=rule.sslfingerprint,
         tls_seen=tls_seen,
+        host_is_strong=tls_seen in STRONG or (rule.encryption is not Encryption.PLAINTEXT and _is_strong(rule.server)),
         folder=folder,
         deadlines=deadlines if rule.timeout is None else deadlines.within(rule.timeout),
         targets=targets_of(restricted=restricted),
     )
+
+
+STRONG = frozenset({TlsLevel.UNVERIFIED, TlsLevel.VERIFIED})
+
+
+def _is_strong(server: str) -> bool:
+    """Whether any rule has seen this server with strong ciphers."""
+    return FetchRule.objects.filter(server=server, tls_seen__in=STRONG).exists()
 
 
 def targets_of(*, restricted: bool) -> TargetPolicy:

@@ -166,4 +166,5 @@ def _stage_of(error: errors.FetchError, trial: Trial) -> Stage:
     """The stage that `error` belongs to by its kind, else the first that was not reached."""
     reached = {step.stage for step in trial.steps}
     skipped = {Stage.TLS} if Stage.GREETING in reached else set()
-    return _FAILS_AT.get(type(error)) or next(stage for stage in Stage if stage not in reached | skipped)
+    named = next((stage for kind, stage in _FAILS_AT.items() if isinstance(error, kind)), None)
+    return named or next(stage for stage in Stage if stage not in reached | skipped)

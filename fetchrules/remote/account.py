@@ -58,7 +58,8 @@ class ServerKey:
 class Account:
     """`fingerprint` is the SHA-256 of a pinned certificate in lower-case hex; it replaces the verification of the chain.
 
-    `tls_seen` is the best protection that this rule has had so far; it never gets less again. `way`: the only way to log in that
+    `tls_seen` is the best protection that this rule has had so far; it never gets less again. `host_is_strong`:
+    its host has been seen with strong ciphers, so it gets no weaker ones. `way`: the only way to log in that
     the rule allows.
     """
 
@@ -71,6 +72,7 @@ class Account:
     verify: bool = True
     fingerprint: str = ""
     tls_seen: TlsLevel = TlsLevel.NONE
+    host_is_strong: bool = False
     folder: str = ""
     way: Way | None = None
     deadlines: Deadlines = Deadlines()

@@ -7,16 +7,25 @@ import ssl
 from functools import cache, lru_cache
 from pathlib import Path
 
+WEAK = "ECDHE+AES:DHE+AES:RSA+AES:!aNULL:!eNULL:@SECLEVEL=1"
+"""What servers of 2010 have: no forward secrecy, or keys and signatures that are too short. TLS 1.2 stays the floor."""
 
-def verifying(cafile: str = "") -> ssl.SSLContext:
-    """A context that checks chain and host, shared by all connections: loading one takes ten times as long as a whole poll."""
-    return _loaded(cafile, _file_state(cafile))
+_OP_LEGACY_SERVER_CONNECT = 0x4
+"""A server that does not know secure renegotiation (RFC 5746); Python names it from 3.12 on."""
+
+
+def verifying(cafile: str = "", *, weak: bool = False) -> ssl.SSLContext:
+    """A context that checks chain and host, shared by all connections: loading one takes ten times as long as a whole poll.
+
+    `weak`: it takes what old servers have, see WEAK.
+    """
+    return _loaded(cafile, _file_state(cafile), weak)
 
 
 @cache
-def unverified() -> ssl.SSLContext:
+def unverified(*, weak: bool = False) -> ssl.SSLContext:
     """A context that takes any certificate, shared by all connections."""
-    context = _modern()
+    context = _context(weak=weak)
     context.check_hostname = False
     context.verify_mode = ssl.CERT_NONE
     return context
@@ -35,13 +44,16 @@ def _file_state(cafile: str) -> tuple[int, int, int] | None:
 
 
 @lru_cache(maxsize=16)
-def _loaded(cafile: str, _state: tuple[int, int, int] | None) -> ssl.SSLContext:
-    context = _modern()
+def _loaded(cafile: str, _state: tuple[int, int, int] | None, weak: bool) -> ssl.SSLContext:
+    context = _context(weak=weak)
     context.load_verify_locations(cafile) if cafile else context.load_default_certs()
     return context
 
 
-def _modern() -> ssl.SSLContext:
+def _context(*, weak: bool) -> ssl.SSLContext:
     context = ssl.SSLContext(ssl.PROTOCOL_TLS_CLIENT)
     context.minimum_version = ssl.TLSVersion.TLSv1_2
+    if weak:
+        context.set_ciphers(WEAK)
+        context.options |= _OP_LEGACY_SERVER_CONNECT
     return context

@@ -18,6 +18,8 @@ class TlsLevel(StrEnum):
     """The protection of a connection, from least to most."""
 
     NONE = "none"
+    WEAK = "weak"
+    """By ciphers or keys that were good in 2010 (`authorities.WEAK`), whatever the certificate."""
     UNVERIFIED = "unverified"
     VERIFIED = "verified"
     """The certificate verified, or was the pinned one."""

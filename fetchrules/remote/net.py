@@ -14,13 +14,20 @@ from errno import EMFILE, ENFILE, ENOBUFS, ENOMEM
 from time import monotonic
 
 from fetchrules.errors import (
+    CertificateExpired,
+    CertificateIncomplete,
+    CertificateOfAnother,
     CertificateRejected,
+    CertificateSelfSigned,
     ConnectionLost,
     Exhausted,
     FetchError,
     Interrupted,
     TimedOut,
+    TlsAbsent,
     TlsFailed,
+    TlsTooOld,
+    TlsTooWeak,
 )
 from fetchrules.remote.account import Deadlines
 from fetchrules.remote.stopping import SILENCE_SECONDS, STOPPING
@@ -185,6 +192,33 @@ def _shortened(until: float) -> float:
 
 
 EXHAUSTED = frozenset({EMFILE, ENFILE, ENOBUFS, ENOMEM})
+# OpenSSL's x509_vfy.h
+_REJECTIONS: dict[int, type[CertificateRejected]] = {
+    9: CertificateExpired,  # not yet valid
+    10: CertificateExpired,
+    18: CertificateSelfSigned,
+    19: CertificateSelfSigned,  # in the chain
+    20: CertificateIncomplete,
+    21: CertificateIncomplete,
+    62: CertificateOfAnother,
+}
+
+# OpenSSL's sslerr.h: reasons of our own side, and alerts of the server
+_FAILURES: dict[str, type[TlsFailed]] = {
+    "UNSUPPORTED_PROTOCOL": TlsTooOld,
+    "TLSV1_ALERT_PROTOCOL_VERSION": TlsTooOld,
+    "NO_PROTOCOLS_AVAILABLE": TlsTooOld,
+    "SSLV3_ALERT_HANDSHAKE_FAILURE": TlsTooWeak,
+    "TLSV1_ALERT_INSUFFICIENT_SECURITY": TlsTooWeak,
+    "DH_KEY_TOO_SMALL": TlsTooWeak,
+    "EE_KEY_TOO_SMALL": TlsTooWeak,
+    "CA_MD_TOO_WEAK": TlsTooWeak,
+    "WRONG_SIGNATURE_TYPE": TlsTooWeak,
+    "UNSAFE_LEGACY_RENEGOTIATION_DISABLED": TlsTooWeak,
+    "WRONG_VERSION_NUMBER": TlsAbsent,
+    "HTTP_REQUEST": TlsAbsent,
+}
+
 _NOT_YET = (BlockingIOError, ssl.SSLWantReadError, ssl.SSLWantWriteError)
 
 
@@ -203,11 +237,11 @@ def translated(otherwise: type[FetchError]) -> Iterator[None]:
     except _NOT_YET:
         raise
     except ssl.SSLCertVerificationError as error:
-        raise CertificateRejected(error.verify_message) from error
+        raise _REJECTIONS.get(error.verify_code, CertificateRejected)(error.verify_message) from error
     except ssl.SSLEOFError as error:
         raise ConnectionLost("the server closed the connection during TLS") from error
     except ssl.SSLError as error:
-        raise TlsFailed(error.reason or str(error)) from error
+        raise _FAILURES.get(error.reason, TlsFailed)(error.reason or str(error)) from error
     except OSError as error:
         if error.errno in EXHAUSTED:
             raise Exhausted(error.strerror or str(error)) from error

@@ -53,7 +53,7 @@ def reach(
     conversation.note(f"connected to {stream.address} port {account.port}")
 
     def secured() -> Protection:
-        protection = secure(stream, account, demand.check, cafile)
+        protection = secure(stream, account, demand, cafile)
         conversation.note(f"{protection.version}, certificate {protection.level.value}")
         return protection
 

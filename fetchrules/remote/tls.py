@@ -9,7 +9,7 @@ from typing import TypeVar
 
 from cryptography import x509
 
-from fetchrules.errors import CertificateChanged, CertificateRejected, printable
+from fetchrules.errors import CertificateChanged, CertificateRejected, TlsTooWeak, printable
 from fetchrules.remote.account import Account
 from fetchrules.remote.authorities import unverified, verifying
 from fetchrules.remote.mailbox import Certificate, Connection, TlsLevel
@@ -40,6 +40,8 @@ class Check(Enum):
 class Demand:
     start: Start
     check: Check
+    weak: bool = False
+    """With the ciphers of old servers."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -75,36 +77,41 @@ def demand(account: Account) -> Demand:
 
 
 def protected(account: Account, attempt: Callable[[Demand], Opened]) -> Opened:
-    """Call `attempt` with the account's demand; where the rule does not ask for TLS, once more with any certificate.
+    """Call `attempt` with the account's demand, and again with less of one where the account allows it.
 
-    One handshake cannot both verify the chain and go on when it does not verify: the `ssl` module either aborts
-    (CERT_REQUIRED) or does not tell (CERT_NONE). So the strict attempt comes first, before anything secret is said, and a bad
-    certificate costs a second connection. In the other order, a certificate that has become good would go unnoticed.
-
-    After a chain has verified once, a bad one is never accepted again. It may verify later (a late renewal, a wrong clock),
-    so the rule goes on trying, and sends no password until then.
+    * Where the rule does not ask for TLS, with any certificate. One handshake cannot both verify the chain and go on when it does
+      not verify: the `ssl` module either aborts (CERT_REQUIRED) or does not tell (CERT_NONE). So the strict attempt comes first,
+      before anything secret is said, and a bad certificate costs a second connection. In the other order, a certificate that has
+      become good would go unnoticed. After a chain has verified once, a bad one is never accepted again. It may verify later (a
+      late renewal, a wrong clock), so the rule goes on trying, and sends no password until then.
+    * With the ciphers of old servers, but never for a host that has been seen with better ones.
     """
     asked = demand(account)
-    try:
-        return attempt(asked)
-    except CertificateRejected:
-        if account.encryption is not Encryption.AUTO or account.tls_seen is TlsLevel.VERIFIED:
-            raise
-    return attempt(replace(asked, check=Check.NOTHING))
+    while True:
+        try:
+            return attempt(asked)
+        except CertificateRejected:
+            if account.encryption is not Encryption.AUTO or account.tls_seen is TlsLevel.VERIFIED:
+                raise
+            asked = replace(asked, check=Check.NOTHING)
+        except TlsTooWeak:
+            if asked.weak or account.host_is_strong:
+                raise
+            asked = replace(asked, weak=True)
 
 
-def secure(stream: Stream, account: Account, check: Check, cafile: str) -> Protection:
+def secure(stream: Stream, account: Account, asked: Demand, cafile: str) -> Protection:
     """Start TLS on `stream`.
 
     Raises CertificateRejected, CertificateChanged (another than the pinned one) or TlsFailed.
     """
-    context = verifying(cafile) if check is Check.CHAIN else unverified()
+    context = verifying(cafile, weak=asked.weak) if asked.check is Check.CHAIN else unverified(weak=asked.weak)
     version, der = stream.start_tls(context, ascii_name(account.host))
     certificate = describe(der)
-    if check is Check.PIN and not compare_digest(certificate.sha256, account.fingerprint):
+    if asked.check is Check.PIN and not compare_digest(certificate.sha256, account.fingerprint):
         raise CertificateChanged(f"sha256 {certificate.sha256}")
-    level = TlsLevel.UNVERIFIED if check is Check.NOTHING else TlsLevel.VERIFIED
-    return Protection(level, version, certificate)
+    checked = TlsLevel.UNVERIFIED if asked.check is Check.NOTHING else TlsLevel.VERIFIED
+    return Protection(TlsLevel.WEAK if asked.weak else checked, version, certificate)
 
 
 def describe(der: bytes) -> Certificate:

@@ -59,6 +59,30 @@ FAILURES: dict[str, Failure] = {
         _("The TLS handshake failed: check that encryption and port belong together (SSL/TLS: 995 or 993)."),
         field="encryption",
     ),
+    "tls_too_old": Failure(
+        _("The server speaks only old TLS"),
+        _(
+            "It knows nothing newer than TLS 1.1, which is not safe, and no password was sent. The server has to be "
+            "updated; port and encryption of the rule are right."
+        ),
+        field="encryption",
+    ),
+    "tls_too_weak": Failure(
+        _("The encryption of the server is too weak"),
+        _(
+            "It has no cipher or key that is strong enough, and no password was sent. Old servers get weaker ones, but "
+            "this host has been seen with strong ones: ask its owner what has changed."
+        ),
+        field="encryption",
+    ),
+    "tls_absent": Failure(
+        _("There is no TLS on this port"),
+        _(
+            "What answers there is something else, and no password was sent. Take the port for TLS (993, 995), or "
+            "STARTTLS."
+        ),
+        field="port",
+    ),
     "tls_unavailable": Failure(
         _("The server offers no encryption"),
         _(
@@ -81,6 +105,38 @@ FAILURES: dict[str, Failure] = {
         _(
             "It has expired, is another server's, or comes from an unknown issuer. No password was said. "
             "It goes on by itself when the server has a good one; test the connection to pin this one."
+        ),
+        field="sslfingerprint",
+    ),
+    "certificate_expired": Failure(
+        _("The certificate is out of date"),
+        _(
+            "The server has to renew it, or the clock of this machine is wrong. No password was sent; it goes on by "
+            "itself when the certificate is good again."
+        ),
+        field="sslfingerprint",
+    ),
+    "certificate_of_another": Failure(
+        _("The certificate is for another host"),
+        _(
+            "Write the server by a name that its certificate has, or pin the certificate: test the connection. No "
+            "password was sent."
+        ),
+        field="server",
+    ),
+    "certificate_self_signed": Failure(
+        _("The certificate is self-signed"),
+        _(
+            "No authority that is known here has signed it. If it is the right one, test the connection and pin it "
+            "there. No password was sent."
+        ),
+        field="sslfingerprint",
+    ),
+    "certificate_incomplete": Failure(
+        _("The issuer of the certificate is unknown"),
+        _(
+            "Mostly the server does not send the intermediate certificate: its owner has to add it. Or pin the "
+            "certificate: test the connection. No password was sent."
         ),
         field="sslfingerprint",
     ),

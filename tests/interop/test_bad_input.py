@@ -62,7 +62,7 @@ def rows(dovecot: Dovecot, installation: Installation) -> Iterator[dict[str, dic
         ("maildir", "mailbox_unwritable"),
         ("host", "host_not_found"),
         ("refused", "connect_failed"),
-        ("certificate", "certificate_rejected"),
+        ("certificate", "certificate_expired"),
         ("nonsense", "protocol_error"),
     ],
 )

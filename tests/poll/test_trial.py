@@ -85,7 +85,7 @@ def test_it_stops_at_a_port_where_nobody_listens(make_rule: MakeRule) -> None:
 
 def test_it_stops_at_a_certificate_of_an_unknown_issuer(dovecot: Dovecot, make_rule: MakeRule) -> None:
     rule = make_rule(server="127.0.0.1", port=dovecot.pop3s, user="trial", encryption=Encryption.SSL)
-    assert failure(tried(rule)) == (Stage.TLS, "certificate_rejected")
+    assert failure(tried(rule)) == (Stage.TLS, "certificate_incomplete")
 
 
 @pytest.mark.parametrize("protocol", ["pop3s", "imaps"])
@@ -100,7 +100,7 @@ def test_it_shows_the_certificate_that_was_not_accepted_so_that_it_can_be_pinned
         encryption=Encryption.SSL,
     )
     trial = tried(rule)
-    assert failure(trial) == (Stage.TLS, "certificate_rejected")
+    assert failure(trial) == (Stage.TLS, "certificate_incomplete")
     assert trial.connection is not None
     assert trial.connection.certificate is not None
     assert trial.connection.certificate.sha256 == dovecot.certificates.good.sha256
@@ -179,7 +179,7 @@ def test_it_can_do_without_a_look_at_the_certificate(make_rule: MakeRule, certif
     with ImapServer(Folder(), behaviour, tls=certificates.good.context()) as server:
         place = {"server": "127.0.0.1", "port": server.port, "encryption": Encryption.STARTTLS, "sslcertck": True}
         trial = tried(make_rule(**place, user="petrov", protocol="imap"))
-        assert [step.error.code for step in trial.steps if step.error] == ["certificate_rejected"]
+        assert [step.error.code for step in trial.steps if step.error] == ["certificate_incomplete"]
         assert (trial.connection, server.connections) == (None, 2)
 
 

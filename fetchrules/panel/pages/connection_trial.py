@@ -125,8 +125,11 @@ def _found(stage: Stage, trial: Trial) -> str:
 
 
 def _protection(connection: Connection) -> str:
-    verified = _("verified") if connection.tls is TlsLevel.VERIFIED else _("not verified")
-    parts = [connection.tls_version, _("certificate: %s") % verified]
+    if connection.tls is TlsLevel.WEAK:
+        parts = [connection.tls_version, _("weak: the server has only ciphers or keys that were good in 2010")]
+    else:
+        verified = _("verified") if connection.tls is TlsLevel.VERIFIED else _("not verified")
+        parts = [connection.tls_version, _("certificate: %s") % verified]
     if connection.certificate:
         parts += _certificate(connection.certificate)
     return " · ".join(part for part in parts if part)

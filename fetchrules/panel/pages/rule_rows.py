@@ -241,6 +241,8 @@ def _reason(reason: NextReason, interval: int) -> str:
 
 def _protection(rule: FetchRule) -> str:
     """The TLS of the last connection, or before the first one what the rule asks for."""
+    if rule.tls_seen == TlsLevel.WEAK:
+        return _("TLS, weak")
     if rule.tls_seen == TlsLevel.UNVERIFIED:
         return _("TLS, certificate not verified")
     if rule.tls_seen == TlsLevel.VERIFIED:
