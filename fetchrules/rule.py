@@ -7,6 +7,8 @@ from dataclasses import MISSING, dataclass, field, fields
 from enum import Enum, StrEnum
 from typing import Any
 
+from fetchrules.remote.auth.ways import Kind, Way
+
 
 class Protocol(StrEnum):
     """How the remote mailbox is read."""
@@ -31,6 +33,30 @@ class Encryption(StrEnum):
     def with_check(self) -> "Encryption":
         """The encryption of a rule with a written `sslcertck`: only TLS has a certificate to verify, so TLS is demanded."""
         return Encryption.STARTTLS if self is Encryption.AUTO else self
+
+
+class Auth(StrEnum):
+    """How the rule logs in: fetchmail's words, and the names of SASL's mechanisms."""
+
+    ANY = "any"
+    """No word given: the best way that the server offers."""
+    PASSWORD = "password"  # noqa: S105 (a word, not a password)
+    """USER and PASS of POP3, the command LOGIN of IMAP."""
+    PLAIN = "plain"
+    LOGIN = "login"
+    CRAM_MD5 = "cram-md5"
+    APOP = "apop"
+    """POP3 only."""
+    SCRAM_SHA_1 = "scram-sha-1"
+    SCRAM_SHA_256 = "scram-sha-256"
+
+    @property
+    def way(self) -> Way | None:
+        """The only way that may be tried; None: any."""
+        return _WAYS.get(self)
+
+
+_WAYS = {way.lower(): way for way in Way}
 
 
 class Spelling(StrEnum):
@@ -73,6 +99,7 @@ class Rule:
     sslcertck: bool = True
     sslfingerprint: str = ""
     port: int | None = None
+    auth: Auth = Auth.ANY
     uidl: bool = False
     folders: tuple[str, ...] = ()
     limit: int | None = None
@@ -93,6 +120,18 @@ class Rule:
         return self.keep or self.keepdays is not None
 
     @property
+    def may_be_overheard(self) -> bool:
+        """Whether somebody on the way may read what is said: no TLS is demanded, or anybody may be its other end."""
+        demands_tls = self.encryption in {Encryption.SSL, Encryption.STARTTLS}
+        return not (demands_tls and (self.sslcertck or self.sslfingerprint))
+
+    @property
+    def shows_password(self) -> bool:
+        """Whether its own word has the password shown where TLS is not demanded."""
+        shows = self.auth.way is not None and self.auth.way.kind is Kind.SHOWN
+        return shows and self.encryption in {Encryption.AUTO, Encryption.PLAINTEXT}
+
+    @property
     def judged_by_ledger(self) -> bool:
         """Whether our ledger alone says which letters were seen, and not the server's marks (IMAP without `uidl`)."""
         return self.protocol is Protocol.POP3 or self.uidl
@@ -109,6 +148,8 @@ class Takes(Enum):
     """A number that may end in k, m or g (1024 each)."""
     FINGERPRINT = "fingerprint"
     """64 hex digits, colons between them or not."""
+    METHOD = "method"
+    """A word of `Auth`."""
     NAME = "name"
     """Any text. Between bars, the last argument of a word may hold blanks."""
 
@@ -264,6 +305,7 @@ FIELDS: dict[str, Field] = {
             (Option("port", "port", (Takes.NUMBER,)), Option("service", "port", (Takes.NUMBER,), alias=True)),
             bounds=(1, 65535),
         ),
+        Field("auth", Auth, Section.ADVANCED, (Option("auth", "auth", (Takes.METHOD,)),)),
         _flag("uidl", Section.ADVANCED, decides=True),
         Field(
             "folders",

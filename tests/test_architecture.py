@@ -17,7 +17,7 @@ ROOT = Path(__file__).resolve().parent.parent
 PACKAGES = ("fetchrules", "utm_mail")
 
 LAYERS: tuple[frozenset[str], ...] = (
-    frozenset({"errors", "smtp", "utf7", "secrets.private_file", "remote.authorities"}),
+    frozenset({"errors", "smtp", "utf7", "secrets.private_file", "remote.authorities", "remote.auth.ways"}),
     frozenset({"rule"}),
     frozenset({"ruletext", "remote.mailbox"}),
     frozenset({"policy", "schedule", "status", "remote", "delivery"}),
@@ -194,7 +194,7 @@ def test_it_asks_no_clock_in_pure_rooms() -> None:
 
 
 def test_it_lets_only_poll_see_both_ends() -> None:
-    floor = {"fetchrules.remote.mailbox", "fetchrules.remote.account", "fetchrules.remote.authorities"}
+    floor = {f"fetchrules.remote.{name}" for name in ("mailbox", "account", "authorities", "auth.ways")}
     seeing: dict[str, set[str]] = {}
     for module in modules():
         ends = {

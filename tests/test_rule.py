@@ -17,12 +17,15 @@ from fetchrules.acts.rules import set_rule
 from fetchrules.models import FetchRule
 from fetchrules.panel.forms.rule import BLANK, SECTIONS, RuleForm
 from fetchrules.policy.table import Terms
+from fetchrules.remote.auth.ways import Way
 from fetchrules.rule import (
     BOUNDS,
     FIELDS,
     MASK,
     OPTIONS,
     STORED,
+    Auth,
+    Encryption,
     Field,
     Option,
     Protocol,
@@ -39,6 +42,7 @@ from fetchrules.ruletext.formats.exchange import export_json, import_json
 from fetchrules.ruletext.line import parse_line
 from fetchrules.ruletext.problem import Code
 from fetchrules.ruletext.render import render_rule
+from fetchrules.ruletext.validate import problems_of
 from tests.rulebook.texts import apply
 
 PLAIN = Rule("mailserver.ru", Protocol.IMAP, "petrov", "petrovpasswd", "i.petrov@mydomain.ru")
@@ -91,6 +95,28 @@ def test_its_password_is_in_no_representation() -> None:
     rule = Rule("mx.example.org", Protocol.POP3, "anna", "Geheim-71", "anna@example.com")
     assert "anna" in repr(rule)
     assert "Geheim-71" not in f"{rule!r} {rule} {[rule]}"
+
+
+def test_it_has_a_word_for_every_way_to_log_in() -> None:
+    assert {auth.way for auth in Auth} == {*Way, None}
+    assert all(auth.way is None or auth.way.value.lower() == auth for auth in Auth)
+
+
+@pytest.mark.parametrize(
+    ("auth", "encryption", "shows"),
+    [
+        (Auth.PASSWORD, Encryption.AUTO, True),
+        (Auth.PLAIN, Encryption.PLAINTEXT, True),
+        (Auth.LOGIN, Encryption.SSL, False),
+        (Auth.LOGIN, Encryption.STARTTLS, False),
+        (Auth.CRAM_MD5, Encryption.PLAINTEXT, False),
+        (Auth.ANY, Encryption.PLAINTEXT, False),
+    ],
+)
+def test_it_knows_that_its_own_word_shows_the_password(auth: Auth, encryption: Encryption, shows: bool) -> None:
+    rule = replace(PLAIN, auth=auth, encryption=encryption)
+    assert rule.shows_password is shows
+    assert any(problem.code is Code.PASSWORD_SHOWN for problem in problems_of(rule)) is shows
 
 
 def test_it_names_the_field_of_every_word() -> None:

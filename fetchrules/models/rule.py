@@ -10,7 +10,7 @@ from django.utils.translation import gettext_lazy as _
 
 from fetchrules.errors import harmless
 from fetchrules.remote.mailbox import TlsLevel
-from fetchrules.rule import STORED, Encryption, Protocol, Rule
+from fetchrules.rule import STORED, Auth, Encryption, Protocol, Rule
 from fetchrules.schedule import NextReason
 
 
@@ -119,6 +119,9 @@ class FetchRule(models.Model):
     sslcertck = models.BooleanField(_("verify certificate"), default=True)
     sslfingerprint = models.CharField(_("pinned certificate"), max_length=64, blank=True, default="")
     port = models.PositiveIntegerField(_("port"), null=True, blank=True)
+    auth = models.CharField(
+        _("way to log in"), max_length=32, choices=[(a.value, a.value) for a in Auth], default=Auth.ANY
+    )
     uidl = models.BooleanField(default=False)
     folders = models.JSONField(_("folders"), default=list, blank=True)
     limit = models.BigIntegerField(null=True, blank=True)

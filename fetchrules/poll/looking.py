@@ -52,6 +52,7 @@ def account_from(
         tls_seen=tls_seen,
         host_is_strong=tls_seen in STRONG or (rule.encryption is not Encryption.PLAINTEXT and _is_strong(rule.server)),
         folder=folder,
+        way=rule.auth.way,
         deadlines=deadlines if rule.timeout is None else deadlines.within(rule.timeout),
         targets=targets_of(restricted=restricted),
     )

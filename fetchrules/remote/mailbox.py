@@ -7,6 +7,8 @@ from datetime import datetime
 from enum import StrEnum
 from typing import Protocol
 
+from fetchrules.remote.auth.ways import Way
+
 MAX_UID = 128
 """Characters of a unique-id that is kept as it is."""
 
@@ -37,12 +39,15 @@ class Certificate:
 
 @dataclass(frozen=True, slots=True)
 class Connection:
+    """`way` is how it was logged in, None before the login."""
+
     address: str
     tls: TlsLevel
     tls_version: str = ""
     certificate: Certificate | None = None
     greeting: str = ""
     capabilities: frozenset[str] = frozenset()
+    way: Way | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -7,6 +7,7 @@ from typing import Generic, TypeVar
 
 from fetchrules.errors import ConnectionLost, FetchError, TimedOut, TlsExpected, TlsUnavailable
 from fetchrules.remote.account import Account, ServerKey
+from fetchrules.remote.auth.ways import Way
 from fetchrules.remote.authorities import unverified
 from fetchrules.remote.connecting import connect
 from fetchrules.remote.conversation import AnyConversation
@@ -24,7 +25,7 @@ O = TypeVar("O", bound=AnyConversation)  # noqa: E741
 
 @dataclass(frozen=True, slots=True)
 class Reached(Generic[O]):
-    """A server that waits for a login. `recalled`: the capabilities are those of a former session."""
+    """A server that waits for a login, or the `way` that it took. `recalled`: the capabilities are those of a former session."""
 
     conversation: O
     protection: Protection
@@ -33,10 +34,11 @@ class Reached(Generic[O]):
     recalled: bool
     key: ServerKey
     memory: ServerMemory
+    way: Way | None = None
 
     def connection(self) -> Connection:
         greeting = self.conversation.masked(self.greeting)
-        return self.protection.connection(self.conversation.stream.address, greeting, self.capabilities)
+        return self.protection.connection(self.conversation.stream.address, greeting, self.capabilities, self.way)
 
 
 def reach(

@@ -11,6 +11,7 @@ from cryptography import x509
 
 from fetchrules.errors import CertificateChanged, CertificateRejected, TlsTooWeak, printable
 from fetchrules.remote.account import Account
+from fetchrules.remote.auth.ways import Way
 from fetchrules.remote.authorities import unverified, verifying
 from fetchrules.remote.mailbox import Certificate, Connection, TlsLevel
 from fetchrules.remote.net import Stream
@@ -50,8 +51,8 @@ class Protection:
     version: str = ""
     certificate: Certificate | None = None
 
-    def connection(self, address: str, greeting: str, capabilities: frozenset[str]) -> Connection:
-        return Connection(address, self.level, self.version, self.certificate, greeting, capabilities)
+    def connection(self, address: str, greeting: str, capabilities: frozenset[str], way: Way | None) -> Connection:
+        return Connection(address, self.level, self.version, self.certificate, greeting, capabilities, way)
 
 
 UNPROTECTED = Protection()

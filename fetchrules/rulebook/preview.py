@@ -9,7 +9,7 @@ from enum import Enum
 from fetchrules.errors import PasswordUnreadable
 from fetchrules.ledger.source_mailboxes import Ledger, to_be_passed
 from fetchrules.models import FetchRule, ServiceSettings
-from fetchrules.rule import MASK, MAX_RULES, Encryption, Rule
+from fetchrules.rule import MASK, MAX_RULES, Auth, Encryption, Rule
 from fetchrules.rulebook.ledgers import Orphan, heirs, ledgers_left, offered_to_each
 from fetchrules.rulebook.rows import Change, changes_of, password_of
 from fetchrules.rulebook.text import Stored, stored_rules
@@ -249,7 +249,7 @@ class StoredPasswords:
 
     def __init__(self, stored: Iterable[Stored]) -> None:
         self._known: dict[tuple[Source, str], list[Stored]] = defaultdict(list)
-        self._shared: dict[tuple[Source, str, Encryption, bool], Stored | Code] = {}
+        self._shared: dict[tuple[Source, str, Encryption, bool, Auth], Stored | Code] = {}
         for item in stored:
             self._known[account_of(item.rule), item.rule.sslfingerprint].append(item)
 
@@ -258,7 +258,7 @@ class StoredPasswords:
         if own is not None and sure and keeps_password(own.rule, rule):
             return _kept(own, rule, own)
         account = account_of(rule)
-        wanted = (account, rule.sslfingerprint, rule.encryption, rule.sslcertck)
+        wanted = (account, rule.sslfingerprint, rule.encryption, rule.sslcertck, rule.auth)
         if wanted not in self._shared:  # once for all rules that ask for the same: thousands may share an account
             same_account = self._known.get((account, rule.sslfingerprint), ())
             self._shared[wanted] = _shared([item for item in same_account if keeps_password(item.rule, rule)])

@@ -12,6 +12,7 @@ from fetchrules.rule import (
     OCTET_SUFFIXES,
     OPTIONS,
     PROTOCOL_WORDS,
+    Auth,
     Encryption,
     Option,
     Protocol,
@@ -25,6 +26,7 @@ from fetchrules.ruletext.suggest import suggest_protocol
 from fetchrules.ruletext.validate import (
     FORBIDDEN,
     TEXT_FAULTS,
+    auth_fault,
     folder_fault,
     number_fault,
     recipient_fault,
@@ -228,6 +230,8 @@ def _read_argument(reading: _Reading, option: Option, takes: Takes, token: Token
     """An argument of an option, checked; None after a complaint."""
     if takes is Takes.NAME:
         value, code = text, folder_fault(text)
+    elif takes is Takes.METHOD:
+        return _read_auth(reading, token, text)
     elif takes is Takes.FINGERPRINT:
         value = text.replace(":", "").lower()
         code = TEXT_FAULTS[option.field](value) if value else Code.FINGERPRINT_INVALID
@@ -236,6 +240,12 @@ def _read_argument(reading: _Reading, option: Option, takes: Takes, token: Token
     if code:
         reading.complain(code, token, field=option.field)
     return None if code else value
+
+
+def _read_auth(reading: _Reading, token: Token, text: str) -> Auth | None:
+    if code := auth_fault(text):
+        reading.complain(code, token, field="auth", word=printable(text, _MAX_WORD))
+    return None if code else Auth(text.lower())
 
 
 def _read_number(reading: _Reading, option: Option, takes: Takes, token: Token, text: str) -> int | None:

@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from enum import StrEnum
 
-from fetchrules.ruletext.suggest import suggest_option, suggest_protocol
+from fetchrules.ruletext.suggest import suggest_auth, suggest_option, suggest_protocol
 
 
 class Code(StrEnum):
@@ -42,6 +42,8 @@ class Code(StrEnum):
     NUMBER_OUT_OF_RANGE = "number_out_of_range"
     FINGERPRINT_INVALID = "fingerprint_invalid"
     FINGERPRINT_MD5 = "fingerprint_md5"
+    AUTH_UNKNOWN = "auth_unknown"
+    AUTH_UNSUPPORTED = "auth_unsupported"
     TOO_MANY_OPTIONS = "too_many_options"
     TOO_MANY_FOLDERS = "too_many_folders"
     SOURCE_TAKEN = "source_taken"
@@ -76,6 +78,7 @@ class Code(StrEnum):
     KEEP_KEEPDAYS = "keep_keepdays"
     OPTION_IDLE = "option_idle"
     PORT_UNUSUAL = "port_unusual"
+    PASSWORD_SHOWN = "password_shown"  # noqa: S105 (a code, not a password)
     BLANK_AT_EDGE = "blank_at_edge"
     PASSWORD_OF_ASTERISKS = "password_of_asterisks"  # noqa: S105 (a code, not a password)
     PASSWORD_IN_COMMENT = "password_in_comment"  # noqa: S105 (a code, not a password)
@@ -94,6 +97,7 @@ WARNINGS = frozenset(
         Code.KEEP_KEEPDAYS,
         Code.OPTION_IDLE,
         Code.PORT_UNUSUAL,
+        Code.PASSWORD_SHOWN,
         Code.BLANK_AT_EDGE,
         Code.PASSWORD_OF_ASTERISKS,
         Code.PASSWORD_IN_COMMENT,
@@ -128,9 +132,15 @@ class Problem:
     @property
     def suggestion(self) -> str:
         """The known word that `word` is most likely a misspelling of, or empty."""
-        if self.code is Code.OPTION_UNKNOWN:
-            return suggest_option(self.word)
-        return suggest_protocol(self.word) if self.code is Code.PROTOCOL_UNKNOWN else ""
+        match self.code:
+            case Code.OPTION_UNKNOWN:
+                return suggest_option(self.word)
+            case Code.PROTOCOL_UNKNOWN:
+                return suggest_protocol(self.word)
+            case Code.AUTH_UNKNOWN:
+                return suggest_auth(self.word)
+            case _:
+                return ""
 
     @property
     def is_error(self) -> bool:

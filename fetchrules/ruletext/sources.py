@@ -10,11 +10,15 @@ from dataclasses import dataclass, field, replace
 from ipaddress import ip_address
 from typing import Generic, TypeVar
 
-from fetchrules.rule import DEFAULT_PORTS, Encryption, Protocol, Rule
+from fetchrules.remote.auth.ways import Kind
+from fetchrules.rule import DEFAULT_PORTS, Auth, Encryption, Protocol, Rule
 
 INBOX = "INBOX"
 
 _STRENGTH = {Encryption.PLAINTEXT: 0, Encryption.AUTO: 1, Encryption.STARTTLS: 2, Encryption.SSL: 2}
+_SECRECY = {Kind.SHOWN: 0, Kind.DIGEST: 2, Kind.SCRAM: 3}
+_SECRECY_OF_ANY = 1
+"""Of the best way that is offered: it shows the password where the server, or somebody in its place, offers nothing else."""
 
 Who = TypeVar("Who")
 
@@ -52,7 +56,12 @@ def keeps_password(old: Rule, new: Rule) -> bool:
         and _STRENGTH[new.encryption] >= _STRENGTH[old.encryption]
         and new.sslcertck >= old.sslcertck
         and new.sslfingerprint == old.sslfingerprint
+        and (not new.may_be_overheard or _secrecy(new.auth) >= _secrecy(old.auth))
     )
+
+
+def _secrecy(auth: Auth) -> int:
+    return _SECRECY_OF_ANY if auth.way is None else _SECRECY[auth.way.kind]
 
 
 def sources_of(rule: Rule) -> Iterator[Source]:

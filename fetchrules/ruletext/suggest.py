@@ -5,11 +5,12 @@ import unicodedata
 from collections.abc import Iterable, Mapping
 from difflib import get_close_matches
 
-from fetchrules.rule import OPTIONS, PROTOCOL_WORDS
+from fetchrules.rule import OPTIONS, PROTOCOL_WORDS, Auth
 
 _ALSO_CALLED = {
     "all": "fetchall",
     "any": "fetchall",
+    "authenticate": "auth",
     "delete": "nokeep",
     "disabled": "skip",
     "mailbox": "folder",
@@ -20,6 +21,7 @@ _ALSO_CALLED = {
     "tls": "starttls",
 }
 _PROTOCOL_ALSO_CALLED = {"imap4": "imap", "imap4rev1": "imap", "pop": "pop3", "pop2": "pop3", "ssl": "pop3s"}
+_AUTH_ALSO_CALLED = {"cram": "cram-md5", "pass": "password", "scram": "scram-sha-256", "user": "password"}
 _SIMILARITY = 0.7
 """One letter of four may be wrong, or two of seven (`difflib`)."""
 _ON = frozenset({"", "1", "on", "true", "y", "yes"})
@@ -46,6 +48,11 @@ def suggest_option(word: str) -> str:
 def suggest_protocol(word: str) -> str:
     """The protocol word that `word` was probably meant to be; empty when none is near."""
     return _nearest(word, PROTOCOL_WORDS, _PROTOCOL_ALSO_CALLED)
+
+
+def suggest_auth(word: str) -> str:
+    """The way to log in that `word` was probably meant to be; empty when none is near."""
+    return _nearest(word, Auth, _AUTH_ALSO_CALLED)
 
 
 def _nearest(word: str, known: Iterable[str], also_called: Mapping[str, str]) -> str:

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from ipaddress import AddressValueError, IPv4Address, IPv6Address
 
 from fetchrules.errors import is_harmful
-from fetchrules.rule import BOUNDS, MASK, MAX_FOLDERS, MAX_LENGTHS, OPTIONS, Encryption, Protocol, Rule
+from fetchrules.rule import BOUNDS, MASK, MAX_FOLDERS, MAX_LENGTHS, OPTIONS, Auth, Encryption, Protocol, Rule
 from fetchrules.ruletext.problem import Code, Problem
 
 _CACHED = 2**15
@@ -106,6 +106,21 @@ def fingerprint_fault(fingerprint: str) -> Code | None:
     return Code.FINGERPRINT_MD5 if re.fullmatch("[0-9a-f]{32}", fingerprint) else Code.FINGERPRINT_INVALID
 
 
+_UNSUPPORTED = frozenset(
+    {"oauth2", "oauthbearer", "xoauth2", "ntlm", "msn", "gssapi", "kerberos", "kerberos_v4", "kerberos_v5"}
+    | {"external", "otp", "ssh", "digest-md5", "scram-sha-512"}
+)
+"""fetchmail's other ways to log in, and those of other programs."""
+
+
+def auth_fault(method: str) -> Code | None:
+    """A word of `Auth`, in any case. A client may stand behind `oauth2` and a colon."""
+    word = method.lower()
+    if word in list(Auth):
+        return None
+    return Code.AUTH_UNSUPPORTED if word.partition(":")[0] in _UNSUPPORTED else Code.AUTH_UNKNOWN
+
+
 def number_fault(field: str, value: int) -> Problem | None:
     """`value` against the bounds of `field`."""
     minimum, maximum = BOUNDS[field]
@@ -162,6 +177,8 @@ def rule_problems(rule: Rule) -> Iterator[Problem]:
         yield Problem(Code.BLANK_AT_EDGE, field="user")
     if rule.password != MASK and not rule.password.strip("*"):
         yield Problem(Code.PASSWORD_OF_ASTERISKS, field="password")
+    if rule.auth is Auth.APOP and rule.protocol is not Protocol.POP3:
+        yield Problem(Code.OPTION_OF_OTHER_PROTOCOL, field="auth", word=f"auth {rule.auth}", other=rule.protocol)
     yield from _mail_warnings(rule)
     yield from _tls_warnings(rule)
 
@@ -193,6 +210,8 @@ def _tls_warnings(rule: Rule) -> Iterator[Problem]:
             yield _idle("sslfingerprint", "plaintext")
         if not rule.sslcertck:
             yield _idle("nosslcertck", "plaintext")
+    if rule.shows_password:
+        yield Problem(Code.PASSWORD_SHOWN, field="auth", word=f"auth {rule.auth}")
     implicit = rule.encryption is Encryption.SSL
     if rule.port in ((110, 143) if implicit else (995, 993)):
         yield Problem(Code.PORT_UNUSUAL, field="port")

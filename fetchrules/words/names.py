@@ -4,6 +4,7 @@ from django.utils.translation import gettext as _
 from django.utils.translation import ngettext
 
 from fetchrules.errors import harmless
+from fetchrules.remote.auth.ways import Way
 from fetchrules.ruletext.sources import Source
 
 
@@ -18,6 +19,11 @@ def shown_host(host: str) -> str:
         return harmless(host.encode("ascii").decode("idna") if "xn--" in host else host)
     except UnicodeError:
         return harmless(host)
+
+
+def way_name(way: Way) -> str:
+    """A way to log in: a name of SASL, or what the protocols do by themselves."""
+    return _("login and password") if way is Way.NATIVE else way.value
 
 
 def mailbox_name(account: Source) -> str:

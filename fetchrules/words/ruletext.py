@@ -3,7 +3,7 @@
 from django.utils.translation import gettext, pgettext_lazy
 from django.utils.translation import gettext_noop as _
 
-from fetchrules.rule import MAX_LENGTHS
+from fetchrules.rule import MAX_LENGTHS, Auth
 from fetchrules.ruletext.formats.foreign import Reason
 from fetchrules.ruletext.problem import Code, Problem
 
@@ -45,6 +45,8 @@ _TEXTS: dict[Code, str] = {
     Code.NUMBER_OUT_OF_RANGE: _("expected a number from %(minimum)s to %(maximum)s"),
     Code.FINGERPRINT_INVALID: _("expected the certificate's SHA-256: 64 hexadecimal digits"),
     Code.FINGERPRINT_MD5: _("this is an MD5 fingerprint; expected the certificate's SHA-256: 64 hexadecimal digits"),
+    Code.AUTH_UNKNOWN: _("unknown way to log in “%(word)s”; expected %(expected)s"),
+    Code.AUTH_UNSUPPORTED: _("logging in by “%(word)s” is not supported; expected %(expected)s"),
     Code.TOO_MANY_OPTIONS: _("too many options"),
     Code.TOO_MANY_FOLDERS: _("too many folders: at most %(maximum)s"),
     Code.SOURCE_TAKEN: _(
@@ -92,6 +94,7 @@ _TEXTS: dict[Code, str] = {
     Code.KEEP_KEEPDAYS: _("“keep” beside “keepdays”: collected letters will be deleted when their days are over"),
     Code.OPTION_IDLE: _("“%(word)s” has no effect beside “%(other)s”"),
     Code.PORT_UNUSUAL: _("this port is usual for the other kind of encryption"),
+    Code.PASSWORD_SHOWN: _("“%(word)s” shows the password: without “ssl” or “starttls” it can be read on the way"),
     Code.BLANK_AT_EDGE: _("the login begins or ends with a blank: blanks beside a bar belong to the login"),
     Code.PASSWORD_OF_ASTERISKS: _(
         "this password is nothing but asterisks, and not the eight that stand for the stored one"
@@ -111,10 +114,11 @@ _TEXTS: dict[Code, str] = {
 _TEXTS_WITH_SUGGESTION: dict[Code, str] = {
     Code.PROTOCOL_UNKNOWN: _("unknown protocol “%(word)s”; perhaps “%(suggestion)s”"),
     Code.OPTION_UNKNOWN: _("unknown option “%(word)s”; perhaps “%(suggestion)s”"),
+    Code.AUTH_UNKNOWN: _("unknown way to log in “%(word)s”; perhaps “%(suggestion)s”"),
 }
 
 _REASONS: dict[Reason, str] = {
-    Reason.AUTHENTICATION: _("the way to log in is chosen by what the server offers"),
+    Reason.AUTHENTICATION: _("this way to log in is not supported; the best one that the server offers is used"),
     Reason.CERTIFICATES: _("certificates are checked against those of the system; there are no client certificates"),
     Reason.COLUMN: _("the table has a column of its own for it"),
     Reason.COMMANDS: _("commands are never run"),
@@ -164,6 +168,7 @@ def explain(problem: Problem) -> str:
         "megabytes": (problem.maximum or 0) // 1_000_000,
         "reason": gettext(_REASONS[Reason(problem.other)]) if problem.code in _WITH_REASON else "",
         "suggestion": problem.suggestion,
+        "expected": ", ".join(Auth),
     }
     texts = _TEXTS_WITH_SUGGESTION if problem.suggestion else _TEXTS
     return gettext(texts[problem.code]) % about

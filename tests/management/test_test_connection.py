@@ -33,7 +33,7 @@ def said(*arguments: str) -> str:
 
 def test_it_tells_scripts_what_there_is(rule: FetchRule) -> None:
     told = json.loads(said(str(rule.id), "--json"))
-    assert (told["ok"], told["letters"], told["new"]) == (True, 1, 1)
+    assert (told["ok"], told["letters"], told["new"], told["login"]) == (True, 1, 1, "password")
     assert told["folders"] == ["INBOX", "Заказы"]
 
 

@@ -15,7 +15,7 @@ from fetchrules.words.ruletext import explain
 from tests.conftest import MakeRule
 from tests.servers.imap import Folder, ImapServer
 from tests.servers.maildrop import Maildrop
-from tests.servers.pop3 import Mailbox, Pop3Server
+from tests.servers.pop3 import Behaviour, Mailbox, Pop3Server
 
 PLAIN = {
     "server": "mailserver.ru",
@@ -174,6 +174,24 @@ def test_it_asks_for_the_password_again_when_it_would_go_elsewhere(
     assert rule.revision == 1
 
 
+def test_it_asks_for_the_password_again_when_it_could_be_read_on_the_way(admin: Client, make_rule: MakeRule) -> None:
+    rule = make_rule(user="petrov", encryption="auto", auth="scram-sha-256")
+    said = filled(seen=revision(rule), password=None, encryption="auto", auth="password")
+    assert "enter the password again" in admin.post(reverse("rule", args=[rule.id]), said).content.decode()
+    admin.post(reverse("rule", args=[rule.id]), said | {"encryption": "ssl"})
+    assert FetchRule.objects.values_list("auth", "encryption").get() == ("password", "ssl")
+
+
+def test_it_opens_the_rest_of_the_form_for_a_way_to_log_in(admin: Client, make_rule: MakeRule) -> None:
+    rule = make_rule(user="petrov")
+    closed = admin.get(reverse("rule", args=[rule.id])).content.decode()
+    assert '<details class="advanced">' in closed
+    FetchRule.objects.update(auth="cram-md5")
+    opened = admin.get(reverse("rule", args=[rule.id])).content.decode()
+    assert '<details class="advanced" open>' in opened
+    assert '<option value="cram-md5" selected>CRAM-MD5</option>' in opened
+
+
 def test_it_changes_only_what_was_changed_in_the_line(admin: Client, make_rule: MakeRule) -> None:
     line = "mailserver.ru:pop3   petrov ********\ti.petrov@mydomain.ru  SSL  # the old office"
     rule = make_rule(user="petrov", encryption="ssl", line=line)
@@ -262,6 +280,22 @@ def test_it_speaks_of_no_folders_with_pop3(admin: Client) -> None:
         page = admin.post(reverse("rule_new"), data).content.decode()
     assert "Remote mailbox" in page
     assert "data-folder" not in page
+
+
+@pytest.mark.parametrize(
+    ("auth", "said"),
+    [
+        ("any", "CRAM-MD5 · without encryption<"),
+        ("cram-md5", "CRAM-MD5 · without encryption<"),
+        ("password", "login and password · without encryption: the password can be read on the way<"),
+    ],
+)
+def test_it_says_by_which_way_it_logged_in(auth: str, said: str, admin: Client) -> None:
+    announced = Behaviour(capabilities=("UIDL", "USER", "SASL CRAM-MD5"), logins=frozenset({"password", "CRAM-MD5"}))
+    with Pop3Server({"petrov": Mailbox("petrovpasswd", Maildrop())}, announced) as server:
+        data = filled(server="127.0.0.1", port=str(server.port), encryption="plaintext", auth=auth, test="1")
+        page = admin.post(reverse("rule_new"), data).content.decode()
+    assert said in page
 
 
 def test_it_counts_what_lies_on_the_server_as_collected_when_told(admin: Client) -> None:

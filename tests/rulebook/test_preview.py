@@ -70,6 +70,9 @@ MASKED_EDITS = [
     ("pop3|ivanov", "pop3s|ivanov", None),
     ("limit 5m", "starttls", None),
     ("limit 5m", "plaintext", Code.PASSWORD_NEEDED),
+    ("keep ssl", "keep ssl auth password", None),
+    ("limit 5m", "auth scram-sha-256", None),
+    ("limit 5m", "auth password", Code.PASSWORD_NEEDED),
     ("imaps", "pop3s", Code.OPTION_OF_OTHER_PROTOCOL),
     ("'sales team'", "'sales'", Code.PASSWORD_NEEDED),
 ]
@@ -115,6 +118,14 @@ def test_it_need_not_guess_between_two_equal_passwords(write: object) -> None:
     one = "a.ru:pop3 u {} {}@mydomain.ru keep\n"
     write(one.format("p", "one") + one.format("p", "two"))  # type: ignore[operator]
     assert preview(one.format(MASK, "three") + one.format(MASK, "four")).errors == ()
+
+
+def test_it_takes_no_password_for_a_copied_line_that_would_show_it(write: object) -> None:
+    one = "a.ru:pop3 u {} {}@mydomain.ru keep{}\n"
+    write(one.format("p", "one", ""))  # type: ignore[operator]
+    copied = one.format(MASK, "two", "") + one.format(MASK, "three", " auth password")
+    errors = preview(one.format(MASK, "one", "") + copied).errors
+    assert [(problem.code, problem.line) for problem in errors] == [(Code.PASSWORD_NEEDED, 3)]
 
 
 @pytest.mark.usefixtures("book")

@@ -6,7 +6,7 @@ from dataclasses import replace
 from hypothesis import strategies as st
 from hypothesis.strategies import SearchStrategy
 
-from fetchrules.rule import BOUNDS, MASK, Encryption, Protocol, Rule, Spelling
+from fetchrules.rule import BOUNDS, MASK, Auth, Encryption, Protocol, Rule, Spelling
 from fetchrules.ruletext.formats.foreign import Imported
 from fetchrules.ruletext.line import Line, parse_line
 from fetchrules.ruletext.render import option_text, options_of, render_rule
@@ -69,6 +69,7 @@ def rules(draw: st.DrawFn, texts: SearchStrategy[str] = ANY_FIELD) -> Rule:
         sslcertck=draw(flag),
         sslfingerprint=draw(st.just("") | st.sampled_from(["0" * 64, "0123456789abcdef" * 4])),
         port=draw(number("port")),
+        auth=draw(st.sampled_from([auth for auth in Auth if auth is not Auth.APOP or protocol is Protocol.POP3])),
         uidl=draw(flag),
         folders=draw(folders),
         limit=draw(number("limit")),
@@ -84,7 +85,7 @@ spellings = st.sampled_from(Spelling)
 
 _FRAGMENTS = (
     *("mail.ru:pop3", "[::1]:imaps", "::1:pop3", ":", "petrov", '"a b"', "'q", "i@x.ru"),
-    *("keep", "NoKeep", "kep", "limit", "5m", "folder", "port 99999", "sslfingerprint"),
+    *("keep", "NoKeep", "kep", "limit", "5m", "folder", "port 99999", "sslfingerprint", "auth", "apop"),
     *("# note", "#", "|", "\\|", "\\", '"', "'", " ", "\t", "\u00a0", "\u2028", "\ufeff"),
     *("\n", "\r", "\r\n", "\0", "\ud800"),
 )

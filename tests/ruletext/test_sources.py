@@ -4,7 +4,7 @@ from dataclasses import replace
 
 import pytest
 
-from fetchrules.rule import Encryption, Protocol, Rule
+from fetchrules.rule import Auth, Encryption, Protocol, Rule
 from fetchrules.ruletext.matching import Match, match
 from fetchrules.ruletext.sources import Claims, Source, keeps_password, sources_of
 
@@ -12,6 +12,8 @@ POP = Rule("mailserver.ru", Protocol.POP3, "petrov", "p", "i.petrov@mydomain.ru"
 IMAP = replace(POP, protocol=Protocol.IMAP)
 KEEP = replace(POP, keep=True)
 SSL = replace(POP, encryption=Encryption.SSL)
+ANYBODY = replace(SSL, sslcertck=False)
+CLEAR = replace(POP, encryption=Encryption.PLAINTEXT)
 
 
 @pytest.mark.parametrize(
@@ -96,6 +98,18 @@ def test_it_knows_a_rule_again(new: list[Rule], old: list[Rule], expected: list[
         (SSL, POP, False),
         (SSL, replace(SSL, sslcertck=False), False),
         (SSL, replace(SSL, sslfingerprint="0" * 64), False),
+        (CLEAR, replace(CLEAR, auth=Auth.CRAM_MD5), True),
+        (CLEAR, replace(CLEAR, auth=Auth.PASSWORD), False),
+        (POP, replace(POP, auth=Auth.LOGIN), False),
+        (replace(POP, auth=Auth.PLAIN), replace(POP, auth=Auth.PASSWORD), True),
+        (replace(POP, auth=Auth.PLAIN), POP, True),
+        (replace(POP, auth=Auth.SCRAM_SHA_1), replace(POP, auth=Auth.SCRAM_SHA_256), True),
+        (replace(POP, auth=Auth.SCRAM_SHA_1), replace(POP, auth=Auth.APOP), False),
+        (replace(POP, auth=Auth.APOP), POP, False),
+        (SSL, replace(SSL, auth=Auth.PASSWORD), True),
+        (replace(SSL, auth=Auth.SCRAM_SHA_1), replace(SSL, auth=Auth.PASSWORD), True),
+        (replace(ANYBODY, auth=Auth.SCRAM_SHA_1), ANYBODY, False),
+        (replace(ANYBODY, sslfingerprint="0" * 64), replace(ANYBODY, sslfingerprint="0" * 64, auth=Auth.PLAIN), True),
         (POP, replace(POP, server="evil.ru"), False),
         (POP, replace(POP, user="ivanov"), False),
         (POP, replace(POP, port=1110), False),

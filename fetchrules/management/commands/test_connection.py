@@ -56,6 +56,7 @@ def _as_json(rule: FetchRule, trial: Trial) -> str:
         "ok": trial.succeeded,
         "steps": steps,
         "tls": trial.connection.tls if trial.connection else None,
+        "login": trial.connection.way if trial.connection else None,
         "certificate": certificate.sha256 if certificate else None,
         "letters": len(trial.plan.fetch) + len(trial.plan.left) + len(trial.plan.delete) if trial.plan else None,
         "new": len(trial.plan.fetch) if trial.plan else None,

@@ -41,5 +41,7 @@ class Advanced(LayoutObject):  # type: ignore[misc]  # as above
 
     def render(self, form: BaseForm, context: Context, template_pack: str = "utm", **kwargs: Any) -> SafeString:
         fields = self.get_rendered_fields(form, context, template_pack, **kwargs)
-        is_open = any(form[name].errors or form[name].value() not in (None, "", False, "m") for name in self.names)
+        is_open = any(
+            form[name].errors or form[name].value() not in (None, "", False, "m", "any") for name in self.names
+        )
         return render_to_string("utm/layout/advanced.html", {"title": self.title, "fields": fields, "open": is_open})

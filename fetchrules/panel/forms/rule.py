@@ -25,6 +25,7 @@ from fetchrules.rule import (
     MAX_LENGTHS,
     OCTET_SUFFIXES,
     STORED,
+    Auth,
     Encryption,
     Field,
     Protocol,
@@ -35,6 +36,7 @@ from fetchrules.rule import (
 from fetchrules.ruletext.problem import Code, Problem
 from fetchrules.ruletext.sources import keeps_password
 from fetchrules.ruletext.validate import problems_of
+from fetchrules.words.names import way_name
 from fetchrules.words.providers import PROVIDERS, provider_named
 from fetchrules.words.ruletext import explain
 
@@ -47,7 +49,7 @@ SECTIONS: dict[Section, str | Promise] = {
     Section.DELIVERY: _("Delivery"),
     Section.TREATMENT: _("Treatment of letters"),
     Section.SCHEDULE: _("Schedule"),
-    Section.ADVANCED: _("Limits, folders, pinned certificate"),
+    Section.ADVANCED: _("Limits, folders, pinned certificate, way to log in"),
 }
 
 UNASKED = _("With “STARTTLS if offered”, any certificate is accepted until one has verified")
@@ -61,6 +63,13 @@ def _number(name: str, label: Any, css: str = "short", **kwargs: Any) -> forms.I
     return forms.IntegerField(
         label=label, required=False, min_value=minimum, max_value=maximum, widget=widget, **kwargs
     )
+
+
+def _ways() -> list[tuple[str, str]]:
+    """In the language of whoever looks."""
+    return [
+        (auth.value, way_name(auth.way) if auth.way else gettext("the best that the server offers")) for auth in Auth
+    ]
 
 
 class ProviderSelect(forms.Select):
@@ -176,6 +185,14 @@ class RuleForm(SavingForm):
         help_text=_("SHA-256 of the one certificate to accept, 64 hexadecimal digits"),
     )
 
+    auth = forms.ChoiceField(
+        label=_("Way to log in"),
+        required=False,
+        choices=_ways,
+        widget=forms.Select(attrs={"class": "field"}),
+        help_text=_("For a server that offers a way in which its logins fail. APOP is POP3's"),
+    )
+
     def __init__(
         self,
         data: QueryDict | None = None,
@@ -255,7 +272,10 @@ class RuleForm(SavingForm):
             self.add_error("recipient", explain(Problem(Code.RECIPIENT_NOT_LOCAL, field="recipient")))
         self.check_passing(wanted)
         if wanted.password == MASK and not (self.is_new or keeps_password(self.rule, wanted)):
-            self.add_error("password", gettext("Server, login or encryption were changed: enter the password again."))
+            self.add_error(
+                "password",
+                gettext("Server, login or protection were changed: enter the password again."),
+            )
         return data
 
     def _require(self, data: Mapping[str, Any]) -> None:

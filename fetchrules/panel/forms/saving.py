@@ -42,7 +42,10 @@ def complaints(refusal: Refusal) -> Iterator[tuple[str, str]]:
                 gettext("This mailbox cannot be chosen any more: a rule reads it, or it is another recipient's."),
             )
         case PasswordNeeded():
-            yield "password", gettext("Server, login or encryption were changed: enter the password again.")
+            yield (
+                "password",
+                gettext("Server, login or protection were changed: enter the password again."),
+            )
         case KeyMissing():
             yield "password", describe(refusal.code).title
         case PasswordUnreadable():

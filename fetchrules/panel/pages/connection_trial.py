@@ -1,5 +1,6 @@
 """Testing the connection of a rule that may not be saved yet: every stage in words, and what a poll would do now."""
 
+from collections.abc import Iterator
 from dataclasses import asdict, dataclass, replace
 from datetime import timedelta
 
@@ -19,13 +20,14 @@ from fetchrules.policy.table import Terms
 from fetchrules.poll.looking import account_from
 from fetchrules.poll.trial import Stage, Step, Trial, try_connection
 from fetchrules.remote.account import Account
+from fetchrules.remote.auth.ways import Kind, Way
 from fetchrules.remote.mailbox import Certificate, Connection, TlsLevel
 from fetchrules.rule import MASK, Rule
 from fetchrules.rulebook.rows import password_of, tls_still_known
 from fetchrules.ruletext.sources import address_key, sources_of
 from fetchrules.words import amounts
 from fetchrules.words.failures import Failure, describe, not_reached
-from fetchrules.words.names import source_name, would_recognise
+from fetchrules.words.names import source_name, way_name, would_recognise
 from fetchrules.words.states import left_alone
 
 STAGES: dict[Stage, Promise] = {
@@ -117,11 +119,18 @@ def _found(stage: Stage, trial: Trial) -> str:
             return _protection(connection)
         case Stage.GREETING if connection:
             return connection.greeting
-        case Stage.LOGIN if connection and connection.tls is TlsLevel.NONE:
-            return _("without encryption: the password can be read on the way")
+        case Stage.LOGIN if connection and connection.way:
+            return " · ".join(_login(connection, connection.way))
         case Stage.MAILBOX if trial.plan:
             return _mailbox(trial)
     return ""
+
+
+def _login(connection: Connection, way: Way) -> Iterator[str]:
+    yield way_name(way)
+    if connection.tls is TlsLevel.NONE:
+        shown = way.kind is Kind.SHOWN
+        yield _("without encryption: the password can be read on the way") if shown else _("without encryption")
 
 
 def _protection(connection: Connection) -> str:

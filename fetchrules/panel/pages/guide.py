@@ -28,6 +28,7 @@ MEANINGS: dict[str, str | Promise] = {
     "sslfingerprint": gettext_lazy("accept only the certificate with this SHA-256"),
     "port": gettext_lazy("another port than the protocol's own"),
     "service": gettext_lazy("the same as port"),
+    "auth": gettext_lazy("log in by this way only; any: by the best that the server offers (the default)"),
     "uidl": gettext_lazy("IMAP: do not believe the server's “read” marks, only what was collected here"),
     "folder": gettext_lazy("IMAP: a folder to collect from; may be repeated"),
     "limit": gettext_lazy("leave letters larger than this on the server (k, m, g are understood)"),
@@ -42,6 +43,7 @@ _VALUES = {
     Takes.NUMBER: "N",
     Takes.OCTETS: "N[k|m|g]",
     Takes.FINGERPRINT: "SHA-256",
+    Takes.METHOD: "METHOD",
     Takes.NAME: "NAME",
 }
 

@@ -260,10 +260,13 @@ def _result(rule: FetchRule) -> TwoLines:
 
 def chips_of(rule: FetchRule) -> tuple[Chip, ...]:
     """The option words of a rule. `nokeep` is shown although it is the default, because it deletes mail."""
-    words = [harmless(" ".join((word, *values))) for word, values in options_of(rule.as_rule(MASK)) if word != "skip"]
+    said = rule.as_rule(MASK)
+    words = [harmless(" ".join((word, *values))) for word, values in options_of(said) if word != "skip"]
     if not rule.keep and rule.keepdays is None:
         words.insert(0, "nokeep")
     doubtful = {"nosslcertck", "plaintext"} | ({"keep", "fetchall"} if rule.keep and rule.fetchall else set())
+    if said.shows_password:
+        doubtful.add(f"auth {said.auth}")
     return tuple(Chip(_short(word), word in doubtful) for word in words)
 
 

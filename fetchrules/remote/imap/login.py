@@ -49,8 +49,8 @@ def offer(announced: frozenset[str]) -> Offer:
     return Offer.of(mechanisms, *([] if "LOGINDISABLED" in announced else [Way.NATIVE]))
 
 
-def log_in(reached: ImapReached, account: Account) -> frozenset[str] | None:
-    """Log in. Returns the capabilities for this user, if the server tells them unasked.
+def log_in(reached: ImapReached, account: Account) -> tuple[Way, frozenset[str] | None]:
+    """Log in. Returns by which way, and the capabilities for this user, if the server tells them unasked.
 
     Raises HungUp, LoginRefused, LoginUnsupported, ServerUnproven, TlsRequired and the like.
     """
@@ -73,7 +73,7 @@ def log_in(reached: ImapReached, account: Account) -> frozenset[str] | None:
         with attempts.explaining_a_hangup():
             answer = _try(reached, way, account.user, password, attempts)
         if answer is not None:
-            return answer.capabilities
+            return way, answer.capabilities
     assert attempts.error is not None  # there is one way at least
     raise attempts.error
 

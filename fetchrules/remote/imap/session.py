@@ -72,8 +72,8 @@ def _logged_in(
     def attempt() -> tuple[ImapReached, list[Command]]:
         reached = reach_imap(account, demand, cafile, trace, memory, alive)
         try:
-            told = log_in(reached, account)
-            reached = replace(reached, capabilities=told or reached.capabilities)
+            way, told = log_in(reached, account)
+            reached = replace(reached, capabilities=told or reached.capabilities, way=way)
             return reached, [*introduction(reached), *([] if told else [Command(Verb.CAPABILITY)])]
         except BaseException:
             reached.conversation.close()

@@ -38,16 +38,19 @@ def offer(announced: Capabilities, greeting: str, *, protected: bool) -> Offer:
     return Offer.of(mechanisms, *digests, *native)
 
 
-def log_in(reached: Pop3Reached, account: Account) -> Listing:
-    """Log in and list. Raises HungUp, LoginRefused, LoginUnsupported, ServerUnproven, MailboxBusy, … and the stream's errors."""
+def log_in(reached: Pop3Reached, account: Account) -> tuple[Way, Listing]:
+    """Log in by one of the ways, and list.
+
+    Raises HungUp, LoginRefused, LoginUnsupported, ServerUnproven, MailboxBusy, … and the stream's errors.
+    """
     announced = Capabilities(reached.capabilities)
     # CAPA costs no round trip here, and renews what is remembered.
     first = [Command(Verb.CAPA)] if reached.recalled else []
     if announced.has("UTF8"):
         first.append(Command(Verb.UTF8))  # RFC 6856: without it, letters may come rewritten into ASCII
     try:
-        answers = _Login(reached, account).run(first)
-        return listing(answers, announced, reached.conversation)
+        way, answers = _Login(reached, account).run(first)
+        return way, listing(answers, announced, reached.conversation)
     except (RemoteProtocolError, ConnectionLost, TimedOut, LoginUnsupported):
         # The server may have changed, and not understand what we sent together.
         reached.memory.capabilities.forget(reached.key)
@@ -76,13 +79,13 @@ class _Login:
         )
         self._attempts = Attempts(logins, LoginKey(key, account.user, self._password.mark), order)
 
-    def run(self, first: Sequence[Command]) -> Answers:
+    def run(self, first: Sequence[Command]) -> tuple[Way, Answers]:
         """Log in, and ask QUESTIONS. `first` is said before."""
         for way in self._attempts:
             with self._attempts.explaining_a_hangup():
                 answers = self._try(way, first)
             if answers is not None:
-                return answers
+                return way, answers
             first = ()
         assert self._attempts.error is not None  # there is one way at least
         raise self._attempts.error

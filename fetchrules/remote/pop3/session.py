@@ -3,6 +3,7 @@
 from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import replace
 
 from fetchrules.errors import FetchError, LocalProtocolError, ServerRefused
 from fetchrules.remote.account import Account
@@ -38,7 +39,8 @@ def open_pop3(
     def opened(demand: Demand) -> Pop3Mailbox:
         reached = reach_pop3(account, demand, cafile, trace, memory, alive)
         try:
-            return Pop3Mailbox(reached.conversation, reached.connection(), log_in(reached, account))
+            way, listing = log_in(reached, account)
+            return Pop3Mailbox(reached.conversation, replace(reached, way=way).connection(), listing)
         except BaseException:
             reached.conversation.close()
             raise

@@ -16,9 +16,10 @@ from enum import StrEnum
 from itertools import repeat
 
 from fetchrules.errors import printable
-from fetchrules.rule import FIELDS, MASK, MAX_RULES, Rule
+from fetchrules.rule import FIELDS, MASK, MAX_RULES, Auth, Rule
 from fetchrules.ruletext.formats.foreign import Imported, ImportedRule, UnreadableEntry, imported
 from fetchrules.ruletext.problem import Code, Problem
+from fetchrules.ruletext.validate import auth_fault
 
 FORMAT = "utm-mail-rules"
 VERSION = 1
@@ -92,6 +93,8 @@ def _value(name: str, value: object) -> object:
             return tuple(dict.fromkeys(value))
     elif type(value) is field.type or (value is None and field.default is None):
         return value
+    if field.type is Auth and isinstance(value, str) and (code := auth_fault(value)):
+        raise UnreadableEntry(Problem(code, field=name, word=printable(value, _MAX_WORD)))
     raise UnreadableEntry(Problem(Code.JSON_VALUE_INVALID, field=name, word=name))
 
 

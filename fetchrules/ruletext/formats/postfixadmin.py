@@ -7,7 +7,7 @@ import re
 from collections.abc import Mapping
 from dataclasses import dataclass, replace
 
-from fetchrules.rule import MASK, MAX_RULES, Encryption, Protocol, Rule
+from fetchrules.rule import MASK, MAX_RULES, Auth, Encryption, Protocol, Rule
 from fetchrules.ruletext.formats.fetchmailrc.entries import read_user_options
 from fetchrules.ruletext.formats.fetchmailrc.tokens import USER_WORDS
 from fetchrules.ruletext.formats.foreign import Imported, ImportedRule, Reason, UnreadableEntry, imported
@@ -22,7 +22,8 @@ _TRUE = frozenset({"1", "t", "true", "y", "yes", "on", "\x01"})
 _FALSE = frozenset({"0", "f", "false", "n", "no", "off", "\0"})
 _PROTOCOLS = {"pop3": Protocol.POP3, "imap": Protocol.IMAP}
 _NOT_MAPPED = {"mda": Reason.COMMANDS, "sslcertpath": Reason.CERTIFICATES}
-_AUTHENTICATION_LEFT_OPEN = frozenset({"", "any", "password"})
+_AUTH = {"": Auth.ANY, "any": Auth.ANY, "password": Auth.ANY, "cram-md5": Auth.CRAM_MD5}
+"""`password` is what PostfixAdmin fills in for everybody."""
 _INBOX = "inbox"
 
 
@@ -73,7 +74,8 @@ def _rule(columns: list[str], values: list[str]) -> tuple[Rule, list[Problem]]:
         for column, reason in _NOT_MAPPED.items()
         if row.text(column)
     ]
-    if row.text("src_auth").lower() not in _AUTHENTICATION_LEFT_OPEN:
+    auth = _AUTH.get(row.text("src_auth").lower())
+    if auth is None:
         said.append(Problem(Code.FOREIGN_NOT_MAPPED, word="src_auth", other=Reason.AUTHENTICATION))
     if pin := row.text("sslfingerprint"):
         said.append(Problem(Code.FOREIGN_NOT_MAPPED, word="sslfingerprint", other=Reason.MD5))
@@ -91,6 +93,7 @@ def _rule(columns: list[str], values: list[str]) -> tuple[Rule, list[Problem]]:
         encryption=Encryption.SSL if row.flag("usessl") else Encryption.AUTO,
         sslcertck=bool(pin) or row.flag("sslcertck", default=True),
         port=row.number("src_port"),
+        auth=auth or Auth.ANY,
         folders=(folder,) if folder and folder.lower() != _INBOX and protocol is Protocol.IMAP else (),
         interval=row.number("poll_time"),
         skip=not row.flag("active", default=True),

@@ -4,13 +4,19 @@ import re
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
 
-from fetchrules.rule import MASK, Encryption, Rule
+from fetchrules.rule import MASK, Auth, Encryption, Rule
 
 HEADER = "# For fetchmail 6.4 and later; it wants mode 0600."
 
 _UNSAFE = re.compile(r'["\\\x00-\x1f\x7f]')
 _GREATEST_NUMBER = 2**31 - 1
 _INEXPRESSIBLE = ("sslfingerprint", "interval", "keepdays")
+_AUTH = {
+    Auth.ANY: "",
+    Auth.PASSWORD: "auth password",
+    Auth.CRAM_MD5: "auth cram-md5",
+    Auth.APOP: "",  # a protocol of its own there
+}
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,7 +45,11 @@ def lost_in_fetchmail(rules: Iterable[Rule]) -> Iterator[Lost]:
 def _lost_fields(rule: Rule) -> list[str]:
     """In fetchmail a pin is MD5, an interval counts poll cycles, there is no `keepdays`, and numbers have 32 bits."""
     lost = [field for field in _INEXPRESSIBLE if getattr(rule, field) not in {None, ""}]
-    return [*lost, "limit"] if rule.limit and rule.limit > _GREATEST_NUMBER else lost
+    if rule.auth not in _AUTH:
+        lost.append("auth")
+    if rule.limit and rule.limit > _GREATEST_NUMBER:
+        lost.append("limit")
+    return lost
 
 
 def _entry(rule: Rule) -> str:
@@ -47,11 +57,14 @@ def _entry(rule: Rule) -> str:
 
 
 def _server(rule: Rule) -> Iterator[str]:
-    yield f"{'skip' if rule.skip else 'poll'} {quoted(rule.server)} protocol {rule.protocol}"
+    protocol = Auth.APOP if rule.auth is Auth.APOP else rule.protocol
+    yield f"{'skip' if rule.skip else 'poll'} {quoted(rule.server)} protocol {protocol}"
     if rule.port is not None:
         yield f"service {rule.port}"
     if rule.timeout is not None:
         yield f"timeout {rule.timeout}"
+    if method := _AUTH.get(rule.auth):
+        yield method
     if rule.uidl:
         yield "uidl"
 

@@ -5,7 +5,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from itertools import islice
 
-from fetchrules.rule import BOUNDS, MASK, MAX_FOLDERS, MAX_RULES, Encryption, Protocol, Rule
+from fetchrules.rule import BOUNDS, MASK, MAX_FOLDERS, MAX_RULES, Auth, Encryption, Protocol, Rule
 from fetchrules.ruletext.formats.fetchmailrc.entries import (
     EVERYBODY,
     File,
@@ -19,12 +19,15 @@ from fetchrules.ruletext.formats.fetchmailrc.exporter import HEADER
 from fetchrules.ruletext.formats.fetchmailrc.tokens import GLOBAL_WORDS, SERVER_WORDS, USER_WORDS, Lexeme
 from fetchrules.ruletext.formats.foreign import Imported, ImportedRule, Reason, UnreadableEntry, imported
 from fetchrules.ruletext.problem import Code, Problem
+from fetchrules.ruletext.validate import auth_fault
 
 _PROTOCOLS = {"pop3": Protocol.POP3, "apop": Protocol.POP3, "sdps": Protocol.POP3, "imap": Protocol.IMAP}
-_PROTOCOL_EXTRAS = {"apop": Reason.AUTHENTICATION, "sdps": Reason.ENVELOPE}
+_PROTOCOL_EXTRAS = {"sdps": Reason.ENVELOPE}
 """What else a protocol's name asks for."""
 _SERVICES = {"pop3": 110, "pop-3": 110, "pop3s": 995, "imap": 143, "imap2": 143, "imap4": 143, "imaps": 993}
 _PROTOCOL_BY_PORT = {110: Protocol.POP3, 995: Protocol.POP3, 143: Protocol.IMAP, 993: Protocol.IMAP}
+_AUTH = {"cram": Auth.CRAM_MD5}
+"""Words of fetchmail's that are not ours."""
 _FREE_TLS_VERSIONS = frozenset({"auto", "ssl23", "tls1+", "tls1.1+", "tls1.2+"})
 _SECONDS = 60
 _NOT_SET_BY_ZERO = frozenset({"timeout", "interval"})
@@ -97,6 +100,7 @@ class _FetchmailrcImport:
             encryption=self._encryption(settings),
             sslcertck=_certificate_checked(settings) is not False,
             port=port,
+            auth=self._auth(settings),
             uidl=settings.flag("uidl"),
             folders=self._folders(settings, protocol),
             limit=settings.number("limit"),
@@ -132,6 +136,19 @@ class _FetchmailrcImport:
         if named and name in _PROTOCOL_EXTRAS:
             self.problems.append(_at(named.token, Code.FOREIGN_NOT_MAPPED, word=name, other=_PROTOCOL_EXTRAS[name]))
         return protocol
+
+    def _auth(self, settings: "_Settings") -> Auth:
+        """The protocol APOP logs in by APOP, whatever else is said."""
+        method = settings.by_word.get("auth")
+        if settings.text("protocol").lower() == "apop":
+            return Auth.APOP
+        if method is None:
+            return Auth.ANY
+        word = str(method.value).lower()
+        if word not in _AUTH and auth_fault(word):
+            self._say_unmapped([method], Reason.AUTHENTICATION)
+            return Auth.ANY
+        return _AUTH.get(word) or Auth(word)
 
     def _encryption(self, settings: "_Settings") -> Encryption:
         versions = settings.by_word.get("sslproto")

@@ -49,6 +49,7 @@ _SERVER_OPTIONS = (
         "tracepolls",
         "bad-header accept",
     ),
+    *("auth cram-md5", "authenticate password", "preauth any", "auth gssapi"),
 )
 _USER_OPTIONS = (
     *(

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from fetchrules.rule import MASK, Encryption, Protocol, Rule
+from fetchrules.rule import MASK, Auth, Encryption, Protocol, Rule
 from fetchrules.ruletext.formats.fetchmailrc.exporter import export_fetchmailrc
 from fetchrules.ruletext.formats.fetchmailrc.importer import import_fetchmailrc
 from tests.ruletext.formats.fetchmailrc.oracle import configdump, needs_fetchmail
@@ -46,7 +46,8 @@ def said_by_rule(rule: Rule) -> Said:
     return {
         "server": rule.server,
         "active": not rule.skip,
-        "protocol": rule.protocol.upper(),
+        "protocol": "APOP" if rule.auth is Auth.APOP else rule.protocol.upper(),
+        "auth": rule.auth if rule.auth in {Auth.PASSWORD, Auth.CRAM_MD5} else "any",
         "service": str(rule.port) if rule.port else None,
         "timeout": rule.timeout or 300,
         "uidl": rule.uidl,
@@ -81,7 +82,7 @@ def said_by_fetchmail(servers: list[dict[str, Any]]) -> list[Said]:
                 "sslproto",
                 "sslcertck",
             )
-            one: Said = {name: server[name] for name in ("active", "protocol", "service", "timeout", "uidl")}
+            one: Said = {name: server[name] for name in ("active", "protocol", "auth", "service", "timeout", "uidl")}
             one |= {name: user[name] for name in (*names, "mailboxes")}
             said.append({**one, "server": server["via"] or server["pollname"], "password": user["password"] or None})
     return said
@@ -94,6 +95,10 @@ def said_by_fetchmail(servers: list[dict[str, Any]]) -> list[Said]:
         FULL,
         PLAIN,
         replace(PLAIN, password=MASK),
+        replace(PLAIN, auth=Auth.APOP),
+        replace(PLAIN, auth=Auth.PASSWORD, encryption=Encryption.SSL),
+        replace(PLAIN, auth=Auth.CRAM_MD5),
+        replace(PLAIN, auth=Auth.PLAIN),
         replace(PLAIN, server="2001:db8::1", encryption=Encryption.STARTTLS),
         replace(PLAIN, encryption=Encryption.PLAINTEXT, port=1110, keep=True),
     ],

@@ -17,6 +17,7 @@ DOMAIN = "mydomain.ru"
 WHO_CALLS = getpass.getuser()
 """fetchmail's answer where a file names no login or no local name."""
 PORTS = {"pop3s": "995", "imaps": "993"}
+AUTH = {"password": "password", "cram-md5": "cram-md5"}
 PROTOCOLS = {"110": "pop3", "995": "pop3", "143": "imap", "993": "imap"}
 
 Said = tuple[object, ...]
@@ -36,6 +37,7 @@ def users_of(servers: list[dict[str, Any]]) -> Iterator[Said]:
                     server["via"] or server["pollname"],
                     bool(server["active"]),
                     protocol,
+                    "apop" if server["protocol"].upper() == "APOP" else AUTH.get(server["auth"], "any"),
                     port and int(port),
                     server["timeout"],
                     bool(server["uidl"]),
@@ -73,6 +75,7 @@ def said_by(rule: Rule) -> Said:
         rule.server,
         not rule.skip,
         rule.protocol,
+        rule.auth,
         rule.port,
         rule.timeout or 300,
         rule.uidl,

@@ -6,7 +6,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from fetchrules.rule import MASK, Protocol, Rule
+from fetchrules.rule import FIELDS, MASK, Auth, Protocol, Rule
 from fetchrules.ruletext.document import parse
 from fetchrules.ruletext.formats.detection import decode
 from fetchrules.ruletext.formats.fetchmailrc.exporter import Lost, export_fetchmailrc, lost_in_fetchmail, quoted
@@ -23,7 +23,7 @@ RULE = Rule("mailserver.ru", Protocol.POP3, "petrov", "p", "i.petrov@mydomain.ru
 def test_it_comes_back_as_it_went(rule: Rule) -> None:
     imported = import_fetchmailrc("".join(export_fetchmailrc([rule])))
     lost = {lost.field for lost in lost_in_fetchmail([rule])}
-    expected = replace(rule, **{field: "" if field == "sslfingerprint" else None for field in lost})  # type: ignore[arg-type]
+    expected = replace(rule, **{field: FIELDS[field].default for field in lost})  # type: ignore[arg-type]
     if rule.keepdays is not None:
         expected = replace(expected, keep=True)  # or fetchmail would delete at once what is to stay for days
     assert [found.rule for found in imported.found] == [expected]
@@ -38,10 +38,13 @@ def test_it_quotes_any_text(text: str) -> None:
 
 
 def test_it_says_what_fetchmail_cannot() -> None:
-    rules = [RULE, replace(RULE, interval=5, keepdays=7, sslfingerprint="0" * 64)]
-    assert list(lost_in_fetchmail(rules)) == [Lost(2, "sslfingerprint"), Lost(2, "interval"), Lost(2, "keepdays")]
+    rules = [RULE, replace(RULE, interval=5, keepdays=7, sslfingerprint="0" * 64, auth=Auth.SCRAM_SHA_256)]
+    assert list(lost_in_fetchmail(rules)) == [
+        Lost(2, field) for field in ("sslfingerprint", "interval", "keepdays", "auth")
+    ]
     text = "".join(export_fetchmailrc(rules))
     assert "# interval 5: not in fetchmail\n" in text
+    assert "# auth scram-sha-256: not in fetchmail\n" in text
 
 
 def test_it_writes_no_password_that_it_does_not_know() -> None:
