@@ -160,8 +160,8 @@ FAILURES: dict[str, Failure] = {
         _("No way to log in that both sides know"),
         _(
             "The server does not take a password in a way that we know, or not in the one that the rule asks for, and no password "
-            "was sent. What it offers stands beside. Choose SSL/TLS or STARTTLS if it demands encryption, or have a login by "
-            "password allowed there."
+            "was sent. What it offers stands beside. Choose SSL/TLS or STARTTLS if it demands encryption, take auth out of the "
+            "rule, or have a login by password allowed there."
         ),
         field="encryption",
     ),

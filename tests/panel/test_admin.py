@@ -27,6 +27,7 @@ FILLED = {
     "server": "mailserver.ru",
     "protocol": "pop3",
     "encryption": "ssl",
+    "auth": "any",
     "sslcertck": "on",
     "user": "petrov",
     "new_password": "petrovpasswd",

@@ -88,6 +88,12 @@ def test_it_says_what_is_wrong_and_what_to_do(admin: Client, make_rule: MakeRule
     assert "Invalid credentials" in page
 
 
+@pytest.mark.parametrize(("encryption", "css"), [("auto", "chip warn"), ("plaintext", "chip warn"), ("ssl", "chip")])
+def test_it_marks_a_word_that_shows_the_password(encryption: str, css: str, admin: Client, make_rule: MakeRule) -> None:
+    make_rule(encryption=encryption, auth="login")
+    assert f'<span class="{css}">auth login</span>' in admin.get(reverse("rules")).content.decode()
+
+
 def test_it_blames_no_server_for_a_fault_of_this_machine(admin: Client, make_rule: MakeRule) -> None:
     soon = timezone.now() + timedelta(minutes=1)
     make_rule(user="fine", **POLLED)

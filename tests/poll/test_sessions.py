@@ -5,14 +5,14 @@ from types import SimpleNamespace
 
 import pytest
 
-from fetchrules.errors import RunOvertaken
+from fetchrules.errors import LoginUnsupported, RunOvertaken
 from fetchrules.ledger import departures
 from fetchrules.ledger import letters as ledger
 from fetchrules.models import FetchRule, Letter, Run, SourceMailbox
 from fetchrules.policy.planning import ToFetch
 from fetchrules.poll.looking import Session, look
 from fetchrules.poll.progress import Limits, Progress
-from tests.poll.conftest import NewScene, Scene
+from tests.poll.conftest import NewImapScene, NewScene, Scene
 from tests.servers.pop3 import Alter, Behaviour, Fault, Say, Step
 
 NAMES = [f"letter-{number}" for number in range(10)]
@@ -38,6 +38,25 @@ def test_it_needs_one_session_where_nothing_is_deleted(new_scene: NewScene) -> N
     scene.arrive(*NAMES)
     assert scene.poll_fine().fetched == 10
     assert scene.server.connections == 1
+
+
+def test_it_logs_in_by_the_way_that_the_rule_names(new_scene: NewScene, new_imap_scene: NewImapScene) -> None:
+    announced = Behaviour(
+        capabilities=("UIDL", "USER", "SASL PLAIN LOGIN"), logins=frozenset({"password", "PLAIN", "LOGIN"})
+    )
+    by_pop3, by_imap = new_scene(announced, auth="login"), new_imap_scene(auth="plain")
+    for scene in (by_pop3, by_imap):
+        scene.arrive("one")
+        assert scene.poll_fine().fetched == 1
+    assert [line for line in by_pop3.server.said if line.startswith(("USER", "AUTH"))] == ["AUTH LOGIN"]
+    said = [line.split(" ")[:2] for line in by_imap.server.said if line.startswith(("LOGIN", "AUTHENTICATE"))]
+    assert said == [["AUTHENTICATE", "PLAIN"]]
+
+
+def test_it_says_no_password_where_the_server_does_not_know_that_way(new_scene: NewScene) -> None:
+    scene = new_scene(auth="apop")
+    assert isinstance(scene.poll().error, LoginUnsupported)
+    assert not [line for line in scene.server.said if line.startswith(("USER", "APOP", "AUTH"))]
 
 
 def test_it_fetches_no_more_than_its_limit_in_all_sessions_together(new_scene: NewScene) -> None:

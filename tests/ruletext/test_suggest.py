@@ -3,7 +3,7 @@
 import pytest
 
 from fetchrules.rule import OPTIONS
-from fetchrules.ruletext.suggest import suggest_option, suggest_protocol
+from fetchrules.ruletext.suggest import suggest_auth, suggest_option, suggest_protocol
 
 
 @pytest.mark.parametrize(
@@ -69,3 +69,17 @@ def test_it_finds_every_word_with_one_letter_missing(word: str) -> None:
 )
 def test_it_finds_the_protocol_that_was_meant(word: str, meant: str) -> None:
     assert suggest_protocol(word) == meant
+
+
+@pytest.mark.parametrize(
+    ("word", "meant"),
+    [
+        ("cram", "cram-md5"),
+        ("scram", "scram-sha-256"),
+        ("SCRAM-SHA256", "scram-sha-256"),
+        ("pasword", "password"),
+        ("gssapi", ""),
+    ],
+)
+def test_it_suggests_a_way_to_log_in(word: str, meant: str) -> None:
+    assert suggest_auth(word) == meant
