@@ -37,8 +37,9 @@ class StatusLine:
 
 
 # RFC 3501 section 7.1: resp-text = ["[" resp-text-code "]" SP] text. Exchange sends no text, which RFC 9051 allows.
-_STATUS = re.compile(rb"(OK|NO|BAD|BYE|PREAUTH)(?: +([^\0]*))?", re.IGNORECASE)
-_CODE = re.compile(r"\[([A-Za-z0-9.-]+)(?: +([^\]]*))?\]")
+# Blanks that are too many are stripped behind the match: a repetition of them here would be tried from each of them on.
+_STATUS = re.compile(rb"(OK|NO|BAD|BYE|PREAUTH)(?: ([^\0]*))?", re.IGNORECASE)
+_CODE = re.compile(r"\[([A-Za-z0-9.-]+)(?: ([^\]]*))?\]")
 
 
 def status_line(octets: bytes) -> StatusLine | None:
@@ -46,9 +47,9 @@ def status_line(octets: bytes) -> StatusLine | None:
     found = _STATUS.fullmatch(octets)
     if found is None:
         return None
-    words = text(found[2] or b"")
+    words = text((found[2] or b"").lstrip(b" "))
     coded = _CODE.match(words)
-    code, arguments = (coded[1].upper(), coded[2] or "") if coded else ("", "")
+    code, arguments = (coded[1].upper(), (coded[2] or "").strip(" ")) if coded else ("", "")
     return StatusLine(Status(found[1].decode().upper()), words, code, arguments)
 
 
