@@ -224,7 +224,7 @@ _UNTAGGED = re.compile(rb"\* *(?:([0-9]{1,10}) +)?([A-Za-z0-9-]+)(?: +|(?=\()|\Z
 _STATUSES = frozenset(status.value for status in Status)
 _LITERAL_SIZE = re.compile(rb"[0-9]+\+?\}")
 _BODY = re.compile(rb"[ (]BODY\[(?:HEADER)?\]\Z", re.IGNORECASE)
-_UID = re.compile(rb"[ (]UID ([0-9]{1,10})[ )]", re.IGNORECASE)
+_UID = re.compile(rb"[ (]UID +([0-9]{1,10})[ )]", re.IGNORECASE)
 _ITEM = re.compile(rb" *(?:UID|FLAGS|RFC822\.SIZE|INTERNALDATE|MODSEQ) ", re.IGNORECASE)
 _BODY_NAMES = (b"BODY[]", b"BODY[HEADER]")
 
@@ -314,10 +314,13 @@ class ImapProtocol:
         """
         if self.state is not SessionState.TLS:
             raise LocalProtocolError(f"TLS in state {self.state.value}")
-        if self._buffer:
-            raise RemoteProtocolError("the server went on in the clear behind its answer to STARTTLS")
+        self._require_silence()
         self.state = self._ahead = SessionState.NOT_AUTHENTICATED
         self.pipelining = self.literal_plus = False
+
+    def _require_silence(self) -> None:
+        if self._buffer:
+            raise RemoteProtocolError("the server went on in the clear behind its answer to STARTTLS")
 
     @property
     def _last(self) -> Command:
@@ -347,6 +350,8 @@ class ImapProtocol:
         if self.state is SessionState.LOGOUT:
             self._buffer.clear()
             return None
+        if self.state is SessionState.TLS:
+            self._require_silence()
         end = self._buffer.find(b"\n", self._searched)
         self._searched = len(self._buffer)
         if (len(self._buffer) if end < 0 else end) > LINE_MAX:
