@@ -164,14 +164,23 @@ class Retrieval:
     def _look_for(self, letter: Listed) -> Iterator[Retrieved]:
         """Tell a letter that has gone from one that does not come, and ask for that once more."""
         answer = self._conversation.ask(Command(Verb.UID_FETCH, (str(letter.number), "(UID)"), letters=1))
-        if not answer.ok:
-            error = self._conversation.refused(answer.line, ServerRefused)
-            self.limit = error if is_limit(error) else self.limit
-            yield Refused(letter, error.detail, limited=is_limit(error))
-        elif answer.fetched:
+        if answer.ok and answer.fetched:
             self._ask_for([letter])
-        else:
+            return
+        error = None if answer.ok else self._conversation.refused(answer.line, ServerRefused)
+        if error is not None and is_limit(error):
+            self.limit = error
+            yield Refused(letter, error.detail, limited=True)
+        elif error is None or self._has_gone(letter):
             yield Gone(letter)
+        else:
+            yield Refused(letter, error.detail)
+
+    def _has_gone(self, letter: Listed) -> bool:
+        """Whether the server, which refuses to tell of the letter, does not find it. Scalix refuses letters that have gone."""
+        answer = self._conversation.ask(Command(Verb.UID_SEARCH, ("UID", str(letter.number))))
+        told = list(answer.values("SEARCH"))
+        return answer.ok and bool(told) and not any(told)
 
 
 def retrieve(conversation: ImapConversation, letters: Iterable[Listed]) -> Iterator[Retrieved]:

@@ -114,6 +114,31 @@ def test_it_tells_a_letter_that_has_gone_from_one_that_is_refused(words: bytes) 
         assert isinstance(event, Gone)
 
 
+GONE = b"{tag} NO Some of the requested messages no longer exist.\r\n"
+
+
+def test_it_finds_out_that_a_letter_has_gone_where_the_server_refuses_even_to_tell_of_it() -> None:
+    """Scalix. The text is not what it is decided by: the search finds nothing."""
+    faults = (Fault(Step.FETCH, Say(GONE), nth=0), Fault(Step.SEARCH, Say(b"* SEARCH\r\n{tag} OK done\r\n")))
+    with visit(Behaviour(faults=faults), letters=1) as visited:
+        (event,) = visited.mailbox.retrieve(visited.letters)
+        assert isinstance(event, Gone)
+        assert visited.asked("UID SEARCH") == ["UID 1"]
+
+
+@pytest.mark.parametrize(
+    "search",
+    [b"* SEARCH 1\r\n{tag} OK done\r\n", b"{tag} OK done\r\n", b"{tag} NO no\r\n", b"* SEARCH\r\n{tag} BAD no\r\n"],
+    ids=["found", "nothing told", "refused", "refused all the same"],
+)
+def test_it_takes_no_refused_letter_for_one_that_has_gone(search: bytes) -> None:
+    faults = (Fault(Step.FETCH, Say(GONE), nth=0), Fault(Step.SEARCH, Say(search)))
+    with visit(Behaviour(faults=faults), letters=1) as visited:
+        (event,) = visited.mailbox.retrieve(visited.letters)
+        assert isinstance(event, Refused)
+        assert "no longer exist" in event.reason
+
+
 def test_it_asks_again_alone_where_commands_in_flight_confuse_the_server() -> None:
     bad = Say(b"{tag} BAD too many commands\r\n")
     with visit(Behaviour(faults=tuple(Fault(Step.FETCH, bad, nth=n) for n in range(2, 11)))) as visited:
