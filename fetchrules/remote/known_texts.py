@@ -20,6 +20,9 @@ class KnownText:
     source: str
 
 
+_FETCHMAIL = "github.com/apple-open-source/macos, fetchmail/fetchmail/pop3.c"
+"""fetchmail, which tells these texts from refused passwords too."""
+
 KNOWN_TEXTS = (
     KnownText("Download exceed", OverLimit, "NetEase (163), POP3 RETR", "github.com/zhangyunhao116/zmail/issues/115"),
     KnownText(
@@ -52,7 +55,23 @@ KNOWN_TEXTS = (
         "github.com/lefcha/imapfilter/issues/146",
     ),
     KnownText(
+        "User is authenticated but not connected",
+        ServerTemporary,
+        "Exchange Online, any IMAP command behind a login, for some time after too many connections",
+        "github.com/Webklex/php-imap/issues/464",
+    ),
+    KnownText(
         "Temporary failure on server", ServerTemporary, "Yahoo, IMAP FETCH", "github.com/mscdex/node-imap/issues/340"
+    ),
+    KnownText("lock busy", ServerTemporary, "qpopper, POP3 login", _FETCHMAIL),
+    KnownText("unable to lock", ServerTemporary, "qpopper, POP3 login", _FETCHMAIL),
+    KnownText("already locked", ServerTemporary, "qpopper, POP3 login", _FETCHMAIL),
+    KnownText("wait a few minutes and try again", ServerTemporary, "InterMail, POP3 login", _FETCHMAIL),
+    KnownText(
+        "Mailbox is locked by another", ServerTemporary, "unnamed, POP3 login", "github.com/agsh/yapople/issues/19"
+    ),
+    KnownText(
+        "mailbox already in use by", ServerTemporary, "unnamed, POP3 login", "github.com/horms/perdition/issues/4"
     ),
 )
 

@@ -10,6 +10,15 @@ SAID = [
     ("Request is throttled. Suggested Backoff Time: 299961 milliseconds", OverLimit),
     ("[ALERT] Too many simultaneous connections. (Failure)", ServerTemporary),
     ("Server Unavailable. 15", ServerTemporary),
+    ("User is authenticated but not connected.", ServerTemporary),
+    ("petrov lock busy! Is another session active? (16)", ServerTemporary),
+    ("maildrop already locked", ServerTemporary),
+    ("Mail storage services unavailable, wait a few minutes and try again", ServerTemporary),
+    ("Mailbox is locked by another POP3 session.", ServerTemporary),
+    (
+        "Exceeded the login limit for a 15 minute period. Reduce the frequency of requests to the POP3 server.",
+        OverLimit,
+    ),
 ]
 
 SAYS_NOTHING = [
@@ -21,6 +30,8 @@ SAYS_NOTHING = [
     "login failure or POP3 disabled, try later.",
     "Mailbox over quota",
     "Command Error. 10",
+    "this account is locked",
+    "the mailbox is locked, ask the administrator",
 ]
 
 

@@ -8,7 +8,7 @@ from enum import StrEnum
 from itertools import chain
 
 from fetchrules.demo.imap import ImapSession
-from fetchrules.demo.imap_folder import Item, SelectedFolder, Token
+from fetchrules.demo.imap_folder import Item, SelectedFolder, Token, strings
 from fetchrules.demo.maildrop import Folder as AnyFolder
 from fetchrules.demo.maildrop import Held
 from fetchrules.demo.server import Bad, Refusal
@@ -25,6 +25,7 @@ class Step(StrEnum):
     STARTTLS = "STARTTLS"
     LOGIN = "LOGIN"
     AUTHENTICATE = "AUTHENTICATE"
+    NAMESPACE = "NAMESPACE"
     LIST = "LIST"
     SELECT = "SELECT"
     LISTING = "FETCH"
@@ -55,8 +56,9 @@ class Behaviour:
     `gives`: so many letters, in all sessions together (ImapServer.given), then every FETCH by UID is answered NO `limit_words`;
     `says_bye`: with a BYE instead. `message_limit`: no command is done for more letters (RFC 9738), but for the newest so many;
     it is answered OK, or refused where `message_limit_refuses`. `lists`: the server hangs up on a FETCH by number of more
-    letters. `expunges`: else it says that it did. `select_takes`, `listing_takes`: seconds until SELECT, or a FETCH by number,
-    is answered.
+    letters. `wants_id`: it lets nobody select a folder before the client has said ID (NetEase). `namespace`: the prefix of the
+    personal namespace. `expunges`: else it says that it did. `select_takes`, `listing_takes`: seconds until SELECT, or a FETCH by
+    number, is answered.
     """
 
     capabilities: tuple[str, ...] = CAPABILITIES
@@ -77,6 +79,8 @@ class Behaviour:
     message_limit: int | None = None
     message_limit_refuses: bool = False
     lists: int | None = None
+    wants_id: bool = False
+    namespace: str = ""
     expunges: bool = True
     select_takes: float = 0.0
     listing_takes: float = 0.0
@@ -133,6 +137,7 @@ class _Session(ImapSession):
         self.server = server
         self.peer = peer
         self._faults = Faults(server.behaviour.faults)
+        self._knows_client = False
 
     def capabilities(self) -> Sequence[str]:
         starttls = ["STARTTLS"] if self.server.tls is not None and not self.peer.secure else []
@@ -169,9 +174,22 @@ class _Session(ImapSession):
         if "LIST" in commands:
             listed = commands["LIST"]
             commands["LIST"] = lambda given: chain([b'LIST (\\Noselect) "/" "[Gmail]"'], listed(given))
+            commands |= self._extensions()
         if "UIDPLUS" not in self.behaviour.capabilities:
             commands.pop("UID EXPUNGE", None)
         return commands
+
+    def _extensions(self) -> dict[str, Callable[[list[Token]], Iterable[bytes]]]:
+        known: dict[str, Callable[[list[Token]], Iterable[bytes]]] = {
+            "ID": self._say_id,
+            "ENABLE": lambda given: [f"ENABLED {' '.join(strings(given, 1))}".encode()],
+            "NAMESPACE": lambda _: [f'NAMESPACE (("{self.behaviour.namespace}" ".")) NIL NIL'.encode()],
+        }
+        return {name: command for name, command in known.items() if name in self.behaviour.capabilities}
+
+    def _say_id(self, _: list[Token]) -> Iterable[bytes]:
+        self._knows_client = True
+        return [b"ID NIL"]
 
     def _starttls(self, _: list[Token]) -> Iterable[bytes]:
         if self.server.tls is None:
@@ -181,6 +199,8 @@ class _Session(ImapSession):
 
     def opened(self, folder: AnyFolder, *, read_only: bool) -> SelectedFolder:
         self.peer.stopping.wait(self.behaviour.select_takes)
+        if self.behaviour.wants_id and not self._knows_client:
+            raise Refusal("SELECT Unsafe Login. Please contact kefu@188.com for help")
         return _Selected(folder, self, read_only=read_only or self.behaviour.read_only)
 
 

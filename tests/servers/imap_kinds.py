@@ -45,6 +45,52 @@ def _larger(octets: int) -> Callable[[bytes], bytes]:
     return change
 
 
+def _without_text(answer: bytes) -> bytes:
+    return re.sub(rb"(?m)^([A-Z]+[0-9]+ OK)[^\r\n]*", rb"\1", answer)
+
+
+def _in_lower_case(answer: bytes) -> bytes:
+    names = rb"UIDVALIDITY|CAPABILITY|FETCH|UID|FLAGS|INTERNALDATE|RFC822\.SIZE|BODY|EXISTS|LIST|OK(?= \[)"
+    return re.sub(rb"(?m)^\*.*$", lambda line: re.sub(names, lambda name: name[0].lower(), line[0]), answer)
+
+
+def _with_blanks(answer: bytes) -> bytes:
+    """DavMail sends blanks, and newer ones send words, while it reads a folder or a letter."""
+    spaced = re.sub(rb"(?m)^\* (?=[0-9]+ EXISTS)", b"*    ", answer)
+    spaced = re.sub(rb"(?m)^(\* [0-9]+ FETCH \(UID [0-9]+)", rb"\1   ", spaced)
+    return b"* OK Still here\r\n* OK\r\n" + re.sub(rb"\[\] (?=\{)", b"[]    ", spaced)
+
+
+def _floats(answer: bytes) -> bytes:
+    return re.sub(rb"SIZE ([0-9]+)", lambda size: f"SIZE {float(size[1]):.4e}".encode(), answer)
+
+
+def _in_two_lines(answer: bytes) -> bytes:
+    return re.sub(rb"(?m)^(\* [0-9]+ FETCH \()(UID [0-9]+)( .*?)( RFC822)", rb"\1\2\3)\r\n\1\2\4", answer)
+
+
+def _letter_ends(ending: bytes) -> Alter:
+    """What stands behind each letter, instead of the parenthesis; `UID` there is the letter's, and no more before it."""
+
+    def change(answer: bytes) -> bytes:
+        uid = re.match(rb"\* [0-9]+ FETCH \((UID [0-9]+) ", answer)
+        if uid is None or b"{" not in answer:
+            return answer
+        if b"UID" in ending:
+            answer = answer.replace(uid[1] + b" ", b"", 1)
+        return re.sub(rb"\)\r\n(?=[A-Z]+[0-9]+ OK[^\r\n]*\r\n\Z)", ending.replace(b"UID", uid[1]), answer)
+
+    return Alter(change)
+
+
+def _in_every_answer(change: Callable[[bytes], bytes]) -> tuple[Fault, ...]:
+    return tuple(Fault(step, Alter(change), nth=0) for step in Step if step not in (Step.GREETING, Step.LOGOUT))
+
+
+def _uidvalidity(value: bytes) -> Fault:
+    return Fault(Step.SELECT, Alter(lambda answer: re.sub(rb"UIDVALIDITY [0-9]+", b"UIDVALIDITY " + value, answer)))
+
+
 def _script(name: str, capabilities: str, *faults: Fault, letters: tuple[bytes, ...] = LETTERS) -> Script:
     told = tuple(capabilities.split())
     return Script(name, Behaviour(capabilities=told, faults=faults), letters=letters, got=len(letters))
@@ -57,6 +103,8 @@ GMAIL = (
 )
 CYRUS = "IMAP4rev1 LITERAL+ ID ENABLE ACL RIGHTS=kxten QUOTA NAMESPACE UIDPLUS UNSELECT CHILDREN SASL-IR AUTH=PLAIN"
 COURIER = "IMAP4rev1 UIDPLUS CHILDREN NAMESPACE THREAD=REFERENCES SORT QUOTA IDLE AUTH=PLAIN ACL ACL2=UNION"
+DAVMAIL = "IMAP4REV1 AUTH=LOGIN IDLE MOVE SPECIAL-USE UIDPLUS"
+NETEASE = "IMAP4rev1 XLIST SPECIAL-USE ID LITERAL+ STARTTLS APPENDLIMIT=71680000 XAPPLEPUSHSERVICE UIDPLUS"
 
 KINDS: tuple[Script, ...] = (
     *(
@@ -100,6 +148,38 @@ KINDS: tuple[Script, ...] = (
         Fault(Step.GREETING, Say(b"* OK [CAPABILITY IMAP4rev1 UIDPLUS] Courier-IMAP ready. See COPYING.\r\n")),
         Fault(Step.SELECT, Alter(lambda answer: b"* OK [ALERT] Filesystem notification error\r\n" + answer)),
     ),
+    _script("Exchange, no text behind OK", EXCHANGE, *_in_every_answer(_without_text)),
+    # github.com/mguessan/davmail/issues/41, /454, pull/406
+    _script("DavMail", DAVMAIL, *_in_every_answer(_with_blanks)),
+    _script("names in lower case", COURIER, *_in_every_answer(_in_lower_case)),
+    # github.com/jstedfast/MailKit/issues/1838
+    _script("Mail.ru, numbers as floats", COURIER, Fault(Step.LISTING, Alter(_floats)), letters=(*LETTERS, LARGE)),
+    # github.com/paperless-ngx/paperless-ngx/issues/13412
+    _script("Xeams", COURIER, Fault(Step.FETCH, _letter_ends(b")\r\n FLAGS (\\\\Seen) RFC822.SIZE 7)\r\n"), nth=0)),
+    _script("Xeams, the UID behind", COURIER, Fault(Step.FETCH, _letter_ends(b")\r\n UID RFC822.SIZE 7)\r\n"), nth=0)),
+    _script("a list that ends too early", COURIER, Fault(Step.FETCH, _letter_ends(b") UID X (1))\r\n"), nth=0)),
+    _script("a blank line behind a letter", COURIER, Fault(Step.FETCH, _letter_ends(b"\r\n)\r\n"), nth=0)),
+    _script("a blank line, and the UID behind", COURIER, Fault(Step.FETCH, _letter_ends(b"\r\n UID)\r\n"), nth=0)),
+    # github.com/jakartaee/mail-api/issues/209
+    _script("QQ, a blank before the end", COURIER, Fault(Step.FETCH, _letter_ends(b" )\r\n"), nth=0)),
+    _script("no UID", COURIER, Fault(Step.FETCH, _letter_ends(b" X (UID))\r\n"), nth=0)),
+    _script(
+        "a letter told of in two lines",
+        COURIER,
+        Fault(Step.LISTING, Alter(_in_two_lines)),
+        Fault(Step.FETCH, _letter_ends(b")\r\n* 1 FETCH (FLAGS (\\\\Seen))\r\n"), nth=0),
+    ),
+    _script(
+        "words that look like literals",
+        COURIER,
+        Fault(Step.LISTING, Alter(lambda answer: answer.replace(b"FLAGS (", b"FLAGS ($x{5} {7} "))),
+        letters=(b"Subject: {5}\r\n\r\n{3}", b"{0}\r\n", b"Subject: x {1}"),
+    ),
+    # github.com/emersion/go-imap/issues/612, github.com/postalsys/emailengine/pull/345
+    _script("a UIDVALIDITY of 41 bits", COURIER, _uidvalidity(b"1713632002544")),
+    _script("a UIDVALIDITY of 0", COURIER, _uidvalidity(b"0")),
+    # github.com/mscdex/node-imap/issues/908
+    Script("NetEase", Behaviour(capabilities=tuple(NETEASE.split()), wants_id=True)),
 )
 
 LISTS: dict[str, tuple[bytes, tuple[str, ...]]] = {

@@ -8,6 +8,7 @@ from fetchrules.errors import (
     FetchError,
     LoginRefused,
     LoginUnsupported,
+    MailboxBusy,
     OverLimit,
     ServerRefused,
     ServerTemporary,
@@ -51,6 +52,19 @@ def test_it_reads_the_folders_of(told: bytes, names: tuple[str, ...]) -> None:
         assert list_imap_folders(account(server)) == names
 
 
+@pytest.mark.parametrize("value", [0, 1_713_632_002_544, 10**18 - 1])
+def test_it_believes_in_any_uidvalidity(value: int) -> None:
+    with ImapServer(Folder([letter("a")], uidvalidity=value)) as server:
+        listing = open_imap(account(server)).listing()
+        assert (listing.epoch, listing.has_uids) == (value, True)
+
+
+def test_it_takes_uids_for_passing_where_uidvalidity_is_no_number_of_this_world() -> None:
+    with ImapServer(Folder([letter("a")], uidvalidity=10**18)) as server:
+        listing = open_imap(account(server)).listing()
+        assert (listing.epoch, listing.has_uids) == (None, False)
+
+
 REFUSALS: list[tuple[str, type[FetchError]]] = [
     (
         "NO [ALERT] Application-specific password required: https://support.google.com/accounts/answer/185833",
@@ -65,6 +79,17 @@ REFUSALS: list[tuple[str, type[FetchError]]] = [
     ("NO [OVERQUOTA] Account exceeded command or bandwidth limits. (Failure)", OverLimit),
     ("NO [ALERT] Too many simultaneous connections. (Failure)", ServerTemporary),
     ("BAD Request is throttled. Suggested Backoff Time: 299961 milliseconds", OverLimit),
+    ("NO Request is throttled. Suggested Backoff Time: 1000 milliseconds", OverLimit),
+    ("NO Exceeded the login limit for a 15 minute period. Reduce the frequency of requests.", OverLimit),
+    ("NO [LIMIT] LOGIN Rate limit hit.", OverLimit),
+    ("NO LOGIN Rate limit hit.", OverLimit),
+    ("NO Server Unavailable. 15", ServerTemporary),
+    (
+        "NO [UNAVAILABLE] Maximum number of connections from user+IP exceeded (mail_max_userip_connections=16)",
+        ServerTemporary,
+    ),
+    ("NO [INUSE] the mailbox is locked", MailboxBusy),
+    ("BAD User is authenticated but not connected.", ServerTemporary),
     ("NO [PRIVACYREQUIRED] Plaintext authentication disallowed on non-secure (SSL/TLS) connections.", TlsRequired),
 ]
 
@@ -91,6 +116,19 @@ def test_it_says_no_password_where_logins_are_disabled(
         with pytest.raises(error):
             open_imap(terms, cafile=cafile)
         assert not [line for line in server.said if line.startswith(("LOGIN", "AUTHENTICATE"))]
+
+
+def test_it_says_its_name_to_a_server_that_wants_to_hear_it() -> None:
+    netease = Behaviour(capabilities=("IMAP4rev1", "ID"), wants_id=True)
+    with ImapServer(Folder(), netease) as server:
+        assert open_imap(account(server)).quit()
+        assert server.said[2:4] == ['ID ("name" "utm-mail")', 'SELECT "INBOX"']
+
+
+def test_it_hears_that_an_unnamed_client_may_select_nothing() -> None:
+    silent = Behaviour(capabilities=("IMAP4rev1",), wants_id=True)
+    with ImapServer(Folder(), silent) as server, pytest.raises(ServerRefused, match="Unsafe Login"):
+        open_imap(account(server))
 
 
 def fetched(behaviour: Behaviour, *letters: bytes) -> tuple[list[Retrieved], Folder]:
@@ -127,7 +165,10 @@ def test_it_does_without_a_large_one() -> None:
 
 def test_it_hears_that_a_mailbox_cannot_be_opened() -> None:
     faults = (Fault(Step.SELECT, Say(b"{tag} BAD User is authenticated but not connected.\r\n")),)
-    with ImapServer(Folder(), Behaviour(faults=faults)) as server, pytest.raises(ServerRefused, match="not connected"):
+    with (
+        ImapServer(Folder(), Behaviour(faults=faults)) as server,
+        pytest.raises(ServerTemporary, match="not connected"),
+    ):
         open_imap(account(server))
 
 
