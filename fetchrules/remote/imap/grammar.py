@@ -166,7 +166,8 @@ def _plain_items(line: bytes) -> Items | None:
     pairs = _PAIR.findall(inner)
     if line[:1] + line[-1:] != b"()" or sum(len(name) + len(value) + 2 for name, value in pairs) != len(inner) + 1:
         return None
-    return {name.upper(): _plain_value(value) for name, value in pairs}
+    items = {name.upper(): _plain_value(value) for name, value in pairs}
+    return None if b"NIL" in items else items
 
 
 def _plain_value(value: bytes) -> Value:

@@ -109,7 +109,7 @@ class Retrieval:
             case LetterEnded(uid) if self._reading and self._current is not None:
                 self._reading = False
                 if uid not in (None, self._current.number):
-                    yield from self._void(f"the server sent letter {uid} instead")
+                    yield self._void(self._current, f"the server sent letter {uid} instead")
             case Reply(command, line):
                 letter = self._asked.pop(int(str(command.words[0])))
                 if line.status is Status.OK:
@@ -135,11 +135,10 @@ class Retrieval:
         else:
             self._missing[letter.number] = letter
 
-    def _void(self, reason: str) -> Iterator[Retrieved]:
+    def _void(self, current: Listed, reason: str) -> Refused:
         """What came of the current letter does not count."""
-        if self._current is not None:
-            yield Refused(self._current, reason)
-            self._current = None
+        self._current = None
+        return Refused(current, reason)
 
     def _answered(self, letter: Listed, said: str = "") -> Iterator[Retrieved]:
         if self._current is letter:
@@ -154,7 +153,7 @@ class Retrieval:
 
     def _failed(self, letter: Listed, error: FetchError) -> Iterator[Retrieved]:
         if self._current is letter:
-            yield from self._void(error.detail)
+            yield self._void(letter, error.detail)
         elif not is_limit(error):
             yield from self._answered(letter, error.detail)
         elif self._missing.pop(letter.number, None):
@@ -204,5 +203,5 @@ def heads(conversation: ImapConversation, letters: Iterable[Listed]) -> Iterator
                 yield letter, head.octets()
             case Refused() if retrieval.limit is not None:
                 raise retrieval.limit
-            case Refused(letter) | Gone(letter):
-                yield letter, None
+            case _:
+                yield event.letter, None

@@ -341,6 +341,7 @@ TOKENS = st.sampled_from(
 @given(st.lists(TOKENS, max_size=12).map(b"".join))
 @example(b'FLAGS (\\Seen  NIL) UID 5 INTERNALDATE "17-Jul-1996 02:44:25 -0700" RFC822.SIZE 4286')
 @example(b"UID 5 ")
+@example(b"NIL UID")
 @example(b"")
 def test_it_reads_plain_lines_the_quick_way_as_it_would_the_long_way(inner: bytes) -> None:
     line = b"(" + inner + b")"

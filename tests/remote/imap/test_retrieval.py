@@ -1,5 +1,6 @@
 """Letters that cannot be had, servers that give no more: the others come, and nobody is asked more often than needed."""
 
+import re
 from collections.abc import Iterable, Iterator
 from dataclasses import replace
 
@@ -8,6 +9,7 @@ import pytest
 from fetchrules.errors import (
     ConnectionLost,
     FetchError,
+    LocalProtocolError,
     MailboxBusy,
     OverLimit,
     RemoteProtocolError,
@@ -213,6 +215,36 @@ def test_it_takes_no_letter_for_another() -> None:
     with visit(Behaviour(faults=(Fault(Step.FETCH, Say(told), nth=0),)), letters=1) as visited:
         events = [one for one in visited.mailbox.retrieve(visited.letters) if isinstance(one, Complete | Refused)]
         assert [type(one) for one in events] == [Refused]
+
+
+@pytest.mark.parametrize("words", ["NO [LIMIT] no more", "NO one of them could not be fetched", "BAD what?"])
+def test_it_keeps_a_letter_that_came_whole_before_another_although_its_command_is_refused(words: str) -> None:
+    both = Say(b"* 1 FETCH (UID 1 BODY[] {3}\r\none)\r\n* 2 FETCH (UID 2 BODY[] {3}\r\ntwo)\r\n")
+    ends = Say(f"A4 {words}\r\n{{tag}} OK done\r\n".encode())
+    faults = (Fault(Step.FETCH, both), Fault(Step.FETCH, ends, nth=2))
+    with visit(Behaviour(faults=faults), letters=2) as visited:
+        events = list(visited.mailbox.retrieve(visited.letters))
+        assert (complete(events), refused(events)) == ([1, 2], [])
+        assert b"".join(one.data for one in events if isinstance(one, Chunk)) == b"onetwo"
+
+
+def test_it_brings_letters_whose_answers_name_no_uid_one_by_one() -> None:
+    unnamed = Alter(lambda told: re.sub(rb"UID [0-9]+ ", b"", told))
+    with visit(Behaviour(faults=(Fault(Step.FETCH, unnamed, nth=0),)), letters=3) as visited:
+        events = list(visited.mailbox.retrieve(visited.letters))
+        assert (sorted(complete(events)), refused(events)) == ([1, 2, 3], [])
+
+
+def test_it_asks_for_nothing_else_meanwhile() -> None:
+    with visit() as visited:
+        events = visited.mailbox.retrieve(visited.letters)
+        next(events)
+        for other in (visited.mailbox.heads(visited.letters), visited.mailbox.retrieve(visited.letters)):
+            with pytest.raises(LocalProtocolError):
+                next(other)
+        with pytest.raises(LocalProtocolError):
+            visited.mailbox.listing()
+        assert not visited.mailbox.quit()
 
 
 def test_it_drops_letters_that_nobody_asked_for() -> None:
