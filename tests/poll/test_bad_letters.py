@@ -133,6 +133,31 @@ def test_a_server_that_hangs_up_on_long_listings_is_asked_for_less(new_imap_scen
     assert scene.delivered == names
 
 
+def test_a_server_that_hangs_up_on_those_too_is_asked_for_still_less(new_imap_scene: NewImapScene) -> None:
+    names = [f"letter-{number:03}" for number in range(400)]
+    scene = new_imap_scene(imap.Behaviour(lists=30), keep=True)
+    scene.arrive(*names)
+    for portion in (100, 25):
+        assert isinstance(scene.poll().error, ConnectionLost)
+        assert hosts.list_at_once(scene.rule.source.host) == portion
+    scene.poll_fine()
+    assert scene.delivered == names
+
+
+def test_a_folder_that_has_grown_too_long_for_one_listing_is_asked_for_less(new_imap_scene: NewImapScene) -> None:
+    """Its listing is asked for together with SELECT while it is known to be small."""
+    names = [f"letter-{number:03}" for number in range(200)]
+    scene = new_imap_scene(imap.Behaviour(lists=100), keep=True)
+    scene.arrive(*names[:90])
+    scene.poll_fine()
+    scene.arrive(*names[90:])
+    for _ in range(2):
+        assert isinstance(scene.poll().error, ConnectionLost)
+    assert hosts.list_at_once(scene.rule.source.host) == 50
+    scene.poll_fine()
+    assert scene.delivered == names
+
+
 @pytest.mark.parametrize("rule", [{"keep": False}, {"keep": True}], ids=["nokeep", "keep"])
 def test_one_refusal_to_name_letters_passes(rule: dict[str, bool], new_scene: NewScene) -> None:
     kind = Behaviour(capabilities=None)

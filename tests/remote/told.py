@@ -3,7 +3,7 @@
 from dataclasses import dataclass
 from pathlib import Path
 
-from tests.servers.loopback import Peer
+from tests.servers.loopback import Hangup, Peer
 
 
 @dataclass(frozen=True, slots=True)
@@ -23,11 +23,14 @@ class Told:
     def play(self, peer: Peer) -> list[str]:
         """Say the S: lines, hear the C: lines; the session as it really went."""
         heard = []
-        for line in self.lines:
-            speaker, _, said = line.partition(":")
-            if speaker == "S":
-                peer.send(said.removeprefix(" ").encode() + b"\r\n")
-                heard.append(line)
-            else:
-                heard.append(f"C: {peer.read_line().decode()}")
+        try:
+            for line in self.lines:
+                speaker, _, said = line.partition(":")
+                if speaker == "S":
+                    peer.send(said.removeprefix(" ").encode() + b"\r\n")
+                    heard.append(line)
+                else:
+                    heard.append(f"C: {peer.read_line().decode()}")
+        except Hangup:
+            heard.append("The client has hung up.")
         return heard

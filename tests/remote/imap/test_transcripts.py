@@ -13,6 +13,7 @@ from fetchrules.rule import Encryption, Protocol
 from tests.remote.told import Told
 from tests.servers.imap import PASSWORD, USER
 from tests.servers.loopback import LoopbackServer
+from tests.waiting import until
 
 FILES = sorted((Path(__file__).parent / "transcripts").glob("*.txt"))
 
@@ -52,5 +53,6 @@ def test_it_says_what_the_transcript_says(path: Path) -> None:
             deadlines=Deadlines(connect=10, idle=10, session=10),
         )
         end = act(account, told.steps)
+        until(lambda: heard)  # the farewell is not waited for
     assert heard == [told.lines]
     assert end == told.end
