@@ -5,6 +5,7 @@ from dataclasses import replace
 import pytest
 
 from fetchrules.errors import (
+    ConnectionLost,
     FetchError,
     LoginRefused,
     LoginUnsupported,
@@ -145,6 +146,26 @@ def fetched(behaviour: Behaviour, *letters: bytes) -> tuple[list[Retrieved], Fol
 
 def complete(events: list[Retrieved]) -> list[int]:
     return [event.letter.number for event in events if isinstance(event, Complete)]
+
+
+GOODBYES: list[tuple[str, type[FetchError]]] = [
+    ("Autologout; idle for too long", ConnectionLost),
+    ("[UNAVAILABLE] Temporary problem", ServerTemporary),
+    ("[ALERT] Too many simultaneous connections. (Failure)", ServerTemporary),
+    ("Connection is closed. 13", ConnectionLost),
+    ("Request is throttled. Suggested Backoff Time: 299961 milliseconds", OverLimit),
+]
+
+
+@pytest.mark.parametrize("step", [Step.GREETING, Step.CAPABILITY, Step.LOGIN, Step.SELECT, Step.LISTING])
+@pytest.mark.parametrize(("words", "error"), GOODBYES)
+def test_it_hears_why_the_server_hangs_up(words: str, error: type[FetchError], step: Step) -> None:
+    bye = Say(f"* BYE {words}\r\n".encode(), hang_up=True)
+    greeted = step is Step.GREETING and error is ConnectionLost  # then nobody was let in
+    with ImapServer(Folder([letter("a")]), Behaviour(faults=(Fault(step, bye),))) as server:
+        with pytest.raises(ServerRefused if greeted else error) as caught:
+            open_imap(account(server)).listing()
+        assert words in caught.value.detail
 
 
 @pytest.mark.parametrize("answer", [b"NO [EXPUNGEISSUED] no", b"BAD Command Error. 10"])

@@ -559,6 +559,29 @@ def test_it_sends_what_has_its_place_and_nothing_else(state: SessionState, verb:
             protocol.send([Command(verb)])
 
 
+DATA = {
+    "CAPABILITY": b"* CAPABILITY IMAP4rev1\r\n",
+    "EXISTS": b"* 5 EXISTS\r\n",
+    "EXPUNGE": b"* 5 EXPUNGE\r\n",
+    "FETCH": b"* 5 FETCH (UID 7)\r\n",
+    "LIST": b"* LIST () NIL x\r\n",
+    "NAMESPACE": b"* NAMESPACE NIL NIL NIL\r\n",
+    "SEARCH": b"* SEARCH 5\r\n",
+}
+
+
+@pytest.mark.parametrize("verb", Verb)
+@pytest.mark.parametrize("name", BELIEVED)
+def test_it_believes_data_only_where_a_command_asks_for_it(name: str, verb: Verb) -> None:
+    state = next(state for state in reversed(SessionState) if verb in COMMANDS[state])
+    protocol = at(state)
+    assert hear(protocol, [DATA[name]]) == []
+    tag = protocol.send([Command(verb)]).split()[0]
+    assert len(hear(protocol, [DATA[name]])) == (verb in BELIEVED[name])
+    told(protocol, tag + b" BAD\r\n")
+    assert hear(protocol, [DATA[name]]) == []
+
+
 def test_each_command_has_its_place() -> None:
     assert set(Verb) == set().union(*COMMANDS.values())
     assert set().union(*BELIEVED.values()) <= set(Verb)
