@@ -71,7 +71,7 @@ class Conversation(ABC, Generic[C, E]):
         commands = tuple(commands)
         if not self._machine.unanswered:
             self._burst, self._begun = commands[-1].verb if len(commands) > 1 else None, 0
-        self._write(self._machine.send(commands))
+        self.stream.write(self._machine.send(commands))
         for command in commands:
             self._show(Speaker.CLIENT, str(command))
 
@@ -138,13 +138,6 @@ class Conversation(ABC, Generic[C, E]):
         if self.judge is not None and self._burst is not None:
             self.judge(self._burst, answered)
             self._burst = None
-
-    def _write(self, octets: bytes) -> None:
-        try:
-            self.stream.write(octets)
-        except FetchError:
-            self.close()
-            raise
 
     def _show(self, speaker: Speaker, text: str) -> None:
         if self._trace is not None:

@@ -41,8 +41,8 @@ Alive = Callable[[], None]
 class Stream:
     """A connected stream, made by `connect`, for one thread.
 
-    Every method but `close` raises ConnectionLost, TimedOut, TlsFailed or, where the process ends, Interrupted; then the stream
-    can only be closed.
+    Every method but `write` and `close` raises ConnectionLost, TimedOut, TlsFailed or, where the process ends, Interrupted; then
+    the stream can only be closed.
     """
 
     def __init__(
@@ -79,7 +79,7 @@ class Stream:
             self._patience, self._awaited = before
 
     def write(self, data: bytes) -> None:
-        """Queue `data` and send what the kernel takes now; the rest goes out during `read`."""
+        """Queue `data` and send what the kernel takes now; the rest goes out during `read`, which reports a loss. Never raises."""
         self._spoken = True
         self._outgoing += data
         self._flush()

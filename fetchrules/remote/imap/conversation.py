@@ -197,7 +197,7 @@ class ImapConversation(Conversation[Command, Event]):
                 case Notice(line):
                     answer.notices.append(line)
                 case Challenge(_, octets):
-                    self._write(self.protocol.go_on(respond(octets)))
+                    self.stream.write(self.protocol.go_on(respond(octets)))
                 case _:
                     pass  # a letter that nobody asked for
 

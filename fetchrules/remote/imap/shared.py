@@ -1,6 +1,5 @@
 """One connection for all folders of an account."""
 
-from fetchrules.errors import FetchError
 from fetchrules.remote.imap.login import ImapReached
 from fetchrules.remote.imap.protocol import Command, Verb
 
@@ -34,9 +33,8 @@ class SharedConnection:
 
 
 def log_out(reached: ImapReached) -> None:
-    try:
-        reached.conversation.say([Command(Verb.LOGOUT)])
-    except FetchError:
-        return
-    finally:
-        reached.conversation.close()
+    """LOGOUT, without waiting for the farewell; nothing is said where a session has broken. Never raises."""
+    conversation = reached.conversation
+    if not (conversation.closed or conversation.protocol.unanswered):
+        conversation.say([Command(Verb.LOGOUT)])
+    conversation.close()

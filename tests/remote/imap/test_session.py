@@ -8,6 +8,7 @@ from itertools import pairwise
 import pytest
 
 from fetchrules.errors import (
+    ConnectionLost,
     FetchError,
     FolderMissing,
     LocalProtocolError,
@@ -15,12 +16,14 @@ from fetchrules.errors import (
     RemoteProtocolError,
     ServerRefused,
 )
-from fetchrules.remote.account import Account, Deadlines
+from fetchrules.remote.account import Account, Deadlines, ServerKey
+from fetchrules.remote.imap.protocol import Verb
 from fetchrules.remote.imap.session import ImapMailbox, list_imap_folders, open_imap
 from fetchrules.remote.mailbox import Chunk, Complete, Listed
+from fetchrules.remote.memory import SERVERS
 from fetchrules.remote.transcript import Speaker, Transcript
 from fetchrules.rule import Encryption, Protocol
-from tests.servers.faults import Alter, Fault, Say
+from tests.servers.faults import Alter, Cut, Fault, Say
 from tests.servers.imap import CAPABILITIES, PASSWORD, USER, Behaviour, Folder, ImapServer, Step
 from tests.servers.maildrop import letter
 
@@ -180,6 +183,16 @@ def test_it_says_so_when_folders_are_not_told(folder: Folder) -> None:
     refusing = Behaviour(faults=(Fault(Step.LIST, Say(b"{tag} NO no\r\n")),))
     with ImapServer(folder, refusing) as server, pytest.raises(ServerRefused):
         list_imap_folders(account(server))
+
+
+def test_it_says_so_when_a_server_that_takes_one_command_at_a_time_hangs_up_over_folders(folder: Folder) -> None:
+    with ImapServer(folder, Behaviour(faults=(Fault(Step.LIST, Cut(), nth=0),))) as server:
+        key = ServerKey(server.host, server.port, tls=False)
+        for _ in range(2):
+            SERVERS.capabilities.judge(key)(Verb.LIST, False)
+        assert not SERVERS.capabilities.trusts(key)
+        with pytest.raises(ConnectionLost):
+            list_imap_folders(account(server))
 
 
 @pytest.mark.parametrize("nasty", ['a"\r\nx LOGOUT', "a\nb", "a\0"])
