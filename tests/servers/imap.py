@@ -45,7 +45,7 @@ CAPABILITIES = ("IMAP4rev1", "UIDPLUS", "AUTH=PLAIN")
 class Behaviour:
     """What kind of server it is. In the octets of a fault, {tag} is the command's. `slice`: answers in pieces of that size.
 
-    `tells_capabilities`: with the login, unasked.
+    `tells_capabilities`: with the login, unasked. `hides_capabilities`: behind the login it refuses to tell them.
     `most`: octets of a letter in one piece, however many are asked for; 0: as many as that. `oversizes`: the octets by which
     letters are said to be larger than they are.
 
@@ -63,6 +63,7 @@ class Behaviour:
 
     capabilities: tuple[str, ...] = CAPABILITIES
     tells_capabilities: bool = True
+    hides_capabilities: bool = False
     read_only: bool = False
     slice: int = 0
     most: int = 0
@@ -175,6 +176,8 @@ class _Session(ImapSession):
             listed = commands["LIST"]
             commands["LIST"] = lambda given: chain([b'LIST (\\Noselect) "/" "[Gmail]"'], listed(given))
             commands |= self._extensions()
+            if self.behaviour.hides_capabilities:
+                commands["CAPABILITY"] = self._hide
         if "UIDPLUS" not in self.behaviour.capabilities:
             commands.pop("UID EXPUNGE", None)
         return commands
@@ -186,6 +189,9 @@ class _Session(ImapSession):
             "NAMESPACE": lambda _: [f'NAMESPACE (("{self.behaviour.namespace}" ".")) NIL NIL'.encode()],
         }
         return {name: command for name, command in known.items() if name in self.behaviour.capabilities}
+
+    def _hide(self, _: list[Token]) -> Iterable[bytes]:
+        raise Refusal("no")
 
     def _say_id(self, _: list[Token]) -> Iterable[bytes]:
         self._knows_client = True
