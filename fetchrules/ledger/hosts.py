@@ -96,6 +96,12 @@ def heads_broke(source: SourceMailbox, now: datetime) -> None:
     _note(source, heads_broke_at=now)
 
 
+def note_epoch(source: SourceMailbox, epoch: int) -> None:
+    """Note the UIDVALIDITY that a look has found."""
+    if source.epoch != epoch:
+        _note(source, epoch=epoch)
+
+
 def _note(source: SourceMailbox, **columns: int | str | datetime | None) -> None:
     for column, value in columns.items():
         setattr(source, column, value)

@@ -53,6 +53,11 @@ def knowledge(source: SourceMailbox, listing: Listing) -> Knowledge:
         rows=rows,
         unlisted=frozenset(unlisted),
         renumbered=any(row_epoch != epoch for row_epoch, row in unlisted.values() if row.state is not State.PASSED),
+        renamed=tuple(
+            row
+            for row_epoch, row in unlisted.values()
+            if source.epoch not in (0, epoch) and row_epoch != epoch and _stays_under_any_name(row)
+        ),
         marked=_marked_for_others(source, epoch, read),
         moved=bool(read or flagged - rows.keys()) and _has_moved(source, epoch),
         passed=tuple(passed),
@@ -62,6 +67,10 @@ def knowledge(source: SourceMailbox, listing: Listing) -> Knowledge:
         outdated=frozenset(outdated),
         ask_last=source.ask_last,
     )
+
+
+def _stays_under_any_name(row: Known) -> bool:
+    return row.state is State.DELIVERED and row.fate is Fate.KEPT and row.doubt is None and not row.gone
 
 
 def _displaced(
@@ -187,7 +196,19 @@ def _has_letters(former: Sequence[SourceMailbox], taken: Collection[int]) -> boo
 
 _NAME = ("ord", "uid", "epoch", "source_id")
 _JUDGED = ("state", "fate", "missing_since", "forgotten_at", "deleted_at", "doubt")
-_PLAIN = ("id", "size", "tries", "tried_at", "reason", "delivered_at", "lived", "octets", "deletions", "head")
+_PLAIN = (
+    "id",
+    "size",
+    "tries",
+    "tried_at",
+    "reason",
+    "delivered_at",
+    "lived",
+    "octets",
+    "deletions",
+    "head",
+    "received_at",
+)
 """The columns that Known has as they are."""
 
 

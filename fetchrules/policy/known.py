@@ -59,8 +59,8 @@ class Known:
 
     `gone`: a complete listing lacked it, or its deletion was confirmed. `tries`: failures to fetch, deliver or delete it, the last
     one for `reason`, an error's code. `lived`: seconds that its mailbox had lived through at its delivery. `octets`: received.
-    `deletions`: how often its deletion was asked for; `deleted`: confirmed once. `head`: fingerprint of its header. `former`: it is
-    in the ledger of the mailbox's former name.
+    `deletions`: how often its deletion was asked for; `deleted`: confirmed once. `head`: fingerprint of its header. `received_at`:
+    when it arrived at the server, by IMAP's INTERNALDATE. `former`: it is in the ledger of the mailbox's former name.
     """
 
     id: int
@@ -80,6 +80,7 @@ class Known:
     deletions: int = 0
     deleted: bool = False
     head: str = ""
+    received_at: datetime | None = None
     former: bool = False
 
     @property
@@ -144,6 +145,8 @@ class Knowledge:
     """Ids of rows whose letters should be on the server but are not in the listing under their uid and epoch."""
     renumbered: bool = False
     """Some of these are of another epoch."""
+    renamed: tuple[Known, ...] = ()
+    """Delivered letters among `unlisted` that stayed there, if UIDVALIDITY has changed since the last look."""
     marked: frozenset[str] = frozenset()
     """Uids of letters that were also collected for another recipient, and marked as read by that."""
     moved: bool = False

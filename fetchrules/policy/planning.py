@@ -11,11 +11,18 @@ one; it was missing from a listing before; two letters bear its name, or it has 
 ones are here; UIDVALIDITY changed; the mailbox had another name before. Suspect letters are fetched and compared by fingerprint
 (ToFetch.compare). A letter that is known is called by its present name and not delivered again; any other is new.
 
+Some servers give another UIDVALIDITY at each login (Proton's bridge). Where it has changed since the last look, and the rule never
+deletes, a letter is taken for the recorded one by its time of arrival and size, without a look at it, if both have such letters in
+equal number. The ledger does not note that: the name proves nothing, so no deletion may ever rest on it. Once UIDVALIDITY stays,
+the letters are compared.
+
 If the listing as a whole contradicts the ledger (incomplete, resized or nameless letters, all letters renamed), nothing is deleted
 unread in that poll. A doubt ends in "keep it on the server and look again": never in a deletion, never in a second delivery
 without a comparison. An empty or incomplete listing proves no letter absent.
 """
 
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
 from enum import Enum, StrEnum
@@ -60,6 +67,8 @@ class Remark(StrEnum):
     """They were delivered with a doubt (`policy.Doubt`) and stay on the server."""
     UNCOUNTED = "uncounted"
     """Their days until deletion cannot be counted: polls are too rare or the clock is wrong."""
+    RENAMED = "renamed"
+    """The server gave them other UIDs; they were recognised by time and size."""
     UNCONFIRMED = "unconfirmed"
     """Their deletion was accepted and not confirmed, and is asked for again."""
 
@@ -127,7 +136,7 @@ class Plan:
     `believed`: ids of rows whose letters are here under their own names. `distrusted`: the listing contradicts the ledger.
     `unsettled`: letters that may be known by other names are left uncompared. `back`: rows of passed letters that an earlier
     listing lacked. `flagged`: how many letters others flagged for deletion. `headless`: passed letters with unrecorded headers, and
-    their rows.
+    their rows. `recognised`: ids of rows whose letters are here under other names, known by time and size.
     """
 
     delete: tuple[ToDelete, ...] = ()
@@ -139,6 +148,7 @@ class Plan:
     back: frozenset[int] = frozenset()
     flagged: int = 0
     headless: tuple[tuple[Listed, Known], ...] = ()
+    recognised: frozenset[int] = frozenset()
 
     @property
     def present(self) -> tuple[Listed, ...]:
@@ -192,12 +202,43 @@ def plan(listing: Listing, knowledge: Knowledge, terms: Terms, now: datetime) ->
         back=frozenset(row.id for _, row in passed if row.gone),
         flagged=len(listing.flagged) - len(half_deleted),
         headless=tuple((letter, row) for letter, row in passed if not row.head),
+        recognised=frozenset(row.id for same in decision.recognised.values() for row in same),
     )
 
 
 def missing(listing: Listing, knowledge: Knowledge) -> frozenset[int]:
     """Ids of the rows that this listing proves absent: only a complete, non-empty one proves anything."""
     return knowledge.unlisted if listing.complete and listing.letters else frozenset()
+
+
+_Arrival = tuple[datetime, int]
+"""Time of arrival, and size in octets."""
+
+
+def _recognised(
+    listing: Listing, knowledge: Knowledge, terms: Terms, unclear: frozenset[str]
+) -> Mapping[_Arrival, Sequence[Known]]:
+    """The rows of another UIDVALIDITY whose letters are here: for their time and size there are as many letters as rows.
+
+    Not for a rule that may delete a letter, and not from a listing that lacks any.
+    """
+    if (
+        not listing.complete
+        or terms.keepdays is not None
+        or not terms.leaves
+        or decide(True, terms) is not Action.LEAVE
+    ):
+        return {}
+    here = Counter(
+        (letter.received, letter.size)
+        for letter in listing.letters
+        if letter.uid not in knowledge.rows and letter.uid not in unclear
+    )
+    rows: dict[_Arrival, list[Known]] = {}
+    for row in knowledge.renamed:
+        if row.received_at is not None:
+            rows.setdefault((row.received_at, row.size), []).append(row)
+    return {arrival: same for arrival, same in rows.items() if here[arrival] == len(same)}
 
 
 @dataclass(frozen=True, slots=True)
@@ -214,6 +255,8 @@ class _Decision:
     """Known letters are absent, or names are ambiguous: a letter with an unknown name may be a known one."""
     ambiguous: frozenset[str]
     """Names that more than one letter has, and unusable ones."""
+    recognised: Mapping[_Arrival, Sequence[Known]]
+    """What other names' letters are, by time and size."""
     lasting: bool
     """The protocol promises that a name is never used again (IMAP within one UIDVALIDITY)."""
 
@@ -234,6 +277,7 @@ class _Decision:
             distrusts_all=not listing.complete or contradiction,
             suspects_unknown=renamed or nameless or knowledge.renumbered or bool(knowledge.passed),
             ambiguous=unclear,
+            recognised=_recognised(listing, knowledge, terms, unclear),
             lasting=lasting,
         )
 
@@ -267,6 +311,8 @@ class _Decision:
             trouble = self.knowledge.rows.get(name_by_size(letter))
             return self._over_unknown(letter, trouble if trouble and trouble.state is State.HELD else None)
         row = self.knowledge.rows.get(letter.uid)
+        if row is None and (letter.received, letter.size) in self.recognised:
+            return Why.SEEN
         if row is None or row.state in (State.HELD, State.READ):
             return self._over_unknown(letter, row)
         if row.in_hand:

@@ -38,11 +38,12 @@ def collect(session: Session) -> bool:
 def _collect(session: Session) -> bool:
     progress = session.progress
     fetched, deleted, held = progress.fetched, progress.deleted, progress.held
-    absent = missing(session.listing, session.knowledge)
+    absent = missing(session.listing, session.knowledge) - session.plan.recognised
     if session.listing.complete:
         # An empty listing proves nothing: the server may have lost its index. Letters that reappear under a known UID are
         # compared before they count as seen.
-        departures.record_missing(session.knowledge.unlisted, timezone.now(), forget=bool(absent))
+        unlisted = session.knowledge.unlisted - session.plan.recognised
+        departures.record_missing(unlisted, timezone.now(), forget=bool(absent))
         departures.drop_outdated(session.knowledge.outdated)
     departures.record_back(session.plan.back)
     _learn(session)

@@ -95,6 +95,7 @@ class Progress:
             runs.announce(self.run, self.found + len(letters), len(plan.fetch), plan.octets)
             self.remark(Remark.UNLISTED, unlisted)
             self.remark(Remark.FLAGGED, plan.flagged)
+            self.remark(Remark.RENAMED, len(plan.recognised))
         self.found += sum(letter.uid not in counted for letter in letters)
         self.left.update(why for letter, why in plan.left if letter.uid not in counted)
         counted.update(letter.uid for letter in letters)

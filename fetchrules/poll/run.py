@@ -161,9 +161,10 @@ def _look_at_home(rule: FetchRule) -> None:
 def _collect_all(rule: FetchRule, source: SourceMailbox, progress: Progress) -> None:
     """Collect in as many sessions as it takes."""
     counted: set[str] = set()
-    more = True
+    epoch, more = source.epoch, True
     while more:
         session = look(rule, source, progress)
+        epoch = session.listing.epoch or epoch
         progress.listed(session.plan, session.listing.unlisted, counted)
         try:
             more = collect(session)
@@ -173,6 +174,7 @@ def _collect_all(rule: FetchRule, source: SourceMailbox, progress: Progress) -> 
             return  # the letter is held with its reason; nothing else depended on this session
         except errors.DeletionFailed:
             return  # likewise
+    hosts.note_epoch(source, epoch)
     if progress.shifted:
         hosts.count_shifted(source.host, progress.shifted, timezone.now())
         progress.shifted = 0

@@ -80,6 +80,7 @@ LEFT = {
     "uncounted": gettext_lazy(
         "stay longer: their days cannot be counted, for polls are too rare or the clock is wrong"
     ),
+    "renamed": gettext_lazy("recognised by time and size, since the server has numbered its letters anew"),
     "unconfirmed": gettext_lazy("deletion not confirmed by the server; it is asked for again"),
 }
 """Why letters were left alone (`policy.Why`, `policy.Remark`)."""

@@ -121,7 +121,8 @@ def test_it_looks_at_a_read_letter_once_after_the_uids_changed(open_office: Call
     assert (office.read_by("petrov").octets, office.has("petrov")) == (0, ["one", "two"])
     office.folder.uidvalidity += 1
     counts = office.read_by("petrov")
-    assert (counts.fetched, counts.left) == (0, {"seen": 3})
+    assert (counts.fetched, counts.left) == (0, {"seen": 3, "renamed": 2})
+    assert office.read_by("petrov").fetched == 0
     for _ in range(2):
         counts = office.read_by("petrov")
         assert (counts.octets, counts.left) == (0, {"seen": 3})

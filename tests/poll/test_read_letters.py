@@ -41,7 +41,8 @@ def test_it_leaves_read_letters_alone_when_uids_change(
 
 def test_it_compares_each_letter_once(scene: ImapScene) -> None:
     scene.renumber()
-    scene.poll_fine()
+    for _ in range(2):
+        scene.poll_fine()
     del scene.server.said[:]
     scene.poll_fine()
     assert not [line for line in scene.server.said if "UID FETCH" in line]
