@@ -181,9 +181,10 @@ class Fetched:
 
 @dataclass(frozen=True, slots=True)
 class LetterBegan:
-    """The octets of a letter, or of its header, follow. `uid` is None where the server has not named it yet."""
+    """The octets of a letter, or of its `header`, follow. `uid` is None where the server has not named it yet."""
 
     uid: int | None
+    header: bool = False
 
 
 @dataclass(frozen=True, slots=True)
@@ -223,7 +224,7 @@ _DIGITS_MAX = 18
 _UNTAGGED = re.compile(rb"\* *(?:([0-9]{1,10}) +)?([A-Za-z0-9-]+)(?: +|(?=\()|\Z)")
 _STATUSES = frozenset(status.value for status in Status)
 _LITERAL_SIZE = re.compile(rb"[0-9]+\+?\}")
-_BODY = re.compile(rb"[ (]BODY\[(?:HEADER)?\]\Z", re.IGNORECASE)
+_BODY = re.compile(rb"[ (]BODY\[(HEADER)?\]\Z", re.IGNORECASE)
 _UID = re.compile(rb"[ (]UID +([0-9]{1,10})[ )]", re.IGNORECASE)
 _ITEM = re.compile(rb" *(?:UID|FLAGS|RFC822\.SIZE|INTERNALDATE|MODSEQ) ", re.IGNORECASE)
 _BODY_NAMES = (b"BODY[]", b"BODY[HEADER]")
@@ -398,11 +399,11 @@ class ImapProtocol:
         self._left, before = int(digits), self._pieces[-1]
         assert isinstance(before, bytes)
         asked = self._name == "FETCH" and any(one.verb is Verb.UID_FETCH for one in self._unanswered.values())
-        if asked and _BODY.search(before):
+        if asked and (body := _BODY.search(before)):
             self._streams = True
             self._pieces.append(Literal(None))
             named = _UID.search(before + b" ")
-            yield LetterBegan(int(named[1]) if named else None)
+            yield LetterBegan(int(named[1]) if named else None, header=bool(body[1]))
         else:
             self._spend(self._left)
             self._held = bytearray()
@@ -461,9 +462,9 @@ class ImapProtocol:
             yield Data(name, number, values(pieces))
             return
         items = data_items(pieces)
-        body = next((items[body] for body in _BODY_NAMES if body in items), None)
+        item, body = next(((name, items[name]) for name in _BODY_NAMES if name in items), (b"", None))
         if isinstance(body, bytes):  # a quoted string
-            yield LetterBegan(uid_of(items))
+            yield LetterBegan(uid_of(items), header=item == b"BODY[HEADER]")
             yield LetterData(body)
         if body is not None:
             self._behind_letter = True

@@ -95,6 +95,8 @@ class Retrieval:
 
     def _take(self, event: Event) -> Iterator[Retrieved]:
         match event:
+            case LetterBegan(_, header) if header is not (self._item == HEADER):
+                self._reading = False  # a late answer to what was asked before
             case LetterBegan(uid):
                 letter = self._missing.pop(self._only_one() if uid is None else uid, None)
                 self._reading = letter is not None

@@ -327,7 +327,7 @@ TOLD: list[tuple[str, Start, bytes, Events]] = [
         lambda: selected(UID1),
         b"* 1 FETCH (uid  1   body[header]  ~{1}\r\nx  )\r\n",
         [
-            LetterBegan(1),
+            LetterBegan(1, header=True),
             LetterData(b"x"),
             LetterEnded(1),
             Fetched(1, {b"UID": b"1", b"BODY[HEADER]": Streamed.VALUE}),

@@ -259,3 +259,14 @@ def test_it_waits_no_longer_for_letters_than_for_any_answer() -> None:
     hasty = replace(DEADLINES, idle=0.2, session=5)
     with visit(Behaviour(faults=(Fault(Step.FETCH, Stall()),)), deadlines=hasty) as visited:
         assert broken(visited, TimedOut) == []
+
+
+@pytest.mark.parametrize("header", [b"{10}\r\nsubject: x", b'"subject: x"'], ids=["literal", "quoted"])
+def test_it_takes_no_late_header_for_the_letter(header: bytes) -> None:
+    late = b"* 1 FETCH (UID 1 BODY[HEADER] %s)\r\n" % header
+    with visit(Behaviour(faults=(Fault(Step.FETCH, Alter(lambda answer: late + answer)),)), letters=2) as visited:
+        events = list(visited.mailbox.retrieve(visited.letters))
+        for one in visited.folder.letters:
+            chunks = [event.data for event in events if isinstance(event, Chunk) and event.letter.number == one.uid]
+            assert b"".join(chunks) == one.data
+        assert complete(events) == [1, 2]
