@@ -10,8 +10,9 @@ from fetchrules.poll.progress import Limits
 from fetchrules.remote.account import Deadlines
 from tests.poll.conftest import ImapScene, NewImapScene
 from tests.servers import imap
-from tests.servers.faults import Action, Cut, Fault, Say, Stall
+from tests.servers.faults import Action, Alter, Cut, Fault, Say, Stall
 from tests.servers.imap import Step
+from tests.servers.loopback import Hangup
 from tests.servers.maildrop import Folder, letter
 
 pytestmark = pytest.mark.django_db
@@ -40,7 +41,6 @@ def test_one_connection_serves_them_all(new_imap_scene: NewImapScene) -> None:
 @pytest.mark.parametrize(
     ("step", "action", "error"),
     [
-        (Step.SELECT, Cut(), ConnectionLost),
         (Step.SELECT, Stall(), TimedOut),
         (Step.LISTING, Cut(), ConnectionLost),
         (Step.FETCH, Cut(), ConnectionLost),
@@ -54,6 +54,30 @@ def test_a_folder_in_which_the_session_breaks_costs_the_others_nothing(
     assert isinstance(scene.poll().error, error)
     assert scene.delivered == ["A", "C"]
     assert scene.server.connections == 2
+    scene.behave()
+    scene.poll()
+    assert scene.delivered == ["A", "B", "C"]
+
+
+def test_a_connection_that_is_lost_between_folders_costs_nothing(new_imap_scene: NewImapScene) -> None:
+    scene = with_folders(new_imap_scene, Fault(Step.SELECT, Cut(), nth=2))
+    scene.poll_fine()
+    assert scene.delivered == ["A", "B", "C"]
+    assert scene.server.connections == 3  # every one of them is lost at its second folder
+
+
+def test_a_folder_that_breaks_every_session_costs_the_others_nothing(new_imap_scene: NewImapScene) -> None:
+    scene = with_folders(new_imap_scene)
+
+    def hang_up(answer: bytes) -> bytes:
+        if scene.server.said[-1] == 'SELECT "B"':
+            raise Hangup
+        return answer
+
+    scene.behave(imap.Behaviour(faults=(Fault(Step.SELECT, Alter(hang_up), nth=0),)))
+    assert isinstance(scene.poll().error, ConnectionLost)
+    assert scene.delivered == ["A", "C"]
+    assert scene.server.connections == 3
     scene.behave()
     scene.poll()
     assert scene.delivered == ["A", "B", "C"]

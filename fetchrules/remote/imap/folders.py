@@ -1,7 +1,7 @@
 """Folders: selecting one by the name that people write, and listing them all."""
 
-from collections.abc import Sequence
-from dataclasses import dataclass
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
 
 from fetchrules.errors import FetchError, FolderMissing, RemoteProtocolError, ServerRefused
 from fetchrules.remote.imap.conversation import Answer, ImapConversation
@@ -21,13 +21,11 @@ _EPOCH_DIGITS = 18
 class Selected:
     """An open folder of `exists` letters.
 
-    `epoch` is UIDVALIDITY, None where UIDs do not last. `capabilities` are those for this user. `listed` is the answer to ALL, if
-    that was asked along.
+    `epoch` is UIDVALIDITY, None where UIDs do not last. `listed` is the answer to ALL, if that was asked along.
     """
 
     exists: int
     epoch: int | None
-    capabilities: frozenset[str]
     listed: Answer | None = None
 
 
@@ -43,25 +41,38 @@ def introduction(reached: ImapReached) -> list[Command]:
     return commands
 
 
-def select(reached: ImapReached, name: str, *, before: list[Command], listing: bool) -> Selected:
-    """Select the folder `name` behind the commands `before`, which may ask for the capabilities. `listing`: ask for ALL at once.
+def ask_for(
+    reached: ImapReached, name: str, *, before: list[Command], listing: bool
+) -> tuple[ImapReached, Mapping[Verb, Answer]]:
+    """Ask for the folder `name` behind the commands `before`, which may ask for the capabilities. `listing`: ask for ALL at once.
+
+    Returns the session with the capabilities that it has for this user, and the answers.
+    """
+    conversation = reached.conversation
+    commands = [*before, Command(Verb.SELECT, (Text(_spelled(conversation, name)),)), *([ALL] if listing else [])]
+    answers = {answer.command.verb: answer for answer in conversation.answers(commands) if answer.command}
+    told = answers[Verb.CAPABILITY].capabilities if Verb.CAPABILITY in answers else None
+    reached = replace(reached, capabilities=told or reached.capabilities)
+    conversation.learn_most(reached.capabilities)
+    return reached, answers
+
+
+def selected(reached: ImapReached, name: str, answers: Mapping[Verb, Answer]) -> Selected:
+    """The folder `name`, open: by the `answers` to `ask_for`, or by the server's own spelling of the name.
 
     Raises FolderMissing where the account has other folders only, ServerRefused.
     """
-    conversation, announced = reached.conversation, reached.capabilities
-    spelled = name if conversation.protocol.utf8 else encode_folder(name)
-    commands = [*before, Command(Verb.SELECT, (Text(spelled),)), *([ALL] if listing else [])]
-    answers = {answer.command.verb: answer for answer in conversation.answers(commands) if answer.command}
-    if Verb.CAPABILITY in answers:
-        announced = answers[Verb.CAPABILITY].capabilities or announced
-    conversation.learn_most(announced)
     answer, listed = answers[Verb.SELECT], answers.get(Verb.FETCH)
     if not answer.ok:
-        answer, listed = _select_as_listed(conversation, name, spelled, announced, answer), None
+        answer, listed = _select_as_listed(reached, name, answer), None
     exists = answer.number("EXISTS")
     if exists is None:  # taken for none, it would be a complete list of nothing
         raise RemoteProtocolError("SELECT does not say how many letters there are")
-    return Selected(exists, _epoch(answer), announced, listed)
+    return Selected(exists, _epoch(answer), listed)
+
+
+def _spelled(conversation: ImapConversation, name: str) -> str:
+    return name if conversation.protocol.utf8 else encode_folder(name)
 
 
 def _epoch(answer: Answer) -> int | None:
@@ -69,18 +80,17 @@ def _epoch(answer: Answer) -> int | None:
     return int(said[-1]) if said and said[-1].isdecimal() and len(said[-1]) <= _EPOCH_DIGITS else None
 
 
-def _select_as_listed(
-    conversation: ImapConversation, name: str, spelled: str, announced: frozenset[str], refused: Answer
-) -> Answer:
+def _select_as_listed(reached: ImapReached, name: str, refused: Answer) -> Answer:
     """SELECT once more, by the server's own spelling of `name`. Raises the meaning of `refused` where that is the same."""
+    conversation = reached.conversation
     error: FetchError = conversation.refused(refused.line, ServerRefused)
     if type(error) is not ServerRefused or name.upper() == INBOX:
         raise error
     there = list_folders(conversation)
-    found = _find(there, name, _prefix(conversation, announced))
+    found = _find(there, name, _prefix(conversation, reached.capabilities))
     if found is None and there:
         raise FolderMissing([one.name for one in there])
-    if found is None or found.spelled == spelled:
+    if found is None or found.spelled == _spelled(conversation, name):
         raise error
     answer = conversation.ask(Command(Verb.SELECT, (Text(found.spelled),)))
     if not answer.ok:

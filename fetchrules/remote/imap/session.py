@@ -1,15 +1,15 @@
 """An open IMAP folder. Letters are named by their UIDs, because message numbers shift."""
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import replace
 from functools import partial
 
-from fetchrules.errors import FolderMissing, LocalProtocolError
+from fetchrules.errors import ConnectionLost, FolderMissing, LocalProtocolError
 from fetchrules.remote.account import Account
 from fetchrules.remote.auth.attempts import over_several_connections
 from fetchrules.remote.imap.deletion import Deletion
-from fetchrules.remote.imap.folders import INBOX, Selected, introduction, list_folders, select
+from fetchrules.remote.imap.folders import INBOX, Selected, ask_for, introduction, list_folders, selected
 from fetchrules.remote.imap.listing import PORTION, list_letters
 from fetchrules.remote.imap.login import ImapReached, log_in, reach_imap
 from fetchrules.remote.imap.protocol import Command, Verb
@@ -39,20 +39,24 @@ def open_imap(
     folder = account.folder or INBOX
     key = FolderKey(account.host, account.port, account.user, folder)
 
-    def attempt(demand: Demand) -> ImapMailbox:
-        reached, before = shared.take() if shared else None, list[Command]()
-        if reached is None:
-            reached, before = _logged_in(account, demand, cafile, trace, memory, alive)
+    def opened(reached: ImapReached, before: list[Command]) -> ImapMailbox:
         if shared is not None:
             shared.worked = True
         try:
             small = 0 < memory.folders.take(key) <= PORTION
-            selected = select(reached, folder, before=before, listing=small)
-            reached = replace(reached, capabilities=selected.capabilities)
-            return ImapMailbox(reached, selected, partial(memory.folders.remember, key), shared)
+            reached, answers = ask_for(reached, folder, before=before, listing=small)
+            there = selected(reached, folder, answers)
+            return ImapMailbox(reached, there, partial(memory.folders.remember, key), shared)
         except BaseException as error:
             _leave(reached, shared) if isinstance(error, FolderMissing) else reached.conversation.close()
             raise
+
+    def attempt(demand: Demand) -> ImapMailbox:
+        idle = shared.take() if shared else None
+        if idle is not None:
+            with suppress(ConnectionLost):  # it may have been lost meanwhile: servers hang up on clients that are idle
+                return opened(idle, [])
+        return opened(*_logged_in(account, demand, cafile, trace, memory, alive))
 
     return protected(account, attempt)
 
@@ -112,17 +116,17 @@ class ImapMailbox:
     def __init__(
         self,
         reached: ImapReached,
-        selected: Selected,
+        there: Selected,
         remember: Callable[[int], None],
         shared: SharedConnection | None,
     ) -> None:
         """`remember` is called with the number of letters once they could be listed. `shared` gets the connection in the end."""
         conversation = reached.conversation
         self.connection = reached.connection()
-        self.exists = selected.exists
+        self.exists = there.exists
         self._reached, self._shared = reached, shared
         self._conversation = conversation
-        self._selected = selected
+        self._selected = there
         self._remember = remember
         self._left = False
         self._deletion = Deletion(conversation, uidplus="UIDPLUS" in reached.capabilities)
