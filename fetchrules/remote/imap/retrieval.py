@@ -45,13 +45,15 @@ class Retrieval:
         """Whether the octets that come are those of the current letter; the octets of others are dropped."""
 
     def events(self) -> Iterator[Retrieved]:
-        """Raises FetchError; if that is a limit of the server's, all letters that were asked for are refused first."""
+        """Raises FetchError; if that is a limit of the server's, all letters that were asked for and have not come are refused first."""
         try:
             yield from self._events()
         except FetchError as error:
             if is_limit(error):
                 self.limit = error
-                yield from (Refused(letter, error.detail, limited=True) for letter in self._asked.values())
+                current = [] if self._current is None else [self._current]
+                still_to_come = [*current, *self._missing.values(), *self._doubtful]
+                yield from (Refused(letter, error.detail, limited=True) for letter in still_to_come)
             raise
 
     def _events(self) -> Iterator[Retrieved]:
@@ -61,7 +63,13 @@ class Retrieval:
                 yield from (Refused(letter, detail, limited=True) for letter in rest)
                 return
             if self._doubtful and not self._asked:
-                yield from self._look_for(self._doubtful.pop(0))
+                letter = self._doubtful[0]
+                found = self._look_for(letter)
+                self._doubtful.pop(0)
+                if found is None:
+                    self._ask_for([letter])
+                else:
+                    yield found
             elif not self._doubtful and self.limit is None:
                 self._ask_ahead()
             if self._asked:
@@ -111,7 +119,8 @@ class Retrieval:
             case LetterEnded(uid) if self._reading and self._current is not None:
                 self._reading = False
                 if uid not in (None, self._current.number):
-                    yield self._void(self._current, f"the server sent letter {uid} instead")
+                    current, self._current = self._current, None
+                    yield Refused(current, f"the server sent letter {uid} instead")
             case Reply(command, line):
                 letter = self._asked.pop(int(str(command.words[0])))
                 if line.status is Status.OK:
@@ -137,11 +146,6 @@ class Retrieval:
         else:
             self._missing[letter.number] = letter
 
-    def _void(self, current: Listed, reason: str) -> Refused:
-        """What came of the current letter does not count."""
-        self._current = None
-        return Refused(current, reason)
-
     def _answered(self, letter: Listed, said: str = "") -> Iterator[Retrieved]:
         if self._current is letter:
             yield from self._complete()
@@ -154,28 +158,30 @@ class Retrieval:
             self._doubtful.append(letter)
 
     def _failed(self, letter: Listed, error: FetchError) -> Iterator[Retrieved]:
+        limited = is_limit(error)
         if self._current is letter:
-            yield self._void(letter, error.detail)
-        elif not is_limit(error):
+            self._current = None  # what came of it does not count
+        elif not limited:
             yield from self._answered(letter, error.detail)
-        elif self._missing.pop(letter.number, None):
+            return
+        elif self._missing.pop(letter.number, None) is None:
+            return
+        if limited:
             self.limit = error
-            yield Refused(letter, error.detail, limited=True)
+        yield Refused(letter, error.detail, limited=limited)
 
-    def _look_for(self, letter: Listed) -> Iterator[Retrieved]:
-        """Tell a letter that has gone from one that does not come, and ask for that once more."""
+    def _look_for(self, letter: Listed) -> Retrieved | None:
+        """Tell a letter that has gone from one that does not come. None: it is there, so it is to be asked for once more."""
         answer = self._conversation.ask(Command(Verb.UID_FETCH, (str(letter.number), "(UID)"), letters=1))
         if answer.ok and answer.fetched:
-            self._ask_for([letter])
-            return
+            return None
         error = None if answer.ok else self._conversation.refused(answer.line, ServerRefused)
         if error is not None and is_limit(error):
             self.limit = error
-            yield Refused(letter, error.detail, limited=True)
-        elif error is None or self._has_gone(letter):
-            yield Gone(letter)
-        else:
-            yield Refused(letter, error.detail)
+            return Refused(letter, error.detail, limited=True)
+        if error is None or self._has_gone(letter):
+            return Gone(letter)
+        return Refused(letter, error.detail)
 
     def _has_gone(self, letter: Listed) -> bool:
         """Whether the server, which refuses to tell of the letter, does not find it. Scalix refuses letters that have gone."""

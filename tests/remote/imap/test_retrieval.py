@@ -204,6 +204,13 @@ def test_it_blames_no_letter_where_the_limit_comes_when_it_looks_for_it() -> Non
         assert limited(visited.mailbox.retrieve(visited.letters)) == [1]
 
 
+def test_it_blames_no_letter_where_the_server_says_goodbye_over_its_limits_when_it_looks_for_it() -> None:
+    bye = Say(b"* BYE [UNAVAILABLE] later\r\n", hang_up=True)
+    faults = (Fault(Step.FETCH, Say(b"{tag} NO no\r\n")), Fault(Step.FETCH, bye, nth=2))
+    with visit(Behaviour(faults=faults), letters=1) as visited:
+        assert limited(broken(visited, ServerTemporary)) == [1]
+
+
 def test_it_blames_a_letter_where_the_server_hangs_up_when_it_looks_for_it() -> None:
     faults = (Fault(Step.FETCH, Say(b"{tag} NO no\r\n")), Fault(Step.FETCH, Cut(), nth=2))
     with visit(Behaviour(faults=faults), letters=1) as visited:
@@ -270,3 +277,20 @@ def test_it_takes_no_late_header_for_the_letter(header: bytes) -> None:
             chunks = [event.data for event in events if isinstance(event, Chunk) and event.letter.number == one.uid]
             assert b"".join(chunks) == one.data
         assert complete(events) == [1, 2]
+
+
+def test_it_refuses_no_letter_that_has_come_where_the_server_says_goodbye_over_its_limits() -> None:
+    def sent(uid: int) -> bytes:
+        return b"* %d FETCH (UID %d BODY[] {1}\r\nx)\r\n" % (uid, uid)
+
+    said = sent(1) + sent(2) + b"* BYE [UNAVAILABLE] later\r\n"
+    with visit(Behaviour(faults=(Fault(Step.FETCH, Say(said, hang_up=True)),)), letters=4) as visited:
+        events = broken(visited, ServerTemporary)
+        assert (complete(events), limited(events)) == ([1], [2, 3, 4])
+
+
+def test_it_blames_no_letter_that_came_before_the_server_was_over_its_limits() -> None:
+    said = b"* 1 FETCH (UID 1 BODY[] {1}\r\nx)\r\n{tag} NO [LIMIT] later\r\n"
+    with visit(Behaviour(faults=(Fault(Step.FETCH, Say(said)),)), letters=1) as visited:
+        events = list(visited.mailbox.retrieve(visited.letters))
+        assert (complete(events), limited(events)) == ([], [1])
