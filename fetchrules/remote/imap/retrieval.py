@@ -45,7 +45,11 @@ class Retrieval:
         """Whether the octets that come are those of the current letter; the octets of others are dropped."""
 
     def events(self) -> Iterator[Retrieved]:
-        """Raises FetchError; if that is a limit of the server's, all letters that were asked for and have not come are refused first."""
+        """Raises FetchError; if that is a limit of the server's, all letters that were asked for and have not come are refused
+        first.
+
+        Between a letter's first event and its last one there is none of another letter.
+        """
         try:
             yield from self._events()
         except FetchError as error:
@@ -168,6 +172,7 @@ class Retrieval:
             return
         if limited:
             self.limit = error
+            yield from self._complete()
         yield Refused(letter, error.detail, limited=limited)
 
     def _look_for(self, letter: Listed) -> Retrieved | None:

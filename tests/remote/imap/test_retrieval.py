@@ -17,7 +17,7 @@ from fetchrules.errors import (
     TimedOut,
 )
 from fetchrules.remote.account import Deadlines
-from fetchrules.remote.mailbox import Chunk, Complete, Gone, Listed, Refused, Retrieved
+from fetchrules.remote.mailbox import Begun, Chunk, Complete, Gone, Listed, Refused, Retrieved
 from tests.remote.imap.sessions import DEADLINES, Visit, until_it_breaks, visit
 from tests.servers.faults import Alter, Cut, Fault, Say, Stall
 from tests.servers.imap import PASSWORD, Behaviour, Step
@@ -294,3 +294,21 @@ def test_it_blames_no_letter_that_came_before_the_server_was_over_its_limits() -
     with visit(Behaviour(faults=(Fault(Step.FETCH, Say(said)),)), letters=1) as visited:
         events = list(visited.mailbox.retrieve(visited.letters))
         assert (complete(events), limited(events)) == ([], [1])
+
+
+def test_it_ends_a_letter_before_it_tells_that_the_server_gives_no_more() -> None:
+    held: list[bytes] = []
+
+    def hold_the_end_back(answer: bytes) -> bytes:
+        letter, end = answer[: answer.rindex(b")\r\n") + 3], answer[answer.rindex(b")\r\n") + 3 :]
+        held.append(end)
+        return letter
+
+    def refuse(answer: bytes) -> bytes:
+        tag = answer.splitlines()[-1].split()[0]
+        return tag + b" NO [LIMIT] later\r\n" + held.pop()
+
+    faults = (Fault(Step.FETCH, Alter(hold_the_end_back)), Fault(Step.FETCH, Alter(refuse), nth=2))
+    with visit(Behaviour(faults=faults), letters=2) as visited:
+        events = [(type(event), event.letter.number) for event in visited.mailbox.retrieve(visited.letters)]
+        assert events == [(Begun, 1), (Chunk, 1), (Complete, 1), (Refused, 2)]
