@@ -83,7 +83,7 @@ class Rule:
     """One rule: a remote mailbox, the local mailbox that its letters go to, and how.
 
     `server` is as written, an IPv6 address without its brackets. `limit` is in octets, `interval` in minutes, `timeout` in seconds,
-    `keepdays` in days. `None` means "not given". `sslfingerprint` is 64 lower-case hex digits, or empty.
+    `keepdays` in days. `None` means "not given". `sslfingerprint`: each is 64 lower-case hex digits.
     `folders` (IMAP only) empty means INBOX. `password` equal to MASK means "the stored one".
     """
 
@@ -97,7 +97,7 @@ class Rule:
     fetchall: bool = False
     encryption: Encryption = Encryption.AUTO
     sslcertck: bool = True
-    sslfingerprint: str = ""
+    sslfingerprint: tuple[str, ...] = ()
     port: int | None = None
     auth: Auth = Auth.ANY
     uidl: bool = False
@@ -294,9 +294,10 @@ FIELDS: dict[str, Field] = {
         _flag("sslcertck", Section.SERVER, negated="nosslcertck"),
         Field(
             "sslfingerprint",
-            str,
+            tuple,
             Section.ADVANCED,
             (Option("sslfingerprint", "sslfingerprint", (Takes.FINGERPRINT,)),),
+            repeats=True,
         ),
         Field(
             "port",
@@ -352,3 +353,6 @@ MAX_RULES = 20_000
 """Rules of an installation, and of any file or text of rules."""
 
 MAX_FOLDERS = 32
+
+MAX_PINS = 3
+"""Certificates that a rule may pin: those of two machines, and one that is to come."""

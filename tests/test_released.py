@@ -28,7 +28,7 @@ PIN = "a" * 64
     ],
 )
 def test_it_releases_what_passes_by_itself(columns: dict[str, object], released: bool, make_rule: MakeRule) -> None:
-    make_rule(**{"pause": Pause.FAILURE, "failures": 3, "next_poll_at": None, **columns})
+    make_rule(**{"pause": Pause.FAILURE, "failures": 3, "next_poll_at": None, "sslfingerprint": "", **columns})
     import_module("fetchrules.migrations.0005_guarded_rows").release_rules_that_wait_in_vain(apps, None)
     assert bool(runs.claim_due(timezone.now())) == released
 

@@ -61,7 +61,8 @@ TEXTS = {
     "user": "i. petrov",
     "password": "another's",
     "recipient": "p@mydomain.ru",
-    "sslfingerprint": "0a" * 32,
+    "sslfingerprint": ("0a" * 32, "0b" * 32),
+    "folders": ("Спам и прочее", "INBOX"),
 }
 """Other values of the fields that take not any text."""
 
@@ -75,7 +76,7 @@ def other_value(field: Field) -> Any:
         return not before
     if field.bounds:
         return field.bounds[1]
-    return ("Спам и прочее", "INBOX") if field.repeats else TEXTS[field.name]
+    return TEXTS[field.name]
 
 
 CHANGED = {field.name: replace(PLAIN, **{field.name: other_value(field)}) for field in FIELDS.values()}

@@ -117,7 +117,7 @@ class FetchRule(models.Model):
         _("encryption"), max_length=9, choices=[(e.value, e.value) for e in Encryption], default=Encryption.AUTO
     )
     sslcertck = models.BooleanField(_("verify certificate"), default=True)
-    sslfingerprint = models.CharField(_("pinned certificate"), max_length=64, blank=True, default="")
+    sslfingerprint = models.JSONField(_("pinned certificate"), default=list, blank=True)
     port = models.PositiveIntegerField(_("port"), null=True, blank=True)
     auth = models.CharField(
         _("way to log in"), max_length=32, choices=[(a.value, a.value) for a in Auth], default=Auth.ANY

@@ -48,7 +48,7 @@ def account_from(
         password=rule.password,
         encryption=rule.encryption,
         verify=rule.sslcertck,
-        fingerprint=rule.sslfingerprint,
+        fingerprints=rule.sslfingerprint,
         tls_seen=tls_seen,
         host_is_strong=tls_seen in STRONG or (rule.encryption is not Encryption.PLAINTEXT and _is_strong(rule.server)),
         folder=folder,

@@ -30,7 +30,7 @@ _PASSWORD = (PasswordUnreadable.code, PasswordMissing.code)
 def reexamine(now: datetime) -> int:
     """Resume these rules; returns how many. Connects to no server, and holds no transaction meanwhile."""
     paused = FetchRule.objects.filter(enabled=True, pause=Pause.FAILURE)
-    unpinned = paused.filter(last_error=CertificateChanged.code, sslfingerprint="")
+    unpinned = paused.filter(last_error=CertificateChanged.code, sslfingerprint=[])
     opened = [rule for rule in paused.filter(last_error__in=_PASSWORD) if _opens(rule)]
     return sum(go_on(rule, now) for rule in [*unpinned, *opened, *_allowed(now)])
 

@@ -130,7 +130,7 @@ def try_connection(
         watch.reached(_stage_of(error, trial), error)
         if isinstance(error, errors.CertificateRejected | errors.CertificateChanged):
             with suppress(errors.FetchError):  # the certificate is shown and may be pinned; no password is sent
-                trial.connection = probe(replace(account, verify=False, fingerprint=""), trial.transcript)
+                trial.connection = probe(replace(account, verify=False, fingerprints=()), trial.transcript)
     trial.steps.sort(key=lambda step: list(Stage).index(step.stage))
     return trial
 

@@ -56,7 +56,7 @@ class ServerKey:
 
 @dataclass(frozen=True, slots=True)
 class Account:
-    """`fingerprint` is the SHA-256 of a pinned certificate in lower-case hex; it replaces the verification of the chain.
+    """`fingerprints` are the SHA-256 of pinned certificates in lower-case hex; they replace the verification of the chain.
 
     `tls_seen` is the best protection that this rule has had so far; it never gets less again. `host_is_strong`:
     its host has been seen with strong ciphers, so it gets no weaker ones. `way`: the only way to log in that
@@ -70,7 +70,7 @@ class Account:
     password: str = field(repr=False)
     encryption: Encryption = Encryption.AUTO
     verify: bool = True
-    fingerprint: str = ""
+    fingerprints: tuple[str, ...] = ()
     tls_seen: TlsLevel = TlsLevel.NONE
     host_is_strong: bool = False
     folder: str = ""

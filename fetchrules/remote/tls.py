@@ -4,7 +4,6 @@ from collections.abc import Callable
 from dataclasses import dataclass, replace
 from enum import Enum
 from hashlib import sha256
-from hmac import compare_digest
 from typing import TypeVar
 
 from cryptography import x509
@@ -33,7 +32,7 @@ class Check(Enum):
     CHAIN = "chain"
     """Signed by a trusted authority, for this host, in date."""
     PIN = "pin"
-    """The certificate that the rule names, whoever signed it."""
+    """A certificate that the rule names, whoever signed it."""
     NOTHING = "nothing"
 
 
@@ -64,7 +63,7 @@ def demand(account: Account) -> Demand:
     A pin, or TLS seen once, turns "if offered" into a demand, so that nobody can strip the connection of its TLS.
     """
     unpinned = Check.CHAIN if account.verify else Check.NOTHING
-    check = Check.PIN if account.fingerprint else unpinned
+    check = Check.PIN if account.fingerprints else unpinned
     match account.encryption:
         case Encryption.PLAINTEXT:
             return Demand(Start.NEVER, Check.NOTHING)
@@ -104,12 +103,12 @@ def protected(account: Account, attempt: Callable[[Demand], Opened]) -> Opened:
 def secure(stream: Stream, account: Account, asked: Demand, cafile: str) -> Protection:
     """Start TLS on `stream`.
 
-    Raises CertificateRejected, CertificateChanged (another than the pinned one) or TlsFailed.
+    Raises CertificateRejected, CertificateChanged (none of the pinned ones) or TlsFailed.
     """
     context = verifying(cafile, weak=asked.weak) if asked.check is Check.CHAIN else unverified(weak=asked.weak)
     version, der = stream.start_tls(context, ascii_name(account.host))
     certificate = describe(der)
-    if asked.check is Check.PIN and not compare_digest(certificate.sha256, account.fingerprint):
+    if asked.check is Check.PIN and certificate.sha256 not in account.fingerprints:
         raise CertificateChanged(f"sha256 {certificate.sha256}")
     checked = TlsLevel.UNVERIFIED if asked.check is Check.NOTHING else TlsLevel.VERIFIED
     return Protection(TlsLevel.WEAK if asked.weak else checked, version, certificate)

@@ -248,8 +248,8 @@ class StoredPasswords:
     """The passwords of the stored rules, by account and pin. A masked line gets its own rule's, or one of the same account."""
 
     def __init__(self, stored: Iterable[Stored]) -> None:
-        self._known: dict[tuple[Source, str], list[Stored]] = defaultdict(list)
-        self._shared: dict[tuple[Source, str, Encryption, bool, Auth], Stored | Code] = {}
+        self._known: dict[tuple[Source, tuple[str, ...]], list[Stored]] = defaultdict(list)
+        self._shared: dict[tuple[Source, tuple[str, ...], Encryption, bool, Auth], Stored | Code] = {}
         for item in stored:
             self._known[account_of(item.rule), item.rule.sslfingerprint].append(item)
 

@@ -27,6 +27,7 @@ from fetchrules.ruletext.validate import (
     FORBIDDEN,
     TEXT_FAULTS,
     auth_fault,
+    fingerprint_fault,
     folder_fault,
     number_fault,
     recipient_fault,
@@ -234,7 +235,7 @@ def _read_argument(reading: _Reading, option: Option, takes: Takes, token: Token
         return _read_auth(reading, token, text)
     elif takes is Takes.FINGERPRINT:
         value = text.replace(":", "").lower()
-        code = TEXT_FAULTS[option.field](value) if value else Code.FINGERPRINT_INVALID
+        code = fingerprint_fault(value)
     else:
         return _read_number(reading, option, takes, token, text)
     if code:

@@ -42,6 +42,7 @@ class Code(StrEnum):
     NUMBER_OUT_OF_RANGE = "number_out_of_range"
     FINGERPRINT_INVALID = "fingerprint_invalid"
     FINGERPRINT_MD5 = "fingerprint_md5"
+    TOO_MANY_PINS = "too_many_pins"
     AUTH_UNKNOWN = "auth_unknown"
     AUTH_UNSUPPORTED = "auth_unsupported"
     TOO_MANY_OPTIONS = "too_many_options"

@@ -7,7 +7,7 @@ from collections.abc import Callable, Iterator
 from ipaddress import AddressValueError, IPv4Address, IPv6Address
 
 from fetchrules.errors import is_harmful
-from fetchrules.rule import BOUNDS, MASK, MAX_FOLDERS, MAX_LENGTHS, OPTIONS, Auth, Encryption, Protocol, Rule
+from fetchrules.rule import BOUNDS, MASK, MAX_FOLDERS, MAX_LENGTHS, MAX_PINS, OPTIONS, Auth, Encryption, Protocol, Rule
 from fetchrules.ruletext.problem import Code, Problem
 
 _CACHED = 2**15
@@ -100,8 +100,8 @@ def _recipient_fault(recipient: str) -> Code | None:
 
 
 def fingerprint_fault(fingerprint: str) -> Code | None:
-    """SHA-256 in lower-case hex, or nothing. Sixteen octets are fetchmail's MD5, which protects nothing today."""
-    if not fingerprint or _FINGERPRINT.fullmatch(fingerprint):
+    """SHA-256 in lower-case hex. Sixteen octets are fetchmail's MD5, which protects nothing today."""
+    if _FINGERPRINT.fullmatch(fingerprint):
         return None
     return Code.FINGERPRINT_MD5 if re.fullmatch("[0-9a-f]{32}", fingerprint) else Code.FINGERPRINT_INVALID
 
@@ -134,7 +134,6 @@ TEXT_FAULTS: dict[str, Callable[[str], Code | None]] = {
     "user": functools.partial(_text_fault, "user"),
     "password": password_fault,
     "recipient": recipient_fault,
-    "sslfingerprint": fingerprint_fault,
 }
 
 
@@ -158,9 +157,8 @@ def _field_problems(rule: Rule) -> Iterator[Problem]:
         value = getattr(rule, field)
         if value is not None and (problem := number_fault(field, value)):
             yield problem
-    for folder in rule.folders:
-        if code := folder_fault(folder):
-            yield Problem(code, field="folders")
+    for field, fault in (("folders", folder_fault), ("sslfingerprint", fingerprint_fault)):
+        yield from (Problem(code, field=field) for item in getattr(rule, field) if (code := fault(item)))
     for field in SHOWN:
         value = getattr(rule, field)
         if found := harmful_character(value if isinstance(value, str) else "".join(value)):
@@ -173,6 +171,8 @@ def rule_problems(rule: Rule) -> Iterator[Problem]:
         yield Problem(Code.OPTION_OF_OTHER_PROTOCOL, field="folders", word="folder", other=rule.protocol)
     if len(rule.folders) > MAX_FOLDERS:
         yield Problem(Code.TOO_MANY_FOLDERS, field="folders", maximum=MAX_FOLDERS)
+    if len(rule.sslfingerprint) > MAX_PINS:
+        yield Problem(Code.TOO_MANY_PINS, field="sslfingerprint", maximum=MAX_PINS)
     if rule.user != rule.user.strip(" \t"):
         yield Problem(Code.BLANK_AT_EDGE, field="user")
     if rule.password != MASK and not rule.password.strip("*"):

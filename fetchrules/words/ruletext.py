@@ -48,6 +48,7 @@ _TEXTS: dict[Code, str] = {
     Code.AUTH_UNKNOWN: _("unknown way to log in “%(word)s”; expected %(expected)s"),
     Code.AUTH_UNSUPPORTED: _("logging in by “%(word)s” is not supported; expected %(expected)s"),
     Code.TOO_MANY_OPTIONS: _("too many options"),
+    Code.TOO_MANY_PINS: _("too many pinned certificates: at most %(maximum)s"),
     Code.TOO_MANY_FOLDERS: _("too many folders: at most %(maximum)s"),
     Code.SOURCE_TAKEN: _(
         "the rule in line %(other)s collects from the same remote mailbox; "

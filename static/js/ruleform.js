@@ -99,15 +99,18 @@ function fillIn(field, value) {
   field.dispatchEvent(new Event("input", { bubbles: true }));
 }
 
+function addLine(field, line) {
+  const lines = field.value.split("\n").map((one) => one.trim()).filter(Boolean);
+  if (!lines.includes(line)) fillIn(field, [...lines, line].join("\n"));
+}
+
 function pin(button) {
-  fillIn(form.elements.sslfingerprint, button.dataset.pin);
+  addLine(form.elements.sslfingerprint, button.dataset.pin);
   form.elements.sslfingerprint.focus();
 }
 
 function addFolder(button) {
-  const field = form.elements.folders;
-  const named = field.value.split("\n").map((line) => line.trim()).filter(Boolean);
-  if (!named.includes(button.dataset.folder)) fillIn(field, [...named, button.dataset.folder].join("\n"));
+  addLine(form.elements.folders, button.dataset.folder);
   button.disabled = true;
 }
 

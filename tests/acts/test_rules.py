@@ -159,7 +159,7 @@ def test_it_forgets_what_tls_it_saw_of_another_server(change: dict[str, Any]) ->
 @pytest.mark.usefixtures("book")
 def test_it_knows_nothing_of_who_signed_a_certificate_that_was_pinned() -> None:
     FetchRule.objects.update(tls_seen=TlsLevel.VERIFIED)
-    set_rule(rule("petrov"), wanted("petrov", sslfingerprint="0" * 64, password="p"), by=None)
+    set_rule(rule("petrov"), wanted("petrov", sslfingerprint=("0" * 64,), password="p"), by=None)
     assert rule("petrov").tls_seen == TlsLevel.UNVERIFIED
 
 

@@ -117,6 +117,6 @@ def test_it_goes_on_when_a_certificate_verifies_again(kind: str, with_tls: Scene
 
 
 def test_it_waits_for_a_human_when_a_pinned_certificate_changes(with_tls: Scene, certificates: Certificates) -> None:
-    FetchRule.objects.update(sslfingerprint=certificates.good.sha256)
+    FetchRule.objects.update(sslfingerprint=[certificates.good.sha256])
     with_tls.server.tls = certificates.renewed.context()
     assert fail(with_tls, CertificateChanged) == Pause.FAILURE

@@ -79,7 +79,7 @@ def test_it_goes_on_where_no_certificate_is_pinned(scene: Scene) -> None:
 @pytest.mark.parametrize(
     "columns",
     [
-        {"last_error": "certificate_changed", "sslfingerprint": "a" * 64},
+        {"last_error": "certificate_changed", "sslfingerprint": ["a" * 64]},
         {"last_error": LoginRefused.code},
         {"last_error": TargetForbidden.code, "enabled": False},
         {"last_error": TargetForbidden.code, "pause": Pause.BY_HAND},

@@ -114,7 +114,7 @@ def terms(
         PASSWORD,
         encryption=encryption,
         verify=verify,
-        fingerprint=fingerprint,
+        fingerprints=(fingerprint,) if fingerprint else (),
         tls_seen=seen,
         deadlines=Deadlines(connect=10, idle=10, session=20),
     )

@@ -23,7 +23,7 @@ def account(encryption: Encryption, *, verify: bool = True, pin: str = "", seen:
         "petrovpasswd",
         encryption=encryption,
         verify=verify,
-        fingerprint=pin,
+        fingerprints=(pin,) if pin else (),
         tls_seen=seen,
     )
 

@@ -7,6 +7,7 @@ from dataclasses import replace
 import pytest
 
 from fetchrules.errors import (
+    CertificateChanged,
     CertificateExpired,
     CertificateIncomplete,
     CertificateOfAnother,
@@ -130,4 +131,21 @@ def test_it_says_what_is_wrong_with_a_certificate(
         with pytest.raises(error) as caught:
             open_pop3(account(server.port), cafile=cafile)
         assert type(caught.value) is error
+        assert server.said == []
+
+
+@pytest.mark.parametrize("name", ["good", "renewed"])
+def test_it_takes_any_of_the_pinned_certificates(name: str, certificates: Certificates) -> None:
+    pins = (certificates.good.sha256, certificates.renewed.sha256)
+    with Pop3Server(Maildrop(), tls=getattr(certificates, name).context(), implicit=True) as server:
+        mailbox = open_pop3(account(server.port, fingerprints=pins))
+        assert mailbox.connection.tls is TlsLevel.VERIFIED
+        assert mailbox.quit()
+
+
+def test_it_takes_no_other_than_the_pinned_ones(certificates: Certificates) -> None:
+    pins = (certificates.renewed.sha256, certificates.expired.sha256)
+    with Pop3Server(Maildrop(), tls=certificates.good.context(), implicit=True) as server:
+        with pytest.raises(CertificateChanged):
+            open_pop3(account(server.port, fingerprints=pins))
         assert server.said == []

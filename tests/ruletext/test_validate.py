@@ -125,7 +125,7 @@ def test_it_takes_any_other_character() -> None:
 @pytest.mark.parametrize(
     ("fingerprint", "code"),
     [
-        ("", None),
+        ("", Code.FINGERPRINT_INVALID),
         ("0123456789abcdef" * 4, None),
         ("0123456789abcdef" * 2, Code.FINGERPRINT_MD5),
         ("0123456789ABCDEF" * 4, Code.FINGERPRINT_INVALID),
@@ -177,7 +177,7 @@ def test_it_says_what_fields_may_not_be_together(rule: Rule, problem: Problem) -
         replace(RULE, keep=True, flush=True),
         replace(RULE, fetchall=True),
         replace(RULE, keepdays=7),
-        replace(RULE, encryption=Encryption.SSL, port=995, sslfingerprint="0" * 64),
+        replace(RULE, encryption=Encryption.SSL, port=995, sslfingerprint=("0" * 64,)),
         replace(RULE, protocol=Protocol.IMAP, folders=("A", "B"), uidl=True),
     ],
 )

@@ -62,7 +62,7 @@ class RuleAdminForm(forms.ModelForm):  # type: ignore[type-arg]  # generic in th
     class Meta:
         model = FetchRule
         fields = (*_COLUMNS, "owner", "restricted")
-        widgets: ClassVar = {"folders": forms.Textarea(attrs={"rows": 2})}
+        widgets: ClassVar = {name: forms.Textarea(attrs={"rows": 2}) for name in ("folders", "sslfingerprint")}
         # Option words are what they are in a rule's line; the others have their names from the columns.
         labels: ClassVar = {
             **{
@@ -82,10 +82,16 @@ class RuleAdminForm(forms.ModelForm):  # type: ignore[type-arg]  # generic in th
             self.data = data
 
     def clean_folders(self) -> list[str]:
-        folders = self.cleaned_data["folders"] or []
-        if not isinstance(folders, list) or not all(isinstance(name, str) for name in folders):
-            raise forms.ValidationError(gettext('Expected a list of names, such as ["INBOX"].'))
-        return folders
+        return self._list("folders", gettext('Expected a list of names, such as ["INBOX"].'))
+
+    def clean_sslfingerprint(self) -> list[str]:
+        return self._list("sslfingerprint", gettext("Expected a list of fingerprints in quotes."))
+
+    def _list(self, field: str, expected: str) -> list[str]:
+        items = self.cleaned_data[field] or []
+        if not isinstance(items, list) or not all(isinstance(item, str) for item in items):
+            raise forms.ValidationError(expected)
+        return items
 
     def clean(self) -> dict[str, Any]:
         data = super().clean() or self.cleaned_data

@@ -179,10 +179,12 @@ class RuleForm(SavingForm):
         help_text=_("IMAP: only what was collected here counts as old"),
     )
     sslfingerprint = forms.CharField(
-        label=_("Pinned certificate"),
+        label=_("Pinned certificates"),
         required=False,
-        widget=forms.TextInput(attrs={"class": "field wide mono", "spellcheck": "false", "autocapitalize": "none"}),
-        help_text=_("SHA-256 of the one certificate to accept, 64 hexadecimal digits"),
+        widget=forms.Textarea(
+            attrs={"class": "field wide mono", "rows": 2, "spellcheck": "false", "autocapitalize": "none"}
+        ),
+        help_text=_("SHA-256 of the only certificates to accept, 64 hexadecimal digits; one in a line, three at most"),
     )
 
     auth = forms.ChoiceField(
@@ -247,9 +249,13 @@ class RuleForm(SavingForm):
         """An IPv6 address may stand in brackets."""
         return str(self.cleaned_data["server"]).removeprefix("[").removesuffix("]")
 
-    def clean_sslfingerprint(self) -> str:
+    def clean_sslfingerprint(self) -> tuple[str, ...]:
         """Colons and blanks do not count, nor does case."""
-        return "".join(str(self.cleaned_data["sslfingerprint"]).replace(":", "").split()).lower()
+        lines = (
+            "".join(line.replace(":", "").split()).lower()
+            for line in str(self.cleaned_data["sslfingerprint"]).splitlines()
+        )
+        return tuple(dict.fromkeys(line for line in lines if line))
 
     def clean_folders(self) -> tuple[str, ...]:
         return tuple(line.strip() for line in str(self.cleaned_data["folders"]).splitlines() if line.strip())
@@ -332,6 +338,7 @@ def _initial(rule: Rule) -> dict[str, object]:
         "limit": limit,
         "limit_unit": unit,
         "folders": "\n".join(rule.folders),
+        "sslfingerprint": "\n".join(rule.sslfingerprint),
     }
 
 

@@ -89,6 +89,8 @@ def _value(name: str, value: object) -> object:
         if isinstance(value, str) and value in list(field.type):
             return field.type(value)
     elif field.type is tuple:
+        if name == "sslfingerprint" and isinstance(value, str):  # older exports have a single one
+            value = [value] if value else []
         if isinstance(value, list) and all(isinstance(item, str) for item in value):
             return tuple(dict.fromkeys(value))
     elif type(value) is field.type or (value is None and field.default is None):

@@ -32,8 +32,12 @@ def export_fetchmailrc(rules: Iterable[Rule]) -> Iterator[str]:
     yield HEADER + "\n"
     for rule in rules:
         yield "\n"
-        yield from (f"# {field} {getattr(rule, field)}: not in fetchmail\n" for field in _lost_fields(rule))
+        yield from (f"# {field} {_shown(getattr(rule, field))}: not in fetchmail\n" for field in _lost_fields(rule))
         yield _entry(rule)
+
+
+def _shown(value: object) -> str:
+    return " ".join(value) if isinstance(value, tuple) else str(value)
 
 
 def lost_in_fetchmail(rules: Iterable[Rule]) -> Iterator[Lost]:
@@ -44,7 +48,7 @@ def lost_in_fetchmail(rules: Iterable[Rule]) -> Iterator[Lost]:
 
 def _lost_fields(rule: Rule) -> list[str]:
     """In fetchmail a pin is MD5, an interval counts poll cycles, there is no `keepdays`, and numbers have 32 bits."""
-    lost = [field for field in _INEXPRESSIBLE if getattr(rule, field) not in {None, ""}]
+    lost = [field for field in _INEXPRESSIBLE if getattr(rule, field) not in {None, ()}]
     if rule.auth not in _AUTH:
         lost.append("auth")
     if rule.limit and rule.limit > _GREATEST_NUMBER:

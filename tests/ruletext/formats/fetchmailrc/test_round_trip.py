@@ -38,7 +38,7 @@ def test_it_quotes_any_text(text: str) -> None:
 
 
 def test_it_says_what_fetchmail_cannot() -> None:
-    rules = [RULE, replace(RULE, interval=5, keepdays=7, sslfingerprint="0" * 64, auth=Auth.SCRAM_SHA_256)]
+    rules = [RULE, replace(RULE, interval=5, keepdays=7, sslfingerprint=("0" * 64,), auth=Auth.SCRAM_SHA_256)]
     assert list(lost_in_fetchmail(rules)) == [
         Lost(2, field) for field in ("sslfingerprint", "interval", "keepdays", "auth")
     ]
