@@ -245,22 +245,22 @@ def _at(entry: Entry, code: Code, field: str) -> Problem:
 
 
 class StoredPasswords:
-    """The passwords of the stored rules, by account and pin. A masked line gets its own rule's, or one of the same account."""
+    """The passwords of the stored rules, by account and pins. A masked line gets its own rule's, or one of the same account."""
 
     def __init__(self, stored: Iterable[Stored]) -> None:
-        self._known: dict[tuple[Source, tuple[str, ...]], list[Stored]] = defaultdict(list)
-        self._shared: dict[tuple[Source, tuple[str, ...], Encryption, bool, Auth], Stored | Code] = {}
+        self._known: dict[tuple[Source, frozenset[str]], list[Stored]] = defaultdict(list)
+        self._shared: dict[tuple[Source, frozenset[str], Encryption, bool, Auth], Stored | Code] = {}
         for item in stored:
-            self._known[account_of(item.rule), item.rule.sslfingerprint].append(item)
+            self._known[account_of(item.rule), frozenset(item.rule.sslfingerprint)].append(item)
 
     def find(self, rule: Rule, own: Stored | None, *, sure: bool) -> FetchRule | Code:
         """The password for the masked `rule`: `own` is the rule that it was, and `sure` says that no other can be meant."""
         if own is not None and sure and keeps_password(own.rule, rule):
             return _kept(own, rule, own)
-        account = account_of(rule)
-        wanted = (account, rule.sslfingerprint, rule.encryption, rule.sslcertck, rule.auth)
+        account, pins = account_of(rule), frozenset(rule.sslfingerprint)
+        wanted = (account, pins, rule.encryption, rule.sslcertck, rule.auth)
         if wanted not in self._shared:  # once for all rules that ask for the same: thousands may share an account
-            same_account = self._known.get((account, rule.sslfingerprint), ())
+            same_account = self._known.get((account, pins), ())
             self._shared[wanted] = _shared([item for item in same_account if keeps_password(item.rule, rule)])
         shared = self._shared[wanted]
         if isinstance(shared, Code):

@@ -67,11 +67,11 @@ def fill(row: FetchRule, rule: Rule, now: datetime) -> None:
 def tls_still_known(seen: TlsLevel, old: Rule, rule: Rule) -> TlsLevel:
     """The protection seen so far, as long as the server is the same; NONE for another one.
 
-    That a certificate was the pinned one does not prove that it verifies without the pin.
+    That a certificate was a pinned one does not prove that it verifies without the pin.
     """
     if replace(account_of(old), user="") != replace(account_of(rule), user=""):
         return TlsLevel.NONE
-    pinned_otherwise = old.sslfingerprint != rule.sslfingerprint
+    pinned_otherwise = set(old.sslfingerprint) != set(rule.sslfingerprint)
     return TlsLevel.UNVERIFIED if pinned_otherwise and seen is TlsLevel.VERIFIED else seen
 
 

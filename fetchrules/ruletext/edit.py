@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from difflib import SequenceMatcher
 from itertools import chain
 
-from fetchrules.rule import FIELDS, OPTIONS, PROTOCOL_WORDS, Encryption, Field, Option, Rule, Spelling
+from fetchrules.rule import FIELDS, OPTIONS, PROTOCOL_WORDS, Encryption, Field, Option, Rule, Spelling, Takes
 from fetchrules.ruletext.lexer import LEADING, Kind, Token, phrases
 from fetchrules.ruletext.line import Line, parse_line
 from fetchrules.ruletext.render import (
@@ -17,6 +17,7 @@ from fetchrules.ruletext.render import (
     phrases_of,
     server_text,
 )
+from fetchrules.ruletext.validate import plain_fingerprint
 
 
 def edit(line: Line, rule: Rule) -> Line:
@@ -145,7 +146,9 @@ class _Change:
         return written[index - 1][-1].last if index else written[0][0].first - 1
 
     def _phrase(self, item: _Written) -> Phrase:
-        return Phrase(item.option.word, tuple(self.tokens[index].value or "" for index in item.values))
+        values = tuple(self.tokens[index].value or "" for index in item.values)
+        pins = Takes.FINGERPRINT in item.option.takes
+        return Phrase(item.option.word, tuple(map(plain_fingerprint, values)) if pins else values)
 
     def _replace(self, written: list[_Written], wanted: tuple[Phrase, ...]) -> None:
         for item, phrase in zip(written, wanted, strict=False):

@@ -30,6 +30,7 @@ from fetchrules.ruletext.validate import (
     fingerprint_fault,
     folder_fault,
     number_fault,
+    plain_fingerprint,
     recipient_fault,
     rule_problems,
 )
@@ -234,7 +235,7 @@ def _read_argument(reading: _Reading, option: Option, takes: Takes, token: Token
     elif takes is Takes.METHOD:
         return _read_auth(reading, token, text)
     elif takes is Takes.FINGERPRINT:
-        value = text.replace(":", "").lower()
+        value = plain_fingerprint(text)
         code = fingerprint_fault(value)
     else:
         return _read_number(reading, option, takes, token, text)

@@ -49,19 +49,25 @@ def account_of(rule: Rule) -> Source:
 def keeps_password(old: Rule, new: Rule) -> bool:
     """Whether someone who does not know the password of `old` may use it for `new`: for the same account, protected no less.
 
-    Another pin does not protect it better: it trusts somebody else.
+    Another pin does not protect it better: it trusts somebody else. One pin less of several does.
     """
     return (
         account_of(old) == account_of(new)
         and _STRENGTH[new.encryption] >= _STRENGTH[old.encryption]
         and new.sslcertck >= old.sslcertck
-        and new.sslfingerprint == old.sslfingerprint
+        and _trusts_no_other(old, new)
         and (not new.may_be_overheard or _secrecy(new.auth) >= _secrecy(old.auth))
     )
 
 
 def _secrecy(auth: Auth) -> int:
     return _SECRECY_OF_ANY if auth.way is None else _SECRECY[auth.way.kind]
+
+
+def _trusts_no_other(old: Rule, new: Rule) -> bool:
+    """Whether `new` accepts only certificates that `old` pins, or neither pins any."""
+    pins = set(new.sslfingerprint)
+    return pins <= set(old.sslfingerprint) and bool(pins) == bool(old.sslfingerprint)
 
 
 def sources_of(rule: Rule) -> Iterator[Source]:

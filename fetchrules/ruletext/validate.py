@@ -99,6 +99,11 @@ def _recipient_fault(recipient: str) -> Code | None:
     return None if proper else Code.RECIPIENT_INVALID
 
 
+def plain_fingerprint(text: str) -> str:
+    """A fingerprint as it is stored: colons do not count, nor does case."""
+    return text.replace(":", "").lower()
+
+
 def fingerprint_fault(fingerprint: str) -> Code | None:
     """SHA-256 in lower-case hex. Sixteen octets are fetchmail's MD5, which protects nothing today."""
     if _FINGERPRINT.fullmatch(fingerprint):

@@ -17,7 +17,7 @@ from fetchrules.rulebook.edits import is_to_be_passed
 from fetchrules.rulebook.rows import changes_of
 from fetchrules.ruletext.problem import Code, Problem
 from fetchrules.ruletext.sources import keeps_password
-from fetchrules.ruletext.validate import passing_fault, problems_of
+from fetchrules.ruletext.validate import passing_fault, plain_fingerprint, problems_of
 from fetchrules.words.events import describe_change
 from fetchrules.words.ruletext import explain
 
@@ -85,7 +85,8 @@ class RuleAdminForm(forms.ModelForm):  # type: ignore[type-arg]  # generic in th
         return self._list("folders", gettext('Expected a list of names, such as ["INBOX"].'))
 
     def clean_sslfingerprint(self) -> list[str]:
-        return self._list("sslfingerprint", gettext("Expected a list of fingerprints in quotes."))
+        pins = self._list("sslfingerprint", gettext("Expected a list of fingerprints in quotes."))
+        return list(dict.fromkeys(map(plain_fingerprint, pins)))
 
     def _list(self, field: str, expected: str) -> list[str]:
         items = self.cleaned_data[field] or []

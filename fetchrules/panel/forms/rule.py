@@ -35,7 +35,7 @@ from fetchrules.rule import (
 )
 from fetchrules.ruletext.problem import Code, Problem
 from fetchrules.ruletext.sources import keeps_password
-from fetchrules.ruletext.validate import problems_of
+from fetchrules.ruletext.validate import plain_fingerprint, problems_of
 from fetchrules.words.names import way_name
 from fetchrules.words.providers import PROVIDERS, provider_named
 from fetchrules.words.ruletext import explain
@@ -250,10 +250,8 @@ class RuleForm(SavingForm):
         return str(self.cleaned_data["server"]).removeprefix("[").removesuffix("]")
 
     def clean_sslfingerprint(self) -> tuple[str, ...]:
-        """Colons and blanks do not count, nor does case."""
         lines = (
-            "".join(line.replace(":", "").split()).lower()
-            for line in str(self.cleaned_data["sslfingerprint"]).splitlines()
+            plain_fingerprint("".join(line.split())) for line in str(self.cleaned_data["sslfingerprint"]).splitlines()
         )
         return tuple(dict.fromkeys(line for line in lines if line))
 

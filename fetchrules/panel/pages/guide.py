@@ -25,7 +25,7 @@ MEANINGS: dict[str, str | Promise] = {
         "verify the server's certificate (the default); written without ssl, it demands STARTTLS"
     ),
     "nosslcertck": gettext_lazy("accept any certificate"),
-    "sslfingerprint": gettext_lazy("accept only the certificate with this SHA-256"),
+    "sslfingerprint": gettext_lazy("accept only the certificate with this SHA-256; may be repeated"),
     "port": gettext_lazy("another port than the protocol's own"),
     "service": gettext_lazy("the same as port"),
     "auth": gettext_lazy("log in by this way only; any: by the best that the server offers (the default)"),
