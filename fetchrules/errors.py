@@ -152,7 +152,7 @@ class ServerRefused(FetchError, retry=Retry.LATER, code="server_refused"):
 class FolderMissing(ServerRefused, retry=Retry.AS_USUAL, code="folder_missing"):
     """The account has no such folder, but `folders`. The rule's other folders are collected."""
 
-    def __init__(self, folders: Sequence[str]) -> None:
+    def __init__(self, folders: Sequence[str] = ()) -> None:
         self.folders = tuple(folders)
         super().__init__(", ".join(folders))
 

@@ -51,6 +51,8 @@ FORM = {
 ADMIN_FORM = {name: value for name, value in FORM.items() if name not in {"treatment", "limit_unit"}} | {
     "keep": "on",
     "folders": "[]",
+    "sslfingerprint": "[]",
+    "auth": "any",
 }
 
 
