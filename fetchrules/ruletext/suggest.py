@@ -64,7 +64,9 @@ def _nearest(word: str, known: Iterable[str], also_called: Mapping[str, str]) ->
             readings[0].translate(_SAME_KEY),
         ]
     for reading in readings:
-        for found in (also_called.get(reading), *get_close_matches(reading, known, 1, _SIMILARITY)):
+        # Of words that are about as near, one that begins alike was meant: people seldom mistype the first letter.
+        close = sorted(get_close_matches(reading, known, 3, _SIMILARITY), key=lambda one: one[0] != reading[0])
+        for found in (also_called.get(reading), *close):
             if found:
                 return found
     return ""

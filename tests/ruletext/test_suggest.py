@@ -13,6 +13,7 @@ from fetchrules.ruletext.suggest import suggest_auth, suggest_option, suggest_pr
             ("kep", "keep"),
             ("KEPP", "keep"),
             ("keeep", "keep"),
+            ("keip", "keep"),
             ("flsh", "flush"),
             ("fetchal", "fetchall"),
             ("no-keep", "nokeep"),
