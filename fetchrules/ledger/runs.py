@@ -308,6 +308,7 @@ def _count(run: Run, rule_id: int, ending: Ending, now: datetime) -> None:
     counters = {
         "runs": 1,
         "failed": int(ending.error is not None),
+        "idle": int(ending.error is None and not ending.counts.fetched),
         "fetched": ending.counts.fetched,
         "deleted": ending.counts.deleted,
         "octets": ending.counts.octets,

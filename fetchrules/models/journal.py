@@ -180,12 +180,13 @@ class LocalMarker(models.Model):
 
 
 class HourlyStat(models.Model):
-    """Counters of one rule in one hour. Idle runs leave nothing else behind."""
+    """Counters of one rule in one hour. Idle runs leave nothing else behind. `idle`: how many of `runs` brought nothing."""
 
     rule = models.ForeignKey(FetchRule, models.CASCADE, related_name="hours")
     hour = models.DateTimeField()
     runs = models.PositiveIntegerField(default=0)
     failed = models.PositiveIntegerField(default=0)
+    idle = models.PositiveIntegerField(default=0)
     fetched = models.PositiveIntegerField(default=0)
     deleted = models.PositiveIntegerField(default=0)
     octets = models.BigIntegerField(default=0)

@@ -23,7 +23,8 @@ class SourceMailbox(models.Model):
     ledger of the same mailbox under the name that it had before.
 
     `listed_at` and `lived` count the seconds that successful polls have lived through. `ask_last`: the unique-id of the letter over
-    which the server gave up. `heads_broke_at`: when a session broke over headers that were asked for alone.
+    which the server gave up. `heads_broke_at`: when a session broke over headers that were asked for alone. `settled`: what the
+    last poll found, if it left nothing to do (`ledger.settled`); empty if not, or if anything was recorded since.
     """
 
     protocol = models.CharField(max_length=4, choices=[(p.value, p.value.upper()) for p in Protocol])
@@ -39,6 +40,7 @@ class SourceMailbox(models.Model):
     continues = models.ForeignKey("self", models.SET_NULL, null=True, blank=True, related_name="+")
     ask_last = models.CharField(max_length=128, blank=True, default="")
     heads_broke_at = models.DateTimeField(null=True, blank=True)
+    settled = models.JSONField(default=dict, blank=True)
 
     class Meta:
         verbose_name = _("source mailbox")
@@ -48,6 +50,7 @@ class SourceMailbox(models.Model):
                 fields=["protocol", "host", "port", "user", "folder", "recipient"], name="one_row_per_source"
             ),
         ]
+        indexes: ClassVar = [models.Index(fields=["host"], name="sources_by_host")]
 
     def __str__(self) -> str:
         return harmless(f"{self.user}@{self.host}" + (f"/{self.folder}" if self.folder else ""))
