@@ -3,7 +3,7 @@
 import logging
 from collections.abc import Iterable
 
-from celery import shared_task
+from celery import current_app, shared_task
 from django.db import DatabaseError, transaction
 from django.utils import timezone
 from kombu.exceptions import OperationalError
@@ -18,15 +18,18 @@ from fetchrules.upkeep.housekeeping import tidy
 
 log = logging.getLogger(__name__)
 
-RUNS_PER_TICK = 500
+PORTION = 500
+"""As many runs are claimed before the first of them is enqueued."""
 
 
 @shared_task
 def dispatch() -> None:
-    """One tick: abandon dead runs, claim the due rules, and enqueue their runs."""
-    now = timezone.now()
-    _enqueue(leases.abandon_overdue(now))
-    _enqueue(runs.claim_due(now, RUNS_PER_TICK))
+    """One tick: abandon dead runs, then claim the due rules and enqueue their runs, a portion at a time, until none is left."""
+    _enqueue(leases.abandon_overdue(timezone.now(), _messages_wait))
+    while not STOPPING.is_set():
+        claimed = runs.claim_due(timezone.now(), PORTION)
+        if not _enqueue(claimed) or len(claimed) < PORTION:
+            return
 
 
 @shared_task
@@ -34,7 +37,7 @@ def poll_run(run_id: int) -> None:
     """Do one claimed poll, then enqueue the next one at the same server, unless this one timed out."""
     result = poll(run_id)
     if result and not (isinstance(result.error, TimedOut) or STOPPING.is_set()):
-        _enqueue(runs.claim_next(result.host, timezone.now()))
+        _enqueue(runs.claim_next([result.host], timezone.now()))
 
 
 @shared_task
@@ -67,10 +70,22 @@ def _wake() -> None:
         log.warning("broker unreachable, the next tick will do it: %s", error)
 
 
-def _enqueue(run_ids: Iterable[int]) -> None:
-    """Runs that the broker does not take are enqueued again when their lease ends."""
+def _enqueue(run_ids: Iterable[int]) -> bool:
+    """False if the broker does not take them. They are enqueued again when their lease ends."""
     try:
         for run_id in run_ids:
             poll_run.delay(run_id)
     except OperationalError as error:
         log.warning("broker unreachable, claimed polls wait: %s", error)
+        return False
+    return True
+
+
+def _messages_wait() -> bool:
+    """Whether messages wait in the queue. False also if the broker does not say: a run in doubt is rather enqueued twice."""
+    with current_app.connection_for_write() as broker:
+        try:
+            queue = broker.default_channel.queue_declare(current_app.amqp.default_queue.name, passive=True)
+        except (OperationalError, *broker.connection_errors, *broker.channel_errors):  # Redis has no empty queues
+            return False
+    return bool(queue.message_count)

@@ -5,7 +5,7 @@ dead if it is silent, or another bears its name (a container restarts with the s
 harmless: its poll finds out before it records or deletes anything.
 """
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from datetime import datetime, timedelta
 
 from django.db import transaction
@@ -16,7 +16,9 @@ from fetchrules.models import FetchRule, Heartbeat, Run
 from fetchrules.schedule import NextReason
 
 QUEUE_LEASE = timedelta(minutes=1)
-"""A run that no worker has started by then is put into the queue again: the message may be lost."""
+"""A run that no worker has begun by then is put into the queue again if the queue is empty: its message is lost."""
+LOST_AFTER = timedelta(minutes=10)
+"""While the queue is never empty, a run that waits for so long is put into it again, and once more after as long again."""
 RUN_LEASE = timedelta(minutes=1)
 """A running poll whose process has not renewed its lease for so long is taken for dead."""
 
@@ -35,18 +37,32 @@ def disturbed(ids: Collection[int]) -> set[int]:
     return set(ids) - set(quiet.values_list("id", flat=True))
 
 
-def abandon_overdue(now: datetime) -> list[int]:
+def _no_message_waits() -> bool:
+    return False
+
+
+def abandon_overdue(now: datetime, messages_wait: Callable[[], bool] = _no_message_waits) -> list[int]:
     """Abandon dead polls, so that their rules are due again; returns ids of queued runs to enqueue again.
 
+    Queued runs for which nobody came keep waiting while `messages_wait` in the queue, theirs probably among them.
     First brings deadlines nearer that a wrong clock has set too far away.
     """
     Run.objects.filter(finished_at__isnull=True, deadline__gt=now + RUN_LEASE).update(deadline=now + RUN_LEASE)
     for run in _dead(now):
         abandon(run, now)
-    waiting = Run.objects.filter(finished_at__isnull=True, state=Run.State.QUEUED, deadline__lt=now).order_by()
-    ids = list(waiting.values_list("id", flat=True))
-    Run.objects.filter(id__in=ids, state=Run.State.QUEUED).update(deadline=now + QUEUE_LEASE)
-    return ids
+    overdue = Run.objects.filter(finished_at__isnull=True, state=Run.State.QUEUED, deadline__lt=now).order_by()
+    waiting = list(overdue.values_list("id", "claimed_at", "deadline"))
+    if not waiting:
+        return []
+    overdue.update(deadline=now + QUEUE_LEASE)
+    if messages_wait():
+        waiting = [run for run in waiting if _has_waited_long(*run[1:], now)]
+    return [run_id for run_id, *_ in waiting]
+
+
+def _has_waited_long(claimed_at: datetime, deadline: datetime, now: datetime) -> bool:
+    """Whether another LOST_AFTER has passed since the lease that ended at `deadline` began."""
+    return (now - claimed_at) // LOST_AFTER > (deadline - QUEUE_LEASE - claimed_at) // LOST_AFTER
 
 
 def abandon_all(now: datetime) -> int:

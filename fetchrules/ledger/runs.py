@@ -4,7 +4,7 @@ Module `leases` abandons those that no process works on.
 """
 
 import uuid
-from collections.abc import Iterable, Sequence
+from collections.abc import Collection, Iterable, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime, timedelta
 
@@ -15,9 +15,10 @@ from django.db.models.functions import Coalesce
 from fetchrules.errors import FetchError, Retry, RunOvertaken
 from fetchrules.ledger import workers
 from fetchrules.ledger.leases import QUEUE_LEASE, RUN_LEASE, abandon, make_due_again
-from fetchrules.ledger.turns import choose
+from fetchrules.ledger.statements import insert_from
+from fetchrules.ledger.turns import choose, due
 from fetchrules.models import FetchRule, HourlyStat, Pause, Run
-from fetchrules.models.chunks import remove
+from fetchrules.models.chunks import chunks, remove
 from fetchrules.remote.mailbox import TlsLevel
 from fetchrules.schedule import Failing, NextPoll, NextReason
 
@@ -50,15 +51,15 @@ class Ending:
 def claim_due(now: datetime, limit: int = 200) -> list[int]:
     """Claim up to `limit` due rules (`turns`). Returns the ids of the new runs in the order to begin them."""
     FetchRule.objects.filter(pause=Pause.BY_HAND, paused_until__lte=now).update(pause=Pause.NONE, paused_until=None)
-    return claim(choose(now, limit), now)
+    return _claim(due(now), choose(now, limit), now)
 
 
-def claim_next(host: str, now: datetime) -> list[int]:
-    """Claim the rule that has been due longest at this server, where a poll has just ended.
+def claim_next(hosts: Collection[str], now: datetime) -> list[int]:
+    """Claim the rules that have been due longest at these servers, where polls have just ended, as many as they have room for.
 
     Otherwise a server that answers quickly would get no more polls in a tick than it may have open at a time.
     """
-    return claim(choose(now, 1, host), now)
+    return _claim(due(now), choose(now, hosts=hosts), now)
 
 
 def claim(rules: Iterable[FetchRule], now: datetime, cause: Run.Cause | None = None) -> list[int]:
@@ -66,24 +67,7 @@ def claim(rules: Iterable[FetchRule], now: datetime, cause: Run.Cause | None = N
 
     Rules whose mailbox is being polled, or whose owner is gone, are left out. `cause` None: the reason of each rule's next poll.
     """
-    token = uuid.uuid4()
-    runs = [
-        Run(
-            token=token,
-            rule=rule,
-            source_id=rule.source_id,
-            recipient=rule.recipient,
-            revision=rule.revision,
-            cause=cause or _CAUSES.get(rule.next_reason, Run.Cause.SCHEDULE),
-            claimed_at=now,
-            deadline=now + QUEUE_LEASE,
-        )
-        for rule in rules
-    ]
-    try:
-        return _insert(runs, token) if runs else []
-    except IntegrityError:  # PostgreSQL: a rule was deleted within these milliseconds
-        return []  # all are still due at the next tick
+    return _claim(FetchRule.objects.exclude(FetchRule.OWNER_GONE), [rule.id for rule in rules], now, cause)
 
 
 def owner_is_gone(rule: FetchRule) -> bool:
@@ -222,19 +206,42 @@ def ask_to_stop(run_id: int) -> bool:
     return bool(Run.objects.filter(id=run_id, finished_at__isnull=True).update(stop_asked=True))
 
 
-def _insert(runs: Sequence[Run], token: uuid.UUID) -> list[int]:
-    """Insert the runs whose rule still exists and has an owner, and whose mailbox has no open run. Returns their ids."""
+def _claim(rules: QuerySet[FetchRule], ids: Sequence[int], now: datetime, cause: Run.Cause | None = None) -> list[int]:
+    """Claim those of `rules` that have these ids. Returns the ids of the new runs, in the order of their rules' `ids`."""
+    claimed: dict[int, int] = {}
+    for chunk in chunks(ids):
+        try:
+            claimed |= _insert(rules.filter(id__in=chunk), now, cause)
+        except IntegrityError:  # PostgreSQL: a rule was deleted within these milliseconds
+            continue  # all are still due at the next tick
+    return [claimed[rule_id] for rule_id in ids if rule_id in claimed]
+
+
+def _insert(rules: QuerySet[FetchRule], now: datetime, cause: Run.Cause | None) -> dict[int, int]:
+    """Insert a run for each of the rules whose mailbox has no open one. Returns the ids of the new runs by their rules'."""
+    run = {
+        "token": uuid.uuid4(),
+        "rule": F("id"),
+        "source": F("source"),
+        "recipient": F("recipient"),
+        "revision": F("revision"),
+        "cause": cause or _CAUSE,
+        "claimed_at": now,
+        "deadline": now + QUEUE_LEASE,
+    }
     with transaction.atomic():
-        asked = FetchRule.objects.filter(id__in=[run.rule_id for run in runs])
-        present = set(asked.exclude(FetchRule.OWNER_GONE).values_list("id", flat=True))
-        Run.objects.bulk_create((run for run in runs if run.rule_id in present), ignore_conflicts=True)
-        ours = Run.objects.filter(token=token, finished_at__isnull=True).order_by("id")
-        won = dict(ours.values_list("id", "rule_id"))
-        FetchRule.objects.filter(id__in=won.values()).update(next_poll_at=None)
-    return list(won)
+        # In the order of the unique column: two dispatches that wait for each other's rows crosswise would be a deadlock.
+        claimed = dict(insert_from(rules.order_by("source_id"), Run, run, returning=("rule", "id")))
+        FetchRule.objects.filter(id__in=claimed).update(next_poll_at=None)
+    return claimed
 
 
-_CAUSES = {NextReason.BY_HAND.value: Run.Cause.BY_HAND, NextReason.SAVED.value: Run.Cause.SAVED}
+_CAUSE = Case(
+    When(next_reason=NextReason.BY_HAND, then=Value(Run.Cause.BY_HAND)),
+    When(next_reason=NextReason.SAVED, then=Value(Run.Cause.SAVED)),
+    default=Value(Run.Cause.SCHEDULE),
+)
+"""Why a rule is polled, by the reason of its next poll."""
 
 
 def _finish(run: Run, state: Run.State, ending: Ending, now: datetime) -> bool:

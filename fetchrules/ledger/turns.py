@@ -3,11 +3,12 @@
 A poll occupies one of the slots that live workers report, and a server that drips octets keeps it for minutes. So one server gets
 at most a quarter of the slots, and all slow servers together half of them. A server is slow if its last poll timed out, or a poll
 waits for its listing for more than a minute. Where no worker reports slots (`manage.py poll` by cron), there is nothing to share.
+A service that allows fewer sessions at a time gets no more than that (`policy.limits`).
 """
 
 from collections import Counter
-from collections.abc import Collection
-from dataclasses import dataclass
+from collections.abc import Collection, Iterable
+from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
 from django.db.models import Count, Exists, F, Max, Min, OuterRef, Q, QuerySet
@@ -15,6 +16,7 @@ from django.db.models import Count, Exists, F, Max, Min, OuterRef, Q, QuerySet
 from fetchrules.errors import TimedOut
 from fetchrules.ledger import workers
 from fetchrules.models import FetchRule, Pause, Run, ServiceSettings
+from fetchrules.policy.limits import sessions_at_most
 from fetchrules.schedule import JITTER, NextReason, longest_wait
 
 PATIENCE = timedelta(minutes=1)
@@ -37,43 +39,58 @@ class _Board:
     slow: Collection[str]
     per_host: int
     together: int | None
+    of_slow: int = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.of_slow = sum(self.polls[host] for host in self.slow)
 
     def is_full(self, host: str) -> bool:
-        return self.polls[host] >= self.per_host or (self._slow_are_full() and host in self.slow)
+        slow_are_full = self.together is not None and self.of_slow >= self.together
+        return (slow_are_full and host in self.slow) or self.polls[host] >= sessions_at_most(host, self.per_host)
 
-    def full(self) -> set[str]:
-        busy = {host for host, number in self.polls.items() if number >= self.per_host}
-        return busy.union(self.slow) if self._slow_are_full() else busy
+    def add(self, host: str) -> int:
+        """Count one more poll; returns how many this host has now."""
+        self.polls[host] += 1
+        self.of_slow += host in self.slow
+        return self.polls[host]
 
-    def _slow_are_full(self) -> bool:
-        return self.together is not None and sum(self.polls[host] for host in self.slow) >= self.together
+
+_ACCOUNT = tuple(f"source__{column}" for column in ("protocol", "host", "port", "user"))
+"""What `SourceMailbox.account` consists of, as a query of rules or runs names it."""
 
 
-def choose(now: datetime, limit: int, host: str | None = None) -> list[FetchRule]:
-    """Up to `limit` due rules, of one server or of all, whose accounts are not being polled.
+def choose(now: datetime, limit: int | None = None, hosts: Collection[str] | None = None) -> list[int]:
+    """The ids of up to `limit` due rules, of these servers or of all, whose accounts are not being polled.
 
     The first rule of each server comes before the second of any, so that a queue serves the servers in turn.
     """
     service = ServiceSettings.current()
-    due = _due(service, now) if host is None else _due(service, now).filter(source__host=host)
-    if not due.exists():
+    waiting = _not_among(_open(), due(now)).order_by("next_poll_at")
+    if not service.running:
+        waiting = waiting.filter(next_reason=NextReason.BY_HAND)
+    if hosts is not None:
+        waiting = waiting.filter(source__host__in=hosts)
+    if not waiting.exists():
         return []
     board = _board(now, service.per_host, _open())
-    chosen: dict[int, FetchRule] = {}
+    if hosts is not None:
+        waiting = waiting.filter(source__host__in=[host for host in hosts if not board.is_full(host)])
+    return _walk(waiting.values_list("id", *_ACCOUNT), board, limit)
+
+
+def _walk(rules: Iterable[tuple[int, str, str, int, str]], board: _Board, limit: int | None) -> list[int]:
+    """Up to `limit` of the rules (id and account) that the board has room for, one an account, the first of each host first."""
     turn: dict[int, int] = {}
-    visited: set[tuple[object, ...]] = set()
-    while len(chosen) < limit:
-        rules = due.exclude(source__host__in=board.full()).exclude(id__in=chosen)[: limit - len(chosen)]
-        before = len(chosen)
-        for rule in rules:
-            host = rule.source.host
-            if rule.source.account not in visited and not board.is_full(host):
-                visited.add(rule.source.account)
-                board.polls[host] += 1
-                chosen[rule.id], turn[rule.id] = rule, board.polls[host]
-        if len(chosen) == before:
+    taken: set[tuple[str, str, int, str]] = set()
+    for rule, protocol, host, port, user in rules:
+        account = (protocol, host, port, user)
+        if account in taken or board.is_full(host):
+            continue
+        taken.add(account)
+        turn[rule] = board.add(host)
+        if len(turn) == limit:
             break
-    return sorted(chosen.values(), key=lambda rule: turn[rule.id])
+    return sorted(turn, key=turn.__getitem__)
 
 
 def late(now: datetime) -> Late | None:
@@ -86,16 +103,16 @@ def late(now: datetime) -> Late | None:
     if not service.running or not overdue.exists():
         return None
     at_work = Run.objects.filter(finished_at__isnull=True, state=Run.State.RUNNING, deadline__gte=now)
-    ours = _not_among(at_work, overdue).exclude(source__host__in=_board(now, service.per_host, at_work).full())
-    told = ours.aggregate(rules=Count("id"), since=Min("next_poll_at"))
-    return Late(told["rules"], told["since"]) if told["rules"] else None
+    board = _board(now, service.per_host, at_work)
+    hosts = _not_among(at_work, overdue).order_by().values_list("source__host")
+    told = hosts.annotate(rules=Count("id"), since=Min("next_poll_at"))
+    ours = [(rules, since) for host, rules, since in told if not board.is_full(host)]
+    return Late(sum(rules for rules, _ in ours), min(since for _, since in ours)) if ours else None
 
 
-def _due(service: ServiceSettings, now: datetime) -> QuerySet[FetchRule]:
-    due = _not_among(_open(), pollable().filter(next_poll_at__lte=now))
-    if not service.running:
-        due = due.filter(next_reason=NextReason.BY_HAND)
-    return due.select_related("source").order_by("next_poll_at")
+def due(now: datetime) -> QuerySet[FetchRule]:
+    """The rules whose time has come, whether their servers and accounts are busy or not."""
+    return pollable().filter(next_poll_at__lte=now)
 
 
 def pollable() -> QuerySet[FetchRule]:
@@ -105,8 +122,7 @@ def pollable() -> QuerySet[FetchRule]:
 
 def _not_among(polls: QuerySet[Run], rules: QuerySet[FetchRule]) -> QuerySet[FetchRule]:
     """Those of `rules` whose account is not among `polls`: many servers lock it, so it gets one session at a time."""
-    account = {f"source__{column}": OuterRef(f"source__{column}") for column in ("protocol", "host", "port", "user")}
-    return rules.filter(~Exists(polls.filter(**account)))
+    return rules.filter(~Exists(polls.filter(**{column: OuterRef(column) for column in _ACCOUNT})))
 
 
 def _open() -> QuerySet[Run]:

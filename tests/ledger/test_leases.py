@@ -127,6 +127,36 @@ def test_it_knows_since_when_a_worker_of_the_same_name_is_another() -> None:
     heartbeat.leave("worker")
 
 
+def queued(*, minutes: float, messages_wait: bool) -> list[int]:
+    """Ids of what is enqueued again by a tick so many minutes after the claim."""
+    return leases.abandon_overdue(NOW + timedelta(minutes=minutes), lambda: messages_wait)
+
+
+def test_it_enqueues_again_what_is_not_in_the_queue(rules: list[FetchRule]) -> None:
+    waiting = runs.claim_due(NOW)
+    assert queued(minutes=1, messages_wait=False) == []
+    assert sorted(queued(minutes=1.1, messages_wait=False)) == sorted(waiting)
+    assert queued(minutes=2, messages_wait=False) == []
+    assert sorted(queued(minutes=2.2, messages_wait=False)) == sorted(waiting)
+
+
+def test_it_lets_a_queue_be_as_long_as_it_is(rules: list[FetchRule]) -> None:
+    """Once in ten minutes it enqueues a run again, whose message may be none of those that wait."""
+    (run_id, *_) = waiting = runs.claim_due(NOW)
+    Run.objects.exclude(id=run_id).delete()
+    again = [minutes for minutes in range(1, 61) if queued(minutes=minutes + 0.1 * minutes, messages_wait=True)]
+    assert len(waiting) == 10
+    assert len(again) == 6
+
+
+def test_it_begins_a_run_that_waited_long(rules: list[FetchRule]) -> None:
+    (run_id, *_) = runs.claim_due(NOW)
+    assert queued(minutes=5, messages_wait=True) == []
+    assert runs.start(run_id, NOW + timedelta(minutes=5)) is not None
+    assert runs.start(run_id, NOW + timedelta(minutes=5)) is None
+    assert run_id not in queued(minutes=5.5, messages_wait=False)
+
+
 def plans(queries: CaptureQueriesContext) -> list[str]:
     """What SQLite does for the statements that were captured, step by step."""
     steps = []

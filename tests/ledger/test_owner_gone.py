@@ -42,7 +42,7 @@ def said(*arguments: str) -> list[dict[str, dict[str, str]]]:
 
 def test_it_is_not_claimed_by_schedule(gone: FetchRule) -> None:
     assert runs.claim_due(NOW) == []
-    assert runs.claim_next("127.0.0.1", NOW) == []
+    assert runs.claim_next(["127.0.0.1"], NOW) == []
 
 
 def test_it_is_not_claimed_by_name(gone: FetchRule) -> None:

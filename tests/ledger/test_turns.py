@@ -150,21 +150,32 @@ def test_it_lets_the_next_poll_of_a_server_follow_one_that_ended(make_rule: Make
     due(make_rule, "many.example.org", 3)
     due(make_rule, "few.example.org", 2)
     begun = runs.claim_due(NOW)
-    assert runs.claim_next("many.example.org", NOW) == []
+    assert runs.claim_next(["many.example.org"], NOW) == []
     Run.objects.filter(id=begun[0]).delete()
-    (next_id,) = runs.claim_next("many.example.org", NOW)
+    (next_id,) = runs.claim_next(["many.example.org"], NOW)
     assert Run.objects.get(id=next_id).source.host == "many.example.org"
-    assert runs.claim_next("many.example.org", NOW) == []
+    assert runs.claim_next(["many.example.org"], NOW) == []
+
+
+def test_it_lets_as_many_follow_as_the_servers_have_room_for(make_rule: MakeRule) -> None:
+    report(12)
+    for host in ("one", "two", "three"):
+        due(make_rule, f"{host}.example.org", 9)
+    begun = runs.claim_due(NOW)
+    ended = [Run.objects.filter(id__in=begun, source__host=f"{host}.example.org") for host in ("one", "two")]
+    Run.objects.filter(id__in=[ended[0][0].id, *(run.id for run in ended[1][:2])]).delete()
+    follow = Run.objects.filter(id__in=runs.claim_next(["one.example.org", "two.example.org"], NOW))
+    assert Counter(follow.values_list("source__host", flat=True)) == {"one.example.org": 1, "two.example.org": 2}
 
 
 def test_it_lets_nothing_follow_that_is_not_due(make_rule: MakeRule) -> None:
     ServiceSettings.current()
     make_rule(next_poll_at=NOW + timedelta(seconds=1))
     make_rule(next_poll_at=NOW, pause=Pause.BY_HAND)
-    assert runs.claim_next("mailserver.ru", NOW) == []
+    assert runs.claim_next(["mailserver.ru"], NOW) == []
     make_rule(next_poll_at=NOW)
     ServiceSettings.objects.update(running=False)
-    assert runs.claim_next("mailserver.ru", NOW) == []
+    assert runs.claim_next(["mailserver.ru"], NOW) == []
 
 
 def test_it_blocks_nothing_that_is_asked_for_by_command(make_rule: MakeRule) -> None:
@@ -187,6 +198,29 @@ def test_it_asks_as_much_of_the_database_however_many_servers_there_are(make_rul
         asked.append([query["sql"].split()[0] for query in queries])
         Run.objects.update(finished_at=NOW, state=Run.State.DONE)
     assert asked[0] == asked[1]
+
+
+def test_it_asks_no_more_of_the_database_for_many_rules_that_wait_for_a_busy_server(make_rule: MakeRule) -> None:
+    report(8)
+    ServiceSettings.current()
+    asked = []
+    for waiting in (3, 40):
+        due(make_rule, "dead.example.org", waiting, minutes_ago=5)
+        due(make_rule, "quick.example.org", 1)
+        with CaptureQueriesContext(connection) as queries:
+            assert claimed(limit=5) == {"dead.example.org": 2, "quick.example.org": 1}
+        asked.append([len(query["sql"]) for query in queries if query["sql"].startswith("SELECT")][:-1])
+        Run.objects.update(finished_at=NOW, state=Run.State.DONE)
+    assert asked[0] == asked[1]
+
+
+@pytest.mark.parametrize(("usual", "share"), [(10, 7), (3, 3)])
+def test_it_gives_a_server_no_more_than_its_service_allows(make_rule: MakeRule, usual: int, share: int) -> None:
+    report(64)
+    ServiceSettings.current()
+    ServiceSettings.objects.update(per_host=usual)
+    due(make_rule, "mail.nic.ru", 12)
+    assert claimed() == {"mail.nic.ru": share}
 
 
 # Late
