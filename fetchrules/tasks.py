@@ -28,7 +28,7 @@ def dispatch() -> None:
     _enqueue(leases.abandon_overdue(timezone.now(), _messages_wait))
     while not STOPPING.is_set():
         claimed = runs.claim_due(timezone.now(), PORTION)
-        if not _enqueue(claimed) or len(claimed) < PORTION:
+        if not (claimed and _enqueue(claimed)):
             return
 
 

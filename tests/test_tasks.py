@@ -78,7 +78,7 @@ def test_it_asks_a_few_statements_for_each_portion(
         assert len(queue.taken()) == number
         Run.objects.update(finished_at=NOW, state=Run.State.DONE)
     assert asked[2] - asked[1] == asked[1] - asked[0]
-    assert asked[0] < 20
+    assert asked[1] - asked[0] < 12
 
 
 def test_it_claims_nothing_while_its_process_ends(

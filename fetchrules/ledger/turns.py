@@ -82,9 +82,13 @@ def _walk(rules: Iterable[tuple[int, str, str, int, str]], board: _Board, limit:
     """Up to `limit` of the rules (id and account) that the board has room for, one an account, the first of each host first."""
     turn: dict[int, int] = {}
     taken: set[tuple[str, str, int, str]] = set()
+    full: set[str] = set()
     for rule, protocol, host, port, user in rules:
         account = (protocol, host, port, user)
-        if account in taken or board.is_full(host):
+        if host in full or account in taken:
+            continue
+        if board.is_full(host):
+            full.add(host)
             continue
         taken.add(account)
         turn[rule] = board.add(host)

@@ -227,6 +227,22 @@ def test_it_shares_a_redis_with_others(tmp_path: Path, redis_server: Redis) -> N
         assert len(set(names)) == 2
 
 
+ASKED = """
+from fetchrules import tasks
+waited = tasks._messages_wait()
+print(waited, tasks._enqueue([1]), tasks._messages_wait())
+"""
+
+
+def test_it_knows_whether_messages_wait(tmp_path: Path, redis_server: Redis) -> None:
+    (nobody,) = free_ports(1)
+    answers = {redis_server.new_url(): "False True True", f"redis://127.0.0.1:{nobody}/0": "False False False"}
+    for url, answer in answers.items():
+        installation = Installation(tmp_path, {"UTM_MAIL_REDIS_URL": url})
+        installation.prepare()
+        assert installation.manage("shell", "-v0", "-c", ASKED).stdout.strip() == answer
+
+
 PARTS = """
 import sys, threading
 import django; django.setup()

@@ -94,6 +94,17 @@ def test_it_renews_what_is_its_own(rules: list[FetchRule]) -> None:
     assert list(renewed.values_list("id", flat=True)) == [ours]
 
 
+def test_it_says_which_polls_have_to_check_whether_they_may_go_on(rules: list[FetchRule]) -> None:
+    quiet, stopped, abandoned, changed, switched_off, deleted, *_ = ids = polled_by(this_process())
+    runs.ask_to_stop(stopped)
+    leases.abandon(Run.objects.get(id=abandoned), NOW)
+    FetchRule.objects.filter(runs=changed).update(revision=9)
+    FetchRule.objects.filter(runs=switched_off).update(enabled=False)
+    FetchRule.objects.filter(runs=deleted).delete()
+    assert quiet not in leases.disturbed(ids)
+    assert leases.disturbed(ids[:6]) == {stopped, abandoned, changed, switched_off, deleted}
+
+
 def test_it_gives_up_what_it_cannot_begin_or_go_on_with(rules: list[FetchRule]) -> None:
     waiting, begun, theirs = runs.claim_due(NOW)[:3]
     runs.start(begun, NOW)

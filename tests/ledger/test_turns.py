@@ -11,7 +11,7 @@ from django.utils import timezone
 from fetchrules.errors import ConnectFailed, FetchError, TimedOut
 from fetchrules.ledger import runs
 from fetchrules.ledger.runs import Counts, Ending
-from fetchrules.ledger.turns import PATIENCE, late
+from fetchrules.ledger.turns import PATIENCE, choose, go_on, late
 from fetchrules.ledger.workers import SILENT_AFTER
 from fetchrules.models import FetchRule, Heartbeat, Pause, Run, ServiceSettings
 from fetchrules.schedule import NextPoll, NextReason
@@ -143,6 +143,16 @@ def test_it_polls_the_first_of_each_server_before_the_second_of_any(make_rule: M
     due(make_rule, "few.example.org", 1)
     begun = dict(Run.objects.filter(id__in=(ids := runs.claim_due(NOW))).values_list("id", "source__host"))
     assert [begun[run_id] for run_id in ids][:3] == ["many.example.org", "few.example.org", "many.example.org"]
+
+
+def test_it_chooses_one_rule_of_an_account(make_rule: MakeRule) -> None:
+    """Many servers lock a mailbox, whatever the folder."""
+    report(64)
+    for recipient in ("one", "two"):
+        make_rule(user="petrov", keep=True, recipient=f"{recipient}@mydomain.ru", next_poll_at=NOW)
+    (chosen,) = choose(NOW)
+    runs.claim([FetchRule.objects.get(id=chosen)], NOW)
+    assert choose(NOW) == []
 
 
 def test_it_lets_the_next_poll_of_a_server_follow_one_that_ended(make_rule: MakeRule) -> None:
@@ -284,3 +294,22 @@ def test_it_lets_rules_wait_for_their_account(make_rule: MakeRule) -> None:
     assert late_ones() is None
     Run.objects.update(deadline=NOW - timedelta(seconds=1))
     assert late_ones() == (1, 60)
+
+
+# Pauses that are over
+
+
+@pytest.mark.parametrize(
+    ("change", "goes_on"),
+    [({}, True), ({"revision": 9}, False), ({"pause": Pause.BY_HAND}, False), ({"last_polled_at": NOW}, False)],
+    ids=["as it was read", "changed", "paused by hand", "polled"],
+)
+def test_it_lets_a_rule_go_on_that_is_as_it_was_read(
+    make_rule: MakeRule, change: dict[str, object], goes_on: bool
+) -> None:
+    rule = make_rule(pause=Pause.FAILURE, next_poll_at=None, failures=3, last_error="login_refused")
+    FetchRule.objects.update(**change)
+    assert go_on(rule, NOW) == goes_on
+    assert bool(runs.claim_due(NOW)) == goes_on
+    rule.refresh_from_db()
+    assert rule.failures == 3
