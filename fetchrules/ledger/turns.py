@@ -11,7 +11,7 @@ from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
-from django.db.models import Count, Exists, F, Max, Min, OuterRef, Q, QuerySet
+from django.db.models import Count, Exists, F, Max, OuterRef, Q, QuerySet
 
 from fetchrules.errors import TimedOut
 from fetchrules.ledger import workers
@@ -55,6 +55,7 @@ class _Board:
         return self.polls[host]
 
 
+_Account = tuple[str, str, int, str]
 _ACCOUNT = tuple(f"source__{column}" for column in ("protocol", "host", "port", "user"))
 """What `SourceMailbox.account` consists of, as a query of rules or runs names it."""
 
@@ -65,32 +66,28 @@ def choose(now: datetime, limit: int | None = None, hosts: Collection[str] | Non
     The first rule of each server comes before the second of any, so that a queue serves the servers in turn.
     """
     service = ServiceSettings.current()
-    waiting = _not_among(_open(), due(now)).order_by("next_poll_at")
+    waiting, polls = due(now).order_by("next_poll_at", "id"), _open()
     if not service.running:
         waiting = waiting.filter(next_reason=NextReason.BY_HAND)
     if hosts is not None:
         waiting = waiting.filter(source__host__in=hosts)
     if not waiting.exists():
         return []
-    board = _board(now, service.per_host, _open())
+    board = _board(now, service.per_host, polls)
     if hosts is not None:
-        waiting = waiting.filter(source__host__in=[host for host in hosts if not board.is_full(host)])
-    return _walk(waiting.values_list("id", *_ACCOUNT), board, limit)
+        with_room = [host for host in hosts if not board.is_full(host)]
+        waiting, polls = waiting.filter(source__host__in=with_room), polls.filter(source__host__in=with_room)
+    return _walk(waiting.values_list("id", *_ACCOUNT), board, _accounts(polls), limit)
 
 
-def _walk(rules: Iterable[tuple[int, str, str, int, str]], board: _Board, limit: int | None) -> list[int]:
-    """Up to `limit` of the rules (id and account) that the board has room for, one an account, the first of each host first."""
+def _walk(rules: Iterable[tuple[int, *_Account]], board: _Board, busy: set[_Account], limit: int | None) -> list[int]:
+    """Up to `limit` of the rules (id and account) that the board has room for, one an account that is not `busy`."""
     turn: dict[int, int] = {}
-    taken: set[tuple[str, str, int, str]] = set()
-    full: set[str] = set()
     for rule, protocol, host, port, user in rules:
         account = (protocol, host, port, user)
-        if host in full or account in taken:
+        if account in busy or board.is_full(host):
             continue
-        if board.is_full(host):
-            full.add(host)
-            continue
-        taken.add(account)
+        busy.add(account)
         turn[rule] = board.add(host)
         if len(turn) == limit:
             break
@@ -107,11 +104,10 @@ def late(now: datetime) -> Late | None:
     if not service.running or not overdue.exists():
         return None
     at_work = Run.objects.filter(finished_at__isnull=True, state=Run.State.RUNNING, deadline__gte=now)
-    board = _board(now, service.per_host, at_work)
-    hosts = _not_among(at_work, overdue).order_by().values_list("source__host")
-    told = hosts.annotate(rules=Count("id"), since=Min("next_poll_at"))
-    ours = [(rules, since) for host, rules, since in told if not board.is_full(host)]
-    return Late(sum(rules for rules, _ in ours), min(since for _, since in ours)) if ours else None
+    board, busy = _board(now, service.per_host, at_work), _accounts(at_work)
+    waiting = overdue.values_list("next_poll_at", *_ACCOUNT)
+    since = [at for at, *account in waiting if tuple(account) not in busy and not board.is_full(account[1])]
+    return Late(len(since), min(since)) if since else None
 
 
 def due(now: datetime) -> QuerySet[FetchRule]:
@@ -124,9 +120,9 @@ def pollable() -> QuerySet[FetchRule]:
     return FetchRule.objects.filter(enabled=True, pause=Pause.NONE).exclude(FetchRule.OWNER_GONE)
 
 
-def _not_among(polls: QuerySet[Run], rules: QuerySet[FetchRule]) -> QuerySet[FetchRule]:
-    """Those of `rules` whose account is not among `polls`: many servers lock it, so it gets one session at a time."""
-    return rules.filter(~Exists(polls.filter(**{column: OuterRef(column) for column in _ACCOUNT})))
+def _accounts(polls: QuerySet[Run]) -> set[_Account]:
+    """The accounts of these polls: many servers lock a mailbox, so an account gets one session at a time."""
+    return set(polls.order_by().values_list(*_ACCOUNT))
 
 
 def _open() -> QuerySet[Run]:
