@@ -9,6 +9,7 @@ from django.utils import timezone
 
 from fetchrules.ledger import leases, runs
 from fetchrules.ledger.runs import Counts, Ending
+from fetchrules.ledger.turns import choose
 from fetchrules.ledger.workers import SILENT_AFTER, this_process
 from fetchrules.models import FetchRule, Heartbeat, HourlyStat, Run
 from fetchrules.schedule import NextReason
@@ -191,3 +192,11 @@ def test_a_poll_begins_without_a_look_at_all_rules(rules: list[FetchRule]) -> No
     with CaptureQueriesContext(connection) as begin:
         runs.start(run_id, NOW)
     assert [step for step in plans(begin) if "SCAN" in step and "CONSTANT" not in step] == []
+
+
+def test_a_tick_walks_the_due_rules_in_the_order_of_their_index(rules: list[FetchRule]) -> None:
+    with CaptureQueriesContext(connection) as walk:
+        assert choose(NOW)
+    steps = plans(walk)
+    assert any("due_rules" in step for step in steps)
+    assert not any("FOR ORDER BY" in step for step in steps)
