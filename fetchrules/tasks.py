@@ -1,7 +1,7 @@
 """Celery's tasks: ids in, a call or two each. A queue that loses them delays a poll by one tick at most."""
 
 import logging
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 
 from celery import current_app, shared_task
 from django.db import DatabaseError, transaction
@@ -12,6 +12,7 @@ from fetchrules.errors import TimedOut
 from fetchrules.ledger import leases, runs
 from fetchrules.ledger.turns import mend_schedule
 from fetchrules.notices import incidents
+from fetchrules.poll.desk import GATHER_SECONDS, LINGER_SECONDS, Desk
 from fetchrules.poll.run import poll
 from fetchrules.remote.stopping import STOPPING
 from fetchrules.upkeep.housekeeping import tidy
@@ -34,10 +35,20 @@ def dispatch() -> None:
 
 @shared_task
 def poll_run(run_id: int) -> None:
-    """Do one claimed poll, then enqueue the next one at the same server, unless this one timed out."""
-    result = poll(run_id)
-    if result and not (isinstance(result.error, TimedOut) or STOPPING.is_set()):
-        _enqueue(runs.claim_next([result.host], timezone.now()))
+    """Do one claimed poll, then enqueue the next one at the same server, unless this one timed out or the desk does."""
+    result = poll(run_id, desk=DESK)
+    if result and not (result.handed_over or isinstance(result.error, TimedOut)):
+        _go_on([result.host])
+
+
+def _go_on(hosts: Collection[str]) -> None:
+    """Enqueue the next polls at these servers, where polls have just ended."""
+    if not STOPPING.is_set():
+        _enqueue(runs.claim_next(hosts, timezone.now()))
+
+
+DESK = Desk(GATHER_SECONDS, LINGER_SECONDS, _go_on)
+"""Where all polls of a worker begin and end."""
 
 
 @shared_task

@@ -3,11 +3,14 @@
 A letter in doubt (`policy.Doubt`) was delivered and stays on the server, whatever its rule says, until somebody settles it here.
 """
 
+from typing import Any
+
 from django.db import transaction
 from django.db.models import Q, QuerySet
 
 from fetchrules.errors import DeletionFailed
 from fetchrules.ledger.letters import every_row
+from fetchrules.ledger.settled import touch
 from fetchrules.ledger.source_mailboxes import folders_of, source_of
 from fetchrules.models import FetchRule, Letter, SourceMailbox
 from fetchrules.models.chunks import chunks
@@ -26,14 +29,14 @@ PROBLEMS = HELD | DOUBTED | UNDELETED
 
 def retry_held(letters: QuerySet[Letter]) -> int:
     """Let the next poll collect or delete these letters as if for the first time; returns how many."""
-    return letters.filter(Q(state=State.HELD) | UNDELETED).update(tries=0, tried_at=None)
+    return _decided(letters, Q(state=State.HELD) | UNDELETED, tries=0, tried_at=None)
 
 
 def pass_over(letters: QuerySet[Letter]) -> int:
     """Leave letters that are held, perhaps passed over before, or undeletable on the server for good; returns how many."""
     perhaps_passed = Q(state=State.DELIVERED, doubt=Doubt.PASSED)
-    chosen = letters.filter(Q(state=State.HELD) | perhaps_passed | UNDELETED)
-    return chosen.update(state=State.PASSED, fate=Fate.KEPT, doubt="", tries=0)
+    chosen = Q(state=State.HELD) | perhaps_passed | UNDELETED
+    return _decided(letters, chosen, state=State.PASSED, fate=Fate.KEPT, doubt="", tries=0)
 
 
 def passed(mailboxes: QuerySet[SourceMailbox]) -> QuerySet[Letter]:
@@ -42,9 +45,9 @@ def passed(mailboxes: QuerySet[SourceMailbox]) -> QuerySet[Letter]:
 
 def take_up(letters: QuerySet[Letter]) -> int:
     """Hold letters that were passed over, so that they are fetched even if marked as read; returns how many."""
-    chosen = letters.filter(state=State.PASSED)
-    chosen.filter(reason="").update(run=None)
-    return chosen.update(state=State.HELD, tries=0, tried_at=None)
+    with transaction.atomic():
+        letters.filter(state=State.PASSED, reason="").update(run=None)
+        return _decided(letters, Q(state=State.PASSED), state=State.HELD, tries=0, tried_at=None)
 
 
 def settle(letters: QuerySet[Letter]) -> int:
@@ -52,6 +55,7 @@ def settle(letters: QuerySet[Letter]) -> int:
     number = 0
     with transaction.atomic():
         chosen = letters.filter(DOUBTED)
+        touch(chosen)
         for mailbox in SourceMailbox.objects.filter(id__in=list(chosen.values_list("source_id", flat=True))):
             deletes = _deletes(mailbox)
             for ids in chunks(list(chosen.filter(source=mailbox).values_list("id", flat=True))):
@@ -66,9 +70,16 @@ def collect_again(letters: QuerySet[Letter]) -> int:
 
     The first copy stays in the local mailbox. The rows are held, and belong to no poll.
     """
-    chosen = letters.filter(DOUBTED, forgotten_at=None)
     afresh = {"doubt": "", "fate": Fate.KEPT, "octets": 0, "reason": "", "detail": "", "tries": 0, "tried_at": None}
-    return chosen.update(state=State.HELD, run=None, **afresh)
+    chosen = DOUBTED & Q(forgotten_at=None)
+    return _decided(letters, chosen, state=State.HELD, run=None, **afresh)
+
+
+def _decided(letters: QuerySet[Letter], chosen: Q, **columns: Any) -> int:
+    """Change the `chosen` ones of these letters; returns how many."""
+    with transaction.atomic():
+        touch(letters.filter(chosen))
+        return letters.filter(chosen).update(**columns)
 
 
 def _deletes(mailbox: SourceMailbox) -> bool:

@@ -8,16 +8,18 @@ from collections.abc import Collection, Iterable, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime, timedelta
 
-from django.db import IntegrityError, transaction
-from django.db.models import Case, Count, Exists, F, Min, OuterRef, QuerySet, Value, When
+from django.db import IntegrityError, connection, transaction
+from django.db.models import Case, Count, F, Min, QuerySet, Subquery, Value, When
 from django.db.models.functions import Coalesce
 
 from fetchrules.errors import FetchError, Retry, RunOvertaken
 from fetchrules.ledger import workers
+from fetchrules.ledger.columns import prepared
 from fetchrules.ledger.leases import QUEUE_LEASE, RUN_LEASE, abandon, make_due_again
+from fetchrules.ledger.settled import Settled, note
 from fetchrules.ledger.statements import insert_from
 from fetchrules.ledger.turns import choose, due
-from fetchrules.models import FetchRule, HourlyStat, Pause, Run
+from fetchrules.models import FetchRule, HourlyStat, Pause, Run, ServiceSettings, SourceMailbox
 from fetchrules.models.chunks import chunks, remove
 from fetchrules.remote.mailbox import TlsLevel
 from fetchrules.schedule import Failing, NextPoll, NextReason
@@ -38,7 +40,8 @@ class Counts:
 
 @dataclass(frozen=True, slots=True)
 class Ending:
-    """How a poll ended. `stages` are (name, seconds since the start); `tls` what the connection had, None if there was none."""
+    """How a poll ended. `stages` are (name, seconds since the start); `tls` what the connection had, None if there was none;
+    `seen` what it saw in mailboxes that it leaves settled."""
 
     counts: Counts
     error: FetchError | None = None
@@ -46,6 +49,7 @@ class Ending:
     transcript: str = ""
     tls: TlsLevel | None = None
     tls_version: str = ""
+    seen: tuple[tuple[SourceMailbox, Settled], ...] = ()
 
 
 def claim_due(now: datetime, limit: int = 200) -> list[int]:
@@ -75,30 +79,73 @@ def owner_is_gone(rule: FetchRule) -> bool:
     return FetchRule.objects.filter(FetchRule.OWNER_GONE, id=rule.id).exists()
 
 
-def waiting(rule: FetchRule) -> list[int]:
-    """The rule's runs that were claimed and not begun."""
-    return list(Run.objects.filter(rule=rule, state=Run.State.QUEUED).values_list("id", flat=True))
+def waiting(rules: Collection[FetchRule]) -> dict[int, list[int]]:
+    """The runs of these rules that were claimed and not begun, by the rule's id."""
+    found: dict[int, list[int]] = {}
+    for ids in chunks([rule.id for rule in rules]):
+        queued = Run.objects.filter(rule__in=ids, state=Run.State.QUEUED).order_by()
+        for rule_id, run_id in queued.values_list("rule_id", "id"):
+            found.setdefault(rule_id, []).append(run_id)
+    return found
 
 
 def start(run_id: int, now: datetime) -> Run | None:
-    """Begin a claimed run; None if it was begun, abandoned or deleted before: a queue may deliver a message twice.
+    """Begin one claimed run (`start_all`)."""
+    return start_all([run_id], now).get(run_id)
 
-    Changes of the rule since the claim hold for this run, unless the rule reads another mailbox now, which was not claimed.
+
+def start_all(ids: Collection[int], now: datetime) -> dict[int, Run]:
+    """Begin claimed runs together, by id, without those that were begun, abandoned or deleted before: a queue may deliver a
+    message twice. Their rules, owners, sources and the usual interval (`usual_interval`, minutes) are read along.
+
+    Changes of a rule since the claim hold for its run, unless the rule reads another mailbox now, which was not claimed.
     """
-    waiting = Run.objects.filter(id=run_id, state=Run.State.QUEUED)
-    gone = Exists(FetchRule.objects.filter(FetchRule.OWNER_GONE, id=OuterRef("rule")))
-    begun = waiting.filter(~gone).update(
-        state=Run.State.RUNNING, started_at=now, deadline=now + RUN_LEASE, worker=workers.this_process()
-    )
-    if not begun:
-        for run in waiting:  # its owner is gone since the claim
-            abandon(run, now)
-        return None
-    run = Run.objects.select_related("rule__owner", "source").get(id=run_id)
-    if run.rule is not None and run.rule.source_id == run.source_id:
-        run.revision, run.recipient = run.rule.revision, run.rule.recipient
-        Run.objects.filter(id=run_id).update(revision=run.revision, recipient=run.recipient)
-    return run
+    with transaction.atomic():
+        begun = _begin(ids, now)
+        usual = Subquery(ServiceSettings.objects.filter(id=1).values("interval"))
+        read = Run.objects.select_related("rule__owner", "source").annotate(usual_interval=usual)
+        runs: dict[int, Run] = {run.id: run for run in read.filter(id__in=begun)} if begun else {}
+        for run in runs.values():
+            _as_it_is_now(run)
+        missed = set(ids) - begun
+        for run in Run.objects.filter(id__in=missed, state=Run.State.QUEUED) if missed else ():
+            abandon(run, now)  # its owner is gone since the claim
+    return runs
+
+
+def usual_interval(run: Run) -> int:
+    """The interval of rules without one of their own, in minutes, as it was at the start of the run."""
+    usual: int | None = getattr(run, "usual_interval", None)
+    return usual or ServiceSettings.current().interval
+
+
+def _begin(ids: Collection[int], now: datetime) -> set[int]:
+    begun: set[int] = set()
+    with connection.cursor() as cursor:
+        for some in chunks(sorted(ids)):
+            marks = ", ".join(["%s"] * len(some))
+            values = prepared(Run, started_at=now, deadline=now + RUN_LEASE, worker=workers.this_process())
+            cursor.execute(_BEGIN.format(marks), [*values, *some])  # nothing but the number of marks is put in
+            begun.update(row_id for (row_id,) in cursor.fetchall())
+    return begun
+
+
+_BEGIN = """
+UPDATE fetchrules_run SET state = 'running', started_at = %s, deadline = %s, worker = %s
+WHERE id IN ({}) AND state = 'queued' AND NOT EXISTS (
+    SELECT 1 FROM fetchrules_fetchrule rule LEFT JOIN auth_user owner ON owner.id = rule.owner_id
+    WHERE rule.id = fetchrules_run.rule_id AND rule.owned AND (owner.id IS NULL OR NOT owner.is_active)
+) RETURNING id
+"""
+
+
+def _as_it_is_now(run: Run) -> None:
+    rule = run.rule
+    if rule is None or rule.source_id != run.source_id:
+        return
+    if (run.revision, run.recipient) != (rule.revision, rule.recipient):
+        run.revision, run.recipient = rule.revision, rule.recipient
+        Run.objects.filter(id=run.id).update(revision=run.revision, recipient=run.recipient)
 
 
 def renew(run: Run, now: datetime, counts: Counts | None = None) -> None:
@@ -149,6 +196,7 @@ def close(run: Run, ending: Ending, after: NextPoll, now: datetime) -> bool:
             return False
         if run.rule_id is not None and _note_result(run, run.rule_id, ending, after, now):
             _count(run, run.rule_id, ending, now)
+        note(ending.seen)
         if _is_idle(run, ending):
             Run.objects.filter(id=run.id).delete()
     return True

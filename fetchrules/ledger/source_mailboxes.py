@@ -27,18 +27,22 @@ class Ledger:
         return cls(source_of(row).account, row.recipient)
 
 
-def sources_of(rule: Rule, recipient: str | None = None) -> list[SourceMailbox]:
-    """The rows, made if missing, of all folders that `rule` reads for `recipient` (None: its own), the rule's `source` first."""
+def sources_of(rule: Rule, recipient: str | None = None, have: SourceMailbox | None = None) -> list[SourceMailbox]:
+    """The rows, made if missing, of all folders that `rule` reads for `recipient` (None: its own), the rule's `source` first.
+
+    `have`: one that need not be read.
+    """
     ledger = address_key(rule.recipient) if recipient is None else recipient
     wanted = [(source, ledger) for source in named.sources_of(rule)]
-    found = found_or_made(wanted)
+    found = {(source_of(have), have.recipient): have} if have else {}
+    found |= found_or_made([one for one in wanted if one not in found])
     return [found[one] for one in wanted]
 
 
 def found_or_made(wanted: Collection[tuple[Source, str]]) -> dict[tuple[Source, str], SourceMailbox]:
     """The rows of these mailboxes and recipients, in few queries."""
     wanted = set(wanted)
-    found = _found(wanted)
+    found = _found(wanted) if wanted else {}
     missing = [
         SourceMailbox(**asdict(source), recipient=recipient)
         for source, recipient in sorted(wanted - found.keys(), key=str)

@@ -24,7 +24,7 @@ class SourceMailbox(models.Model):
 
     `listed_at` and `lived` count the seconds that successful polls have lived through. `ask_last`: the unique-id of the letter over
     which the server gave up. `heads_broke_at`: when a session broke over headers that were asked for alone. `settled`: what the
-    last poll found, if it left nothing to do (`ledger.settled`); empty if not, or if anything was recorded since.
+    last poll found, if it left nothing to do (`ledger.settled`). `touched` counts the decisions of people over its letters.
     """
 
     protocol = models.CharField(max_length=4, choices=[(p.value, p.value.upper()) for p in Protocol])
@@ -41,6 +41,7 @@ class SourceMailbox(models.Model):
     ask_last = models.CharField(max_length=128, blank=True, default="")
     heads_broke_at = models.DateTimeField(null=True, blank=True)
     settled = models.JSONField(default=dict, blank=True)
+    touched = models.PositiveIntegerField(default=0)
 
     class Meta:
         verbose_name = _("source mailbox")

@@ -156,6 +156,11 @@ class Plan:
         return tuple(letter for letter, why in self.left if why is Why.PRESENT)
 
     @property
+    def idle(self) -> bool:
+        """Whether it does nothing, and the letters that are left need nothing recorded."""
+        return not (self.delete or self.fetch or self.back or self.headless or self.recognised or self.present)
+
+    @property
     def octets(self) -> int:
         return sum(wanted.letter.size for wanted in self.fetch)
 

@@ -8,6 +8,7 @@ from django.utils import timezone
 from fetchrules import errors
 from fetchrules.ledger import departures, hosts, runs
 from fetchrules.ledger import letters as ledger
+from fetchrules.ledger.settled import forget
 from fetchrules.models import Run, SourceMailbox
 from fetchrules.policy.planning import Remark, ToDelete, ToFetch, Why, missing
 from fetchrules.policy.table import Terms
@@ -38,6 +39,8 @@ def collect(session: Session) -> bool:
 def _collect(session: Session) -> bool:
     progress = session.progress
     fetched, deleted, held = progress.fetched, progress.deleted, progress.held
+    if session.source.settled or not session.plan.idle:
+        forget(session.source)
     absent = missing(session.listing, session.knowledge) - session.plan.recognised
     if session.listing.complete:
         # An empty listing proves nothing: the server may have lost its index. Letters that reappear under a known UID are

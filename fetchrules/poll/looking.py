@@ -4,22 +4,24 @@ import ipaddress
 import time
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
-from datetime import timedelta
 
 from django.utils import timezone
 
 from fetchrules import errors
 from fetchrules.delivery.fingerprint import head_print
 from fetchrules.ledger import hosts, knowing
-from fetchrules.ledger.hosts import live
+from fetchrules.ledger.hosts import Lived, live
 from fetchrules.ledger.letters import Filing
+from fetchrules.ledger.settled import Settled, settled
 from fetchrules.models import FetchRule, ServiceSettings, SourceMailbox
 from fetchrules.policy.known import Knowledge
 from fetchrules.policy.planning import Plan, Remark, ToFetch, plan
+from fetchrules.policy.quiet import quiet_until
 from fetchrules.policy.table import Terms
 from fetchrules.poll.progress import Progress
 from fetchrules.remote.account import Account, Deadlines, TargetPolicy
 from fetchrules.remote.mailbox import Listed, Listing, RemoteMailbox, TlsLevel
+from fetchrules.remote.net import Alive
 from fetchrules.remote.protocols import open_mailbox
 from fetchrules.rule import MASK, Encryption, Protocol, Rule
 from fetchrules.secrets.sealing import target_of, unseal
@@ -113,6 +115,14 @@ class Session:
         return not self.plan.unsettled and self.limit is None and asked == len(self.plan.fetch)
 
     @property
+    def saw(self) -> Settled | None:
+        """What this session saw, if it leaves nothing to do, until then."""
+        if not self.mailbox.state:
+            return None
+        until = quiet_until(self.listing, self.knowledge, self.plan, self.terms, timezone.now())
+        return None if until is None else Settled.of(self.mailbox.state, self.terms, until, self.plan)
+
+    @property
     def to_fetch(self) -> Sequence[ToFetch]:
         """The planned letters that this poll has not finished with; those with names up to `fetchlimit`."""
         finished = self.progress.finished
@@ -128,34 +138,77 @@ class Session:
         return self.rule.fetchlimit is not None and self.progress.fetched >= self.rule.fetchlimit
 
 
-def look(rule: FetchRule, source: SourceMailbox, progress: Progress, *, claimed: bool = True) -> Session:
-    """Open the mailbox, list it, and plan. Raises FetchError, leaving nothing open. `claimed` False: a dry run, record nothing."""
+def look(rule: FetchRule, source: SourceMailbox, progress: Progress) -> Session | Settled:
+    """Open the mailbox, list it, and plan; or end there, if it is as it was when the last poll left nothing to do.
+
+    Raises FetchError, leaving nothing open.
+    """
+    terms = _terms(rule, source)
+    known = None if terms.pass_present else settled(source, terms, timezone.now())
+    mailbox = _open(rule, source, progress, progress.alive, known)
+    try:
+        if known is not None and known.state == mailbox.state:
+            live = None if terms.keepdays is None else _live(source, progress)
+            if live is None or live.counted:
+                mailbox.quit()
+                return known
+        return _session(rule, source, progress, mailbox, terms)
+    except BaseException:
+        mailbox.close()
+        raise
+
+
+def look_only(rule: FetchRule, source: SourceMailbox, progress: Progress) -> Plan:
+    """What a poll would do. Records nothing. Raises FetchError, leaving nothing open."""
+    terms = _terms(rule, source)
+    mailbox = _open(rule, source, progress, None, None)
+    try:
+        listing = _listing(mailbox, rule, source, terms, None)
+        made = plan(listing, knowing.knowledge(source, listing), terms, timezone.now())
+    except BaseException:
+        mailbox.close()
+        raise
+    mailbox.quit()
+    return made
+
+
+def _terms(rule: FetchRule, source: SourceMailbox) -> Terms:
+    """Raises PassPresentRefused."""
     spec = rule.as_rule(MASK)
     terms = Terms.of(spec, restricted=rule.restricted, lived=source.lived, pass_present=source.pass_present)
     if terms.pass_present and not (terms.leaves and spec.judged_by_ledger):
         raise errors.PassPresentRefused
+    return terms
+
+
+def _open(
+    rule: FetchRule, source: SourceMailbox, progress: Progress, alive: Alive | None, known: Settled | None
+) -> RemoteMailbox:
     account = account_of(rule, source, progress.limits.deadlines)
-    alive = progress.alive if claimed else None
-    mailbox = open_mailbox(account, progress.transcript, alive, progress.memory, progress.shared)
-    try:
-        progress.connection = mailbox.connection
-        progress.stage("login")
-        at_least = progress.limits.list_at_least if claimed else None
-        listing = _listing(mailbox, rule, source, terms, at_least)
-        knowledge = knowing.knowledge(source, listing)
-        now = timezone.now()
-        if terms.keepdays is not None and claimed:
-            interval = timedelta(minutes=rule.interval or ServiceSettings.current().interval)
-            lived = live(source, interval, now)
-            terms = replace(terms, lived=lived.seconds)
-            progress.remark(Remark.UNCOUNTED, 0 if lived.counted else len(knowledge.rows))
-        progress.stage("listing")
-        made = plan(listing, knowledge, terms, now)
-        until = time.monotonic() + progress.limits.checkpoint_seconds
-        return Session(rule, source, mailbox, progress, listing, knowledge, made, terms, until)
-    except BaseException:
-        mailbox.close()
-        raise
+    state = known.state if known else ""
+    mailbox = open_mailbox(account, progress.transcript, alive, progress.memory, progress.shared, state)
+    progress.connection = mailbox.connection
+    progress.stage("login")
+    return mailbox
+
+
+def _session(
+    rule: FetchRule, source: SourceMailbox, progress: Progress, mailbox: RemoteMailbox, terms: Terms
+) -> Session:
+    listing = _listing(mailbox, rule, source, terms, progress.limits.list_at_least)
+    knowledge = knowing.knowledge(source, listing)
+    if terms.keepdays is not None:
+        lived = _live(source, progress)
+        terms = replace(terms, lived=lived.seconds)
+        progress.remark(Remark.UNCOUNTED, 0 if lived.counted else len(knowledge.rows))
+    progress.stage("listing")
+    made = plan(listing, knowledge, terms, timezone.now())
+    until = time.monotonic() + progress.limits.checkpoint_seconds
+    return Session(rule, source, mailbox, progress, listing, knowledge, made, terms, until)
+
+
+def _live(source: SourceMailbox, progress: Progress) -> Lived:
+    return live(source, progress.interval, timezone.now())
 
 
 def _listing(

@@ -3,12 +3,14 @@
 import time
 from collections import Counter
 from dataclasses import dataclass, field
+from datetime import timedelta
 from threading import Event
 
 from django.utils import timezone
 
 from fetchrules.errors import FetchError, Interrupted
 from fetchrules.ledger import runs
+from fetchrules.ledger.settled import Settled
 from fetchrules.models import Run, SourceMailbox
 from fetchrules.policy.planning import Plan, Remark, Why
 from fetchrules.remote.account import Deadlines
@@ -69,6 +71,8 @@ class Progress:
     """Why the first letter could not be fetched or delivered."""
     shifted: int = 0
     """Letters under unique-ids that named other letters before."""
+    seen: list[tuple[SourceMailbox, Settled]] = field(default_factory=list)
+    """Mailboxes that this poll leaves settled."""
     finished: set[tuple[int, str]] = field(default_factory=set)
     """Letters that later sessions of this poll leave alone, as (source mailbox, unique-id): collected, or tried in vain."""
     octets: int = 0
@@ -92,13 +96,26 @@ class Progress:
             *(one for one, _ in plan.left),
         ]
         if not counted:
-            runs.announce(self.run, self.found + len(letters), len(plan.fetch), plan.octets)
+            if plan.fetch or plan.delete:
+                runs.announce(self.run, self.found + len(letters), len(plan.fetch), plan.octets)
             self.remark(Remark.UNLISTED, unlisted)
             self.remark(Remark.FLAGGED, plan.flagged)
             self.remark(Remark.RENAMED, len(plan.recognised))
         self.found += sum(letter.uid not in counted for letter in letters)
         self.left.update(why for letter, why in plan.left if letter.uid not in counted)
         counted.update(letter.uid for letter in letters)
+
+    def unchanged(self, found: Settled) -> None:
+        """Count the letters of a mailbox that is as it was at the last poll."""
+        self.found += found.found
+        self.left.update({Why(name): number for name, number in found.left.items()})
+        self.remarks.update({Remark(name): number for name, number in found.remarks.items()})
+
+    @property
+    def interval(self) -> timedelta:
+        """How often the rule is polled."""
+        minutes = self.run.rule.interval if self.run.rule else None
+        return timedelta(minutes=minutes or runs.usual_interval(self.run))
 
     def remark(self, remark: Remark, letters: int) -> None:
         if letters:
@@ -154,6 +171,7 @@ class Progress:
             transcript=_text(self.transcript),
             tls=self.connection.tls if self.connection else None,
             tls_version=self.connection.tls_version if self.connection else "",
+            seen=tuple(self.seen),
         )
 
     def counts(self) -> runs.Counts:

@@ -12,13 +12,16 @@ from django.utils import timezone
 
 from fetchrules import errors
 from fetchrules.ledger import hosts, leases, runs
+from fetchrules.ledger.idle import Idle, is_idle
+from fetchrules.ledger.settled import Settled
 from fetchrules.ledger.source_mailboxes import sources_of
-from fetchrules.models import FetchRule, Run, ServiceSettings, SourceMailbox
+from fetchrules.models import FetchRule, Run, SourceMailbox
 from fetchrules.policy.planning import Plan
 from fetchrules.poll.collecting import collect
+from fetchrules.poll.desk import AT_ONCE, Desk
 from fetchrules.poll.destinations import look_at
 from fetchrules.poll.keeping import KEEPER
-from fetchrules.poll.looking import look
+from fetchrules.poll.looking import look, look_only
 from fetchrules.poll.outlasting import DATABASE_AWAY, outlast
 from fetchrules.poll.progress import Limits, Progress, StopAsked
 from fetchrules.poll.recovery import recover
@@ -34,25 +37,32 @@ log = logging.getLogger(__name__)
 
 @dataclass(frozen=True, slots=True)
 class Result:
-    """The result of a poll; `error` None means that it succeeded. `host`: the server that was polled."""
+    """The result of a poll; `error` None means that it succeeded. `host`: the server that was polled. `handed_over`: the desk has
+    it, and puts it on record later."""
 
     counts: runs.Counts
     seconds: float
     error: errors.FetchError | None = None
     host: str = ""
+    handed_over: bool = False
 
 
 def poll(
-    run_id: int, patience: float = math.inf, limits: Limits | None = None, memory: ServerMemory = SERVERS
+    run_id: int,
+    patience: float = math.inf,
+    limits: Limits | None = None,
+    memory: ServerMemory = SERVERS,
+    desk: Desk = AT_ONCE,
 ) -> Result | None:
     """Do the poll that was claimed as `run_id`; None if another process did it, the claim is lost, or this process ends.
 
-    Waits at most `patience` seconds for a database that is away. If the poll cannot be begun or recorded, the claim is released,
-    the rule is put off a little (it would log in at every tick), and the error is raised.
+    Begins it, and ends it if it was idle, at the `desk`. Waits at most `patience` seconds for a database that is away. If the poll
+    cannot be begun or recorded, the claim is released, the rule is put off a little (it would log in at every tick), and the error
+    is raised.
     """
     try:
         if not STOPPING.is_set():
-            return _begun(run_id, patience, limits or Limits(), memory)
+            return _begun(run_id, patience, limits or Limits(), memory, desk)
     except Exception:
         outlast(lambda: _release(run_id, wait=SOONEST), patience)
         raise
@@ -60,8 +70,8 @@ def poll(
     return None
 
 
-def _begun(run_id: int, patience: float, limits: Limits, memory: ServerMemory) -> Result | None:
-    run = runs.start(run_id, timezone.now())
+def _begun(run_id: int, patience: float, limits: Limits, memory: ServerMemory, desk: Desk) -> Result | None:
+    run = desk.begin(run_id)
     if run is None:
         return None
     with KEEPER.keep(run_id) as disturbed:
@@ -69,12 +79,13 @@ def _begun(run_id: int, patience: float, limits: Limits, memory: ServerMemory) -
         with closing(progress.shared):
             error = _attempt(run, progress)
         ending = progress.ending(error)
-        now = timezone.now()
-        if not outlast(lambda: _end(run, ending, now), patience):
+        now, interval = timezone.now(), progress.interval
+        if not outlast(lambda: _end(run, ending, now, interval, desk), patience):
             error = error or errors.RunOvertaken("the run was abandoned")
     if error is not None:
         log.warning("poll of %s failed: %s", run.source, error)
-    return Result(ending.counts, (now - (run.started_at or now)).total_seconds(), error, run.source.host)
+    seconds = (now - (run.started_at or now)).total_seconds()
+    return Result(ending.counts, seconds, error, run.source.host, handed_over=is_idle(run, ending))
 
 
 def _release(run_id: int, wait: timedelta = timedelta(0)) -> bool:
@@ -82,21 +93,24 @@ def _release(run_id: int, wait: timedelta = timedelta(0)) -> bool:
     return leases.release(run_id, now, now + wait)
 
 
-def _end(run: Run, ending: runs.Ending, now: datetime) -> bool:
+def _end(run: Run, ending: runs.Ending, now: datetime, interval: timedelta, desk: Desk) -> bool:
+    """False if the run was no longer ours; one that is handed over counts as ours."""
     if isinstance(ending.error, errors.Interrupted):
         return runs.break_off(run, ending, now)
-    return runs.close(run, ending, _next(run, ending.error, now), now)
+    after = _next(run, interval, ending.error, now)
+    if is_idle(run, ending):
+        desk.close(Idle(run, ending, after, now))
+        return True
+    return runs.close(run, ending, after, now)
 
 
 def dry_run(rule: FetchRule) -> list[Plan]:
     """What a poll of `rule` would do now, a plan for each folder. Changes nothing. Raises FetchError."""
-    plans = []
     with closing(SharedConnection()) as shared:
-        for source in sources_of(rule.as_rule(MASK), rule.source.recipient):
-            session = look(rule, source, Progress(Run(rule=rule, source=source), shared=shared), claimed=False)
-            session.mailbox.quit()
-            plans.append(session.plan)
-    return plans
+        return [
+            look_only(rule, source, Progress(Run(rule=rule, source=source), shared=shared))
+            for source in sources_of(rule.as_rule(MASK), rule.source.recipient)
+        ]
 
 
 def _attempt(run: Run, progress: Progress) -> errors.FetchError | None:
@@ -105,8 +119,8 @@ def _attempt(run: Run, progress: Progress) -> errors.FetchError | None:
         return errors.RunOvertaken("the rule was deleted")
     failed: errors.FetchError | None = None
     try:
-        for source in sources_of(run.rule.as_rule(MASK), run.source.recipient):
-            failed = recover(source) or failed
+        for source in sources_of(run.rule.as_rule(MASK), run.source.recipient, have=run.source):
+            failed = (recover(source) if not source.settled else None) or failed
             _look_at_home(run.rule)
             if progress.stages:  # between two folders
                 progress.heed()
@@ -162,8 +176,13 @@ def _collect_all(rule: FetchRule, source: SourceMailbox, progress: Progress) -> 
     """Collect in as many sessions as it takes."""
     counted: set[str] = set()
     epoch, more = source.epoch, True
+    saw: Settled | None = None
     while more:
         session = look(rule, source, progress)
+        if isinstance(session, Settled):
+            progress.unchanged(session)
+            return
+        saw = session.saw
         epoch = session.listing.epoch or epoch
         progress.listed(session.plan, session.listing.unlisted, counted)
         try:
@@ -174,15 +193,16 @@ def _collect_all(rule: FetchRule, source: SourceMailbox, progress: Progress) -> 
             return  # the letter is held with its reason; nothing else depended on this session
         except errors.DeletionFailed:
             return  # likewise
+    if saw is not None:
+        progress.seen.append((source, saw))
     hosts.note_epoch(source, epoch)
     if progress.shifted:
         hosts.count_shifted(source.host, progress.shifted, timezone.now())
         progress.shifted = 0
 
 
-def _next(run: Run, error: errors.FetchError | None, now: datetime) -> NextPoll:
+def _next(run: Run, interval: timedelta, error: errors.FetchError | None, now: datetime) -> NextPoll:
     rule = run.rule
-    minutes = (rule and rule.interval) or ServiceSettings.current().interval
     failed = runs.failing(rule, error, now) if rule and error else Failing()
     dice = random.uniform(-1, 1)  # noqa: S311 -- spreads the load, guards nothing
-    return next_poll(now, timedelta(minutes=minutes), error, failed, dice)
+    return next_poll(now, interval, error, failed, dice)

@@ -1,5 +1,6 @@
 """A remote mailbox in either protocol, as `poll` knows it."""
 
+import hashlib
 import re
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
@@ -148,6 +149,11 @@ class Head:
         return bytes(self._octets)
 
 
+def digest(parts: Iterable[str]) -> str:
+    """64 hex digits that stand for these parts, in this order; none of them has a line end in it."""
+    return hashlib.sha256("\n".join(parts).encode("utf-8", "surrogateescape")).hexdigest()
+
+
 Retrieved = Begun | Chunk | Complete | Refused | Gone
 
 
@@ -157,6 +163,13 @@ class RemoteMailbox(Protocol):
     connection: Connection
     exists: int
     """The server's count of letters."""
+
+    @property
+    def state(self) -> str:
+        """What the mailbox holds, in short: the same in two sessions only if all letters, names, sizes and marks are the same.
+
+        Empty as long as that is not known. IMAP may know it before the listing (RFC 7162), or else after it.
+        """
 
     @property
     def together(self) -> int:

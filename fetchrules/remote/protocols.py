@@ -17,17 +17,19 @@ def open_mailbox(
     alive: Alive | None = None,
     memory: ServerMemory = SERVERS,
     shared: SharedConnection | None = None,
+    known: str = "",
 ) -> RemoteMailbox:
     """A logged-in session. Raises FetchError; then nothing is left open.
 
     `alive` is called every few seconds while the session waits for its server, and may raise FetchError to end it. A
-    connection that is `shared` serves all folders of the account; who made it has to close it.
+    connection that is `shared` serves all folders of the account; who made it has to close it. `known`: the mailbox's `state`
+    at the last look; if it is still the same, nothing more need be asked.
     """
     match account.protocol:
         case Protocol.POP3:
             return open_pop3(account, trace=trace, alive=alive, memory=memory)
         case Protocol.IMAP:
-            return open_imap(account, trace=trace, alive=alive, memory=memory, shared=shared)
+            return open_imap(account, trace=trace, alive=alive, memory=memory, shared=shared, known=known)
 
 
 def folders(account: Account, trace: Trace) -> tuple[str, ...]:

@@ -13,6 +13,7 @@ from typing import TypeVar
 
 from django.db.models import Exists, OuterRef, Subquery
 
+from fetchrules.ledger.settled import UNSETTLED
 from fetchrules.ledger.source_mailboxes import Ledger, found_or_made, pass_present, rows_of, source_of
 from fetchrules.models import FetchRule, Letter, SourceMailbox
 from fetchrules.models.chunks import chunks
@@ -200,7 +201,9 @@ class _Ledgers:
         after = self.ledger_of(before.account, one.rule.recipient)
         old, new = self.folders(before), self.folders(after)
         taken = [source for source in old if source not in new and self.audience[source] <= {one.local_mailbox}]
-        SourceMailbox.objects.filter(id__in=[old[source].pk for source in taken]).update(recipient=after.recipient)
+        SourceMailbox.objects.filter(id__in=[old[source].pk for source in taken]).update(
+            recipient=after.recipient, **UNSETTLED
+        )
         for source in taken:
             new[source] = old.pop(source)
         if not old:
@@ -236,8 +239,10 @@ def _carry_on(
     following = dict(stored)
     for one_row, former_row in links.items():
         _link(following, one_row, former_row)
-    changed = [SourceMailbox(id=pk, continues_id=after) for pk, after in following.items() if after != stored[pk]]
-    SourceMailbox.objects.bulk_update(changed, ["continues"], batch_size=200)
+    changed = [
+        SourceMailbox(id=pk, continues_id=after, **UNSETTLED) for pk, after in following.items() if after != stored[pk]
+    ]
+    SourceMailbox.objects.bulk_update(changed, ["continues", *UNSETTLED], batch_size=200)
     for row in (row for key in saved for row in rows[key]):
         row.continues_id = following.get(row.pk, row.continues_id)
 

@@ -122,9 +122,9 @@ def test_it_takes_no_claim_that_was_renewed_since_it_was_looked_at(rule: FetchRu
 def test_it_names_the_runs_that_nobody_has_begun(rule: FetchRule, make_rule: MakeRule) -> None:
     runs.claim([make_rule()], NOW, Run.Cause.SAVED)
     claimed = runs.claim([rule], NOW, Run.Cause.SAVED)
-    assert runs.waiting(rule) == claimed
+    assert runs.waiting([rule]) == {rule.id: claimed}
     runs.start(claimed[0], NOW)
-    assert runs.waiting(rule) == []
+    assert runs.waiting([rule]) == {}
 
 
 def test_it_purges_old_runs_and_none_that_is_open(rule: FetchRule, make_rule: MakeRule) -> None:

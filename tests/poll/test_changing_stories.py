@@ -6,7 +6,7 @@ import pytest
 
 from fetchrules.errors import NoUniqueIds
 from fetchrules.ledger import by_hand, departures
-from fetchrules.models import Letter
+from fetchrules.models import Letter, SourceMailbox
 from tests.poll.conftest import NewScene, Scene, letter
 from tests.servers.maildrop import StoredLetter
 from tests.servers.pop3 import Alter, Behaviour, Cut, Fault, Say, Step
@@ -277,6 +277,7 @@ def test_it_remembers_a_letter_that_went_and_came_back_after_half_a_year_less_a_
     scene.poll_fine()
     scene.replace(B)
     for days in (2, 170):
+        SourceMailbox.objects.update(settled={})  # it holds for an hour
         scene.poll_fine()
         for row in Letter.objects.exclude(missing_since=None):
             assert row.missing_since is not None

@@ -88,13 +88,14 @@ def test_it_closes_the_run_when_the_database_is_back(scene: Scene, monkeypatch: 
     assert Run.objects.get().state == Run.State.DONE
 
 
-@pytest.mark.parametrize("reached", ["start", "close"])
+@pytest.mark.parametrize("reached", ["start_all", "close"])
 def test_it_frees_a_run_that_could_not_be_begun_or_closed_and_logs_in_again_after_a_while(
     reached: str, scene: Scene, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def breaks(*_args: object) -> None:
         raise ZeroDivisionError
 
+    scene.arrive("a")
     (run_id,) = runs.claim([scene.rule], timezone.now(), Run.Cause.COMMAND)
     monkeypatch.setattr(runs, reached, breaks)
     with pytest.raises(ZeroDivisionError):
@@ -110,7 +111,7 @@ def test_it_frees_a_run_after_the_outage_in_which_it_could_not_be_begun(
     scene: Scene, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(outlasting, "FIRST_SECONDS", 0.01)
-    monkeypatch.setattr(runs, "start", failing(runs.start, 1))
+    monkeypatch.setattr(runs, "start_all", failing(runs.start_all, 1))
     monkeypatch.setattr(leases, "release", failing(leases.release, 2))
     (run_id,) = runs.claim([scene.rule], timezone.now(), Run.Cause.COMMAND)
     with pytest.raises(OperationalError):

@@ -256,6 +256,7 @@ def test_it_does_not_look_back_at_all_letters_for_each_that_it_asks_for(
 
     def looking(rule: FetchRule, source: SourceMailbox, progress: Progress) -> Session:
         session = look(rule, source, progress)
+        assert isinstance(session, Session)
         session.asked = Asked()
         return session
 

@@ -231,7 +231,7 @@ def test_it_asks_little_however_many_rules_come(
     write("".join(line.format(number, "i.petrov") for number in range(200)))
     collected(*FetchRule.objects.select_related("source"))
     wanted = {number: Saved(replace(RULE, recipient=SIDOROV, user=f"u{number}")) for number in range(200)}
-    with django_assert_max_num_queries(7):
+    with django_assert_max_num_queries(8):
         assert {rows[0].recipient for rows in settle(wanted).values()} == {SIDOROV}
 
 

@@ -6,6 +6,7 @@ from argparse import ArgumentParser
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from typing import Any
 
 from django.conf import settings
@@ -19,6 +20,7 @@ from fetchrules.ledger import leases, runs
 from fetchrules.management.console import Console
 from fetchrules.models import FetchRule, Run
 from fetchrules.policy.planning import Plan, Remark, Why
+from fetchrules.poll.desk import AT_ONCE, GATHER_SECONDS, LINGER_SECONDS, Desk, Together
 from fetchrules.poll.outlasting import DATABASE_AWAY
 from fetchrules.poll.run import Result, dry_run, poll
 from fetchrules.remote.stopping import STOPPING
@@ -53,10 +55,14 @@ class Command(Console):
         leases.abandon_overdue(timezone.now())  # nobody else does it if only this command runs
         rules = _rules(options["ids"], due=not options["all"])
         failed = False
-        work = _planned if options["dry_run"] else _polled
-        for row in _each(rules, lambda rule: _row(rule, work)):
-            failed |= row["error"] is not None
-            self.stdout.write(json.dumps(row, ensure_ascii=False) if options["json"] else _sentence(row))
+        desk = Desk(GATHER_SECONDS, LINGER_SECONDS) if len(rules) > 1 else AT_ONCE
+        work = _planned if options["dry_run"] else partial(_polled, desk=desk)
+        try:
+            for row in _each(rules, lambda rule: _row(rule, work)):
+                failed |= row["error"] is not None
+                self.stdout.write(json.dumps(row, ensure_ascii=False) if options["json"] else _sentence(row))
+        finally:
+            desk.flush()
         if failed:
             raise SystemExit(1)
 
@@ -73,17 +79,31 @@ def _rules(ids: Sequence[int], *, due: bool) -> list[FetchRule]:
     return list(active.filter(pause="", next_poll_at__lte=timezone.now()) if due else active)
 
 
-def _polled(rule: FetchRule) -> Result:
+def _claim_all(rules: Sequence[FetchRule]) -> list[list[int]]:
+    runs.claim(rules, timezone.now(), Run.Cause.COMMAND)
+    waiting = runs.waiting(rules)
+    return [waiting.get(rule.id, []) for rule in rules]
+
+
+_CLAIMS = Together(_claim_all, GATHER_SECONDS)
+
+
+def _polled(rule: FetchRule, desk: Desk) -> Result:
     try:
-        claimed = runs.claim([rule], timezone.now(), Run.Cause.COMMAND) or runs.waiting(rule)
-        results = [poll(run_id, PATIENCE) for run_id in claimed]
+        results = [poll(run_id, PATIENCE, desk=desk) for run_id in _CLAIMS.ask(rule)]
     except DATABASE_AWAY as error:
         return Result(runs.Counts(), 0.0, DatabaseFailed(str(error)))
     if results and results[0]:
         return results[0]
-    is_ending = STOPPING.is_set()
-    why_not = Interrupted("the process ends") if is_ending else MailboxBusy("another poll of this mailbox is running")
-    return Result(runs.Counts(), 0.0, why_not)
+    return Result(runs.Counts(), 0.0, _why_not(rule))
+
+
+def _why_not(rule: FetchRule) -> FetchError:
+    if runs.owner_is_gone(rule):
+        return OwnerGone()
+    if STOPPING.is_set():
+        return Interrupted("the process ends")
+    return MailboxBusy("another poll of this mailbox is running")
 
 
 def _planned(rule: FetchRule) -> Result:
@@ -91,6 +111,8 @@ def _planned(rule: FetchRule) -> Result:
     plans: list[Plan] = []
     error: FetchError | None = None
     try:
+        if runs.owner_is_gone(rule):
+            raise OwnerGone
         plans = dry_run(rule)
     except FetchError as failure:
         error = failure
@@ -127,7 +149,7 @@ def _each(rules: Sequence[FetchRule], work: Callable[[FetchRule], Row]) -> Itera
 
 
 def _row(rule: FetchRule, work: Callable[[FetchRule], Result]) -> Row:
-    result = Result(runs.Counts(), 0.0, OwnerGone()) if runs.owner_is_gone(rule) else work(rule)
+    result = work(rule)
     counts, error = result.counts, result.error
     return {
         "rule": rule.id,

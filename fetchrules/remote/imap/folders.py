@@ -14,18 +14,19 @@ from fetchrules.utf7 import encode_folder
 INBOX = "INBOX"
 FOLDERS_MAX = 10_000
 
-_EPOCH_DIGITS = 18
+_DIGITS = 18
 
 
 @dataclass(frozen=True, slots=True)
 class Selected:
     """An open folder of `exists` letters.
 
-    `epoch` is UIDVALIDITY, None where UIDs do not last. `listed` is the answer to ALL, if that was asked along.
+    `epoch` is UIDVALIDITY, None where UIDs do not last. `state` as `RemoteMailbox.state`. `listed` is the answer to ALL, if asked.
     """
 
     exists: int
     epoch: int | None
+    state: str = ""
     listed: Answer | None = None
 
 
@@ -68,16 +69,22 @@ def selected(reached: ImapReached, name: str, answers: Mapping[Verb, Answer]) ->
     exists = answer.number("EXISTS")
     if exists is None:  # taken for none, it would be a complete list of nothing
         raise RemoteProtocolError("SELECT does not say how many letters there are")
-    return Selected(exists, _epoch(answer), listed)
+    return Selected(exists, _code(answer, "UIDVALIDITY"), _state(answer, exists), listed)
 
 
 def _spelled(conversation: ImapConversation, name: str) -> str:
     return name if conversation.protocol.utf8 else encode_folder(name)
 
 
-def _epoch(answer: Answer) -> int | None:
-    said = [line.arguments for line in (*answer.notices, answer.line) if line.code == "UIDVALIDITY"]
-    return int(said[-1]) if said and said[-1].isdecimal() and len(said[-1]) <= _EPOCH_DIGITS else None
+def _state(answer: Answer, exists: int) -> str:
+    """Every change of a flag raises HIGHESTMODSEQ, every arrival UIDNEXT (RFC 7162 section 3.1.2.1)."""
+    codes = [_code(answer, name) for name in ("UIDVALIDITY", "UIDNEXT", "HIGHESTMODSEQ")]
+    return " ".join(map(str, [*codes, exists])) if all(codes) else ""
+
+
+def _code(answer: Answer, name: str) -> int | None:
+    said = [line.arguments for line in (*answer.notices, answer.line) if line.code == name]
+    return int(said[-1]) if said and said[-1].isdecimal() and len(said[-1]) <= _DIGITS else None
 
 
 def _select_as_listed(reached: ImapReached, name: str, refused: Answer) -> Answer:

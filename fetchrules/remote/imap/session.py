@@ -10,12 +10,12 @@ from fetchrules.remote.account import Account
 from fetchrules.remote.auth.attempts import over_several_connections
 from fetchrules.remote.imap.deletion import Deletion
 from fetchrules.remote.imap.folders import INBOX, Selected, ask_for, introduction, list_folders, selected
-from fetchrules.remote.imap.listing import PORTION, list_letters
+from fetchrules.remote.imap.listing import PORTION, Letters, list_letters
 from fetchrules.remote.imap.login import ImapReached, log_in, reach_imap
 from fetchrules.remote.imap.protocol import Command, Verb
 from fetchrules.remote.imap.retrieval import heads, retrieve
 from fetchrules.remote.imap.shared import SharedConnection, log_out
-from fetchrules.remote.mailbox import Connection, Listed, Listing, Retrieved
+from fetchrules.remote.mailbox import Connection, Listed, Listing, Retrieved, digest
 from fetchrules.remote.memory import SERVERS, FolderKey, ServerMemory
 from fetchrules.remote.net import Alive
 from fetchrules.remote.tls import Demand, protected
@@ -30,11 +30,12 @@ def open_imap(
     alive: Alive | None = None,
     memory: ServerMemory = SERVERS,
     shared: SharedConnection | None = None,
+    known: str = "",
 ) -> "ImapMailbox":
     """Connect, log in, select the account's folder. Raises FetchError; then nothing is left open.
 
     A connection that is `shared` serves again, for the same account. Where the folder was small when we last saw it, its listing
-    is asked for together with SELECT.
+    is asked for together with SELECT, unless SELECT alone may say that the folder is still as `known` (`ImapMailbox.state`).
     """
     folder = account.folder or INBOX
     key = FolderKey(account.host, account.port, account.user, folder)
@@ -44,7 +45,7 @@ def open_imap(
             shared.worked = True
         try:
             small = 0 < memory.folders.take(key) <= PORTION
-            reached, answers = ask_for(reached, folder, before=before, listing=small)
+            reached, answers = ask_for(reached, folder, before=before, listing=small and " " not in known)
             there = selected(reached, folder, answers)
             return ImapMailbox(reached, there, partial(memory.folders.remember, key), shared)
         except BaseException as error:
@@ -129,7 +130,13 @@ class ImapMailbox:
         self._selected = there
         self._remember = remember
         self._left = False
+        self._state = there.state
         self._deletion = Deletion(conversation, uidplus="UIDPLUS" in reached.capabilities)
+
+    @property
+    def state(self) -> str:
+        """What SELECT said, or a digest of the listing where it did not say enough."""
+        return self._state
 
     @property
     def together(self) -> int:
@@ -142,14 +149,24 @@ class ImapMailbox:
             found, whole = list_letters(self._conversation, self.exists, at_once, listed)
         if at_once is None:
             self._remember(self.exists)
+        complete = whole and len(found) == self.exists
+        if complete and self._selected.epoch is not None:
+            self._state = self._state or self._digest(found)
         return Listing(
             letters=tuple(letter for _, (letter, flagged) in sorted(found.items()) if not flagged),
             epoch=self._selected.epoch,
-            complete=whole and len(found) == self.exists,
+            complete=complete,
             has_uids=self._selected.epoch is not None,
             flagged=tuple(letter for _, (letter, flagged) in sorted(found.items()) if flagged),
             unlisted=max(self.exists - len(found), 0),
         )
+
+    def _digest(self, found: Letters) -> str:
+        letters = (
+            f"{uid} {letter.size} {letter.seen} {flagged} {letter.received}"
+            for uid, (letter, flagged) in sorted(found.items())
+        )
+        return digest([str(self._selected.epoch), *letters])
 
     def heads(self, letters: Iterable[Listed]) -> Iterator[tuple[Listed, bytes | None]]:
         with self._closing_on_error():

@@ -8,7 +8,18 @@ from dataclasses import replace
 from fetchrules.errors import FetchError, LocalProtocolError, ServerRefused
 from fetchrules.remote.account import Account
 from fetchrules.remote.auth.attempts import over_several_connections
-from fetchrules.remote.mailbox import Begun, Chunk, Complete, Connection, Head, Listed, Listing, Refused, Retrieved
+from fetchrules.remote.mailbox import (
+    Begun,
+    Chunk,
+    Complete,
+    Connection,
+    Head,
+    Listed,
+    Listing,
+    Refused,
+    Retrieved,
+    digest,
+)
 from fetchrules.remote.memory import SERVERS, ServerMemory
 from fetchrules.remote.net import Alive
 from fetchrules.remote.pop3.conversation import Pop3Conversation, is_limited
@@ -68,6 +79,14 @@ class Pop3Mailbox:
         self._conversation = conversation
         self._listing = listing
         self._tops = _TopTrust(Capabilities(connection.capabilities))
+
+    @property
+    def state(self) -> str:
+        """A digest of the listing, if that is complete."""
+        listed = self._listing
+        if not listed.complete or not listed.has_uids or listed.unlisted:
+            return ""
+        return digest(f"{letter.uid} {letter.size}" for letter in listed.letters)
 
     @property
     def together(self) -> int:
