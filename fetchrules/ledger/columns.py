@@ -1,10 +1,17 @@
-"""Values of columns as a cursor takes them, for the few statements that are written in SQL because they come with every poll."""
+"""Rows and values as a cursor gives and takes them, for the few statements that come with every poll.
 
-from collections.abc import Sequence
-from typing import Any
+Django composes a statement anew each time, which takes longer than most databases need for it.
+"""
+
+from collections.abc import Callable, Iterator, Sequence
+from functools import cache
+from typing import Any, TypeVar
 
 from django.db import connection
 from django.db.models import Model
+
+_M = TypeVar("_M", bound=Model)
+_Convert = Callable[[Any, Any, Any], Any]
 
 
 def prepared(model: type[Model], **columns: Any) -> list[Any]:
@@ -16,3 +23,49 @@ def prepared(model: type[Model], **columns: Any) -> list[Any]:
 def marks(values: Sequence[Any]) -> str:
     """As many placeholders as there are values."""
     return ", ".join(["%s"] * len(values))
+
+
+@cache
+def names(model: type[Model], table: str) -> str:
+    """All columns of `model`, as those of `table`, for a SELECT whose rows `Row` takes apart."""
+    return ", ".join(f"{table}.{connection.ops.quote_name(field.column)}" for field in model._meta.concrete_fields)
+
+
+class Row:
+    """A row of a SELECT, from which objects are taken from left to right."""
+
+    def __init__(self, values: Sequence[Any]) -> None:
+        self._values: Iterator[Any] = iter(values)
+
+    def take(self, model: type[_M]) -> _M | None:
+        """The object whose columns (`names`) come next; None where an outer join found none."""
+        read = [
+            (field.attname, _converted(next(self._values), field, convert)) for field, convert in _conversions(model)
+        ]
+        columns, values = zip(*read, strict=True)
+        found = model.from_db(connection.alias, columns, values)
+        return None if found.pk is None else found
+
+    def value(self) -> Any:
+        """The next column as it is."""
+        return next(self._values)
+
+
+def _converted(value: Any, field: Any, convert: Sequence[_Convert]) -> Any:
+    for one in convert:
+        value = one(value, field, connection)
+    return value
+
+
+def _conversions(model: type[Model]) -> list[tuple[Any, list[_Convert]]]:
+    return _conversions_of(model, connection.vendor)
+
+
+@cache
+def _conversions_of(model: type[Model], _vendor: str) -> list[tuple[Any, list[_Convert]]]:
+    found = []
+    for field in model._meta.concrete_fields:
+        column = field.get_col(model._meta.db_table)
+        convert = [*connection.ops.get_db_converters(column), *column.get_db_converters(connection)]
+        found.append((field, convert))
+    return found

@@ -4,17 +4,17 @@ Module `leases` abandons those that no process works on.
 """
 
 import uuid
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime, timedelta
 
 from django.db import IntegrityError, connection, transaction
-from django.db.models import Case, Count, F, Min, QuerySet, Subquery, Value, When
+from django.db.models import Case, Count, F, Min, QuerySet, Value, When
 from django.db.models.functions import Coalesce
 
 from fetchrules.errors import FetchError, Retry, RunOvertaken
 from fetchrules.ledger import workers
-from fetchrules.ledger.columns import prepared
+from fetchrules.ledger.columns import Row, marks, names, prepared
 from fetchrules.ledger.leases import QUEUE_LEASE, RUN_LEASE, abandon, make_due_again
 from fetchrules.ledger.settled import Settled, note
 from fetchrules.ledger.statements import insert_from
@@ -101,13 +101,10 @@ def start_all(ids: Collection[int], now: datetime) -> dict[int, Run]:
     Changes of a rule since the claim hold for its run, unless the rule reads another mailbox now, which was not claimed.
     """
     with transaction.atomic():
-        begun = _begin(ids, now)
-        usual = Subquery(ServiceSettings.objects.filter(id=1).values("interval"))
-        read = Run.objects.select_related("rule__owner", "source").annotate(usual_interval=usual)
-        runs: dict[int, Run] = {run.id: run for run in read.filter(id__in=begun)} if begun else {}
-        for run in runs.values():
-            _as_it_is_now(run)
-        missed = set(ids) - begun
+        runs: dict[int, Run] = {}
+        for some in chunks(sorted(ids)):
+            runs.update((run.id, run) for run in _read(_begin(some, now)))
+        missed = set(ids) - runs.keys()
         for run in Run.objects.filter(id__in=missed, state=Run.State.QUEUED) if missed else ():
             abandon(run, now)  # its owner is gone since the claim
     return runs
@@ -119,17 +116,38 @@ def usual_interval(run: Run) -> int:
     return usual or ServiceSettings.current().interval
 
 
-def _begin(ids: Collection[int], now: datetime) -> set[int]:
-    begun: set[int] = set()
+def _begin(ids: Sequence[int], now: datetime) -> list[int]:
+    values = prepared(Run, started_at=now, deadline=now + RUN_LEASE, worker=workers.this_process())
     with connection.cursor() as cursor:
-        for some in chunks(sorted(ids)):
-            marks = ", ".join(["%s"] * len(some))
-            values = prepared(Run, started_at=now, deadline=now + RUN_LEASE, worker=workers.this_process())
-            cursor.execute(_BEGIN.format(marks), [*values, *some])  # nothing but the number of marks is put in
-            begun.update(row_id for (row_id,) in cursor.fetchall())
-    return begun
+        cursor.execute(_BEGIN.format(marks(ids)), [*values, *ids])  # nothing but the number of marks is put in
+        return [row_id for (row_id,) in cursor.fetchall()]
 
 
+def _read(ids: Sequence[int]) -> Iterator[Run]:
+    """These runs, with their rules, sources and the usual interval."""
+    if not ids:
+        return
+    columns = ", ".join((names(Run, "run"), names(SourceMailbox, "source"), names(FetchRule, "rule")))
+    with connection.cursor() as cursor:
+        cursor.execute(_READ.format(columns, marks(ids)), ids)
+        rows = [Row(values) for values in cursor.fetchall()]
+    for row in rows:
+        run, source, rule = row.take(Run), row.take(SourceMailbox), row.take(FetchRule)
+        assert run is not None
+        assert source is not None
+        run.source, run.rule, run.usual_interval = source, rule, row.value()  # type: ignore[attr-defined]
+        if rule is not None and rule.source_id == source.pk:
+            rule.source = source
+            _as_it_is_now(run, rule)
+        yield run
+
+
+_READ = """
+SELECT {}, (SELECT "interval" FROM fetchrules_servicesettings WHERE id = 1)
+FROM fetchrules_run run JOIN fetchrules_sourcemailbox source ON source.id = run.source_id
+LEFT JOIN fetchrules_fetchrule rule ON rule.id = run.rule_id
+WHERE run.id IN ({})
+"""
 _BEGIN = """
 UPDATE fetchrules_run SET state = 'running', started_at = %s, deadline = %s, worker = %s
 WHERE id IN ({}) AND state = 'queued' AND NOT EXISTS (
@@ -139,10 +157,7 @@ WHERE id IN ({}) AND state = 'queued' AND NOT EXISTS (
 """
 
 
-def _as_it_is_now(run: Run) -> None:
-    rule = run.rule
-    if rule is None or rule.source_id != run.source_id:
-        return
+def _as_it_is_now(run: Run, rule: FetchRule) -> None:
     if (run.revision, run.recipient) != (rule.revision, rule.recipient):
         run.revision, run.recipient = rule.revision, rule.recipient
         Run.objects.filter(id=run.id).update(revision=run.revision, recipient=run.recipient)

@@ -22,7 +22,7 @@ log = logging.getLogger(__name__)
 
 GATHER_SECONDS = 0.02
 """How long the first of several polls waits for others that begin."""
-LINGER_SECONDS = 0.1
+LINGER_SECONDS = 0.05
 """How long a result waits for others."""
 
 _T = TypeVar("_T")

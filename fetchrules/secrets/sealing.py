@@ -3,7 +3,7 @@
 A token is `v1:<key id>:<base64 of nonce and ciphertext>`. The target (protocol, host, port, user) is associated data, so that a
 token that is copied to another row does not open there.
 
-The key file is read at each use, so that every process uses a new key at once. It is changed only under its lock. Keys in the
+The key file is looked at at each use, so that every process uses a new key at once. It is changed only under its lock. Keys in the
 environment are fixed when a process starts.
 """
 
@@ -14,8 +14,9 @@ import re
 import secrets
 import time
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path
 
 from cryptography.exceptions import InvalidTag
@@ -125,11 +126,19 @@ def unseal(token: str, target: str) -> str:
 
 def key_ring() -> KeyRing:
     """The keys of UTM_MAIL_KEYS, else those of the key file; empty if there is no file. Raises ValueError, OSError."""
-    text = settings.UTM_MAIL_KEYS
-    if not text:
-        with suppress(FileNotFoundError):
-            text = _key_file().read_text(encoding="utf-8")
-    return KeyRing.parse(text)
+    if settings.UTM_MAIL_KEYS:
+        return KeyRing.parse(settings.UTM_MAIL_KEYS)
+    path = _key_file()
+    try:
+        now = path.stat()
+    except FileNotFoundError:
+        return KeyRing(())
+    return _read(path, now.st_ino, now.st_mtime_ns, now.st_size)
+
+
+@lru_cache(maxsize=1)
+def _read(path: Path, *_as_it_is: int) -> KeyRing:
+    return KeyRing.parse(path.read_text(encoding="utf-8"))
 
 
 class KeyFile:
