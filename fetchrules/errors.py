@@ -259,7 +259,9 @@ class LocalProtocolError(Exception):
 
 def printable(text: str, limit: int = MAX_DETAIL) -> str:
     """`text` for a log, a row or a page: cut to `limit` characters, with everything escaped that is not printable."""
-    safe = "".join(c if c.isprintable() else _escape(c) for c in text[: limit + 1])
+    safe = text[: limit + 1]
+    if not safe.isprintable():
+        safe = "".join(c if c.isprintable() else _escape(c) for c in safe)
     return safe if len(safe) <= limit else safe[: limit - 1] + "…"
 
 

@@ -26,25 +26,33 @@ _CHARSET = re.compile(
 
 @dataclass(frozen=True, slots=True)
 class Letterhead:
-    """Texts of at most 200 printable characters, empty where the field is missing; `date` is aware."""
+    """Texts of at most 200 printable characters, empty where the field is missing."""
 
     sender: str = ""
     subject: str = ""
     message_id: str = ""
-    date: datetime | None = None
+
+
+_SHOWN = re.compile(rb"(?:\A|\n)(from|subject|message-id)[ \t]*:(.*(?:\n[ \t].*)*)", re.IGNORECASE)
+_DATE = re.compile(rb"(?:\A|\n)date[ \t]*:(.*(?:\n[ \t].*)*)", re.IGNORECASE)
 
 
 def read_letterhead(head: bytes) -> Letterhead:
     """The letterhead in any octets; the first of repeated fields counts."""
     fields: dict[bytes, bytes] = {}
-    for name, value in header_fields(head):
-        fields.setdefault(name, value[:MAX_FIELD])
+    for name, value in _SHOWN.findall(head):
+        fields.setdefault(name.lower(), value[:MAX_FIELD])
     return Letterhead(
         sender=_shown(fields.get(b"from", b"")),
         subject=_shown(fields.get(b"subject", b"")),
         message_id=_shown(fields.get(b"message-id", b"")),
-        date=_date(fields.get(b"date", b"")),
     )
+
+
+def read_date(head: bytes) -> datetime | None:
+    """The date that the sender wrote, aware (RFC 5322 section 3.6.1); None for what is no date."""
+    found = _DATE.search(head)
+    return _date(found[1][:MAX_FIELD]) if found else None
 
 
 def header_fields(head: bytes) -> Iterator[tuple[bytes, bytes]]:
@@ -55,7 +63,8 @@ def header_fields(head: bytes) -> Iterator[tuple[bytes, bytes]]:
 
 
 def _shown(value: bytes) -> str:
-    return printable(" ".join(_decoded(_guessed(value)).split()))
+    text = _guessed(value)
+    return printable(" ".join((_decoded(text) if "=?" in text else text).split()))
 
 
 def _decoded(text: str) -> str:

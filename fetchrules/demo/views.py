@@ -13,7 +13,7 @@ from django.utils import timezone
 from django.views.decorators.http import require_safe
 
 from fetchrules.acts import roles
-from fetchrules.delivery.letterhead import Letterhead, read_letterhead
+from fetchrules.delivery.letterhead import Letterhead, read_date, read_letterhead
 from fetchrules.delivery.maildir import MaildirLayout
 from fetchrules.errors import RecipientInvalid
 from fetchrules.panel import access
@@ -28,6 +28,7 @@ class Arrived:
     head: Letterhead
     size: int
     at: datetime
+    sent: datetime | None
 
 
 @dataclass(frozen=True, slots=True)
@@ -55,7 +56,7 @@ def _mailboxes(request: HttpRequest) -> Iterator[Arrivals]:
         except (RecipientInvalid, ValueError):
             continue  # a rule that cannot be delivered says so in the list of rules
         files = sorted(_files(maildir), key=lambda file: file.name, reverse=True)
-        letters = sorted(map(_read, files[:SHOWN]), key=lambda letter: letter.head.date or letter.at, reverse=True)
+        letters = sorted(map(_read, files[:SHOWN]), key=lambda letter: letter.sent or letter.at, reverse=True)
         yield Arrivals(recipient, maildir, tuple(letters), max(0, len(files) - SHOWN))
 
 
@@ -70,7 +71,7 @@ def _read(file: Path) -> Arrived:
         head = letter.read(HEAD)
     stat = file.stat()
     arrived = datetime.fromtimestamp(stat.st_mtime, timezone.get_current_timezone())
-    return Arrived(read_letterhead(head), stat.st_size, arrived)
+    return Arrived(read_letterhead(head), stat.st_size, arrived, read_date(head))
 
 
 urlpatterns = [

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from fetchrules.delivery.letterhead import Letterhead, read_letterhead
+from fetchrules.delivery.letterhead import Letterhead, header_fields, read_date, read_letterhead
 from fetchrules.errors import MAX_DETAIL, printable
 
 RUSSIAN = "Счёт за октябрь"
@@ -25,9 +25,8 @@ def test_it_reads_the_fields(end: bytes) -> None:
         b"Message-ID:<1@x>",
         b"Date: 1 Feb 2024 03:04:05 +0300",
     ]
-    assert read_letterhead(end.join(lines)) == Letterhead(
-        "Ivan <ivan@x.ru>", "a b c", "<1@x>", datetime(2024, 2, 1, 0, 4, 5, tzinfo=UTC)
-    )
+    assert read_letterhead(end.join(lines)) == Letterhead("Ivan <ivan@x.ru>", "a b c", "<1@x>")
+    assert read_date(end.join(lines)) == datetime(2024, 2, 1, 0, 4, 5, tzinfo=UTC)
 
 
 def test_it_reads_nothing_from_nothing() -> None:
@@ -93,7 +92,7 @@ def test_it_reads_what_others_encode(subject: str) -> None:
     ],
 )
 def test_it_reads_a_date(value: bytes, date: datetime | None) -> None:
-    assert read_letterhead(b"Date: " + value).date == date
+    assert read_date(b"Date: " + value) == date
 
 
 _PIECES = [
@@ -121,12 +120,27 @@ def test_it_never_raises(head: bytes) -> None:
     for text in (letterhead.sender, letterhead.subject, letterhead.message_id):
         assert text == printable(text)
         assert len(text) <= MAX_DETAIL
-    assert letterhead.date is None or letterhead.date.tzinfo is not None
+    date = read_date(head)
+    assert date is None or date.tzinfo is not None
+
+
+@given(st.lists(st.sampled_from(_PIECES) | st.binary(max_size=8)).map(b"".join))
+@example(b"Subject\t:a\r\n b\nSUBJECT: c\nFrom: d\r")
+@example(b"\nSubject: a\n\tb\n\nFrom:")
+@example(b" Subject: a\nSubject: b")
+def test_it_reads_the_fields_as_they_are_parted_one_by_one(head: bytes) -> None:
+    fields: dict[bytes, bytes] = {}
+    for name, value in header_fields(head):
+        fields.setdefault(name, value)
+    wanted = (b"from", b"subject", b"message-id")
+    alone = [read_letterhead(b"Subject:" + fields.get(name, b"")).subject for name in wanted]
+    found = read_letterhead(head)
+    assert [found.sender, found.subject, found.message_id] == alone
 
 
 @given(st.text(max_size=60))
 def test_it_never_raises_for_a_date(text: str) -> None:
-    read_letterhead(b"Date: " + text.encode("utf-8", "surrogatepass"))
+    read_date(b"Date: " + text.encode("utf-8", "surrogatepass"))
 
 
 @given(
