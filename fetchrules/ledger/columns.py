@@ -3,7 +3,7 @@
 Django composes a statement anew each time, which takes longer than most databases need for it.
 """
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from functools import cache
 from typing import Any, TypeVar
 
@@ -29,6 +29,30 @@ def marks(values: Sequence[Any]) -> str:
 def names(model: type[Model], table: str) -> str:
     """All columns of `model`, as those of `table`, for a SELECT whose rows `Row` takes apart."""
     return ", ".join(f"{table}.{connection.ops.quote_name(field.column)}" for field in model._meta.concrete_fields)
+
+
+def insert_all(model: type[Model], rows: Sequence[Mapping[str, Any]]) -> None:
+    """Insert these rows of `model` but those that a constraint forbids: values by field; for the others the fields' defaults."""
+    fields = [field for field in model._meta.concrete_fields if not field.primary_key]
+    if rows and (unknown := set().union(*rows) - {field.name for field in fields}):
+        raise TypeError(f"{model.__name__} has no field {', '.join(sorted(unknown))}")
+    default = {field.name: _stored(field, field.get_default()) for field in fields}
+    quoted = ", ".join(connection.ops.quote_name(field.column) for field in fields)
+    table = model._meta.db_table
+    insert = f"INSERT INTO {table} ({quoted}) VALUES ({marks(fields)}) ON CONFLICT DO NOTHING"  # noqa: S608 -- only names
+    values = [
+        [_stored(field, row[field.name]) if field.name in row else default[field.name] for field in fields]
+        for row in rows
+    ]
+    with connection.cursor() as cursor:
+        cursor.executemany(insert, values)
+
+
+def _stored(field: Any, value: Any) -> Any:
+    """Text and numbers are stored as they are, since nobody gives such a field anything else."""
+    if type(value) in (str, int):
+        return value
+    return field.get_db_prep_save(value, connection)
 
 
 class Row:

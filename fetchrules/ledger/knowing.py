@@ -104,7 +104,7 @@ def known_twins(source: SourceMailbox, fingerprints: Collection[str], taken: Col
     # A letter whose deletion was confirmed is not there under another name of the mailbox: its copy is a new one.
     same = same.exclude(source__in=former, fate=Fate.DELETED) if former else same
     prints = dict(same.values_list("id", "fingerprint"))
-    for _, row in _known(same, source):
+    for _, row in _known(same, source) if prints else ():
         if row.state is not State.HELD and row.id not in taken:
             twins.setdefault(prints[row.id], []).append(row)
     for rows in twins.values():

@@ -15,6 +15,7 @@ from django.db.models import Exists, F, Max, OuterRef, QuerySet, Subquery
 from django.db.models.expressions import RawSQL
 
 from fetchrules.errors import CameShort, FetchError, RunOvertaken
+from fetchrules.ledger.columns import insert_all
 from fetchrules.ledger.runs import require_claim, require_run
 from fetchrules.ledger.source_mailboxes import former_of
 from fetchrules.models import Letter, Run, SourceMailbox
@@ -107,8 +108,8 @@ def record_ready(
         trouble = _replace_held(replaced.values()) if replaced else {}
         rows = _rows(filing, arrivals, state, trouble, now)
         for row in rows:
-            row.maybe_twice = row.fingerprint in twice
-        Letter.objects.bulk_create(rows, ignore_conflicts=True)
+            row["maybe_twice"] = row["fingerprint"] in twice
+        insert_all(Letter, rows)
         names = [arrival.file_name for arrival in arrivals]
         won = dict(
             Letter.objects.filter(run=filing.run, state=state, file_name__in=names).values_list("file_name", "id")
@@ -170,7 +171,7 @@ def record_read(filing: Filing, compared: Sequence[tuple[Listed, str]], now: dat
         for uids in chunks([letter.uid for letter, _ in compared]):
             _filed(filing).filter(uid__in=uids, state=State.READ).delete()
         rows = [_row(filing, letter, now, state=State.READ, head=head) for letter, head in compared]
-        Letter.objects.bulk_create(rows, ignore_conflicts=True)
+        insert_all(Letter, rows)
 
 
 def hold(filing: Filing, wanted: ToFetch, error: FetchError, now: datetime, *, short: int | None = None) -> None:
@@ -227,12 +228,12 @@ def record_present(filing: Filing, letters: Sequence[tuple[Listed, str]], now: d
 
     Raises RunOvertaken, also if the rule no longer asks for it.
     """
-    rows = [_row(filing, letter, now, run=filing.run, state=State.PASSED, head=head) for letter, head in letters]
+    rows = [_row(filing, letter, now, run=filing.run.id, state=State.PASSED, head=head) for letter, head in letters]
     with transaction.atomic():
         require_claim(filing.run, now)
         if not SourceMailbox.objects.filter(id=filing.source.pk, pass_present=True).update(pass_present=False):
             raise RunOvertaken("the letters are to be fetched after all")
-        Letter.objects.bulk_create(rows, ignore_conflicts=True)
+        insert_all(Letter, rows)
 
 
 def record_heads(heads: Mapping[int, str]) -> None:
@@ -261,14 +262,14 @@ def _trouble(error: FetchError, now: datetime) -> dict[str, Any]:
 
 def _rows(
     filing: Filing, arrivals: Sequence[Arrival], state: State, trouble: Mapping[int, dict[str, Any]], now: datetime
-) -> list[Letter]:
+) -> list[dict[str, Any]]:
     names = _names_for(filing, [(arrival.wanted, arrival.fingerprint) for arrival in arrivals])
     return [
         _row(
             filing,
             arrival.wanted.letter,
             now,
-            run=filing.run,
+            run=filing.run.id,
             uid=uid,
             ord=order,
             state=state,
@@ -281,11 +282,11 @@ def _rows(
     ]
 
 
-def _row(filing: Filing, letter: Listed, now: datetime, **columns: Any) -> Letter:
-    """A new row for a listed letter; `columns` add to its values or replace them."""
+def _row(filing: Filing, letter: Listed, now: datetime, **columns: Any) -> dict[str, Any]:
+    """The values of a new row for a listed letter; `columns` add to them or replace them."""
     listed = {"uid": letter.uid, "size": letter.size, "received_at": letter.received}
-    listed |= {"source": filing.source, "epoch": filing.epoch, "recipient": filing.run.recipient}
-    return Letter(first_seen_at=now, **listed | columns)
+    listed |= {"source": filing.source.pk, "epoch": filing.epoch, "recipient": filing.run.recipient}
+    return {"first_seen_at": now, **listed, **columns}
 
 
 def _filed(filing: Filing) -> QuerySet[Letter]:

@@ -203,6 +203,8 @@ def _portion(session: Session, planned: Sequence[ToFetch], intake: Intake) -> It
         if _ends_before(wanted, session, intake):
             session.cut_short = True
             return
+        if session.rule.fetchlimit is not None and not wanted.named:
+            intake.catch_up()
         if session.reached_fetchlimit:
             session.progress.left[Why.FETCHLIMIT] += 1
             continue
@@ -228,8 +230,8 @@ def _fits(wanted: ToFetch, intake: Intake) -> bool:
 
 def _ends_before(wanted: ToFetch, session: Session, intake: Intake) -> bool:
     """Whether to end the session, and commit its deletions, before asking for this letter."""
-    asked, progress, limits = session.asked, session.progress, session.progress.limits
-    if len(asked) % limits.batch_letters == 0 and (time.monotonic() > session.until or not progress.may_go_on()):
+    asked, limits = session.asked, session.progress.limits
+    if len(asked) % limits.batch_letters == 0 and (time.monotonic() > session.until or not intake.may_go_on()):
         return True
     if len(asked) - intake.comparison.spared >= limits.checkpoint_letters and wanted.delete_after:
         return True

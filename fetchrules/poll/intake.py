@@ -8,12 +8,15 @@ With this order within a batch, a crash between any two steps loses nothing and 
    gone from staging was: so recovery renames what is left, and never looks into the mailbox itself.
 4. The rows become DELIVERED with the next batch, and only letters that are delivered are deleted on the server.
 
+While a batch goes through these steps in a thread beside (`beside`), the letters of the next one are received.
+
 A mail server as the destination cannot tell a letter that was sent from one that was not, so its rows are SENDING during step 3.
 A row is always taken back before its file is removed: a letter on record whose file is gone counts as delivered.
 """
 
 from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field, replace
+from functools import partial
 from time import monotonic
 from typing import assert_never
 
@@ -28,10 +31,11 @@ from fetchrules.ledger import letters as ledger
 from fetchrules.ledger.letters import Arrival, Filing
 from fetchrules.policy.known import Doubt, State, is_short
 from fetchrules.policy.planning import Remark, ToFetch, Why
+from fetchrules.poll.beside import Beside
 from fetchrules.poll.comparison import Comparison
 from fetchrules.poll.deleting import DeletionRequest
 from fetchrules.poll.destinations import Destination
-from fetchrules.poll.progress import Progress
+from fetchrules.poll.progress import Progress, no_wait
 from fetchrules.poll.recovery import blame, count_try
 from fetchrules.remote.mailbox import Begun, Chunk, Complete, Gone, Listed, Refused, Retrieved
 from fetchrules.remote.stopping import STOPPING
@@ -57,6 +61,8 @@ class Intake:
     limited_by: ToFetch | None = None
     answered: set[int] = field(default_factory=set)
     _batch: list[tuple[ToFetch, Staged]] = field(default_factory=list)
+    _octets: int = 0
+    _beside: Beside = field(default_factory=Beside)
     _committed: list[int] = field(default_factory=list)
     _draft: StagedFile | None = None
     _failure: errors.DeliveryFailed | None = None
@@ -66,55 +72,54 @@ class Intake:
     def take(self, events: Iterator[Retrieved], to_fetch: Iterable[ToFetch]) -> None:
         """Receive the letters `to_fetch` from `events`. If the session breaks off, complete letters are kept. Raises FetchError."""
         wanted = {one.letter.number: one for one in to_fetch}
+        self.progress.quiet = self._beside.wait
+        try:
+            self._receive_all(events, wanted)
+        except errors.Interrupted:
+            raise
+        except (errors.DeliveryFailed, errors.RunOvertaken):
+            self.destination.mailbox.staging.remove([staged.name for _, staged in self._cut_batch()])
+            raise
+        finally:
+            self._beside.leave()
+            self.progress.quiet = no_wait
+            self._record()
+
+    def _receive_all(self, events: Iterator[Retrieved], wanted: Mapping[int, ToFetch]) -> None:
         try:
             for event in events:
                 self._receive(event, wanted[event.letter.number])
-            self._settle()
         except errors.FetchError as error:
             self._discard_draft()
-            ours = isinstance(error, errors.DeliveryFailed | errors.RunOvertaken)
-            if ours and not isinstance(error, errors.Interrupted):
-                self.destination.mailbox.staging.remove([staged.name for _, staged in self._batch])
-                self._batch = []
-            else:
-                self._settle()
+            if isinstance(error, errors.Interrupted) or not isinstance(
+                error, errors.DeliveryFailed | errors.RunOvertaken
+            ):
+                self._settle_rest()
             raise
-        finally:
-            self._record()
+        self._settle_rest()
+
+    def may_go_on(self) -> bool:
+        """Whether another batch may be asked for. While one is being recorded, only `progress.received` asks the database."""
+        return not STOPPING.is_set() if self._beside.busy else self.progress.may_go_on()
+
+    def catch_up(self) -> None:
+        """Wait until all full batches are recorded. Raises FetchError."""
+        self._beside.wait()
 
     def hold(self, wanted: ToFetch, error: errors.FetchError, *, short: int | None = None) -> None:
+        self._beside.wait()
         ledger.hold(self.filing, wanted, error, timezone.now(), short=short)
         self.progress.hold(self.filing.source, wanted.letter, error)
         self.progress.show()  # refusals, too, are a sign of life
 
     def _receive(self, event: Retrieved, wanted: ToFetch) -> None:
-        try:
-            self._stage(event, wanted)
-        except errors.DeliveryFailed as error:
-            self._discard_draft()
-            self.destination.prepare(0)  # raises where the mailbox is at fault and not this letter
-            self.hold(wanted, error)
-            self._settle()
-            raise
-        limits, octets = self.progress.limits, sum(staged.size for _, staged in self._batch)
-        if len(self._batch) >= limits.batch_letters or octets >= limits.batch_octets:
-            self._settle()
-
-    def _stage(self, event: Retrieved, wanted: ToFetch) -> None:
         match event:
-            case Begun():
-                self._draft = self.destination.mailbox.staging.begin(self._key(wanted))
-                self._drafted = 0
-            case Chunk(_, data):
-                self._open_draft().write(data)
-                self.progress.received(len(data))
-                self._expect_an_end(len(data), wanted.letter)
-                self._keep_room(len(data))
+            case Begun() | Chunk():
+                self._write(event, wanted)
             case Complete() if self._drafted or not wanted.letter.size:
-                staged = self._open_draft().finish()
-                self._draft = None
                 self.answered.add(wanted.letter.number)
-                self._judge(wanted, staged)
+                self._judge(wanted, self._finish(wanted))
+                self._settle_full_batch()
             case Complete():
                 self._refuse(wanted, f"nothing came of {wanted.letter.size} octets")
             case Refused(_, reason, True):
@@ -122,23 +127,60 @@ class Intake:
             case Refused(_, reason):
                 self._refuse(wanted, reason)
             case Gone():
+                self._beside.wait()
                 self.progress.left[Why.GONE] += 1
                 self.progress.came += 1
                 self.answered.add(wanted.letter.number)
             case never:
                 assert_never(never)
 
+    def _write(self, event: Begun | Chunk, wanted: ToFetch) -> None:
+        try:
+            if isinstance(event, Begun):
+                self._draft = self.destination.mailbox.staging.begin(self._key(wanted))
+                self._drafted = 0
+                return
+            self._open_draft().write(event.data)
+            self._expect_an_end(len(event.data), wanted.letter)
+            self._keep_room(len(event.data))
+        except errors.DeliveryFailed as error:
+            self._give_up(wanted, error)
+            raise
+        self.progress.received(len(event.data))
+
+    def _finish(self, wanted: ToFetch) -> Staged:
+        try:
+            staged = self._open_draft().finish()
+        except errors.DeliveryFailed as error:
+            self._give_up(wanted, error)
+            raise
+        self._draft = None
+        return staged
+
+    def _give_up(self, wanted: ToFetch, error: errors.DeliveryFailed) -> None:
+        """Hold a letter that cannot be written, unless no letter can. Raises DeliveryFailed."""
+        self._discard_draft()
+        self.destination.prepare(0)  # raises where the mailbox is at fault and not this letter
+        self.hold(wanted, error)
+        self._settle_rest()
+
     def _judge(self, wanted: ToFetch, staged: Staged) -> None:
         """Take a complete letter. One that is far shorter than listed is fetched again in another poll; if it has the same length
         then, it is delivered, and stays on the server until somebody has looked at it."""
         short = is_short(wanted.letter.size, staged.canonical)
+        if short:
+            self._beside.wait()
         if not short or hosts.sizes_are_wrong(self.filing.source.host) or self.comparison.knows(wanted, staged):
-            self._batch.append((wanted, staged))
+            self._put_by(wanted, staged)
         elif wanted.row and wanted.row.reason == errors.CameShort.code and wanted.row.octets == staged.size:
-            self._batch.append((replace(wanted, delete_after=False, doubt=Doubt.SHORT), staged))
+            self._put_by(replace(wanted, delete_after=False, doubt=Doubt.SHORT), staged)
         else:
             self.destination.mailbox.staging.remove([staged.name])
             self.hold(wanted, errors.CameShort(f"{staged.size} of {wanted.letter.size} octets"), short=staged.size)
+
+    def _put_by(self, wanted: ToFetch, staged: Staged) -> None:
+        self._batch.append((wanted, staged))
+        self._octets += staged.size
 
     def _stop_at(self, wanted: ToFetch, reason: str) -> None:
         """The server is over its limits: no letter is at fault, and this session asks for no more."""
@@ -165,11 +207,22 @@ class Intake:
             self._unlooked = 0
             self.destination.prepare(0)
 
-    def _settle(self) -> None:
+    def _cut_batch(self) -> list[tuple[ToFetch, Staged]]:
+        batch, self._batch, self._octets = self._batch, [], 0
+        return batch
+
+    def _settle_full_batch(self) -> None:
+        limits = self.progress.limits
+        if len(self._batch) >= limits.batch_letters or self._octets >= limits.batch_octets:
+            self._beside.begin(partial(self._settle, self._cut_batch()))
+
+    def _settle_rest(self) -> None:
+        self._beside.wait()
+        if self._batch:
+            self._settle(self._cut_batch())
+
+    def _settle(self, batch: list[tuple[ToFetch, Staged]]) -> None:
         """Make the batch durable, record it, deliver it. Raises FetchError."""
-        batch, self._batch = self._batch, []
-        if not batch:
-            return
         arrivals, won = self._record_ready(batch)
         self.comparison.record()
         self._committed = []
@@ -179,7 +232,7 @@ class Intake:
         )
         failures = self.destination.mailbox.commit(list(won))
         self._delivered([arrival for arrival in arrivals if arrival.file_name in won], won, failures)
-        self.progress.renew()
+        self.progress.show()
         if self._failure is not None and monotonic() > STOPPING.by:
             raise errors.Interrupted("the process ends") from self._failure
         if self._failure is not None:

@@ -2,6 +2,7 @@
 
 import time
 from collections import Counter
+from collections.abc import Callable
 from dataclasses import dataclass, field
 from datetime import timedelta
 from threading import Event
@@ -25,12 +26,12 @@ from fetchrules.remote.transcript import Transcript
 class Limits:
     """Numbers of letters, octets and seconds; the defaults are those of the product."""
 
-    batch_letters: int = 64
+    batch_letters: int = 128
     batch_octets: int = 16 * 1024 * 1024
     """What is made durable, recorded and delivered together."""
     spare_octets: int = 256 * 1024 * 1024
     """A letter longer than twice its listed size and this has no end: servers are wrong about sizes, but not so much."""
-    checkpoint_letters: int = 1000
+    checkpoint_letters: int = 5000
     checkpoint_seconds: float = 300.0
     """After so many letters that are to be deleted, or so long, the deletions are committed and a new session begins: this bounds
     what a cut session leaves in doubt."""
@@ -50,15 +51,20 @@ class StopAsked(Interrupted):
     """Somebody asked this poll to stop: it ends where it is, and nothing failed."""
 
 
+def no_wait() -> None:
+    """There is nothing to wait for."""
+
+
 @dataclass(slots=True)
 class Progress:
     """The counters and limits of one poll while it runs. Not thread-safe, but for `disturbed`: another thread (`keeping`) sets it
-    when the run may have lost its claim or been asked to stop."""
+    when the run may have lost its claim or been asked to stop. `quiet` waits until no thread beside uses the database."""
 
     run: Run
     disturbed: Event = field(default_factory=Event)
     limits: Limits = field(default_factory=Limits)
     memory: ServerMemory = field(default_factory=lambda: SERVERS)
+    quiet: Callable[[], None] = no_wait
     found: int = 0
     fetched: int = 0
     deleted: int = 0
@@ -151,16 +157,19 @@ class Progress:
 
     def heed(self) -> None:
         """Raises StopAsked if somebody asked this run to stop or switched its rule off; RunOvertaken if the claim is lost."""
+        self.quiet()
         if not runs.may_go_on(self.run):
             raise StopAsked("the poll was asked to stop")
 
     def renew(self) -> None:
         """Renew the claim and record the counters. Raises RunOvertaken."""
+        self.quiet()
         self._renewed = time.monotonic()
         runs.renew(self.run, timezone.now(), self.counts())
 
     def may_go_on(self) -> bool:
         """Whether another batch may be begun: nobody asked this run, or the process, to stop. Raises RunOvertaken."""
+        self.quiet()
         return not STOPPING.is_set() and runs.may_go_on(self.run)
 
     def ending(self, error: FetchError | None) -> runs.Ending:
