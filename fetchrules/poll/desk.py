@@ -6,7 +6,7 @@ A poll begins only when its start is on record. Nobody waits until the result of
 import logging
 from collections.abc import Callable, Collection, Sequence
 from concurrent.futures import Future
-from threading import Condition, Lock, Thread
+from threading import Lock, Thread
 from time import sleep
 from typing import Generic, TypeVar
 
@@ -83,7 +83,7 @@ class Desk:
         self._linger = linger
         self._closed = closed
         self._waiting: list[Idle] = []
-        self._changed = Condition()
+        self._lock = Lock()
         self._thread: Thread | None = None
 
     def begin(self, run_id: int) -> Run | None:
@@ -95,7 +95,7 @@ class Desk:
         if not self._linger:
             _close_all([poll])
             return
-        with self._changed:
+        with self._lock:
             self._waiting.append(poll)
             if not self._is_closing():
                 self._thread = Thread(target=self._close_on, name="desk", daemon=True)
@@ -103,21 +103,21 @@ class Desk:
 
     def flush(self) -> None:
         """Wait until everything that was handed over is on record, or the database is away at the end of the process."""
-        with self._changed:
-            self._changed.wait_for(lambda: not self._is_closing())
+        thread = self._thread
+        if thread is not None:
+            thread.join()
 
     def _is_closing(self) -> bool:
         return self._thread is not None and self._thread.is_alive()  # after a fork it is not
 
     def _close_on(self) -> None:
-        """Close what was handed over, until nothing comes any more."""
+        """Close what was handed over, until nothing comes any more. After a fault of the program the next result begins anew."""
         while True:
             sleep(self._linger)
-            with self._changed:
+            with self._lock:
                 polls, self._waiting = self._waiting, []
                 if not polls:
                     self._thread = None
-                    self._changed.notify_all()
                     break
             self._close_some(polls)
         connections.close_all()
@@ -129,8 +129,6 @@ class Desk:
                 self._closed({poll.run.source.host for poll in polls})
         except DatabaseError as error:  # their leases end, and the polls are repeated
             log.warning("the results of %d idle polls are lost: %s", len(polls), error)
-        except Exception:
-            log.exception("the results of %d idle polls are lost", len(polls))
 
 
 def _begin_all(ids: Sequence[int]) -> list[Run | None]:
