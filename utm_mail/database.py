@@ -51,14 +51,12 @@ def database(url: str, data: Path) -> dict[str, Any]:
         server = [f"-c {name}={value}" for name, value in _SERVER_DEADLINES.items()]
         options["options"] = " ".join([*server, *filter(None, [options.get("options")])])
         return {
-            "ENGINE": "django.db.backends.postgresql",
+            "ENGINE": "utm_mail.postgresql",
             "NAME": unquote(parts.path.lstrip("/")),
             "USER": unquote(parts.username or ""),
             "PASSWORD": unquote(parts.password or ""),
             "HOST": unquote(parts.hostname or options.pop("host", "")),
             "PORT": str(parts.port or ""),
-            "CONN_MAX_AGE": 60,
-            "CONN_HEALTH_CHECKS": True,
             "OPTIONS": options,
         }
     raise BadEnvironment("UTM_MAIL_DATABASE_URL: expected postgres://user:password@host/name or sqlite:///path")

@@ -13,6 +13,7 @@ from fetchrules.models import SourceMailbox
 from fetchrules.policy.known import Known
 from fetchrules.policy.planning import READ_AGAIN, Remark, ToDelete, Why
 from fetchrules.poll.looking import heads
+from fetchrules.poll.outlasting import rest
 from fetchrules.poll.progress import Progress
 from fetchrules.remote.mailbox import Listed, RemoteMailbox
 
@@ -153,6 +154,7 @@ class Deletions:
     def _require_claim(self, rows: Sequence[int] = ()) -> None:
         try:
             ledger.record_deleting(self.progress.run, rows, timezone.now())
+            rest()
         except RunOvertaken:
             self.mailbox.reset()
             raise

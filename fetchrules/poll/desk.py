@@ -16,7 +16,7 @@ from django.utils import timezone
 from fetchrules.ledger import idle, runs
 from fetchrules.ledger.idle import Idle
 from fetchrules.models import Run
-from fetchrules.poll.outlasting import outlast
+from fetchrules.poll.outlasting import outlast, rest
 
 log = logging.getLogger(__name__)
 
@@ -133,6 +133,7 @@ class Desk:
 
 def _begin_all(ids: Sequence[int]) -> list[Run | None]:
     begun = runs.start_all(ids, timezone.now())
+    rest()
     return [begun.pop(run_id, None) for run_id in ids]  # of two equal messages the first begins
 
 

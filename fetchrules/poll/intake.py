@@ -35,6 +35,7 @@ from fetchrules.poll.beside import Beside
 from fetchrules.poll.comparison import Comparison
 from fetchrules.poll.deleting import DeletionRequest
 from fetchrules.poll.destinations import Destination
+from fetchrules.poll.outlasting import rest
 from fetchrules.poll.progress import Progress, no_wait
 from fetchrules.poll.recovery import blame, count_try
 from fetchrules.remote.mailbox import Begun, Chunk, Complete, Gone, Listed, Refused, Retrieved
@@ -233,6 +234,7 @@ class Intake:
         failures = self.destination.mailbox.commit(list(won))
         self._delivered([arrival for arrival in arrivals if arrival.file_name in won], won, failures)
         self.progress.show()
+        rest()
         if self._failure is not None and monotonic() > STOPPING.by:
             raise errors.Interrupted("the process ends") from self._failure
         if self._failure is not None:

@@ -15,6 +15,7 @@ from django.db import Error, close_old_connections, connections
 from django.utils import timezone
 
 from fetchrules.ledger import leases
+from fetchrules.poll.outlasting import rest
 
 EVERY_SECONDS = 10.0
 AGAIN_SECONDS = 1.0
@@ -80,6 +81,7 @@ class Keeper:
         except Error as error:
             log.warning("the leases of %d polls were not renewed: %s", len(ids), error)
             return False
+        rest()
         return True
 
 

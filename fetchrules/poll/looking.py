@@ -18,6 +18,7 @@ from fetchrules.policy.known import Knowledge
 from fetchrules.policy.planning import Plan, Remark, ToFetch, plan
 from fetchrules.policy.quiet import quiet_until
 from fetchrules.policy.table import Terms
+from fetchrules.poll.outlasting import rest
 from fetchrules.poll.progress import Progress
 from fetchrules.remote.account import Account, Deadlines, TargetPolicy
 from fetchrules.remote.mailbox import Listed, Listing, RemoteMailbox, TlsLevel
@@ -186,6 +187,7 @@ def _open(
 ) -> RemoteMailbox:
     account = account_of(rule, source, progress.limits.deadlines)
     state = known.state if known else ""
+    rest()
     mailbox = open_mailbox(account, progress.transcript, alive, progress.memory, progress.shared, state)
     progress.connection = mailbox.connection
     progress.stage("login")
@@ -219,6 +221,7 @@ def _listing(
     After a failure the next poll asks for fewer letters at a time, at least `at_least` (None: record nothing).
     """
     at_once = hosts.list_at_once(source.host) if rule.protocol == Protocol.IMAP else None
+    rest()
     try:
         listing = mailbox.listing(at_once)
     except (errors.ConnectionLost, errors.TimedOut, errors.ServerRefused, errors.RemoteProtocolError):

@@ -14,6 +14,7 @@ from fetchrules.ledger import runs
 from fetchrules.ledger.settled import Settled
 from fetchrules.models import Run, SourceMailbox
 from fetchrules.policy.planning import Plan, Remark, Why
+from fetchrules.poll.outlasting import rest
 from fetchrules.remote.account import Deadlines
 from fetchrules.remote.imap.shared import SharedConnection
 from fetchrules.remote.mailbox import Connection, Listed
@@ -147,13 +148,16 @@ class Progress:
         return due
 
     def alive(self) -> None:
-        """End the poll, while its server is silent, if it was asked to; asks the database only once `disturbed` is set.
+        """End the poll, while its server is silent, if it was asked to; asks the database only once `disturbed` is set, and does
+        without it.
 
         Raises RunOvertaken.
         """
         if self.disturbed.is_set():
             self.disturbed.clear()
             self.heed()
+        self.quiet()
+        rest()
 
     def heed(self) -> None:
         """Raises StopAsked if somebody asked this run to stop or switched its rule off; RunOvertaken if the claim is lost."""

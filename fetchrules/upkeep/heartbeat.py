@@ -10,6 +10,7 @@ from django.utils import timezone
 
 from fetchrules.ledger.workers import this_process
 from fetchrules.models import Heartbeat
+from fetchrules.poll.outlasting import rest
 
 log = logging.getLogger(__name__)
 
@@ -34,6 +35,7 @@ def beat(part: str, slots: int | None = None, dropped: int = 0) -> None:
     try:
         close_old_connections()
         Heartbeat.objects.update_or_create(part=part, host=this_process(), defaults=sign)
+        rest()
     except DatabaseError as error:
         log.warning("heartbeat of %s not written: %s", part, error)
 

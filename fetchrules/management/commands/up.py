@@ -8,14 +8,14 @@ import secrets
 import sys
 from argparse import ArgumentParser
 from collections.abc import Iterator
-from contextlib import AbstractContextManager, ExitStack, contextmanager
+from contextlib import AbstractContextManager, ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
 from django.conf import settings
 from django.contrib.auth.models import User
 from django.core.management import CommandError, call_command
-from django.db import connection
+from django.db import DatabaseError, connection
 from django.utils import timezone
 from django.utils.translation import gettext as _
 
@@ -168,6 +168,8 @@ def _alone_on_database() -> Iterator[None]:
                     raise CommandError(refusal)
             yield
         finally:
+            with suppress(DatabaseError), holding.cursor() as cursor:
+                cursor.execute("SELECT pg_advisory_unlock_all()")  # `close` keeps the session for others
             holding.close()
 
 
