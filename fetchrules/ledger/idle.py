@@ -48,9 +48,12 @@ def close_all(polls: Sequence[Idle]) -> list[Idle]:
         closed = [poll for poll in polls if poll.run.id in ours]
         silent = [poll.run.id for poll in closed if poll.run.cause == Run.Cause.SCHEDULE]
         gone = {row_id for some in chunks(silent) for row_id in _drop(some)}
-        cursor.executemany(_FINISH, [_finished(poll) for poll in closed if poll.run.id not in gone])
-        cursor.executemany(_RESULT, [_result(poll, kept=poll.run.id not in gone) for poll in closed])
-        cursor.executemany(_COUNT, [_counted(poll) for poll in closed])
+        kept = [poll for poll in closed if poll.run.id not in gone]
+        if kept:
+            cursor.executemany(_FINISH, [_finished(poll) for poll in kept])
+        if closed:
+            cursor.executemany(_RESULT, [_result(poll, kept=poll.run.id not in gone) for poll in closed])
+            cursor.executemany(_COUNT, [_counted(poll) for poll in closed])
         for poll in closed:
             note(poll.ending.seen)
     return [poll for poll in polls if poll.run.id not in ours]

@@ -148,15 +148,24 @@ def look(rule: FetchRule, source: SourceMailbox, progress: Progress) -> Session 
     known = None if terms.pass_present else settled(source, terms, timezone.now())
     mailbox = _open(rule, source, progress, progress.alive, known)
     try:
-        if known is not None and known.state == mailbox.state:
-            live = None if terms.keepdays is None else _live(source, progress)
-            if live is None or live.counted:
-                mailbox.quit()
-                return known
-        return _session(rule, source, progress, mailbox, terms)
+        at_once = bool(mailbox.state)
+        if known is not None and at_once and _is_as(known, mailbox, source, terms, progress):
+            return known
+        listing = _listing(mailbox, rule, source, terms, progress.limits.list_at_least)
+        if known is not None and not at_once and _is_as(known, mailbox, source, terms, progress):
+            return known
+        return _session(rule, source, progress, mailbox, listing, terms)
     except BaseException:
         mailbox.close()
         raise
+
+
+def _is_as(known: Settled, mailbox: RemoteMailbox, source: SourceMailbox, terms: Terms, progress: Progress) -> bool:
+    """Whether the mailbox, as far as it is seen, is as it was; then its days are noted, and the session ended."""
+    if known.state != mailbox.state or (terms.keepdays is not None and not _live(source, progress).counted):
+        return False
+    mailbox.quit()
+    return True
 
 
 def look_only(rule: FetchRule, source: SourceMailbox, progress: Progress) -> Plan:
@@ -195,9 +204,13 @@ def _open(
 
 
 def _session(
-    rule: FetchRule, source: SourceMailbox, progress: Progress, mailbox: RemoteMailbox, terms: Terms
+    rule: FetchRule,
+    source: SourceMailbox,
+    progress: Progress,
+    mailbox: RemoteMailbox,
+    listing: Listing,
+    terms: Terms,
 ) -> Session:
-    listing = _listing(mailbox, rule, source, terms, progress.limits.list_at_least)
     knowledge = knowing.knowledge(source, listing)
     if terms.keepdays is not None:
         lived = _live(source, progress)

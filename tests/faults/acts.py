@@ -16,8 +16,10 @@ from fetchrules import tasks
 from fetchrules.ledger import by_hand as ledger_by_hand
 from fetchrules.ledger import leases, letters, runs
 from fetchrules.ledger.source_mailboxes import Ledger, former_of, sources_of
+from fetchrules.management.commands import poll as poll_command
 from fetchrules.models import FetchRule, Letter, Run, ServiceSettings, SourceMailbox
 from fetchrules.poll import run as polls
+from fetchrules.poll.desk import GATHER_SECONDS, LINGER_SECONDS, Desk
 from fetchrules.poll.progress import Limits
 from fetchrules.remote.account import Deadlines
 from fetchrules.rulebook.ledgers import Saved, settle
@@ -86,6 +88,7 @@ def poll(rule: int, deadlines: dict[str, float] | None = None, *, alone: bool = 
     if deadlines:
         limits = Limits(deadlines=Deadlines(**deadlines))  # type: ignore[arg-type]
         vars(polls)["Limits"] = lambda: limits
+    vars(poll_command)["AT_ONCE"] = Desk(GATHER_SECONDS, LINGER_SECONDS)  # as for many rules, and in a worker
     printed = io.StringIO()
     with redirect_stdout(printed), suppress(SystemExit):  # the row says what failed
         call_command("poll", str(rule), "--json")
@@ -126,7 +129,9 @@ def days_pass(rule: int, days: float) -> None:
     for column in ("missing_since", "forgotten_at", "delivered_at", "deleted_at", "tried_at"):
         Letter.objects.filter(source__in=ids).exclude(**{column: None}).update(**{column: F(column) - past})
     ServiceSettings.objects.update(clock_since=F("clock_since") - past)  # those days had their housekeepings, too
-    SourceMailbox.objects.filter(id__in=ids).exclude(listed_at=None).update(listed_at=F("listed_at") - past)
+    mailboxes = SourceMailbox.objects.filter(id__in=ids)
+    mailboxes.exclude(listed_at=None).update(listed_at=F("listed_at") - past)
+    mailboxes.update(settled={})  # it holds for an hour
 
 
 def tidy() -> None:

@@ -57,6 +57,20 @@ def _row_after_rename() -> None:
 
 
 @mutant
+def _renamed_while_the_next_is_received() -> None:
+    """What is whole is delivered, beside the record of its batch."""
+    put_by = intake.Intake._put_by
+
+    def moving(self: intake.Intake, wanted: ToFetch, staged: Any) -> None:
+        self.destination.mailbox.staging.sync([staged])
+        self.destination.mailbox.commit([staged.name])
+        put_by(self, wanted, staged)
+
+    put(intake.Intake, _put_by=moving)
+    put(staging.Staging, sync=lambda *_: None)
+
+
+@mutant
 def _no_fsync_of_letters() -> None:
     """The files are left to the system."""
     put(staging.Staging, _sync_file=lambda *_: None)

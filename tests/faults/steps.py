@@ -8,6 +8,7 @@ from typing import Any
 
 STEPS = {
     "claim": "fetchrules.ledger.runs.claim",
+    "start": "fetchrules.ledger.runs.start_all",
     "recover": "fetchrules.poll.run.recover",
     "list": "fetchrules.poll.run.look",
     "miss": "fetchrules.ledger.departures.record_missing",

@@ -14,6 +14,7 @@ from tests.faults.world import new_world
 
 CATCHERS: dict[str, tuple[Scenario, ...]] = {
     "row after rename": (scenarios.killed("record", "before"), scenarios.in_order),
+    "renamed while the next is received": (scenarios.killed("record", "before"),),
     "no fsync of letters": (scenarios.in_order,),
     "no fsync of directories": (scenarios.in_order,),
     "delete early": (scenarios.killed("record", "before"), scenarios.in_order),

@@ -12,7 +12,7 @@ from django.utils import timezone
 from pytest_django import Settings
 
 from fetchrules.ledger import runs
-from fetchrules.models import FetchRule, Letter, Run
+from fetchrules.models import FetchRule, Letter, Run, SourceMailbox
 from fetchrules.policy.known import Fate
 from fetchrules.policy.table import Terms
 from fetchrules.poll.looking import account_of
@@ -290,6 +290,7 @@ def test_it_deletes_letters_when_their_days_are_over(dovecot: Dovecot, new_rule:
         letter = Letter.objects.get(source=rule.source, subject=f"letter {number}")
         lived = F("lived") - int(age.total_seconds())
         Letter.objects.filter(pk=letter.pk).update(delivered_at=timezone.now() - age, lived=lived)
+    SourceMailbox.objects.update(settled={})  # it holds for an hour
 
     counts = poll_fine(rule)
 

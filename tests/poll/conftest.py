@@ -16,6 +16,7 @@ from fetchrules.poll import recovery
 from fetchrules.poll.progress import Limits
 from fetchrules.poll.run import Result, poll
 from fetchrules.remote.memory import ServerMemory
+from fetchrules.remote.stopping import STOPPING
 from tests.servers import imap
 from tests.servers.maildrop import Maildrop, StoredLetter
 from tests.servers.pop3 import Behaviour, Mailbox, Pop3Server
@@ -173,3 +174,11 @@ def new_imap_scene(make_rule: MakeRule, tmp_path: Path, settings: Settings, limi
 
     with stack:
         yield make
+
+
+@pytest.fixture
+def stopping() -> Iterator[None]:
+    """This process is told to end; afterwards it goes on."""
+    STOPPING.set()
+    yield
+    STOPPING.clear()

@@ -1,6 +1,6 @@
 """The sign of life of a process's polls, and what becomes of polls while the database is away."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import timedelta
 from threading import Thread
 
@@ -13,19 +13,10 @@ from fetchrules.models import Run
 from fetchrules.poll import outlasting
 from fetchrules.poll.keeping import Keeper
 from fetchrules.poll.run import poll
-from fetchrules.remote.stopping import STOPPING
 from fetchrules.schedule import SOONEST, NextReason
 from tests.conftest import MakeRule
 from tests.poll.conftest import Scene
 from tests.waiting import until
-
-
-@pytest.fixture
-def stopping() -> Iterator[None]:
-    """This process is told to end; afterwards it goes on."""
-    STOPPING.set()
-    yield
-    STOPPING.clear()
 
 
 def failing(original: Callable[..., object], times: int) -> Callable[..., object]:

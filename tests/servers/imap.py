@@ -176,6 +176,9 @@ class _Session(ImapSession):
             listed = commands["LIST"]
             commands["LIST"] = lambda given: chain([b'LIST (\\Noselect) "/" "[Gmail]"'], listed(given))
             commands |= self._extensions()
+            if "CONDSTORE" in self.behaviour.capabilities:
+                select = commands["SELECT"]
+                commands["SELECT"] = lambda given: select(given[:1])
             if self.behaviour.hides_capabilities:
                 commands["CAPABILITY"] = self._hide
         if "UIDPLUS" not in self.behaviour.capabilities:

@@ -50,7 +50,8 @@ def ask_for(
     Returns the session with the capabilities that it has for this user, and the answers.
     """
     conversation = reached.conversation
-    commands = [*before, Command(Verb.SELECT, (Text(_spelled(conversation, name)),)), *([ALL] if listing else [])]
+    select = _select(_spelled(conversation, name), reached.capabilities)
+    commands = [*before, select, *([ALL] if listing else [])]
     answers = {answer.command.verb: answer for answer in conversation.answers(commands) if answer.command}
     told = answers[Verb.CAPABILITY].capabilities if Verb.CAPABILITY in answers else None
     reached = replace(reached, capabilities=told or reached.capabilities)
@@ -70,6 +71,12 @@ def selected(reached: ImapReached, name: str, answers: Mapping[Verb, Answer]) ->
     if exists is None:  # taken for none, it would be a complete list of nothing
         raise RemoteProtocolError("SELECT does not say how many letters there are")
     return Selected(exists, _code(answer, "UIDVALIDITY"), _state(answer, exists), listed)
+
+
+def _select(spelled: str, announced: frozenset[str]) -> Command:
+    """SELECT, with HIGHESTMODSEQ in its answer where the server counts changes (RFC 7162 section 3.1.8)."""
+    counting = ("(CONDSTORE)",) if "CONDSTORE" in announced else ()
+    return Command(Verb.SELECT, (Text(spelled), *counting))
 
 
 def _spelled(conversation: ImapConversation, name: str) -> str:
@@ -99,7 +106,7 @@ def _select_as_listed(reached: ImapReached, name: str, refused: Answer) -> Answe
         raise FolderMissing([one.name for one in there])
     if found is None or found.spelled == _spelled(conversation, name):
         raise error
-    answer = conversation.ask(Command(Verb.SELECT, (Text(found.spelled),)))
+    answer = conversation.ask(_select(found.spelled, reached.capabilities))
     if not answer.ok:
         raise conversation.refused(answer.line, ServerRefused)
     return answer
