@@ -82,7 +82,7 @@ def counted(make_rule: MakeRule) -> FetchRule:
 
 def test_it_adds_up(admin: Client, counted: FetchRule) -> None:
     page = admin.get(reverse("statistics")).content.decode()
-    assert "Fetched: 45 letters, 5 MB. Polls: 18, failed: 1." in page
+    assert "Fetched: 45 letters, 5 MB. Polls: 18, without new letters: 0, failed: 1." in page
     assert page.index("mailserver.ru</a>") < page.index("pop.mail.ru</a>")
 
 

@@ -1,17 +1,23 @@
 """What somebody who is no administrator learns by testing connections, and by polls that reach nobody."""
 
 import re
+from datetime import timedelta
 
 import pytest
 from django.contrib.auth.models import User
-from django.test import Client
+from django.test import Client, RequestFactory
 from django.urls import reverse
 from django.utils import timezone
 
 from fetchrules.acts.attempts import TRIALS
 from fetchrules.errors import ConnectFailed, FetchError, HostNotFound, LoginRefused, TargetForbidden
-from fetchrules.models import AuditEntry, FetchRule, HourlyStat, Run, ServiceSettings
+from fetchrules.models import AuditEntry, FetchRule, HourlyStat, Letter, Run, ServiceSettings, SourceMailbox
+from fetchrules.panel.pages.connection_trial import try_rule
+from fetchrules.rule import MASK
+from tests.conftest import MakeRule
 from tests.panel.test_rule_form import filled
+from tests.servers.maildrop import Maildrop, StoredLetter
+from tests.servers.pop3 import Mailbox, Pop3Server
 
 UNREACHED = [
     {"server": "127.0.0.1", "port": "110"},
@@ -129,3 +135,26 @@ def test_it_keeps_the_reason_when_the_rule_is_deleted(editor: Client, charlies_r
     run = fail(charlies_rule, TargetForbidden("10.1.2.3"))
     charlies_rule.delete()
     assert not re.search(r"10\.1\.2\.3|not allowed", shown(editor, "run", charlies_rule, run))
+
+
+def test_it_foretells_that_letters_go_whose_days_are_over(alice: User, make_rule: MakeRule) -> None:
+    now, maildrop = timezone.now(), Maildrop([StoredLetter("a", b"Subject: a\r\n\r\na\r\n")])
+    with Pop3Server({"petrov": Mailbox("petrovpasswd", maildrop)}) as server:
+        place = {"server": "127.0.0.1", "port": server.port, "user": "petrov", "encryption": "plaintext"}
+        rule = make_rule(keepdays=3, **place)
+        Letter.objects.create(
+            source=rule.source,
+            epoch=0,
+            uid="a",
+            size=len(maildrop.letters[0].data),
+            state="delivered",
+            recipient=rule.recipient,
+            first_seen_at=now,
+            delivered_at=now - timedelta(days=4),
+            lived=0,
+        )
+        SourceMailbox.objects.update(lived=4 * 86400)
+        request = RequestFactory().post("/")
+        request.user = alice
+        shown = try_rule(request, FetchRule.objects.get(), rule.as_rule(MASK), restricted=False)
+    assert "would first delete 1 letter" in shown.summary

@@ -217,7 +217,8 @@ def try_rule(
     except FetchError as error:
         return TrialShown([], failure=describe(error.code, wanted.server))
     source = SourceMailbox.objects.filter(**key).first()
-    terms = Terms.of(wanted, restricted=restricted, pass_present=pass_present)
+    lived = source.lived if source else 0
+    terms = Terms.of(wanted, restricted=restricted, lived=lived, pass_present=pass_present)
     trial = try_connection(account, source, terms, wanted.recipient, now, wanted.folders[1:])
     steps = stages_shown(trial, wanted.server, exact=administers)
     shown = TrialShown(

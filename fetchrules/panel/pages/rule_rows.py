@@ -128,7 +128,7 @@ class RuleRow:
 
 
 def rows_of(rules: Sequence[FetchRule], now: datetime, reader: User) -> list[RuleRow]:
-    """The rows of `rules` (from `listing.with_state`) as `reader` may see them: three queries, however many rules."""
+    """The rows of `rules` (from `rules.with_state`) as `reader` may see them: three queries, however many rules."""
     administers = roles.administers(reader)
     usual = ServiceSettings.current().interval
     sources = [rule.source_id for rule in rules]
@@ -144,7 +144,7 @@ def rows_of(rules: Sequence[FetchRule], now: datetime, reader: User) -> list[Rul
 def _row(
     rule: FetchRule, run: Run | None, hours: dict[int, HourlyStat], usual: int, now: datetime, *, exact: bool
 ) -> RuleRow:
-    state = RuleState(rule.state)  # type: ignore[attr-defined]  # the annotation of listing.with_state
+    state = RuleState(rule.state)  # type: ignore[attr-defined]  # the annotation of rules.with_state
     failed = rule.last_error and state in _SAY_WHY
     failure, detail = (
         failures.describe_guarded(rule.last_error, rule.last_detail, rule.server, exact=exact) if failed else (None, "")

@@ -44,6 +44,7 @@ class Sums:
 
     runs: int = 0
     failed: int = 0
+    idle: int = 0
     fetched: int = 0
     deleted: int = 0
     octets: int = 0
@@ -278,11 +279,12 @@ def _charts(labels: Sequence[str], sums: Sequence[Sums]) -> list[Chart]:
 
 def _summary(total: Sums, polls: Spread | None, delay: Spread | None) -> list[str]:
     said = [
-        _("Fetched: %(letters)s, %(size)s. Polls: %(runs)s, failed: %(failed)s.")
+        _("Fetched: %(letters)s, %(size)s. Polls: %(runs)s, without new letters: %(idle)s, failed: %(failed)s.")
         % {
             "letters": amounts.letters(total.fetched),
             "size": amounts.octets(total.octets),
             "runs": amounts.count(total.runs),
+            "idle": amounts.count(total.idle),
             "failed": amounts.count(total.failed),
         }
     ]
