@@ -57,7 +57,8 @@ class Behaviour:
     `says_bye`: with a BYE instead. `message_limit`: no command is done for more letters (RFC 9738), but for the newest so many;
     it is answered OK, or refused where `message_limit_refuses`. `lists`: the server hangs up on a FETCH by number of more
     letters. `wants_id`: it lets nobody select a folder before the client has said ID (NetEase). `namespace`: the prefix of the
-    personal namespace. `expunges`: else it says that it did. `select_takes`, `listing_takes`: seconds until SELECT, or a FETCH by
+    personal namespace. `refuses_condstore`: a server that announces CONDSTORE knows no such word of SELECT, and does not count
+    (mail.gov.in). `expunges`: else it says that it did. `select_takes`, `listing_takes`: seconds until SELECT, or a FETCH by
     number, is answered.
     """
 
@@ -82,10 +83,16 @@ class Behaviour:
     lists: int | None = None
     wants_id: bool = False
     namespace: str = ""
+    refuses_condstore: bool = False
     expunges: bool = True
     select_takes: float = 0.0
     listing_takes: float = 0.0
     faults: tuple[Fault, ...] = ()
+
+    @property
+    def counts(self) -> bool:
+        """Whether it says in its answer to SELECT how often the folder has changed."""
+        return "CONDSTORE" in self.capabilities and not self.refuses_condstore
 
     def without(self, *capabilities: str) -> "Behaviour":
         """The same server, not announcing `capabilities`."""
@@ -176,9 +183,9 @@ class _Session(ImapSession):
             listed = commands["LIST"]
             commands["LIST"] = lambda given: chain([b'LIST (\\Noselect) "/" "[Gmail]"'], listed(given))
             commands |= self._extensions()
-            if "CONDSTORE" in self.behaviour.capabilities:
+            if self.behaviour.counts:
                 select = commands["SELECT"]
-                commands["SELECT"] = lambda given: select(given[:1])
+                commands["SELECT"] = lambda given: select(given[:-1] if given[1:] == [["CONDSTORE"]] else given)
             if self.behaviour.hides_capabilities:
                 commands["CAPABILITY"] = self._hide
         if "UIDPLUS" not in self.behaviour.capabilities:
@@ -210,17 +217,24 @@ class _Session(ImapSession):
         self.peer.stopping.wait(self.behaviour.select_takes)
         if self.behaviour.wants_id and not self._knows_client:
             raise Refusal("SELECT Unsafe Login. Please contact kefu@188.com for help")
+        assert isinstance(folder, Folder)
         return _Selected(folder, self, read_only=read_only or self.behaviour.read_only)
 
 
 class _Selected(SelectedFolder):
     """The selected folder: where letters and their flags go wrong."""
 
-    def __init__(self, folder: AnyFolder, session: _Session, *, read_only: bool) -> None:
+    def __init__(self, folder: Folder, session: _Session, *, read_only: bool) -> None:
+        self._modseq = folder.modseq  # before the letters are looked at: it may be too low, but not too high
         super().__init__(folder, read_only=read_only)
         self._session = session
         self._behaviour = session.behaviour
         self._refuses = False
+
+    def opened(self) -> Iterator[bytes]:
+        yield from super().opened()
+        if self._behaviour.counts:
+            yield b"OK [HIGHESTMODSEQ %d] the last change" % self._modseq
 
     def choose(self, numbers: str, *, by_uid: bool) -> list[tuple[int, Held]]:
         """RFC 9738: the newest of them, if they are too many."""

@@ -131,10 +131,7 @@ KINDS: tuple[Script, ...] = (
         "Gmail",
         GMAIL,
         Fault(Step.GREETING, Say(b"* OK Gimap ready for requests from 1.2.3.4 d9mb1\r\n")),
-        Fault(
-            Step.SELECT,
-            Alter(lambda answer: b"* OK [PERMANENTFLAGS (\\*)] .\r\n* OK [HIGHESTMODSEQ 95017]\r\n" + answer),
-        ),
+        Fault(Step.SELECT, Alter(lambda answer: b"* OK [PERMANENTFLAGS (\\*)] .\r\n" + answer)),
     ),
     _script(
         "Cyrus",

@@ -86,6 +86,8 @@ class Folder:
         self._letters: dict[int, ImapLetter] = {}
         self.uidnext = 1
         self.uidvalidity = uidvalidity
+        self.modseq = 1
+        """HIGHESTMODSEQ: more after every change (RFC 7162)."""
         for data in letters:
             self.add(data)
 
@@ -93,6 +95,7 @@ class Folder:
         """A letter arrives; its UID."""
         with self._lock:
             uid, self.uidnext = self.uidnext, self.uidnext + 1
+            self.modseq += 1
             self._letters[uid] = ImapLetter(uid, data, frozenset(flags))
             return uid
 
@@ -115,6 +118,7 @@ class Folder:
         """The server loses its index: another UIDVALIDITY, and new UIDs from `first` on. Flags stay."""
         with self._lock:
             self.uidvalidity += 1
+            self.modseq += 1
             letters = enumerate(self._letters.values(), start=first)
             self._letters = {uid: replace(one, uid=uid) for uid, one in letters}
             self.uidnext = first + len(self._letters)
@@ -136,12 +140,14 @@ class Folder:
     def change_flags(self, uids: Collection[int], change: Callable[[frozenset[str]], frozenset[str]]) -> None:
         with self._lock:
             for uid in self._letters.keys() & set(uids):
-                self._letters[uid] = replace(self._letters[uid], flags=change(self._letters[uid].flags))
+                before = self._letters[uid]
+                self._letters[uid] = replace(before, flags=change(before.flags))
+                self.modseq += self._letters[uid] != before
 
     def remove(self, letters: Iterable[Held]) -> None:
         with self._lock:
             for letter in letters:
-                self._letters.pop(letter.uid, None)
+                self.modseq += self._letters.pop(letter.uid, None) is not None
 
 
 def letter(subject: str, size: int = 0) -> bytes:

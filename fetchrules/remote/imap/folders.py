@@ -1,11 +1,12 @@
 """Folders: selecting one by the name that people write, and listing them all."""
 
+import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 from fetchrules.errors import FetchError, FolderMissing, RemoteProtocolError, ServerRefused
 from fetchrules.remote.imap.conversation import Answer, ImapConversation
-from fetchrules.remote.imap.grammar import Folder, folder, text
+from fetchrules.remote.imap.grammar import Folder, Status, folder, text
 from fetchrules.remote.imap.listing import ALL
 from fetchrules.remote.imap.login import ImapReached
 from fetchrules.remote.imap.protocol import Command, Text, Verb
@@ -14,7 +15,10 @@ from fetchrules.utf7 import encode_folder
 INBOX = "INBOX"
 FOLDERS_MAX = 10_000
 
-_DIGITS = 18
+_COUNTING = "CONDSTORE"
+_EPOCH_DIGITS = 18
+_NUMBER = re.compile(r"[0-9]{1,19}")
+_MODSEQ_MAX = 2**63 - 1
 
 
 @dataclass(frozen=True, slots=True)
@@ -65,18 +69,27 @@ def selected(reached: ImapReached, name: str, answers: Mapping[Verb, Answer]) ->
     Raises FolderMissing where the account has other folders only, ServerRefused.
     """
     answer, listed = answers[Verb.SELECT], answers.get(Verb.FETCH)
+    if answer.line.status is Status.BAD and _counts(answer.command):
+        # Some servers announce CONDSTORE and do not know it (mail.gov.in), or those behind them do not.
+        reached = replace(reached, capabilities=reached.capabilities - {_COUNTING})
+        select = _select(_spelled(reached.conversation, name), reached.capabilities)
+        answer, listed = reached.conversation.ask(select), None
     if not answer.ok:
         answer, listed = _select_as_listed(reached, name, answer), None
     exists = answer.number("EXISTS")
     if exists is None:  # taken for none, it would be a complete list of nothing
         raise RemoteProtocolError("SELECT does not say how many letters there are")
-    return Selected(exists, _code(answer, "UIDVALIDITY"), _state(answer, exists), listed)
+    return Selected(exists, _epoch(answer), _state(answer, exists), listed)
 
 
 def _select(spelled: str, announced: frozenset[str]) -> Command:
     """SELECT, with HIGHESTMODSEQ in its answer where the server counts changes (RFC 7162 section 3.1.8)."""
-    counting = ("(CONDSTORE)",) if "CONDSTORE" in announced else ()
+    counting = (f"({_COUNTING})",) if _COUNTING in announced else ()
     return Command(Verb.SELECT, (Text(spelled), *counting))
+
+
+def _counts(select: Command | None) -> bool:
+    return select is not None and len(select.words) > 1
 
 
 def _spelled(conversation: ImapConversation, name: str) -> str:
@@ -85,13 +98,25 @@ def _spelled(conversation: ImapConversation, name: str) -> str:
 
 def _state(answer: Answer, exists: int) -> str:
     """Every change of a flag raises HIGHESTMODSEQ, every arrival UIDNEXT (RFC 7162 section 3.1.2.1)."""
-    codes = [_code(answer, name) for name in ("UIDVALIDITY", "UIDNEXT", "HIGHESTMODSEQ")]
-    return " ".join(map(str, [*codes, exists])) if all(codes) else ""
+    counts = [_count(answer, name) for name in ("UIDVALIDITY", "UIDNEXT", "HIGHESTMODSEQ")]
+    return " ".join(map(str, [*counts, exists])) if all(counts) and not _said(answer, "NOMODSEQ") else ""
 
 
-def _code(answer: Answer, name: str) -> int | None:
-    said = [line.arguments for line in (*answer.notices, answer.line) if line.code == name]
-    return int(said[-1]) if said and said[-1].isdecimal() and len(said[-1]) <= _DIGITS else None
+def _count(answer: Answer, name: str) -> int:
+    """The positive number told as `name`; 0 for none, no such number, or several."""
+    said = {*_said(answer, name)}
+    number = int(said.pop()) if len(said) == 1 and all(map(_NUMBER.fullmatch, said)) else 0
+    return number if number <= _MODSEQ_MAX else 0
+
+
+def _epoch(answer: Answer) -> int | None:
+    said = _said(answer, "UIDVALIDITY")
+    return int(said[-1]) if said and said[-1].isdecimal() and len(said[-1]) <= _EPOCH_DIGITS else None
+
+
+def _said(answer: Answer, name: str) -> list[str]:
+    """The arguments of the codes of that name."""
+    return [line.arguments for line in (*answer.notices, answer.line) if line.code == name]
 
 
 def _select_as_listed(reached: ImapReached, name: str, refused: Answer) -> Answer:

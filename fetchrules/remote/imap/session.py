@@ -10,7 +10,7 @@ from fetchrules.remote.account import Account
 from fetchrules.remote.auth.attempts import over_several_connections
 from fetchrules.remote.imap.deletion import Deletion
 from fetchrules.remote.imap.folders import INBOX, Selected, ask_for, introduction, list_folders, selected
-from fetchrules.remote.imap.listing import PORTION, Letters, list_letters
+from fetchrules.remote.imap.listing import PORTION, list_letters
 from fetchrules.remote.imap.login import ImapReached, log_in, reach_imap
 from fetchrules.remote.imap.protocol import Command, Verb
 from fetchrules.remote.imap.retrieval import heads, retrieve
@@ -131,11 +131,14 @@ class ImapMailbox:
         self._remember = remember
         self._left = False
         self._state = there.state
+        self._listed: Listing | None = None  # of which `state` is to be made
         self._deletion = Deletion(conversation, uidplus="UIDPLUS" in reached.capabilities)
 
     @property
     def state(self) -> str:
-        """What SELECT said, or a digest of the listing where it did not say enough."""
+        """What SELECT said, or a digest of the last listing where it did not say enough."""
+        if self._listed is not None:
+            self._state, self._listed = _digest(self._listed), None
         return self._state
 
     @property
@@ -149,24 +152,17 @@ class ImapMailbox:
             found, whole = list_letters(self._conversation, self.exists, at_once, listed)
         if at_once is None:
             self._remember(self.exists)
-        complete = whole and len(found) == self.exists
-        if complete and self._selected.epoch is not None:
-            self._state = self._state or self._digest(found)
-        return Listing(
+        listing = Listing(
             letters=tuple(letter for _, (letter, flagged) in sorted(found.items()) if not flagged),
             epoch=self._selected.epoch,
-            complete=complete,
+            complete=whole and len(found) == self.exists,
             has_uids=self._selected.epoch is not None,
             flagged=tuple(letter for _, (letter, flagged) in sorted(found.items()) if flagged),
             unlisted=max(self.exists - len(found), 0),
         )
-
-    def _digest(self, found: Letters) -> str:
-        letters = (
-            f"{uid} {letter.size} {letter.seen} {flagged} {letter.received}"
-            for uid, (letter, flagged) in sorted(found.items())
-        )
-        return digest([str(self._selected.epoch), *letters])
+        if not self._selected.state:
+            self._state, self._listed = "", listing
+        return listing
 
     def heads(self, letters: Iterable[Listed]) -> Iterator[tuple[Listed, bytes | None]]:
         with self._closing_on_error():
@@ -217,3 +213,15 @@ class ImapMailbox:
         except BaseException:
             self.close()
             raise
+
+
+def _digest(listing: Listing) -> str:
+    """Of all that it tells of its letters; empty where it is not complete, or names do not last."""
+    if not (listing.complete and listing.has_uids):
+        return ""
+    return digest([str(listing.epoch), *map(_line, listing.letters), "flagged", *map(_line, listing.flagged)])
+
+
+def _line(letter: Listed) -> str:
+    received = letter.received.timestamp() if letter.received else None
+    return f"{letter.number} {letter.size} {letter.seen} {received}"

@@ -4,6 +4,7 @@ from collections import deque
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import replace
+from functools import cached_property
 
 from fetchrules.errors import FetchError, LocalProtocolError, ServerRefused
 from fetchrules.remote.account import Account
@@ -80,7 +81,7 @@ class Pop3Mailbox:
         self._listing = listing
         self._tops = _TopTrust(Capabilities(connection.capabilities))
 
-    @property
+    @cached_property
     def state(self) -> str:
         """A digest of the listing, if that is complete."""
         listed = self._listing
