@@ -35,10 +35,10 @@ def dispatch() -> None:
 
 @shared_task
 def poll_run(run_id: int) -> None:
-    """Do one claimed poll, then enqueue the next one at the same server, unless this one timed out or the desk does."""
+    """Do one claimed poll; then the desk has the next one at the same server enqueued, unless this one timed out."""
     result = poll(run_id, desk=DESK)
     if result and not (result.handed_over or isinstance(result.error, TimedOut)):
-        _go_on([result.host])
+        DESK.leave(result.host)
 
 
 def _go_on(hosts: Collection[str]) -> None:

@@ -72,17 +72,18 @@ class Together(Generic[_T, _R]):
 class Desk:
     """Begins polls and closes idle ones. Thread-safe.
 
-    Without seconds to `gather` and to `linger` each is begun and closed by itself, at once. `closed` is called, in a thread of the
-    desk, with the hosts of polls that were closed together.
+    Without seconds to `gather` and to `linger` each is begun and closed by itself, at once. `ended` is called, in a thread of the
+    desk, with the hosts at which polls have ended.
     """
 
     def __init__(
-        self, gather: float = 0.0, linger: float = 0.0, closed: Callable[[Collection[str]], None] | None = None
+        self, gather: float = 0.0, linger: float = 0.0, ended: Callable[[Collection[str]], None] | None = None
     ) -> None:
         self._begun = Together(_begin_all, gather)
         self._linger = linger
-        self._closed = closed
+        self._ended = ended
         self._waiting: list[Idle] = []
+        self._hosts: set[str] = set()
         self._lock = Lock()
         self._thread: Thread | None = None
 
@@ -97,9 +98,18 @@ class Desk:
             return
         with self._lock:
             self._waiting.append(poll)
-            if not self._is_closing():
-                self._thread = Thread(target=self._close_on, name="desk", daemon=True)
-                self._thread.start()
+            self._work_on()
+
+    def leave(self, host: str) -> None:
+        """A poll at this host was closed by itself."""
+        with self._lock:
+            self._hosts.add(host)
+            self._work_on()
+
+    def _work_on(self) -> None:
+        if not self._is_closing():
+            self._thread = Thread(target=self._close_on, name="desk", daemon=True)
+            self._thread.start()
 
     def flush(self) -> None:
         """Wait until everything that was handed over is on record, or the database is away at the end of the process."""
@@ -116,17 +126,19 @@ class Desk:
             sleep(self._linger)
             with self._lock:
                 polls, self._waiting = self._waiting, []
-                if not polls:
+                hosts, self._hosts = self._hosts, set()
+                if not polls and not hosts:
                     self._thread = None
                     break
-            self._close_some(polls)
+            self._close_some(polls, hosts)
         connections.close_all()
 
-    def _close_some(self, polls: Sequence[Idle]) -> None:
+    def _close_some(self, polls: Sequence[Idle], hosts: set[str]) -> None:
         try:
-            outlast(lambda: _close_all(polls))
-            if self._closed is not None:
-                self._closed({poll.run.source.host for poll in polls})
+            if polls:
+                outlast(lambda: _close_all(polls))
+            if self._ended is not None:
+                self._ended(hosts.union(poll.run.source.host for poll in polls))
         except DatabaseError as error:  # their leases end, and the polls are repeated
             log.warning("the results of %d idle polls are lost: %s", len(polls), error)
 

@@ -52,7 +52,7 @@ def rules(port: int) -> str:
     lines = []
     for number in range(ACCOUNTS):
         host = number % HOSTS
-        letters, every = (50_000, 0) if number == 7 else (3, 3600)
+        letters, every = (50_000, 0) if number == 7 else (0, 3600)
         lines.append(
             f"127.1.{host // 256}.{host % 256 + 1}:pop3 u{number}-{letters}-{every} pw u{number}@mydomain.ru "
             f"keep plaintext port {port}\n"

@@ -141,13 +141,16 @@ def test_it_closes_many_in_one_transaction(claimed: list[int], monkeypatch: pyte
         return close_all(polls)
 
     monkeypatch.setattr(idle, "close_all", counting)
-    desk = Desk(linger=0.3, closed=hosts.append)
+    desk = Desk(linger=0.3, ended=hosts.append)
     for run_id in claimed:
         desk.close(idle_poll(run_id))
     assert Run.objects.filter(state=Run.State.RUNNING).count() == 3
     desk.flush()
     assert groups == [3]
     assert hosts == [{"mailserver.ru"}]
+    desk.leave("another.ru")
+    desk.flush()
+    assert hosts[1:] == [{"another.ru"}]
     assert not Run.objects.exists()
     assert sum(HourlyStat.objects.values_list("idle", flat=True)) == 3
     desk.close(idle_poll_again())
