@@ -72,7 +72,7 @@ def _sqlite(path: Path) -> dict[str, Any]:
             "database": f"{path.absolute().as_uri()}?mode=rw",
             "transaction_mode": "IMMEDIATE",
             "timeout": 20,
-            "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA foreign_keys=ON;",
+            "init_command": "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL; PRAGMA foreign_keys=ON; PRAGMA cache_size=-512;",
         },
         "TEST": {"NAME": None},
     }
