@@ -102,8 +102,6 @@ def _drop(ids: Sequence[int]) -> list[int]:
 
 
 def _ids(statement: str, ids: Sequence[int]) -> list[int]:
-    if not ids:
-        return []
     with connection.cursor() as cursor:
         cursor.execute(statement.format(marks(ids)), ids)  # nothing but the number of marks is put in
         return [row_id for (row_id,) in cursor.fetchall()]

@@ -118,8 +118,10 @@ class Intake:
             case Begun() | Chunk():
                 self._write(event, wanted)
             case Complete() if self._drafted or not wanted.letter.size:
+                staged = self._write(event, wanted)
+                assert staged is not None
                 self.answered.add(wanted.letter.number)
-                self._judge(wanted, self._finish(wanted))
+                self._judge(wanted, staged)
                 self._settle_full_batch()
             case Complete():
                 self._refuse(wanted, f"nothing came of {wanted.letter.size} octets")
@@ -135,12 +137,18 @@ class Intake:
             case never:
                 assert_never(never)
 
-    def _write(self, event: Begun | Chunk, wanted: ToFetch) -> None:
+    def _write(self, event: Begun | Chunk | Complete, wanted: ToFetch) -> Staged | None:
+        """Write the letter's file; the staged letter once it is complete."""
         try:
-            if isinstance(event, Begun):
-                self._draft = self.destination.mailbox.staging.begin(self._key(wanted))
-                self._drafted = 0
-                return
+            match event:
+                case Begun():
+                    self._draft = self.destination.mailbox.staging.begin(self._key(wanted))
+                    self._drafted = 0
+                    return None
+                case Complete():
+                    staged = self._open_draft().finish()
+                    self._draft = None
+                    return staged
             self._open_draft().write(event.data)
             self._expect_an_end(len(event.data), wanted.letter)
             self._keep_room(len(event.data))
@@ -148,15 +156,7 @@ class Intake:
             self._give_up(wanted, error)
             raise
         self.progress.received(len(event.data))
-
-    def _finish(self, wanted: ToFetch) -> Staged:
-        try:
-            staged = self._open_draft().finish()
-        except errors.DeliveryFailed as error:
-            self._give_up(wanted, error)
-            raise
-        self._draft = None
-        return staged
+        return None
 
     def _give_up(self, wanted: ToFetch, error: errors.DeliveryFailed) -> None:
         """Hold a letter that cannot be written, unless no letter can. Raises DeliveryFailed."""
