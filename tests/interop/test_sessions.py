@@ -5,12 +5,16 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 from threading import Thread
+from typing import Any
 
 import psycopg
+import pytest
 
 from tests.interop.installation import Installation
 from tests.interop.postgres import Postgres
 from tests.waiting import until
+from utm_mail.postgresql import base
+from utm_mail.postgresql.base import Sessions
 
 POLLS = 64
 AT_MOST = 10
@@ -62,3 +66,65 @@ def test_polls_that_wait_for_their_servers_share_few_sessions(tmp_path: Path, po
 
 def _rule(number: int, port: int) -> str:
     return f"127.0.1.{number}:pop3 u{number} pw u{number}@mydomain.ru plaintext port {port}\n"
+
+
+@pytest.fixture
+def parameters(postgres: Postgres) -> dict[str, Any]:
+    return {"conninfo": postgres.new_database(), "autocommit": True}
+
+
+def opened(sessions: Sessions, parameters: dict[str, Any]) -> Any:
+    session = sessions.take(parameters)
+    if session is None:
+        session = psycopg.connect(**parameters)
+        sessions.opened(session)
+    return session
+
+
+def test_a_session_serves_again(parameters: dict[str, Any]) -> None:
+    sessions = Sessions()
+    first = opened(sessions, parameters)
+    second = opened(sessions, parameters)
+    assert second is not first
+    sessions.give_back(first, parameters)
+    assert opened(sessions, parameters) is first
+    sessions.give_back(first, parameters)
+    assert sessions.take({"conninfo": "another"}) is None
+
+
+def test_a_session_that_is_broken_or_busy_does_not(parameters: dict[str, Any]) -> None:
+    sessions = Sessions()
+    broken = opened(sessions, parameters)
+    sessions.give_back(broken, parameters)
+    with psycopg.connect(**parameters) as other:
+        other.execute("SELECT pg_terminate_backend(%s)", [broken.info.backend_pid])
+    session = opened(sessions, parameters)
+    assert session is not broken
+    session.autocommit = False
+    session.execute("SELECT 1")
+    sessions.give_back(session, parameters)
+    assert session.closed
+    unused = opened(sessions, parameters)
+    unused.autocommit = False
+    sessions.give_back(unused, parameters)
+    assert unused.closed
+
+
+def test_whoever_finds_none_waits_and_hears_of_it(parameters: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(base, "PATIENCE", 0.1)
+    sessions = Sessions()
+    held = [opened(sessions, parameters) for _ in range(base.AT_MOST)]
+    with pytest.raises(psycopg.OperationalError, match="in use"):
+        sessions.take(parameters)
+    sessions.give_back(held[0], parameters)
+    assert sessions.take(parameters) is held.pop(0)
+
+
+def test_old_sessions_are_closed(parameters: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> None:
+    sessions = Sessions()
+    first, second = opened(sessions, parameters), opened(sessions, parameters)
+    sessions.give_back(first, parameters)
+    monkeypatch.setattr(base, "KEPT", -1.0)
+    sessions.give_back(second, parameters)
+    assert first.closed
+    assert second.closed

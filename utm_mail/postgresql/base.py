@@ -40,7 +40,7 @@ class Sessions:
             with suppress(psycopg.Error):
                 session.execute("SELECT 1")
                 return session
-            self.give_back(session, parameters)
+            self._drop(session)
         return None
 
     def _next(self, parameters: Any) -> _Session | None:
@@ -65,14 +65,22 @@ class Sessions:
 
     def give_back(self, session: _Session, parameters: Any) -> None:
         """Keep it for others, unless it is broken or within a transaction."""
+        if session.info.transaction_status is not TransactionStatus.IDLE or not session.autocommit:
+            self._drop(session)
+            return
         with self._free:
             self._used.discard(session)
-            if session.info.transaction_status is TransactionStatus.IDLE:
-                self._idle.append((monotonic(), parameters, session))
-            else:
-                session.close()
-            while self._idle and monotonic() - self._idle[0][0] > KEPT:
-                self._idle.pop(0)[2].close()
+            self._idle.append((monotonic(), parameters, session))
+            old = [one for since, _, one in self._idle if monotonic() - since > KEPT]
+            self._idle = [entry for entry in self._idle if entry[2] not in old]
+            self._free.notify()
+        for one in old:
+            one.close()
+
+    def _drop(self, session: _Session) -> None:
+        session.close()
+        with self._free:
+            self._used.discard(session)
             self._free.notify()
 
 
