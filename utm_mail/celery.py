@@ -181,3 +181,11 @@ def stop_polls(**_kwargs: Any) -> None:
     """Let running polls end after the batch in hand."""
     STOPPING.set()
     log.info("the worker ends: polls finish the letters in hand")
+
+
+@signals.worker_shutdown.connect(weak=False)
+def close_idle_polls(**_kwargs: Any) -> None:
+    """Wait until the results that polls have handed over are on record."""
+    from fetchrules.tasks import DESK
+
+    DESK.flush()

@@ -6,9 +6,11 @@ from threading import Barrier, Event, Thread
 from time import sleep
 
 import pytest
+from celery import signals
 from django.db import OperationalError, connections
 from django.utils import timezone
 
+from fetchrules import tasks
 from fetchrules.ledger import idle, runs
 from fetchrules.ledger.idle import Idle
 from fetchrules.ledger.runs import Counts, Ending
@@ -161,6 +163,15 @@ def test_it_closes_many_in_one_transaction(claimed: list[int], monkeypatch: pyte
 def idle_poll_again() -> Idle:
     FetchRule.objects.update(next_poll_at=NOW, next_reason=NextReason.INTERVAL)
     return idle_poll(runs.claim_due(NOW)[0])
+
+
+@pytest.mark.django_db(transaction=True)
+def test_a_worker_that_ends_waits_for_what_was_handed_over(claimed: list[int], monkeypatch: pytest.MonkeyPatch) -> None:
+    desk = Desk(linger=0.3)
+    monkeypatch.setattr(tasks, "DESK", desk)
+    desk.close(idle_poll(claimed[0]))
+    signals.worker_shutdown.send(sender=None)
+    assert Run.objects.count() == 2
 
 
 @pytest.mark.django_db(transaction=True)
