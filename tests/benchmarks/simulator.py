@@ -12,6 +12,7 @@ import signal
 import sys
 import time
 from pathlib import Path
+from zlib import crc32
 
 BEGAN = time.time()
 LETTER = (
@@ -33,7 +34,11 @@ class Account:
 
     @property
     def letters(self) -> int:
-        came = int((time.time() - BEGAN + hash(self.name) % max(self.every, 1)) // self.every) if self.every else 0
+        came = (
+            int((time.time() - BEGAN + crc32(self.name.encode()) % max(self.every, 1)) // self.every)
+            if self.every
+            else 0
+        )
         return self.begins + came
 
     def letter(self, number: int) -> bytes:
@@ -62,7 +67,7 @@ class Servers:
             verb, _, argument = line.decode().strip().partition(" ")
             match verb.upper():
                 case "CAPA":
-                    answer = b"+OK\r\nUIDL\r\nTOP\r\nUSER\r\nPIPELINING\r\n.\r\n"
+                    answer = b"+OK\r\nUIDL\r\nUSER\r\nPIPELINING\r\n.\r\n"
                 case "USER":
                     user, answer = argument, b"+OK\r\n"
                 case "PASS":

@@ -41,12 +41,19 @@ class Sessions:
                 session.execute("SELECT 1")
                 return session
             self._drop(session)
+            with self._free:  # the others have most likely been lost with it
+                idle, self._idle = self._idle, []
+            for _, _, other in idle:
+                other.close()
         return None
 
     def _next(self, parameters: Any) -> _Session | None:
         with self._free:
-            if not self._free.wait_for(lambda: len(self._used) + self._opening < AT_MOST, PATIENCE):
-                raise psycopg.OperationalError(f"all {AT_MOST} sessions of this process are in use")
+            until = monotonic() + PATIENCE
+            while len(self._used) + self._opening >= AT_MOST:  # a thread that ends without closing tells nobody
+                if monotonic() > until:
+                    raise psycopg.OperationalError(f"all {AT_MOST} sessions of this process are in use")
+                self._free.wait(min(PATIENCE, 0.5))
             for entry in reversed(self._idle):
                 if entry[1] == parameters:
                     self._idle.remove(entry)
