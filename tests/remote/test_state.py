@@ -138,6 +138,28 @@ def test_a_listing_that_is_not_whole_says_nothing() -> None:
 Change = Callable[[Folder], object]
 
 
+def told(before: bytes, after: bytes) -> imap.Behaviour:
+    """A server that says `after` in its listings where it would say `before`."""
+    return imap.Behaviour(
+        faults=(Fault(imap.Step.LISTING, Alter(lambda answer: re.sub(before, after, answer, count=1))),)
+    )
+
+
+def test_a_digest_differs_by_the_size_the_time_and_the_validity_alone() -> None:
+    letters = [A.data, B.data]
+    states = [
+        imap_states(Folder(letters), behaviour)[1]
+        for behaviour in (
+            None,
+            told(rb"RFC822.SIZE [0-9]+", b"RFC822.SIZE 7"),
+            told(rb'INTERNALDATE "[^"]*"', b'INTERNALDATE "01-Feb-2024 03:04:05 +0000"'),
+        )
+    ]
+    states.append(imap_states(Folder(letters, uidvalidity=8))[1])
+    assert "" not in states
+    assert len(set(states)) == len(states)
+
+
 def expunge(folder: Folder) -> None:
     folder.flag(1, "\\Deleted")
     folder.expunge()
