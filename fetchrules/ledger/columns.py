@@ -3,12 +3,12 @@
 Django composes a statement anew each time, which takes longer than most databases need for it.
 """
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from functools import cache
 from typing import Any, TypeVar
 
 from django.db import connection
-from django.db.models import Model
+from django.db.models import Field, Model
 
 _M = TypeVar("_M", bound=Model)
 _Convert = Callable[[Any, Any, Any], Any]
@@ -20,7 +20,7 @@ def prepared(model: type[Model], **columns: Any) -> list[Any]:
     return [fields[name].get_db_prep_save(value, connection) for name, value in columns.items()]
 
 
-def marks(values: Sequence[Any]) -> str:
+def marks(values: Collection[Any]) -> str:
     """As many placeholders as there are values."""
     return ", ".join(["%s"] * len(values))
 
@@ -31,17 +31,34 @@ def names(model: type[Model], table: str) -> str:
     return ", ".join(f"{table}.{connection.ops.quote_name(field.column)}" for field in model._meta.concrete_fields)
 
 
-def insert_all(model: type[Model], rows: Sequence[Mapping[str, Any]]) -> None:
-    """Insert these rows of `model` but those that a constraint forbids: values by field; for the others the fields' defaults."""
+def written(model: type[Model], given: Collection[str]) -> "list[Field[Any, Any]]":
+    """The fields of a new row of `model`, its primary key excepted. Raises TypeError for a `given` name that no field has."""
     fields = [field for field in model._meta.concrete_fields if not field.primary_key]
-    if rows and (unknown := set().union(*rows) - {field.name for field in fields}):
-        raise TypeError(f"{model.__name__} has no field {', '.join(sorted(unknown))}")
-    default = {field.name: _stored(field, field.get_default()) for field in fields}
+    if strange := sorted(set(given) - {field.name for field in fields}):
+        raise TypeError(f"{model.__name__} has no field {', '.join(strange)}")
+    return fields
+
+
+def default(field: "Field[Any, Any]") -> Any:
+    """What a field has in a row that does not give it. Raises TypeError for one that has to be given."""
+    if not (field.has_default() or field.null):
+        raise TypeError(f"{field} has no default, and no value is given")
+    return field.get_default()
+
+
+def insert_all(model: type[Model], rows: Sequence[Mapping[str, Any]]) -> None:
+    """Insert these rows of `model` but those that a constraint forbids: values by field; for the others the fields' defaults.
+
+    Raises TypeError as `written` and `default`.
+    """
+    fields = written(model, set().union(*rows))
+    lacking = (field for field in fields if not all(field.name in row for row in rows))
+    usual = {field.name: _stored(field, default(field)) for field in lacking}
     quoted = ", ".join(connection.ops.quote_name(field.column) for field in fields)
     table = model._meta.db_table
     insert = f"INSERT INTO {table} ({quoted}) VALUES ({marks(fields)}) ON CONFLICT DO NOTHING"  # noqa: S608 -- only names
     values = [
-        [_stored(field, row[field.name]) if field.name in row else default[field.name] for field in fields]
+        [_stored(field, row[field.name]) if field.name in row else usual[field.name] for field in fields]
         for row in rows
     ]
     with connection.cursor() as cursor:
@@ -81,12 +98,8 @@ def _converted(value: Any, field: Any, convert: Sequence[_Convert]) -> Any:
     return value
 
 
-def _conversions(model: type[Model]) -> list[tuple[Any, list[_Convert]]]:
-    return _conversions_of(model, connection.vendor)
-
-
 @cache
-def _conversions_of(model: type[Model], _vendor: str) -> list[tuple[Any, list[_Convert]]]:
+def _conversions(model: type[Model]) -> "list[tuple[Field[Any, Any], list[_Convert]]]":
     found = []
     for field in model._meta.concrete_fields:
         column = field.get_col(model._meta.db_table)

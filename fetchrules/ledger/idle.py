@@ -11,9 +11,9 @@ from typing import Any
 from django.db import connection, transaction
 
 from fetchrules.ledger.columns import marks, prepared
-from fetchrules.ledger.runs import Ending
+from fetchrules.ledger.runs import Ending, count
 from fetchrules.ledger.settled import note
-from fetchrules.models import FetchRule, HourlyStat, Run
+from fetchrules.models import FetchRule, Run
 from fetchrules.models.chunks import chunks
 from fetchrules.remote.mailbox import TlsLevel
 from fetchrules.schedule import NextPoll
@@ -53,7 +53,7 @@ def close_all(polls: Sequence[Idle]) -> list[Idle]:
             cursor.executemany(_FINISH, [_finished(poll) for poll in kept])
         if closed:
             cursor.executemany(_RESULT, [_result(poll, kept=poll.run.id not in gone) for poll in closed])
-            cursor.executemany(_COUNT, [_counted(poll) for poll in closed])
+            count((poll.run, poll.ending, poll.at) for poll in closed)
         for poll in closed:
             note(poll.ending.seen)
     return [poll for poll in polls if poll.run.id not in ours]
@@ -81,13 +81,6 @@ UPDATE fetchrules_fetchrule SET last_polled_at = %s, last_success_at = %s, last_
     failures = 0, failing_since = NULL, pause = CASE WHEN pause = 'failure' THEN '' ELSE pause END,
     next_reason = CASE WHEN next_poll_at IS NULL THEN %s ELSE next_reason END, next_poll_at = COALESCE(next_poll_at, %s)
 WHERE id = %s
-"""
-_COUNT = """
-INSERT INTO fetchrules_hourlystat (rule_id, hour, runs, failed, idle, fetched, deleted, octets, milliseconds)
-VALUES (%s, %s, 1, 0, 1, 0, 0, %s, %s) ON CONFLICT (rule_id, hour) DO UPDATE SET
-    runs = fetchrules_hourlystat.runs + 1, idle = fetchrules_hourlystat.idle + 1,
-    octets = fetchrules_hourlystat.octets + excluded.octets,
-    milliseconds = fetchrules_hourlystat.milliseconds + excluded.milliseconds
 """
 
 
@@ -128,15 +121,4 @@ def _result(poll: Idle, *, kept: bool) -> list[Any]:
         next_reason=after.reason.value,
         next_poll_at=after.at,
         id=poll.run.rule_id,
-    )
-
-
-def _counted(poll: Idle) -> list[Any]:
-    started = poll.run.started_at or poll.run.claimed_at
-    return prepared(
-        HourlyStat,
-        rule=poll.run.rule_id,
-        hour=poll.at.replace(minute=0, second=0, microsecond=0),
-        octets=poll.ending.counts.octets,
-        milliseconds=int((poll.at - started).total_seconds() * 1000),
     )

@@ -15,7 +15,7 @@ from django.db.models import Exists, F, Max, OuterRef, QuerySet, Subquery
 from django.db.models.expressions import RawSQL
 
 from fetchrules.errors import CameShort, FetchError, RunOvertaken
-from fetchrules.ledger.columns import insert_all
+from fetchrules.ledger.columns import insert_all, marks
 from fetchrules.ledger.runs import require_claim, require_run
 from fetchrules.ledger.source_mailboxes import former_of
 from fetchrules.models import Letter, Run, SourceMailbox
@@ -65,8 +65,7 @@ _COLUMNS = ("octets", "fingerprint", "head", "lived", "file_name", "directory", 
 
 def every_row(ids: Collection[int]) -> QuerySet[Letter]:
     """The rows of all addressees of these letters. At most as many ids as one statement may name (`chunks`)."""
-    marks = ", ".join(["%s"] * len(ids)) or "NULL"
-    same = RawSQL(_EVERY_ROW.format(marks), tuple(ids))  # noqa: S611 -- nothing but the number of marks is put in
+    same = RawSQL(_EVERY_ROW.format(marks(ids) or "NULL"), tuple(ids))  # noqa: S611 -- nothing but the number of marks is put in
     return Letter.objects.filter(id__in=same)
 
 

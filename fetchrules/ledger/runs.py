@@ -7,6 +7,7 @@ import uuid
 from collections.abc import Collection, Iterable, Iterator, Sequence
 from dataclasses import asdict, dataclass, field, replace
 from datetime import datetime, timedelta
+from typing import Any
 
 from django.db import IntegrityError, connection, transaction
 from django.db.models import Case, Count, F, Min, QuerySet, Value, When
@@ -210,7 +211,7 @@ def close(run: Run, ending: Ending, after: NextPoll, now: datetime) -> bool:
         if not _finish(run, Run.State.FAILED if ending.error else Run.State.DONE, ending, now):
             return False
         if run.rule_id is not None and _note_result(run, run.rule_id, ending, after, now):
-            _count(run, run.rule_id, ending, now)
+            count([(run, ending, now)])
         note(ending.seen)
         if _is_idle(run, ending):
             Run.objects.filter(id=run.id).delete()
@@ -224,7 +225,7 @@ def break_off(run: Run, ending: Ending, now: datetime) -> bool:
         if ours:
             make_due_again(run, now)
             if run.rule_id is not None and FetchRule.objects.filter(id=run.rule_id).exists():
-                _count(run, run.rule_id, replace(ending, error=None), now)
+                count([(run, replace(ending, error=None), now)])
     return ours
 
 
@@ -372,20 +373,32 @@ def _note_result(run: Run, rule_id: int, ending: Ending, after: NextPoll, now: d
     return True
 
 
-def _count(run: Run, rule_id: int, ending: Ending, now: datetime) -> None:
-    started = run.started_at or run.claimed_at
-    hour = now.replace(minute=0, second=0, microsecond=0)
-    counters = {
-        "runs": 1,
-        "failed": int(ending.error is not None),
-        "idle": int(ending.error is None and not ending.counts.fetched),
-        "fetched": ending.counts.fetched,
-        "deleted": ending.counts.deleted,
-        "octets": ending.counts.octets,
-        "milliseconds": int((now - started).total_seconds() * 1000),
-    }
-    row = HourlyStat.objects.filter(rule_id=rule_id, hour=hour)
-    added = {name: F(name) + value for name, value in counters.items()}
-    if not row.update(**added):
-        HourlyStat.objects.get_or_create(rule_id=rule_id, hour=hour)
-        row.update(**added)
+def count(polls: Iterable[tuple[Run, Ending, datetime]]) -> None:
+    """Count polls that ended then in the hours of their rules, which exist."""
+    with connection.cursor() as cursor:
+        cursor.executemany(_COUNT, [_counters(*poll) for poll in polls])
+
+
+def _counters(run: Run, ending: Ending, now: datetime) -> list[Any]:
+    return prepared(
+        HourlyStat,
+        rule=run.rule_id,
+        hour=now.replace(minute=0, second=0, microsecond=0),
+        runs=1,
+        failed=int(ending.error is not None),
+        idle=int(ending.error is None and not ending.counts.fetched),
+        fetched=ending.counts.fetched,
+        deleted=ending.counts.deleted,
+        octets=ending.counts.octets,
+        milliseconds=int((now - (run.started_at or run.claimed_at)).total_seconds() * 1000),
+    )
+
+
+_COUNT = """
+INSERT INTO fetchrules_hourlystat (rule_id, hour, runs, failed, idle, fetched, deleted, octets, milliseconds)
+VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s) ON CONFLICT (rule_id, hour) DO UPDATE SET
+    runs = fetchrules_hourlystat.runs + excluded.runs, failed = fetchrules_hourlystat.failed + excluded.failed,
+    idle = fetchrules_hourlystat.idle + excluded.idle, fetched = fetchrules_hourlystat.fetched + excluded.fetched,
+    deleted = fetchrules_hourlystat.deleted + excluded.deleted, octets = fetchrules_hourlystat.octets + excluded.octets,
+    milliseconds = fetchrules_hourlystat.milliseconds + excluded.milliseconds
+"""

@@ -7,6 +7,8 @@ from django.core.exceptions import EmptyResultSet
 from django.db import connection
 from django.db.models import Field, Model, QuerySet, Value
 
+from fetchrules.ledger.columns import default, written
+
 
 def insert_from(
     rows: QuerySet[Any], model: type[Model], given: Mapping[str, object], returning: Sequence[str]
@@ -35,16 +37,11 @@ def columns(model: type[Model], given: Mapping[str, object]) -> dict[str, Any]:
 
     Raises TypeError for a field that has neither, and for a name that no field has.
     """
-    fields = {field.name: field for field in model._meta.concrete_fields if not field.primary_key}
-    if strange := sorted(given.keys() - fields.keys()):
-        raise TypeError(f"{model.__name__} has no field {', '.join(strange)}")
-    return {field.column: _expression(field, given) for field in fields.values()}
+    return {field.column: _expression(field, given) for field in written(model, given.keys())}
 
 
 def _expression(field: "Field[Any, Any]", given: Mapping[str, object]) -> Any:
-    if field.name not in given and not (field.has_default() or field.null):
-        raise TypeError(f"{field} has no default, and no value is given")
-    value = given[field.name] if field.name in given else field.get_default()
+    value = given[field.name] if field.name in given else default(field)
     return value if hasattr(value, "resolve_expression") else Value(value, output_field=field)
 
 

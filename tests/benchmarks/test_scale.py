@@ -100,6 +100,7 @@ def lateness(log: Path, began: float) -> dict[str, float]:
     for line in log.read_text().splitlines():
         moment, user = line.split()
         by_account[user].append(float(moment))
+    assert by_account, "no mailbox was polled"
     first = sorted(moments[0] - began for moments in by_account.values())
     longest = INTERVAL * 60 * (1 + JITTER)
     gaps = [after - before for moments in by_account.values() for before, after in pairwise(moments)]
