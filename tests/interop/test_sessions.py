@@ -1,4 +1,4 @@
-"""How many sessions with PostgreSQL the product needs while its polls wait for servers."""
+"""How many sessions with PostgreSQL the product needs: while its polls wait for servers, and for polls one after another."""
 
 import socket
 from collections.abc import Iterator
@@ -12,13 +12,20 @@ import pytest
 
 from tests.interop.installation import Installation
 from tests.interop.postgres import Postgres
+from tests.servers.maildrop import Maildrop, letter
+from tests.servers.pop3 import Behaviour, Mailbox, Pop3Server
 from tests.waiting import until
 from utm_mail.postgresql import base
 from utm_mail.postgresql.base import Sessions
 
+pytestmark = pytest.mark.interop
+
 POLLS = 64
+IN_A_ROW = 50
 AT_MOST = 10
 """Sessions of one process."""
+AT_MOST_IN_A_ROW = 4
+"""Sessions of one process that polls in one thread: the command's own, and one each for polling, closing idle polls and renewing."""
 
 
 @contextmanager
@@ -48,7 +55,7 @@ def test_polls_that_wait_for_their_servers_share_few_sessions(tmp_path: Path, po
     ours = Installation(tmp_path, {"UTM_MAIL_DATABASE_URL": url, "UTM_MAIL_CONCURRENCY": str(POLLS)})
     ours.prepare()
     with slow_server() as port, psycopg.connect(url, autocommit=True) as watcher:
-        ours.paste("".join(_rule(number, port) for number in range(1, POLLS + 1)))
+        ours.paste("".join(_rule(f"127.0.1.{number}", number, port) for number in range(1, POLLS + 1)))
         met: set[int] = set()
 
         def all_wait() -> bool:
@@ -64,8 +71,37 @@ def test_polls_that_wait_for_their_servers_share_few_sessions(tmp_path: Path, po
         assert 1 <= len(met) <= AT_MOST
 
 
-def _rule(number: int, port: int) -> str:
-    return f"127.0.1.{number}:pop3 u{number} pw u{number}@mydomain.ru plaintext port {port}\n"
+def test_polls_one_after_another_open_no_new_sessions(tmp_path: Path, postgres: Postgres) -> None:
+    url = postgres.new_database()
+    ours = Installation(tmp_path, {"UTM_MAIL_DATABASE_URL": url, "UTM_MAIL_CONCURRENCY": "1"})
+    ours.prepare()
+    mailboxes = {f"u{number}": Mailbox("pw", Maildrop([letter(str(number))])) for number in range(1, IN_A_ROW + 1)}
+    with (
+        Pop3Server(mailboxes, Behaviour(capabilities=("TOP", "UIDL"))) as server,
+        psycopg.connect(url, autocommit=True) as watcher,
+    ):
+        ours.paste("".join(_rule(server.address, number, server.port) for number in range(1, IN_A_ROW + 1)))
+        for outcome in ("collected", "nothing_new"):
+            before = _sessions_so_far(watcher)
+            assert [row["outcome"] for row in ours.poll("--all")] == IN_A_ROW * [outcome]
+            assert 1 <= _sessions_so_far(watcher) - before <= AT_MOST_IN_A_ROW
+
+
+def _sessions_so_far(watcher: "psycopg.Connection[Any]") -> int:
+    """How many sessions this database has had; it counts the last ones when they end."""
+
+    def has_counted() -> bool:
+        others = "SELECT FROM pg_stat_activity WHERE datname = current_database() AND pid <> pg_backend_pid()"
+        return watcher.execute(others).rowcount == 0
+
+    until(has_counted)
+    row = watcher.execute("SELECT sessions FROM pg_stat_database WHERE datname = current_database()").fetchone()
+    assert row is not None
+    return int(row[0])
+
+
+def _rule(address: str, number: int, port: int) -> str:
+    return f"{address}:pop3 u{number} pw u{number}@mydomain.ru plaintext port {port}\n"
 
 
 @pytest.fixture
