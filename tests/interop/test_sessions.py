@@ -25,7 +25,7 @@ IN_A_ROW = 50
 AT_MOST = 10
 """Sessions of one process."""
 AT_MOST_IN_A_ROW = 4
-"""Sessions of one process that polls in one thread: the command's own, and one each for polling, closing idle polls and renewing."""
+"""Sessions of a process that polls in one thread: the command's own, and one each to poll, to close idle polls and to renew."""
 
 
 @contextmanager
