@@ -74,24 +74,33 @@ def counted(make_rule: MakeRule) -> FetchRule:
     """A rule with a past, beside another one's."""
     one, other = make_rule(user="one"), make_rule(user="other", server="pop.mail.ru")
     hour = timezone.now().replace(minute=0, second=0, microsecond=0)
-    HourlyStat.objects.create(rule=one, hour=hour, runs=6, failed=1, fetched=30, octets=3 * 2**20)
-    HourlyStat.objects.create(rule=one, hour=hour - timedelta(days=2), runs=6, fetched=10, octets=2**20)
-    HourlyStat.objects.create(rule=other, hour=hour, runs=6, fetched=5, octets=2**20)
+    HourlyStat.objects.create(rule=one, hour=hour, runs=6, failed=1, idle=3, fetched=30, octets=3 * 2**20)
+    HourlyStat.objects.create(rule=one, hour=hour - timedelta(days=2), runs=6, idle=4, fetched=10, octets=2**20)
+    HourlyStat.objects.create(rule=other, hour=hour, runs=6, idle=2, fetched=5, octets=2**20)
     return one
 
 
-def test_it_adds_up(admin: Client, counted: FetchRule) -> None:
-    page = admin.get(reverse("statistics")).content.decode()
-    assert "Fetched: 45 letters, 5 MB. Polls: 18, without new letters: 0, failed: 1." in page
+@pytest.mark.parametrize(
+    ("language", "summary"),
+    [
+        ("en", "Fetched: 45 letters, 5 MB. Polls: 18, without new letters: 9, failed: 1."),
+        ("ru", "Получено: 45 писем, 5 МБ. Опросов: 18, без новых писем: 9, неудачных: 1."),
+    ],
+)
+def test_it_adds_up(language: str, summary: str, admin: Client, counted: FetchRule) -> None:
+    page = admin.get(reverse("statistics"), headers={"Accept-Language": language}).content.decode()
+    assert summary in page
     assert page.index("mailserver.ru</a>") < page.index("pop.mail.ru</a>")
 
 
 @pytest.mark.parametrize(
-    ("query", "fetched"),
-    [("period=today", "35"), ("server=pop.mail.ru", "5"), ("by=rule", "45"), ("by=nonsense", "45")],
+    ("query", "fetched", "idle"),
+    [("period=today", 35, 5), ("server=pop.mail.ru", 5, 2), ("by=rule", 45, 9), ("by=nonsense", 45, 9)],
 )
-def test_it_counts_what_is_asked_for(query: str, fetched: str, admin: Client, counted: FetchRule) -> None:
-    assert f"Fetched: {fetched} letters" in admin.get(f"{reverse('statistics')}?{query}").content.decode()
+def test_it_counts_what_is_asked_for(query: str, fetched: int, idle: int, admin: Client, counted: FetchRule) -> None:
+    page = admin.get(f"{reverse('statistics')}?{query}").content.decode()
+    assert f"Fetched: {fetched} letters" in page
+    assert f"without new letters: {idle}," in page
 
 
 def test_it_draws_little_on_a_small_scale(admin: Client, rule: FetchRule) -> None:
@@ -104,6 +113,7 @@ def test_it_counts_one_rule(admin: Client, counted: FetchRule) -> None:
     assert f'href="?by=rule&amp;rule={counted.id}"' in by_rule
     page = admin.get(f"{reverse('statistics')}?by=rule&rule={counted.id}").content.decode()
     assert "Fetched: 40 letters" in page
+    assert "without new letters: 7," in page
     assert f'name="rule" value="{counted.id}"' in page
     table = admin.get(f"{reverse('statistics_csv')}?rule={counted.id}").content.decode()
     assert sum(int(row["fetched"]) for row in csv.DictReader(StringIO(table))) == 40
@@ -125,3 +135,4 @@ def test_it_gives_the_same_figures_as_csv(admin: Client, counted: FetchRule) -> 
     assert len(rows) == 7
     assert sum(int(row["fetched"]) for row in rows) == 45
     assert rows[-1]["failed"] == "1"
+    assert [int(row["idle"]) for row in rows] == [0, 0, 0, 0, 4, 0, 5]
