@@ -4,7 +4,7 @@ import getpass
 import grp
 import os
 import pwd
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from imaplib import IMAP4
@@ -23,7 +23,7 @@ base_dir = {directory}/run
 state_dir = {directory}/state
 log_path = {directory}/dovecot.log
 protocols = pop3 imap lmtp
-listen = 127.0.0.1
+listen = {listen}
 ssl = yes
 ssl_cert = <{certificate}
 ssl_key = <{certificate}
@@ -103,6 +103,7 @@ class Dovecot:
     certificates: Certificates
     """Its own is the good one."""
     log: Path
+    host: str = "127.0.0.1"
 
     def maildir(self, user: str) -> Path:
         """Where this user's letters are."""
@@ -130,7 +131,7 @@ class Dovecot:
     def logged_in(self, user: str) -> Iterator[IMAP4]:
         """An IMAP session of this user, with INBOX selected."""
         _hand_over(self.maildir(user))
-        with IMAP4("127.0.0.1", self.imap, timeout=20) as session:
+        with IMAP4(self.host, self.imap, timeout=20) as session:
             session.login(user, PASSWORD)
             session.select("INBOX")
             yield session
@@ -146,10 +147,13 @@ _letters = count()
 
 
 @contextmanager
-def running_dovecot(directory: Path, more: str = "", stored: str = PASSWORD) -> Iterator[Dovecot]:
+def running_dovecot(
+    directory: Path, more: str = "", stored: str = PASSWORD, host: str = "127.0.0.1", inside: Sequence[str] = ()
+) -> Iterator[Dovecot]:
     """Run Dovecot in `directory`, whose path must not be long: it holds Unix sockets. `more` stands in its configuration.
 
-    `stored` is the password as it stores it, with its scheme if it is hashed.
+    `stored` is the password as it stores it, with its scheme if it is hashed. `inside` comes before its command, if it shall run in
+    another network, and `host` is its address there.
     """
     binary = program("dovecot", "dovecot-pop3d dovecot-imapd dovecot-lmtpd")
     directory.chmod(0o755)
@@ -165,6 +169,7 @@ def running_dovecot(directory: Path, more: str = "", stored: str = PASSWORD) -> 
         configuration.write_text(
             _CONFIGURATION.format(
                 directory=directory,
+                listen="*" if inside else host,
                 mail=directory / "mail",
                 certificate=certificates.good.path,
                 password=stored,
@@ -178,8 +183,8 @@ def running_dovecot(directory: Path, more: str = "", stored: str = PASSWORD) -> 
         log = directory / "dovecot.log"
         log.touch()
         try:
-            with running([binary, "-F", "-c", configuration], ports=[*ports.values()], log=log):
-                yield Dovecot(**ports, mail=directory / "mail", certificates=certificates, log=log)
+            with running([*inside, binary, "-F", "-c", configuration], ports=[*ports.values()], host=host, log=log):
+                yield Dovecot(**ports, mail=directory / "mail", certificates=certificates, log=log, host=host)
                 return
         except DidNotStart as error:
             if "Address already in use" not in str(error):

@@ -34,10 +34,11 @@ def running(
     *,
     ports: Sequence[int],
     log: Path,
+    host: str = "127.0.0.1",
     env: Mapping[str, str] | None = None,
     ends_on: int = signal.SIGTERM,
 ) -> Iterator[subprocess.Popen[bytes]]:
-    """Run `command` until the block ends. The block begins when all `ports` accept connections. Raises DidNotStart."""
+    """Run `command` until the block ends. The block begins when all `ports` of `host` accept connections. Raises DidNotStart."""
     with log.open("ab") as output:
         process = subprocess.Popen(
             command,
@@ -50,7 +51,7 @@ def running(
     try:
         deadline = monotonic() + START_SECONDS
         for port in ports:
-            _wait_for(port, process, deadline, log)
+            _wait_for((host, port), process, deadline, log)
         yield process
     finally:
         end(process, ends_on)
@@ -67,14 +68,14 @@ def end(process: "subprocess.Popen[Any]", ends_on: int = signal.SIGTERM) -> int:
     return process.wait()
 
 
-def _wait_for(port: int, process: "subprocess.Popen[bytes]", deadline: float, log: Path) -> None:
+def _wait_for(address: tuple[str, int], process: "subprocess.Popen[bytes]", deadline: float, log: Path) -> None:
     pause = Event()
     while True:
         try:
-            socket.create_connection(("127.0.0.1", port), timeout=1).close()
+            socket.create_connection(address, timeout=1).close()
         except OSError as error:
             if process.poll() is not None or monotonic() > deadline:
-                raise DidNotStart(f"{process.args!r}, port {port}:\n{log.read_text(errors='replace')}") from error
+                raise DidNotStart(f"{process.args!r}, port {address[1]}:\n{log.read_text(errors='replace')}") from error
             pause.wait(0.02)
         else:
             return
