@@ -78,7 +78,8 @@ WHERE id = %s
 _RESULT = """
 UPDATE fetchrules_fetchrule SET last_polled_at = %s, last_success_at = %s, last_error = '', last_detail = '', last_run_id = %s,
     last_found = %s, last_fetched = 0, last_deleted = 0, last_skipped = %s, last_octets = %s, last_left = %s,
-    failures = 0, failing_since = NULL, pause = CASE WHEN pause = 'failure' THEN '' ELSE pause END,
+    failures = 0, failing_since = NULL, counted_since = NULL,
+    pause = CASE WHEN pause = 'failure' THEN '' ELSE pause END,
     next_reason = CASE WHEN next_poll_at IS NULL THEN %s ELSE next_reason END, next_poll_at = COALESCE(next_poll_at, %s)
 WHERE id = %s
 """

@@ -231,9 +231,9 @@ def break_off(run: Run, ending: Ending, now: datetime) -> bool:
 
 def failing(rule: FetchRule, error: FetchError, now: datetime) -> Failing:
     """How long `rule` has been failing like this, when a poll has just ended with `error` and is not in the journal yet."""
-    if not rule.failures or rule.failing_since is None:
+    if not rule.failures or rule.counted_since is None:
         return Failing()
-    failed = Run.objects.filter(rule=rule, finished_at__gte=rule.failing_since, error=error.code)
+    failed = Run.objects.filter(rule=rule, finished_at__gte=rule.counted_since, error=error.code)
     before = failed.aggregate(number=Count("id"), first=Min("finished_at"))
     lasting = now - before["first"] if before["first"] else timedelta(0)
     return Failing(rule.failures + 1, before["number"] + 1, lasting)
@@ -347,7 +347,8 @@ def _note_result(run: Run, rule_id: int, ending: Ending, after: NextPoll, now: d
     }
     result: dict[str, object] = {
         "failures": F("failures") + 1,
-        "failing_since": Case(When(failures=0, then=Value(now)), default=Coalesce("failing_since", Value(now))),
+        "failing_since": Coalesce("failing_since", Value(now)),
+        "counted_since": Case(When(failures=0, then=Value(now)), default=Coalesce("counted_since", Value(now))),
     }
     if not _is_idle(run, ending):
         shown["last_run"] = run
@@ -355,7 +356,7 @@ def _note_result(run: Run, rule_id: int, ending: Ending, after: NextPoll, now: d
         shown["last_run"] = None
     if error is None or error.retry is Retry.AS_USUAL:  # the mailbox was read, whatever became of its letters
         ended = Case(When(pause=Pause.FAILURE, then=Value(Pause.NONE)), default=F("pause"))
-        result |= {"failures": 0, "failing_since": None, "last_success_at": now, "pause": ended}
+        result |= {"failures": 0, "failing_since": None, "counted_since": None, "last_success_at": now, "pause": ended}
     same_owner = rule.exclude(given_at__gt=run.claimed_at)
     if not (same_owner.update(**shown, **result) or rule.update(**result)):
         return False

@@ -192,4 +192,4 @@ def go_on(rule: FetchRule, now: datetime) -> bool:
         next_poll_at=rule.next_poll_at,
     )
     due = {"next_poll_at": now, "next_reason": NextReason.BACKOFF}
-    return bool(same.update(pause=Pause.NONE, failing_since=now, **due))
+    return bool(same.update(pause=Pause.NONE, counted_since=now, **due))

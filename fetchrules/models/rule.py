@@ -98,7 +98,8 @@ class FetchRule(models.Model):
     whoever owns it now; set whenever somebody who is no administrator says where it connects to, or gets it, and cleared by an
     administrator alone. `owned`: it was given to an owner; if the owner is gone, it is not polled until somebody takes it over.
     `given_at`: when its owner got it from somebody else (null: it was always theirs). They do not see what happened before.
-    `failing_since`: when the first of its `failures` running was, if there are any.
+    `failing_since`: when it failed first since its last success, if it did. `failures`: how often since `counted_since`; they are
+    counted anew after an edit and when somebody asks for a poll.
     """
 
     # Place in the text and own spelling. The password never stands in `line`.
@@ -168,6 +169,7 @@ class FetchRule(models.Model):
     last_left = models.JSONField(default=dict, blank=True)
     failures = models.PositiveIntegerField(default=0)
     failing_since = models.DateTimeField(null=True, blank=True)
+    counted_since = models.DateTimeField(null=True, blank=True)
     tls_seen = models.CharField(
         _("encryption seen"), max_length=10, choices=[(t.value, t.value) for t in TlsLevel], default=TlsLevel.NONE
     )

@@ -53,13 +53,21 @@ def _open(service: ServiceSettings, now: datetime) -> None:
     known = {rule.id for rule, _ in found}
     found += [(rule, Incident.Kind.STARVED) for rule in quiet.filter(_starved(service, now)) if rule.id not in known]
     Incident.objects.bulk_create(
-        [Incident(rule=rule, kind=kind, error=rule.last_error, opened_at=now) for rule, kind in found],
+        [
+            Incident(rule=rule, kind=kind, error=rule.last_error, opened_at=_since(rule, kind) or now)
+            for rule, kind in found
+        ],
         ignore_conflicts=True,
     )
 
 
+def _since(rule: FetchRule, kind: Incident.Kind) -> datetime | None:
+    return rule.failing_since if kind == Incident.Kind.FAILING else rule.last_success_at or rule.created_at
+
+
 def _close(service: ServiceSettings, now: datetime) -> None:
-    bad = FetchRule.objects.filter(_failing(service) | _starved(service, now))
+    # Asking for a poll, or an edit, counts the failures anew: the rule has recovered when a poll has succeeded.
+    bad = FetchRule.objects.filter(_failing(service) | _starved(service, now) | Q(enabled=True, failing_since__lt=now))
     still = Incident.objects.filter(closed_at=None).exclude(rule=None).exclude(rule__in=bad)
     # A rule that was switched off or paused by hand has not recovered, so no channel says so.
     _close_silently(still.filter(Q(rule__enabled=False) | Q(rule__pause=Pause.BY_HAND)), now)

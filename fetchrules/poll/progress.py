@@ -32,7 +32,7 @@ class Limits:
     """What is made durable, recorded and delivered together."""
     spare_octets: int = 256 * 1024 * 1024
     """A letter longer than twice its listed size and this has no end: servers are wrong about sizes, but not so much."""
-    checkpoint_letters: int = 1000
+    checkpoint_letters: int = 5000
     checkpoint_seconds: float = 300.0
     """After so many letters that are to be deleted, or so long, the deletions are committed and a new session begins: this bounds
     what a cut session leaves in doubt."""

@@ -9,6 +9,8 @@ from enum import StrEnum
 from django.contrib.auth import SESSION_KEY
 from django.contrib.sessions.backends.db import SessionStore
 from django.contrib.sessions.models import Session
+from django.db.models import Value
+from django.db.models.functions import Coalesce
 from django.utils import timezone
 
 from fetchrules.errors import PasswordMissing, PasswordUnreadable
@@ -101,8 +103,9 @@ def give_up(ring: KeyRing, now: datetime) -> list[int]:
             ring.unseal(rule.password, target_of(rule.as_rule(MASK)))
         except PasswordUnreadable:
             same = FetchRule.objects.filter(id=rule.id, password=rule.password)
-            missing = {"last_error": PasswordMissing.code, "last_detail": "", "failures": 1, "failing_since": now}
-            if same.update(password="", pause=Pause.FAILURE, **missing):
+            since = {"failing_since": Coalesce("failing_since", Value(now)), "counted_since": now}
+            missing = {"last_error": PasswordMissing.code, "last_detail": "", "failures": 1}
+            if same.update(password="", pause=Pause.FAILURE, **missing, **since):
                 lost.append(rule.id)
     known = {key.id for key in ring.keys}
     for revision in Revision.objects.iterator(chunk_size=1):

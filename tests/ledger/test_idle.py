@@ -39,12 +39,23 @@ def ended(run: Run, ending: Ending = IDLE) -> Idle:
 
 def columns(rule: FetchRule) -> dict[str, object]:
     row = FetchRule.objects.filter(pk=rule.pk).values().get()
-    return {name: value for name, value in row.items() if name.startswith(("last_", "next_", "fail", "pause", "tls"))}
+    return {
+        name: value
+        for name, value in row.items()
+        if name.startswith(("last_", "next_", "fail", "counted_", "pause", "tls"))
+    }
 
 
 BEFORE: dict[str, dict[str, object]] = {
     "well": {},
-    "failing": {"failures": 3, "failing_since": NOW, "last_error": "x", "last_detail": "y", "pause": Pause.FAILURE},
+    "failing": {
+        "failures": 3,
+        "failing_since": NOW,
+        "counted_since": NOW,
+        "last_error": "x",
+        "last_detail": "y",
+        "pause": Pause.FAILURE,
+    },
     "paused meanwhile": {"pause": Pause.BY_HAND},
     "asked for": {"next_poll_at": NOW, "next_reason": NextReason.BY_HAND},
     "with letters before": {"last_fetched": 3, "last_deleted": 2, "last_octets": 99, "last_left": {"held": 1}},

@@ -125,6 +125,22 @@ def test_it_ends_an_incident_when_letters_alone_still_fail(make_rule: MakeRule) 
     assert subjects()[1].startswith("Почта снова собирается")
 
 
+def test_it_does_not_call_a_poll_by_hand_a_recovery(make_rule: MakeRule) -> None:
+    rule = make_rule()
+    for minutes in range(3):
+        polled(rule, ConnectFailed(), NOW + minutes * MINUTE)
+    incidents.watch(NOW + 3 * MINUTE)
+    runs.ask_for_poll(FetchRule.objects.all(), NOW + 4 * MINUTE)
+    incidents.watch(NOW + 5 * MINUTE)
+    polled(rule, ConnectFailed(), NOW + 6 * MINUTE)
+    incidents.watch(NOW + 7 * MINUTE)
+    assert len(subjects()) == 1
+    assert Incident.objects.get().opened_at == NOW
+    polled(rule, None, NOW + 8 * MINUTE)
+    incidents.watch(NOW + 9 * MINUTE)
+    assert len(subjects()) == 2
+
+
 def test_it_does_not_call_switching_off_a_recovery(make_rule: MakeRule) -> None:
     failing(make_rule)
     incidents.watch(NOW)

@@ -20,7 +20,7 @@ GONE = Behaviour(faults=(Fault(Step.GREETING, Cut()),))
 
 def let_an_hour_pass() -> None:
     """As if everything so far had happened an hour earlier."""
-    FetchRule.objects.exclude(failing_since=None).update(failing_since=F("failing_since") - HOUR)
+    FetchRule.objects.exclude(counted_since=None).update(counted_since=F("counted_since") - HOUR)
     Run.objects.filter(finished_at__isnull=False).update(finished_at=F("finished_at") - HOUR)
 
 

@@ -26,7 +26,9 @@ def goes_on(scene: Scene) -> bool:
 
 def pause(scene: Scene) -> None:
     """As if it had failed for an hour."""
-    FetchRule.objects.update(pause=Pause.FAILURE, next_poll_at=None, failures=4, failing_since=timezone.now() - HOUR)
+    since = timezone.now() - HOUR
+    failing = {"failures": 4, "failing_since": since, "counted_since": since}
+    FetchRule.objects.update(pause=Pause.FAILURE, next_poll_at=None, **failing)
 
 
 @pytest.fixture
