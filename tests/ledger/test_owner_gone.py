@@ -3,10 +3,12 @@
 import json
 from contextlib import suppress
 from io import StringIO
+from typing import Any
 
 import pytest
 from django.contrib.auth.models import User
 from django.core.management import call_command
+from django.db.models import Q
 from django.utils import timezone
 
 from fetchrules.ledger import runs
@@ -63,6 +65,34 @@ def test_it_is_not_begun_though_it_was_claimed_before(rule: FetchRule, charlie: 
     assert runs.start(run_id, NOW) is None
     assert Run.objects.get().state == Run.State.ABANDONED
     assert runs.claim_due(NOW) == []
+
+
+@pytest.mark.parametrize(
+    ("owned", "owner", "gone"),
+    [
+        (False, "missing", False),
+        (False, "deactivated", False),
+        (False, "active", False),
+        (True, "missing", True),
+        (True, "deactivated", True),
+        (True, "active", False),
+    ],
+)
+def test_claiming_and_beginning_agree(owned: bool, owner: str, gone: bool, rule: FetchRule, charlie: User) -> None:
+    (run_id,) = runs.claim_due(NOW)
+    User.objects.filter(id=charlie.pk).update(is_active=owner == "active")
+    FetchRule.objects.update(owned=owned, owner=None if owner == "missing" else charlie)
+    assert FetchRule.objects.filter(FetchRule.OWNER_GONE).exists() == gone
+    assert (runs.start(run_id, NOW) is None) == gone
+
+
+def test_they_look_at_nothing_else() -> None:
+    """Whatever else OWNER_GONE asks for belongs into the table above, and into the statement that begins polls."""
+
+    def asked(condition: Any) -> set[str]:
+        return set().union(*map(asked, condition.children)) if isinstance(condition, Q) else {condition[0]}
+
+    assert asked(FetchRule.OWNER_GONE) == {"owned", "owner", "owner__is_active"}
 
 
 @pytest.mark.parametrize("option", [[], ["--dry-run"]])
