@@ -21,6 +21,8 @@ LETTER = (
     + 60
     * "Lorem ipsum dolor sit amet, consectetur adipiscing elit, sed do.\r\n"
 )
+NAMELESS = len(LETTER.format(""))
+"""Octets of a letter without its name, which stands in it twice."""
 DEAD = "127.2.0.1"
 
 
@@ -44,6 +46,10 @@ class Account:
     def letter(self, number: int) -> bytes:
         return LETTER.format(f"{self.name}.{number}").encode()
 
+    def sizes(self, letters: int) -> list[int]:
+        """The octets of the first `letters`."""
+        return [NAMELESS + 2 * len(f"{self.name}.{number}") for number in range(1, letters + 1)]
+
 
 class Servers:
     def __init__(self) -> None:
@@ -62,7 +68,7 @@ class Servers:
             writer.close()
 
     async def _talk(self, reader: asyncio.StreamReader, writer: asyncio.StreamWriter) -> None:
-        user, account, letters, size = "", Account("x-0-0"), 0, len(LETTER)
+        user, account, letters = "", Account("x-0-0"), 0
         while line := await reader.readline():
             verb, _, argument = line.decode().strip().partition(" ")
             match verb.upper():
@@ -75,12 +81,12 @@ class Servers:
                     letters = account.letters
                     self.logins.append((time.time(), user))
                 case "STAT":
-                    answer = b"+OK %d %d\r\n" % (letters, letters * size)
+                    answer = b"+OK %d %d\r\n" % (letters, sum(account.sizes(letters)))
                 case "UIDL":
                     rows = "".join(f"{number} {user}.{number}\r\n" for number in range(1, letters + 1))
                     answer = f"+OK\r\n{rows}.\r\n".encode()
                 case "LIST":
-                    rows = "".join(f"{number} {size}\r\n" for number in range(1, letters + 1))
+                    rows = "".join(f"{number} {size}\r\n" for number, size in enumerate(account.sizes(letters), 1))
                     answer = f"+OK\r\n{rows}.\r\n".encode()
                 case "RETR":
                     answer = b"+OK\r\n" + account.letter(int(argument)) + b".\r\n"
