@@ -15,8 +15,8 @@ from fetchrules.delivery.maildir import SCHEME, Maildir, MaildirLayout, is_maild
 from fetchrules.delivery.recipients import PathTemplate
 from fetchrules.delivery.spool import SpooledMailbox
 from fetchrules.errors import DeliveryFailed, MailboxUnwritable, MaildirReplaced, RecipientInvalid, VolumeMissing
-from fetchrules.models import Letter, LocalMarker
-from fetchrules.policy.known import IN_HAND
+from fetchrules.ledger.letters import all_unfinished
+from fetchrules.models import LocalMarker
 
 ADOPTED = ""
 """Recorded instead of a marker: whatever directory is there, or made next, is the right one, on any volume."""
@@ -72,7 +72,7 @@ class Destination:
     def _seal(self) -> None:
         """Accept a mailbox that moved to another disk, unless it lacks a letter in hand."""
         if not self.mailbox.staging.sealed:
-            waiting = Letter.objects.filter(directory=self.mailbox.staging.marker, state__in=IN_HAND)
+            waiting = all_unfinished().filter(directory=self.mailbox.staging.marker)
             self.mailbox.staging.seal(list(waiting.values_list("file_name", flat=True)))
 
     def _require_volume(self) -> None:

@@ -5,6 +5,7 @@ from dataclasses import replace
 from datetime import datetime, timedelta
 
 import pytest
+from django.db import connection
 from django.utils import timezone
 
 from fetchrules.errors import DeliveryFailed, DeliveryRefused, RunOvertaken, ServerRefused
@@ -462,3 +463,10 @@ def test_it_needs_few_queries_for_a_long_listing(
     made = plan(listing(*(f"u{number}" for number in range(100))), view, Terms(keep=True), NOW)
     assert len(made.fetch) == 40
     assert missing(listing("u1"), view) == frozenset()
+
+
+def test_it_finds_unfinished_letters_by_their_index() -> None:
+    if connection.vendor != "sqlite":
+        pytest.skip("PostgreSQL reads tables that are empty whatever indexes there are")
+    assert "unfinished_letters" in letters.stuck(NOW).order_by().explain()
+    assert "unfinished_letters" in letters.unattended().order_by().explain()

@@ -5,7 +5,9 @@ from datetime import UTC, datetime, timedelta
 
 import pytest
 from django.contrib.auth.models import User
+from django.db import connection
 from django.test import Client
+from django.test.utils import CaptureQueriesContext
 from django.urls import reverse
 from django.utils import timezone
 from pytest_django import DjangoAssertNumQueries
@@ -13,6 +15,7 @@ from pytest_django import DjangoAssertNumQueries
 from fetchrules.ledger.letters import STUCK_AFTER
 from fetchrules.models import AuditEntry, FetchRule, HourlyStat, Incident, Pause, Run
 from fetchrules.panel.pages.rule_actions import end_of
+from fetchrules.panel.pages.rule_rows import rows_of
 from fetchrules.panel.pages.rules import SORTS, with_state
 from fetchrules.policy.known import State
 from fetchrules.status import RuleState
@@ -361,3 +364,27 @@ def test_it_notes_many_at_once(
     with django_assert_max_num_queries(20):
         admin.post(reverse("rules_bulk"), {"do": "poll", "rule": ids})
     assert AuditEntry.objects.filter(what="rule_poll_asked").count() == 30
+
+
+def test_it_draws_an_hour_without_and_one_with_failures(alice: User, make_rule: MakeRule) -> None:
+    now, rule = timezone.now().replace(minute=5), make_rule()
+    for hours, counters in ((0, {"fetched": 4}), (2, {"failed": 1}), (23, {"fetched": 2}), (24, {"fetched": 99})):
+        hour = (now - timedelta(hours=hours)).replace(minute=0, second=0, microsecond=0)
+        HourlyStat.objects.create(rule=rule, hour=hour, runs=1, **counters)
+    (row,) = rows_of(list(with_state(FetchRule.objects.all())), now, alice)
+    assert row.sparkline.good == "M0 12h3v12h-3zM92 0h3v24h-3z"
+    assert row.sparkline.failed == "M84 19h3v5h-3z"
+    assert row.sparkline.words == "in 24 hours: 6 letters, failures: 1"
+
+
+def test_it_reads_one_row_for_the_hours_of_a_rule(admin: Client, make_rule: MakeRule) -> None:
+    rules, now = [make_rule(), make_rule()], timezone.now()
+    for rule in rules:
+        for hours in range(20):
+            HourlyStat.objects.create(rule=rule, hour=now - timedelta(hours=hours), runs=1)
+    with CaptureQueriesContext(connection) as queries:
+        admin.get(reverse("rules"))
+    (of_hours,) = (query["sql"] for query in queries if "hourlystat" in query["sql"])
+    with connection.cursor() as cursor:
+        cursor.execute(of_hours)
+        assert len(cursor.fetchall()) == len(rules)

@@ -4,6 +4,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from datetime import datetime, timedelta
+from operator import attrgetter
 from typing import assert_never
 
 from django.contrib.auth.models import User
@@ -12,7 +13,8 @@ from django.utils.translation import ngettext
 
 from fetchrules.acts import roles
 from fetchrules.errors import harmless
-from fetchrules.models import FetchRule, HourlyStat, Pause, Run, ServiceSettings
+from fetchrules.models import FetchRule, Pause, Run, ServiceSettings
+from fetchrules.models.gathered import Gathered, as_moment
 from fetchrules.policy.planning import Remark
 from fetchrules.remote.mailbox import TlsLevel
 from fetchrules.rule import MASK, Encryption, Protocol
@@ -73,20 +75,21 @@ class Chip:
 
 
 @dataclass(frozen=True, slots=True)
-class HourBar:
-    """One hour of the sparkline, in its coordinates."""
+class Hour:
+    """The counters of one hour of the sparkline. Hour 23 is the present one."""
 
-    x: int
-    y: int
-    height: int
-    failed: bool
+    index: int
+    runs: int
+    failed: int
+    fetched: int
 
 
 @dataclass(frozen=True, slots=True)
 class Sparkline:
-    """The last 24 hours, and the same in words for screen readers."""
+    """The last 24 hours, in words and as bars: one path for the hours in which no poll failed, one for those in which some did."""
 
-    bars: tuple[HourBar, ...]
+    good: str
+    failed: str
     words: str
 
 
@@ -141,9 +144,7 @@ def rows_of(rules: Sequence[FetchRule], now: datetime, reader: User) -> list[Rul
     ]
 
 
-def _row(
-    rule: FetchRule, run: Run | None, hours: dict[int, HourlyStat], usual: int, now: datetime, *, exact: bool
-) -> RuleRow:
+def _row(rule: FetchRule, run: Run | None, hours: Sequence[Hour], usual: int, now: datetime, *, exact: bool) -> RuleRow:
     state = RuleState(rule.state)  # type: ignore[attr-defined]  # the annotation of rules.with_state
     failed = rule.last_error and state in _SAY_WHY
     failure, detail = (
@@ -279,28 +280,37 @@ def _short(word: str) -> str:
     return name + blank + value
 
 
-def _hours(rules: Sequence[FetchRule], now: datetime, reader: User) -> dict[int, dict[int, HourlyStat]]:
-    """For each rule, the counters of the last 24 hours by index. Hour 23 is the present one."""
+def _hours(rules: Sequence[FetchRule], now: datetime, reader: User) -> dict[int, list[Hour]]:
+    """For each rule, the hours of the last 24 that have counters, in their order."""
     first = now.replace(minute=0, second=0, microsecond=0) - timedelta(hours=HOURS - 1)
-    by_rule: dict[int, dict[int, HourlyStat]] = defaultdict(dict)
-    for stat in roles.visible_hours(reader).filter(rule__in=[rule.id for rule in rules], hour__gte=first):
-        by_rule[stat.rule_id][int((stat.hour - first).total_seconds() // 3600)] = stat
+    stats = roles.visible_hours(reader).filter(rule__in=[rule.id for rule in rules], hour__gte=first)
+    columns = (Gathered("hour"), Gathered("runs"), Gathered("failed"), Gathered("fetched"))
+    by_rule: dict[int, list[Hour]] = defaultdict(list)
+    for rule, moments, *counters in stats.order_by().values_list("rule").annotate(*columns):
+        indexes = [(as_moment(moment) - first) // timedelta(hours=1) for moment in moments]
+        by_rule[rule] = sorted(map(Hour, indexes, *counters), key=attrgetter("index"))
     return by_rule
 
 
-def _sparkline(hours: dict[int, HourlyStat]) -> Sparkline:
-    most = max((stat.fetched for stat in hours.values()), default=0)
-    bars = []
-    for index, stat in sorted(hours.items()):
-        height = max(2, round(_HEIGHT * stat.fetched / most)) if stat.fetched else 2
-        if stat.failed and not stat.fetched:
-            height = 5
-        if stat.runs:
-            bars.append(HourBar(index * 4, _HEIGHT - height, height, stat.failed > 0))
-    fetched = sum(stat.fetched for stat in hours.values())
-    failed = sum(stat.failed for stat in hours.values())
+def _sparkline(hours: Sequence[Hour]) -> Sparkline:
+    most = max((hour.fetched for hour in hours), default=0)
+    polled = [hour for hour in hours if hour.runs]
+    fetched = sum(hour.fetched for hour in hours)
+    failed = sum(hour.failed for hour in hours)
     words = _("in 24 hours: %(letters)s, failures: %(failed)s") % {
         "letters": amounts.letters(fetched),
         "failed": failed,
     }
-    return Sparkline(tuple(bars), words)
+    return Sparkline(
+        "".join(_bar(hour, most) for hour in polled if not hour.failed),
+        "".join(_bar(hour, most) for hour in polled if hour.failed),
+        words,
+    )
+
+
+def _bar(hour: Hour, most: int) -> str:
+    """One hour as part of a path. The highest bar stands for `most` letters."""
+    height = 5 if hour.failed else 2
+    if hour.fetched:
+        height = max(2, round(_HEIGHT * hour.fetched / most))
+    return f"M{hour.index * 4} {_HEIGHT - height}h3v{height}h-3z"

@@ -7,7 +7,7 @@ from typing import Any, cast
 
 from django.contrib.auth.models import User
 from django.core.paginator import Paginator
-from django.db.models import Case, CharField, Count, Min, OuterRef, Q, QuerySet, Subquery, Value, When
+from django.db.models import Case, CharField, Count, Exists, IntegerField, Min, OuterRef, Q, QuerySet, Value, When
 from django.http import HttpRequest, HttpResponse, QueryDict
 from django.shortcuts import render
 from django.utils import timezone
@@ -25,9 +25,15 @@ from fetchrules.rule import Protocol
 from fetchrules.status import DECISION, LASTING, LOCAL_FAULTS, PASSING, PROBLEMS, WARNINGS, Fact, RuleState
 from fetchrules.words.states import RULE_BADGES
 
+
+def _polled(state: Run.State) -> Q:
+    """Rules whose mailbox has an open run in `state`. Few are open: the database lists them once and looks for no rule."""
+    return Q(source__in=Run.objects.filter(finished_at__isnull=True, state=state).values("source"))
+
+
 _FACTS = {
-    Fact.POLL_RUNS: Q(open_run=Run.State.RUNNING),
-    Fact.POLL_QUEUED: Q(open_run=Run.State.QUEUED),
+    Fact.POLL_RUNS: _polled(Run.State.RUNNING),
+    Fact.POLL_QUEUED: _polled(Run.State.QUEUED),
     Fact.SWITCHED_OFF: Q(enabled=False),
     Fact.OWNER_GONE: FetchRule.OWNER_GONE,
     Fact.PAUSED_BY_HAND: Q(pause=Pause.BY_HAND),
@@ -42,7 +48,18 @@ _STATE = Case(
     default=Value(RuleState.ON),
     output_field=CharField(),
 )
-_URGENCY = Case(When(state__in=PROBLEMS, then=0), When(state__in=WARNINGS, then=1), default=2)
+
+
+def _urgency(state: RuleState) -> int:
+    return 0 if state in PROBLEMS else 1 if state in WARNINGS else 2
+
+
+_URGENCY = Case(
+    *(When(_FACTS[fact], then=Value(_urgency(state))) for fact, state in DECISION),
+    default=Value(_urgency(RuleState.ON)),
+    output_field=IntegerField(),
+)
+"""Of the facts, not of `state`: SQL would decide the state once more for each of the two comparisons."""
 
 OFFERED = 15
 """How many servers, and how many local mailboxes, the list offers as filters. Others are found by searching."""
@@ -63,8 +80,7 @@ SORTS: dict[str, tuple[str, ...]] = {
 
 def with_state(rules: QuerySet[FetchRule]) -> QuerySet[Any]:
     """`rules`, each with its `state`: the value of a RuleState."""
-    open_run = Run.objects.filter(source=OuterRef("source"), finished_at__isnull=True).values("state")[:1]
-    return rules.annotate(open_run=Subquery(open_run)).annotate(state=_STATE)
+    return rules.annotate(state=_STATE)
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,8 +118,11 @@ class Choice:
         listed = with_state(self.searched(rules))
         if self.state:
             listed = listed.filter(state=self.state)
-        order = SORTS[self.sort] or (_URGENCY, "position")
-        return listed.order_by(*order, "id")
+        return listed.order_by(*self._order)
+
+    @property
+    def _order(self) -> tuple[Case | str, ...]:
+        return (*(SORTS[self.sort] or (_URGENCY, "position")), "id")
 
     def counts(self, rules: QuerySet[FetchRule]) -> dict[RuleState, int]:
         """How many of the searched rules are in each state."""
@@ -147,8 +166,8 @@ class Attention:
 
 
 def _shifting(now: datetime) -> tuple[RemoteHost, ...]:
-    by_pop3 = FetchRule.objects.filter(protocol=Protocol.POP3).values("source__host")
-    return tuple(hosts.that_shift().filter(shifted_at__gte=now - SHIFTED_LATELY, host__in=by_pop3))
+    by_pop3 = FetchRule.objects.filter(protocol=Protocol.POP3, source__host=OuterRef("host"))
+    return tuple(hosts.that_shift().filter(Exists(by_pop3), shifted_at__gte=now - SHIFTED_LATELY))
 
 
 PAGE_SIZES = (50, 100, 250)
