@@ -37,7 +37,7 @@ format: .venv/dev.stamp  ## Put imports and layout in order: Python, templates, 
 	$(BIN)/djlint templates --reformat --quiet || true
 	$(CSS_BEAUTIFY) --replace $(CSS)
 
-bench: .venv/dev.stamp  ## Measure
+bench: .venv/dev.stamp  ## Measure beside mpop, getmail6 and fetchmail; as root over delay lines
 	$(BIN)/python -m pytest tests/benchmarks -s -m benchmark $(ARGS)
 
 faults: .venv/dev.stamp  ## The long campaigns of faults

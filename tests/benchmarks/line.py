@@ -21,8 +21,9 @@ HOSTS = 64
 
 @dataclass(frozen=True, slots=True)
 class Line:
-    """`hosts` are addresses of the far end; a command behind `inside` runs there."""
+    """`hosts` are addresses of the far end; a command behind `inside` runs there. `device` is the name of both ends."""
 
+    device: str
     hosts: tuple[str, ...]
     inside: tuple[str, ...]
 
@@ -50,7 +51,7 @@ def line(milliseconds: int, directory: Path) -> Iterator[Line]:
         _ip((), f"address add {network}.1/24 dev {name}\n{up}")
         everywhere = f"link set lo up\nroute add local {network}.128/25 dev lo\n"
         _ip(inside, f"address add {network}.2/24 dev {name}\n{up}{everywhere}")
-        yield Line(tuple(f"{network}.{128 + host}" for host in range(HOSTS)), inside)
+        yield Line(name, tuple(f"{network}.{128 + host}" for host in range(HOSTS)), inside)
 
 
 def _ip(prefix: tuple[str, ...], commands: str) -> None:

@@ -1,6 +1,8 @@
-"""What benchmarks found, kept as JSON where UTM_MAIL_TEST_RESULTS says, and the table that docs/speed.md shows.
+"""What benchmarks found: kept line by line where UTM_MAIL_TEST_RESULTS says, and shown as tables.
 
-python -m tests.benchmarks.report DIRECTORY
+    python -m tests.benchmarks.report DIRECTORY
+
+Whoever measures a row again, into the same directory, replaces what it had.
 """
 
 import json
@@ -8,17 +10,35 @@ import os
 import platform
 import re
 import sys
-from collections.abc import Mapping
+from dataclasses import dataclass, field
+from datetime import date
 from pathlib import Path
-from typing import Any
+
+COLUMNS = ("ours", "SQLite, one process", "PostgreSQL and Redis", "mpop", "ratio", "getmail6", "fetchmail", "goal")
+"""In this order; a section shows those that it has something in."""
+
+RESULTS = "results.jsonl"
+
+Value = float | str
 
 
-def save(name: str, told: Mapping[str, Any]) -> None:
-    """Keep what a benchmark found, if somebody wants it."""
-    if directory := os.environ.get("UTM_MAIL_TEST_RESULTS"):
-        path = Path(directory) / f"{re.sub('[^a-z0-9]+', '-', name.lower())}.json"
-        path.parent.mkdir(parents=True, exist_ok=True)
-        path.write_text(json.dumps({"name": name, **told}, indent=1))
+@dataclass(frozen=True, slots=True)
+class Row:
+    """A row of a table: what was measured, in which unit, and the goal."""
+
+    section: str
+    name: str
+    unit: str = "s"
+    goal: str = ""
+
+    def tell(self, cells: dict[str, Value]) -> None:
+        """Keep these cells, by the columns, and print them for whoever waits."""
+        shown = ", ".join(f"{column} {_cell(value, self.unit)}" for column, value in cells.items())
+        print(f"\n  … {self.section}: {self.name}: {shown}", end="", flush=True)
+        if directory := os.environ.get("UTM_MAIL_TEST_RESULTS"):
+            told = {"section": self.section, "row": self.name, "unit": self.unit, "goal": self.goal, "cells": cells}
+            with _file(Path(directory)).open("a") as file:
+                file.write(json.dumps({"measured": f"{date.today()} on {machine()}", **told}) + "\n")
 
 
 def machine() -> str:
@@ -26,19 +46,49 @@ def machine() -> str:
     return f"{os.cpu_count()} cores ({models[0] if models else platform.machine()}), Python {platform.python_version()}"
 
 
-def table(directory: Path) -> str:
-    """In Markdown, a part for each benchmark."""
-    parts = [f"Measured on {machine()}.\n"]
-    for path in sorted(directory.glob("*.json")):
-        told = json.loads(path.read_text())
-        rows = [f"| {what} | {_cell(value)} |" for what, value in told.items() if what != "name"]
-        parts.append("\n".join([f"| {told['name']} | |", "|---|---:|", *rows]) + "\n")
-    return "\n".join(parts)
+@dataclass(slots=True)
+class _Section:
+    rows: dict[str, dict[str, str]] = field(default_factory=dict)
+
+    def add(self, row: str, unit: str, goal: str, cells: dict[str, Value]) -> None:
+        shown = self.rows.setdefault(row, {})
+        shown |= {column: _cell(value, unit) for column, value in cells.items()}
+        if goal:
+            shown["goal"] = goal
+        match cells:
+            case {"ours": float(ours), "mpop": float(mpop)}:
+                shown["ratio"] = f"{ours / mpop:.2f}"
+
+    def table(self) -> str:
+        columns = [column for column in COLUMNS if any(column in row for row in self.rows.values())]
+        lines = [["", *columns], ["---", *("---:" for _ in columns)]]
+        lines += [[name, *(row.get(column, "–") for column in columns)] for name, row in self.rows.items()]
+        return "\n".join(f"| {' | '.join(line)} |" for line in lines)
 
 
-def _cell(value: object) -> str:
-    return f"{value:.2f}" if isinstance(value, float) else str(value)
+def report(directory: Path) -> str:
+    """In Markdown, a table for each section."""
+    sections: dict[str, _Section] = {}
+    measured = set()
+    for line in _file(directory).read_text().splitlines():
+        told = json.loads(line)
+        measured.add(told["measured"])
+        sections.setdefault(told["section"], _Section()).add(told["row"], told["unit"], told["goal"], told["cells"])
+    parts = [f"## {name}\n\n{section.table()}" for name, section in sections.items()]
+    return "\n\n".join([f"Measured on {'; '.join(sorted(measured))}.", *parts])
+
+
+def _file(directory: Path) -> Path:
+    directory.mkdir(parents=True, exist_ok=True)
+    return directory / RESULTS
+
+
+def _cell(value: Value, unit: str) -> str:
+    if isinstance(value, str):
+        return value
+    digits = 0 if value >= 100 else 1 if value >= 10 else 2
+    return f"{value:,.{digits}f} {unit}".rstrip()
 
 
 if __name__ == "__main__":
-    print(table(Path(sys.argv[1])))
+    print(report(Path(sys.argv[1])))

@@ -11,8 +11,12 @@ import asyncio
 import signal
 import sys
 import time
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from zlib import crc32
+
+from tests.interop.process import free_ports, running
 
 BEGAN = time.time()
 LETTER = (
@@ -97,6 +101,16 @@ class Servers:
                     answer = b"-ERR\r\n"
             writer.write(answer)
             await writer.drain()
+
+
+@contextmanager
+def simulator(directory: Path) -> Iterator[tuple[int, Path]]:
+    """Its port, and its log."""
+    (port,) = free_ports(1)
+    log = directory / "logins"
+    command = [sys.executable, "-m", "tests.benchmarks.simulator", str(port), str(log)]
+    with running(command, ports=[port], log=directory / "simulator.log"):
+        yield port, log
 
 
 async def serve(port: int, log: Path) -> None:

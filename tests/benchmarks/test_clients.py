@@ -3,7 +3,7 @@
 import tracemalloc
 from collections.abc import Iterator
 from contextlib import contextmanager
-from time import perf_counter, process_time
+from time import perf_counter
 
 import pytest
 
@@ -12,6 +12,7 @@ from fetchrules.remote.account import Account
 from fetchrules.remote.pop3.protocol import Command, Pop3Protocol, Verb
 from fetchrules.remote.pop3.session import open_pop3
 from fetchrules.rule import Encryption, Protocol
+from tests.benchmarks.report import Row
 from tests.interop.dovecot import PASSWORD
 from tests.servers.maildrop import Maildrop
 from tests.servers.pop3 import Behaviour, Fault, Pop3Server, Say, Step
@@ -19,13 +20,14 @@ from tests.servers.pop3 import Behaviour, Fault, Pop3Server, Say, Step
 pytestmark = pytest.mark.benchmark
 
 MIB = 1024 * 1024
+SECTION = "Inside the POP3 client"
 
 
 @contextmanager
 def timed(what: str) -> Iterator[None]:
-    wall, processor = perf_counter(), process_time()
+    before = perf_counter()
     yield
-    print(f"\n  {what:50}{perf_counter() - wall:9.3f} s{process_time() - processor:9.3f} s of CPU", end="")
+    Row(SECTION, what).tell({"ours": perf_counter() - before})
 
 
 def account(port: int, user: str) -> Account:
@@ -66,5 +68,5 @@ def test_it_lists_a_hundred_thousand_letters() -> None:
         mailbox.close()
         tracemalloc.start()  # takes its own time, so this one is not timed
         open_pop3(account(server.port, "petrov")).close()
-        print(f"\n  at most {tracemalloc.get_traced_memory()[1] // MIB} MiB of it were held at a time", end="")
+        Row(SECTION, "memory for that listing", "MB").tell({"ours": tracemalloc.get_traced_memory()[1] / MIB})
         tracemalloc.stop()

@@ -1,113 +1,73 @@
-"""One mailbox of 1,000 letters of 5 KB, collected and emptied by each collector over three networks: a table for each protocol.
+"""A mailbox collected and emptied by each collector, over several distances.
 
-`make bench` prints them; `tests.benchmarks.scale` says how to measure less. The times are told, never judged: machines differ,
-and so do their moods. What is judged is that every letter of ours arrived; a peer that did not bring them all, or not in time,
-is told with the number of those that it brought.
+The times are told, never judged: machines differ, and so do their moods. What is judged is that every letter of ours arrived; a
+peer that did not bring them all, or not in time, is told with the number of those that it brought.
 
 All read the same letters from the same Dovecot, in plain text, and begin with a mailbox that it has not looked at before. Ours,
-mpop and getmail write Maildirs; fetchmail hands over by LMTP, as UTM had it, and ours is measured so too.
+mpop and getmail write Maildirs; fetchmail hands over by LMTP, as UTM had it. Ours and mpop take turns, and the best of three is
+told: of ours without the start of Python, of the peers with theirs.
 """
 
-from collections.abc import Iterator
 from pathlib import Path
-from shutil import which
-from time import perf_counter
 
 import pytest
 
-from fetchrules.remote.account import Account
-from fetchrules.remote.mailbox import Complete
-from fetchrules.remote.protocols import open_mailbox
-from fetchrules.remote.transcript import Transcript
-from fetchrules.rule import Encryption, Protocol
-from tests.benchmarks.collectors import PEERS, Job, Product, run
-from tests.benchmarks.delay import distant
-from tests.benchmarks.scale import LETTERS, LIMIT_SECONDS
-from tests.benchmarks.table import Measured, Table
-from tests.interop.dovecot import PASSWORD, Dovecot
+from fetchrules.rule import Protocol
+from tests.benchmarks.collectors import PEERS
+from tests.benchmarks.conftest import At
+from tests.benchmarks.race import Race, mix, usual
+from tests.benchmarks.report import Row, Value
+from tests.benchmarks.scale import LETTERS, MB
+from tests.interop.dovecot import Dovecot
 
 pytestmark = pytest.mark.benchmark
 
-BODY = b"0123456789abcdef" * 4 + b"\r\n"
-ROUND_TRIPS = (0, 20, 100)
+SECTION = "Collecting"
+SLOW = ("getmail", "fetchmail")
+TIMES = 3
+PATIENCE = 600
+"""Seconds that mpop gets for a large mailbox."""
 
 
-def letters() -> Iterator[bytes]:
-    for number in range(LETTERS):
-        yield (
-            f"From: a@example.org\r\nSubject: {number}\r\nMessage-ID: <{number}@example.org>\r\n\r\n".encode()
-            + BODY * 76
-        )
+def in_turn(race: Race) -> tuple[dict[str, Value], float]:
+    """The best of ours and of mpop, and the least seconds of CPU of ours."""
+    turns = [(race.ours(), race.peer("mpop", PATIENCE)) for _ in range(TIMES)]
+    peer = [mpop for _, mpop in turns]
+    best = min((one for one in peer if isinstance(one, float)), default=peer[0])
+    return {"ours": min(wall for (wall, _), _ in turns), "mpop": best}, min(cpu for (_, cpu), _ in turns)
 
 
-class Race:
-    """One protocol over one network: everybody starts from a mailbox of his own, full of the same letters."""
-
-    def __init__(self, dovecot: Dovecot, protocol: Protocol, near: int) -> None:
-        self.protocol = protocol
-        self._dovecot = dovecot
-        self._near = near
-
-    def client(self) -> Measured:
-        """Our client alone; the letters are thrown away, and stay."""
-        user = self._mailbox("client")
-        terms = Account(self.protocol, "127.0.0.1", self._near, user, PASSWORD, encryption=Encryption.PLAINTEXT)
-        before = perf_counter()
-        mailbox = open_mailbox(terms, Transcript())
-        whole = sum(isinstance(event, Complete) for event in mailbox.retrieve(mailbox.listing().letters))
-        assert mailbox.quit()
-        assert whole == LETTERS
-        return Measured(perf_counter() - before, whole, LETTERS)
-
-    def product(self, name: str, product: Product) -> tuple[Measured, Measured]:
-        """The whole engine, without and with the start of the command."""
-        user = self._mailbox(name)
-        line = f"127.0.0.1:{self.protocol} {user} {PASSWORD} {user}@mydomain.ru port {self._near} plaintext"
-        product.add([line])
-        before = perf_counter()
-        (row,) = product.poll()
-        seconds = perf_counter() - before
-        assert row["fetched"] == row["deleted"] == LETTERS
-        return Measured(float(str(row["seconds"])), LETTERS, LETTERS), Measured(seconds, LETTERS, LETTERS)
-
-    def peer(self, name: str) -> Measured:
-        """Another collector."""
-        user, peer = self._mailbox(name), PEERS[name]
-        local = f"{user}@local.example"
-        job = Job(
-            user, self._near, self._dovecot.mail / user / "copy", local, self._dovecot.lmtp, self._dovecot.mail,
-            self.protocol,
-        )  # fmt: skip
-        seconds, _ = run(peer.command(job), LIMIT_SECONDS)
-        new = (self._dovecot.maildir(local) if peer.by_lmtp else job.maildir) / "new"
-        return Measured(seconds, len(list(new.iterdir())) if new.is_dir() else 0, LETTERS)
-
-    def _mailbox(self, name: str) -> str:
-        user = f"{name}{self.protocol}{self._near}"
-        self._dovecot.put(user, letters())
-        return user
+@pytest.mark.parametrize(("milliseconds", "goal"), [(0, "1"), (20, "0.55"), (100, "0.4")])
+def test_it_collects_by_pop3(dovecot: Dovecot, at: At, tmp_path: Path, milliseconds: int, goal: str) -> None:
+    place = at(milliseconds)
+    race = Race(place, dovecot, tmp_path / "data", Protocol.POP3, usual(LETTERS))
+    row = Row(SECTION, f"{LETTERS:,} letters of 5 KB, POP3, {place.distance}", goal=f"ratio ≤ {goal}")
+    cells, cpu = in_turn(race)
+    row.tell(cells)
+    row.tell({PEERS[name].package: race.peer(name) for name in SLOW})
+    if not milliseconds:
+        Row(SECTION, f"CPU of one of them, {place.distance}", "ms", "≤ 0.25 ms").tell({"ours": 1000 * cpu / LETTERS})
 
 
-@pytest.mark.parametrize("protocol", Protocol)
-def test_it_collects_a_mailbox(dovecot: Dovecot, tmp_path: Path, protocol: Protocol) -> None:
-    table = Table(f"{LETTERS} letters of 5 KB, {protocol.upper()}", [f"{one} ms" for one in ROUND_TRIPS])
-    try:
-        for round_trip in ROUND_TRIPS:
-            with distant(getattr(dovecot, protocol), round_trip, tmp_path) as near:
-                fill(table, f"{round_trip} ms", Race(dovecot, protocol, near), dovecot, tmp_path)
-    finally:
-        print(table)
+def test_it_collects_by_imap(dovecot: Dovecot, at: At, tmp_path: Path) -> None:
+    place = at(100)
+    race = Race(place, dovecot, tmp_path / "data", Protocol.IMAP, usual(LETTERS))
+    row = Row(SECTION, f"{LETTERS:,} letters of 5 KB, IMAP, {place.distance}", goal="≤ 1.9 s")
+    row.tell({"ours": min(race.ours()[0] for _ in range(TIMES))})
+    Row(SECTION, f"the same, the client alone, {place.distance}").tell(
+        {"ours": min(race.client() for _ in range(TIMES))}
+    )
+    row.tell({PEERS[name].package: race.peer(name) for name in SLOW})
 
 
-def fill(table: Table, column: str, race: Race, dovecot: Dovecot, directory: Path) -> None:
-    """Everybody in turn."""
-    table.tell("this product, the client alone", column, race.client())
-    for name, delivery in (("Maildir", ""), ("LMTP", f"lmtp://127.0.0.1:{dovecot.lmtp}")):
-        product = Product(directory / f"product{name}{column.split()[0]}", delivery)
-        engine, command = race.product(f"ours{name.lower()}", product)
-        table.tell(f"this product, the engine → {name}", column, engine)
-        table.tell(f"this product, the command → {name}", column, command)
-    for name, peer in PEERS.items():
-        if race.protocol in peer.protocols:
-            told = race.peer(name) if which(name) else f"not installed (Debian: {peer.package})"
-            table.tell(f"{peer.package} → {'LMTP' if peer.by_lmtp else 'Maildir'}", column, told)
+def test_it_collects_a_large_mailbox(dovecot: Dovecot, at: At, tmp_path: Path) -> None:
+    race = Race(at(0), dovecot, tmp_path / "data", Protocol.POP3, usual(10 * LETTERS))
+    row = Row(SECTION, f"{10 * LETTERS:,} letters of 5 KB, POP3, loopback", goal="ratio ≤ 1")
+    row.tell(in_turn(race)[0])
+
+
+def test_it_collects_letters_of_all_sizes(dovecot: Dovecot, at: At, tmp_path: Path) -> None:
+    letters = list(mix(MB * 41_000))
+    race = Race(at(0), dovecot, tmp_path / "data", Protocol.POP3, letters)
+    name = f"{len(letters):,} letters, {sum(map(len, letters)) // 1_000_000} MB, some of 3 MB, POP3, loopback"
+    Row(SECTION, name, goal="ratio ≤ 1").tell(in_turn(race)[0])

@@ -1,86 +1,148 @@
-"""200 empty mailboxes behind TLS and a round trip of 20 ms, polled by each collector: what a service does most of the day."""
+"""Mailboxes with nothing new behind TLS and a round trip of 20 ms, 64 at a time: what a service does most of the day."""
 
-import os
+from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import ExitStack
 from pathlib import Path
-from time import perf_counter
+from shutil import which
+from time import perf_counter, process_time
 
 import pytest
 
-from tests.benchmarks.collectors import Product, run
-from tests.benchmarks.delay import distant
+from fetchrules.remote.account import Account
+from fetchrules.remote.protocols import open_mailbox
+from fetchrules.remote.transcript import Transcript
+from fetchrules.rule import Encryption, Protocol
+from tests.benchmarks.collectors import run
+from tests.benchmarks.conftest import At
+from tests.benchmarks.engine import engine, keep_due, pin, poll_all
+from tests.benchmarks.place import Place
+from tests.benchmarks.report import Row
 from tests.benchmarks.scale import LIMIT_SECONDS, MAILBOXES
-from tests.interop.dovecot import PASSWORD, Dovecot
-from tests.interop.installed import program
+from tests.interop.dovecot import PASSWORD
+from tests.interop.installation import Installation
+from tests.interop.redis_server import Redis
 
 pytestmark = pytest.mark.benchmark
 
 ROUND_TRIP = 20
 SIDE_BY_SIDE = 64
+ROUNDS = 5
+WARM_UP = 2
+"""Rounds that do not count: in the first, servers are asked what they can do."""
+TIMES = 3
+STARTING_SECONDS = 13
+WATCHED_SECONDS = 15
+"""Of workers, after those in which they start."""
+SECTION = "Polls that find nothing"
 
 
-def fetchmail(port: int, directory: Path, authority: Path) -> float:
-    """All in one configuration: fetchmail polls one after the other."""
-    program("fetchmail", "fetchmail")
-    rc = directory / "fetchmailrc"
-    rc.write_text(
+def installed(data: Path, place: Place, protocol: Protocol, env: dict[str, str] | None = None) -> Installation:
+    """One with all mailboxes."""
+    data.mkdir()
+    common = {"UTM_MAIL_INSECURE_HTTP": "1", "UTM_MAIL_CONCURRENCY": str(SIDE_BY_SIDE)}
+    ours, port = Installation(data, common | (env or {})), place.ports[f"{protocol}s"]
+    ours.prepare()
+    ours.paste(
         "".join(
-            f"poll m{number} via localhost service {port} protocol pop3 user idle{number} password {PASSWORD} "
-            f"ssl sslcertck sslcertfile {authority}\n"
-            for number in range(MAILBOXES)
+            f"{host_of(place, n)}:{protocol} idle{n} {PASSWORD} idle{n}@mydomain.ru keep ssl port {port}\n"
+            for n in range(MAILBOXES)
         )
     )
-    rc.chmod(0o600)
-    files = ["-f", str(rc), "--pidfile", str(directory / "pid"), "-i", str(directory / "ids")]
-    return _timed(["fetchmail", "--silent", *files], 1)  # it says so when there was no mail
+    engine(ours, pin, place.dovecot.certificates.good.sha256)
+    return ours
 
 
-def mpop(port: int, directory: Path, authority: Path) -> float:
+def host_of(place: Place, number: int) -> str:
+    return place.hosts[number % len(place.hosts)]
+
+
+def client(place: Place, protocol: Protocol) -> tuple[float, float]:
+    """Our client alone: seconds of a round, and those of CPU."""
+    pinned = (place.dovecot.certificates.good.sha256,)
+
+    def look(number: int) -> None:
+        terms = Account(
+            protocol, host_of(place, number), place.ports[f"{protocol}s"], f"idle{number}", PASSWORD,
+            encryption=Encryption.SSL, fingerprints=pinned,
+        )  # fmt: skip
+        mailbox = open_mailbox(terms, Transcript())
+        mailbox.listing()
+        assert mailbox.quit()
+
+    with ThreadPoolExecutor(SIDE_BY_SIDE) as pool:
+        rounds = [_round(pool, look) for _ in range(WARM_UP + ROUNDS)][WARM_UP:]
+    return min(wall for wall, _ in rounds), min(cpu for _, cpu in rounds)
+
+
+def _round(pool: ThreadPoolExecutor, look: Callable[[int], None]) -> tuple[float, float]:
+    wall, processor = perf_counter(), process_time()
+    list(pool.map(look, range(MAILBOXES)))
+    return perf_counter() - wall, process_time() - processor
+
+
+def mpop(place: Place, directory: Path) -> float:
     """A process for each mailbox, so many side by side: the best that can be had of it."""
-    program("mpop", "mpop")
+    fingerprint = bytes.fromhex(place.dovecot.certificates.good.sha256).hex(":")
     commands = []
     for number in range(MAILBOXES):
         rc = directory / f"mpoprc{number}"
         rc.write_text(
-            f"account default\nhost localhost\nport {port}\nuser idle{number}\npassword {PASSWORD}\ntls on\ntls_starttls off\n"
-            f"tls_trust_file {authority}\nauth user\ndelivery maildir {directory}\nuidls_file {rc}.uidls\n"
+            f"account default\nhost {host_of(place, number)}\nport {place.ports['pop3s']}\nuser idle{number}\n"
+            f"password {PASSWORD}\ntls on\ntls_starttls off\n"
+            f"tls_fingerprint {fingerprint}\n"
+            f"auth user\ndelivery maildir {directory}\nuidls_file {rc}.uidls\n"
         )
         rc.chmod(0o600)
         commands.append(["mpop", "-C", str(rc), "-q"])
     before = perf_counter()
     with ThreadPoolExecutor(SIDE_BY_SIDE) as pool:
-        list(pool.map(_timed, commands))
+        codes = {code for _, code in pool.map(lambda command: run(command, LIMIT_SECONDS), commands)}
+    assert codes == {0}
     return perf_counter() - before
 
 
-def test_it_polls_empty_mailboxes(dovecot: Dovecot, tmp_path: Path) -> None:
-    authority = dovecot.certificates.cafile
-    product = Product(tmp_path / "product")
-    product.environment |= {"SSL_CERT_FILE": str(authority), "UTM_MAIL_CONCURRENCY": str(SIDE_BY_SIDE)}
-    with distant(dovecot.pop3s, ROUND_TRIP, tmp_path) as port:
-        product.add(
-            [f"localhost:pop3 idle{n} {PASSWORD} idle{n}@mydomain.ru port {port} ssl" for n in range(MAILBOXES)]
-        )
-        rows = product.poll()  # the first time, servers are asked what they can do
-        assert [row["error"] for row in rows] == [None] * MAILBOXES
-        before = perf_counter()
-        product.poll()
-        ours = perf_counter() - before
-        before = perf_counter()
-        product.manage("rules", "list", "--json")
-        start = perf_counter() - before
-        seconds = {
-            "this product, command": ours,
-            "this product, without its start": ours - start,
-            f"mpop × {SIDE_BY_SIDE}": mpop(port, tmp_path, authority),
-            "fetchmail": fetchmail(port, tmp_path, authority),
-        }
-    print(f"\n{MAILBOXES} empty mailboxes, TLS, round trip {ROUND_TRIP} ms, {os.cpu_count()} cores")
-    for name, taken in seconds.items():
-        print(f"  {name:32}{taken:9.2f} s{MAILBOXES / taken:9.0f} polls a second")
+@pytest.mark.parametrize("protocol", Protocol)
+def test_it_polls_from_one_warm_process(at: At, tmp_path: Path, protocol: Protocol) -> None:
+    place = at(ROUND_TRIP)
+    ours = installed(tmp_path / "data", place, protocol)
+    rounds = engine(ours, poll_all, SIDE_BY_SIDE, WARM_UP + ROUNDS)[WARM_UP:]
+    tell(place, protocol, "", min(one["seconds"] for one in rounds), min(one["cpu"] for one in rounds))
+    if protocol is Protocol.POP3 and which("mpop"):
+        seconds = min(mpop(place, tmp_path) for _ in range(TIMES))
+        rate(place, protocol, "").tell({"mpop": MAILBOXES / seconds})
+    tell(place, protocol, "the client alone, ", *client(place, protocol))
 
 
-def _timed(command: list[str], expected: int = 0) -> float:
-    seconds, code = run(command, LIMIT_SECONDS)
-    assert code == expected, f"{command[0]} ended with {code}"
-    return seconds
+def tell(place: Place, protocol: Protocol, who: str, seconds: float, processor: float) -> None:
+    rate(place, protocol, who).tell({"ours": MAILBOXES / seconds})
+    goal = "≤ 2.5 ms" if protocol is Protocol.POP3 and not who else ""
+    Row(SECTION, f"{_name(place, protocol)}, {who}CPU of a poll", "ms", goal).tell(
+        {"ours": 1000 * processor / MAILBOXES}
+    )
+
+
+def rate(place: Place, protocol: Protocol, who: str) -> Row:
+    goal = "≥ 250 /s" if protocol is Protocol.POP3 and not who else ""
+    return Row(SECTION, f"{_name(place, protocol)}, {who}polls a second", "/s", goal)
+
+
+def _name(place: Place, protocol: Protocol) -> str:
+    return f"{MAILBOXES} mailboxes, {protocol.upper()} with TLS, {place.distance}"
+
+
+@pytest.mark.parametrize("workers", [1, 2])
+def test_it_polls_through_workers(at: At, tmp_path: Path, redis_server: Redis, workers: int) -> None:
+    place, env = at(ROUND_TRIP), {"UTM_MAIL_REDIS_URL": redis_server.new_url()}
+    ours = installed(tmp_path / "data", place, Protocol.POP3, env)
+    with ExitStack() as stack:
+        names = [("worker", "-n", f"w{number}@bench") for number in range(workers)]
+        processes = [stack.enter_context(ours.celery(*arguments)) for arguments in (*names, ("beat",))]
+        (told,) = engine(ours, keep_due, STARTING_SECONDS, WATCHED_SECONDS)
+        for one in processes:
+            one.terminate()
+        for one in processes:
+            one.wait(60)
+    assert not told["failed"]
+    name = f"{_name(place, Protocol.POP3)}, through Celery and Redis, workers: {workers}, polls a second"
+    Row(SECTION, name, "/s", "≥ 200 /s" if workers == 2 else "").tell({"ours": told["rate"]})

@@ -1,27 +1,26 @@
-"""A network of a given round trip on loopback: read, hold for half a round trip, write; the bandwidth is unlimited.
+"""A round trip where the machine can have no delay line: read, hold for half of it, write. It has no bandwidth, and its own TCP.
 
-Runs as a process of its own (`python -m tests.benchmarks.delay LISTEN TARGET MILLISECONDS`), so that it takes no time from
-those who are measured.
+Runs as a process of its own: `python -m tests.benchmarks.proxy MILLISECONDS LISTEN:TARGET...`. It listens on all of 127.0.0.0/8.
 """
 
 import asyncio
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from tests.interop.process import free_ports, running
 
+HOSTS = tuple(f"127.0.1.{number}" for number in range(1, 65))
+
 
 @contextmanager
-def distant(port: int, milliseconds: int, directory: Path) -> Iterator[int]:
-    """A port that leads to `port` over a round trip of so many milliseconds; 0 is the port itself."""
-    if not milliseconds:
-        yield port
-        return
-    (near,) = free_ports(1)
-    command = [sys.executable, "-m", "tests.benchmarks.delay", str(near), str(port), str(milliseconds)]
-    with running(command, ports=[near], log=directory / f"delay-{near}.log"):
+def distant(ports: Mapping[str, int], milliseconds: int, directory: Path) -> Iterator[dict[str, int]]:
+    """Ports that lead to these over a round trip of so many milliseconds."""
+    near = dict(zip(ports, free_ports(len(ports)), strict=True))
+    pairs = [f"{near[name]}:{ports[name]}" for name in ports]
+    command = [sys.executable, "-m", "tests.benchmarks.proxy", str(milliseconds), *pairs]
+    with running(command, ports=[*near.values()], log=directory / "proxy.log"):
         yield near
 
 
@@ -54,10 +53,14 @@ async def _serve(listen: int, target: int, delay: float) -> None:
         there_reader, there_writer = await asyncio.open_connection("127.0.0.1", target)
         await asyncio.gather(_carry(reader, there_writer, delay), _carry(there_reader, writer, delay))
 
-    server = await asyncio.start_server(connected, "127.0.0.1", listen, backlog=1024)
-    async with server:
+    async with await asyncio.start_server(connected, "0.0.0.0", listen, backlog=1024) as server:
         await server.serve_forever()
 
 
+async def _serve_all(milliseconds: float, pairs: list[str]) -> None:
+    ports = [[int(port) for port in pair.split(":")] for pair in pairs]
+    await asyncio.gather(*(_serve(listen, target, milliseconds / 2000) for listen, target in ports))
+
+
 if __name__ == "__main__":
-    asyncio.run(_serve(int(sys.argv[1]), int(sys.argv[2]), float(sys.argv[3]) / 2000))
+    asyncio.run(_serve_all(float(sys.argv[1]), sys.argv[2:]))
