@@ -13,6 +13,7 @@ from io import FileIO
 
 from fetchrules.delivery.disk import OpenDirectory, check_unchanged, open_place, translated
 from fetchrules.delivery.fingerprint import Fingerprint
+from fetchrules.delivery.from_line import FromLine
 from fetchrules.delivery.marker import is_sealed, make_marker, read_marker, seal
 from fetchrules.delivery.recipients import RootedPath
 from fetchrules.errors import DeliveryFailed, DiskFull, LocalProtocolError, MaildirReplaced
@@ -85,7 +86,10 @@ class Staged:
 
 
 class StagedFile:
-    """A letter that is being written, with CRLF turned into LF; a lone CR stays. `finish` or `discard` ends it."""
+    """A letter that is being written, with CRLF turned into LF and without an mbox line; a lone CR stays.
+
+    Fingerprint and sizes are those of the letter as it was received. `finish` or `discard` ends it.
+    """
 
     def __init__(self, directory: OpenDirectory, name: str) -> None:
         """Create the file (0600). Raises DeliveryFailed."""
@@ -95,6 +99,7 @@ class StagedFile:
         self._directory = directory
         self._name = name
         self._fingerprint = Fingerprint()
+        self._from_line = FromLine()
         self._held_cr = b""
         self._size = 0
         self._canonical = 0
@@ -109,11 +114,11 @@ class StagedFile:
         text = text.replace(b"\r\n", b"\n")
         self._canonical += len(text) + text.count(b"\n")
         self._fingerprint.update(text)
-        self._append(text)
+        self._append(self._from_line.without(text))
 
     def finish(self) -> Staged:
         """The complete letter, not durable before `Staging.sync`. Raises DeliveryFailed; then it can still be discarded."""
-        self._append(self._held_cr)
+        self._append(self._from_line.without(self._held_cr) + self._from_line.rest())
         fd, self._fd = self._fd, -1
         with translated(self._name):
             os.posix_fadvise(
