@@ -35,6 +35,9 @@ class Letterhead:
 
 _SHOWN = re.compile(rb"(?:\A|\n)(from|subject|message-id)[ \t]*:(.*(?:\n[ \t].*)*)", re.IGNORECASE)
 _DATE = re.compile(rb"(?:\A|\n)date[ \t]*:(.*(?:\n[ \t].*)*)", re.IGNORECASE)
+_TRACE = re.compile(rb"(?:\A|\n)received[ \t]*:(.*(?:\n[ \t].*)*)", re.IGNORECASE)
+_EARLIEST = datetime(1970, 1, 1, tzinfo=UTC)
+"""File systems know no earlier time for certain."""
 
 
 def read_letterhead(head: bytes) -> Letterhead:
@@ -53,6 +56,24 @@ def read_date(head: bytes) -> datetime | None:
     """The date that the sender wrote, aware (RFC 5322 section 3.6.1); None for what is no date."""
     found = _DATE.search(head)
     return _date(found[1][:MAX_FIELD]) if found else None
+
+
+def arrival(told: datetime | None, head: bytes, now: datetime) -> datetime | None:
+    """When the letter arrived at the remote server: what that told, else by the topmost Received field, else when it was sent.
+
+    None if none of them is a time between 1970 and `now`.
+    """
+    for read in (_read_trace, read_date):
+        if told is not None and _EARLIEST <= told <= now:
+            return told
+        told = read(head)
+    return told if told is not None and _EARLIEST <= told <= now else None
+
+
+def _read_trace(head: bytes) -> datetime | None:
+    """The time of the topmost Received field, the last server's (RFC 5321 §4.4)."""
+    found = _TRACE.search(head)
+    return _date(found[1].rpartition(b";")[2][:MAX_FIELD]) if found else None
 
 
 def header_fields(head: bytes) -> Iterator[tuple[bytes, bytes]]:

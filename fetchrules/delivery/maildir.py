@@ -51,9 +51,9 @@ class MaildirLayout:
                 raise ValueError(str(error)) from error
         return cls(PathTemplate(path), folder)
 
-    def directory(self, place: RootedPath) -> Path:
-        """The directory for the mailbox at `place`, whose marker is recorded."""
-        return (place.below(folder_directory(self.folder)) if self.folder else place).path
+    def maildir(self, place: RootedPath) -> RootedPath:
+        """The Maildir of the mailbox at `place`, whose marker is recorded."""
+        return place.below(folder_directory(self.folder)) if self.folder else place
 
 
 class Maildir:

@@ -9,11 +9,14 @@ from collections.abc import Callable, Collection, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import suppress
 from dataclasses import dataclass
+from datetime import UTC, datetime
 from io import FileIO
+from typing import TypeVar
 
 from fetchrules.delivery.disk import OpenDirectory, check_unchanged, open_place, translated
 from fetchrules.delivery.fingerprint import Fingerprint
 from fetchrules.delivery.from_line import FromLine
+from fetchrules.delivery.letterhead import arrival
 from fetchrules.delivery.marker import is_sealed, make_marker, read_marker, seal
 from fetchrules.delivery.recipients import RootedPath
 from fetchrules.errors import DeliveryFailed, DiskFull, LocalProtocolError, MaildirReplaced
@@ -63,6 +66,7 @@ ABANDONED_AFTER = 24 * 3600
 RESERVE = 64 * 1024 * 1024
 """Octets that a delivery leaves free."""
 
+_T = TypeVar("_T")
 _READ = os.O_RDONLY | os.O_NOFOLLOW | os.O_CLOEXEC
 _RETIRED = ".sent"
 _THREADS = 4
@@ -74,7 +78,8 @@ class Staged:
     """A whole letter, written beside the mailbox but not yet in it.
 
     `size` is in octets as received; `canonical` counts each line end as two octets. `head` is the first octets of the header (at
-    most 16 KiB), for the journal; `header` is the fingerprint of the header alone (`head_print`).
+    most 16 KiB), for the journal; `header` is the fingerprint of the header alone (`head_print`). `arrived`: at the remote server
+    (`letterhead.arrival`).
     """
 
     name: str
@@ -83,6 +88,7 @@ class Staged:
     head: bytes
     header: str = ""
     canonical: int = 0
+    arrived: datetime | None = None
 
 
 class StagedFile:
@@ -116,8 +122,11 @@ class StagedFile:
         self._fingerprint.update(text)
         self._append(self._from_line.without(text))
 
-    def finish(self) -> Staged:
-        """The complete letter, not durable before `Staging.sync`. Raises DeliveryFailed; then it can still be discarded."""
+    def finish(self, told: datetime | None = None) -> Staged:
+        """The complete letter, not durable before `Staging.sync`. Raises DeliveryFailed; then it can still be discarded.
+
+        `told`: when it arrived at the remote server, if that says so.
+        """
         self._append(self._from_line.without(self._held_cr) + self._from_line.rest())
         fd, self._fd = self._fd, -1
         with translated(self._name):
@@ -126,7 +135,8 @@ class StagedFile:
             )  # Linux begins to write it out, so `sync` has less to wait for
             os.close(fd)
         letter, canonical = self._fingerprint, self._canonical + len(self._held_cr)
-        return Staged(self._name, self._size, letter.hexdigest(), letter.head, letter.header, canonical)
+        arrived = arrival(told, letter.head, datetime.now(UTC))
+        return Staged(self._name, self._size, letter.hexdigest(), letter.head, letter.header, canonical, arrived)
 
     def discard(self) -> None:
         """Remove the file. Never raises."""
@@ -217,18 +227,17 @@ class Staging:
         return StagedFile(self.directory, staged_name(key, self._host, int(time.time())))
 
     def sync(self, letters: Sequence[Staged]) -> None:
-        """Make these letters and their names durable, or remove them.
+        """Make these letters durable, with their names and the times of their arrival, or remove them.
 
         The files are opened again, so that a batch needs no thousand descriptors: Linux (4.13 and later) reports an unseen write
         error to the next opener. A failed fsync is never repeated, because the second would succeed over lost data.
         """
-        names = [letter.name for letter in letters]
         try:
             with translated("fsync"):
-                _in_parallel(self._sync_file, names)
+                _in_parallel(self._sync_file, letters)
                 self.directory.sync()
         except DeliveryFailed:
-            self.remove(names)
+            self.remove([letter.name for letter in letters])
             raise
 
     def read(self, name: str) -> FileIO | None:
@@ -260,13 +269,9 @@ class Staging:
     def leftovers(self) -> list[str]:
         """Our files older than ABANDONED_AFTER. They may belong to an unfinished letter or a running poll."""
         deadline = time.time() - ABANDONED_AFTER
-        old: list[str] = []
         with translated("looking for leftovers"), os.scandir(self.directory.fd) as entries:
-            for name in (entry.name for entry in entries if _NAME.fullmatch(entry.name)):
-                with suppress(FileNotFoundError):
-                    if os.stat(name, dir_fd=self.directory.fd, follow_symlinks=False).st_mtime < deadline:
-                        old.append(name)
-        return old
+            ours = [entry.name for entry in entries if _NAME.fullmatch(entry.name)]
+        return [name for name in ours if StagedName.parse(name).seconds < deadline]
 
     def _draft_name(self) -> str:
         return staged_name("marker", self._host, int(time.time()))
@@ -275,21 +280,30 @@ class Staging:
         with suppress(OSError):
             os.unlink(checked(name), dir_fd=self.directory.fd)
 
-    def _sync_file(self, name: str) -> None:
-        fd = os.open(checked(name), _READ, dir_fd=self.directory.fd)
+    def _sync_file(self, letter: Staged) -> None:
+        fd = os.open(checked(letter.name), _READ, dir_fd=self.directory.fd)
         try:
+            if letter.arrived is not None:
+                set_time(fd, letter.arrived)
             os.fsync(fd)
         finally:
             os.close(fd)
 
 
-def _in_parallel(work: Callable[[str], None], names: Sequence[str]) -> None:
-    """Do `work` for all names, each thread for a share of them; then raise the first error of a share, if any."""
-    shares = [names[start::_THREADS] for start in range(min(_THREADS, len(names)))]
+def set_time(fd: int, moment: datetime) -> None:
+    """Give an open file this time of its last change, which IMAP servers tell as INTERNALDATE. Some file systems refuse it."""
+    seconds = moment.timestamp()
+    with suppress(PermissionError):
+        os.utime(fd, (seconds, seconds))
 
-    def work_off(share: Sequence[str]) -> None:
-        for name in share:
-            work(name)
+
+def _in_parallel(work: Callable[[_T], None], letters: Sequence[_T]) -> None:
+    """Do `work` for all of them, each thread for a share; then raise the first error of a share, if any."""
+    shares = [letters[start::_THREADS] for start in range(min(_THREADS, len(letters)))]
+
+    def work_off(share: Sequence[_T]) -> None:
+        for letter in share:
+            work(letter)
 
     if len(shares) == 1:
         work_off(shares[0])

@@ -52,7 +52,7 @@ def _mailboxes(request: HttpRequest) -> Iterator[Arrivals]:
     for recipient in dict.fromkeys(rules):
         try:
             layout = MaildirLayout.parse(settings.UTM_MAIL_DELIVERY)
-            maildir = layout.directory(layout.template.place(recipient))
+            maildir = layout.maildir(layout.template.place(recipient)).path
         except (RecipientInvalid, ValueError):
             continue  # a rule that cannot be delivered says so in the list of rules
         files = sorted(_files(maildir), key=lambda file: file.name, reverse=True)

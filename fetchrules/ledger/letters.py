@@ -44,14 +44,16 @@ class Filing:
 
 @dataclass(frozen=True, slots=True)
 class Arrival:
-    """A letter that is staged durably and not delivered yet. `octets` as received; `head`: fingerprint of the header; `lived`:
-    seconds that its mailbox has lived through; `directory`: the marker of the staging directory."""
+    """A letter that is staged durably and not delivered yet. `octets` as received; `head`: fingerprint of the header;
+    `received_at`: when it arrived at the remote server; `lived`: seconds that its mailbox has lived through; `directory`: the
+    marker of the staging directory."""
 
     wanted: ToFetch
     file_name: str
     octets: int
     fingerprint: str
     head: str = ""
+    received_at: datetime | None = None
     lived: int | None = None
     directory: str = ""
     sender: str = ""
@@ -59,7 +61,10 @@ class Arrival:
     message_id: str = ""
 
 
-_COLUMNS = ("octets", "fingerprint", "head", "lived", "file_name", "directory", "sender", "subject", "message_id")
+_COLUMNS = (
+    *("octets", "fingerprint", "head", "received_at", "lived"),
+    *("file_name", "directory", "sender", "subject", "message_id"),
+)
 """The columns of Letter that an Arrival has under the same name."""
 
 

@@ -60,7 +60,7 @@ class Known:
     `gone`: a complete listing lacked it, or its deletion was confirmed. `tries`: failures to fetch, deliver or delete it, the last
     one for `reason`, an error's code. `lived`: seconds that its mailbox had lived through at its delivery. `octets`: received.
     `deletions`: how often its deletion was asked for; `deleted`: confirmed once. `head`: fingerprint of its header. `received_at`:
-    when it arrived at the server, by IMAP's INTERNALDATE. `former`: it is in the ledger of the mailbox's former name.
+    when it arrived at the server (INTERNALDATE, else its header). `former`: it is in the ledger of the mailbox's former name.
     """
 
     id: int

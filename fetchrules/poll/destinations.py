@@ -12,7 +12,7 @@ from django.conf import settings
 
 from fetchrules.delivery.dialogue import MailServer
 from fetchrules.delivery.maildir import SCHEME, Maildir, MaildirLayout, is_maildir, make_volume_marker, volume_marker
-from fetchrules.delivery.recipients import PathTemplate
+from fetchrules.delivery.recipients import PathTemplate, RootedPath
 from fetchrules.delivery.spool import SpooledMailbox
 from fetchrules.errors import DeliveryFailed, MailboxUnwritable, MaildirReplaced, RecipientInvalid, VolumeMissing
 from fetchrules.ledger.letters import all_unfinished
@@ -32,14 +32,14 @@ class Destination:
         """Touches nothing yet. Raises RecipientInvalid. A mail server is sent no letter after `end`, by the monotonic clock."""
         layout = _layout()
         self._place = layout.template.place(recipient)
-        self._path = str(layout.directory(self._place))
+        self._path = str(layout.maildir(self._place).path)
         known = LocalMarker.objects.filter(path=self._path).first()
         self._adopted = known is not None and known.marker == ADOPTED
         self._recorded = known is not None and not self._adopted
         self._sealed = False
         marker = known.marker if known and self._recorded else None
         self.mailbox: Maildir | SpooledMailbox
-        if settings.UTM_MAIL_DELIVERY.startswith(SCHEME):
+        if delivers_into_maildirs():
             self.mailbox = Maildir(self._place, marker, folder=layout.folder)
         else:
             server = MailServer.parse(settings.UTM_MAIL_DELIVERY)
@@ -104,11 +104,20 @@ class Destination:
 
 def path_of(recipient: str) -> str | None:
     """The directory of the recipient's mailbox, as `LocalMarker.path` has it; None for an invalid recipient."""
-    layout = _layout()
     try:
-        return str(layout.directory(layout.template.place(recipient)))
+        return str(maildir_of(recipient).path)
     except RecipientInvalid:
         return None
+
+
+def delivers_into_maildirs() -> bool:
+    return settings.UTM_MAIL_DELIVERY.startswith(SCHEME)
+
+
+def maildir_of(recipient: str) -> RootedPath:
+    """The Maildir of the recipient, or the spool of letters for a mail server. Raises RecipientInvalid."""
+    layout = _layout()
+    return layout.maildir(layout.template.place(recipient))
 
 
 def mailbox_key(recipient: str) -> str:
@@ -138,7 +147,7 @@ def forget_marker(recipient: str) -> None:
     """
     layout = _layout()
     place = layout.template.place(recipient)
-    path = str(layout.directory(place))
+    path = str(layout.maildir(place).path)
     if LocalMarker.objects.filter(path__startswith=_within(place.root)).exclude(path=path).exists():
         LocalMarker.objects.update_or_create(path=path, defaults={"marker": ADOPTED})
     else:

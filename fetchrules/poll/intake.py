@@ -146,7 +146,7 @@ class Intake:
                     self._drafted = 0
                     return None
                 case Complete():
-                    staged = self._open_draft().finish()
+                    staged = self._open_draft().finish(wanted.letter.received)
                     self._draft = None
                     return staged
             self._open_draft().write(event.data)
@@ -300,7 +300,8 @@ class Intake:
 
     def _arrival(self, wanted: ToFetch, staged: Staged) -> Arrival:
         head, directory = read_letterhead(staged.head), self.destination.mailbox.staging.marker or ""
-        known = (staged.fingerprint, staged.header, self.lived, directory)
+        received_at = wanted.letter.received or staged.arrived
+        known = (staged.fingerprint, staged.header, received_at, self.lived, directory)
         return Arrival(wanted, staged.name, staged.size, *known, head.sender, head.subject, head.message_id)
 
     def _key(self, wanted: ToFetch) -> str:

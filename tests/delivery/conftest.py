@@ -109,6 +109,13 @@ def file_size_limit(octets: int) -> Iterator[None]:
         signal.signal(signal.SIGXFSZ, ignored)
 
 
+def aged(staging: Path, name: str) -> str:
+    """Rename a staged letter to a name of long ago; the name."""
+    old = f"1.{name.partition('.')[2]}"
+    (staging / name).rename(staging / old)
+    return old
+
+
 def descriptors() -> set[str]:
     """The open file descriptors of this process."""
     return {path.name for path in Path("/proc/self/fd").iterdir()}

@@ -18,7 +18,7 @@ WRITTEN = {
 @pytest.mark.parametrize("value", WRITTEN)
 def test_it_finds_the_directory(value: str) -> None:
     layout = MaildirLayout.parse(value)
-    assert layout.directory(layout.template.place("petrov@mydomain.ru")) == Path(WRITTEN[value])
+    assert layout.maildir(layout.template.place("petrov@mydomain.ru")).path == Path(WRITTEN[value])
 
 
 @pytest.mark.parametrize(
@@ -46,4 +46,4 @@ def test_it_opens_the_mailbox_there(options: str, tmp_path: Path) -> None:
     mailbox = Maildir(place, folder=layout.folder)
     mailbox.prepare(0)
     mailbox.close()
-    assert (layout.directory(place) / "new").is_dir()
+    assert (layout.maildir(place).path / "new").is_dir()

@@ -1,14 +1,14 @@
 """What the journal shows of a letter, from honest letters and from hostile ones."""
 
 import time
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from email.header import Header
 
 import pytest
 from hypothesis import example, given
 from hypothesis import strategies as st
 
-from fetchrules.delivery.letterhead import Letterhead, header_fields, read_date, read_letterhead
+from fetchrules.delivery.letterhead import Letterhead, arrival, header_fields, read_date, read_letterhead
 from fetchrules.errors import MAX_DETAIL, printable
 
 RUSSIAN = "Счёт за октябрь"
@@ -176,3 +176,29 @@ def test_it_takes_no_time_over_a_hostile_head(unit: bytes) -> None:
     for field in (b"Subject: ", b"From: ", b"Date: ", b"Message-ID: ", b""):
         read_letterhead(field + hostile)
     assert time.process_time() - began < 1
+
+
+SENT, TRACED, TOLD, NOW = (datetime(2020, 2, 1, hour, tzinfo=UTC) for hour in (7, 8, 9, 10))
+DATE = b"Date: Sat, 1 Feb 2020 07:00:00 +0000\n"
+FIRST = b"Received: by c.example; Sat, 1 Feb 2020 07:30:00 +0000\n"
+LAST = b"X: y\nRECEIVED : from c.example (HELO; x) by d.example\n\tid 1; Sat, 1 Feb 2020 11:00:00 +0300 (MSK)\n"
+
+
+@pytest.mark.parametrize(
+    ("told", "head", "arrived"),
+    [
+        (TOLD, LAST + DATE, TOLD),
+        (None, LAST + FIRST + DATE, TRACED),
+        (None, DATE, SENT),
+        (None, b"Received: by d.example\n" + DATE, SENT),
+        (None, b"Received: by d.example; yesterday\n" + DATE, SENT),
+        (None, b"Subject: a\n", None),
+        (NOW + timedelta(seconds=1), LAST, TRACED),
+        (None, LAST.replace(b"2020", b"2036") + DATE, SENT),
+        (None, DATE.replace(b"2020", b"2036"), None),
+        (None, DATE.replace(b"2020", b"1936"), None),
+        (datetime(1969, 12, 31, tzinfo=UTC), b"", None),
+    ],
+)
+def test_it_tells_when_a_letter_arrived(told: datetime | None, head: bytes, arrived: datetime | None) -> None:
+    assert arrival(told, head, NOW) == arrived

@@ -1,10 +1,11 @@
 """A Maildir that works: what is delivered, under which name, and that every step can be repeated."""
 
-import os
 import re
 import stat
 import threading
+import time
 from collections.abc import Iterator
+from datetime import UTC, datetime
 from pathlib import Path
 
 import pytest
@@ -17,15 +18,18 @@ from fetchrules.delivery.recipients import RootedPath
 from fetchrules.delivery.spool import SpooledMailbox
 from fetchrules.delivery.staging import Staged
 from fetchrules.errors import LocalProtocolError
-from tests.delivery.conftest import OpenMaildir, descriptors
+from tests.delivery.conftest import OpenMaildir, aged, descriptors
 
+TRACE = b"Received: from a.example by b.example with ESMTP\r\n\tid 1; Sat, 1 Feb 2020 11:00:00 +0300 (MSK)\r\n"
 LETTER = b"From: a@b\r\nSubject: hello\r\n\r\nbody\r\n"
 
 
-def staged(mailbox: Maildir | SpooledMailbox, letter: bytes = LETTER, key: str = "1") -> Staged:
+def staged(
+    mailbox: Maildir | SpooledMailbox, letter: bytes = LETTER, key: str = "1", told: datetime | None = None
+) -> Staged:
     draft = mailbox.staging.begin(key)
     draft.write(letter)
-    return draft.finish()
+    return draft.finish(told)
 
 
 def deliver(mailbox: Maildir, *letters: bytes) -> list[str]:
@@ -259,12 +263,28 @@ def test_it_discards_a_draft(maildir: Maildir, place: RootedPath) -> None:
 
 
 def test_it_finds_only_old_letters_of_ours(maildir: Maildir, place: RootedPath) -> None:
-    old, _young = (staged(maildir, key=key).name for key in "12")
+    name, _young = (staged(maildir, key=key).name for key in "12")
     staging = place.path / "tmp/utm-mail"
-    (staging / "somebody.elses").touch()
-    for name in (old, "somebody.elses", "marker"):
-        os.utime(staging / name, (0, 0))
+    (staging / "1.somebody.elses").touch()
+    assert maildir.staging.leftovers() == []
+    old = aged(staging, name)
     assert maildir.staging.leftovers() == [old]
+
+
+def test_it_keeps_the_time_of_arrival(maildir: Maildir, place: RootedPath) -> None:
+    """The time of the file, which IMAP servers tell as INTERNALDATE."""
+    told, traced = datetime(2019, 5, 3, 12, tzinfo=UTC), LETTER.replace(b"From", TRACE + b"From")
+    letters = {
+        "told": staged(maildir, traced, told=told),
+        "traced": staged(maildir, traced),
+        "unknown": staged(maildir),
+    }
+    maildir.staging.sync(list(letters.values()))
+    assert maildir.commit([letter.name for letter in letters.values()]) == {}
+    times = {name: (place.path / "new" / letter.name).stat().st_mtime for name, letter in letters.items()}
+    assert times["told"] == told.timestamp()
+    assert times["traced"] == datetime(2020, 2, 1, 8, tzinfo=UTC).timestamp()
+    assert abs(times["unknown"] - time.time()) < 60
 
 
 def test_it_keeps_no_descriptor_open(place: RootedPath) -> None:

@@ -1,6 +1,5 @@
 """Letters that wait in the spool for a mail server: each is sent once, whatever was interrupted."""
 
-import os
 import shutil
 from concurrent.futures import ThreadPoolExecutor
 from io import FileIO
@@ -19,7 +18,7 @@ from fetchrules.errors import (
     MaildirReplaced,
     RecipientInvalid,
 )
-from tests.delivery.conftest import RECIPIENT, OpenSpool
+from tests.delivery.conftest import RECIPIENT, OpenSpool, aged
 from tests.delivery.spooling import after, bodies, stage_some, waiting_in
 from tests.delivery.test_maildir import LETTER
 from tests.servers.faults import Cut
@@ -172,6 +171,6 @@ def test_it_tells_a_copy_of_the_spool(spool: SpooledMailbox, place: RootedPath) 
 
 
 def test_it_finds_leftovers_in_the_spool(spool: SpooledMailbox, place: RootedPath) -> None:
-    old, _young = stage_some(spool, LETTER, LETTER)
-    os.utime(place.path / old, (0, 0))
+    name, _young = stage_some(spool, LETTER, LETTER)
+    old = aged(place.path, name)
     assert spool.staging.leftovers() == [old]

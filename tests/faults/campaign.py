@@ -28,7 +28,7 @@ class Campaign:
     tally: Tally = field(default_factory=Tally)
 
     def add(self, faults: int, tally: Tally) -> None:
-        """What one world came to. Raises AssertionError with the seed when a letter is lost, twice or corrupt."""
+        """What one world came to. Raises AssertionError with the seed when a letter is lost, twice, corrupt or has a wrong time."""
         self.faults += faults
         self.tally += tally
         assert tally.sound, f"{self.name}, SEED={self.seed}: {tally}"
@@ -52,7 +52,7 @@ def table(campaigns: list[Campaign]) -> list[str]:
         row.faults += part.faults
         row.tally += part.tally
     width = max(map(len, rows))
-    head = f"{'campaign':<{width}}{'letters':>9}{'faults':>8}{'lost':>6}{'twice':>7}{'corrupt':>9}{'seed':>6}"
+    head = f"{'campaign':<{width}}{'letters':>9}{'faults':>8}{'lost':>6}{'twice':>7}{'corrupt':>9}{'misdated':>10}{'seed':>6}"
     total = Campaign("all")
     for row in rows.values():
         total.faults += row.faults
@@ -62,4 +62,5 @@ def table(campaigns: list[Campaign]) -> list[str]:
 
 def _line(row: Campaign, width: int) -> str:
     tally = row.tally
-    return f"{row.name:<{width}}{tally.letters:>9,}{row.faults:>8,}{tally.lost:>6}{tally.twice:>7}{tally.corrupt:>9}"
+    found = f"{tally.lost:>6}{tally.twice:>7}{tally.corrupt:>9}{tally.misdated:>10}"
+    return f"{row.name:<{width}}{tally.letters:>9,}{row.faults:>8,}{found}"

@@ -19,6 +19,7 @@ from tests.faults.engine import Act, Engine
 from tests.faults.world import DEADLINES, DOMAIN, Oracle, Tally, make_letter
 from tests.servers.imap import Folder, ImapServer
 from tests.servers.lmtp import MailSink, Taken
+from tests.servers.maildrop import ARRIVED
 
 
 class Arrivals(Protocol):
@@ -45,6 +46,7 @@ class MaildirArrivals:
 
     def _take(self, path: Path) -> bytes:
         octets = path.read_bytes()
+        assert path.stat().st_mtime == ARRIVED.timestamp()
         path.unlink()
         return octets
 

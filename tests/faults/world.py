@@ -11,6 +11,8 @@ from collections import Counter
 from collections.abc import Collection, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass, field
+from datetime import UTC, datetime, timedelta
+from email.utils import format_datetime, parsedate_to_datetime
 from hashlib import sha256
 from pathlib import Path
 from random import Random
@@ -19,7 +21,7 @@ from typing import Any, Protocol
 
 from tests.faults.engine import Act, Ended, Engine, Stop
 from tests.servers.imap import Folder, ImapServer
-from tests.servers.maildrop import Maildrop, StoredLetter
+from tests.servers.maildrop import ARRIVED, Maildrop, StoredLetter
 from tests.servers.pop3 import PASSWORD, Behaviour, Mailbox, Pop3Server
 
 DOMAIN = "mydomain.ru"
@@ -37,6 +39,8 @@ class Tally:
     lost: int = 0
     twice: int = 0
     corrupt: int = 0
+    misdated: int = 0
+    """Their files have another time than that of their arrival on the server."""
 
     def __add__(self, other: "Tally") -> "Tally":
         mine, theirs = self.as_tuple(), other.as_tuple()
@@ -44,12 +48,12 @@ class Tally:
 
     def as_tuple(self) -> tuple[int, ...]:
         """The counters in their order."""
-        return (self.letters, self.collected, self.left, self.lost, self.twice, self.corrupt)
+        return (self.letters, self.collected, self.left, self.lost, self.twice, self.corrupt, self.misdated)
 
     @property
     def sound(self) -> bool:
-        """Nothing lost, nothing twice, nothing corrupt."""
-        return not (self.lost or self.twice or self.corrupt)
+        """Nothing lost, nothing twice, nothing corrupt, nothing with a wrong time."""
+        return not (self.lost or self.twice or self.corrupt or self.misdated)
 
 
 class Oracle:
@@ -63,6 +67,7 @@ class Oracle:
         self._wanted_again: Counter[bytes] = Counter()
         self._given_up: Counter[bytes] = Counter()
         self._corrupt = 0
+        self._misdated = 0
 
     def sent(self, data: bytes) -> None:
         """A letter is on its way."""
@@ -81,8 +86,9 @@ class Oracle:
         """People, or the rule, did away with this letter uncollected."""
         self._given_up[_expected(data)] += 1
 
-    def found(self, data: bytes) -> None:
+    def found(self, data: bytes, *, right_time: bool = True) -> None:
         """A local copy."""
+        self._misdated += not right_time
         digest = sha256(data).digest()
         if digest in self._sent:
             self._copies[digest] += 1
@@ -112,6 +118,7 @@ class Oracle:
             lost=(self._sent - self._copies - there - self._given_up).total(),
             twice=(self._copies - self._sent - self._wanted_again).total() + (self._came_short - once).total(),
             corrupt=self._corrupt,
+            misdated=self._misdated,
         )
 
 
@@ -168,6 +175,8 @@ class World:
     rule: int
     oracle: Oracle = field(default_factory=Oracle)
     keep: bool = False
+    told: datetime | None = None
+    """When all letters arrived, if the server tells it; else their headers do."""
     change: str = ""
     """The variant of the engine that polls; the usual one if empty."""
     rest_change: str = ""
@@ -303,7 +312,9 @@ class World:
         return list(new.iterdir()) if new.is_dir() else []
 
     def _take(self, path: Path) -> bool:
-        self.oracle.found(path.read_bytes())
+        octets = path.read_bytes()
+        arrived = self.told or read_time(octets)
+        self.oracle.found(octets, right_time=path.stat().st_mtime == arrived.timestamp())
         path.unlink()
         return True
 
@@ -363,12 +374,27 @@ def new_world(
         place = {"server": "localhost", "port": server.port, "user": name, "recipient": f"{name}@{DOMAIN}"}
         rule = engine.do("make_rule", **{**place, **columns})
         keep = bool(columns.get("keep"))
-        yield World(engine, name, Random(f"{seed}/{name}"), server, maildrop, rule, keep=keep)
+        told = None if folder is None else ARRIVED
+        yield World(engine, name, Random(f"{seed}/{name}"), server, maildrop, rule, keep=keep, told=told)
+
+
+FIRST = datetime(2015, 1, 1, tzinfo=UTC)
+
+
+def read_time(letter: bytes) -> datetime:
+    """When a letter of `make_letter` arrived; some other time for any other letter."""
+    found = re.match(rb"Received: [^\n]*\n\t[^\n]*; ([^\r\n]*)", letter)
+    return parsedate_to_datetime(found[1].decode()) if found else FIRST
 
 
 def make_letter(random: Random, name: str, octets: int = 0) -> bytes:
-    """A letter like no other, full of what is hard to carry: dots, bare line ends, octets of all kinds, lines without end."""
+    """A letter like no other, full of what is hard to carry: dots, bare line ends, octets of all kinds, lines without end.
+
+    It arrived within ten years.
+    """
+    arrived = FIRST + timedelta(seconds=random.randrange(10 * 365 * 24 * 3600))
     head = (
+        f"Received: from a.example (HELO;a)\r\n\tby b.example id 1; {format_datetime(arrived)}\r\n"
         f"From: Sender <sender@example.org>\r\nTo: petrov@example.org\r\nSubject: {name}\r\n"
         f"Message-ID: <{re.sub('[^a-z0-9]', '.', name)}.{random.getrandbits(64):x}@example.org>\r\n\r\n"
     ).encode()

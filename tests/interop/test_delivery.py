@@ -1,10 +1,12 @@
 """Deliveries into real servers: Dovecot reads our Maildirs, takes our letters by LMTP, and Postfix passes them on to it."""
 
 from collections.abc import Callable
-from imaplib import IMAP4
+from datetime import UTC, datetime
+from email.utils import format_datetime
+from imaplib import IMAP4, Internaldate2tuple
 from pathlib import Path
 from threading import Event
-from time import monotonic
+from time import mktime, monotonic
 
 import pytest
 
@@ -143,3 +145,28 @@ def test_it_hears_from_postfix_that_there_is_no_such_mailbox(postfix: Postfix, s
     target = MailServer(Handover.SMTP, "127.0.0.1", postfix.port)
     with pytest.raises(RecipientUnknown, match="User unknown"):
         send(target, "nobody@example.org", spool, [])
+
+
+@pytest.mark.parametrize("told", [True, False], ids=["the server tells the time", "the letter does"])
+def test_dovecot_tells_the_time_of_arrival(dovecot: Dovecot, told: bool) -> None:
+    recipient = f"times{int(told)}@example.org"
+    maildir = Maildir(place_in(dovecot, recipient), reserve=0)
+    maildir.prepare(0)
+    times = [datetime(2015 + year, 3, 4, 5, 6, 7, tzinfo=UTC) for year in range(10)]
+    waiting = []
+    for time in times:
+        trace = "" if told else f"Received: by mx.example.net; {format_datetime(time)}\r\n"
+        letter = f"{trace}Subject: {time.year}\r\n\r\n".encode()
+        waiting.append(staged(maildir, letter, str(time.year), told=time if told else None))
+    maildir.staging.sync(waiting)
+    assert maildir.commit([letter.name for letter in waiting]) == {}
+    maildir.close()
+    with dovecot.logged_in(recipient) as session:
+        _, rows = session.fetch("1:*", "(INTERNALDATE BODY.PEEK[HEADER.FIELDS (SUBJECT)])")
+    found = {}
+    for row in rows:
+        if isinstance(row, tuple):
+            moment = Internaldate2tuple(row[0])
+            assert moment is not None
+            found[int(row[1].split(b": ")[1])] = mktime(moment)
+    assert found == {time.year: time.timestamp() for time in times}

@@ -1,6 +1,5 @@
 """What a crash leaves between the record and the delivery: finished where it waits, concluded from nowhere else."""
 
-import os
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -199,10 +198,9 @@ def test_it_sweeps_away_nothing_of_a_poll_at_work_when_the_clock_jumps(
 
 
 def leave_behind(scene: Scene, name: str) -> Path:
-    """A file that a crash long ago has left in staging."""
+    """A file that a crash has left in staging, long ago by its name."""
     path = scene.mailbox / "tmp/utm-mail" / name
     path.touch()
-    os.utime(path, (0, 0))
     return path
 
 
@@ -226,7 +224,8 @@ def test_it_sweeps_away_nothing_that_is_on_record(scene: Scene, monkeypatch: pyt
     scene.arrive("a")
     crash_at("commit", scene, monkeypatch)
     (staged,) = Letter.objects.values_list("file_name", flat=True)
-    leave_behind(scene, staged)
+    days = SimpleNamespace(time=lambda: time.time() + 2 * 24 * 3600)
+    monkeypatch.setattr("fetchrules.delivery.staging.time", days)
     move = Maildir._move
 
     def failing(self: Maildir, names: list[str]) -> dict[str, DeliveryFailed]:

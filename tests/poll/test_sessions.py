@@ -1,6 +1,7 @@
 """A poll of several sessions: what is delivered is deleted for good now and then, and no server is visited for ever."""
 
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime
 from types import SimpleNamespace
 
 import pytest
@@ -13,6 +14,7 @@ from fetchrules.policy.planning import ToFetch
 from fetchrules.poll.looking import Session, look
 from fetchrules.poll.progress import Limits, Progress
 from tests.poll.conftest import NewImapScene, NewScene, Scene
+from tests.servers.maildrop import StoredLetter
 from tests.servers.pop3 import Alter, Behaviour, Fault, Say, Step
 
 NAMES = [f"letter-{number}" for number in range(10)]
@@ -265,3 +267,12 @@ def test_it_does_not_look_back_at_all_letters_for_each_that_it_asks_for(
     scene.arrive(*NAMES)
     assert scene.poll_fine().fetched == len(NAMES)
     assert Asked.looks == 0
+
+
+def test_letters_keep_the_time_of_their_arrival(scene: Scene) -> None:
+    scene.arrive(StoredLetter("a", b"Received: by mx; Sat, 1 Feb 2020 08:00:00 +0000\r\nSubject: a\r\n\r\n"))
+    scene.poll_fine()
+    (path,) = (scene.mailbox / "new").iterdir()
+    arrived = datetime(2020, 2, 1, 8, tzinfo=UTC)
+    assert path.stat().st_mtime == arrived.timestamp()
+    assert Letter.objects.get().received_at == arrived

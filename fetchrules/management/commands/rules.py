@@ -7,7 +7,7 @@ import sys
 from argparse import ArgumentParser
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, nullcontext
-from dataclasses import fields
+from dataclasses import asdict, fields
 from pathlib import Path
 from typing import Any
 
@@ -15,9 +15,11 @@ from django.core.management.base import CommandError
 from django.utils.translation import gettext as _
 
 from fetchrules.acts.text import apply, export_passwords
+from fetchrules.errors import DeliveryFailed
 from fetchrules.ledger.source_mailboxes import Ledger
 from fetchrules.management.console import Console
 from fetchrules.models import FetchRule, ServiceSettings
+from fetchrules.poll.destinations import delivers_into_maildirs
 from fetchrules.rule import MASK, Rule, Spelling
 from fetchrules.rulebook import imports, text
 from fetchrules.rulebook.apply import TextChanged
@@ -31,6 +33,8 @@ from fetchrules.ruletext.formats.fetchmailrc.exporter import lost_in_fetchmail
 from fetchrules.ruletext.line import harmful_problems
 from fetchrules.ruletext.problem import Code, Problem
 from fetchrules.ruletext.render import option_text, options_of, render_rule
+from fetchrules.upkeep.letter_times import redate_all
+from fetchrules.words.failures import describe
 from fetchrules.words.ruletext import explain
 
 AUTO = "auto"
@@ -46,13 +50,22 @@ class Command(Console):
         _add_import(verbs.add_parser("import", help="make the rules say what a file says"))
         _add_export(verbs.add_parser("export", help="write the rules out"))
         _add_file(verbs.add_parser("check", help="say what is wrong with a file"))
+        redating = verbs.add_parser("redate", help="give delivered letters the times of their arrival")
+        redating.add_argument("--dry-run", action="store_true", help="only say what would be changed")
+        redating.add_argument("--json", action="store_true", help="one JSON object a mailbox")
         verbs.add_parser("list", help="the rules, one in a line").add_argument(
             "--json", action="store_true", help="one JSON object a rule"
         )
 
     def handle(self, *_args: object, **options: Any) -> None:
         """Run the verb. A reader that closes the pipe (`| head`) ends it with status 1."""
-        verbs = {"import": self._import, "export": self._export, "check": self._check, "list": self._list}
+        verbs = {
+            "import": self._import,
+            "export": self._export,
+            "check": self._check,
+            "redate": self._redate,
+            "list": self._list,
+        }
         try:
             verbs[options["verb"]](options)
             sys.stdout.flush()
@@ -153,6 +166,24 @@ class Command(Console):
             self._say_problems(problems)
         if any(problem.is_error for problem in problems):
             raise SystemExit(2)
+
+    def _redate(self, options: dict[str, Any]) -> None:
+        if not delivers_into_maildirs():
+            raise CommandError(_("Letters go to a mail server, which gives them their times itself."))
+        failed = False
+        for recipient, done in redate_all(dry_run=options["dry_run"]):
+            if isinstance(done, DeliveryFailed):
+                failed = True
+                self.stderr.write(f"{recipient}: {describe(done.code).title} ({done.detail})")
+            elif options["json"]:
+                self.stdout.write(json.dumps({"recipient": recipient, **asdict(done)}, ensure_ascii=False))
+            else:
+                told = _("changed %(changed)d, right before %(right)d, without a known time %(undated)d") % asdict(done)
+                self.stdout.write(f"{recipient}: {told}")
+        if options["dry_run"] and not options["json"]:
+            self.stdout.write(_("Nothing was changed."))
+        if failed:
+            raise SystemExit(1)
 
     def _list(self, options: dict[str, Any]) -> None:
         for row in FetchRule.objects.order_by("position", "id").iterator(chunk_size=1000):

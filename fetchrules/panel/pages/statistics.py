@@ -106,7 +106,7 @@ def poll_times(runs: QuerySet[Run], period: Period) -> Spread | None:
 
 
 def delays(letters: QuerySet[Letter], period: Period) -> Spread | None:
-    """How long after their arrival at the remote server letters were delivered; only IMAP tells when they arrived."""
+    """How long after their arrival at the remote server letters were delivered, by IMAP or their own headers."""
     delivered = letters.filter(
         delivered_at__gte=period.start,
         delivered_at__lt=period.end,
