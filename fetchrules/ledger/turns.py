@@ -11,7 +11,7 @@ from collections.abc import Collection, Iterable
 from dataclasses import dataclass, field
 from datetime import datetime, timedelta
 
-from django.db.models import Count, Exists, F, Max, OuterRef, Q, QuerySet
+from django.db.models import Count, Exists, F, Max, Min, OuterRef, Q, QuerySet
 
 from fetchrules.errors import TimedOut
 from fetchrules.ledger import workers
@@ -105,9 +105,10 @@ def late(now: datetime) -> Late | None:
         return None
     at_work = Run.objects.filter(finished_at__isnull=True, state=Run.State.RUNNING, deadline__gte=now)
     board, busy = _board(now, service.per_host, at_work), _accounts(at_work)
-    waiting = overdue.values_list("next_poll_at", *_ACCOUNT)
-    since = [at for at, *account in waiting if tuple(account) not in busy and not board.is_full(account[1])]
-    return Late(len(since), min(since)) if since else None
+    full = [host for host in {*board.polls, *board.slow} if board.is_full(host)]
+    waiting = overdue.exclude(source__host__in=full).exclude(id__in=_reading(busy, overdue))
+    found = waiting.aggregate(rules=Count("id"), since=Min("next_poll_at"))
+    return Late(found["rules"], found["since"]) if found["rules"] else None
 
 
 def due(now: datetime) -> QuerySet[FetchRule]:
@@ -123,6 +124,13 @@ def pollable() -> QuerySet[FetchRule]:
 def _accounts(polls: QuerySet[Run]) -> set[_Account]:
     """The accounts of these polls: many servers lock a mailbox, so an account gets one session at a time."""
     return set(polls.order_by().values_list(*_ACCOUNT))
+
+
+def _reading(accounts: set[_Account], rules: QuerySet[FetchRule]) -> list[int]:
+    """The ids of those of `rules` that read one of these accounts."""
+    hosts, users = {host for _, host, _, _ in accounts}, {user for _, _, _, user in accounts}
+    near = rules.filter(source__host__in=hosts, source__user__in=users).values_list("id", *_ACCOUNT)
+    return [rule for rule, *account in near if tuple(account) in accounts]
 
 
 def _open() -> QuerySet[Run]:

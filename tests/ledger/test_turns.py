@@ -296,6 +296,18 @@ def test_it_lets_rules_wait_for_their_account(make_rule: MakeRule) -> None:
     assert late_ones() == (1, 60)
 
 
+def test_it_reads_no_row_for_each_rule_that_is_late(make_rule: MakeRule) -> None:
+    report(64)
+    due(make_rule, "some.example.org", 12, minutes_ago=14)
+    runs.start(runs.claim_due(NOW)[0], NOW)
+    with CaptureQueriesContext(connection) as queries:
+        assert late_ones() == (2, 14)
+    with connection.cursor() as cursor:
+        for query in queries:
+            cursor.execute(query["sql"])
+            assert len(cursor.fetchall()) <= 1
+
+
 # Pauses that are over
 
 

@@ -4,6 +4,7 @@ import re
 from collections.abc import Iterator
 from dataclasses import dataclass
 from datetime import datetime
+from functools import cache
 from typing import Any
 
 from django import template
@@ -52,6 +53,12 @@ def breakable(address: str) -> SafeString:
 @register.simple_tag
 def icon(name: str, extra: str = "") -> SafeString:
     """An icon of the sprite. It says nothing to a screen reader: the words stand beside it, or in the button's name."""
+    return _icon(name, extra, settings.STATIC_URL)
+
+
+@cache
+def _icon(name: str, extra: str, _static_url: str) -> SafeString:
+    """A list of rules has hundreds of icons, of a dozen kinds."""
     return format_html(
         '<svg class="icon {}" aria-hidden="true"><use href="{}#{}"/></svg>', extra, static("img/icons.svg"), name
     )
