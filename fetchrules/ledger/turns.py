@@ -129,7 +129,7 @@ def _accounts(polls: QuerySet[Run]) -> set[_Account]:
 def _reading(accounts: set[_Account], rules: QuerySet[FetchRule]) -> list[int]:
     """The ids of those of `rules` that read one of these accounts."""
     hosts, users = {host for _, host, _, _ in accounts}, {user for _, _, _, user in accounts}
-    near = rules.filter(source__host__in=hosts, source__user__in=users).values_list("id", *_ACCOUNT)
+    near = rules.order_by().filter(source__host__in=hosts, source__user__in=users).values_list("id", *_ACCOUNT)
     return [rule for rule, *account in near if tuple(account) in accounts]
 
 
