@@ -45,14 +45,16 @@ def mix(octets_at_least: int) -> Iterator[bytes]:
 
 
 class Race:
-    """Everybody starts from a mailbox of their own, full of the same letters."""
+    """Everybody starts from a mailbox of their own, full of the same letters: links, so that nothing is written while they work."""
 
     def __init__(self, place: Place, local: Dovecot, data: Path, protocol: Protocol, letters: Iterable[bytes]) -> None:
         """`local` takes what comes by LMTP."""
         self.protocol = protocol
         self._place = place
         self._local = local
-        self._letters = list(letters)
+        model = f"model{next(_users)}"
+        place.dovecot.put(model, letters)
+        self._letters = list((place.dovecot.maildir(model) / "new").iterdir())
         data.mkdir()
         self._ours = Installation(data, {"UTM_MAIL_INSECURE_HTTP": "1"})
         self._ours.prepare()
@@ -100,6 +102,8 @@ class Race:
         return self._place.ports[self.protocol]
 
     def _mailbox(self, name: str) -> str:
-        user = f"{name}{next(_users)}"
-        self._place.dovecot.put(user, self._letters)
+        user, dovecot = f"{name}{next(_users)}", self._place.dovecot
+        dovecot.put(user, [])
+        for file in self._letters:
+            (dovecot.maildir(user) / "new" / file.name).hardlink_to(file)
         return user
