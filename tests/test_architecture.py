@@ -213,6 +213,7 @@ WRITERS: dict[str, set[str]] = {
     "HourlyStat": {"ledger"},
     "RemoteHost": {"ledger"},
     "SourceMailbox": {"ledger", "rulebook"},
+    "FetchedBefore": {"ledger"},
     "FetchRule": {"acts", "rulebook", "ledger", "secrets"},
     "Revision": {"rulebook", "secrets"},
     "ServiceSettings": {"acts", "rulebook", "upkeep"},

@@ -13,7 +13,7 @@ from django.utils import timezone
 
 from fetchrules import tasks
 from fetchrules.acts import audit, roles
-from fetchrules.ledger import by_hand, hosts, runs
+from fetchrules.ledger import by_hand, fetched, hosts, runs
 from fetchrules.ledger.source_mailboxes import folders_of, pass_present
 from fetchrules.models import FetchRule, Letter
 
@@ -48,6 +48,7 @@ def take_up(rule: FetchRule, *, by: User) -> int:
         mailboxes = folders_of(row.source)
         were_to_be_passed = mailboxes.filter(pass_present=True).exists()
         pass_present(mailboxes, passed=False)
+        were_to_be_passed |= fetched.drop(mailboxes)
         number = by_hand.take_up(by_hand.passed(mailboxes))
         if number or were_to_be_passed:
             runs.ask_for_poll(FetchRule.objects.filter(id=row.id), timezone.now())

@@ -9,9 +9,19 @@ from typing import Any
 from django.db.models import Q, QuerySet
 
 from fetchrules.ledger.source_mailboxes import former_of
-from fetchrules.models import Letter, SourceMailbox
+from fetchrules.models import FetchedBefore, Letter, SourceMailbox
 from fetchrules.models.chunks import chunks
-from fetchrules.policy.known import IN_HAND, Doubt, Fate, Knowledge, Known, State, ambiguous, name_by_size
+from fetchrules.policy.known import (
+    IN_HAND,
+    Doubt,
+    Fate,
+    FetchedElsewhere,
+    Knowledge,
+    Known,
+    State,
+    ambiguous,
+    name_by_size,
+)
 from fetchrules.remote.mailbox import Listing
 
 
@@ -66,7 +76,18 @@ def knowledge(source: SourceMailbox, listing: Listing) -> Knowledge:
         taken=taken,
         outdated=frozenset(outdated),
         ask_last=source.ask_last,
+        elsewhere=_fetched_elsewhere([source, *former], listing),
     )
+
+
+def _fetched_elsewhere(sources: Collection[SourceMailbox], listing: Listing) -> FetchedElsewhere | None:
+    lists = dict(FetchedBefore.objects.filter(source__in=sources).values_list("id", "uids"))
+    if not lists:
+        return None
+    names = frozenset().union(*lists.values())
+    epoch = "" if listing.epoch is None else f"{listing.epoch}/"
+    listed = frozenset(one.uid for one in (*listing.letters, *listing.flagged) if f"{epoch}{one.uid}" in names)
+    return FetchedElsewhere(tuple(lists), listed, len(names) - len(listed))
 
 
 def _stays_under_any_name(row: Known) -> bool:

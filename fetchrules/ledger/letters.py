@@ -18,7 +18,7 @@ from fetchrules.errors import CameShort, FetchError, RunOvertaken
 from fetchrules.ledger.columns import insert_all, marks
 from fetchrules.ledger.runs import require_claim, require_run
 from fetchrules.ledger.source_mailboxes import former_of
-from fetchrules.models import Letter, Run, SourceMailbox
+from fetchrules.models import FetchedBefore, Letter, Run, SourceMailbox
 from fetchrules.models.chunks import chunks
 from fetchrules.policy.known import IN_HAND, MAX_TRIES, Fate, Known, State
 from fetchrules.policy.planning import Purpose, ToFetch
@@ -245,6 +245,21 @@ def record_present(filing: Filing, letters: Sequence[tuple[Listed, str]], now: d
         require_claim(filing.run, now)
         if not SourceMailbox.objects.filter(id=filing.source.pk, pass_present=True).update(pass_present=False):
             raise RunOvertaken("the letters are to be fetched after all")
+        insert_all(Letter, rows)
+
+
+def record_elsewhere(
+    filing: Filing, letters: Sequence[tuple[Listed, str]], lists: Collection[int], now: datetime
+) -> None:
+    """Count these letters, which another collector has fetched, as collected; each with its header's fingerprint, or empty.
+
+    That is what its `lists` were for: they are removed. Raises RunOvertaken if one of them is gone.
+    """
+    rows = [_row(filing, letter, now, run=filing.run.id, state=State.PASSED, head=head) for letter, head in letters]
+    with transaction.atomic():
+        require_claim(filing.run, now)
+        if FetchedBefore.objects.filter(id__in=lists).delete()[0] != len(lists):
+            raise RunOvertaken("another list of fetched letters has come, or they are to be fetched after all")
         insert_all(Letter, rows)
 
 

@@ -4,6 +4,7 @@ from fetchrules.models.journal import HourlyStat as HourlyStat
 from fetchrules.models.journal import Letter as Letter
 from fetchrules.models.journal import LocalMarker as LocalMarker
 from fetchrules.models.journal import Run as Run
+from fetchrules.models.rule import FetchedBefore as FetchedBefore
 from fetchrules.models.rule import FetchRule as FetchRule
 from fetchrules.models.rule import Pause as Pause
 from fetchrules.models.rule import SourceMailbox as SourceMailbox

@@ -62,6 +62,23 @@ class SourceMailbox(models.Model):
         return (self.protocol, self.host, self.port, self.user)
 
 
+class FetchedBefore(models.Model):
+    """Names of letters of a mailbox that another collector has fetched. They wait for a complete listing, which has their sizes.
+
+    On IMAP a name is UIDVALIDITY/UID.
+    """
+
+    source = models.OneToOneField(SourceMailbox, models.CASCADE, related_name="fetched_before")
+    uids = models.JSONField(default=list)
+
+    class Meta:
+        verbose_name = _("letters fetched by another program")
+        verbose_name_plural = _("letters fetched by other programs")
+
+    def __str__(self) -> str:
+        return str(self.source)
+
+
 class RemoteHost(models.Model):
     """Facts about a server, from polls and from people. `host` is as in the rules, folded.
 

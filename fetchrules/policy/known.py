@@ -136,6 +136,18 @@ def name_by_size(letter: Listed) -> str:
 
 
 @dataclass(frozen=True, slots=True)
+class FetchedElsewhere:
+    """Letters that another collector has fetched and left, by lists that wait for a complete listing. `lists`: their ids.
+
+    `listed`: unique-ids of the lists that are listed now; `absent`: how many are not.
+    """
+
+    lists: tuple[int, ...]
+    listed: frozenset[str]
+    absent: int
+
+
+@dataclass(frozen=True, slots=True)
 class Knowledge:
     """The ledger's view of a mailbox for one listing."""
 
@@ -163,6 +175,7 @@ class Knowledge:
     """Ids of rows in state READ whose names are gone."""
     ask_last: str = ""
     """The name of the letter at which the server was last over its limits."""
+    elsewhere: FetchedElsewhere | None = None
 
 
 def is_short(listed: int, octets: int) -> bool:

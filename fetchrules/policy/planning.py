@@ -41,6 +41,8 @@ class Why(StrEnum):
 
     SEEN = "seen"
     PRESENT = "present"
+    ELSEWHERE = "elsewhere"
+    """Another collector has fetched it, by its list (`FetchedElsewhere`)."""
     TOO_LARGE = "too_large"
     FETCHLIMIT = "fetchlimit"
     HELD = "held"
@@ -69,6 +71,8 @@ class Remark(StrEnum):
     """Their days until deletion cannot be counted: polls are too rare or the clock is wrong."""
     RENAMED = "renamed"
     """The server gave them other UIDs; they were recognised by time and size."""
+    NOT_THERE = "not_there"
+    """Another collector's list has them, and the server does not."""
     UNCONFIRMED = "unconfirmed"
     """Their deletion was accepted and not confirmed, and is asked for again."""
 
@@ -156,9 +160,16 @@ class Plan:
         return tuple(letter for letter, why in self.left if why is Why.PRESENT)
 
     @property
+    def elsewhere(self) -> tuple[Listed, ...]:
+        """Letters that another collector has fetched; they count as collected from now on, unfetched."""
+        return tuple(letter for letter, why in self.left if why is Why.ELSEWHERE)
+
+    @property
     def idle(self) -> bool:
         """Whether it does nothing, and the letters that are left need nothing recorded."""
-        return not (self.delete or self.fetch or self.back or self.headless or self.recognised or self.present)
+        return not (
+            self.delete or self.fetch or self.back or self.headless or self.recognised or self.present or self.elsewhere
+        )
 
     @property
     def octets(self) -> int:
@@ -166,7 +177,7 @@ class Plan:
 
 
 _UNSETTLED = frozenset({Fate.WANTED, Fate.SENT})
-_UNCOMPARED = frozenset({Why.PRESENT, Why.TOO_LARGE, Why.FETCHLIMIT, Why.HELD})
+_UNCOMPARED = frozenset({Why.PRESENT, Why.ELSEWHERE, Why.TOO_LARGE, Why.FETCHLIMIT, Why.HELD})
 """For these reasons a letter is skipped unread, so its content cannot be compared."""
 
 
@@ -368,6 +379,8 @@ class _Decision:
     def _over_unknown(self, letter: Listed, row: Known | None) -> ToDelete | ToFetch | Why:
         """The verdict on a letter that was never collected. `row`: it failed before (HELD) or was read by others (READ)."""
         named = letter.uid not in self.ambiguous
+        if row is None and named and self.knowledge.elsewhere and letter.uid in self.knowledge.elsewhere.listed:
+            return Why.ELSEWHERE
         if self.terms.pass_present and row is None and named:
             return Why.PRESENT
         apart = row is not None and row.state is State.READ

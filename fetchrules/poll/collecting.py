@@ -10,6 +10,7 @@ from fetchrules.ledger import departures, hosts, runs
 from fetchrules.ledger import letters as ledger
 from fetchrules.ledger.settled import forget
 from fetchrules.models import Run, SourceMailbox
+from fetchrules.policy.known import FetchedElsewhere
 from fetchrules.policy.planning import Remark, ToDelete, ToFetch, Why, missing
 from fetchrules.policy.table import Terms
 from fetchrules.poll.comparison import Comparison, settled_by_head
@@ -66,6 +67,9 @@ def _collect(session: Session) -> bool:
 def _learn(session: Session) -> None:
     if session.source.pass_present:
         _pass_present(session)
+    # An empty listing proves nothing, so the list waits on.
+    if session.knowledge.elsewhere and session.listing.complete and session.listing.letters:
+        _pass_elsewhere(session, session.knowledge.elsewhere)
     headless = session.plan.headless[: session.progress.limits.headers]
     if headless:
         rows = {letter.number: row.id for letter, row in headless}
@@ -79,12 +83,22 @@ def _pass_present(session: Session) -> None:
     """Count present letters as collected, once. Raises RemoteProtocolError if the list is incomplete: the rest would look new."""
     if not session.listing.complete:
         raise errors.RemoteProtocolError("the list of letters is not whole")
-    present = session.plan.present
-    headers = heads(session.mailbox, session.source, present[: session.progress.limits.headers], session.progress)
-    known = {letter.number: head for letter, head in headers}
-    letters = [(letter, known.get(letter.number, "")) for letter in present]
-    ledger.record_present(session.filing, letters, timezone.now())
+    ledger.record_present(session.filing, _with_heads(session, session.plan.present), timezone.now())
     session.source.pass_present = False
+
+
+def _pass_elsewhere(session: Session, found: FetchedElsewhere) -> None:
+    """Count letters that another collector has fetched as collected, once."""
+    letters = _with_heads(session, session.plan.elsewhere)
+    ledger.record_elsewhere(session.filing, letters, found.lists, timezone.now())
+    session.progress.remark(Remark.NOT_THERE, found.absent)
+
+
+def _with_heads(session: Session, letters: Sequence[Listed]) -> list[tuple[Listed, str]]:
+    """These letters with the fingerprints of their headers, as far as a poll learns them."""
+    headers = heads(session.mailbox, session.source, letters[: session.progress.limits.headers], session.progress)
+    known = {letter.number: head for letter, head in headers}
+    return [(letter, known.get(letter.number, "")) for letter in letters]
 
 
 def _work(session: Session, deletions: Deletions) -> None:

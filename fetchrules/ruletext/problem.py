@@ -72,6 +72,9 @@ class Code(StrEnum):
     CSV_ROW_INVALID = "csv_row_invalid"
     CSV_VALUE_INVALID = "csv_value_invalid"
     CSV_PASSWORD_INVALID = "csv_password_invalid"  # noqa: S105 (a code, not a password)
+    FETCHED_UNKNOWN = "fetched_unknown"
+    FETCHED_LINE = "fetched_line"
+    FETCHED_NAME = "fetched_name"
 
     OPTION_TWICE = "option_twice"
     KEEP_FETCHALL = "keep_fetchall"

@@ -3,9 +3,12 @@
 from django.utils.translation import gettext, pgettext_lazy
 from django.utils.translation import gettext_noop as _
 
+from fetchrules.errors import harmless
 from fetchrules.rule import MAX_LENGTHS, Auth
+from fetchrules.ruletext.formats.fetched import Handed
 from fetchrules.ruletext.formats.foreign import Reason
 from fetchrules.ruletext.problem import Code, Problem
+from fetchrules.words import amounts
 
 _TEXTS: dict[Code, str] = {
     Code.TEXT_TOO_LONG: _("the text is too long: at most %(megabytes)s MB"),
@@ -89,6 +92,13 @@ _TEXTS: dict[Code, str] = {
     ),
     Code.CSV_VALUE_INVALID: _("the value of “%(word)s” cannot be read"),
     Code.CSV_PASSWORD_INVALID: _("the password is not base64 of text"),
+    Code.FETCHED_UNKNOWN: _(
+        "this is no list of fetched letters: expected fetchmail's .fetchids, a file oldmail-… of getmail6, or mpop's uidls_file"
+    ),
+    Code.FETCHED_LINE: _("this line is none of a list of %(other)s"),
+    Code.FETCHED_NAME: _(
+        "the name of getmail6's file says whose letters these are: give it with its own name, oldmail-SERVER-PORT-LOGIN"
+    ),
     Code.OPTION_TWICE: _("“%(word)s” is given twice"),
     Code.KEEP_FETCHALL: _("“keep fetchall” collects every letter again at every poll: duplicates without end"),
     Code.NOKEEP_FLUSH: _("“flush” without “keep” is almost useless: after the first poll nothing is left to delete"),
@@ -173,6 +183,20 @@ def explain(problem: Problem) -> str:
     }
     texts = _TEXTS_WITH_SUGGESTION if problem.suggestion else _TEXTS
     return gettext(texts[problem.code]) % about
+
+
+def describe_handed(handed: Handed) -> str:
+    """What becomes of another program's list of the letters that it has fetched."""
+    found = handed.fetched
+    about = {
+        "account": harmless(found.account),
+        "letters": amounts.letters(len(found.uids)),
+        "program": found.collector,
+        "rules": amounts.rules(handed.rules),
+    }
+    if not handed.rules:
+        return gettext("%(account)s, fetched by %(program)s: %(letters)s; no rule collects from there") % about
+    return gettext("%(account)s, fetched by %(program)s and to count as collected: %(letters)s; %(rules)s") % about
 
 
 _FIELD_NAMES = {

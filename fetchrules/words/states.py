@@ -64,6 +64,7 @@ DOUBTS = {
 LEFT = {
     "seen": gettext_lazy("collected before"),
     "present": gettext_lazy("lay there before; counts as collected"),
+    "elsewhere": gettext_lazy("fetched by another program before; counts as collected"),
     "too_large": gettext_lazy("larger than the limit"),
     "fetchlimit": gettext_lazy("put off to the next poll by fetchlimit"),
     "held": gettext_lazy("cannot be collected; tried once a day"),
@@ -81,6 +82,7 @@ LEFT = {
         "stay longer: their days cannot be counted, for polls are too rare or the clock is wrong"
     ),
     "renamed": gettext_lazy("recognised by time and size, since the server has numbered its letters anew"),
+    "not_there": gettext_lazy("in the other program's list, but no longer on the server"),
     "unconfirmed": gettext_lazy("deletion not confirmed by the server; it is asked for again"),
 }
 """Why letters were left alone (`policy.Why`, `policy.Remark`)."""

@@ -13,7 +13,7 @@ import pytest
 from django.core.management import CommandError, call_command
 from django.utils import timezone
 
-from fetchrules.models import AuditEntry, FetchRule, Letter, Revision, SourceMailbox
+from fetchrules.models import AuditEntry, FetchedBefore, FetchRule, Letter, Revision, SourceMailbox
 from fetchrules.rule import Protocol
 from fetchrules.rulebook.text import load
 from fetchrules.ruletext.problem import Code, Problem
@@ -120,6 +120,7 @@ def test_it_says_what_it_imported_as_json(file: Path, out: Said) -> None:
                 "text": '[2001:db8::1]:imap "sales team" ******** sales@mydomain.ru ssl folder "Sent Items"',
             }
         ],
+        "fetched": [],
         "problems": [
             {
                 "line": 5,
@@ -287,6 +288,72 @@ def test_it_refuses_to_count_as_collected_what_a_rule_deletes(file: Path, out: S
     reason = explain(Problem(Code.PRESENT_DELETED))
     assert err.lines == [f"4:20: {reason}", f"6:21: {reason}"]
     assert not FetchRule.objects.exists()
+
+
+LISTS = "u@a.ru a\nu@A.ru b\nv@a.ru c\n"
+
+
+@pytest.fixture
+def fetchids(tmp_path: Path) -> Path:
+    path = tmp_path / ".fetchids"
+    path.write_text(LISTS)
+    return path
+
+
+def test_it_files_lists_of_other_programs_with_the_rules_of_the_same_file(
+    file: Path, fetchids: Path, tmp_path: Path, out: Said, err: Said
+) -> None:
+    file.write_text("a.ru:pop3 u p r@mydomain.ru keep\n")
+    uidls = tmp_path / "uidls"
+    uidls.write_text(" 1 a.ru u\nz\n")
+    lists = ["--seen", str(fetchids), "--seen", str(uidls)]
+    call_command("rules", "import", str(file), *lists, "--dry-run", stdout=Said(), stderr=Said())
+    assert not FetchedBefore.objects.exists()
+    call_command("rules", "import", str(file), *lists, stdout=out, stderr=err)
+    assert FetchedBefore.objects.get().uids == ["a", "b", "z"]
+    assert out.lines[-3:] == [
+        "u@a.ru, забрано программой fetchmail и считается собранным: 1 письмо; 1 правило",
+        "u@A.ru, забрано программой fetchmail и считается собранным: 1 письмо; 1 правило",
+        "u@a.ru, забрано программой mpop и считается собранным: 1 письмо; 1 правило",
+    ]
+    assert err.lines == ["v@a.ru, забрано программой fetchmail: 1 письмо; правила для этого ящика нет"]
+
+
+def test_it_files_lists_of_other_programs_with_rules_that_are_there(file: Path, fetchids: Path, out: Said) -> None:
+    file.write_text("a.ru:pop3 u p r@mydomain.ru keep\n")
+    call_command("rules", "import", str(file), stdout=Said())
+    call_command("rules", "seen", str(fetchids), "--json", stdout=out)
+    assert FetchedBefore.objects.get().uids == ["a", "b"]
+    assert out.json == {
+        "fetched": [
+            {"program": "fetchmail", "account": "u@a.ru", "letters": 1, "rules": 1},
+            {"program": "fetchmail", "account": "u@A.ru", "letters": 1, "rules": 1},
+            {"program": "fetchmail", "account": "v@a.ru", "letters": 1, "rules": 0},
+        ]
+    }
+    assert AuditEntry.objects.get(what="fetched_lists_filed").about == ".fetchids"
+
+
+def test_it_says_what_a_dry_run_would_file_and_with_which_rules(file: Path, fetchids: Path, out: Said) -> None:
+    file.write_text("a.ru:pop3 u p r@mydomain.ru keep\n")
+    call_command("rules", "import", str(file), stdout=Said())
+    file.write_text("b.ru:pop3 x p s@mydomain.ru keep\na.ru:pop3 v p s@mydomain.ru keep\n")
+    seen = ["--seen", str(fetchids), "--dry-run", "--json"]
+    call_command("rules", "import", str(file), *seen, stdout=out)
+    assert [one["rules"] for one in out.json["fetched"]] == [1, 1, 1]
+    out.truncate(out.seek(0))
+    call_command("rules", "import", str(file), *seen, "--delete-missing", stdout=out)
+    assert [one["rules"] for one in out.json["fetched"]] == [0, 0, 1]
+
+
+@pytest.mark.parametrize("arguments", [["seen"], ["import", "-", "--seen"]], ids=["seen", "import"])
+def test_it_refuses_a_list_of_a_foreign_format_and_says_where(arguments: list[str], fetchids: Path) -> None:
+    fetchids.write_text(LISTS + "v a.ru\n")
+    with pytest.raises(CommandError) as refused:
+        call_command("rules", *arguments, str(fetchids))
+    assert refused.value.returncode == 2
+    assert str(refused.value) == f"{fetchids}:4: {explain(Problem(Code.FETCHED_LINE, other='fetchmail'))}"
+    assert not FetchedBefore.objects.exists()
 
 
 OLD, NEW = (f"{host}.ru:pop3 u p r@mydomain.ru keep\n" for host in ("old", "new"))

@@ -5,7 +5,8 @@ import os
 import secrets
 import sys
 from argparse import ArgumentParser
-from collections.abc import Callable, Iterable, Iterator
+from collections import Counter
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import contextmanager, nullcontext
 from dataclasses import asdict, fields
 from pathlib import Path
@@ -14,7 +15,8 @@ from typing import Any
 from django.core.management.base import CommandError
 from django.utils.translation import gettext as _
 
-from fetchrules.acts.text import apply, export_passwords
+from fetchrules.acts.fetched import apply_and_take_over, take_over
+from fetchrules.acts.text import export_passwords
 from fetchrules.errors import DeliveryFailed
 from fetchrules.ledger.source_mailboxes import Ledger
 from fetchrules.management.console import Console
@@ -29,13 +31,16 @@ from fetchrules.rulebook.text import FileFormat
 from fetchrules.ruletext.document import MAX_OCTETS, parse
 from fetchrules.ruletext.formats.detection import Format, decode, detect, import_foreign
 from fetchrules.ruletext.formats.exchange import as_json
+from fetchrules.ruletext.formats.fetched import MAX_OCTETS as MAX_LIST_OCTETS
+from fetchrules.ruletext.formats.fetched import FetchedList, Handed, UnreadableList, hand_over, read_fetched
 from fetchrules.ruletext.formats.fetchmailrc.exporter import lost_in_fetchmail
 from fetchrules.ruletext.line import harmful_problems
 from fetchrules.ruletext.problem import Code, Problem
 from fetchrules.ruletext.render import option_text, options_of, render_rule
+from fetchrules.ruletext.sources import Source, sources_of
 from fetchrules.upkeep.letter_times import redate_all
 from fetchrules.words.failures import describe
-from fetchrules.words.ruletext import explain
+from fetchrules.words.ruletext import describe_handed, explain
 
 AUTO = "auto"
 
@@ -48,6 +53,7 @@ class Command(Console):
     def add_arguments(self, parser: ArgumentParser) -> None:
         verbs = parser.add_subparsers(dest="verb", required=True)
         _add_import(verbs.add_parser("import", help="make the rules say what a file says"))
+        _add_seen(verbs.add_parser("seen", help="let letters that another program has fetched count as collected"))
         _add_export(verbs.add_parser("export", help="write the rules out"))
         _add_file(verbs.add_parser("check", help="say what is wrong with a file"))
         redating = verbs.add_parser("redate", help="give delivered letters the times of their arrival")
@@ -61,6 +67,7 @@ class Command(Console):
         """Run the verb. A reader that closes the pipe (`| head`) ends it with status 1."""
         verbs = {
             "import": self._import,
+            "seen": self._seen,
             "export": self._export,
             "check": self._check,
             "redate": self._redate,
@@ -76,23 +83,40 @@ class Command(Console):
     def _import(self, options: dict[str, Any]) -> None:
         form = None if options["format"] == AUTO else Format(options["format"])
         delete = options["delete_missing"]
+        lists = _fetched_lists(options["seen"])
         file = imports.read(_content(options["file"]), form, domain=options["domain"], replace_all=delete)
         seen = preview(file.document, _choices(options))
         problems = [*file.problems, *(file.at_origin(problem) for problem in seen.problems if not file.errors)]
         refused = any(problem.is_error for problem in problems)
         applied = not refused and not options["dry_run"]
+        handed = hand_over(lists, _readers_of(seen, delete_missing=delete))
         if applied:
             note = "" if options["file"] == "-" else Path(options["file"]).name[:200]
             try:
-                apply(file.document, seen.version, _choices(options), by=None, note=note)
+                _done, handed = apply_and_take_over(
+                    file.document,
+                    seen.version,
+                    _choices(options),
+                    lists,
+                    by=None,
+                    note=note,
+                    lists_note=_names(options["seen"]),
+                )
             except TextChanged as error:
                 raise CommandError(_("the rules were changed at the same moment; nothing was done")) from error
-        self._say_import(options, file.format, seen, problems, applied=applied)
+        self._say_import(options, file.format, seen, problems, handed, applied=applied)
         if refused:
             raise SystemExit(2)
 
     def _say_import(
-        self, options: dict[str, Any], form: Format, seen: Preview, problems: list[Problem], *, applied: bool
+        self,
+        options: dict[str, Any],
+        form: Format,
+        seen: Preview,
+        problems: list[Problem],
+        handed: list[Handed],
+        *,
+        applied: bool,
     ) -> None:
         counts = {
             "added": len(seen.added),
@@ -108,6 +132,7 @@ class Command(Console):
                 "rules": [_entry_row(entry, options) for entry in (*seen.added, *seen.changed)],
                 "missing": [_row(stored.row, stored.rule) for stored in seen.missing],
                 "problems": [_problem_row(problem) for problem in problems],
+                "fetched": [_handed_row(one) for one in handed],
             }
             self.stdout.write(json.dumps(result, ensure_ascii=False))
             return
@@ -122,8 +147,21 @@ class Command(Console):
         self.stdout.write(
             _("added %(added)s, changed %(changed)s, removed %(removed)s, unchanged %(unchanged)s") % counts
         )
+        self._say_handed(handed)
         if not applied:
             self.stdout.write(_("Nothing was changed."))
+
+    def _seen(self, options: dict[str, Any]) -> None:
+        """File lists of letters that another program has fetched with the rules that are there."""
+        handed = take_over(_fetched_lists(options["files"]), by=None, note=_names(options["files"]))
+        if options["json"]:
+            self.stdout.write(json.dumps({"fetched": [_handed_row(one) for one in handed]}, ensure_ascii=False))
+        else:
+            self._say_handed(handed)
+
+    def _say_handed(self, handed: Iterable[Handed]) -> None:
+        for one in handed:
+            (self.stdout if one.rules else self.stderr).write(describe_handed(one))
 
     def _say_entry(self, line: str, entry: Entry, options: dict[str, Any]) -> None:
         """The line, and below it what becomes of the ledger of another name of the mailbox."""
@@ -219,6 +257,14 @@ def _add_import(parser: ArgumentParser) -> None:
         action="store_true",
         help="a new rule reads the mailbox of the only ledger of its recipient that no rule reads: recognise its letters",
     )
+    parser.add_argument(
+        "--seen",
+        metavar="LIST",
+        action="append",
+        default=[],
+        help="what another program has fetched counts as collected: fetchmail's .fetchids, a file oldmail-... of getmail6, "
+        "or mpop's uidls_file; may be given several times",
+    )
     parser.add_argument("--dry-run", action="store_true", help="only say what would be changed")
 
 
@@ -233,6 +279,16 @@ def _add_file(parser: ArgumentParser) -> None:
     parser.add_argument("--json", action="store_true", help="one JSON object")
 
 
+def _add_seen(parser: ArgumentParser) -> None:
+    parser.add_argument(
+        "files",
+        metavar="LIST",
+        nargs="+",
+        help="fetchmail's .fetchids, a file oldmail-... of getmail6, or mpop's uidls_file",
+    )
+    parser.add_argument("--json", action="store_true", help="one JSON object")
+
+
 def _add_export(parser: ArgumentParser) -> None:
     parser.add_argument(
         "--format", choices=[*FileFormat], default="text", help="text (the default) is as written, comments and all"
@@ -242,15 +298,47 @@ def _add_export(parser: ArgumentParser) -> None:
     parser.add_argument("--json", action="store_true", help="the same as --format json")
 
 
-def _content(name: str) -> str:
+def _content(name: str, maximum: int = MAX_OCTETS) -> str:
     try:
         with nullcontext(sys.stdin.buffer) if name == "-" else Path(name).open("rb") as file:
-            octets = file.read(MAX_OCTETS + 1)
+            octets = file.read(maximum + 1)
     except OSError as error:
         raise CommandError(f"{name}: {error.strerror}", returncode=2) from error
-    if len(octets) > MAX_OCTETS:
-        raise CommandError(explain(Problem(Code.TEXT_TOO_LONG, maximum=MAX_OCTETS)), returncode=2)
+    if len(octets) > maximum:
+        raise CommandError(explain(Problem(Code.TEXT_TOO_LONG, maximum=maximum)), returncode=2)
     return decode(octets)
+
+
+def _fetched_lists(names: Sequence[str]) -> list[FetchedList]:
+    lists: list[FetchedList] = []
+    for name in names:
+        try:
+            lists += read_fetched(_content(name, MAX_LIST_OCTETS), Path(name).name)
+        except UnreadableList as error:
+            place = f"{name}:{error.problem.line}" if error.problem.line else name
+            raise CommandError(f"{place}: {explain(error.problem)}", returncode=2) from error
+    return lists
+
+
+def _names(files: Sequence[str]) -> str:
+    return ", ".join(Path(name).name for name in files)[:200]
+
+
+def _readers_of(seen: Preview, *, delete_missing: bool) -> Counter[Source]:
+    """The mailboxes that rules would read if the text were applied, and how many rules."""
+    rules = [line.rule for line in seen.document.lines if line.rule]
+    rules += [] if delete_missing else [stored.rule for stored in seen.missing]
+    return Counter(source for rule in rules for source in sources_of(rule))
+
+
+def _handed_row(handed: Handed) -> dict[str, object]:
+    found = handed.fetched
+    return {
+        "program": found.collector,
+        "account": found.account,
+        "letters": len(found.uids),
+        "rules": handed.rules,
+    }
 
 
 @contextmanager

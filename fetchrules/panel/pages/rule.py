@@ -19,7 +19,7 @@ from django.views.decorators.http import require_http_methods, require_POST
 from fetchrules.acts import roles
 from fetchrules.acts.rules import set_rule
 from fetchrules.acts.writer import UNSEEN, RuleChanged
-from fetchrules.ledger import by_hand, hosts
+from fetchrules.ledger import by_hand, fetched, hosts
 from fetchrules.ledger.source_mailboxes import folders_of
 from fetchrules.models import AuditEntry, FetchRule, ServiceSettings
 from fetchrules.panel import access
@@ -190,6 +190,7 @@ def _now(request: HttpRequest, rule: FetchRule) -> dict[str, object]:
     return {
         "row": row,
         "passing": is_to_be_passed(rule),
+        "waiting": fetched.waiting(folders_of(rule.source)),
         "passed": by_hand.passed(folders_of(rule.source)).count(),
         "problems": letters.problems_of(roles.visible_letters(access.user_of(request)), rule),
         "shifting": hosts.that_shift().filter(host=rule.source.host).first(),
