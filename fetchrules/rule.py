@@ -84,7 +84,8 @@ class Rule:
 
     `server` is as written, an IPv6 address without its brackets. `limit` is in octets, `interval` in minutes, `timeout` in seconds,
     `keepdays` in days. `None` means "not given". `sslfingerprint`: each is 64 lower-case hex digits.
-    `folders` (IMAP only) empty means INBOX. `password` equal to MASK means "the stored one".
+    `folders` (IMAP only) empty means INBOX. `flags` (IMAP only): letters are delivered with their \\Seen, \\Flagged and \\Answered.
+    `password` equal to MASK means "the stored one".
     """
 
     server: str
@@ -101,6 +102,7 @@ class Rule:
     port: int | None = None
     auth: Auth = Auth.ANY
     uidl: bool = False
+    flags: bool = False
     folders: tuple[str, ...] = ()
     limit: int | None = None
     fetchlimit: int | None = None
@@ -251,9 +253,17 @@ class Field:
         return not stored if self.opposite else self.type(stored)
 
 
-def _flag(name: str, section: Section, *, negated: str = "", decides: bool = False, opposite: str = "") -> Field:
+def _flag(
+    name: str,
+    section: Section,
+    *,
+    negated: str = "",
+    only: Protocol | None = None,
+    decides: bool = False,
+    opposite: str = "",
+) -> Field:
     words = (Option(name, name), *((Option(negated, name, sets=False),) if negated else ()))
-    return Field(name, bool, section, words, decides=decides, opposite=opposite)
+    return Field(name, bool, section, words, only=only, decides=decides, opposite=opposite)
 
 
 def _number(
@@ -308,6 +318,7 @@ FIELDS: dict[str, Field] = {
         ),
         Field("auth", Auth, Section.ADVANCED, (Option("auth", "auth", (Takes.METHOD,)),)),
         _flag("uidl", Section.ADVANCED, decides=True),
+        _flag("flags", Section.ADVANCED, negated="noflags", only=Protocol.IMAP),
         Field(
             "folders",
             tuple,

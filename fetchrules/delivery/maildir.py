@@ -1,4 +1,6 @@
-"""Maildirs, into which letters get exactly once: staged beside the mailbox, then renamed into new/.
+"""Maildirs, into which letters get exactly once: staged beside the mailbox, then renamed into new/, or into cur/ with their flags.
+
+A letter's flags are in the name under which it is staged and recorded, so it gets to the same place whoever renames it.
 
 Letters wait in tmp/utm-mail/ and not in tmp/ itself, from which Dovecot, Courier and others remove files older than 36 hours:
 after a long outage such a letter would count as delivered.
@@ -18,7 +20,7 @@ from urllib.parse import parse_qs
 from fetchrules.delivery.disk import OpenDirectory, check_unchanged, failure, open_place, translated
 from fetchrules.delivery.marker import make_marker, read_marker
 from fetchrules.delivery.recipients import MAX_NAME, PathTemplate, RootedPath
-from fetchrules.delivery.staging import RESERVE, Staging, checked
+from fetchrules.delivery.staging import INFO, RESERVE, Staging, checked
 from fetchrules.errors import DeliveryFailed, LocalProtocolError, MaildirReplaced, RecipientInvalid
 from fetchrules.utf7 import encode_folder
 
@@ -74,6 +76,7 @@ class Maildir:
         staging = self._place.below("tmp").below(STAGING)
         self.staging = Staging(staging, marker, host=host or socket.gethostname(), reserve=reserve)
         self._new: OpenDirectory | None = None
+        self._cur: OpenDirectory | None = None
 
     def prepare(self, octets: int) -> None:
         """Open the Maildir, or check that it is still the same, and that `octets` have room in it.
@@ -86,16 +89,19 @@ class Maildir:
         self.staging.check_room(octets)
 
     def commit(self, names: Sequence[str]) -> dict[str, DeliveryFailed]:
-        """Move staged letters into new/, durably; the letters that could not be moved, with the reason. May be repeated.
+        """Move staged letters into new/, those with flags into cur/, durably; the letters that could not be moved, with the reason.
+        May be repeated.
 
         A missing letter counts as delivered, so the directories must be the known ones before and after. Raises MaildirReplaced
-        if they are not, DeliveryFailed if new/ cannot be made durable; both leave the fate of all letters unknown.
+        if they are not, DeliveryFailed if they cannot be made durable; both leave the fate of all letters unknown.
         """
         self._verify()
         failures = self._move(names)
         self._verify()
         with translated(str(self._place.path)):
             self._opened_new.sync()
+            if any(INFO in name for name in names):
+                self._opened_cur.sync()
         return failures
 
     def in_doubt(self, _names: Sequence[str]) -> Sequence[str]:
@@ -107,12 +113,23 @@ class Maildir:
         if self._new is not None:
             self._new.close()
             self._new = None
+        if self._cur is not None:
+            self._cur.close()
+            self._cur = None
 
     @property
     def _opened_new(self) -> OpenDirectory:
         if self._new is None:
             raise LocalProtocolError("a mailbox is prepared before anything else")
         return self._new
+
+    @property
+    def _opened_cur(self) -> OpenDirectory:
+        """Opened when the first letter with flags is delivered."""
+        if self._cur is None:
+            with translated(str(self._place.path), missing=MaildirReplaced), open_place(self._place) as home:
+                self._cur = home.step("cur", make=True).readable()
+        return self._cur
 
     def _open(self) -> None:
         make = self.staging.marker is None
@@ -130,16 +147,19 @@ class Maildir:
             home.step(name, make=True).close()
 
     def _verify(self) -> None:
-        """Raises MaildirReplaced unless the path leads to both open directories and the marker is the known one."""
+        """Raises MaildirReplaced unless the path leads to the open directories and the marker is the known one."""
         self.staging.verify()
         check_unchanged(self._place.below("new"), self._opened_new)
+        if self._cur is not None:
+            check_unchanged(self._place.below("cur"), self._cur)
 
     def _move(self, names: Sequence[str]) -> dict[str, DeliveryFailed]:
-        staging, new = self.staging.directory.fd, self._opened_new.fd
+        staging = self.staging.directory.fd
         failures: dict[str, DeliveryFailed] = {}
         for name in names:
+            into = self._opened_cur if INFO in name else self._opened_new
             try:
-                os.rename(checked(name), name, src_dir_fd=staging, dst_dir_fd=new)
+                os.rename(checked(name), name, src_dir_fd=staging, dst_dir_fd=into.fd)
             except FileNotFoundError:
                 continue
             except OSError as error:

@@ -24,6 +24,9 @@ from fetchrules.errors import DeliveryFailed, DiskFull, LocalProtocolError, Mail
 MAX_NAME = 120
 """Octets of a file's name."""
 
+INFO = ":2,"
+"""Between a file's name and the letters of its flags, in cur/ of a Maildir. No host has it, so a name has it once at most."""
+
 _NAME = re.compile(r"([0-9]{1,20})\.(Q[0-9a-f]{16}K([0-9a-f]{16}))\.[^/\0]+")
 _FORBIDDEN = re.compile(r"[^!-~]|[/:,]")
 
@@ -45,14 +48,15 @@ class StagedName:
         return cls(int(found[1]), found[2], found[3])
 
 
-def staged_name(key: str, host: str, seconds: int) -> str:
-    """`<secs>.Q<random>K<hash of the key>.<host>`: unique, as the Maildir convention wants it.
+def staged_name(key: str, host: str, seconds: int, flags: str = "") -> str:
+    """`<secs>.Q<random>K<hash of the key>.<host>`: unique, as the Maildir convention wants it; with its info, if there are `flags`.
 
     In the host, `/`, `:`, the comma (which begins the fields of Dovecot and Courier) and invisible characters are escaped.
     """
     digest = hashlib.sha256(key.encode("utf-8", "surrogatepass")).hexdigest()
     visible = _FORBIDDEN.sub(lambda c: "".join(f"\\{octet:03o}" for octet in c[0].encode()), host)
-    return f"{seconds}.Q{secrets.token_hex(8)}K{digest[:16]}.{visible or 'localhost'}"[:MAX_NAME]
+    info = INFO + flags if flags else ""
+    return f"{seconds}.Q{secrets.token_hex(8)}K{digest[:16]}.{visible or 'localhost'}"[: MAX_NAME - len(info)] + info
 
 
 def checked(name: str) -> str:
@@ -222,9 +226,9 @@ class Staging:
             raise LocalProtocolError("a mailbox is prepared before anything else")
         return self._directory
 
-    def begin(self, key: str) -> StagedFile:
-        """A new letter. Its lasting `key` (source, epoch, uid, ord) is hashed into the file name."""
-        return StagedFile(self.directory, staged_name(key, self._host, int(time.time())))
+    def begin(self, key: str, flags: str = "") -> StagedFile:
+        """A new letter. Its lasting `key` (source, epoch, uid, ord) is hashed into the file name, which has its `flags` too."""
+        return StagedFile(self.directory, staged_name(key, self._host, int(time.time()), flags))
 
     def sync(self, letters: Sequence[Staged]) -> None:
         """Make these letters durable, with their names and the times of their arrival, or remove them.

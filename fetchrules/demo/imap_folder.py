@@ -7,7 +7,7 @@ import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass
 
-from fetchrules.demo.maildrop import DELETED, SEEN, Folder, Held, LetterGone
+from fetchrules.demo.maildrop import DELETED, FLAGGED, SEEN, Folder, Held, LetterGone
 from fetchrules.demo.server import Bad, Refusal
 
 Token = str | list["Token"]
@@ -73,7 +73,7 @@ def flag_list(flags: Iterable[str]) -> bytes:
     return f"({' '.join(sorted(flags))})".encode()
 
 
-FLAGS = ("\\Answered", "\\Flagged", DELETED, SEEN, "\\Draft")
+FLAGS = ("\\Answered", FLAGGED, DELETED, SEEN, "\\Draft")
 _CANONICAL = {flag.lower(): flag for flag in FLAGS}
 _SEARCH_KEYS = {flag[1:].upper(): flag for flag in FLAGS}
 _KEYWORD = re.compile(r"[^\x00-\x20(){%*\"\\\]\x7f-\U0010ffff]+")

@@ -14,7 +14,7 @@ CAPACITY = 200
 """Letters; the oldest leave when more arrive, so that a demonstration left alone does not fill the disk."""
 
 INBOX = "INBOX"
-SEEN, DELETED = "\\Seen", "\\Deleted"
+SEEN, FLAGGED, DELETED = "\\Seen", "\\Flagged", "\\Deleted"
 
 _LOCK = RLock()
 """Held while any maildrop is read or changed: each session, and the arrival of letters, has a thread."""

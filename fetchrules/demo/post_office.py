@@ -12,7 +12,7 @@ from django.utils import timezone
 
 from fetchrules.acts.text import apply
 from fetchrules.demo.imap import ImapServer
-from fetchrules.demo.maildrop import SEEN, Mailbox
+from fetchrules.demo.maildrop import FLAGGED, SEEN, Mailbox
 from fetchrules.demo.pop3 import Pop3Server
 from fetchrules.demo.sample_letters import MAILBOXES, SKETCHES, TURN, letter, sketch
 from fetchrules.demo.server import DemoServer
@@ -37,8 +37,8 @@ TEXT = """\
 {address}:pop3 sales {sales} sales@mydomain.ru keep flush port {pop3} interval 1
 # IMAP: две папки из четырёх. Что на сервере уже прочитано, считается собранным ранее.
 {address}:imap sklad {sklad} sklad@mydomain.ru keep folder INBOX folder Заказы port {imap} interval 1
-# uidl: собирать и прочитанное; без keep собранное удаляется и на сервере IMAP.
-{address}:imap info {info} info@mydomain.ru uidl port {imap} interval 1
+# uidl: собирать и прочитанное; flags: с отметками; без keep собранное удаляется и на сервере IMAP.
+{address}:imap info {info} info@mydomain.ru uidl flags port {imap} interval 1
 # Пароль неверен нарочно: так выглядит ошибка.
 {address}:pop3 director nevernyj director@mydomain.ru port {pop3} interval 1
 """
@@ -83,7 +83,8 @@ class PostOffice:
     def _deliver(self, user: str, moment: datetime) -> None:
         drawn = sketch(user, moment)
         folder = Mailbox(self._directory / user).made(encode_folder(drawn.folder))
-        folder.add(letter(user, moment), moment, *([SEEN] if drawn.read else []))
+        flags = [flag for flag, is_set in ((SEEN, drawn.read), (FLAGGED, drawn.flagged)) if is_set]
+        folder.add(letter(user, moment), moment, *flags)
 
 
 def _first_free(kind: type[DemoServer], ports: Iterable[int], directory: Path) -> DemoServer:

@@ -27,7 +27,7 @@ class Attachment:
 
 @dataclass(frozen=True, slots=True)
 class Sketch:
-    """What a letter says; {n} stands for its number. `read`: a filter on the server has marked it as read."""
+    """What a letter says; {n} stands for its number. `read`, `flagged`: a filter on the server has marked it so."""
 
     sender: Address
     subject: str
@@ -36,6 +36,7 @@ class Sketch:
     attachment: Attachment | None = None
     folder: str = INBOX
     read: bool = False
+    flagged: bool = False
 
 
 def _statement() -> bytes:
@@ -169,7 +170,13 @@ SKETCHES: dict[str, tuple[Sketch, ...]] = {
             "Спасибо, получил.\n\nЭто письмо кто-то уже прочёл на сервере; собрано оно потому, что в правиле сказано uidl.",
             read=True,
         ),
-        Sketch(_VERA, "Режим работы в праздники", "Прошу обновить на сайте: 4 ноября не работаем."),
+        Sketch(
+            _VERA,
+            "Режим работы в праздники",
+            "Прошу обновить на сайте: 4 ноября не работаем.\n\nФлажок поставил фильтр на сервере; он сохранён, "
+            "потому что в правиле сказано flags.",
+            flagged=True,
+        ),
     ),
     "director": (Sketch(_VERA, "Лично в руки", "Этого письма никто не прочтёт: пароль в правиле неверен."),),
 }

@@ -145,6 +145,7 @@ class FetchRule(models.Model):
         _("way to log in"), max_length=32, choices=[(a.value, a.value) for a in Auth], default=Auth.ANY
     )
     uidl = models.BooleanField(default=False)
+    flags = models.BooleanField(default=False)
     folders = models.JSONField(_("folders"), default=list, blank=True)
     limit = models.BigIntegerField(null=True, blank=True)
     fetchlimit = models.PositiveIntegerField(null=True, blank=True)

@@ -95,7 +95,8 @@ class ToFetch:
     `delete_after`: delete it once delivered. `compare`: it is suspect; if known, it is not delivered again, and is deleted only if
     the known letter was to be. `ord` makes the new row's key unique. `named`: the unique-id is this letter's alone; otherwise the
     ledger names it by its fingerprint. `delete_known`: its deletion was asked for before; delete it if it is still the same letter.
-    `head`: fingerprint of its header when fetched alone, which may differ from that of the whole letter.
+    `head`: fingerprint of its header when fetched alone, which may differ from that of the whole letter. `read`: it is marked as
+    read, and certainly not by us, who mark letters that stay after their delivery to anybody.
     """
 
     letter: Listed
@@ -108,6 +109,7 @@ class ToFetch:
     doubt: Doubt | None = None
     delete_known: bool = False
     head: str = ""
+    read: bool = False
 
     @property
     def again(self) -> bool:
@@ -407,6 +409,7 @@ class _Decision:
             row=row,
             named=named,
             purpose=Purpose.OWED if owed else Purpose.COLLECT,
+            read=letter.seen and letter.uid not in self.knowledge.marked and not self._marks_may_be_ours,
         )
 
     def _over_seen(self, letter: Listed, row: Known | None) -> ToDelete | ToFetch | Why:

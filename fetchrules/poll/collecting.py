@@ -138,6 +138,7 @@ def _fetch(session: Session, destination: Destination, doubted: Sequence[ToDelet
     comparison = Comparison(session.filing, progress, taken, list(session.knowledge.passed))
     intake = Intake(session.filing, destination, progress, comparison)
     intake.lived = session.terms.lived if session.terms.keepdays is not None else None
+    intake.flags = session.rule.flags
     remaining = settled_by_head(session.mailbox, planned, comparison)
     session.settled = len(planned) - len(remaining) - comparison.postponed
     fetched = progress.fetched

@@ -195,6 +195,11 @@ def _within(directory: Path) -> str:
     return f"{directory}/".replace("//", "/")
 
 
+def takes_flags() -> bool:
+    """Whether letters can be delivered with their flags: into Maildirs, but not to a mail server (LMTP, SMTP)."""
+    return settings.UTM_MAIL_DELIVERY.startswith(SCHEME)
+
+
 def check_delivery(value: str) -> None:
     """Raises ValueError with the reason if `value` (UTM_MAIL_DELIVERY) cannot be used."""
     if value.startswith(SCHEME):

@@ -47,7 +47,8 @@ class Intake:
     """The letters of one session between the two mailboxes.
 
     `to_delete`: delivered letters to delete on the server; `to_mark`: those that stay and are marked as read. `answered`: numbers
-    of letters with a final answer. `lived`: seconds that the mailbox has lived through, if counted. `limit`: the server gives no
+    of letters with a final answer. `lived`: seconds that the mailbox has lived through, if counted. `flags`: letters keep theirs.
+    `limit`: the server gives no
     more letters for now, and said so at `limited_by`.
     """
 
@@ -56,6 +57,7 @@ class Intake:
     progress: Progress
     comparison: Comparison
     lived: int | None = None
+    flags: bool = False
     to_delete: list[DeletionRequest] = field(default_factory=list)
     to_mark: list[Listed] = field(default_factory=list)
     limit: errors.OverLimit | None = None
@@ -142,7 +144,7 @@ class Intake:
         try:
             match event:
                 case Begun():
-                    self._draft = self.destination.mailbox.staging.begin(self._key(wanted))
+                    self._draft = self.destination.mailbox.staging.begin(self._key(wanted), self._flags_of(wanted))
                     self._drafted = 0
                     return None
                 case Complete():
@@ -306,6 +308,13 @@ class Intake:
 
     def _key(self, wanted: ToFetch) -> str:
         return f"{self.filing.source.pk}/{self.filing.epoch}/{wanted.letter.uid}/{wanted.ord}"
+
+    def _flags_of(self, wanted: ToFetch) -> str:
+        """The letters of the flags that the letter keeps, as Maildirs have them (in the order of the alphabet)."""
+        if not self.flags or not self.destination.mailbox.exactly_once:
+            return ""
+        has = {"F": wanted.letter.starred, "R": wanted.letter.answered, "S": wanted.read}
+        return "".join(name for name, is_set in has.items() if is_set)
 
     def _open_draft(self) -> StagedFile:
         if self._draft is None:

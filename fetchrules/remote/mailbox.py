@@ -56,7 +56,8 @@ class Listed:
     """One letter of a listing.
 
     Commands of this session name it by `number` (POP3 message number, IMAP UID). `uid` is its lasting name (POP3 unique-id,
-    IMAP UID), empty when the server has none. `size`, in octets, is a hint. `seen` is IMAP's \\Seen.
+    IMAP UID), empty when the server has none. `size`, in octets, is a hint. `seen`, `starred` and `answered` are IMAP's \\Seen,
+    \\Flagged and \\Answered.
     """
 
     number: int
@@ -64,6 +65,8 @@ class Listed:
     size: int
     seen: bool = False
     received: datetime | None = None
+    starred: bool = False
+    answered: bool = False
 
     @property
     def has_name(self) -> bool:

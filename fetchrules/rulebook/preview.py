@@ -9,7 +9,8 @@ from enum import Enum
 from fetchrules.errors import PasswordUnreadable
 from fetchrules.ledger.source_mailboxes import Ledger, to_be_passed
 from fetchrules.models import FetchRule, ServiceSettings
-from fetchrules.rule import MASK, MAX_RULES, Auth, Encryption, Rule
+from fetchrules.poll.destinations import takes_flags
+from fetchrules.rule import MASK, MAX_RULES, OPTIONS, Auth, Encryption, Rule
 from fetchrules.rulebook.ledgers import Orphan, heirs, ledgers_left, offered_to_each
 from fetchrules.rulebook.rows import Change, changes_of, password_of
 from fetchrules.rulebook.text import Stored, stored_rules
@@ -226,6 +227,8 @@ def _passing_problems(entries: Sequence[Entry], *, new: bool) -> Iterator[Proble
 def _problems(entries: Sequence[Entry], remaining: Sequence[Stored], settings: ServiceSettings) -> Iterator[Problem]:
     """The problems that depend on stored rules and settings. `remaining`: rules that stay and are not in the text."""
     for entry in entries:
+        if entry.rule.flags and not takes_flags():
+            yield _at_word(entry, Code.FLAGS_LOST, "flags")
         if isinstance(entry.kept, Code):
             yield _at(entry, entry.kept, "password")
         if entry.verdict is not Verdict.UNCHANGED:
@@ -242,6 +245,14 @@ def _problems(entries: Sequence[Entry], remaining: Sequence[Stored], settings: S
 def _at(entry: Entry, code: Code, field: str) -> Problem:
     token = entry.line.token(Kind(field))
     return Problem(code, line=entry.line.number, column=token.start + 1, length=len(token.text), field=field)
+
+
+def _at_word(entry: Entry, code: Code, word: str) -> Problem:
+    tokens = (token for token in entry.line.tokens if token.kind is Kind.WORD)
+    token = next(token for token in tokens if (token.value or "").lower() == word)
+    return Problem(
+        code, line=entry.line.number, column=token.start + 1, length=len(token.text), field=OPTIONS[word].field
+    )
 
 
 class StoredPasswords:

@@ -81,6 +81,7 @@ class Code(StrEnum):
     NOKEEP_FLUSH = "nokeep_flush"
     KEEP_KEEPDAYS = "keep_keepdays"
     OPTION_IDLE = "option_idle"
+    FLAGS_LOST = "flags_lost"
     PORT_UNUSUAL = "port_unusual"
     PASSWORD_SHOWN = "password_shown"  # noqa: S105 (a code, not a password)
     BLANK_AT_EDGE = "blank_at_edge"
@@ -100,6 +101,7 @@ WARNINGS = frozenset(
         Code.NOKEEP_FLUSH,
         Code.KEEP_KEEPDAYS,
         Code.OPTION_IDLE,
+        Code.FLAGS_LOST,
         Code.PORT_UNUSUAL,
         Code.PASSWORD_SHOWN,
         Code.BLANK_AT_EDGE,

@@ -174,6 +174,8 @@ def rule_problems(rule: Rule) -> Iterator[Problem]:
     """Errors and warnings about fields that are right one by one, but not together."""
     if rule.folders and rule.protocol is not Protocol.IMAP:
         yield Problem(Code.OPTION_OF_OTHER_PROTOCOL, field="folders", word="folder", other=rule.protocol)
+    if rule.flags and rule.protocol is not Protocol.IMAP:
+        yield Problem(Code.OPTION_OF_OTHER_PROTOCOL, field="flags", word="flags", other=rule.protocol)
     if len(rule.folders) > MAX_FOLDERS:
         yield Problem(Code.TOO_MANY_FOLDERS, field="folders", maximum=MAX_FOLDERS)
     if len(rule.sslfingerprint) > MAX_PINS:

@@ -8,7 +8,7 @@ from fetchrules.words import amounts
 
 
 def sentences(rule: Rule, usual_interval: int) -> list[str]:
-    """New letters, old letters, limits, schedule. `usual_interval` is the service's, in minutes."""
+    """New letters, old letters, marks and limits, schedule. `usual_interval` is the service's, in minutes."""
     return [_new(rule), _old(rule), *_limits(rule), _schedule(rule, usual_interval)]
 
 
@@ -54,6 +54,8 @@ def _old(rule: Rule) -> str:
 
 def _limits(rule: Rule) -> list[str]:
     said = []
+    if rule.flags:
+        said.append(_("Letters that are read, flagged or answered on the server are so in the local mailbox."))
     if rule.limit is not None:
         said.append(_("Letters larger than %(size)s stay on the server.") % {"size": amounts.octets(rule.limit)})
     if rule.fetchlimit is not None:

@@ -104,6 +104,7 @@ _TEXTS: dict[Code, str] = {
     Code.NOKEEP_FLUSH: _("“flush” without “keep” is almost useless: after the first poll nothing is left to delete"),
     Code.KEEP_KEEPDAYS: _("“keep” beside “keepdays”: collected letters will be deleted when their days are over"),
     Code.OPTION_IDLE: _("“%(word)s” has no effect beside “%(other)s”"),
+    Code.FLAGS_LOST: _("“flags” has no effect: letters are handed to a mail server, which takes no marks with them"),
     Code.PORT_UNUSUAL: _("this port is usual for the other kind of encryption"),
     Code.PASSWORD_SHOWN: _("“%(word)s” shows the password: without “ssl” or “starttls” it can be read on the way"),
     Code.BLANK_AT_EDGE: _("the login begins or ends with a blank: blanks beside a bar belong to the login"),

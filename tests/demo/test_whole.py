@@ -26,7 +26,8 @@ def installation(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Installat
 
 def arrived(installation: Installation, user: str) -> list[Path]:
     """The letters in the local mailbox of the same name."""
-    return list((installation.data / "mail" / "mydomain.ru" / user / "new").glob("*"))
+    maildir = installation.data / "mail" / "mydomain.ru" / user
+    return [*(maildir / "new").glob("*"), *(maildir / "cur").glob("*")]
 
 
 def test_it_collects_what_is_unread_in_two_folders_exactly_once(installation: Installation) -> None:
@@ -43,6 +44,14 @@ def test_it_collects_what_is_read_where_the_rule_says_so(installation: Installat
         message_from_bytes(file.read_bytes(), policy=default)["Subject"] for file in arrived(installation, "info")
     ]
     assert set(subjects) == {sketch.subject for sketch in SKETCHES["info"]}
+
+
+def test_it_keeps_the_marks_of_letters_where_the_rule_says_so(installation: Installation) -> None:
+    infos = {
+        str(message_from_bytes(file.read_bytes(), policy=default)["Subject"]): file.name.partition(":2,")[2]
+        for file in arrived(installation, "info")
+    }
+    assert infos == {sketch.subject: "F" * sketch.flagged + "S" * sketch.read for sketch in SKETCHES["info"]}
 
 
 def test_it_deletes_on_the_server_unless_the_rule_says_keep(installation: Installation) -> None:

@@ -7,6 +7,7 @@ import pytest
 from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
+from pytest_django import Settings
 
 from fetchrules.models import AuditEntry, FetchRule, Letter, ServiceSettings, SourceMailbox
 from fetchrules.rulebook.rows import password_of
@@ -129,6 +130,25 @@ def test_it_refuses_a_protocol_that_there_is_not(admin: Client) -> None:
 )
 def test_it_says_which_letters_are_new(changes: dict[str, str], words: str, admin: Client) -> None:
     assert words in admin.post(reverse("rule_preview"), filled(**changes)).content.decode()
+
+
+def test_it_keeps_the_marks_of_letters_where_the_rule_says_so(admin: Client) -> None:
+    admin.post(reverse("rule_new"), filled(protocol="imap", flags="on"))
+    rule = FetchRule.objects.get()
+    assert (rule.flags, rule.line.split()[-1]) == (True, "flags")
+
+
+def test_it_refuses_to_keep_marks_that_pop3_has_not(admin: Client) -> None:
+    page = admin.post(reverse("rule_new"), filled(flags="on")).content.decode()
+    assert "POP3 has no option “flags”" in page
+    assert not FetchRule.objects.exists()
+
+
+def test_it_warns_that_a_mail_server_takes_no_marks(admin: Client, settings: Settings) -> None:
+    said = filled(protocol="imap", flags="on")
+    assert "takes no marks" not in admin.post(reverse("rule_preview"), said).content.decode()
+    settings.UTM_MAIL_DELIVERY = "lmtp:/run/dovecot/lmtp"
+    assert "takes no marks" in admin.post(reverse("rule_preview"), said).content.decode()
 
 
 def test_it_keeps_the_stored_password(admin: Client, make_rule: MakeRule) -> None:

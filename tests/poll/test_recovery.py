@@ -17,7 +17,7 @@ from fetchrules.ledger import letters as ledger
 from fetchrules.models import FetchRule, Letter, Run
 from fetchrules.upkeep.housekeeping import tidy
 from tests.conftest import MakeRule
-from tests.poll.conftest import NewScene, Scene
+from tests.poll.conftest import NewScene, Reader, Scene
 from tests.servers.maildrop import StoredLetter
 from tests.servers.pop3 import Behaviour
 
@@ -26,7 +26,7 @@ class Crash(BaseException):
     """The end of the process, as far as the code under test can tell."""
 
 
-def crash_at(name: str, scene: Scene, monkeypatch: pytest.MonkeyPatch, *, after: bool = False) -> None:
+def crash_at(name: str, scene: Reader, monkeypatch: pytest.MonkeyPatch, *, after: bool = False) -> None:
     """Poll, and die before (or after) the Maildir does `name`."""
     original: Callable[..., object] = getattr(Maildir, name)
 

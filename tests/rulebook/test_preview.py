@@ -1,6 +1,7 @@
 """What a text would change: shown rule by rule and field by field, and nothing is written."""
 
 import pytest
+from pytest_django import Settings
 
 from fetchrules.models import FetchRule, ServiceSettings
 from fetchrules.rule import MASK, Encryption
@@ -166,6 +167,16 @@ def test_it_has_the_warnings_of_the_text(book: str) -> None:
     assert [problem.code for problem in seen.warnings] == [Code.KEEP_FETCHALL]
     assert seen.errors == ()
     assert seen.changed[0].rule.encryption is Encryption.SSL
+
+
+def test_it_warns_of_flags_that_a_mail_server_does_not_take(book: str, settings: Settings) -> None:
+    text = book + "\na.ru:imap u p r@mydomain.ru uidl Flags"
+    assert preview(text).problems == ()
+    settings.UTM_MAIL_DELIVERY = "lmtp:/run/dovecot/lmtp"
+    (warning,) = preview(text).problems
+    assert (warning.code, warning.field, warning.length) == (Code.FLAGS_LOST, "flags", 5)
+    assert text.splitlines()[warning.line - 1][warning.column - 1 :] == "Flags"
+    assert not preview(text).errors
 
 
 TWINS = "a.ru:pop3 u p r@mydomain.ru keep\na.ru:pop3 u q r@mydomain.ru keep # the other\n"

@@ -71,6 +71,7 @@ def rules(draw: st.DrawFn, texts: SearchStrategy[str] = ANY_FIELD) -> Rule:
         port=draw(number("port")),
         auth=draw(st.sampled_from([auth for auth in Auth if auth is not Auth.APOP or protocol is Protocol.POP3])),
         uidl=draw(flag),
+        flags=draw(flag) if protocol is Protocol.IMAP else False,
         folders=draw(folders),
         limit=draw(number("limit")),
         fetchlimit=draw(number("fetchlimit")),

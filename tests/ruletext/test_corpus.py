@@ -41,6 +41,7 @@ WITHOUT_TEXT = {
     Code.PRESENT_DELETED,
     Code.PRESENT_BY_MARKS,
     Code.PRESENT_PENDING,
+    Code.FLAGS_LOST,
 }
 
 

@@ -178,7 +178,7 @@ def test_it_says_what_fields_may_not_be_together(rule: Rule, problem: Problem) -
         replace(RULE, fetchall=True),
         replace(RULE, keepdays=7),
         replace(RULE, encryption=Encryption.SSL, port=995, sslfingerprint=("0" * 64,)),
-        replace(RULE, protocol=Protocol.IMAP, folders=("A", "B"), uidl=True),
+        replace(RULE, protocol=Protocol.IMAP, folders=("A", "B"), uidl=True, flags=True),
     ],
 )
 def test_it_has_nothing_to_say_of_a_sensible_rule(rule: Rule) -> None:

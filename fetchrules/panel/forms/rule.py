@@ -178,6 +178,11 @@ class RuleForm(SavingForm):
         required=False,
         help_text=_("IMAP: only what was collected here counts as old"),
     )
+    flags = forms.BooleanField(
+        label=_("Keep the letters' marks"),
+        required=False,
+        help_text=_("IMAP: letters that are read, flagged or answered on the server are so in the local mailbox"),
+    )
     sslfingerprint = forms.CharField(
         label=_("Pinned certificates"),
         required=False,

@@ -30,6 +30,8 @@ MEANINGS: dict[str, str | Promise] = {
     "service": gettext_lazy("the same as port"),
     "auth": gettext_lazy("log in by this way only; any: by the best that the server offers (the default)"),
     "uidl": gettext_lazy("IMAP: do not believe the server's “read” marks, only what was collected here"),
+    "flags": gettext_lazy("IMAP: letters keep their marks: read, flagged, answered"),
+    "noflags": gettext_lazy("letters arrive as new ones (the default)"),
     "folder": gettext_lazy("IMAP: a folder to collect from; may be repeated"),
     "limit": gettext_lazy("leave letters larger than this on the server (k, m, g are understood)"),
     "fetchlimit": gettext_lazy("fetch at most so many letters in one poll"),

@@ -125,18 +125,24 @@ def listing(answers: Iterable[Fetched], exists: int) -> Letters:
 
 def _listed(uid: int, items: Items, before: Listed | None) -> Listed:
     """A line of the listing. An absent or odd size is 0. `before` is an earlier line of the same letter."""
+    flags = flags_of(items)
     listed = Listed(
         number=uid,
         uid=str(uid),
         size=number(items.get(b"RFC822.SIZE")) or 0,
-        seen=b"\\seen" in flags_of(items),
+        seen=b"\\seen" in flags,
         received=internal_date(items.get(b"INTERNALDATE")),
+        starred=b"\\flagged" in flags,
+        answered=b"\\answered" in flags,
     )
     if before is None:
         return listed
+    marked = listed if b"FLAGS" in items else before
     return replace(
         listed,
         size=listed.size if b"RFC822.SIZE" in items else before.size,
-        seen=listed.seen if b"FLAGS" in items else before.seen,
+        seen=marked.seen,
         received=listed.received or before.received,
+        starred=marked.starred,
+        answered=marked.answered,
     )

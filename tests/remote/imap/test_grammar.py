@@ -240,7 +240,8 @@ def fetched(*lines: bytes) -> list[Fetched]:
 
 def test_it_reads_a_listing() -> None:
     line = b'12 FETCH (FLAGS (\\Seen \\Answered) UID 34 INTERNALDATE "17-Jul-1996 02:44:25 -0700" RFC822.SIZE 4286)'
-    expected = Listed(34, "34", 4286, seen=True, received=datetime(1996, 7, 17, 9, 44, 25, tzinfo=UTC))
+    received = datetime(1996, 7, 17, 9, 44, 25, tzinfo=UTC)
+    expected = Listed(34, "34", 4286, seen=True, received=received, answered=True)
     assert listing(fetched(line), 100) == {34: (expected, False)}
 
 
@@ -254,6 +255,14 @@ SPLIT: list[tuple[list[bytes], list[tuple[Listed, bool]]]] = [
         [(Listed(5, "5", 7), False)],
     ),
     ([b"1 FETCH (UID 5 FLAGS (\\Seen) RFC822.SIZE 7)", b"1 FETCH (UID 5)"], [(Listed(5, "5", 7, seen=True), False)]),
+    (
+        [b"1 FETCH (UID 5 FLAGS (\\FLAGGED \\answered) RFC822.SIZE 7)", b"1 FETCH (UID 5)"],
+        [(Listed(5, "5", 7, starred=True, answered=True), False)],
+    ),
+    (
+        [b"1 FETCH (UID 5 FLAGS (\\Flagged \\Answered) RFC822.SIZE 7)", b"1 FETCH (UID 5 FLAGS (\\Seen))"],
+        [(Listed(5, "5", 7, seen=True), False)],
+    ),
     ([b"1 FETCH (UID 5 FLAGS (\\Deleted))", b"2 FETCH (UID 6 RFC822.SIZE 7)"], [(Listed(6, "6", 7), False)]),
     ([b"1 FETCH (FLAGS (\\Seen))", b"2 FETCH (UID NIL)"], []),
     ([b"101 FETCH (UID 5 RFC822.SIZE 7)"], []),

@@ -32,12 +32,15 @@ def export_fetchmailrc(rules: Iterable[Rule]) -> Iterator[str]:
     yield HEADER + "\n"
     for rule in rules:
         yield "\n"
-        yield from (f"# {field} {_shown(getattr(rule, field))}: not in fetchmail\n" for field in _lost_fields(rule))
+        yield from (f"# {field}{_shown(getattr(rule, field))}: not in fetchmail\n" for field in _lost_fields(rule))
         yield _entry(rule)
 
 
 def _shown(value: object) -> str:
-    return " ".join(value) if isinstance(value, tuple) else str(value)
+    """The value behind its word, with the blank between them; a word that switches something on has none."""
+    if value is True:
+        return ""
+    return " " + (" ".join(value) if isinstance(value, tuple) else str(value))
 
 
 def lost_in_fetchmail(rules: Iterable[Rule]) -> Iterator[Lost]:
@@ -47,10 +50,12 @@ def lost_in_fetchmail(rules: Iterable[Rule]) -> Iterator[Lost]:
 
 
 def _lost_fields(rule: Rule) -> list[str]:
-    """In fetchmail a pin is MD5, an interval counts poll cycles, there is no `keepdays`, and numbers have 32 bits."""
+    """In fetchmail a pin is MD5, an interval counts poll cycles, there is no `keepdays` nor `flags`, and numbers have 32 bits."""
     lost = [field for field in _INEXPRESSIBLE if getattr(rule, field) not in {None, ()}]
     if rule.auth not in _AUTH:
         lost.append("auth")
+    if rule.flags:
+        lost.append("flags")
     if rule.limit and rule.limit > _GREATEST_NUMBER:
         lost.append("limit")
     return lost

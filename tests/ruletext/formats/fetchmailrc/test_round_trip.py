@@ -47,6 +47,12 @@ def test_it_says_what_fetchmail_cannot() -> None:
     assert "# auth scram-sha-256: not in fetchmail\n" in text
 
 
+def test_it_says_that_fetchmail_takes_no_flags_along() -> None:
+    rule = replace(RULE, protocol=Protocol.IMAP, flags=True)
+    assert list(lost_in_fetchmail([rule])) == [Lost(1, "flags")]
+    assert "# flags: not in fetchmail\n" in "".join(export_fetchmailrc([rule]))
+
+
 def test_it_writes_no_password_that_it_does_not_know() -> None:
     assert "password" not in "".join(export_fetchmailrc([replace(RULE, password=MASK)]))
 
