@@ -169,6 +169,10 @@ class PassPresentRefused(FetchError, retry=Retry.AFTER_EDIT, code="pass_present_
     """Present letters should count as collected, but the rule deletes its mail, or the server's flags decide what is seen."""
 
 
+class DatesUnknown(FetchError, retry=Retry.IF_IT_LASTS, code="dates_unknown"):
+    """Letters of before a day are to count as collected, and the server gives no headers (TOP) that would date its letters."""
+
+
 class CameShort(FetchError, retry=Retry.AS_USUAL, code="came_short"):
     """A letter is complete, but far shorter than the size that the server had listed."""
 

@@ -295,6 +295,18 @@ def test_it_passes_over_no_letter_whose_name_may_be_anothers_tomorrow() -> None:
     assert [wanted.letter.number for wanted in made.fetch] == [1, 2, 3]
 
 
+@pytest.mark.parametrize("seen", [False, True])
+@pytest.mark.parametrize("terms", [PLAIN, KEEP, Terms(flush=True), Terms(fetchall=True), Terms(keepdays=1)], ids=str)
+def test_it_passes_over_unknown_letters_of_before_a_day_and_waits_for_their_dates(terms: Terms, seen: bool) -> None:
+    received = {1: NOW - timedelta(seconds=1), 2: NOW, 3: None, 4: NOW - timedelta(days=9)}
+    letters = [replace(listed(number, seen=seen), received=when) for number, when in received.items()]
+    made = plan(listing(*letters, epoch=7), knowledge(known(4)), replace(terms, since=NOW, uidl=True), NOW)
+    reasons = {letter.number: why for letter, why in made.left if letter.number != 4}
+    assert reasons == {1: Why.PRESENT, 3: Why.UNDATED}
+    assert 2 in {wanted.letter.number for wanted in made.fetch}
+    assert ([one.number for one in made.present], made.undated) == ([1], True)
+
+
 def test_it_takes_no_mark_as_read_for_a_collection_that_failed() -> None:
     made = plan(listing(listed(1, seen=True), epoch=1), knowledge(known(1, state=State.HELD)), Terms(flush=True), NOW)
     assert [wanted.letter.number for wanted in made.fetch] == [1]
@@ -309,6 +321,7 @@ def test_it_passes_over_no_letter_without_a_name_because_one_of_its_size_was() -
 
 UNMET: dict[Why, tuple[tuple[Known, ...], Terms]] = {
     Why.PRESENT: ((), Terms(keep=True, pass_present=True)),
+    Why.UNDATED: ((), Terms(since=NOW)),
     Why.TOO_LARGE: ((), Terms(limit=10)),
     Why.FETCHLIMIT: ((), Terms(fetchlimit=0)),
     Why.HELD: ((known(1, state=State.HELD, tries=MAX_TRIES, tried_at=NOW),), PLAIN),

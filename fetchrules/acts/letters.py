@@ -14,7 +14,7 @@ from django.utils import timezone
 from fetchrules import tasks
 from fetchrules.acts import audit, roles
 from fetchrules.ledger import by_hand, fetched, hosts, runs
-from fetchrules.ledger.source_mailboxes import folders_of, pass_present
+from fetchrules.ledger.source_mailboxes import TO_BE_PASSED, folders_of, pass_present
 from fetchrules.models import FetchRule, Letter
 
 
@@ -46,7 +46,7 @@ def take_up(rule: FetchRule, *, by: User) -> int:
     with transaction.atomic():
         row = roles.editable_rules(by).select_related("source").get(id=rule.id)
         mailboxes = folders_of(row.source)
-        were_to_be_passed = mailboxes.filter(pass_present=True).exists()
+        were_to_be_passed = mailboxes.filter(TO_BE_PASSED).exists()
         pass_present(mailboxes, passed=False)
         were_to_be_passed |= fetched.drop(mailboxes)
         number = by_hand.take_up(by_hand.passed(mailboxes))

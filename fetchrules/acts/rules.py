@@ -7,7 +7,7 @@ it to no rule at all; `by` None is the command line, which an administrator uses
 from collections.abc import Iterable, Sequence
 from copy import copy
 from dataclasses import astuple, dataclass
-from datetime import datetime
+from datetime import date, datetime
 
 from django.contrib.auth.models import User
 from django.core.exceptions import PermissionDenied
@@ -19,7 +19,7 @@ from fetchrules import tasks
 from fetchrules.acts import audit, roles
 from fetchrules.acts.writer import RuleInvalid, SourceTaken, Writer, check_change, check_shared
 from fetchrules.ledger import runs
-from fetchrules.ledger.source_mailboxes import folders_of, source_of
+from fetchrules.ledger.source_mailboxes import collect_since, folders_of, source_of
 from fetchrules.ledger.source_mailboxes import pass_present as pass_over_present
 from fetchrules.models import FetchRule, Pause, Run, SourceMailbox
 from fetchrules.rule import Rule
@@ -46,6 +46,7 @@ def set_rule(
     given: Given | None = None,
     restricted: bool | None = None,
     pass_present: bool | None = None,
+    since: date | None = None,
     other_mailbox: bool = False,
     same_mailbox: int | None = None,
     by_hand: bool = False,
@@ -56,9 +57,10 @@ def set_rule(
     administrators to say; None: as it is. A rule is restricted as soon as somebody else writes its target, or gets it.
 
     Only the characters of what changed are changed in the rule's line. `pass_present`: what lies on the server by then counts as
-    collected, or does not any more; None: as it is. A rule that logs in elsewhere goes on with its ledger, unless `other_mailbox`
-    says that all that lies there is to be collected. `same_mailbox`: the name of the orphan that a new rule goes on with.
-    `by_hand`: the poll is one that somebody asked for, which stays in the journal though it finds nothing.
+    collected, or does not any more; None: as it is. `since`: only what arrived before that day counts as collected. A rule that
+    logs in elsewhere goes on with its ledger, unless `other_mailbox` says that all that lies there is to be collected.
+    `same_mailbox`: the name of the orphan that a new rule goes on with. `by_hand`: the poll is one that somebody asked for, which
+    stays in the journal though it finds nothing.
 
     Raises also RuleInvalid, RuleChanged, PasswordNeeded, SourceTaken, LedgerTaken and PasswordUnreadable.
     """
@@ -71,18 +73,20 @@ def set_rule(
             writer = Writer.now(by)
             known = writer.present(row, seen) if row else None
             writer.check_own(wanted, is_new=known is None)
-            check_change(known, wanted, pass_present)
-            before, was_passing = copy(known), known is not None and edits.is_to_be_passed(known)
+            check_change(known, wanted, pass_present if since is None else False)
+            before, was = copy(known), _Met.of(known)
             sources = edits.settle_ledger(known, wanted, other_mailbox=other_mailbox, same_mailbox=same_mailbox)
             saved = known or edits.new_row()
             columns = _assign(saved, writer, given, restricted, elsewhere=edits.leads_elsewhere(known, wanted))
             edits.write(saved, wanted, sources[0], columns)
-            if pass_present is not None:
+            if since is not None:
+                collect_since(sources, since)
+            elif pass_present is not None:
                 pass_over_present(sources if pass_present else folders_of(sources[0]), passed=pass_present)
             if by_hand:
                 runs.ask_for_poll(FetchRule.objects.filter(id=saved.id), timezone.now())
             edits.advance()
-            _record_saved(by, saved, wanted, before, was_passing=was_passing)
+            _record_saved(by, saved, wanted, before, was)
             tasks.wake()
     except IntegrityError as error:
         raise SourceTaken from error
@@ -222,9 +226,19 @@ def _assign(
     return ["restricted", "owner", "owned", "given_at", *LAST_RESULT]
 
 
-def _record_saved(
-    by: User | None, saved: FetchRule, wanted: Rule, before: FetchRule | None, *, was_passing: bool
-) -> None:
+@dataclass(frozen=True, slots=True)
+class _Met:
+    """What was said of the letters that a rule's first poll meets: all count as collected, or those of before a day."""
+
+    passing: bool = False
+    since: date | None = None
+
+    @classmethod
+    def of(cls, row: FetchRule | None) -> "_Met":
+        return cls() if row is None else cls(edits.is_to_be_passed(row), edits.collected_since(row))
+
+
+def _record_saved(by: User | None, saved: FetchRule, wanted: Rule, before: FetchRule | None, was: _Met) -> None:
     """Note what `set_rule` has changed, if anything. `before`: the rule as it was; None: it is new."""
     detail = _ledger_detail(before.source if before else None, saved.source)
     if before is None:
@@ -234,8 +248,11 @@ def _record_saved(
         detail["restricted"] = saved.restricted
     if before.owner_id != saved.owner_id:
         detail["owner"] = str(saved.owner or "")
-    if was_passing != (passing := edits.is_to_be_passed(saved)):
-        detail["pass_present"] = passing
+    met = _Met.of(saved)
+    if was.passing != met.passing:
+        detail["pass_present"] = met.passing
+    if was.since != met.since:
+        detail["since"] = str(met.since or "")
     changes = changes_of(before, wanted)
     if changes or detail:
         audit.record(by, "rule_changed", saved, fields=[astuple(change) for change in changes], **detail)

@@ -118,9 +118,9 @@ def check_change(known: FetchRule | None, wanted: Rule, pass_present: bool | Non
     _check_source(known, wanted)
     fault = passing_fault(wanted)
     if fault is not None and pass_present:
-        raise RuleInvalid((Problem(fault, field="pass_present"),))
+        raise RuleInvalid((Problem(fault, field="present"),))
     if fault is not None and pass_present is None and known is not None and is_to_be_passed(known, wanted):
-        raise RuleInvalid((Problem(Code.PRESENT_PENDING, field="pass_present"),))
+        raise RuleInvalid((Problem(Code.PRESENT_PENDING, field="present"),))
 
 
 def _check_source(known: FetchRule | None, wanted: Rule) -> None:

@@ -11,7 +11,7 @@ from datetime import datetime, timedelta
 from typing import Any
 
 from django.db import transaction
-from django.db.models import BooleanField, Exists, F, Func, Max, OuterRef, QuerySet, Subquery
+from django.db.models import BooleanField, Exists, F, Func, Max, OuterRef, Q, QuerySet, Subquery
 from django.db.models.expressions import RawSQL
 
 from fetchrules.errors import CameShort, FetchError, RunOvertaken
@@ -235,15 +235,18 @@ def take_back(row_id: int) -> None:
     _in_hand([row_id]).update(state=State.HELD, fate=Fate.KEPT)
 
 
-def record_present(filing: Filing, letters: Sequence[tuple[Listed, str]], now: datetime) -> None:
+def record_present(filing: Filing, letters: Sequence[tuple[Listed, str]], now: datetime, *, last: bool = True) -> None:
     """Count these letters, present at the first poll, as collected; each with its header's fingerprint, or empty.
 
-    Raises RunOvertaken, also if the rule no longer asks for it.
+    `last`: no other letter of the mailbox is to count as collected. Raises RunOvertaken, also if the rule no longer asks for it.
     """
+    source = filing.source
+    asked = SourceMailbox.objects.filter(Q(since=source.since) if source.since else Q(pass_present=True), id=source.pk)
+    changes: dict[str, Any] = {"pass_present": False, "since": None} if last else {"since": source.since}
     rows = [_row(filing, letter, now, run=filing.run.id, state=State.PASSED, head=head) for letter, head in letters]
     with transaction.atomic():
         require_claim(filing.run, now)
-        if not SourceMailbox.objects.filter(id=filing.source.pk, pass_present=True).update(pass_present=False):
+        if not asked.update(**changes):
             raise RunOvertaken("the letters are to be fetched after all")
         insert_all(Letter, rows)
 

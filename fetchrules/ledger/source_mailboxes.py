@@ -5,8 +5,9 @@ A row is one folder of an account for one recipient, so that each recipient of a
 
 from collections.abc import Collection, Iterable, Iterator
 from dataclasses import asdict, dataclass
+from datetime import date
 
-from django.db.models import QuerySet
+from django.db.models import Q, QuerySet
 
 from fetchrules.models import SourceMailbox
 from fetchrules.models.chunks import chunks
@@ -55,12 +56,25 @@ def found_or_made(wanted: Collection[tuple[Source, str]]) -> dict[tuple[Source, 
 
 def pass_present(rows: Iterable[SourceMailbox], *, passed: bool = True) -> None:
     """Let the letters that the next poll finds in these mailboxes count as collected, or (`passed` False) no longer do so."""
+    _mark(rows, pass_present=passed, since=None)
+
+
+def collect_since(rows: Iterable[SourceMailbox], day: date) -> None:
+    """Let those of the letters that the next poll finds in these mailboxes count as collected that arrived before `day`."""
+    _mark(rows, pass_present=False, since=day)
+
+
+def _mark(rows: Iterable[SourceMailbox], **columns: bool | date | None) -> None:
     for ids in chunks([row.pk for row in rows]):
-        SourceMailbox.objects.filter(id__in=ids).update(pass_present=passed)
+        SourceMailbox.objects.filter(id__in=ids).update(**columns)
+
+
+TO_BE_PASSED = Q(pass_present=True) | Q(since__isnull=False)
+"""Some letters of these mailboxes, or all, are about to count as collected."""
 
 
 def to_be_passed() -> set[Ledger]:
-    """The ledgers whose letters count as collected at the next poll."""
+    """The ledgers all of whose letters count as collected at the next poll."""
     return {Ledger.of(row) for row in SourceMailbox.objects.filter(pass_present=True)}
 
 

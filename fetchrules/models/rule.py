@@ -19,8 +19,8 @@ class SourceMailbox(models.Model):
     finds its ledger.
 
     `port` is 0 for the protocol's two standard ports, so that switching TLS on does not start another ledger. `recipient` is the
-    local address, folded (`address_key`). `pass_present`: at its next poll, what lies there counts as collected. `continues`: the
-    ledger of the same mailbox under the name that it had before.
+    local address, folded (`address_key`). `pass_present`: at its next poll, what lies there counts as collected; `since`: what
+    arrived before that day does. `continues`: the ledger of the same mailbox under the name that it had before.
 
     `listed_at` and `lived` count the seconds that successful polls have lived through. `ask_last`: the unique-id of the letter over
     which the server gave up. `heads_broke_at`: when a session broke over headers that were asked for alone. `settled`: what the
@@ -37,6 +37,7 @@ class SourceMailbox(models.Model):
     listed_at = models.DateTimeField(null=True, blank=True)
     lived = models.BigIntegerField(default=0)
     pass_present = models.BooleanField(default=False)
+    since = models.DateField(null=True, blank=True)
     continues = models.ForeignKey("self", models.SET_NULL, null=True, blank=True, related_name="+")
     ask_last = models.CharField(max_length=128, blank=True, default="")
     heads_broke_at = models.DateTimeField(null=True, blank=True)

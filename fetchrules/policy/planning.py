@@ -43,6 +43,8 @@ class Why(StrEnum):
     PRESENT = "present"
     ELSEWHERE = "elsewhere"
     """Another collector has fetched it, by its list (`FetchedElsewhere`)."""
+    UNDATED = "undated"
+    """Whether it counts as collected depends on its time of arrival, which is not known yet."""
     TOO_LARGE = "too_large"
     FETCHLIMIT = "fetchlimit"
     HELD = "held"
@@ -167,6 +169,11 @@ class Plan:
         return tuple(letter for letter, why in self.left if why is Why.ELSEWHERE)
 
     @property
+    def undated(self) -> bool:
+        """Whether letters are left until it is known when they arrived."""
+        return any(why is Why.UNDATED for _, why in self.left)
+
+    @property
     def idle(self) -> bool:
         """Whether it does nothing, and the letters that are left need nothing recorded."""
         return not (
@@ -179,7 +186,7 @@ class Plan:
 
 
 _UNSETTLED = frozenset({Fate.WANTED, Fate.SENT})
-_UNCOMPARED = frozenset({Why.PRESENT, Why.ELSEWHERE, Why.TOO_LARGE, Why.FETCHLIMIT, Why.HELD})
+_UNCOMPARED = frozenset({Why.PRESENT, Why.ELSEWHERE, Why.UNDATED, Why.TOO_LARGE, Why.FETCHLIMIT, Why.HELD})
 """For these reasons a letter is skipped unread, so its content cannot be compared."""
 
 
@@ -383,8 +390,8 @@ class _Decision:
         named = letter.uid not in self.ambiguous
         if row is None and named and self.knowledge.elsewhere and letter.uid in self.knowledge.elsewhere.listed:
             return Why.ELSEWHERE
-        if self.terms.pass_present and row is None and named:
-            return Why.PRESENT
+        if row is None and named and (passed := self._passed_over(letter)):
+            return passed
         apart = row is not None and row.state is State.READ
         compared = row is not None and apart and not row.reason
         # A letter that was held stays to be collected though somebody has read it meanwhile.
@@ -411,6 +418,15 @@ class _Decision:
             purpose=Purpose.OWED if owed else Purpose.COLLECT,
             read=letter.seen and letter.uid not in self.knowledge.marked and not self._marks_may_be_ours,
         )
+
+    def _passed_over(self, letter: Listed) -> Why | None:
+        """Why an unknown letter is left at the first contact with the mailbox; None if it is new."""
+        since = self.terms.since
+        if since is None:
+            return Why.PRESENT if self.terms.pass_present else None
+        if letter.received is None:
+            return Why.UNDATED
+        return Why.PRESENT if letter.received < since else None
 
     def _over_seen(self, letter: Listed, row: Known | None) -> ToDelete | ToFetch | Why:
         match decide(True, self.terms):

@@ -57,7 +57,7 @@ class Terms:
     """The part of a rule that decides over letters. `limit` is in octets, `fetchlimit` in letters, `keepdays` in days.
 
     `lived`: the seconds that successful polls of the mailbox have lived through so far. `pass_present`: this once, what is
-    unknown counts as collected.
+    unknown counts as collected; `since`: this once, what is unknown and arrived before then does.
     """
 
     keep: bool = False
@@ -69,18 +69,32 @@ class Terms:
     keepdays: int | None = None
     lived: int = 0
     pass_present: bool = False
+    since: datetime | None = None
 
     @classmethod
-    def of(cls, rule: Rule, *, restricted: bool = False, lived: int = 0, pass_present: bool = False) -> "Terms":
+    def of(
+        cls,
+        rule: Rule,
+        *,
+        restricted: bool = False,
+        lived: int = 0,
+        pass_present: bool = False,
+        since: datetime | None = None,
+    ) -> "Terms":
         """The terms of `rule`. `restricted`: it may fetch no letter above RESTRICTED_LIMIT."""
         values = {field.name: getattr(rule, field.name) for field in FIELDS.values() if field.decides}
         values["limit"] = limit_of(rule.limit, restricted=restricted)
-        return cls(**values, lived=lived, pass_present=pass_present)
+        return cls(**values, lived=lived, pass_present=pass_present, since=since)
 
     @property
     def leaves(self) -> bool:
         """Whether a delivered letter stays on the server."""
         return self.keep or self.keepdays is not None
+
+    @property
+    def passes_over(self) -> bool:
+        """Whether some unknown letters, or all, count as collected this once."""
+        return self.pass_present or self.since is not None
 
     def expire(self, delivered_at: datetime | None, lived: int | None, now: datetime) -> bool:
         """Whether a letter delivered then, when the mailbox had `lived` so long, is too old to stay.

@@ -59,13 +59,14 @@ def _collect(session: Session) -> bool:
     confirmed = deletions.commit()
     progress.stage("quit")
     # Go on only after a session that got somewhere: a server that takes back what it confirms would be visited for ever.
-    got_somewhere = confirmed and (progress.fetched > fetched or progress.deleted > deleted)
-    more = session.cut_short or deletions.put_off
+    undated = session.plan.undated
+    got_somewhere = confirmed and (progress.fetched > fetched or progress.deleted > deleted or undated)
+    more = session.cut_short or deletions.put_off or undated
     return more and got_somewhere and progress.may_go_on()
 
 
 def _learn(session: Session) -> None:
-    if session.source.pass_present:
+    if session.terms.passes_over:
         _pass_present(session)
     # An empty listing proves nothing, so the list waits on.
     if session.knowledge.elsewhere and session.listing.complete and session.listing.letters:
@@ -80,11 +81,16 @@ def _learn(session: Session) -> None:
 
 
 def _pass_present(session: Session) -> None:
-    """Count present letters as collected, once. Raises RemoteProtocolError if the list is incomplete: the rest would look new."""
+    """Count present letters as collected, once; those without a date wait for another session.
+
+    Raises RemoteProtocolError if the list is incomplete: the rest would look new.
+    """
     if not session.listing.complete:
         raise errors.RemoteProtocolError("the list of letters is not whole")
-    ledger.record_present(session.filing, _with_heads(session, session.plan.present), timezone.now())
-    session.source.pass_present = False
+    last, source = not session.plan.undated, session.source
+    ledger.record_present(session.filing, _with_heads(session, session.plan.present), timezone.now(), last=last)
+    if last:
+        source.pass_present, source.since = False, None
 
 
 def _pass_elsewhere(session: Session, found: FetchedElsewhere) -> None:
@@ -96,9 +102,15 @@ def _pass_elsewhere(session: Session, found: FetchedElsewhere) -> None:
 
 def _with_heads(session: Session, letters: Sequence[Listed]) -> list[tuple[Listed, str]]:
     """These letters with the fingerprints of their headers, as far as a poll learns them."""
-    headers = heads(session.mailbox, session.source, letters[: session.progress.limits.headers], session.progress)
-    known = {letter.number: head for letter, head in headers}
-    return [(letter, known.get(letter.number, "")) for letter in letters]
+    dated, limit = session.progress.dated, session.progress.limits.headers
+    known = {
+        one.number: dated[session.source.pk, one.uid].head for one in letters if (session.source.pk, one.uid) in dated
+    }
+    headless = [one for one in letters if one.number not in known]
+    known |= {
+        one.number: head for one, head in heads(session.mailbox, session.source, headless[:limit], session.progress)
+    }
+    return [(one, known.get(one.number, "")) for one in letters]
 
 
 def _work(session: Session, deletions: Deletions) -> None:

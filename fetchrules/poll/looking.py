@@ -18,6 +18,7 @@ from fetchrules.policy.known import Knowledge
 from fetchrules.policy.planning import Plan, Remark, ToFetch, plan
 from fetchrules.policy.quiet import quiet_until
 from fetchrules.policy.table import Terms
+from fetchrules.poll.dating import dated, start_of
 from fetchrules.poll.outlasting import rest
 from fetchrules.poll.progress import Progress
 from fetchrules.remote.account import Account, Deadlines, TargetPolicy
@@ -145,7 +146,7 @@ def look(rule: FetchRule, source: SourceMailbox, progress: Progress) -> Session 
     Raises FetchError, leaving nothing open.
     """
     terms = _terms(rule, source)
-    known = None if terms.pass_present else settled(source, terms, timezone.now())
+    known = None if terms.passes_over else settled(source, terms, timezone.now())
     mailbox = _open(rule, source, progress, progress.alive, known)
     try:
         at_once = bool(mailbox.state)
@@ -185,7 +186,13 @@ def look_only(rule: FetchRule, source: SourceMailbox, progress: Progress) -> Pla
 def _terms(rule: FetchRule, source: SourceMailbox) -> Terms:
     """Raises PassPresentRefused."""
     spec = rule.as_rule(MASK)
-    terms = Terms.of(spec, restricted=rule.restricted, lived=source.lived, pass_present=source.pass_present)
+    terms = Terms.of(
+        spec,
+        restricted=rule.restricted,
+        lived=source.lived,
+        pass_present=source.pass_present,
+        since=start_of(source.since),
+    )
     if terms.pass_present and not (terms.leaves and spec.judged_by_ledger):
         raise errors.PassPresentRefused
     return terms
@@ -217,6 +224,9 @@ def _session(
         terms = replace(terms, lived=lived.seconds)
         progress.remark(Remark.UNCOUNTED, 0 if lived.counted else len(knowledge.rows))
     progress.stage("listing")
+    if terms.since is not None:
+        listing = dated(mailbox, source, listing, knowledge, progress)
+        progress.stage("dates")
     made = plan(listing, knowledge, terms, timezone.now())
     until = time.monotonic() + progress.limits.checkpoint_seconds
     return Session(rule, source, mailbox, progress, listing, knowledge, made, terms, until)
@@ -242,7 +252,7 @@ def _listing(
         if at_least is not None and portion > at_least:
             hosts.note_list_at_once(source.host, max(portion // 4, at_least))
         raise
-    if (terms.leaves or terms.pass_present) and not listing.has_uids and listing.letters:
+    if (terms.leaves or terms.passes_over) and not listing.has_uids and listing.letters:
         again = rule.last_error == errors.ServerTemporary.code and rule.failures >= PASSING_FAILURES
         if not again and knowing.has_names(source):
             raise errors.ServerTemporary("the server named letters before, and does not now")

@@ -4,7 +4,7 @@ import time
 from collections import Counter
 from collections.abc import Callable
 from dataclasses import dataclass, field
-from datetime import timedelta
+from datetime import datetime, timedelta
 from threading import Event
 
 from django.utils import timezone
@@ -48,6 +48,14 @@ class Limits:
     """Those of a rule without a timeout of its own."""
 
 
+@dataclass(frozen=True, slots=True)
+class Dated:
+    """When a letter arrived, and the fingerprint of the header that says so, or empty."""
+
+    received: datetime
+    head: str
+
+
 class StopAsked(Interrupted):
     """Somebody asked this poll to stop: it ends where it is, and nothing failed."""
 
@@ -82,6 +90,8 @@ class Progress:
     """Mailboxes that this poll leaves settled."""
     finished: set[tuple[int, str]] = field(default_factory=set)
     """Letters that later sessions of this poll leave alone, as (source mailbox, unique-id): collected, or tried in vain."""
+    dated: dict[tuple[int, str], Dated] = field(default_factory=dict)
+    """When letters arrived that were asked for their headers, as (source mailbox, unique-id)."""
     octets: int = 0
     left: Counter[Why] = field(default_factory=Counter)
     remarks: Counter[Remark] = field(default_factory=Counter)
@@ -89,6 +99,8 @@ class Progress:
     connection: Connection | None = None
     shared: SharedConnection = field(default_factory=SharedConnection)
     transcript: Transcript = field(default_factory=Transcript)
+    _announced: tuple[int, int] = (0, 0)
+    """Letters and octets that are to be fetched, as far as is known."""
     _began: float = field(default_factory=time.monotonic)
     _renewed: float = field(default_factory=time.monotonic)
 
@@ -96,20 +108,25 @@ class Progress:
         self.stages.append((name, round(time.monotonic() - self._began, 3)))
 
     def listed(self, plan: Plan, unlisted: int, counted: set[str]) -> None:
-        """Count a plan's letters, but those that an earlier session of the same poll has `counted` (unique-ids)."""
-        letters = [
-            *(one.letter for one in plan.delete),
-            *(one.letter for one in plan.fetch),
-            *(one for one, _ in plan.left),
-        ]
+        """Count a plan's letters, but those that an earlier session of the same poll has `counted` (unique-ids).
+
+        Undated letters are counted by a later session.
+        """
+        left = [(letter, why) for letter, why in plan.left if why is not Why.UNDATED]
+        fetch = [one for one in plan.fetch if one.letter.uid not in counted]
+        letters = [*(one.letter for one in plan.delete), *(one.letter for one in plan.fetch), *(one for one, _ in left)]
+        if fetch or (plan.delete and not counted):
+            self._announced = (
+                self._announced[0] + len(fetch),
+                self._announced[1] + sum(one.letter.size for one in fetch),
+            )
+            runs.announce(self.run, self.found + len(plan.left), *self._announced)
         if not counted:
-            if plan.fetch or plan.delete:
-                runs.announce(self.run, self.found + len(letters), len(plan.fetch), plan.octets)
             self.remark(Remark.UNLISTED, unlisted)
             self.remark(Remark.FLAGGED, plan.flagged)
             self.remark(Remark.RENAMED, len(plan.recognised))
         self.found += sum(letter.uid not in counted for letter in letters)
-        self.left.update(why for letter, why in plan.left if letter.uid not in counted)
+        self.left.update(why for letter, why in left if letter.uid not in counted)
         counted.update(letter.uid for letter in letters)
 
     def unchanged(self, found: Settled) -> None:
@@ -190,7 +207,8 @@ class Progress:
     def counts(self) -> runs.Counts:
         left = {name.value: count for counts in (self.left, self.remarks) for name, count in sorted(counts.items())}
         skipped = sum(self.left.values())
-        return runs.Counts(self.found, self.fetched, self.deleted, skipped, self.held, self.octets, left)
+        found = self.found + self.left[Why.UNDATED]
+        return runs.Counts(found, self.fetched, self.deleted, skipped, self.held, self.octets, left)
 
 
 def _text(transcript: Transcript) -> str:

@@ -175,6 +175,10 @@ class RemoteMailbox(Protocol):
         """
 
     @property
+    def gives_heads(self) -> bool:
+        """Whether the server is worth asking for headers alone, or for more of them, in this session."""
+
+    @property
     def together(self) -> int:
         """How many letters the deletion named that broke the session: any of them may be at fault."""
 

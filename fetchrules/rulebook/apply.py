@@ -2,11 +2,13 @@
 
 from collections.abc import Container, Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
+from datetime import date
 
 from django.contrib.auth.models import User
 from django.db import transaction
 from django.utils import timezone
 
+from fetchrules.ledger.source_mailboxes import collect_since
 from fetchrules.ledger.source_mailboxes import pass_present as pass_over_present
 from fetchrules.models import FetchRule, Revision, ServiceSettings, SourceMailbox
 from fetchrules.rulebook import revisions
@@ -99,8 +101,11 @@ def apply(
         saved = _to_settle(new, choices)
         sources = settle(saved, new.removed)
         rows = _write(seen, new, moved, sources, restricted)
-        if choices.pass_present:
-            pass_over_present(row for key in new.entries if key < 0 for row in sources[key])
+        met_first = [row for key in new.entries if key < 0 for row in sources[key]]
+        if isinstance(choices.since, date):
+            collect_since(met_first, choices.since)
+        elif choices.pass_present:
+            pass_over_present(met_first)
         old = {stored.row.id: stored.place for stored in seen.stored}
         became = "".join(joined(new.start, (new.places.get(key) or old[key] for key in new.order), new.tail))
         revision = revisions.record(version + 1, became, [rows[key] for key in new.order], by, note, **counts)

@@ -6,6 +6,7 @@ the lock may be out of date: somebody else may have pointed the rule at another 
 
 from collections.abc import Collection, Sequence
 from dataclasses import replace
+from datetime import date
 
 from django.db.models import F
 from django.utils import timezone
@@ -45,8 +46,13 @@ def leads_elsewhere(known: FetchRule | None, wanted: Rule) -> bool:
     return known is None or target_of(known.as_rule(MASK)) != target_of(wanted)
 
 
+def collected_since(row: FetchRule) -> date | None:
+    """The day since which letters present in the mailbox of `row` are collected at the next poll, if it was named."""
+    return folders_of(row.source).exclude(since=None).values_list("since", flat=True).first()
+
+
 def is_to_be_passed(row: FetchRule, wanted: Rule | None = None) -> bool:
-    """Whether letters present in the mailbox of `row` count as collected at the next poll, also once it says `wanted`."""
+    """Whether all letters present in the mailbox of `row` count as collected at the next poll, also once it says `wanted`."""
     stays = wanted is None or source_of(row.source).account == account_of(wanted)
     return stays and folders_of(row.source).filter(pass_present=True).exists()
 

@@ -217,7 +217,7 @@ def _end_marks(free: Mapping[_K, _Folders], read: Mapping[_K, _Folders]) -> None
     A mark in a ledger that nobody reads was made for a rule that is gone.
     """
     kept = {row.pk for key, rows in free.items() for row in rows.values() if row in read.get(key, {}).values()}
-    marked = [row for rows in free.values() for row in rows.values() if row.pass_present]
+    marked = [row for rows in free.values() for row in rows.values() if row.pass_present or row.since]
     pass_present([row for row in marked if row.pk not in kept], passed=False)
 
 

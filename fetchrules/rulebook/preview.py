@@ -4,6 +4,7 @@ import hashlib
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
+from datetime import date
 from enum import Enum
 
 from fetchrules.errors import PasswordUnreadable
@@ -38,12 +39,14 @@ class Choices:
     """What is chosen beside a text.
 
     `delete_missing`: rules that the text lacks are deleted. `pass_present`: letters that lie on the servers of new rules by then
-    count as collected. `other_mailbox`: a mailbox that has another name now is another one, and all of its letters are collected.
-    `same_mailbox`: new rules continue the ledgers that are offered to them.
+    count as collected; `since`: those that arrived before that day do (or what is wrong with it). `other_mailbox`: a mailbox that
+    has another name now is another one, and all of its letters are collected. `same_mailbox`: new rules continue the ledgers that
+    are offered to them.
     """
 
     delete_missing: bool = False
     pass_present: bool = False
+    since: date | Code | None = None
     other_mailbox: bool = False
     same_mailbox: bool = False
 
@@ -160,7 +163,8 @@ def preview(document: Document, choices: Choices = NOTHING_CHOSEN) -> Preview:
         too_many = Problem(Code.TOO_MANY_RULES, line=1, column=1, maximum=MAX_RULES)
         return Preview(settings.text_version, document, (too_many,))
     entries = _with_ledgers(entries, removed)
-    found = (*_problems(entries, remaining, settings), *_passing_problems(entries, new=choices.pass_present))
+    unsaid = [Problem(choices.since, field="since")] if isinstance(choices.since, Code) else []
+    found = (*unsaid, *_problems(entries, remaining, settings), *_passing_problems(entries, new=choices.pass_present))
     problems = sorted((*document.problems, *found), key=lambda problem: (problem.line, problem.column))
     return Preview(
         settings.text_version,

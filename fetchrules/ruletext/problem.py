@@ -57,6 +57,8 @@ class Code(StrEnum):
     TOO_MANY_RULES = "too_many_rules"
     PRESENT_DELETED = "present_deleted"
     PRESENT_BY_MARKS = "present_by_marks"
+    SINCE_INVALID = "since_invalid"
+    SINCE_FUTURE = "since_future"
     PRESENT_PENDING = "present_pending"
 
     FOREIGN_UNEXPECTED = "foreign_unexpected"

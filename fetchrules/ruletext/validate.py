@@ -4,6 +4,7 @@ import functools
 import re
 import unicodedata
 from collections.abc import Callable, Iterator
+from datetime import date, datetime
 from ipaddress import AddressValueError, IPv4Address, IPv6Address
 
 from fetchrules.errors import is_harmful
@@ -195,6 +196,17 @@ def passing_fault(rule: Rule) -> Code | None:
     if not rule.leaves:
         return Code.PRESENT_DELETED
     return None if rule.judged_by_ledger else Code.PRESENT_BY_MARKS
+
+
+def read_day(text: str, today: date) -> date | Code:
+    """The day since which letters are collected, as ISO 8601 or Russians write it, or what is wrong with it."""
+    for form in ("%Y-%m-%d", "%d.%m.%Y"):
+        try:
+            day = datetime.strptime(text.strip(), form).date()  # noqa: DTZ007 (a day has no time zone)
+        except ValueError:
+            continue
+        return Code.SINCE_FUTURE if day > today else day
+    return Code.SINCE_INVALID
 
 
 def _mail_warnings(rule: Rule) -> Iterator[Problem]:

@@ -70,6 +70,7 @@ DETAILS = {
     "begun": _("other mailboxes, collected from the beginning"),
     "former": _("goes on with the ledger of"),
     "pass_present": _("what already lies on the server counts as collected"),
+    "since": _("of what lies on the server, only letters since then are collected"),
     "other_mailbox": _("does not go on with the ledger of"),
     "sealed": _("passwords sealed anew"),
     "unreadable": _("passwords that could not be read"),

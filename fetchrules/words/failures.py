@@ -219,6 +219,14 @@ FAILURES: dict[str, Failure] = {
             "Switch keep on (by IMAP, uidl too), or press “Fetch them after all” on the rule's page."
         ),
     ),
+    "dates_unknown": Failure(
+        _("The letters cannot be told by their dates"),
+        _(
+            "Only what has arrived since a day is to be collected, and the server gives no headers alone (TOP), which would say "
+            "when letters arrived. Choose on the rule's page that everything is collected, or nothing that lies there; or use IMAP."
+        ),
+        field="present",
+    ),
     "came_short": Failure(
         _("It came shorter than the server had said"),
         _(

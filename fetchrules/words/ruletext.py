@@ -72,6 +72,8 @@ _TEXTS: dict[Code, str] = {
         "what lies on the server cannot count as collected: "
         "the server's “read” marks say what is new, unless the rule has “uidl”"
     ),
+    Code.SINCE_INVALID: _("say since which day letters are collected, for example 2026-01-31"),
+    Code.SINCE_FUTURE: _("the day since which letters are collected lies in the future"),
     Code.PRESENT_PENDING: _(
         "what lies on the server is to count as collected at the next poll, and this rule cannot do that: "
         "it must leave letters there and, on IMAP, have “uidl”. On the rule's page, “Fetch them after all” takes it back"

@@ -65,6 +65,7 @@ LEFT = {
     "seen": gettext_lazy("collected before"),
     "present": gettext_lazy("lay there before; counts as collected"),
     "elsewhere": gettext_lazy("fetched by another program before; counts as collected"),
+    "undated": gettext_lazy("not looked at yet: their headers will tell when they arrived"),
     "too_large": gettext_lazy("larger than the limit"),
     "fetchlimit": gettext_lazy("put off to the next poll by fetchlimit"),
     "held": gettext_lazy("cannot be collected; tried once a day"),

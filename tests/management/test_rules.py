@@ -6,6 +6,7 @@ import os
 import stat
 import subprocess
 import sys
+from datetime import date
 from pathlib import Path
 from typing import Any
 
@@ -279,6 +280,23 @@ def test_it_counts_what_lies_on_the_servers_as_collected_when_told(file: Path) -
     file.write_text("a.ru:pop3 u p r@mydomain.ru keep\nb.ru:imap u p r@mydomain.ru keep uidl\n")
     call_command("rules", "import", str(file), "--pass-present", stdout=Said())
     assert set(FetchRule.objects.values_list("source__pass_present", flat=True)) == {True}
+
+
+def test_it_collects_since_a_day_when_told(file: Path) -> None:
+    call_command("rules", "import", str(file), "--since", "2026-01-01", stdout=Said())
+    assert set(FetchRule.objects.values_list("source__since", flat=True)) == {date(2026, 1, 1)}
+
+
+@pytest.mark.parametrize(
+    ("day", "code"), [("", Code.SINCE_INVALID), ("soon", Code.SINCE_INVALID), ("2999-01-01", Code.SINCE_FUTURE)]
+)
+def test_it_refuses_to_collect_since_no_day_or_one_to_come(
+    day: str, code: Code, file: Path, out: Said, err: Said
+) -> None:
+    with pytest.raises(SystemExit) as left:
+        call_command("rules", "import", str(file), "--since", day, stdout=out, stderr=err)
+    assert (left.value.code, err.lines) == (2, [explain(Problem(code))])
+    assert not FetchRule.objects.exists()
 
 
 def test_it_refuses_to_count_as_collected_what_a_rule_deletes(file: Path, out: Said, err: Said) -> None:

@@ -1,5 +1,6 @@
 """The form of a rule: what it takes, what it refuses, and that a password goes in and never comes out."""
 
+from datetime import date
 from html import unescape
 from typing import Any
 
@@ -320,7 +321,7 @@ def test_it_says_by_which_way_it_logged_in(auth: str, said: str, admin: Client) 
 
 def test_it_counts_what_lies_on_the_server_as_collected_when_told(admin: Client) -> None:
     folders = {"protocol": "imap", "folders": "INBOX\nOrders", "uidl": "on"}
-    admin.post(reverse("rule_new"), filled(**folders, treatment="leave", pass_present="on"))
+    admin.post(reverse("rule_new"), filled(**folders, treatment="leave", present="none"))
     assert set(SourceMailbox.objects.values_list("folder", "pass_present")) == {("INBOX", True), ("Orders", True)}
     page = admin.get(reverse("rule", args=[FetchRule.objects.get().id])).content.decode()
     assert "what lies on the server counts as collected" in page
@@ -336,22 +337,53 @@ def test_it_counts_what_lies_on_the_server_as_collected_when_told(admin: Client)
 def test_it_refuses_to_count_as_collected_what_nothing_would_remember(
     changes: dict[str, str], code: Code, admin: Client
 ) -> None:
-    page = admin.post(reverse("rule_new"), filled(**changes, pass_present="on")).content.decode()
-    at_field = page.split('id="id_pass_present_error"')[1]
+    page = admin.post(reverse("rule_new"), filled(**changes, present="none")).content.decode()
+    at_field = page.split('id="id_present_error"')[1]
     assert explain(Problem(code)).capitalize()[:40] in unescape(at_field)
     assert not FetchRule.objects.exists()
-    typed = admin.post(reverse("rule_preview"), filled(**changes, pass_present="on")).content.decode()
+    typed = admin.post(reverse("rule_preview"), filled(**changes, present="none")).content.decode()
     assert "What lies on the server cannot count as collected" in typed
 
 
-def test_it_takes_back_what_was_to_count_as_collected(admin: Client) -> None:
-    admin.post(reverse("rule_new"), filled(treatment="leave", pass_present="on"))
+@pytest.mark.parametrize("treatment", ["take", "leave"])
+def test_it_collects_since_a_day_when_told(treatment: str, admin: Client) -> None:
+    folders = {"protocol": "imap", "folders": "INBOX\nOrders"}
+    admin.post(reverse("rule_new"), filled(**folders, treatment=treatment, present="since", since="2026-01-01"))
+    day = date(2026, 1, 1)
+    assert set(SourceMailbox.objects.values_list("folder", "since")) == {("INBOX", day), ("Orders", day)}
     rule = FetchRule.objects.get()
     address = reverse("rule", args=[rule.id])
-    assert "checked" in admin.get(address).content.decode().split('name="pass_present"')[1].split(">")[0]
-    refused = admin.post(address, filled(seen=revision(rule), treatment="take", pass_present="on")).content.decode()
-    assert 'id="id_pass_present_error"' in refused
-    admin.post(address, filled(seen=revision(rule), treatment="leave", pass_present="on"))
+    page = admin.get(address).content.decode()
+    assert "what arrived before" in page
+    assert "checked" in page.split('value="since"')[1].split(">")[0]
+    assert 'value="2026-01-01"' in page
+    admin.post(
+        address, filled(**folders, seen=revision(rule), treatment=treatment, present="since", since="02.01.2026")
+    )
+    assert set(SourceMailbox.objects.values_list("since", flat=True)) == {date(2026, 1, 2)}
+    admin.post(address, filled(**folders, seen=revision(rule), treatment=treatment, present="all", since="02.01.2026"))
+    assert set(SourceMailbox.objects.values_list("since", flat=True)) == {None}
+
+
+@pytest.mark.parametrize(
+    ("day", "code"),
+    [("", Code.SINCE_INVALID), ("31.02.2026", Code.SINCE_INVALID), ("2999-01-01", Code.SINCE_FUTURE)],
+)
+def test_it_refuses_to_collect_since_no_day_or_one_to_come(day: str, code: Code, admin: Client) -> None:
+    page = admin.post(reverse("rule_new"), filled(present="since", since=day)).content.decode()
+    at_field = page.split('id="id_since_error"')[1]
+    assert explain(Problem(code))[1:] in unescape(at_field)
+    assert not FetchRule.objects.exists()
+
+
+def test_it_takes_back_what_was_to_count_as_collected(admin: Client) -> None:
+    admin.post(reverse("rule_new"), filled(treatment="leave", present="none"))
+    rule = FetchRule.objects.get()
+    address = reverse("rule", args=[rule.id])
+    assert "checked" in admin.get(address).content.decode().split('value="none"')[1].split(">")[0]
+    refused = admin.post(address, filled(seen=revision(rule), treatment="take", present="none")).content.decode()
+    assert 'id="id_present_error"' in refused
+    admin.post(address, filled(seen=revision(rule), treatment="leave", present="none"))
     assert SourceMailbox.objects.get().pass_present
     admin.post(address, filled(seen=revision(rule), treatment="take"))
     assert not SourceMailbox.objects.get().pass_present

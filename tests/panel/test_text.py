@@ -1,6 +1,7 @@
 """The text of all rules: from a paste to rules, and nothing of it lost or shown on the way."""
 
 import json
+from datetime import date
 
 import pytest
 from django.core.files.uploadedfile import SimpleUploadedFile
@@ -11,6 +12,8 @@ from django.utils import timezone
 from fetchrules.models import AuditEntry, FetchRule, Letter, Revision, ServiceSettings, SourceMailbox
 from fetchrules.rulebook.rows import password_of
 from fetchrules.rulebook.text import load
+from fetchrules.ruletext.problem import Code, Problem
+from fetchrules.words.ruletext import explain
 from tests.conftest import PASSWORD, MakeRule
 
 LINE = "mailserver.ru:pop3 petrov petrovpasswd i.petrov@mydomain.ru"
@@ -239,19 +242,39 @@ def test_it_counts_what_lies_on_the_servers_of_new_rules_as_collected_when_told(
 ) -> None:
     make_rule(user="old", recipient="old@mydomain.ru", keep=True)
     text = f"mailserver.ru:pop3 old ******** old@mydomain.ru flush keep\n{LINE} keep\n"
-    assert 'name="pass_present"' in post(admin, text, "check")
-    post(admin, text, pass_present="on")
+    assert 'name="present"' in post(admin, text, "check")
+    post(admin, text, present="none")
     assert dict(FetchRule.objects.values_list("user", "source__pass_present")) == {"old": False, "petrov": True}
+
+
+def test_it_collects_from_the_servers_of_new_rules_since_a_day(admin: Client, make_rule: MakeRule) -> None:
+    make_rule(user="old", recipient="old@mydomain.ru", keep=True)
+    text = f"mailserver.ru:pop3 old ******** old@mydomain.ru flush keep\n{LINE}\n"
+    post(admin, text, present="since", since="2026-01-01")
+    days = dict(FetchRule.objects.values_list("user", "source__since"))
+    assert days == {"old": None, "petrov": date(2026, 1, 1)}
+
+
+@pytest.mark.parametrize(
+    ("day", "code"),
+    [("", Code.SINCE_INVALID), ("yesterday", Code.SINCE_INVALID), ("2999-01-01", Code.SINCE_FUTURE)],
+)
+@pytest.mark.parametrize("do", ["apply", "check"])
+def test_it_refuses_to_collect_since_no_day_or_one_to_come(do: str, day: str, code: Code, admin: Client) -> None:
+    page = post(admin, LINE, do, present="since", since=day)
+    assert explain(Problem(code)) in page
+    assert "checked" in page.split('id="text-since"')[1].split(">")[0]
+    assert not FetchRule.objects.exists()
 
 
 def test_it_refuses_to_count_as_collected_what_new_rules_delete(admin: Client) -> None:
     text = f"{LINE}\nmailserver.ru:pop3 sidorov p sidorov@mydomain.ru keep\n"
     page = post(admin, text, "check")
-    assert "Possible for 1 of 2 new rules" in page
+    assert "Counting it as collected is possible for 1 of 2 new rules" in page
     assert "the rule does not leave letters there" in page
-    refused = post(admin, text, pass_present="on")
+    refused = post(admin, text, present="none")
     assert 'data-line="1"' in refused
-    assert "checked" in refused.split('name="pass_present"')[1].split(">")[0]
+    assert "checked" in refused.split('value="none"')[1].split(">")[0]
     assert not FetchRule.objects.exists()
 
 

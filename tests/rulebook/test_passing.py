@@ -41,9 +41,7 @@ def test_it_counts_as_collected_only_where_that_can_be(words: dict[str, Any], fa
 def test_it_refuses_a_rule_that_cannot_do_it() -> None:
     with pytest.raises(RuleInvalid) as refused:
         set_rule(None, replace(KEEPS, keep=False), pass_present=True, by=None)
-    assert [(problem.code, problem.field) for problem in refused.value.problems] == [
-        (Code.PRESENT_DELETED, "pass_present")
-    ]
+    assert [(problem.code, problem.field) for problem in refused.value.problems] == [(Code.PRESENT_DELETED, "present")]
     assert not FetchRule.objects.exists()
 
 

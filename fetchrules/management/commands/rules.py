@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from django.core.management.base import CommandError
+from django.utils import timezone
 from django.utils.translation import gettext as _
 
 from fetchrules.acts.fetched import apply_and_take_over, take_over
@@ -38,6 +39,7 @@ from fetchrules.ruletext.line import harmful_problems
 from fetchrules.ruletext.problem import Code, Problem
 from fetchrules.ruletext.render import option_text, options_of, render_rule
 from fetchrules.ruletext.sources import Source, sources_of
+from fetchrules.ruletext.validate import read_day
 from fetchrules.upkeep.letter_times import redate_all
 from fetchrules.words.failures import describe
 from fetchrules.words.ruletext import describe_handed, explain
@@ -81,6 +83,8 @@ class Command(Console):
             raise SystemExit(1) from None
 
     def _import(self, options: dict[str, Any]) -> None:
+        if options["since"] is not None:
+            options["since"] = read_day(options["since"], timezone.localdate())
         form = None if options["format"] == AUTO else Format(options["format"])
         delete = options["delete_missing"]
         lists = _fetched_lists(options["seen"])
@@ -244,8 +248,14 @@ class Command(Console):
 def _add_import(parser: ArgumentParser) -> None:
     _add_file(parser)
     parser.add_argument("--delete-missing", action="store_true", help="delete the rules that the file does not have")
-    parser.add_argument(
+    present = parser.add_mutually_exclusive_group()
+    present.add_argument(
         "--pass-present", action="store_true", help="what already lies on the servers of new rules counts as collected"
+    )
+    present.add_argument(
+        "--since",
+        metavar="DAY",
+        help="what arrived at the servers of new rules before this day (2026-01-31) counts as collected",
     )
     parser.add_argument(
         "--other-mailbox",

@@ -390,7 +390,7 @@ def _helper(form: RuleForm) -> FormHelper:
     rows = {section: [*_rows(form, [field for field in fields if field.section is section])] for section in Section}
     rows[Section.SERVER] = ["provider", *rows[Section.SERVER], *(["public_only"] if "public_only" in order else [])]
     rows[Section.DELIVERY].append(Former())
-    rows[Section.TREATMENT].append("pass_present")
+    rows[Section.TREATMENT].append(Drawn("present", template="utm/present.html"))
     advanced = [field.column for field in fields if field.section is Section.ADVANCED]
     helper = FormHelper()
     helper.form_tag = False

@@ -1,10 +1,13 @@
 """What is said when a rule is saved and is no part of it (ADR 14, 18), and what may be refused then."""
 
 from collections.abc import Iterator
+from datetime import date
+from enum import StrEnum
 from typing import Any, TypedDict
 
 from django import forms
 from django.http import QueryDict
+from django.utils import timezone
 from django.utils.translation import gettext
 from django.utils.translation import gettext_lazy as _
 
@@ -13,11 +16,11 @@ from fetchrules.errors import KeyMissing, PasswordUnreadable
 from fetchrules.ledger.source_mailboxes import former_of, source_of
 from fetchrules.models import FetchRule
 from fetchrules.rule import Rule
-from fetchrules.rulebook.edits import LedgerTaken, is_to_be_passed
+from fetchrules.rulebook.edits import LedgerTaken, collected_since, is_to_be_passed
 from fetchrules.rulebook.ledgers import Orphan, offered_to
-from fetchrules.ruletext.problem import Problem
+from fetchrules.ruletext.problem import Code, Problem
 from fetchrules.ruletext.sources import account_of
-from fetchrules.ruletext.validate import passing_fault
+from fetchrules.ruletext.validate import passing_fault, read_day
 from fetchrules.words.failures import describe
 from fetchrules.words.names import continued, renamed, with_letters
 from fetchrules.words.ruletext import explain
@@ -52,11 +55,20 @@ def complaints(refusal: Refusal) -> Iterator[tuple[str, str]]:
             yield "password", gettext("The stored password cannot be read: enter it again.")
 
 
+class Present(StrEnum):
+    """What becomes of the letters that the first poll meets."""
+
+    ALL = "all"
+    SINCE = "since"
+    NONE = "none"
+
+
 class SavingChoices(TypedDict):
     """What may be said with a rule and is no part of it: keywords of `set_rule`."""
 
     restricted: bool | None
     pass_present: bool | None
+    since: date | None
     other_mailbox: bool
     same_mailbox: int | None
 
@@ -74,10 +86,22 @@ class SavingForm(forms.Form):
             "Set when somebody who is no administrator says where to connect to; only administrators take it away"
         ),
     )
-    pass_present = forms.BooleanField(
-        label=_("What already lies on the server counts as collected"),
+    present = forms.ChoiceField(
+        label=_("What already lies on the server"),
         required=False,
-        help_text=_("Once, at the next poll: it is not fetched and stays there. For a move from UTM with keep"),
+        choices=[
+            (Present.ALL, _("is collected")),
+            (Present.SINCE, _("is collected if it arrived since:")),
+            (Present.NONE, _("counts as collected, as after a move from UTM with keep")),
+        ],
+        widget=forms.RadioSelect,
+        help_text=_("Once, at the next poll. What counts as collected is not fetched and stays there"),
+    )
+    since = forms.CharField(
+        label=_("Collect since"),
+        required=False,
+        max_length=10,
+        widget=forms.DateInput(attrs={"class": "field", "type": "date"}),
     )
     other_mailbox = forms.BooleanField(
         label=_("This is another mailbox: collect everything that lies there"),
@@ -95,9 +119,13 @@ class SavingForm(forms.Form):
         self, data: QueryDict | None, *, stored: FetchRule | None, initial: dict[str, object], administers: bool
     ) -> None:
         """`administers`: whoever fills it in may lift the restriction."""
-        pass_present = stored is not None and is_to_be_passed(stored)
+        since = collected_since(stored) if stored else None
+        passing = stored is not None and is_to_be_passed(stored)
+        present = Present.SINCE if since else Present.NONE if passing else Present.ALL
         public_only = stored is not None and stored.restricted
-        super().__init__(data, initial=initial | {"pass_present": pass_present, "public_only": public_only})
+        first = {"present": present, "since": str(since or "")}
+        super().__init__(data, initial=initial | first | {"public_only": public_only})
+        self.fields["since"].widget.attrs["aria-label"] = self.fields["since"].label
         if not administers:
             del self.fields["public_only"]
         self.stored = stored
@@ -112,6 +140,26 @@ class SavingForm(forms.Form):
         """What an administrator says of the restriction; None: they are none."""
         return bool(self.cleaned_data["public_only"]) if "public_only" in self.fields else None
 
+    @property
+    def passes_present(self) -> bool:
+        """Whether all that lies there is to count as collected."""
+        return bool(self.cleaned_data.get("present") == Present.NONE)
+
+    @property
+    def since_day(self) -> date | None:
+        """The day since which letters are to be collected."""
+        day = self.cleaned_data.get("since")
+        return day if isinstance(day, date) else None
+
+    def clean_since(self) -> date | None:
+        """The day, where that is chosen."""
+        if self.cleaned_data.get("present") != Present.SINCE:
+            return None
+        day = read_day(self.cleaned_data["since"], timezone.localdate())
+        if isinstance(day, Code):
+            raise forms.ValidationError(explain(Problem(day, field="since")))
+        return day
+
     def saving_choices(self) -> SavingChoices:
         """What is said beside the rule itself."""
         data = self.cleaned_data
@@ -119,7 +167,8 @@ class SavingForm(forms.Form):
         return {
             "restricted": self.restricted,
             # A new rule says nothing of what was said of its mailbox before.
-            "pass_present": data["pass_present"] or (None if self.stored is None else False),
+            "pass_present": self.passes_present or (None if self.stored is None else False),
+            "since": self.since_day,
             "other_mailbox": data["other_mailbox"],
             "same_mailbox": int(chosen) if chosen else None,
         }
@@ -147,9 +196,9 @@ class SavingForm(forms.Form):
 
     def check_passing(self, wanted: Rule) -> None:
         """Refuse to count as collected what `wanted` could not remember, or would delete."""
-        fault = passing_fault(wanted) if self.cleaned_data["pass_present"] else None
+        fault = passing_fault(wanted) if self.passes_present else None
         if fault is not None:
-            self.add_error("pass_present", explain(Problem(fault, field="pass_present")))
+            self.add_error("present", explain(Problem(fault, field="present")))
 
     def offer(self, rule: Rule) -> None:
         """Offer a new rule the ledgers of its recipient that no rule reads."""

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator
 from dataclasses import asdict, dataclass, replace
-from datetime import timedelta
+from datetime import date, timedelta
 
 from django.http import HttpRequest
 from django.utils import timezone
@@ -17,6 +17,7 @@ from fetchrules.models import FetchRule, SourceMailbox
 from fetchrules.panel import access
 from fetchrules.policy.planning import Plan
 from fetchrules.policy.table import Terms
+from fetchrules.poll.dating import start_of
 from fetchrules.poll.looking import account_from
 from fetchrules.poll.trial import Stage, Step, Trial, try_connection
 from fetchrules.remote.account import Account
@@ -194,13 +195,15 @@ def try_rule(
     *,
     restricted: bool,
     pass_present: bool = False,
+    since: date | None = None,
     recognises: bool = False,
 ) -> TrialShown:
     """Try `wanted`, with the password of `row` where it has none. Changes nothing, here or there.
 
     The audit names the server. Whoever is no administrator may do so a number of times an hour, and learns of a server that is not
     reached only that. `restricted`: on public mail servers and the allowed networks only.
-    `pass_present`: as if what lies there counted as collected. `recognises`: it would go on with the ledger of another name.
+    `pass_present`: as if what lies there counted as collected; `since`: as if what arrived before did. `recognises`: it
+    would go on with the ledger of another name.
     """
     administers = roles.administers(access.user_of(request))
     try:
@@ -218,7 +221,7 @@ def try_rule(
         return TrialShown([], failure=describe(error.code, wanted.server))
     source = SourceMailbox.objects.filter(**key).first()
     lived = source.lived if source else 0
-    terms = Terms.of(wanted, restricted=restricted, lived=lived, pass_present=pass_present)
+    terms = Terms.of(wanted, restricted=restricted, lived=lived, pass_present=pass_present, since=start_of(since))
     trial = try_connection(account, source, terms, wanted.recipient, now, wanted.folders[1:])
     steps = stages_shown(trial, wanted.server, exact=administers)
     shown = TrialShown(

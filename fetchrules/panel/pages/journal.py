@@ -97,6 +97,7 @@ PAGE = 50
 STAGES = {
     "login": gettext_lazy("connected and logged in"),
     "listing": gettext_lazy("listing read"),
+    "dates": gettext_lazy("dates of letters read"),
     "flush": gettext_lazy("old letters deleted on the server"),
     "fetching": gettext_lazy("fetching begun"),
     "delivered": gettext_lazy("letters delivered"),

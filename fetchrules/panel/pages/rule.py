@@ -24,7 +24,7 @@ from fetchrules.ledger.source_mailboxes import folders_of
 from fetchrules.models import AuditEntry, FetchRule, ServiceSettings
 from fetchrules.panel import access
 from fetchrules.panel.forms.rule import BLANK, RuleForm
-from fetchrules.panel.forms.saving import REFUSALS
+from fetchrules.panel.forms.saving import REFUSALS, Present
 from fetchrules.panel.pages import drafts, letters
 from fetchrules.panel.pages.connection_trial import TrialShown, try_rule
 from fetchrules.panel.pages.rule_preview import RulePreview, preview_of
@@ -32,7 +32,7 @@ from fetchrules.panel.pages.rule_rows import RuleRow, rows_of
 from fetchrules.panel.pages.rules import with_state
 from fetchrules.panel.params import number
 from fetchrules.rule import MASK, Rule
-from fetchrules.rulebook.edits import is_to_be_passed
+from fetchrules.rulebook.edits import collected_since, is_to_be_passed
 from fetchrules.rulebook.rows import changes_of
 from fetchrules.ruletext.document import parse
 from fetchrules.secrets.sealed import SealedDraft
@@ -190,6 +190,7 @@ def _now(request: HttpRequest, rule: FetchRule) -> dict[str, object]:
     return {
         "row": row,
         "passing": is_to_be_passed(rule),
+        "since": collected_since(rule),
         "waiting": fetched.waiting(folders_of(rule.source)),
         "passed": by_hand.passed(folders_of(rule.source)).count(),
         "problems": letters.problems_of(roles.visible_letters(access.user_of(request)), rule),
@@ -198,7 +199,8 @@ def _now(request: HttpRequest, rule: FetchRule) -> dict[str, object]:
 
 
 def _preview_of(form: RuleForm) -> RulePreview:
-    return preview_of(form.shown(), ServiceSettings.current().interval, pass_present=bool(form["pass_present"].value()))
+    passing = form["present"].value() == Present.NONE
+    return preview_of(form.shown(), ServiceSettings.current().interval, pass_present=passing)
 
 
 def _try(request: HttpRequest, form: RuleForm, rule: FetchRule | None) -> TrialShown:
@@ -208,7 +210,8 @@ def _try(request: HttpRequest, form: RuleForm, rule: FetchRule | None) -> TrialS
         rule,
         form.draft(),
         restricted=form.restricted is not False,
-        pass_present=form.cleaned_data["pass_present"],
+        pass_present=form.passes_present,
+        since=form.since_day,
         recognises=form.recognises,
     )
 

@@ -15,7 +15,7 @@ from fetchrules.acts import roles
 from fetchrules.errors import harmless
 from fetchrules.models import FetchRule, Pause, Run, ServiceSettings
 from fetchrules.models.gathered import Gathered, as_moment
-from fetchrules.policy.planning import Remark
+from fetchrules.policy.planning import Remark, Why
 from fetchrules.remote.mailbox import TlsLevel
 from fetchrules.rule import MASK, Encryption, Protocol
 from fetchrules.ruletext.render import options_of
@@ -39,10 +39,16 @@ class RunProgress:
     def of(cls, run: Run, now: datetime) -> "RunProgress":
         if run.state == Run.State.QUEUED:
             return cls(run, None, _("waiting for a worker"))
+        if not run.to_fetch and Why.UNDATED in run.left:
+            return cls(run, None, _undated(run))
         if not run.to_fetch:
             return cls(run, None, _("connecting") if not run.found else _("looking through the mailbox"))
         done = run.octets / run.octets_to_fetch if run.octets_to_fetch else run.fetched / run.to_fetch
         return cls(run, min(100, int(100 * done)), " · ".join(_parts(run, done, now)))
+
+
+def _undated(run: Run) -> str:
+    return _("dates to be read: %(count)s") % {"count": amounts.count(run.left[Why.UNDATED])}
 
 
 def _parts(run: Run, done: float, now: datetime) -> list[str]:
@@ -51,6 +57,8 @@ def _parts(run: Run, done: float, now: datetime) -> list[str]:
         amounts.octets(run.octets),
     ]
     spent = (now - run.started_at).total_seconds() if run.started_at else 0.0
+    if Why.UNDATED in run.left:
+        parts.append(_undated(run))
     if spent >= 1 and run.octets:
         parts.append(_("%(size)s/s") % {"size": amounts.octets(int(run.octets / spent))})
         if 0 < done < 1:

@@ -1,16 +1,18 @@
 """The text of all rules: read, checked, previewed, applied; from a file, to a file; as one box or as a list of lines."""
 
 from collections.abc import Sequence
-from dataclasses import dataclass, fields, replace
+from dataclasses import dataclass, replace
 
 from django.contrib import messages
 from django.http import HttpRequest, HttpResponse
 from django.shortcuts import redirect, render
+from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_http_methods
 
 from fetchrules.acts.text import apply
 from fetchrules.panel import access
+from fetchrules.panel.forms.saving import Present
 from fetchrules.panel.pages import drafts
 from fetchrules.panel.params import number
 from fetchrules.rulebook import imports
@@ -22,6 +24,7 @@ from fetchrules.ruletext.document import MAX_OCTETS, Document
 from fetchrules.ruletext.formats.detection import Format, decode
 from fetchrules.ruletext.line import Line
 from fetchrules.ruletext.problem import Code, Problem
+from fetchrules.ruletext.validate import read_day
 from fetchrules.secrets.sealed import SealedDraft
 from fetchrules.words import events
 from fetchrules.words.ruletext import describe, explain
@@ -47,7 +50,14 @@ class Finding:
 
 
 def _ticked(request: HttpRequest) -> Choices:
-    return Choices(**{field.name: field.name in request.POST for field in fields(Choices)})
+    present = request.POST.get("present")
+    return Choices(
+        delete_missing="delete_missing" in request.POST,
+        pass_present=present == Present.NONE,
+        since=read_day(request.POST.get("since", ""), timezone.localdate()) if present == Present.SINCE else None,
+        other_mailbox="other_mailbox" in request.POST,
+        same_mailbox="same_mailbox" in request.POST,
+    )
 
 
 def _said_of_ledger(entry: Entry, ticks: Choices) -> list[str]:
@@ -219,6 +229,7 @@ def _page(request: HttpRequest, document: Document | None, seen: Preview | None 
             "version": seen.version,
             "outdated": request.POST.get("version") != str(seen.version),
             "delete_missing": ticks.delete_missing,
+            "since": request.POST.get("since", ""),
         }
         return render(request, "fetchrules/_text_check.html", context)
     masked = drafts.keep_text(request, document or Document())
@@ -235,6 +246,7 @@ def _page(request: HttpRequest, document: Document | None, seen: Preview | None 
         "columns": max((len(line) for line in lines), default=0) + 2,
         "shown": PreviewShown.of(seen, masked, ticks) if seen else None,
         "version": seen.version if seen else current_version(),
+        "since": request.POST.get("since", ""),
         # A line of the list that is thrown away takes its rule with it, as long as nobody says otherwise.
         "delete_missing": ticks.delete_missing if request.method == "POST" else as_lines,
     }

@@ -142,6 +142,10 @@ class ImapMailbox:
         return self._state
 
     @property
+    def gives_heads(self) -> bool:
+        return True
+
+    @property
     def together(self) -> int:
         return self._deletion.together
 

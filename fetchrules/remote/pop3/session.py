@@ -90,6 +90,10 @@ class Pop3Mailbox:
         return digest(f"{letter.uid} {letter.size}" for letter in listed.letters)
 
     @property
+    def gives_heads(self) -> bool:
+        return self._tops.asks
+
+    @property
     def together(self) -> int:
         return 1
 
