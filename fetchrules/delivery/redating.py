@@ -32,20 +32,24 @@ class Redated:
 
 def redate(maildir: RootedPath, ours: Mapping[str, Delivered], *, dry_run: bool) -> Redated:
     """Set the times of those letters in `maildir` that are still under the names of `ours`, flags aside. Raises DeliveryFailed."""
-    done = Redated()
+    done, known = Redated(), {_without_flags(name): letter for name, letter in ours.items()}
     for part in ("new", "cur"):
         place = maildir.below(part)
         with translated(str(place.path)), open_place(place).readable() as directory:
             for file, name in _letters(directory):
-                if name in ours:
-                    _redate(directory, file, ours[name], done, dry_run=dry_run)
+                if name in known:
+                    _redate(directory, file, known[name], done, dry_run=dry_run)
     return done
 
 
 def _letters(directory: OpenDirectory) -> Iterator[tuple[str, str]]:
     """The files, each with its name without the flags."""
     with os.scandir(directory.fd) as entries:
-        yield from ((entry.name, entry.name.partition(":")[0]) for entry in entries)
+        yield from ((entry.name, _without_flags(entry.name)) for entry in entries)
+
+
+def _without_flags(name: str) -> str:
+    return name.partition(":")[0]
 
 
 def _redate(directory: OpenDirectory, file: str, letter: Delivered, done: Redated, *, dry_run: bool) -> None:

@@ -25,9 +25,13 @@ LETTER = b"From: a@b\r\nSubject: hello\r\n\r\nbody\r\n"
 
 
 def staged(
-    mailbox: Maildir | SpooledMailbox, letter: bytes = LETTER, key: str = "1", told: datetime | None = None
+    mailbox: Maildir | SpooledMailbox,
+    letter: bytes = LETTER,
+    key: str = "1",
+    told: datetime | None = None,
+    flags: str = "",
 ) -> Staged:
-    draft = mailbox.staging.begin(key)
+    draft = mailbox.staging.begin(key, flags)
     draft.write(letter)
     return draft.finish(told)
 
@@ -46,6 +50,10 @@ def waiting_in(place: RootedPath) -> set[str]:
 
 def new_in(place: RootedPath) -> set[str]:
     return {path.name for path in (place.path / "new").iterdir()}
+
+
+def cur_in(place: RootedPath) -> set[str]:
+    return {path.name for path in (place.path / "cur").iterdir()}
 
 
 def test_it_delivers_the_letter_with_local_line_ends(maildir: Maildir, place: RootedPath) -> None:
@@ -143,6 +151,40 @@ def test_it_keeps_names_short(place: RootedPath) -> None:
     (name,) = deliver(maildir, LETTER)
     maildir.close()
     assert len(name) == 120
+
+
+def test_it_keeps_names_short_with_flags(place: RootedPath) -> None:
+    maildir = Maildir(place, reserve=0, host="mx." + "x" * 200)
+    maildir.prepare(0)
+    name = staged(maildir, flags="FRS").name
+    assert (len(name), name[-6:]) == (120, ":2,FRS")
+    maildir.close()
+
+
+def test_it_delivers_letters_with_flags_as_seen_by_mail_programs(maildir: Maildir, place: RootedPath) -> None:
+    letters = [staged(maildir, key="1", flags="S"), staged(maildir, key="2"), staged(maildir, key="3", flags="FR")]
+    maildir.staging.sync(letters)
+    read, plain, flagged = (letter.name for letter in letters)
+    assert waiting_in(place) == {read, plain, flagged}
+    assert maildir.commit([read, plain, flagged]) == {}
+    assert (new_in(place), cur_in(place)) == ({plain}, {read, flagged})
+    assert (read.partition(":")[2], flagged.partition(":")[2]) == ("2,S", "2,FR")
+
+
+def test_it_makes_the_directory_for_letters_with_flags(maildir: Maildir, place: RootedPath) -> None:
+    (place.path / "cur").rmdir()
+    name = staged(maildir, flags="S").name
+    assert maildir.commit([name]) == {}
+    assert cur_in(place) == {name}
+
+
+def test_a_host_cannot_look_like_flags(place: RootedPath) -> None:
+    maildir = Maildir(place, reserve=0, host="mx:2,S")
+    maildir.prepare(0)
+    name = staged(maildir).name
+    assert maildir.commit([name]) == {}
+    assert new_in(place) == {name}
+    maildir.close()
 
 
 def test_it_makes_everything_private(maildir: Maildir, place: RootedPath) -> None:

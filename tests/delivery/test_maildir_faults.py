@@ -162,6 +162,20 @@ def test_it_concludes_nothing_when_new_is_not_durable(maildir: Maildir, monkeypa
     assert maildir.commit([name]) == {}
 
 
+def test_it_concludes_nothing_when_cur_is_not_durable(
+    maildir: Maildir, place: RootedPath, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    name = staged(maildir, flags="S").name
+    cur = (place.path / "cur").stat().st_ino
+    with monkeypatch.context() as broken:
+        failed = break_call(broken, "fsync", errno.EIO, fails=lambda fd: os.fstat(fd).st_ino == cur)
+        for _ in range(2):  # the letter is gone from staging by the second time, and still not durable
+            with pytest.raises(DeliveryFailed):
+                maildir.commit([name])
+    assert len(failed) == 2
+    assert maildir.commit([name]) == {}
+
+
 def test_it_makes_no_marker_that_is_not_durable(place: RootedPath, monkeypatch: pytest.MonkeyPatch) -> None:
     maildir = Maildir(place, reserve=0)
     with monkeypatch.context() as broken:

@@ -57,6 +57,15 @@ def remake_new(place: RootedPath) -> None:
     (place.path / "new").mkdir()
 
 
+def remove_cur(place: RootedPath) -> None:
+    shutil.rmtree(place.path / "cur")
+
+
+def remake_cur(place: RootedPath) -> None:
+    (place.path / "cur").rename(place.path / "old")  # so that the new one has another inode
+    (place.path / "cur").mkdir()
+
+
 def remove_marker(place: RootedPath) -> None:
     (place.path / "tmp/utm-mail/marker").unlink()
 
@@ -122,6 +131,24 @@ def test_it_concludes_nothing_when_the_maildir_goes_during_the_commit(
         rename(*args, **directories)
 
     monkeypatch.setattr(os, "rename", rename_too_late)
+    with pytest.raises(MaildirReplaced):
+        maildir.commit([name])
+
+
+@pytest.mark.parametrize("alter", [remove, exchange, empty_tmp, remove_staging, remove_cur, remake_cur])
+def test_it_concludes_nothing_when_the_maildir_goes_while_letters_with_flags_are_committed(
+    maildir: Maildir, place: RootedPath, alter: Callable[[RootedPath], None], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    name = staged(maildir, flags="S").name
+    rename = os.rename
+
+    def rename_and_alter(*args: Any, **directories: Any) -> None:
+        rename(*args, **directories)
+        with monkeypatch.context() as restored:
+            restored.setattr(os, "rename", rename)
+            alter(place)
+
+    monkeypatch.setattr(os, "rename", rename_and_alter)
     with pytest.raises(MaildirReplaced):
         maildir.commit([name])
 

@@ -36,23 +36,35 @@ class Arrivals(Protocol):
 
 @dataclass(frozen=True, slots=True)
 class MaildirArrivals:
-    """The user takes letters out of new/ and keeps them elsewhere."""
+    """The user takes letters out of a Maildir and keeps them elsewhere. Each lies where its marks want it."""
 
-    new: Path
+    maildir: Path
 
     def take(self) -> list[bytes]:
         """As Arrivals."""
-        return [self._take(path) for path in self.new.iterdir()] if self.new.is_dir() else []
+        parts = [part for part in (self.maildir / "new", self.maildir / "cur") if part.is_dir()]
+        return [self._take(path) for part in parts for path in part.iterdir()]
 
     def _take(self, path: Path) -> bytes:
         octets = path.read_bytes()
         assert path.stat().st_mtime == ARRIVED.timestamp()
+        marks = _marks(octets)
+        assert (path.parent.name, path.name.partition(":2,")[2]) == ("cur" if marks else "new", marks)
         path.unlink()
         return octets
 
     def carried(self, letter: bytes) -> bytes:
         """All of them."""
         return letter
+
+
+_MARKS = {"F": "\\Flagged", "R": "\\Answered", "S": "\\Seen"}
+_SAYS_MARKS = b"X-Marks: "
+"""Begins a letter's first line, which names the marks that it has on the server."""
+
+
+def _marks(letter: bytes) -> str:
+    return letter.partition(b"\n")[0].removeprefix(_SAYS_MARKS).decode() if letter.startswith(_SAYS_MARKS) else ""
 
 
 _TRACE = re.compile(rb"Received: by [^\n]*\n\t[^\n]*\nX-Collected-Id: [^\n]*\n")
@@ -93,6 +105,8 @@ class ImapWorld:
     folder: Folder
     rule: int
     arrivals: Arrivals
+    marks: bool = False
+    """Whether letters have marks on the server, which the rule takes along."""
     oracle: Oracle = field(default_factory=Oracle)
     _serial: int = 0
 
@@ -101,8 +115,11 @@ class ImapWorld:
         for _ in range(count):
             self._serial += 1
             data = make_letter(self.random, f"{self.name} {self._serial}")
+            marks = [mark for mark in _MARKS if self.marks and self.random.random() < 0.3]
+            if marks:
+                data = _SAYS_MARKS + "".join(marks).encode() + b"\r\n" + data
             self.oracle.sent(self.arrivals.carried(data))
-            self.folder.add(data)
+            self.folder.add(data, *(_MARKS[mark] for mark in marks))
 
     def begin_poll(self, *, kill_after: float | None = None) -> Act:
         """Start `manage.py poll`; whoever polls already loses his claim."""
@@ -166,12 +183,21 @@ def doubles(sink: MailSink, recipient: str) -> Counter[str]:
 
 @contextmanager
 def new_imap_world(
-    engine: Engine, name: str, seed: int, arrivals: Callable[[str], Arrivals] | None = None, **columns: Any
+    engine: Engine,
+    name: str,
+    seed: int,
+    arrivals: Callable[[str], Arrivals] | None = None,
+    *,
+    marks: bool = False,
+    **columns: Any,
 ) -> Iterator[ImapWorld]:
-    """A world of its own in `engine`; `name` is lower case. `arrivals` finds where a recipient's letters arrive: his Maildir."""
+    """A world of its own in `engine`; `name` is lower case. `arrivals` finds where a recipient's letters arrive: his Maildir.
+
+    `marks`: letters have marks on the server, which the rule takes along.
+    """
     recipient = f"{name}@{DOMAIN}"
-    here = arrivals(recipient) if arrivals else MaildirArrivals(engine.data / "mail" / DOMAIN / name / "new")
+    here = arrivals(recipient) if arrivals else MaildirArrivals(engine.data / "mail" / DOMAIN / name)
     with ImapServer(folder := Folder(), user=name) as server:
         place = {"server": "127.0.0.1", "port": server.port, "protocol": "imap", "user": name, "recipient": recipient}
-        rule = engine.do("make_rule", **{**place, **columns})
-        yield ImapWorld(engine, name, Random(f"{seed}/{name}"), folder, rule, here)
+        rule = engine.do("make_rule", **{**place, "flags": marks, "uidl": marks, **columns})
+        yield ImapWorld(engine, name, Random(f"{seed}/{name}"), folder, rule, here, marks)

@@ -69,7 +69,7 @@ class _Order:
         path = arguments.rpartition("<")[2].rstrip(">")
         name = path.rpartition("/")[2]
         for letter_name, letter in self.letters.items():
-            letter.safe |= letter.moved and name == "new"
+            letter.safe |= letter.moved and name in {"new", "cur"}
             letter.recorded |= letter.named and "sqlite3-wal" in name
             letter.named |= letter.durable and name == "utm-mail"
             letter.durable |= name == letter_name

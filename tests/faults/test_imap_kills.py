@@ -59,7 +59,7 @@ def kill_again_and_again(world: ImapWorld, kills: int, processes: int = 1) -> in
 
 
 def kill_into_maildir(engine: Engine, name: str, row: Campaign, kills: int, processes: int) -> None:
-    with new_imap_world(engine, name, SEED) as world:
+    with new_imap_world(engine, name, SEED, marks=processes == 1) as world:
         row.add(kill_again_and_again(world, kills, processes), world.count())
 
 

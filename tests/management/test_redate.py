@@ -79,6 +79,13 @@ def test_it_sets_the_times_of_letters_of_ours(
     assert capsys.readouterr().out.splitlines() == [said, "Ничего не изменено.", said, again]
 
 
+def test_it_knows_letters_that_were_delivered_with_their_flags(letter: Callable[..., Path]) -> None:
+    as_delivered = letter("1.Qa.mx:2,F", TOLD, file="cur/1.Qa.mx:2,F")
+    read_since = letter("2.Qa.mx:2,F", TOLD, file="cur/2.Qa.mx:2,FS")
+    call_command("rules", "redate")
+    assert times(as_delivered, read_since) == [TOLD.timestamp()] * 2
+
+
 def test_it_tells_which_mailbox_it_cannot_read(
     letter: Callable[..., Path], maildir: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
