@@ -73,6 +73,7 @@ async function askServer() {
   data.set("do", "check");
   data.set("fragment", "1");
   data.delete("file");
+  data.delete("fetched");
   const page = await sendForm(form.action, data);
   if (!page) return false;
   check.replaceChildren(...page.body.childNodes);
@@ -128,7 +129,7 @@ if (area) {
   area.addEventListener("keydown", (event) => {
     if (event.key === "Enter" && (event.ctrlKey || event.metaKey)) askServer();
   });
-  form.querySelector("input[type=file]").addEventListener("change", () => {
+  form.querySelector("input[name=file]").addEventListener("change", () => {
     form.requestSubmit(form.querySelector("button[value=check]"));
   });
 }

@@ -9,7 +9,7 @@ from django.test import Client
 from django.urls import reverse
 from django.utils import timezone
 
-from fetchrules.models import AuditEntry, FetchRule, Letter, Revision, ServiceSettings, SourceMailbox
+from fetchrules.models import AuditEntry, FetchedBefore, FetchRule, Letter, Revision, ServiceSettings, SourceMailbox
 from fetchrules.rulebook.rows import password_of
 from fetchrules.rulebook.text import load
 from fetchrules.ruletext.problem import Code, Problem
@@ -165,6 +165,51 @@ def test_it_reads_files(name: str, content: str, admin: Client) -> None:
     assert "petrovpasswd" not in page
     post(admin, "mailserver.ru:pop3 petrov ******** i.petrov@mydomain.ru")
     assert password_of(FetchRule.objects.get()) == "petrovpasswd"
+
+
+FETCHIDS = b"petrov@mailserver.ru a\nsidorov@mailserver.ru b\n"
+
+
+def fetchids(content: bytes = FETCHIDS) -> SimpleUploadedFile:
+    return SimpleUploadedFile(".fetchids", content)
+
+
+def test_it_takes_over_what_another_program_has_fetched_with_the_text(admin: Client) -> None:
+    page = post(admin, f"{LINE} keep", fetched=[fetchids(), SimpleUploadedFile("x", b" 1 mailserver.ru petrov\nc\n")])
+    assert "petrov@mailserver.ru, fetched by fetchmail and to count as collected: 1 letter; 1 rule" in page
+    assert "sidorov@mailserver.ru, fetched by fetchmail: 1 letter; no rule collects from there" in page
+    assert FetchedBefore.objects.get().uids == ["a", "c"]
+    assert AuditEntry.objects.get(what="fetched_lists_filed").about == ".fetchids, x"
+
+
+def test_it_takes_over_what_another_program_has_fetched_for_rules_that_are_there(admin: Client) -> None:
+    post(admin, f"{LINE} keep")
+    page = post(admin, "# being typed", "take_over", fetched=fetchids())
+    assert "petrov@mailserver.ru, fetched by fetchmail" in page
+    assert "# being typed" in page
+    assert FetchedBefore.objects.get().uids == ["a"]
+    assert "# being typed" not in load()
+    (rule,) = FetchRule.objects.all()
+    page = admin.get(reverse("rule", args=[rule.id])).content.decode()
+    assert "1 letter that another program has fetched counts as collected at the next poll" in page
+    admin.post(reverse("rule_take_up", args=[rule.id]))
+    assert not FetchedBefore.objects.exists()
+
+
+@pytest.mark.parametrize("do", ["apply", "take_over"])
+def test_it_applies_nothing_beside_a_list_that_it_cannot_read(do: str, admin: Client) -> None:
+    page = post(admin, f"{LINE} keep", do, fetched=[fetchids(), fetchids(FETCHIDS + b"sidorov\n")])
+    assert ".fetchids: line 3, column 1: this line is none of a list of fetchmail" in page
+    assert not FetchRule.objects.exists()
+    assert "Choose the other program" in post(admin, "", "take_over")
+
+
+@pytest.mark.parametrize("do", ["apply", "take_over"])
+def test_only_an_administrator_takes_over_what_another_program_has_fetched(do: str, editor: Client) -> None:
+    data = {"text": f"{LINE} keep", "do": do, "version": version(), "fetched": fetchids()}
+    assert editor.post(reverse("text"), data).status_code == 403
+    assert not FetchRule.objects.exists()
+    assert 'name="fetched"' not in editor.get(reverse("text")).content.decode()
 
 
 def test_it_offers_a_line_for_each_rule(admin: Client, make_rule: MakeRule) -> None:

@@ -10,7 +10,8 @@ from django.utils import timezone
 from django.utils.translation import gettext as _
 from django.views.decorators.http import require_http_methods
 
-from fetchrules.acts.text import apply
+from fetchrules.acts import roles
+from fetchrules.acts.fetched import apply_and_take_over, take_over
 from fetchrules.panel import access
 from fetchrules.panel.forms.saving import Present
 from fetchrules.panel.pages import drafts
@@ -22,12 +23,14 @@ from fetchrules.rulebook.revisions import current_version
 from fetchrules.rulebook.text import from_text_box, load
 from fetchrules.ruletext.document import MAX_OCTETS, Document
 from fetchrules.ruletext.formats.detection import Format, decode
+from fetchrules.ruletext.formats.fetched import MAX_OCTETS as MAX_LIST_OCTETS
+from fetchrules.ruletext.formats.fetched import FetchedList, Handed, UnreadableList, read_fetched
 from fetchrules.ruletext.line import Line
 from fetchrules.ruletext.problem import Code, Problem
 from fetchrules.ruletext.validate import read_day
 from fetchrules.secrets.sealed import SealedDraft
 from fetchrules.words import events
-from fetchrules.words.ruletext import describe, explain
+from fetchrules.words.ruletext import describe, describe_handed, explain
 
 SHOWN = 200
 """So many rules of each kind of change are listed, and so many problems."""
@@ -135,6 +138,8 @@ def edit(request: HttpRequest) -> HttpResponse:
     match request.POST.get("do"):
         case "apply":
             return _apply(request, document)
+        case "take_over":
+            return _take_over(request, document)
         case "add":
             return _page(request, _with_blank_line(document))
         case "remove":
@@ -192,9 +197,15 @@ def _check(request: HttpRequest, document: Document) -> HttpResponse:
 def _apply(request: HttpRequest, document: Document) -> HttpResponse:
     version = number(request.POST.get("version", ""))
     user = access.user_of(request)
+    lists = _lists(request)
+    if lists is None:
+        return _check(request, document)
     try:
         told = request.POST.get("told", "")
-        done = apply(document, -1 if version is None else version, _ticked(request), told=told, by=user)
+        expected = -1 if version is None else version
+        done, handed = apply_and_take_over(
+            document, expected, _ticked(request), lists, told=told, by=user, lists_note=_names(request)
+        )
     except TextChanged:
         messages.error(
             request,
@@ -205,7 +216,46 @@ def _apply(request: HttpRequest, document: Document) -> HttpResponse:
         return _page(request, document, refused.preview)
     drafts.forget(request, SealedDraft.TEXT)
     _tell(request, done)
+    _tell_of_lists(request, handed)
     return redirect("text")
+
+
+def _take_over(request: HttpRequest, document: Document) -> HttpResponse:
+    """File lists of fetched letters with the rules that are there. What was typed stays as it is."""
+    lists = _lists(request)
+    if lists:
+        _tell_of_lists(request, take_over(lists, by=access.user_of(request), note=_names(request)))
+    elif lists is not None:
+        messages.error(request, _("Choose the other program's file first."))
+    return _page(request, document)
+
+
+def _lists(request: HttpRequest) -> list[FetchedList] | None:
+    """The lists of fetched letters that were sent. None, and a message, if one cannot be read."""
+    lists: list[FetchedList] = []
+    for upload in request.FILES.getlist("fetched"):
+        name = upload.name or ""
+        if (upload.size or 0) > MAX_LIST_OCTETS:
+            messages.error(request, f"{name}: {explain(Problem(Code.TEXT_TOO_LONG, maximum=MAX_LIST_OCTETS))}")
+            return None
+        try:
+            lists += read_fetched(decode(upload.read()), name)
+        except UnreadableList as error:
+            messages.error(request, f"{name}: {describe(error.problem)}")
+            return None
+    return lists
+
+
+def _names(request: HttpRequest) -> str:
+    return ", ".join(upload.name or "" for upload in request.FILES.getlist("fetched"))[:200]
+
+
+def _tell_of_lists(request: HttpRequest, handed: Sequence[Handed]) -> None:
+    """What became of the lists, those first that no rule is for."""
+    for one in sorted(handed, key=lambda one: one.rules > 0)[:SHOWN]:
+        messages.add_message(request, messages.SUCCESS if one.rules else messages.WARNING, describe_handed(one))
+    if len(handed) > SHOWN:
+        messages.info(request, _("Accounts in all: %(number)s") % {"number": len(handed)})
 
 
 def _tell(request: HttpRequest, done: Applied) -> None:
@@ -242,6 +292,7 @@ def _page(request: HttpRequest, document: Document | None, seen: Preview | None 
         "lines": lines,
         "as_lines": as_lines,
         "may_list": len(lines) <= MANY_LINES,
+        "administers": roles.administers(request.user),
         "rows": max(len(lines) + 1, 14),
         "columns": max((len(line) for line in lines), default=0) + 2,
         "shown": PreviewShown.of(seen, masked, ticks) if seen else None,

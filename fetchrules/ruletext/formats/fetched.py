@@ -168,7 +168,7 @@ def _oldmail(content: str, name: str) -> FetchedList:
 
 
 def _unreadable(line: int, collector: Collector) -> UnreadableList:
-    return UnreadableList(Problem(Code.FETCHED_LINE, line=line, other=collector))
+    return UnreadableList(Problem(Code.FETCHED_LINE, line=line, column=1, other=collector))
 
 
 _OLDMAIL = "oldmail-"
