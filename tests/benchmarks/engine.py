@@ -9,6 +9,7 @@ from collections.abc import Callable, Iterator
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict
 from datetime import datetime
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -21,15 +22,15 @@ from fetchrules.policy.known import Fate, State
 from fetchrules.poll.desk import GATHER_SECONDS, LINGER_SECONDS, Desk
 from fetchrules.poll.run import poll
 from fetchrules.schedule import NextReason
-from tests.benchmarks.simulator import LETTER
+from tests.benchmarks.simulator import Account
 from tests.interop.installation import ROOT, Installation
 
 _START = "import django; django.setup(); from tests.benchmarks.engine import main; main()"
 
-Row = dict[str, Any]
+Told = dict[str, Any]
 
 
-def engine(installation: Installation, work: Callable[..., Iterator[Row]], *arguments: object) -> list[Row]:
+def engine(installation: Installation, work: Callable[..., Iterator[Told]], *arguments: object) -> list[Told]:
     """What `work`, a function of this module, says in a new process about this installation."""
     done = subprocess.run(
         [sys.executable, "-c", _START, work.__name__, *map(str, arguments)],
@@ -43,7 +44,7 @@ def engine(installation: Installation, work: Callable[..., Iterator[Row]], *argu
     return [json.loads(line) for line in done.stdout.splitlines()]
 
 
-def collect(user: str, times: str = "1") -> Iterator[Row]:
+def collect(user: str, times: str = "1") -> Iterator[Told]:
     """Poll this mailbox so many times: seconds, those of CPU, MB that the process has grown by at most, and what came of it."""
     rule, before = FetchRule.objects.get(user=user), _peak()
     for _ in range(int(times)):
@@ -55,7 +56,7 @@ def collect(user: str, times: str = "1") -> Iterator[Row]:
         yield {**took, **asdict(result.counts), "error": result.error and str(result.error)}
 
 
-def poll_all(side_by_side: str, rounds: str) -> Iterator[Row]:
+def poll_all(side_by_side: str, rounds: str) -> Iterator[Told]:
     """Poll all mailboxes, so many side by side: seconds and those of CPU of each round."""
     desk = Desk(GATHER_SECONDS, LINGER_SECONDS)
 
@@ -75,7 +76,7 @@ def poll_all(side_by_side: str, rounds: str) -> Iterator[Row]:
             yield {"seconds": time.perf_counter() - wall, "cpu": time.process_time() - processor}
 
 
-def keep_due(warm_up: str, seconds: str) -> Iterator[Row]:
+def keep_due(warm_up: str, seconds: str) -> Iterator[Told]:
     """Let all mailboxes be due again and again, for workers: polls a second after the warm-up."""
     _due_for(float(warm_up))
     begun, before = time.perf_counter(), _polls()
@@ -84,22 +85,22 @@ def keep_due(warm_up: str, seconds: str) -> Iterator[Row]:
     yield {"rate": polls / (time.perf_counter() - begun), "failed": failed}
 
 
-def pin(fingerprint: str) -> Iterator[Row]:
+def pin(fingerprint: str) -> Iterator[Told]:
     """Trust this certificate: it may be that of another address."""
     FetchRule.objects.update(sslfingerprint=[fingerprint])
     yield from ()
 
 
-def know(letters: str) -> Iterator[Row]:
+def know(letters: str) -> Iterator[Told]:
     """Have collected that many letters of the only mailbox, a simulator's, which keeps them."""
     rule, now = FetchRule.objects.get(), timezone.now()
-    for first in range(1, int(letters) + 1, 5000):
-        numbers = range(first, min(first + 5000, int(letters) + 1))
-        Letter.objects.bulk_create([_kept(rule, number, now) for number in numbers])
+    sizes = enumerate(Account(rule.user).sizes(int(letters)), 1)
+    while kept := [_kept(rule, number, size, now) for number, size in islice(sizes, 5000)]:
+        Letter.objects.bulk_create(kept)
     yield from ()
 
 
-def _kept(rule: FetchRule, number: int, now: datetime) -> Letter:
+def _kept(rule: FetchRule, number: int, size: int, now: datetime) -> Letter:
     return Letter(
         source=rule.source,
         epoch=0,
@@ -107,8 +108,8 @@ def _kept(rule: FetchRule, number: int, now: datetime) -> Letter:
         recipient=rule.recipient,
         state=State.DELIVERED,
         fate=Fate.KEPT,
-        size=len(LETTER),
-        octets=len(LETTER),
+        size=size,
+        octets=size,
         fingerprint=f"{number:064x}",
         head=f"{number:064x}",
         first_seen_at=now,
@@ -125,7 +126,7 @@ def _due_for(seconds: float) -> None:
     end = time.monotonic() + seconds
     while time.monotonic() < end:
         _make_due()
-        time.sleep(0.5)
+        time.sleep(0.2)
 
 
 def _polls() -> tuple[int, int]:

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from tests.interop.process import free_ports, running
 
-HOSTS = tuple(f"127.0.1.{number}" for number in range(1, 65))
+HOSTS = tuple(f"127.0.1.{number}" for number in range(1, 17))
 
 
 @contextmanager
