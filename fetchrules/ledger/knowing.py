@@ -50,7 +50,9 @@ def knowledge(source: SourceMailbox, listing: Listing) -> Knowledge:
         forgotten = Letter.objects.filter(source=source, epoch=epoch, uid__in=uids)
         rows.update({row.uid: row for _, row in _known(forgotten, source)})
     collected = {uid for uid, row in rows.items() if row.state is not State.READ}
-    read = {letter.uid for letter in listing.letters if letter.seen} - collected
+    seen = {letter.uid for letter in listing.letters if letter.seen}
+    read = seen - collected
+    held = {uid for uid in seen if uid in rows and rows[uid].state is State.HELD}
     flagged = {letter.uid for letter in listing.flagged}
     missed = [row for _, row in unlisted.values()]
     former = former_of(source)
@@ -68,7 +70,7 @@ def knowledge(source: SourceMailbox, listing: Listing) -> Knowledge:
             for row_epoch, row in unlisted.values()
             if source.epoch not in (0, epoch) and row_epoch != epoch and _stays_under_any_name(row)
         ),
-        marked=_marked_for_others(source, epoch, read),
+        marked=_marked_for_others(source, epoch, read | held),
         moved=bool(read or flagged - rows.keys()) and _has_moved(source, epoch),
         passed=tuple(passed),
         held_sizes=frozenset(row.size for row in missed if row.state is State.HELD),

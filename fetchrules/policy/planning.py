@@ -416,7 +416,7 @@ class _Decision:
             row=row,
             named=named,
             purpose=Purpose.OWED if owed else Purpose.COLLECT,
-            read=letter.seen and letter.uid not in self.knowledge.marked and not self._marks_may_be_ours,
+            read=self._read_by_people(letter, row),
         )
 
     def _passed_over(self, letter: Listed) -> Why | None:
@@ -438,6 +438,11 @@ class _Decision:
                 return ToFetch(letter, not self.terms.leaves, ord=row.ord + 1 if row else 0, row=row)
             case never:
                 assert_never(never)
+
+    def _read_by_people(self, letter: Listed, row: Known | None) -> bool:
+        """Whether an uncollected letter is marked as read, and not by a delivery, of which only HELD rows may have had one."""
+        delivered = row is not None and row.delivered_at is not None
+        return letter.seen and not (delivered or letter.uid in self.knowledge.marked or self._marks_may_be_ours)
 
     @property
     def _marks_may_be_ours(self) -> bool:

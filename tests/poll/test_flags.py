@@ -7,10 +7,13 @@ import pytest
 from pytest_django import Settings
 
 from fetchrules.delivery.maildir import Maildir
+from fetchrules.ledger import by_hand
 from fetchrules.models import Letter
+from fetchrules.policy.known import Doubt
 from tests.conftest import MakeRule
 from tests.poll.conftest import ImapScene, NewImapScene, Reader
 from tests.poll.test_recovery import crash_at
+from tests.servers import imap
 from tests.servers.lmtp import MailSink, serving
 
 MARKED: dict[str, tuple[str, ...]] = {
@@ -89,11 +92,45 @@ def test_a_mark_that_was_made_for_another_recipient_counts_for_nothing(
     scene = new_imap_scene(keep=True, flags=True, uidl=uidl)
     scene.arrive("a", flags=("\\Answered",))
     scene.poll_fine()
-    columns = {name: getattr(scene.rule, name) for name in ("server", "port", "user", "encryption", "timeout")}
-    other = make_rule(**columns, protocol="imap", keep=True, flags=True, uidl=uidl, recipient="sidorov@mydomain.ru")
-    second = Reader(other, tmp_path / "mail" / "mydomain.ru" / "sidorov")
+    second = other_reader(scene, make_rule, tmp_path)
     second.poll_fine()
     assert places(second) == {"a": ("cur", ":2,R")}
+
+
+def other_reader(scene: ImapScene, make_rule: MakeRule, tmp_path: Path) -> Reader:
+    """Another recipient of the same letters, whose rule says the same."""
+    columns = ("server", "port", "user", "encryption", "timeout", "keep", "uidl", "flags")
+    said = {name: getattr(scene.rule, name) for name in columns}
+    other = make_rule(**said, protocol="imap", recipient="sidorov@mydomain.ru")
+    return Reader(other, tmp_path / "mail" / "mydomain.ru" / "sidorov")
+
+
+@pytest.mark.parametrize("read", [False, True], ids=["read by us", "read by people"])
+def test_a_letter_that_could_not_be_fetched_at_first_is_read_if_people_have_read_it(
+    read: bool, new_imap_scene: NewImapScene, make_rule: MakeRule, tmp_path: Path
+) -> None:
+    refusing = imap.Behaviour(refuses={1: "NO not this one"})
+    scene = new_imap_scene(refusing, keep=True, uidl=True, flags=True)
+    scene.arrive("a", flags=("\\Seen",) if read else ())
+    scene.poll()
+    assert scene.states == {"1": "held"}
+    scene.behave()
+    if not read:
+        other_reader(scene, make_rule, tmp_path).poll_fine()
+        assert "\\Seen" in scene.folder.letters[0].flags
+    scene.poll_fine()
+    assert places(scene) == {"a": ("cur", ":2,S") if read else ("new", "")}
+
+
+def test_a_letter_that_is_collected_again_by_hand_arrives_unread(new_imap_scene: NewImapScene) -> None:
+    scene = new_imap_scene(keep=True, uidl=True, flags=True)
+    scene.arrive("a")
+    scene.poll_fine()
+    Letter.objects.update(doubt=Doubt.SHORT)
+    assert by_hand.collect_again(Letter.objects.all()) == 1
+    (scene.mailbox / "new" / Letter.objects.get().file_name).unlink()
+    assert scene.poll_fine().fetched == 1
+    assert places(scene) == {"a": ("new", "")}
 
 
 @pytest.mark.parametrize("after", [False, True])
