@@ -237,6 +237,10 @@ class RecipientInvalid(DeliveryFailed, retry=Retry.AFTER_EDIT, code="recipient_i
     """The recipient cannot name a local mailbox."""
 
 
+class FolderUnsupported(DeliveryFailed, retry=Retry.AFTER_EDIT, code="folder_unsupported"):
+    """The mail server that letters are handed to is not known to deliver into this folder of a mailbox."""
+
+
 class RunOvertaken(FetchError, retry=Retry.SOON, code="run_overtaken"):
     """This run lost its claim, or the rule was edited meanwhile. It stops and concludes nothing."""
 

@@ -85,7 +85,8 @@ class Rule:
     `server` is as written, an IPv6 address without its brackets. `limit` is in octets, `interval` in minutes, `timeout` in seconds,
     `keepdays` in days. `None` means "not given". `sslfingerprint`: each is 64 lower-case hex digits.
     `folders` (IMAP only) empty means INBOX. `flags` (IMAP only): letters are delivered with their \\Seen, \\Flagged and \\Answered.
-    `password` equal to MASK means "the stored one".
+    `into`: pairs of a folder there and the folder of the local mailbox that its letters go to; the pair of the whole rule has no
+    folder there. `password` equal to MASK means "the stored one".
     """
 
     server: str
@@ -103,6 +104,7 @@ class Rule:
     auth: Auth = Auth.ANY
     uidl: bool = False
     flags: bool = False
+    into: tuple[tuple[str, str], ...] = ()
     folders: tuple[str, ...] = ()
     limit: int | None = None
     fetchlimit: int | None = None
@@ -115,6 +117,11 @@ class Rule:
     def effective_port(self) -> int:
         """The port to connect to: the one given, else the protocol's."""
         return self.port or DEFAULT_PORTS[self.protocol, self.encryption is Encryption.SSL]
+
+    def local_folder(self, folder: str) -> str:
+        """The folder of the local mailbox for letters of `folder`; empty: the usual one."""
+        named = {of.upper() if of.upper() == INBOX else of: name for of, name in self.into}
+        return named.get(folder, named.get("", ""))
 
     @property
     def leaves(self) -> bool:
@@ -162,7 +169,8 @@ class Option:
 
     `takes`: its arguments; a word without any sets the field to `sets`. One argument is the field's value, several are a tuple.
     `first_optional`: the first argument is a number that may be left out, and is None then.
-    `of`: the field to whose last item before it the word belongs; the field that it sets holds a pair (item, value) for each.
+    `of`: the field to whose last item before it the word belongs; the field that it sets holds a pair (item, value) for each. Where
+    the rule has no such items, the word belongs to the whole rule, and its item is empty.
     `alias`: another spelling, read and never written.
     """
 
@@ -236,6 +244,11 @@ class Field:
         return self.default if self.initially is None else self.initially
 
     @property
+    def holds_pairs(self) -> bool:
+        """Whether its items are pairs (`Option.of`)."""
+        return any(option.of for option in self.options)
+
+    @property
     def column(self) -> str:
         """Its name in forms and in the database."""
         return self.opposite or self.name
@@ -244,13 +257,19 @@ class Field:
         """`value` as its column stores it."""
         if self.opposite:
             return not value
-        return list(value) if isinstance(value, tuple) else value
+        return _listed(value)
 
     def from_column(self, stored: Any) -> Any:
         """The value for `stored`, the content of its column."""
         if stored is None:
             return None
+        if self.holds_pairs:
+            return tuple((str(of), str(item)) for of, item in stored)
         return not stored if self.opposite else self.type(stored)
+
+
+def _listed(value: object) -> object:
+    return [_listed(item) for item in value] if isinstance(value, tuple) else value
 
 
 def _flag(
@@ -320,6 +339,14 @@ FIELDS: dict[str, Field] = {
         _flag("uidl", Section.ADVANCED, decides=True),
         _flag("flags", Section.ADVANCED, negated="noflags", only=Protocol.IMAP),
         Field(
+            "into",
+            tuple,
+            Section.DELIVERY,
+            (Option("into", "into", (Takes.NAME,), of="folders"),),
+            longest=200,
+            repeats=True,
+        ),
+        Field(
             "folders",
             tuple,
             Section.ADVANCED,
@@ -349,6 +376,9 @@ BOUNDS: dict[str, tuple[int, int]] = {field.name: field.bounds for field in FIEL
 
 MAX_LENGTHS: dict[str, int] = {field.name: field.longest for field in FIELDS.values() if field.longest}
 """Greatest length of each field of text, in characters; of `folders` that of one name."""
+
+INBOX = "INBOX"
+"""The folder that every IMAP account has; its name alone is the same in any case (RFC 3501 §5.1)."""
 
 PROTOCOL_WORDS: dict[str, tuple[Protocol, bool]] = {
     "pop3": (Protocol.POP3, False),

@@ -36,7 +36,7 @@ from fetchrules.rule import (
 )
 from fetchrules.rulebook.revisions import current_version
 from fetchrules.rulebook.text import load
-from fetchrules.ruletext import parser
+from fetchrules.ruletext import parser, validate
 from fetchrules.ruletext.edit import edit
 from fetchrules.ruletext.formats.exchange import export_json, import_json
 from fetchrules.ruletext.line import parse_line
@@ -63,6 +63,7 @@ TEXTS = {
     "recipient": "p@mydomain.ru",
     "sslfingerprint": ("0a" * 32, "0b" * 32),
     "folders": ("Спам и прочее", "INBOX"),
+    "into": (("", "Сбор/Мой банк"),),
 }
 """Other values of the fields that take not any text."""
 
@@ -192,25 +193,20 @@ def test_it_has_a_section_and_starts_a_new_rule() -> None:
 
 @dataclass(frozen=True, slots=True)
 class Wider(Rule):
-    """A rule with two fields that the product does not have: one that hangs on another, and one of two arguments."""
+    """A rule with a field that the product does not have: one of two arguments."""
 
-    into: tuple[tuple[str, str], ...] = ()
     envelope: tuple[int | None, str] | None = None
 
 
 @pytest.fixture
 def wider(monkeypatch: pytest.MonkeyPatch) -> Wider:
     """PLAIN as a Wider, while the table has the fields of it."""
-    into = Option("into", "into", (Takes.NAME,), of="folders")
     envelope = Option("envelope", "envelope", (Takes.NUMBER, Takes.NAME), first_optional=True)
     monkeypatch.setattr("fetchrules.rule._DEFAULTS", {item.name: item.default for item in dataclasses.fields(Wider)})
-    for field in (
-        Field("into", tuple, Section.ADVANCED, (into,), longest=255, repeats=True),
-        Field("envelope", tuple, Section.ADVANCED, (envelope,), bounds=(0, 9), longest=255),
-    ):
-        monkeypatch.setitem(FIELDS, field.name, field)
-    for option in (into, envelope):
-        monkeypatch.setitem(OPTIONS, option.word, option)
+    field = Field("envelope", tuple, Section.ADVANCED, (envelope,), bounds=(0, 9), longest=255)
+    monkeypatch.setitem(FIELDS, field.name, field)
+    monkeypatch.setitem(OPTIONS, envelope.word, envelope)
+    monkeypatch.setitem(validate.NAME_FAULTS, "envelope", lambda _: None)
     monkeypatch.setitem(BOUNDS, "envelope", (0, 9))
     monkeypatch.setattr(parser, "Rule", Wider)
     values: dict[str, Any] = {name: getattr(PLAIN, name) for name in CHANGED}
@@ -225,6 +221,7 @@ WIDER: dict[str, dict[str, Any]] = {
     "envelope and number": {"envelope": (2, "Delivered-To"), "keep": True},
     "both": {"folders": ("A",), "into": (("A", "B"),), "envelope": (2, "Received"), "timeout": 5},
     "neither": {"folders": ("A",)},
+    "into, of the whole rule": {"into": (("", "A/B"),), "keep": True},
 }
 
 
@@ -252,6 +249,27 @@ def test_it_changes_no_more_of_them_than_it_has_to(wider: Wider) -> None:
     assert edit(two, replace(line.rule, into=(), envelope=(None, "To"))).text.endswith("keep envelope To # note")
 
 
-def test_it_says_what_a_word_hangs_on(wider: Wider) -> None:
-    (problem,) = parse_line("m.ru:imap u p a@b.ru into Junk").problems
-    assert (problem.code, problem.word, problem.column) == (Code.VALUE_MISSING, "folder", 22)
+@pytest.mark.parametrize(
+    ("words", "code"),
+    [
+        ("into Junk folder A", Code.INTO_WITHOUT_FOLDER),
+        ("folder A into B into C", Code.VALUE_REPEATED),
+        ("into B into C", Code.VALUE_REPEATED),
+        ("into a.b", Code.LOCAL_FOLDER_INVALID),
+        ("into a//b", Code.LOCAL_FOLDER_INVALID),
+        ("into 'a /b'", Code.LOCAL_FOLDER_INVALID),
+        ("into " + "ж" * 150, Code.LOCAL_FOLDER_INVALID),
+    ],
+)
+def test_it_says_where_letters_cannot_go_into(words: str, code: Code) -> None:
+    (problem,) = parse_line(f"m.ru:imap u p a@b.ru {words}").problems
+    assert (problem.code, problem.field) == (code, "into")
+
+
+def test_it_knows_where_letters_go_into() -> None:
+    rule = parse_line("m.ru:imap u p a@b.ru folder inbox into A folder B folder Спам into Junk/Old").rule
+    assert rule is not None
+    assert [rule.local_folder(name) for name in ("INBOX", "B", "Спам")] == ["A", "", "Junk/Old"]
+    whole = parse_line("m.ru:pop3 u p a@b.ru into 'Мой банк'").rule
+    assert whole is not None
+    assert (whole.local_folder(""), whole.local_folder("INBOX")) == ("Мой банк", "Мой банк")

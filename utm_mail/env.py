@@ -82,6 +82,14 @@ def positive(name: str, default: int) -> int:
     return int(value)
 
 
+def one_of(name: str, words: tuple[str, ...]) -> str:
+    """The value of the variable `name`, one of these words, the first if it is not set. Raises BadEnvironment."""
+    value = read(name, words[0]).lower()
+    if value not in words:
+        raise BadEnvironment(f"{name}: expected {' or '.join(words)}, not {value!r}")
+    return value
+
+
 def networks(name: str, default: str) -> tuple[IPv4Network | IPv6Network, ...]:
     """The comma-separated networks in the variable `name`. Raises BadEnvironment."""
     try:

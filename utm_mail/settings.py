@@ -17,6 +17,7 @@ from utm_mail.env import (
     mail_server,
     make_directory,
     networks,
+    one_of,
     positive,
     read,
 )
@@ -129,6 +130,8 @@ UTM_MAIL_DEMO = boolean("UTM_MAIL_DEMO")
 UTM_MAIL_DELIVERY = read("UTM_MAIL_DELIVERY", f"maildir:{DATA_DIR}/mail/{{domain}}/{{local}}")
 _PROXIES = networks("UTM_MAIL_TRUSTED_PROXIES", "127.0.0.0/8,::1")
 UTM_MAIL_TRUSTED_PROXIES = _PROXIES if _BEHIND_PROXY else ()
+UTM_MAIL_FOLDER_NAMES = one_of("UTM_MAIL_FOLDER_NAMES", ("utf-7", "utf-8"))
+UTM_MAIL_DETAIL = read("UTM_MAIL_DETAIL")
 UTM_MAIL_KEYS = read("UTM_MAIL_KEYS")
 UTM_MAIL_REDIS_URL = read("UTM_MAIL_REDIS_URL")
 UTM_MAIL_CONCURRENCY = CELERY_WORKER_CONCURRENCY = positive("UTM_MAIL_CONCURRENCY", 64)

@@ -28,7 +28,7 @@ from fetchrules.models import (
 from fetchrules.models.rule import RemoteHost
 from fetchrules.panel import access
 from fetchrules.policy.known import Fate, State
-from fetchrules.poll.destinations import path_of
+from fetchrules.poll.destinations import paths_of
 from fetchrules.words.states import FATES, LETTER_BADGES
 
 
@@ -74,7 +74,7 @@ class LocalMarkerAdmin(ReadOnlyAdmin):
     @admin.action(description=gettext_lazy("This is the right mailbox: deliver into what stands there now"))
     def adopt(self, request: HttpRequest, queryset: QuerySet[LocalMarker]) -> None:
         paths = set(queryset.values_list("path", flat=True))
-        rules = {path: rule for rule in FetchRule.objects.all() if (path := path_of(rule.recipient)) in paths}
+        rules = {path: rule for rule in FetchRule.objects.all() for path in paths_of(rule) if path in paths}
         accepted = sum(adopt(rule, by=access.user_of(request)) for rule in rules.values())
         self.message_user(
             request, _("Local mailboxes that were accepted: %(count)s") % {"count": accepted}, messages.INFO

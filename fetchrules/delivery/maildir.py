@@ -9,6 +9,7 @@ The root, the fixed part of UTM_MAIL_DELIVERY, has a marker too, which tells the
 Everything is made 0700 and 0600, because the worker runs as the user who owns the mailboxes.
 """
 
+import logging
 import os
 import socket
 from collections.abc import Sequence
@@ -21,8 +22,12 @@ from fetchrules.delivery.disk import OpenDirectory, check_unchanged, failure, op
 from fetchrules.delivery.marker import make_marker, read_marker
 from fetchrules.delivery.recipients import MAX_NAME, PathTemplate, RootedPath
 from fetchrules.delivery.staging import INFO, RESERVE, Staging, checked
+from fetchrules.delivery.subscriptions import subscribe
 from fetchrules.errors import DeliveryFailed, LocalProtocolError, MaildirReplaced, RecipientInvalid
+from fetchrules.rule import INBOX
 from fetchrules.utf7 import encode_folder
+
+log = logging.getLogger(__name__)
 
 SCHEME = "maildir:"
 STAGING = "utm-mail"
@@ -37,9 +42,11 @@ class MaildirLayout:
 
     template: PathTemplate
     folder: str = ""
+    utf8: bool = False
+    """Names of folders are UTF-8 on the disk, as Dovecot's with mailbox_list_utf8; else modified UTF-7."""
 
     @classmethod
-    def parse(cls, value: str) -> "MaildirLayout":
+    def parse(cls, value: str, *, utf8: bool = False) -> "MaildirLayout":
         """`maildir:/path/{domain}/{local}[?folder=NAME]`, the name's levels parted by `/` or `.`. Raises ValueError."""
         path, has_options, query = value.removeprefix(SCHEME).partition("?")
         options = parse_qs(query, keep_blank_values=True, strict_parsing=bool(has_options))
@@ -48,14 +55,20 @@ class MaildirLayout:
         folder = options.get("folder", [""])[0]
         if has_options:
             try:
-                folder_directory(folder)
+                folder_directory(folder, utf8=utf8)
             except RecipientInvalid as error:
                 raise ValueError(str(error)) from error
-        return cls(PathTemplate(path), folder)
+        return cls(PathTemplate(path), folder, utf8)
 
-    def maildir(self, place: RootedPath) -> RootedPath:
-        """The Maildir of the mailbox at `place`, whose marker is recorded."""
-        return place.below(folder_directory(self.folder)) if self.folder else place
+    def into(self, folder: str) -> str:
+        """The folder for letters that a rule wants in `folder`, or does not say where; empty: INBOX."""
+        wanted = folder or self.folder
+        return "" if wanted.upper() == INBOX else wanted
+
+    def maildir(self, place: RootedPath, folder: str = "") -> RootedPath:
+        """The Maildir of such letters in the mailbox at `place`, whose marker is recorded."""
+        wanted = self.into(folder)
+        return place.below(folder_directory(wanted, utf8=self.utf8)) if wanted else place
 
 
 class Maildir:
@@ -68,11 +81,19 @@ class Maildir:
     exactly_once = True
 
     def __init__(
-        self, place: RootedPath, marker: str | None = None, *, folder: str = "", reserve: int = RESERVE, host: str = ""
+        self,
+        place: RootedPath,
+        marker: str | None = None,
+        *,
+        folder: str = "",
+        utf8: bool = False,
+        reserve: int = RESERVE,
+        host: str = "",
     ) -> None:
         """Touches nothing yet. `reserve` is in octets; `host` (this machine's name if empty) stands in file names."""
-        self._place = place.below(folder_directory(folder)) if folder else place
-        self._is_folder = bool(folder)
+        self._mailbox = place
+        self._folder = folder_directory(folder, utf8=utf8) if folder else ""
+        self._place = place.below(self._folder) if folder else place
         staging = self._place.below("tmp").below(STAGING)
         self.staging = Staging(staging, marker, host=host or socket.gethostname(), reserve=reserve)
         self._new: OpenDirectory | None = None
@@ -140,11 +161,15 @@ class Maildir:
             self._new = home.step("new").readable()
 
     def _furnish(self, home: OpenDirectory) -> None:
-        if self._is_folder:
+        if self._folder:
             flags = os.O_WRONLY | os.O_CREAT | os.O_NOFOLLOW | os.O_NONBLOCK | os.O_CLOEXEC
             os.close(os.open("maildirfolder", flags, 0o600, dir_fd=home.fd))
         for name in ("tmp", "new", "cur"):
             home.step(name, make=True).close()
+        if self._folder:
+            with open_place(self._mailbox) as mailbox:
+                if not subscribe(mailbox, self._folder):
+                    log.warning("%s: not subscribed, since the list of subscriptions is locked", self._place.path)
 
     def _verify(self) -> None:
         """Raises MaildirReplaced unless the path leads to the open directories and the marker is the known one."""
@@ -167,13 +192,13 @@ class Maildir:
         return failures
 
 
-def folder_directory(folder: str) -> str:
+def folder_directory(folder: str, *, utf8: bool = False) -> str:
     """The Maildir++ directory of `folder`: `Работа/Счета` or `Работа.Счета` is `.<Работа>.<Счета>`. Raises RecipientInvalid."""
     levels = folder.replace("/", ".").split(".")
     if not folder.isprintable() or not all(levels):
         raise RecipientInvalid(f"no folder can be called {folder}")
-    name = "." + ".".join(encode_folder(level) for level in levels)
-    if len(name) > MAX_NAME:
+    name = "." + ".".join(level if utf8 else encode_folder(level) for level in levels)
+    if len(name.encode()) > MAX_NAME:
         raise RecipientInvalid(f"the folder's name is too long: {folder}")
     return name
 

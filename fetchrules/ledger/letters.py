@@ -35,11 +35,12 @@ SELECT other.id FROM fetchrules_letter one JOIN fetchrules_letter other USING (s
 
 @dataclass(frozen=True, slots=True)
 class Filing:
-    """Where a poll files letters: `run` reads `source`, and its unique-ids are names within `epoch`."""
+    """Where a poll files letters: `run` reads `source`, and its unique-ids are names within `epoch`. `into`: the local folder."""
 
     run: Run
     source: SourceMailbox
     epoch: int
+    into: str = ""
 
 
 @dataclass(frozen=True, slots=True)
@@ -315,7 +316,8 @@ def _rows(
 def _row(filing: Filing, letter: Listed, now: datetime, **columns: Any) -> dict[str, Any]:
     """The values of a new row for a listed letter; `columns` add to them or replace them."""
     listed = {"uid": letter.uid, "size": letter.size, "received_at": letter.received}
-    listed |= {"source": filing.source.pk, "epoch": filing.epoch, "recipient": filing.run.recipient}
+    listed |= {"source": filing.source.pk, "epoch": filing.epoch}
+    listed |= {"recipient": filing.run.recipient, "into": filing.into}
     return {"first_seen_at": now, **listed, **columns}
 
 

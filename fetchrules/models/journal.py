@@ -103,7 +103,8 @@ class Letter(models.Model):
     `addressee`: empty for the rule's own recipient. A letter for several has a row for each; all rows of one name are one letter on
     the server, which is known, and may be deleted there, when all of them are delivered.
 
-    `file_name` and `directory` (its marker) say where it was staged. `head` is the fingerprint of its header alone. `lived`: what
+    `into`: the folder of the local mailbox that it goes to, empty for the usual one. `file_name` and `directory` (its marker) say
+    where it was staged. `head` is the fingerprint of its header alone. `lived`: what
     its mailbox had lived through when it was delivered (seconds). `deletions`: how often its deletion was asked of the server.
     `continues`: the id of the letter of a former ledger that it was recognised as. `octets` of a letter that is held since it came
     short: how many came.
@@ -116,6 +117,7 @@ class Letter(models.Model):
     addressee = models.CharField(max_length=320, blank=True, default="")
     run = models.ForeignKey(Run, models.SET_NULL, null=True, blank=True, related_name="letters")
     recipient = models.CharField(max_length=320)
+    into = models.CharField(max_length=200, blank=True, default="")
 
     state = models.CharField(max_length=9, choices=_choices(State))
     fate = models.CharField(max_length=7, choices=_choices(Fate), default=Fate.KEPT)

@@ -147,6 +147,7 @@ class FetchRule(models.Model):
     )
     uidl = models.BooleanField(default=False)
     flags = models.BooleanField(default=False)
+    into = models.JSONField(_("local folders"), default=list, blank=True)
     folders = models.JSONField(_("folders"), default=list, blank=True)
     limit = models.BigIntegerField(null=True, blank=True)
     fetchlimit = models.PositiveIntegerField(null=True, blank=True)

@@ -114,7 +114,7 @@ def _with_heads(session: Session, letters: Sequence[Listed]) -> list[tuple[Liste
 
 
 def _work(session: Session, deletions: Deletions) -> None:
-    destination = Destination(session.rule.recipient, lambda: STOPPING.by)
+    destination = Destination(session.rule.recipient, session.into, lambda: STOPPING.by)
     try:
         doubted = _flush(session, destination, deletions)
         intake = _fetch(session, destination, doubted)
@@ -133,7 +133,7 @@ def _flush(session: Session, destination: Destination, deletions: Deletions) -> 
     if not session.plan.delete:
         return []
     if destination.mailbox.exactly_once:
-        destination.prepare(0)
+        destination.check()
     session.cut_short, doubted = deletions.flush(session.plan.delete, session.until)
     return doubted
 

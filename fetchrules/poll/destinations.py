@@ -3,6 +3,7 @@
 import functools
 import math
 import os
+import re
 import secrets
 from collections.abc import Callable, Mapping
 from contextlib import closing
@@ -14,10 +15,20 @@ from fetchrules.delivery.dialogue import MailServer
 from fetchrules.delivery.maildir import SCHEME, Maildir, MaildirLayout, is_maildir, make_volume_marker, volume_marker
 from fetchrules.delivery.recipients import PathTemplate, RootedPath
 from fetchrules.delivery.spool import SpooledMailbox
-from fetchrules.errors import DeliveryFailed, MailboxUnwritable, MaildirReplaced, RecipientInvalid, VolumeMissing
+from fetchrules.errors import (
+    DeliveryFailed,
+    FolderUnsupported,
+    MailboxUnwritable,
+    MaildirReplaced,
+    RecipientInvalid,
+    VolumeMissing,
+)
 from fetchrules.ledger.letters import all_unfinished
-from fetchrules.models import LocalMarker
+from fetchrules.models import FetchRule, LocalMarker
+from fetchrules.rule import INBOX
 
+_DETAIL = re.compile(r"[A-Za-z0-9!#$%&'*=?^_`{|}~-]+")
+"""What may stand behind the separator in an address without being quoted (RFC 5321 §4.1.2)."""
 ADOPTED = ""
 """Recorded instead of a marker: whatever directory is there, or made next, is the right one, on any volume."""
 
@@ -28,11 +39,13 @@ _SPOOL = "spool"
 class Destination:
     """One recipient's mailbox, and the recorded marker of its directory."""
 
-    def __init__(self, recipient: str, end: Callable[[], float] = lambda: math.inf) -> None:
-        """Touches nothing yet. Raises RecipientInvalid. A mail server is sent no letter after `end`, by the monotonic clock."""
+    def __init__(self, recipient: str, into: str = "", end: Callable[[], float] = lambda: math.inf) -> None:
+        """Touches nothing yet. `into`: a folder of the mailbox, empty for the usual one. A mail server is sent no letter after
+        `end`, by the monotonic clock. Raises RecipientInvalid, FolderUnsupported.
+        """
         layout = _layout()
         self._place = layout.template.place(recipient)
-        self._path = str(layout.maildir(self._place).path)
+        self._path = str(maildir_of(recipient, into).path)
         known = LocalMarker.objects.filter(path=self._path).first()
         self._adopted = known is not None and known.marker == ADOPTED
         self._recorded = known is not None and not self._adopted
@@ -40,10 +53,10 @@ class Destination:
         marker = known.marker if known and self._recorded else None
         self.mailbox: Maildir | SpooledMailbox
         if delivers_into_maildirs():
-            self.mailbox = Maildir(self._place, marker, folder=layout.folder)
+            self.mailbox = Maildir(self._place, marker, folder=layout.into(into), utf8=layout.utf8)
         else:
             server = MailServer.parse(settings.UTM_MAIL_DELIVERY)
-            self.mailbox = SpooledMailbox(server, recipient, self._place, marker, end=end)
+            self.mailbox = SpooledMailbox(server, _with_detail(recipient, into), self._place, marker, end=end)
 
     def prepare(self, octets: int) -> None:
         """Prepare the mailbox; records a new marker before the first letter.
@@ -102,22 +115,28 @@ class Destination:
         self.mailbox.close()
 
 
-def path_of(recipient: str) -> str | None:
-    """The directory of the recipient's mailbox, as `LocalMarker.path` has it; None for an invalid recipient."""
+def paths_of(rule: FetchRule) -> set[str]:
+    """The directories that the rule delivers into, as `LocalMarker.path` has them; none for an invalid recipient."""
     try:
-        return str(maildir_of(recipient).path)
+        return {str(maildir_of(rule.recipient, into).path) for into in ("", *(name for _, name in rule.into))}
     except RecipientInvalid:
-        return None
+        return set()
 
 
 def delivers_into_maildirs() -> bool:
     return settings.UTM_MAIL_DELIVERY.startswith(SCHEME)
 
 
-def maildir_of(recipient: str) -> RootedPath:
-    """The Maildir of the recipient, or the spool of letters for a mail server. Raises RecipientInvalid."""
+def maildir_of(recipient: str, into: str = "") -> RootedPath:
+    """The Maildir of the recipient's letters for this folder, or their spool for a mail server. Raises RecipientInvalid."""
     layout = _layout()
-    return layout.maildir(layout.template.place(recipient))
+    return layout.maildir(layout.template.place(recipient), into if delivers_into_maildirs() else "")
+
+
+def folders_of(recipient: str) -> set[str]:
+    """The folders of the recipient's mailbox that rules deliver into; the empty one is the usual one."""
+    rules = FetchRule.objects.filter(recipient__iexact=recipient)
+    return {"", *(name for into in rules.values_list("into", flat=True) for _, name in into)}
 
 
 def mailbox_key(recipient: str) -> str:
@@ -125,33 +144,46 @@ def mailbox_key(recipient: str) -> str:
     return _key(_layout().template, recipient)
 
 
-def look_at(recipient: str) -> None:
+def look_at(recipient: str, into: str = "") -> None:
     """Raises DeliveryFailed if the recipient's mailbox would take no letter now. Writes nothing."""
-    with closing(Destination(recipient)) as destination:
+    with closing(Destination(recipient, into)) as destination:
         destination.check()
 
 
 def replaced(recipient: str) -> MaildirReplaced | VolumeMissing | None:
-    """The failure if the recipient's directory is not the known one, or is missing, or its volume is."""
-    try:
-        look_at(recipient)
-    except DeliveryFailed as error:
-        return error if isinstance(error, MaildirReplaced | VolumeMissing) else None
+    """The failure if a directory of the recipient's is not the known one, or is missing, or its volume is."""
+    for into in sorted(folders_of(recipient)):
+        try:
+            look_at(recipient, into)
+        except (MaildirReplaced, VolumeMissing) as error:
+            return error
+        except DeliveryFailed:
+            continue
     return None
 
 
 def forget_marker(recipient: str) -> None:
-    """Accept the directory in the recipient's place, or the one that the next delivery makes, on any volume.
+    """Accept the directories in the recipient's place, or those that the next deliveries make, on any volume.
 
     Raises RecipientInvalid.
     """
-    layout = _layout()
-    place = layout.template.place(recipient)
-    path = str(layout.maildir(place).path)
-    if LocalMarker.objects.filter(path__startswith=_within(place.root)).exclude(path=path).exists():
-        LocalMarker.objects.update_or_create(path=path, defaults={"marker": ADOPTED})
+    places = [maildir_of(recipient, into) for into in folders_of(recipient)]
+    paths = {str(place.path) for place in places}
+    if LocalMarker.objects.filter(path__startswith=_within(places[0].root)).exclude(path__in=paths).exists():
+        for path in sorted(paths):
+            LocalMarker.objects.update_or_create(path=path, defaults={"marker": ADOPTED})
     else:
-        LocalMarker.objects.filter(path=path).delete()
+        LocalMarker.objects.filter(path__in=paths).delete()
+
+
+def _with_detail(recipient: str, into: str) -> str:
+    """The address by which a mail server delivers into a folder of the mailbox. Raises FolderUnsupported."""
+    if not into or into.upper() == INBOX:
+        return recipient
+    if not settings.UTM_MAIL_DETAIL or not _DETAIL.fullmatch(into):
+        raise FolderUnsupported(into)
+    local, _, domain = recipient.rpartition("@")
+    return f"{local}{settings.UTM_MAIL_DETAIL}{into}@{domain}"
 
 
 def _record(path: str, marker: str) -> None:
@@ -212,7 +244,7 @@ def _layout() -> MaildirLayout:
     """Where Maildirs are, or the directories in which letters wait to be sent."""
     value: str = settings.UTM_MAIL_DELIVERY
     if value.startswith(SCHEME):
-        return MaildirLayout.parse(value)
+        return MaildirLayout.parse(value, utf8=settings.UTM_MAIL_FOLDER_NAMES == "utf-8")
     return MaildirLayout(PathTemplate(f"{settings.DATA_DIR}/{_SPOOL}/{{domain}}/{{local}}"))
 
 

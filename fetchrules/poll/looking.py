@@ -108,7 +108,12 @@ class Session:
 
     @property
     def filing(self) -> Filing:
-        return Filing(self.progress.run, self.source, knowing.epoch_of(self.source, self.listing))
+        return Filing(self.progress.run, self.source, knowing.epoch_of(self.source, self.listing), self.into)
+
+    @property
+    def into(self) -> str:
+        """The folder of the local mailbox for the letters of this session; empty: the usual one."""
+        return self.rule.as_rule(MASK).local_folder(self.source.folder)
 
     @property
     def compared_all(self) -> bool:

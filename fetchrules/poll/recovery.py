@@ -52,22 +52,22 @@ def accept(recipient: str, lost: Collection[int]) -> int:
 def finish_all(letters: Iterable[Letter]) -> dict[int, DeliveryFailed]:
     """Finish the delivery of these recorded letters, mailbox by mailbox; the failures by row id."""
     failures: dict[int, DeliveryFailed] = {}
-    for (recipient, directory), group in groupby(sorted(letters, key=_directory_of), _directory_of):
+    for (recipient, into, directory), group in groupby(sorted(letters, key=_directory_of), _directory_of):
         rows = {letter.file_name: letter.id for letter in group}
         try:
-            _finish(recipient, directory, rows)
+            _finish(recipient, into, directory, rows)
         except DeliveryFailed as error:
             failures.update(dict.fromkeys(rows.values(), error))
     return failures
 
 
-def _directory_of(letter: Letter) -> tuple[str, str]:
-    return letter.recipient, letter.directory
+def _directory_of(letter: Letter) -> tuple[str, str, str]:
+    return letter.recipient, letter.into, letter.directory
 
 
-def _finish(recipient: str, directory: str, rows: Mapping[str, int]) -> None:
+def _finish(recipient: str, into: str, directory: str, rows: Mapping[str, int]) -> None:
     """Deliver what is still staged. A letter that is missing from its own staging directory was delivered."""
-    destination = Destination(recipient, lambda: STOPPING.by)
+    destination = Destination(recipient, into, lambda: STOPPING.by)
     try:
         destination.prepare(0)
         if destination.mailbox.staging.marker != directory:

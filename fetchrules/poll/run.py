@@ -169,7 +169,8 @@ def _name_of(error: BaseException) -> str:
 def _look_at_home(rule: FetchRule) -> None:
     """Raises DeliveryFailed while the local mailbox is out of order: then the remote server is not asked."""
     if rule.last_error in CHECKED_LOCALLY:
-        look_at(rule.recipient)
+        for into in {"", *(name for _, name in rule.as_rule(MASK).into)}:
+            look_at(rule.recipient, into)
 
 
 def _collect_all(rule: FetchRule, source: SourceMailbox, progress: Progress) -> None:

@@ -20,7 +20,7 @@ from fetchrules.remote.mailbox import Connection, TlsLevel
 from fetchrules.remote.protocols import folders, open_mailbox, probe
 from fetchrules.remote.resolver import resolve
 from fetchrules.remote.transcript import Speaker, Transcript
-from fetchrules.ruletext.sources import INBOX
+from fetchrules.rule import INBOX
 
 
 class Stage(StrEnum):

@@ -119,10 +119,11 @@ class _Change:
     def _written_of(self, field: Field) -> list[list[_Written]]:
         """The words that set `field`; of a list, those of each item together."""
         found: list[list[_Written]] = []
+        fields = {item.option.field for item in self.options}
         for item in self.options:
-            if item.option.field == field.name and not item.option.of:
+            if item.option.field == field.name and item.option.of not in fields:
                 found.append([item])
-            elif item.option.of == field.name:
+            elif item.option.of == field.name and found:
                 found[-1].append(item)
         return found
 

@@ -25,10 +25,10 @@ from fetchrules.ruletext.problem import Code, Problem
 from fetchrules.ruletext.suggest import suggest_protocol
 from fetchrules.ruletext.validate import (
     FORBIDDEN,
+    NAME_FAULTS,
     TEXT_FAULTS,
     auth_fault,
     fingerprint_fault,
-    folder_fault,
     number_fault,
     plain_fingerprint,
     recipient_fault,
@@ -194,10 +194,10 @@ def _read_option(reading: _Reading, token: Token, word: str, values: Sequence[To
     elif len(values) < len(option.takes) - option.first_optional:
         reading.complain(Code.VALUE_MISSING, token, field=option.field, word=word)
     else:
-        _read_arguments(reading, option, token, values)
+        _read_arguments(reading, option, values)
 
 
-def _read_arguments(reading: _Reading, option: Option, word: Token, values: Sequence[Token]) -> None:
+def _read_arguments(reading: _Reading, option: Option, values: Sequence[Token]) -> None:
     """Set the field to the arguments, or say what is wrong with them."""
     arguments: list[Value] = []
     for takes, token in zip(option.takes[len(option.takes) - len(values) :], values, strict=True):
@@ -208,13 +208,11 @@ def _read_arguments(reading: _Reading, option: Option, word: Token, values: Sequ
     value: Value = arguments[0]
     if len(option.takes) > 1:
         value = (*[None] * (len(option.takes) - len(values)), *arguments)
-    if not option.of:
-        _assign(reading, option, value, values[-1])
-    elif items := reading.values.get(option.of):
+    if option.of:
+        items = reading.values.get(option.of, ())
         assert isinstance(items, tuple)
-        _assign(reading, option, (items[-1], value), values[-1])
-    else:
-        reading.complain(Code.VALUE_MISSING, word, field=option.of, word=FIELDS[option.of].options[0].word)
+        value = (items[-1] if items else "", value)
+    _assign(reading, option, value, values[-1])
 
 
 def _heed_written_check(reading: _Reading) -> None:
@@ -231,7 +229,7 @@ def _heed_written_check(reading: _Reading) -> None:
 def _read_argument(reading: _Reading, option: Option, takes: Takes, token: Token, text: str) -> str | int | None:
     """An argument of an option, checked; None after a complaint."""
     if takes is Takes.NAME:
-        value, code = text, folder_fault(text)
+        value, code = text, NAME_FAULTS[option.field](text)
     elif takes is Takes.METHOD:
         return _read_auth(reading, token, text)
     elif takes is Takes.FINGERPRINT:

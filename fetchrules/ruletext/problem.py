@@ -47,6 +47,8 @@ class Code(StrEnum):
     AUTH_UNSUPPORTED = "auth_unsupported"
     TOO_MANY_OPTIONS = "too_many_options"
     TOO_MANY_FOLDERS = "too_many_folders"
+    LOCAL_FOLDER_INVALID = "local_folder_invalid"
+    INTO_WITHOUT_FOLDER = "into_without_folder"
     SOURCE_TAKEN = "source_taken"
 
     PASSWORD_NEEDED = "password_needed"  # noqa: S105 (a code, not a password)

@@ -61,8 +61,10 @@ def phrases_of(rule: Rule, field: Field) -> list[tuple[Phrase, ...]]:
     """The words that set `field`, those of each item together; none if it has its default."""
     value = getattr(rule, field.name)
     words = [option for option in field.options if not option.alias]
-    if not words or words[0].of or value == field.default:
+    if not words or value == field.default:
         return []
+    if words[0].of:
+        return [(Phrase(words[0].word, _arguments(item)),) for of, item in value if not of]
     if not words[0].takes:
         return [(Phrase(option.word),) for option in words if option.sets == value]
     items = value if field.repeats else (value,)

@@ -11,9 +11,7 @@ from ipaddress import ip_address
 from typing import Generic, TypeVar
 
 from fetchrules.remote.auth.ways import Kind
-from fetchrules.rule import DEFAULT_PORTS, Auth, Encryption, Protocol, Rule
-
-INBOX = "INBOX"
+from fetchrules.rule import DEFAULT_PORTS, INBOX, Auth, Encryption, Protocol, Rule
 
 _STRENGTH = {Encryption.PLAINTEXT: 0, Encryption.AUTO: 1, Encryption.STARTTLS: 2, Encryption.SSL: 2}
 _SECRECY = {Kind.SHOWN: 0, Kind.DIGEST: 2, Kind.SCRAM: 3}

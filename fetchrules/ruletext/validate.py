@@ -10,6 +10,7 @@ from ipaddress import AddressValueError, IPv4Address, IPv6Address
 from fetchrules.errors import is_harmful
 from fetchrules.rule import BOUNDS, MASK, MAX_FOLDERS, MAX_LENGTHS, MAX_PINS, OPTIONS, Auth, Encryption, Protocol, Rule
 from fetchrules.ruletext.problem import Code, Problem
+from fetchrules.utf7 import encode_folder
 
 _CACHED = 2**15
 """As many names as one big text may hold are checked once each."""
@@ -24,6 +25,8 @@ are there already stay as they are, and are polled, until somebody edits them.""
 _JOINERS = "\u200c\u200d"
 """Invisible too, but needed to write Persian, Indic languages and some symbols, and so part of names of folders."""
 
+MAX_DIRECTORY_NAME = 255
+"""Octets (NAME_MAX)."""
 MAX_LOCAL_OCTETS = 64
 MAX_DOMAIN_OCTETS = 255
 """RFC 5321, 4.5.3.1."""
@@ -74,6 +77,20 @@ def _text_fault(field: str, text: str) -> Code | None:
 
 password_fault = functools.partial(_text_fault, "password")
 folder_fault = functools.partial(_text_fault, "folders")
+
+
+def local_folder_fault(name: str) -> Code | None:
+    """INBOX, or the name of a Maildir++ folder, levels parted by `/`: no dots, which part levels there, and not too long there."""
+    if fault := _text_fault("into", name):
+        return fault
+    levels = name.split("/")
+    proper = name.isprintable() and "." not in name and all(level and level == level.strip() for level in levels)
+    fits = len(encode_folder(".".join(levels))) < MAX_DIRECTORY_NAME
+    return None if proper and fits and unicodedata.is_normalized("NFC", name) else Code.LOCAL_FOLDER_INVALID
+
+
+NAME_FAULTS: dict[str, Callable[[str], Code | None]] = {"folders": folder_fault, "into": local_folder_fault}
+"""For each field whose word takes a name."""
 
 
 def recipient_fault(recipient: str) -> Code | None:
@@ -163,8 +180,12 @@ def _field_problems(rule: Rule) -> Iterator[Problem]:
         value = getattr(rule, field)
         if value is not None and (problem := number_fault(field, value)):
             yield problem
-    for field, fault in (("folders", folder_fault), ("sslfingerprint", fingerprint_fault)):
-        yield from (Problem(code, field=field) for item in getattr(rule, field) if (code := fault(item)))
+    for field, fault, items in (
+        ("folders", folder_fault, rule.folders),
+        ("into", local_folder_fault, [name for _, name in rule.into]),
+        ("sslfingerprint", fingerprint_fault, rule.sslfingerprint),
+    ):
+        yield from (Problem(code, field=field, word=item) for item in items if (code := fault(item)))
     for field in SHOWN:
         value = getattr(rule, field)
         if found := harmful_character(value if isinstance(value, str) else "".join(value)):
@@ -179,6 +200,10 @@ def rule_problems(rule: Rule) -> Iterator[Problem]:
         yield Problem(Code.OPTION_OF_OTHER_PROTOCOL, field="flags", word="flags", other=rule.protocol)
     if len(rule.folders) > MAX_FOLDERS:
         yield Problem(Code.TOO_MANY_FOLDERS, field="folders", maximum=MAX_FOLDERS)
+    if {of for of, _ in rule.into} - set(rule.folders or ("",)):
+        yield Problem(Code.INTO_WITHOUT_FOLDER, field="into", word="into", other="folder")
+    if len({of for of, _ in rule.into}) < len(rule.into):
+        yield Problem(Code.VALUE_REPEATED, field="into", word="into")
     if len(rule.sslfingerprint) > MAX_PINS:
         yield Problem(Code.TOO_MANY_PINS, field="sslfingerprint", maximum=MAX_PINS)
     if rule.user != rule.user.strip(" \t"):

@@ -321,6 +321,14 @@ FAILURES: dict[str, Failure] = {
     "recipient_invalid": Failure(
         _("No such local mailbox is possible"), _("Correct the local mailbox's address in the rule."), field="recipient"
     ),
+    "folder_unsupported": Failure(
+        _("The mail server takes no folder"),
+        _(
+            "Letters go to a mail server, which puts them into a folder only if it takes addresses such as “name+folder@”: say "
+            "so by UTM_MAIL_DETAIL, and choose a name of Latin letters and digits, or take “into” out of the rule."
+        ),
+        field="into",
+    ),
     "internal_error": Failure(
         _("Internal fault"),
         _("A fault of this program: its log has the details. Nothing is lost, and it is tried again."),

@@ -53,6 +53,12 @@ _TEXTS: dict[Code, str] = {
     Code.TOO_MANY_OPTIONS: _("too many options"),
     Code.TOO_MANY_PINS: _("too many pinned certificates: at most %(maximum)s"),
     Code.TOO_MANY_FOLDERS: _("too many folders: at most %(maximum)s"),
+    Code.LOCAL_FOLDER_INVALID: _(
+        "this is no name for a folder of the local mailbox: levels are parted by “/”, without dots and without blanks at their ends"
+    ),
+    Code.INTO_WITHOUT_FOLDER: _(
+        "in a rule with “folder” the word “into” stands behind the folder whose letters it is for"
+    ),
     Code.SOURCE_TAKEN: _(
         "the rule in line %(other)s collects from the same remote mailbox; "
         "two rules may share one only if both say “keep” without “flush” and “keepdays”"

@@ -37,6 +37,8 @@ mail_uid = {uid}
 mail_gid = {gid}
 mail_fsync = never
 mail_max_userip_connections = 200
+lmtp_save_to_detail_mailbox = yes
+lda_mailbox_autocreate = yes
 first_valid_uid = 0
 first_valid_gid = 0
 default_login_user = {login_user}
@@ -119,7 +121,7 @@ class Dovecot:
             name = f"{1_700_000_000 + next(_letters)}.M1P{os.getpid()}.tests"
             (maildir / "tmp" / name).write_bytes(letter)
             (maildir / "tmp" / name).rename(maildir / "new" / name)
-        _hand_over(maildir)
+        hand_over(maildir)
 
     def letters(self, user: str) -> list[bytes]:
         """What lies in the user's mailbox, oldest first, as it is on the disk."""
@@ -130,7 +132,7 @@ class Dovecot:
     @contextmanager
     def logged_in(self, user: str) -> Iterator[IMAP4]:
         """An IMAP session of this user, with INBOX selected."""
-        _hand_over(self.maildir(user))
+        hand_over(self.maildir(user))
         with IMAP4(self.host, self.imap, timeout=20) as session:
             session.login(user, PASSWORD)
             session.select("INBOX")
@@ -197,7 +199,7 @@ def _owner() -> pwd.struct_passwd:
     return pwd.getpwnam("nobody") if os.getuid() == 0 else pwd.getpwuid(os.getuid())
 
 
-def _hand_over(maildir: Path) -> None:
+def hand_over(maildir: Path) -> None:
     """Let the mail's owner have what was written by root, as it is where deliverer and Dovecot are one user."""
     if os.getuid() == 0:
         owner = _owner()

@@ -298,3 +298,20 @@ def test_it_deletes_letters_when_their_days_are_over(dovecot: Dovecot, new_rule:
     assert dovecot.letters(user) == put[2:]
     assert poll_fine(rule).deleted == 0
     assert len(dovecot.letters(f"{user}@mydomain.ru")) == 4
+
+
+def test_letters_for_folders_go_to_addresses_with_details(
+    dovecot: Dovecot, settings: Settings, make_rule: MakeRule
+) -> None:
+    settings.UTM_MAIL_DETAIL = "+"
+    dovecot.put("detailed", some_letters(3))
+    rule = make_rule(
+        server="127.0.0.1", protocol="imap", port=dovecot.imap, user="detailed", recipient="detailed@mydomain.ru",
+        encryption="plaintext", into=[["", "Bank"]],
+    )  # fmt: skip
+    (run_id,) = runs.claim([rule], timezone.now(), Run.Cause.COMMAND)
+    result = poll(run_id)
+    assert result is not None
+    assert result.error is None
+    folder = dovecot.maildir(rule.recipient) / ".Bank" / "new"
+    assert {without_trace(path.read_bytes()) for path in folder.iterdir()} == {*some_letters(3)}

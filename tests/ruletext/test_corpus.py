@@ -43,6 +43,10 @@ WITHOUT_TEXT = {
     Code.SINCE_INVALID,
     Code.SINCE_FUTURE,
     Code.PRESENT_PENDING,
+    # Said of other programs' lists of fetched letters: tests/ruletext/formats.
+    Code.FETCHED_UNKNOWN,
+    Code.FETCHED_LINE,
+    Code.FETCHED_NAME,
     Code.FLAGS_LOST,
 }
 

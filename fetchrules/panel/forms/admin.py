@@ -62,7 +62,7 @@ class RuleAdminForm(forms.ModelForm):  # type: ignore[type-arg]  # generic in th
     class Meta:
         model = FetchRule
         fields = (*_COLUMNS, "owner", "restricted")
-        widgets: ClassVar = {name: forms.Textarea(attrs={"rows": 2}) for name in ("folders", "sslfingerprint")}
+        widgets: ClassVar = {name: forms.Textarea(attrs={"rows": 2}) for name in ("into", "folders", "sslfingerprint")}
         # Option words are what they are in a rule's line; the others have their names from the columns.
         labels: ClassVar = {
             **{
@@ -83,6 +83,18 @@ class RuleAdminForm(forms.ModelForm):  # type: ignore[type-arg]  # generic in th
 
     def clean_folders(self) -> list[str]:
         return self._list("folders", gettext('Expected a list of names, such as ["INBOX"].'))
+
+    def clean_into(self) -> list[list[str]]:
+        """Pairs of a folder there, empty for the whole rule, and one here."""
+        items = self.cleaned_data["into"] or []
+        pairs = isinstance(items, list) and all(
+            isinstance(pair, list) and len(pair) == 2 and all(isinstance(part, str) for part in pair) for pair in items
+        )
+        if not pairs:
+            raise forms.ValidationError(
+                gettext('Expected a list of pairs, such as [["Spam", "Junk"]] or [["", "Bank"]].')
+            )
+        return list(items)
 
     def clean_sslfingerprint(self) -> list[str]:
         pins = self._list("sslfingerprint", gettext("Expected a list of fingerprints in quotes."))

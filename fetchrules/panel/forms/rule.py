@@ -1,5 +1,6 @@
 """The form of one rule."""
 
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from typing import Any
@@ -143,6 +144,13 @@ class RuleForm(SavingForm):
         widget=forms.TextInput(attrs={"class": "field", "autocapitalize": "none", "spellcheck": "false"}),
         help_text=_("Where letters go. Example: i.petrov@mydomain.ru"),
     )
+    into = forms.CharField(
+        label=_("Folder of the local mailbox"),
+        max_length=MAX_LENGTHS["into"],
+        required=False,
+        widget=forms.TextInput(attrs={"class": "field", "spellcheck": "false"}),
+        help_text=_("Levels are parted by “/”. Example: Collected/Bank. Empty: the usual one"),
+    )
     treatment = forms.ChoiceField(label=_("What to do with letters"), choices=CHOICES, widget=forms.RadioSelect)
     keepdays = _number("keepdays", _("Days on the server"))
     keep = forms.BooleanField(label="keep", required=False)
@@ -171,7 +179,7 @@ class RuleForm(SavingForm):
         label=_("IMAP folders"),
         required=False,
         widget=forms.Textarea(attrs={"class": "field", "rows": 3, "spellcheck": "false"}),
-        help_text=_("One in a line. Empty: INBOX"),
+        help_text=_("One in a line. Empty: INBOX. “Spam → Junk” puts letters of one folder into another here"),
     )
     uidl = forms.BooleanField(
         label=_("Ignore the server's “read” marks"),
@@ -260,8 +268,13 @@ class RuleForm(SavingForm):
         )
         return tuple(dict.fromkeys(line for line in lines if line))
 
-    def clean_folders(self) -> tuple[str, ...]:
-        return tuple(line.strip() for line in str(self.cleaned_data["folders"]).splitlines() if line.strip())
+    def clean_folders(self) -> tuple[tuple[str, str], ...]:
+        """Each folder with the local one behind its arrow, or with an empty text."""
+        lines = (line.strip() for line in str(self.cleaned_data["folders"]).splitlines())
+        return tuple(
+            (of.strip(), name.strip())
+            for of, _arrow, name in (_ARROW.sub("→", line).partition("→") for line in lines if line)
+        )
 
     def clean(self) -> dict[str, Any]:
         """What the fields may not be together, by the same checks as a rule line."""
@@ -299,7 +312,7 @@ class RuleForm(SavingForm):
 
     def draft(self) -> Rule:
         """The rule as far as the fields can be read; what is missing or wrong stands as `…`, a password not given as MASK."""
-        data = self.cleaned_data
+        data = self.cleaned_data | self._folders()
         values = {name: _read(field, data.get(field.column)) for name, field in FIELDS.items()}
         treatment = Treatment(data.get("treatment") or Treatment.OWN)
         if treatment is not Treatment.OWN:
@@ -309,6 +322,12 @@ class RuleForm(SavingForm):
         if values["limit"] is not None:
             values["limit"] *= OCTET_SUFFIXES[data.get("limit_unit", "")]
         return Rule(**values)
+
+    def _folders(self) -> dict[str, Any]:
+        """The folders there, and those here: what is entered for the whole rule holds for each folder without one of its own."""
+        folders, into = self.cleaned_data.get("folders") or (), str(self.cleaned_data.get("into") or "").strip()
+        pairs = [(of, name or into) for of, name in folders or [("", into)]]
+        return {"folders": [of for of, _ in folders], "into": [pair for pair in pairs if pair[1]]}
 
     def shown(self) -> Rule:
         """What the page is about: the rule as it is, or the draft; never with a password."""
@@ -340,9 +359,17 @@ def _initial(rule: Rule) -> dict[str, object]:
         "treatment": treatment_of(rule).value,
         "limit": limit,
         "limit_unit": unit,
-        "folders": "\n".join(rule.folders),
+        "folders": "\n".join(_with_arrow(folder, rule) for folder in rule.folders),
+        "into": rule.local_folder("") if not rule.folders else "",
         "sslfingerprint": "\n".join(rule.sslfingerprint),
     }
+
+
+_ARROW = re.compile(r"\s->\s|\s→\s")
+
+
+def _with_arrow(folder: str, rule: Rule) -> str:
+    return " → ".join(filter(None, (folder, dict(rule.into).get(folder))))
 
 
 def _in_unit(octets: int | None) -> tuple[int | None, str]:

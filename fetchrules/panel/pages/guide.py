@@ -29,6 +29,7 @@ MEANINGS: dict[str, str | Promise] = {
     "port": gettext_lazy("another port than the protocol's own"),
     "service": gettext_lazy("the same as port"),
     "auth": gettext_lazy("log in by this way only; any: by the best that the server offers (the default)"),
+    "into": gettext_lazy("the folder of the local mailbox: of the letters of the `folder` before it, else of all"),
     "uidl": gettext_lazy("IMAP: do not believe the server's “read” marks, only what was collected here"),
     "flags": gettext_lazy("IMAP: letters keep their marks: read, flagged, answered"),
     "noflags": gettext_lazy("letters arrive as new ones (the default)"),

@@ -10,7 +10,7 @@ HEADER = "# For fetchmail 6.4 and later; it wants mode 0600."
 
 _UNSAFE = re.compile(r'["\\\x00-\x1f\x7f]')
 _GREATEST_NUMBER = 2**31 - 1
-_INEXPRESSIBLE = ("sslfingerprint", "interval", "keepdays")
+_INEXPRESSIBLE = ("into", "sslfingerprint", "interval", "keepdays")
 _AUTH = {
     Auth.ANY: "",
     Auth.PASSWORD: "auth password",
@@ -40,7 +40,9 @@ def _shown(value: object) -> str:
     """The value behind its word, with the blank between them; a word that switches something on has none."""
     if value is True:
         return ""
-    return " " + (" ".join(value) if isinstance(value, tuple) else str(value))
+    if not isinstance(value, tuple):
+        return f" {value}"
+    return "".join(_shown(item) for item in value if item)
 
 
 def lost_in_fetchmail(rules: Iterable[Rule]) -> Iterator[Lost]:
