@@ -68,9 +68,10 @@ def _collect(session: Session) -> bool:
 def _learn(session: Session) -> None:
     if session.terms.passes_over:
         _pass_present(session)
-    # An empty listing proves nothing, so the list waits on.
-    if session.knowledge.elsewhere and session.listing.complete and session.listing.letters:
-        _pass_elsewhere(session, session.knowledge.elsewhere)
+    listing, elsewhere = session.listing, session.knowledge.elsewhere
+    # A listing that is empty or without names proves nothing, so the list waits on.
+    if elsewhere and listing.complete and listing.letters and listing.has_uids:
+        _pass_elsewhere(session, elsewhere)
     headless = session.plan.headless[: session.progress.limits.headers]
     if headless:
         rows = {letter.number: row.id for letter, row in headless}

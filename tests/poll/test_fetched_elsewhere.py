@@ -87,6 +87,17 @@ def test_the_list_waits_while_the_mailbox_seems_empty(scene: Scene) -> None:
     assert scene.poll_fine().left == {"elsewhere": 3}
 
 
+def test_the_list_waits_while_the_server_gives_no_names(new_scene: NewScene) -> None:
+    scene = new_scene(Behaviour(capabilities=None, uidl=False))
+    scene.arrive("a")
+    file(scene, "a", "b")
+    scene.poll_fine()
+    assert waiting() == ["a", "b"]
+    scene.behave()
+    scene.arrive("b")
+    assert scene.poll_fine().left == {"elsewhere": 1, "not_there": 1}
+
+
 def test_a_mailbox_that_was_as_before_is_looked_through_again(new_scene: NewScene) -> None:
     scene = new_scene(keep=True, limit=10)
     scene.arrive("a")
