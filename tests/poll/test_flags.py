@@ -214,3 +214,9 @@ def test_changed_flags_of_letters_that_stay_deliver_nothing_again(new_imap_scene
     scene.folder.flag(uid, "\\Flagged")
     assert scene.poll_fine().fetched == 0
     assert places(scene) == {"a": ("new", "")}
+
+
+def test_marks_go_into_the_folder_that_the_rule_names(new_imap_scene: NewImapScene) -> None:
+    scene = scene_with_marks(new_imap_scene, into=[["", "Archive"]])
+    assert scene.poll_fine().fetched == len(MARKED)
+    assert places(Reader(scene.rule, scene.mailbox / ".Archive")) == DELIVERED
