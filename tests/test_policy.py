@@ -307,6 +307,12 @@ def test_it_passes_over_unknown_letters_of_before_a_day_and_waits_for_their_date
     assert ([one.number for one in made.present], made.undated) == ([1], True)
 
 
+def test_it_passes_over_letters_of_before_a_day_that_others_have_read() -> None:
+    letters = listing(replace(listed(1, seen=True), received=NOW - timedelta(days=1)), epoch=7)
+    made = plan(letters, knowledge(known(1, state=State.READ)), Terms(flush=True, since=NOW), NOW)
+    assert (made.present, made.delete) == (letters.letters, ())
+
+
 def test_it_takes_no_mark_as_read_for_a_collection_that_failed() -> None:
     made = plan(listing(listed(1, seen=True), epoch=1), knowledge(known(1, state=State.HELD)), Terms(flush=True), NOW)
     assert [wanted.letter.number for wanted in made.fetch] == [1]

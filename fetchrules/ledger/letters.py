@@ -249,6 +249,8 @@ def record_present(filing: Filing, letters: Sequence[tuple[Listed, str]], now: d
         require_claim(filing.run, now)
         if not asked.update(**changes):
             raise RunOvertaken("the letters are to be fetched after all")
+        for uids in chunks([letter.uid for letter, _ in letters]):
+            _filed(filing).filter(uid__in=uids, state=State.READ).delete()
         insert_all(Letter, rows)
 
 

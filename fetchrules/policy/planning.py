@@ -390,9 +390,9 @@ class _Decision:
         named = letter.uid not in self.ambiguous
         if row is None and named and self.knowledge.elsewhere and letter.uid in self.knowledge.elsewhere.listed:
             return Why.ELSEWHERE
-        if row is None and named and (passed := self._passed_over(letter)):
-            return passed
         apart = row is not None and row.state is State.READ
+        if (row is None or apart) and named and (passed := self._passed_over(letter)):
+            return passed
         compared = row is not None and apart and not row.reason
         # A letter that was held stays to be collected though somebody has read it meanwhile.
         judged_by_mark = (row is None or apart) and letter.uid not in self.knowledge.marked
@@ -420,7 +420,7 @@ class _Decision:
         )
 
     def _passed_over(self, letter: Listed) -> Why | None:
-        """Why an unknown letter is left at the first contact with the mailbox; None if it is new."""
+        """Why a letter that is not ours is left at the first contact with the mailbox; None if it is new."""
         since = self.terms.since
         if since is None:
             return Why.PRESENT if self.terms.pass_present else None

@@ -64,6 +64,7 @@ form.addEventListener("input", (event) => {
   if (event.target.name === "provider") fillFromProvider(event.target);
   if (event.target.name === "protocol" && form.elements.provider.value) fillFromProvider(form.elements.provider);
   if (event.target.name === "keepdays") form.elements.treatment.value = "days";
+  if (event.target.name === "since") form.elements.present.value = "since";
   if (["keep", "flush", "fetchall"].includes(event.target.name)) form.elements.treatment.value = "own";
   showUsualPort();
   clearTimeout(waiting);

@@ -108,7 +108,12 @@ if (area) {
     showLine(Number(item.dataset.line));
   });
   check.addEventListener("change", (event) => {
-    if (event.target.type === "checkbox" && check.querySelector(".diff")) askServer();
+    const { type, value } = event.target;
+    const said = type === "checkbox" || (type === "radio" && value !== "since");
+    if (said && check.querySelector(".diff")) askServer();
+  });
+  check.addEventListener("input", (event) => {
+    if (event.target.name === "since") form.elements.present.value = "since";
   });
   form.querySelector("button[value=check]").addEventListener("click", async (event) => {
     event.preventDefault();

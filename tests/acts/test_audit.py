@@ -3,6 +3,7 @@
 from collections.abc import Callable
 from contextlib import AbstractContextManager
 from dataclasses import replace
+from datetime import date
 from typing import Any
 
 import pytest
@@ -150,6 +151,21 @@ def test_it_notes_that_letters_count_as_collected_and_that_they_do_not(make_rule
         assert SourceMailbox.objects.filter(pass_present=True).exists() == passing
     details = [entry.detail for entry in AuditEntry.objects.order_by("id")]
     assert details == [{"fields": [], "pass_present": True}, {"fields": [], "pass_present": False}]
+
+
+def test_it_notes_since_which_day_letters_are_collected(make_rule: MakeRule, alice: User) -> None:
+    row = make_rule(keep=True)
+    rules.set_rule(row, row.as_rule(MASK), by=alice, pass_present=True)
+    row = rules.set_rule(row, replace(row.as_rule(MASK), keep=False), by=alice, since=date(2026, 1, 31))
+    assert SourceMailbox.objects.values_list("pass_present", "since").get() == (False, date(2026, 1, 31))
+    rules.set_rule(row, row.as_rule(MASK), by=alice)
+    rules.set_rule(row, row.as_rule(MASK), by=alice, pass_present=False)
+    details = [entry.detail for entry in AuditEntry.objects.order_by("id")]
+    assert [(one.get("pass_present"), one.get("since")) for one in details] == [
+        (True, None),
+        (False, "2026-01-31"),
+        (None, ""),
+    ]
 
 
 def test_it_takes_a_recipient_of_the_local_domains_only(make_rule: MakeRule, alice: User) -> None:

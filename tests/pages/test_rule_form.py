@@ -32,6 +32,16 @@ def test_it_takes_back_a_complaint_when_it_is_mended(page: Page, demo: Panel) ->
     expect(page.get_by_text("Обязательное поле")).to_have_count(0)
 
 
+def test_a_day_that_is_filled_in_is_chosen(page: Page, demo: Panel) -> None:
+    sign_in(page, demo)
+    page.goto(f"{demo.address}rules/new/")
+    chosen = page.get_by_role("radio", name="собирать, если пришло начиная с:")
+    expect(chosen).not_to_be_checked()
+    page.get_by_label("Собирать начиная с", exact=True).fill("2026-01-01")
+    expect(chosen).to_be_checked()
+    assert fits(page)
+
+
 def test_it_shows_every_word_of_the_simulator(page: Page, demo: Panel) -> None:
     sign_in(page, demo)
     page.goto(f"{demo.address}rules/new/")

@@ -53,6 +53,27 @@ def test_it_leads_through_the_mistakes_to_a_clean_preview(page: Page, demo: Pane
     assert fits(page)
 
 
+def test_a_day_that_is_filled_in_is_chosen(page: Page, demo: Panel) -> None:
+    sign_in(page, demo)
+    page.goto(f"{demo.address}text/")
+    box = page.get_by_role("textbox", name="Правила, по одному в строке")
+    box.fill(f"{box.input_value()}new.example.ru:pop3 user passwd since@mydomain.ru skip\n")
+    check = page.get_by_role("button", name="Проверить", exact=True)
+    check.click()
+    chosen = page.get_by_role("radio", name="собирать, если пришло начиная с:")
+    expect(chosen).not_to_be_checked(timeout=PATIENCE)
+    chosen.check()
+    check.click()
+    expect(page.get_by_text("укажите день, начиная с которого")).to_be_visible(timeout=PATIENCE)
+    page.get_by_role("radio", name="собирать", exact=True).check()
+    expect(page.get_by_text("добавится 1")).to_be_visible(timeout=PATIENCE)
+    page.get_by_label("Собирать начиная с", exact=True).fill("2026-01-01")
+    expect(chosen).to_be_checked()
+    check.click()
+    expect(page.locator(".findings")).to_have_count(0, timeout=PATIENCE)
+    expect(chosen).to_be_checked()
+
+
 def test_it_says_what_another_address_means_before_it_applies(page: Page, demo: Panel) -> None:
     sign_in(page, demo)
     page.goto(f"{demo.address}text/")

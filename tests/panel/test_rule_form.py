@@ -485,6 +485,13 @@ def test_it_fetches_letters_that_were_passed_over_after_all(admin: Client, rule:
     assert AuditEntry.objects.get().what == "letters_taken_up"
 
 
+def test_it_takes_up_what_arrived_before_a_day(admin: Client, rule: FetchRule) -> None:
+    SourceMailbox.objects.update(since=date(2026, 1, 1))
+    assert reverse("rule_take_up", args=[rule.id]) in admin.get(reverse("rule", args=[rule.id])).content.decode()
+    admin.post(reverse("rule_take_up", args=[rule.id]))
+    assert SourceMailbox.objects.get().since is None
+
+
 def test_it_lets_nobody_take_up_the_letters_of_others(owner: Client, operator: Client, rule: FetchRule) -> None:
     make_letter(rule, "a", "passed")
     for stranger in (owner, operator):

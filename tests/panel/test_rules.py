@@ -204,6 +204,21 @@ def test_it_asks_the_database_no_more_for_more_rules(
         admin.get(reverse("rules"))
 
 
+@pytest.mark.parametrize(
+    ("columns", "said"),
+    [
+        ({}, "dates to be read: 8,000"),
+        ({"to_fetch": 300, "fetched": 186}, " · dates to be read: 8,000"),
+    ],
+)
+def test_it_shows_how_many_letters_have_no_date_yet(
+    columns: dict[str, int], said: str, admin: Client, make_rule: MakeRule
+) -> None:
+    open_run(make_rule(), Run.State.RUNNING, found=9000, left={"undated": 8000}, **columns)
+    page = admin.get(reverse("rules")).content.decode()
+    assert said in page.replace("\N{NARROW NO-BREAK SPACE}", ",").replace("\N{NO-BREAK SPACE}", " ")
+
+
 def test_it_gives_single_rows_as_they_are_now(admin: Client, make_rule: MakeRule) -> None:
     one, other = make_rule(), make_rule()
     run = open_run(one, Run.State.RUNNING, found=300, to_fetch=300, fetched=186, octets=40, octets_to_fetch=100)

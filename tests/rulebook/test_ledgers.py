@@ -1,6 +1,7 @@
 """Which ledger a rule reads."""
 
 from dataclasses import replace
+from datetime import date
 from typing import Any
 
 import pytest
@@ -8,7 +9,7 @@ from django.utils import timezone
 from pytest_django import DjangoAssertNumQueries, Settings
 
 from fetchrules.acts.rules import delete_rules, set_rule
-from fetchrules.ledger.source_mailboxes import Ledger
+from fetchrules.ledger.source_mailboxes import TO_BE_PASSED, Ledger
 from fetchrules.models import FetchRule, Letter, SourceMailbox
 from fetchrules.policy.known import State
 from fetchrules.rule import MASK, Protocol, Rule
@@ -202,12 +203,15 @@ def test_it_keeps_accounts_apart() -> None:
         ),
     ],
 )
-def test_it_takes_away_the_mark_of_a_rule_that_is_gone(coming: list[tuple[Rule, bool]], marked: bool) -> None:
+@pytest.mark.parametrize("mark", [{"pass_present": True}, {"since": date(2026, 1, 1)}], ids=["all", "since"])
+def test_it_takes_away_the_mark_of_a_rule_that_is_gone(
+    mark: dict[str, Any], coming: list[tuple[Rule, bool]], marked: bool
+) -> None:
     row = new()
-    SourceMailbox.objects.update(pass_present=True)
+    SourceMailbox.objects.update(**mark)
     saved = {key: Saved(rule, row if is_known else None) for key, (rule, is_known) in enumerate(coming)}
     settle(saved, [row.id])
-    assert SourceMailbox.objects.get(pk=row.source_id).pass_present == marked
+    assert SourceMailbox.objects.filter(TO_BE_PASSED, pk=row.source_id).exists() == marked
 
 
 def test_it_leaves_the_mark_to_who_reads_the_ledger() -> None:

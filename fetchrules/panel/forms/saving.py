@@ -101,7 +101,7 @@ class SavingForm(forms.Form):
         label=_("Collect since"),
         required=False,
         max_length=10,
-        widget=forms.DateInput(attrs={"class": "field", "type": "date"}),
+        widget=forms.DateInput(attrs={"class": "field medium", "type": "date"}),
     )
     other_mailbox = forms.BooleanField(
         label=_("This is another mailbox: collect everything that lies there"),
