@@ -162,6 +162,18 @@ def test_it_survives_the_form(rule: Rule, db: None) -> None:
     assert filled.draft() == replace(rule, password=MASK)
 
 
+def test_its_form_has_local_folders_behind_arrows(db: None) -> None:
+    told = {**_sent(RuleForm(rule=PLAIN)), "folders": "INBOX\nСпам -> Junk\n A  →  B/C ", "into": "Сбор"}
+    draft = RuleForm(QueryDict(urlencode(told)))
+    draft.is_valid()
+    rule = draft.draft()
+    assert rule.folders == ("INBOX", "Спам", "A")
+    assert rule.into == (("INBOX", "Сбор"), ("Спам", "Junk"), ("A", "B/C"))
+    again = RuleForm(QueryDict(urlencode(_sent(RuleForm(rule=rule)))))
+    again.is_valid()
+    assert again.draft() == replace(rule, password=MASK)
+
+
 def _sent(form: BaseForm) -> dict[str, str]:
     """What a browser sends that changes nothing."""
     values = {bound.name: bound.value() for bound in form}

@@ -57,14 +57,15 @@ class Step:
 
 @dataclass(slots=True)
 class Trial:
-    """The stages that were tried. `addresses` of the host; `plan` of a poll now; `folders` of an IMAP account, INBOX first."""
+    """The stages that were tried. `addresses` of the host; `plan` of a poll now; `folders` of an IMAP account, INBOX first, each
+    with its special use, if it has one."""
 
     steps: list[Step] = field(default_factory=list)
     addresses: list[str] = field(default_factory=list)
     connection: Connection | None = None
     plan: Plan | None = None
     octets: int = 0
-    folders: tuple[str, ...] = ()
+    folders: dict[str, str] = field(default_factory=dict)
     transcript: Transcript = field(default_factory=Transcript)
 
     @property
@@ -153,13 +154,14 @@ def _look_in(
         mailbox.close()
 
 
-def _list_folders(account: Account, transcript: Transcript) -> tuple[str, ...]:
+def _list_folders(account: Account, transcript: Transcript) -> dict[str, str]:
     """Empty if they cannot be listed: a rule can do without. Leaves out names that no form could take."""
     try:
-        names = {name for name in folders(account, transcript) if name.isprintable() and name == name.strip()}
+        found = folders(account, transcript)
     except errors.FetchError:
-        return ()
-    return tuple(sorted(names, key=lambda name: (name.upper() != INBOX, name.casefold())))
+        return {}
+    names = [name for name in found if name.isprintable() and name == name.strip()]
+    return {name: found[name] for name in sorted(names, key=lambda name: (name.upper() != INBOX, name.casefold()))}
 
 
 def _stage_of(error: errors.FetchError, trial: Trial) -> Stage:

@@ -32,9 +32,12 @@ def open_mailbox(
             return open_imap(account, trace=trace, alive=alive, memory=memory, shared=shared, known=known)
 
 
-def folders(account: Account, trace: Trace) -> tuple[str, ...]:
-    """The folders that a rule can name, asked for in a session of its own; POP3 has none. Raises FetchError."""
-    return list_imap_folders(account, trace=trace) if account.protocol is Protocol.IMAP else ()
+def folders(account: Account, trace: Trace) -> dict[str, str]:
+    """The folders that a rule can name, with their special uses, asked for in a session of its own. POP3 has none.
+
+    Raises FetchError.
+    """
+    return list_imap_folders(account, trace=trace) if account.protocol is Protocol.IMAP else {}
 
 
 def probe(account: Account, trace: Trace) -> Connection:

@@ -43,7 +43,7 @@ def put(mailbox: Mailbox) -> list[bytes]:
 def test_it_lists_its_folders(imap: ImapServer, mailbox: Mailbox) -> None:
     mailbox.made(ORDERS)
     account = Account(Protocol.IMAP, "127.0.0.1", imap.port, USER, PASSWORD)
-    assert list_imap_folders(account) == ("INBOX", "Заказы")
+    assert tuple(list_imap_folders(account)) == ("INBOX", "Заказы")
 
 
 def test_it_hands_over_letters_as_they_are(imap: ImapServer, put: list[bytes]) -> None:

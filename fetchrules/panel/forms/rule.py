@@ -359,7 +359,7 @@ def _initial(rule: Rule) -> dict[str, object]:
         "treatment": treatment_of(rule).value,
         "limit": limit,
         "limit_unit": unit,
-        "folders": "\n".join(_with_arrow(folder, rule) for folder in rule.folders),
+        "folders": "\n".join(with_arrow(folder, dict(rule.into).get(folder, "")) for folder in rule.folders),
         "into": rule.local_folder("") if not rule.folders else "",
         "sslfingerprint": "\n".join(rule.sslfingerprint),
     }
@@ -368,8 +368,9 @@ def _initial(rule: Rule) -> dict[str, object]:
 _ARROW = re.compile(r"\s->\s|\s→\s")
 
 
-def _with_arrow(folder: str, rule: Rule) -> str:
-    return " → ".join(filter(None, (folder, dict(rule.into).get(folder))))
+def with_arrow(folder: str, into: str) -> str:
+    """A line of the field “IMAP folders”: a folder there, and the one here, if it is not the usual one."""
+    return f"{folder} → {into}" if into else folder
 
 
 def _in_unit(octets: int | None) -> tuple[int | None, str]:

@@ -15,6 +15,7 @@ from fetchrules.acts import attempts, roles
 from fetchrules.errors import FetchError, PasswordMissing
 from fetchrules.models import FetchRule, SourceMailbox
 from fetchrules.panel import access
+from fetchrules.panel.forms.rule import with_arrow
 from fetchrules.policy.planning import Plan
 from fetchrules.policy.table import Terms
 from fetchrules.poll.dating import start_of
@@ -184,7 +185,7 @@ class TrialShown:
     prospects: tuple[Prospect, ...] = ()
     more: int = 0
     failure: Failure | None = None
-    folders: tuple[str, ...] = ()
+    folders: tuple[tuple[str, str], ...] = ()
     more_folders: int = 0
 
 
@@ -224,9 +225,8 @@ def try_rule(
     terms = Terms.of(wanted, restricted=restricted, lived=lived, pass_present=pass_present, since=start_of(since))
     trial = try_connection(account, source, terms, wanted.recipient, now, wanted.folders[1:])
     steps = stages_shown(trial, wanted.server, exact=administers)
-    shown = TrialShown(
-        steps, folders=trial.folders[:FOLDERS_LISTED], more_folders=max(0, len(trial.folders) - FOLDERS_LISTED)
-    )
+    offered = tuple((name, with_arrow(name, use if use != name else "")) for name, use in trial.folders.items())
+    shown = TrialShown(steps, folders=offered[:FOLDERS_LISTED], more_folders=max(0, len(offered) - FOLDERS_LISTED))
     if trial.plan is None:
         return shown
     prospects = tuple(_prospects(trial.plan))

@@ -246,13 +246,16 @@ def uid_set(uids: Iterable[int]) -> str:
 
 @dataclass(frozen=True, slots=True)
 class Folder:
-    """A folder that can be selected: its `name` as people write it, and as the server spells it."""
+    """A folder that can be selected: its `name` as people write it, and as the server spells it. `use`: its special one."""
 
     name: str
     spelled: str
     delimiter: str = ""
+    use: str = ""
 
 
+_USES = {f"\\{use.lower()}".encode(): use for use in ("Junk", "Sent", "Trash", "Drafts", "Archive")}
+"""The special uses of folders (RFC 6154), called as the folders are in most mailboxes."""
 _NOT_SELECTABLE = frozenset({b"\\noselect", b"\\nonexistent"})
 
 
@@ -260,9 +263,12 @@ def folder(listed: Sequence[Value]) -> Folder | None:
     """The folder of one answer to LIST (RFC 3501 section 7.2.2); None if it cannot be selected. Raises RemoteProtocolError."""
     match listed:
         case [list(attributes), delimiter, bytes(name), *_]:
-            if not _NOT_SELECTABLE.isdisjoint(one.lower() for one in attributes if isinstance(one, bytes)):
+            said = {one.lower() for one in attributes if isinstance(one, bytes)}
+            if not _NOT_SELECTABLE.isdisjoint(said):
                 return None
             spelled = name.decode("utf-8", "surrogateescape")
-            return Folder(decode_folder(text(name)), spelled, text(delimiter) if isinstance(delimiter, bytes) else "")
+            between = text(delimiter) if isinstance(delimiter, bytes) else ""
+            use = next((_USES[one] for one in said if one in _USES), "")
+            return Folder(decode_folder(text(name)), spelled, between, use)
         case _:
             raise RemoteProtocolError("not an answer to LIST")

@@ -87,13 +87,13 @@ def _logged_in(
     return over_several_connections(attempt)
 
 
-def list_imap_folders(account: Account, *, cafile: str = "", trace: Trace | None = None) -> tuple[str, ...]:
-    """The selectable folders, by readable names. Raises FetchError."""
+def list_imap_folders(account: Account, *, cafile: str = "", trace: Trace | None = None) -> dict[str, str]:
+    """The selectable folders, by readable names, with their special uses (RFC 6154). Raises FetchError."""
 
-    def attempt(demand: Demand) -> tuple[str, ...]:
+    def attempt(demand: Demand) -> dict[str, str]:
         reached, before = _logged_in(account, demand, cafile, trace, SERVERS)
         try:
-            return tuple(folder.name for folder in list_folders(reached.conversation, before))
+            return {folder.name: folder.use for folder in list_folders(reached.conversation, before)}
         finally:
             log_out(reached)
 

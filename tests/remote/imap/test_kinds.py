@@ -47,10 +47,21 @@ def test_it_collects_from(kind: Script) -> None:
         check(kind, collect(account(server), ""), folder)
 
 
+def test_it_reads_what_folders_are_for() -> None:
+    told = (
+        b'* LIST (\\HasNoChildren) "/" INBOX\r\n'
+        b'* LIST (\\HasNoChildren \\Junk) "/" "&BCEEPwQwBDw-"\r\n'
+        b'* LIST (\\SENT) "/" Out\r\n* LIST (\\All) "/" Everything\r\n'
+    )
+    with ImapServer(Folder(), Behaviour(faults=(Fault(Step.LIST, Say(told + b"{tag} OK done\r\n")),))) as server:
+        found = list_imap_folders(account(server))
+    assert found == {"INBOX": "", "Спам": "Junk", "Out": "Sent", "Everything": ""}
+
+
 @pytest.mark.parametrize(("told", "names"), LISTS.values(), ids=LISTS)
 def test_it_reads_the_folders_of(told: bytes, names: tuple[str, ...]) -> None:
     with ImapServer(Folder(), Behaviour(faults=(Fault(Step.LIST, Say(told + b"{tag} OK done\r\n")),))) as server:
-        assert list_imap_folders(account(server)) == names
+        assert tuple(list_imap_folders(account(server))) == names
 
 
 @pytest.mark.parametrize("value", [0, 1_713_632_002_544, 10**18 - 1])
