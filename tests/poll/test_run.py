@@ -71,8 +71,8 @@ def test_it_records_nothing_where_the_maildir_was_replaced_meanwhile(
 ) -> None:
     finish = StagedFile.finish
 
-    def finishing(draft: StagedFile) -> object:
-        done = finish(draft)
+    def finishing(draft: StagedFile, told: datetime | None = None) -> object:
+        done = finish(draft, told)
         scene.mailbox.rename(scene.mailbox.with_name("elsewhere"))
         return done
 
