@@ -1,5 +1,7 @@
 """A poll from its claim to its result, whatever is claimed and whatever breaks."""
 
+from datetime import datetime
+
 import pytest
 from django.db import OperationalError
 from django.utils import timezone
