@@ -25,7 +25,7 @@ from fetchrules.models import (
     Run,
     SourceMailbox,
 )
-from fetchrules.models.rule import RemoteHost
+from fetchrules.models.rule import FetchedBefore, RemoteHost
 from fetchrules.panel import access
 from fetchrules.policy.known import Fate, State
 from fetchrules.poll.destinations import paths_of
@@ -143,6 +143,7 @@ _show(
     search_fields=("who", "about"),
     date_hierarchy="at",
 )
+_show(FetchedBefore, list_display=("source",))
 _show(Incident, list_display=("__str__",))
 _show(Notice, list_display=("incident", "channel", "begun_at", "ended_at"))
 _show(Channel, list_display=("name", "failures", "failing_since", "next_try_at", "detail"))
