@@ -63,14 +63,14 @@ def arrival(told: datetime | None, head: bytes, now: datetime) -> datetime | Non
 
     None if none of them is a time between 1970 and `now`.
     """
-    for read in (_read_trace, read_date):
+    for read in (read_trace, read_date):
         if told is not None and _EARLIEST <= told <= now:
             return told
         told = read(head)
     return told if told is not None and _EARLIEST <= told <= now else None
 
 
-def _read_trace(head: bytes) -> datetime | None:
+def read_trace(head: bytes) -> datetime | None:
     """The time of the topmost Received field, the last server's (RFC 5321 §4.4)."""
     found = _TRACE.search(head)
     return _date(found[1].rpartition(b";")[2][:MAX_FIELD]) if found else None

@@ -10,6 +10,7 @@ from django.db import transaction
 from django.db.models import QuerySet
 
 from fetchrules.ledger.settled import UNSETTLED
+from fetchrules.ledger.source_mailboxes import former_of
 from fetchrules.models import FetchedBefore, SourceMailbox
 from fetchrules.models.chunks import chunks
 
@@ -29,10 +30,15 @@ def file(lists: Mapping[SourceMailbox, Iterable[str]]) -> None:
 
 
 def waiting(mailboxes: QuerySet[SourceMailbox]) -> int:
-    """How many names wait with these mailboxes."""
-    return sum(map(len, FetchedBefore.objects.filter(source__in=mailboxes).values_list("uids", flat=True)))
+    """How many names wait with these mailboxes, or with former names of theirs."""
+    return sum(map(len, FetchedBefore.objects.filter(source__in=_heeded(mailboxes)).values_list("uids", flat=True)))
 
 
 def drop(mailboxes: QuerySet[SourceMailbox]) -> bool:
-    """Forget the lists that wait with these mailboxes; whether there was one."""
-    return FetchedBefore.objects.filter(source__in=mailboxes).delete()[0] > 0
+    """Forget the lists that wait with these mailboxes, or with former names of theirs; whether there was one."""
+    return FetchedBefore.objects.filter(source__in=_heeded(mailboxes)).delete()[0] > 0
+
+
+def _heeded(mailboxes: QuerySet[SourceMailbox]) -> list[SourceMailbox]:
+    """The mailboxes whose lists the polls of these heed."""
+    return [one for mailbox in mailboxes for one in (mailbox, *former_of(mailbox))]

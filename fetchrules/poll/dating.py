@@ -13,7 +13,7 @@ from django.utils import timezone
 
 from fetchrules import errors
 from fetchrules.delivery.fingerprint import head_print
-from fetchrules.delivery.letterhead import arrival
+from fetchrules.delivery.letterhead import arrival, read_trace
 from fetchrules.ledger import hosts
 from fetchrules.ledger import letters as ledger
 from fetchrules.ledger.letters import Filing
@@ -34,9 +34,9 @@ def dated(
     mailbox: RemoteMailbox, source: SourceMailbox, listing: Listing, knowledge: Knowledge, progress: Progress
 ) -> Listing:
     """`listing` with the times of arrival that are known by now. Raises FetchError, DatesUnknown if no header comes."""
-    now = timezone.now()
     if listing.epoch is not None:
-        return replace(listing, letters=tuple(replace(one, received=one.received or now) for one in listing.letters))
+        new = _time_of_new(source)
+        return replace(listing, letters=tuple(replace(one, received=one.received or new) for one in listing.letters))
     known = progress.dated
     if listing.complete:
         elsewhere = knowledge.elsewhere.listed if knowledge.elsewhere else frozenset()
@@ -52,14 +52,13 @@ def dated(
 
 def _date(mailbox: RemoteMailbox, source: SourceMailbox, undated: Sequence[Listed], progress: Progress) -> None:
     """Ask for the headers of the first of these letters."""
-    portion, now = undated[: progress.limits.headers], timezone.now()
+    portion, new = undated[: progress.limits.headers], _time_of_new(source)
     left = len(undated)
     answered, refused = set[int](), set[str]()
     try:
         for letter, octets in mailbox.heads(portion):
             if octets is not None:
-                received = arrival(None, octets.replace(b"\r", b""), now) or now
-                progress.dated[source.pk, letter.uid] = Dated(received, head_print(octets))
+                progress.dated[source.pk, letter.uid] = Dated(_arrived(octets) or new, head_print(octets))
             elif mailbox.gives_heads:
                 refused.add(letter.uid)
             else:
@@ -72,11 +71,25 @@ def _date(mailbox: RemoteMailbox, source: SourceMailbox, undated: Sequence[Liste
         if suspect is not None:
             _blame(suspect, source, progress, error)
         raise
-    if portion and len(refused) == len(answered):
+    # While the server is still worth asking, a refusal may be the fault of the only letter that is left.
+    if portion and len(refused) == len(answered) and not (refused and mailbox.gives_heads):
         raise errors.DatesUnknown
-    progress.dated |= {(source.pk, uid): Dated(now, "") for uid in refused}
+    progress.dated |= {(source.pk, uid): Dated(new, "") for uid in refused}
     if left == len(answered):
         progress.left.pop(Why.UNDATED, None)
+
+
+def _time_of_new(source: SourceMailbox) -> datetime:
+    """A time that is not before the day, even if the clock was ahead when that was chosen."""
+    now = timezone.now()
+    return max(now, start_of(source.since) or now)
+
+
+def _arrived(head: bytes) -> datetime | None:
+    """When the letter arrived; None if its last server names a time to come: then the clocks differ, and the sender's says less."""
+    lines, now = head.replace(b"\r", b""), timezone.now()
+    traced = read_trace(lines)
+    return None if traced is not None and traced > now else arrival(None, lines, now)
 
 
 def _blame(letter: Listed, source: SourceMailbox, progress: Progress, error: errors.FetchError) -> None:

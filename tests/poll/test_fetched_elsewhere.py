@@ -11,6 +11,7 @@ from fetchrules.errors import RunOvertaken
 from fetchrules.ledger import fetched, runs
 from fetchrules.ledger import letters as ledger
 from fetchrules.ledger.letters import Filing
+from fetchrules.ledger.source_mailboxes import folders_of
 from fetchrules.models import FetchedBefore, Letter, Run, SourceMailbox
 from fetchrules.poll.run import dry_run
 from tests.conftest import MakeRule
@@ -163,6 +164,18 @@ def test_they_are_fetched_after_all_when_told(scene: Scene, alice: User) -> None
     scene.poll_fine()
     take_up(scene.rule, by=alice)
     assert scene.poll_fine().fetched == 1
+
+
+def test_a_list_of_a_former_name_is_dropped_when_they_are_to_be_fetched_after_all(
+    scene: Scene, make_rule: MakeRule, alice: User
+) -> None:
+    former = make_rule(server="former.ru", user="x", recipient="x@mydomain.ru").source
+    SourceMailbox.objects.filter(pk=scene.rule.source.pk).update(continues=former)
+    fetched.file({former: ["a"]})
+    assert fetched.waiting(folders_of(scene.rule.source)) == 1
+    take_up(scene.rule, by=alice)
+    assert waiting() == []
+    assert scene.poll_fine().fetched == 3
 
 
 def test_a_poll_that_has_read_a_list_counts_nothing_when_another_has_come(scene: Scene) -> None:

@@ -119,8 +119,9 @@ def test_the_day_begins_in_the_time_zone_of_the_settings(settings: Settings, sce
         ((), True),
         (("Date: yesterday\r\n",), True),
         ((f"Date: {format_datetime(datetime(2999, 1, 1, tzinfo=UTC))}\r\n",), True),
+        ((trace(datetime(2999, 1, 1, tzinfo=UTC)), f"Date: {format_datetime(OLD)}\r\n"), True),
     ],
-    ids=["new trace", "old trace", "old date", "new date", "no date", "no such date", "future"],
+    ids=["new trace", "old trace", "old date", "new date", "no date", "no such date", "future", "future trace"],
 )
 def test_it_reads_the_time_from_the_header(fields: tuple[str, ...], is_new: bool, scene: Scene) -> None:
     scene.arrive(letter("a", *fields))
@@ -197,6 +198,24 @@ def test_a_letter_whose_header_is_refused_is_new(scene: Scene) -> None:
     assert (scene.delivered, scene.maildrop.uids) == (["b", "c"], ["a", "d"])
 
 
+@pytest.mark.parametrize("headers", [1, 2, 3])
+def test_a_refused_header_that_is_the_only_one_left_holds_nothing_up(headers: int, scene: Scene) -> None:
+    scene.limit(headers=headers)
+    scene.arrive(old("a"), new("b"), old("d"), old("c"))
+    scene.behave(Behaviour(letter_faults=(LetterFault(Step.TOP, "c", Say(b"-ERR no such letter\r\n")),)))
+    ask(scene)
+    scene.poll_fine(keep=True)
+    assert (scene.delivered, SourceMailbox.objects.get().since) == (["b", "c"], None)
+
+
+def test_a_letter_without_a_time_is_new_though_the_clock_was_ahead_when_the_day_was_chosen(scene: Scene) -> None:
+    scene.arrive(letter("a"), letter("c"), old("b"))
+    scene.behave(Behaviour(letter_faults=(LetterFault(Step.TOP, "c", Say(b"-ERR no such letter\r\n")),)))
+    ask(scene, timezone.localdate() + timedelta(days=2))
+    scene.poll_fine(keep=True)
+    assert scene.delivered == ["a", "c"]
+
+
 def test_a_letter_over_whose_header_the_session_breaks_does_not_hold_up_the_others_for_ever(scene: Scene) -> None:
     scene.arrive(old("a"), new("b"), old("c"), new("d"))
     scene.behave(Behaviour(letter_faults=(LetterFault(Step.TOP, "a", Cut()),)))
@@ -264,11 +283,12 @@ def test_it_says_so_in_a_dry_run_and_changes_nothing_by_it(new_imap_scene: NewIm
     assert not Letter.objects.exists()
 
 
-def test_a_letter_without_a_time_is_new_on_imap(new_imap_scene: NewImapScene) -> None:
+@pytest.mark.parametrize("day", [DAY, timezone.localdate() + timedelta(days=2)], ids=["past", "clock was ahead"])
+def test_a_letter_without_a_time_is_new_on_imap(day: date, new_imap_scene: NewImapScene) -> None:
     dateless = imap.Behaviour(faults=(Fault(imap.Step.LISTING, Alter(_without_date), nth=0),))
     scene = new_imap_scene(dateless)
     scene.arrive("a")
-    ask(scene)
+    ask(scene, day)
     assert scene.poll_fine().fetched == 1
 
 

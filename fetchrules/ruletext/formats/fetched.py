@@ -107,6 +107,7 @@ def _matching(lists: Sequence[FetchedList], sources: Iterable[Source]) -> Iterat
 _MPOP_HEAD = re.compile(r" (?P<number>\d+) (?P<host>\S+) (?P<user>.+)")
 _FETCHIDS_LINE = re.compile(r"(?P<account>.+@[^@\s]+)[ \t]+(?P<uid>\S+)")
 _OLDMAIL_LINE = re.compile(r"(?P<uid>[^\0]+)\0\d+")
+_WITH_FOLDER = re.compile(r"([0-9]+)/[^/]*/([0-9]+)")
 _Found = Iterator[tuple[str, str]]
 """The account and a letter's unique-id."""
 
@@ -159,9 +160,9 @@ def _oldmail(content: str, name: str) -> FetchedList:
         found = _OLDMAIL_LINE.fullmatch(line.strip())
         if found is None:
             raise _unreadable(number, Collector.GETMAIL)
-        parts = found["uid"].split("/")
-        # Before getmail 4.22 the folder stood between the two.
-        uids.add("/".join((parts[0], parts[2])) if len(parts) == 3 else found["uid"])
+        # Before getmail 4.22 the folder stood between the two. On POP3 a unique-id may hold strokes as well.
+        by_folder = _WITH_FOLDER.fullmatch(found["uid"])
+        uids.add(f"{by_folder[1]}/{by_folder[2]}" if by_folder else found["uid"])
     if not any(_places_of(name)):
         raise UnreadableList(Problem(Code.FETCHED_NAME))
     return FetchedList(Collector.GETMAIL, name, frozenset(uids))

@@ -97,6 +97,11 @@ def test_it_reads_the_folder_out_of_an_old_list_of_getmail() -> None:
     assert fetched.uids == {"7/12"}
 
 
+def test_a_unique_id_of_pop3_may_hold_strokes() -> None:
+    (fetched,) = read_fetched("a/b/c\0001700000000\n", "oldmail-pop.mail.ru-110-petrov")
+    assert fetched.uids == {"a/b/c"}
+
+
 RULES = "pop3.mymail.ru:pop3 user pass local@domain.ru keep\n"
 FOREIGN = [
     ("", "x", Code.FETCHED_UNKNOWN, 0),
