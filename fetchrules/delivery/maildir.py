@@ -167,9 +167,16 @@ class Maildir:
         for name in ("tmp", "new", "cur"):
             home.step(name, make=True).close()
         if self._folder:
+            self._subscribe()
+
+    def _subscribe(self) -> None:
+        """A list of subscriptions that cannot be changed keeps no letter from its folder."""
+        try:
             with open_place(self._mailbox) as mailbox:
                 if not subscribe(mailbox, self._folder):
                     log.warning("%s: not subscribed, since the list of subscriptions is locked", self._place.path)
+        except OSError as error:
+            log.warning("%s: not subscribed: %s", self._place.path, error.strerror)
 
     def _verify(self) -> None:
         """Raises MaildirReplaced unless the path leads to the open directories and the marker is the known one."""

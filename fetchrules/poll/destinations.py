@@ -5,7 +5,7 @@ import math
 import os
 import re
 import secrets
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import closing
 from pathlib import Path
 
@@ -152,28 +152,33 @@ def look_at(recipient: str, into: str = "") -> None:
 
 def replaced(recipient: str) -> MaildirReplaced | VolumeMissing | None:
     """The failure if a directory of the recipient's is not the known one, or is missing, or its volume is."""
-    for into in sorted(folders_of(recipient)):
-        try:
-            look_at(recipient, into)
-        except (MaildirReplaced, VolumeMissing) as error:
-            return error
-        except DeliveryFailed:
-            continue
-    return None
+    return next((error for _, error in _replaced(recipient)), None)
 
 
 def forget_marker(recipient: str) -> None:
-    """Accept the directories in the recipient's place, or those that the next deliveries make, on any volume.
+    """Accept the directories in the place that are not the known ones, or those that the next deliveries make, on any volume.
 
-    Raises RecipientInvalid.
+    Those that are known stay so. Raises RecipientInvalid.
     """
-    places = [maildir_of(recipient, into) for into in folders_of(recipient)]
-    paths = {str(place.path) for place in places}
-    if LocalMarker.objects.filter(path__startswith=_within(places[0].root)).exclude(path__in=paths).exists():
+    root = maildir_of(recipient).root
+    wrong = [into for into, _ in _replaced(recipient)] if delivers_into_maildirs() else [""]
+    paths = {str(maildir_of(recipient, into).path) for into in wrong}
+    if LocalMarker.objects.filter(path__startswith=_within(root)).exclude(path__in=paths).exists():
         for path in sorted(paths):
             LocalMarker.objects.update_or_create(path=path, defaults={"marker": ADOPTED})
     else:
         LocalMarker.objects.filter(path__in=paths).delete()
+
+
+def _replaced(recipient: str) -> Iterator[tuple[str, MaildirReplaced | VolumeMissing]]:
+    """The folders of the recipient's mailbox whose directories are not the known ones, with the failures."""
+    for into in sorted(folders_of(recipient)):
+        try:
+            look_at(recipient, into)
+        except (MaildirReplaced, VolumeMissing) as error:
+            yield into, error
+        except DeliveryFailed:
+            continue
 
 
 def _with_detail(recipient: str, into: str) -> str:

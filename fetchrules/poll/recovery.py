@@ -7,7 +7,7 @@ from itertools import groupby
 from django.utils import timezone
 
 from fetchrules.delivery.dialogue import Deferred, Unanswered
-from fetchrules.errors import DeliveryFailed, DeliveryRefused, MaildirReplaced, Retry
+from fetchrules.errors import DeliveryFailed, DeliveryRefused, FolderUnsupported, MaildirReplaced, Retry
 from fetchrules.ledger import letters as ledger
 from fetchrules.ledger.letters import unattended
 from fetchrules.models import Letter, SourceMailbox
@@ -67,7 +67,12 @@ def _directory_of(letter: Letter) -> tuple[str, str, str]:
 
 def _finish(recipient: str, into: str, directory: str, rows: Mapping[str, int]) -> None:
     """Deliver what is still staged. A letter that is missing from its own staging directory was delivered."""
-    destination = Destination(recipient, into, lambda: STOPPING.by)
+    try:
+        destination = Destination(recipient, into, lambda: STOPPING.by)
+    except FolderUnsupported as error:
+        raise LettersElsewhere(
+            f"{recipient}: letters wait for a folder that no mail server delivers into now"
+        ) from error
     try:
         destination.prepare(0)
         if destination.mailbox.staging.marker != directory:

@@ -66,6 +66,7 @@ def test_it_forgets_the_marker_of_the_folder(tmp_path: Path, settings: Settings)
     destination.close()
     row = LocalMarker.objects.exclude(path=f"{tmp_path}/").get()
     assert row.path == str(tmp_path / "petrov" / ".Collected")
+    shutil.rmtree(row.path)
     destinations.forget_marker("petrov@mydomain.ru")
     row.refresh_from_db()
     assert row.marker == destinations.ADOPTED

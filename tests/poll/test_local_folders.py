@@ -6,6 +6,7 @@ import pytest
 from pytest_django import Settings
 
 from fetchrules.delivery.maildir import Maildir
+from fetchrules.delivery.spool import SpooledMailbox
 from fetchrules.errors import FolderUnsupported, MaildirReplaced
 from fetchrules.models import FetchRule, Letter, LocalMarker
 from tests.poll.conftest import NewImapScene, Scene, adopt
@@ -92,3 +93,47 @@ def test_a_mail_server_without_details_takes_no_folder(scene: Scene, settings: S
     assert isinstance(scene.poll(into=[["", "Банк"]]).error, FolderUnsupported)
     assert scene.maildrop.uids
     assert FetchRule.objects.get().pause
+
+
+def test_accepting_one_folder_leaves_the_others_known(new_imap_scene: NewImapScene, tmp_path: Path) -> None:
+    """So that none of them is made anew where the volume is not mounted."""
+    scene = new_imap_scene()
+    scene.server.folders = {name: Folder([letter(name)]) for name in ("B", "C")}
+    scene.poll_fine(folders=["B", "C"], into=[["B", "B"], ["C", "C"]])
+    LocalMarker.objects.create(path=str(scene.mailbox.parent / "other"), marker="0" * 32)
+    (scene.mailbox / ".B").rename(scene.mailbox / ".old")
+    adopt(scene.rule.recipient)
+    scene.poll_fine()
+    root = scene.mailbox.parent.parent
+    root.rename(tmp_path / "unmounted")
+    root.mkdir()
+    scene.server.folders["C"].add(letter("new"))
+    assert isinstance(scene.poll(folders=["C"], into=[["C", "C"]]).error, MaildirReplaced)
+    assert not list(root.iterdir())
+
+
+def test_letters_in_hand_for_a_folder_without_an_address_hold_up_no_others(
+    scene: Scene, settings: Settings, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The details were switched off meanwhile. The letters are collected again once somebody says so."""
+    settings.UTM_MAIL_DELIVERY, settings.UTM_MAIL_DETAIL = "lmtp://127.0.0.1:1", "+"
+    scene.arrive("a")
+    with monkeypatch.context() as crashing:
+        crashing.setattr(SpooledMailbox, "prepare", lambda mailbox, _: mailbox.staging.open())
+        crashing.setattr(SpooledMailbox, "commit", _crash)
+        scene.poll(into=[["", "A"]])
+    assert set(scene.states.values()) == {"sending"}
+    settings.UTM_MAIL_DETAIL = ""
+    assert isinstance(scene.poll(into=[]).error, MaildirReplaced)
+    assert not FetchRule.objects.get().pause
+    assert adopt(scene.rule.recipient) == 1
+    assert not scene.states
+
+
+def test_a_list_of_subscriptions_that_cannot_be_changed_keeps_no_letter_away(scene: Scene, tmp_path: Path) -> None:
+    scene.mailbox.mkdir(parents=True)
+    (scene.mailbox / "subscriptions").symlink_to(tmp_path / "elsewhere")
+    scene.arrive("a")
+    scene.poll_fine(into=[["", "A"]])
+    assert subjects(scene.mailbox / ".A") == ["a"]
+    assert not (tmp_path / "elsewhere").exists()
