@@ -10,6 +10,7 @@ from django.urls import reverse
 from django.utils import timezone
 from pytest_django import Settings
 
+from fetchrules.ledger.source_mailboxes import TO_BE_PASSED
 from fetchrules.models import AuditEntry, FetchRule, Letter, ServiceSettings, SourceMailbox
 from fetchrules.rulebook.rows import password_of
 from fetchrules.ruletext.problem import Code, Problem
@@ -363,6 +364,33 @@ def test_it_collects_since_a_day_when_told(treatment: str, admin: Client) -> Non
     assert set(SourceMailbox.objects.values_list("since", flat=True)) == {date(2026, 1, 2)}
     admin.post(address, filled(**folders, seen=revision(rule), treatment=treatment, present="all", since="02.01.2026"))
     assert set(SourceMailbox.objects.values_list("since", flat=True)) == {None}
+
+
+@pytest.mark.parametrize("chosen", [{"present": "none"}, {"present": "since", "since": "2026-01-01"}], ids=str)
+def test_a_form_that_was_opened_before_the_first_poll_does_not_say_again_what_that_poll_has_done(
+    chosen: dict[str, str], admin: Client
+) -> None:
+    admin.post(reverse("rule_new"), filled(**chosen, treatment="leave"))
+    rule = FetchRule.objects.get()
+    address = reverse("rule", args=[rule.id])
+    was = admin.get(address).content.decode().split('name="met" value="')[1].split('"')[0]
+    SourceMailbox.objects.update(pass_present=False, since=None)
+    admin.post(address, filled(**chosen, treatment="leave", met=was, seen=revision(rule), timeout="30"))
+    assert FetchRule.objects.get().timeout == 30
+    assert not SourceMailbox.objects.filter(TO_BE_PASSED).exists()
+    admin.post(address, filled(treatment="leave", present="none", met="all", seen=revision(rule)))
+    assert SourceMailbox.objects.get().pass_present
+
+
+@pytest.mark.parametrize("change", [{"user": "ivanov"}, {"recipient": "a@mydomain.ru"}, {"timeout": "30"}], ids=str)
+def test_what_a_form_says_again_holds_for_a_mailbox_that_is_new_to_the_rule(
+    change: dict[str, str], admin: Client
+) -> None:
+    admin.post(reverse("rule_new"), filled(present="since", since="2026-01-01"))
+    rule = FetchRule.objects.get()
+    again = filled(**{"present": "since", "since": "2026-01-01", "met": "since 2026-01-01", **change})
+    admin.post(reverse("rule", args=[rule.id]), again | {"seen": revision(rule)})
+    assert FetchRule.objects.get().source.since == date(2026, 1, 1)
 
 
 @pytest.mark.parametrize(

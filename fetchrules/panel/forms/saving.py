@@ -15,11 +15,11 @@ from fetchrules.acts.writer import PasswordNeeded, RuleInvalid, SourceTaken
 from fetchrules.errors import KeyMissing, PasswordUnreadable
 from fetchrules.ledger.source_mailboxes import former_of, source_of
 from fetchrules.models import FetchRule
-from fetchrules.rule import Rule
+from fetchrules.rule import MASK, Rule
 from fetchrules.rulebook.edits import LedgerTaken, collected_since, is_to_be_passed
 from fetchrules.rulebook.ledgers import Orphan, offered_to
 from fetchrules.ruletext.problem import Code, Problem
-from fetchrules.ruletext.sources import account_of
+from fetchrules.ruletext.sources import account_of, sources_of
 from fetchrules.ruletext.validate import passing_fault, read_day
 from fetchrules.words.failures import describe
 from fetchrules.words.names import continued, renamed, with_letters
@@ -63,6 +63,11 @@ class Present(StrEnum):
     NONE = "none"
 
 
+def _met(present: str, since: date | None) -> str:
+    """What is said of the letters that the first poll meets, in one word and perhaps a day."""
+    return f"{present} {since or ''}".rstrip()
+
+
 class SavingChoices(TypedDict):
     """What may be said with a rule and is no part of it: keywords of `set_rule`."""
 
@@ -103,6 +108,8 @@ class SavingForm(forms.Form):
         max_length=10,
         widget=forms.DateInput(attrs={"class": "field medium", "type": "date"}),
     )
+    met = forms.CharField(required=False, widget=forms.HiddenInput)
+    """What was said of these letters when the form was made: a poll may have done it since."""
     other_mailbox = forms.BooleanField(
         label=_("This is another mailbox: collect everything that lies there"),
         required=False,
@@ -123,7 +130,7 @@ class SavingForm(forms.Form):
         passing = stored is not None and is_to_be_passed(stored)
         present = Present.SINCE if since else Present.NONE if passing else Present.ALL
         public_only = stored is not None and stored.restricted
-        first = {"present": present, "since": str(since or "")}
+        first = {"present": present, "since": str(since or ""), "met": _met(present, since)}
         super().__init__(data, initial=initial | first | {"public_only": public_only})
         self.fields["since"].widget.attrs["aria-label"] = self.fields["since"].label
         if not administers:
@@ -164,14 +171,24 @@ class SavingForm(forms.Form):
         """What is said beside the rule itself."""
         data = self.cleaned_data
         chosen = data.get("same_mailbox")
+        again = _met(data["present"], self.since_day)
+        said_before = bool(again) and data["met"] == again and self._reads_the_same
         return {
             "restricted": self.restricted,
             # A new rule says nothing of what was said of its mailbox before.
-            "pass_present": self.passes_present or (None if self.stored is None else False),
-            "since": self.since_day,
+            "pass_present": None if said_before else self.passes_present or (None if self.stored is None else False),
+            "since": None if said_before else self.since_day,
             "other_mailbox": data["other_mailbox"],
             "same_mailbox": int(chosen) if chosen else None,
         }
+
+    @property
+    def _reads_the_same(self) -> bool:
+        """Whether the rule that is being changed goes on to read the same mailboxes for the same recipient."""
+        if self.stored is None:
+            return False
+        before, after = self.stored.as_rule(MASK), self.draft()
+        return before.recipient == after.recipient and set(sources_of(before)) == set(sources_of(after))
 
     @property
     def renamed(self) -> str:
