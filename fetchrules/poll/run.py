@@ -121,10 +121,11 @@ def _attempt(run: Run, progress: Progress) -> errors.FetchError | None:
     try:
         for source in sources_of(run.rule.as_rule(MASK), run.source.recipient, have=run.source):
             failed = (recover(source) if not source.settled else None) or failed
-            _look_at_home(run.rule)
             if progress.stages:  # between two folders
                 progress.heed()
-            failed = _collect_folder(run.rule, source, progress) or failed
+            wrong = _collect_folder(run.rule, source, progress)
+            if not isinstance(failed, errors.MaildirReplaced):  # which somebody has to see, to say what is right
+                failed = wrong or failed
     except StopAsked:
         return failed
     except errors.FetchError as error:
@@ -141,11 +142,15 @@ def _attempt(run: Run, progress: Progress) -> errors.FetchError | None:
 
 
 def _collect_folder(rule: FetchRule, source: SourceMailbox, progress: Progress) -> errors.FetchError | None:
-    """Returns what is wrong with this folder alone: it is missing, or the session breaks in it. Raises FetchError."""
+    """Returns what is wrong with this folder alone: it, or its local folder, is missing, or the session breaks in it.
+
+    Raises FetchError.
+    """
     progress.shared.worked = False
     try:
+        _look_at_home(rule, source)
         _collect_all(rule, source, progress)
-    except errors.ServerRefused as error:
+    except (errors.ServerRefused, errors.MaildirReplaced) as error:
         return error
     except (errors.ConnectionLost, errors.TimedOut, errors.RemoteProtocolError) as error:
         if not progress.shared.worked:
@@ -166,11 +171,10 @@ def _name_of(error: BaseException) -> str:
             return type(error).__name__
 
 
-def _look_at_home(rule: FetchRule) -> None:
-    """Raises DeliveryFailed while the local mailbox is out of order: then the remote server is not asked."""
+def _look_at_home(rule: FetchRule, source: SourceMailbox) -> None:
+    """Raises DeliveryFailed while the local folder is out of order: then the remote server is not asked for this one."""
     if rule.last_error in CHECKED_LOCALLY:
-        for into in {"", *(name for _, name in rule.as_rule(MASK).into)}:
-            look_at(rule.recipient, into)
+        look_at(rule.recipient, rule.as_rule(MASK).local_folder(source.folder))
 
 
 def _collect_all(rule: FetchRule, source: SourceMailbox, progress: Progress) -> None:

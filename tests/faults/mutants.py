@@ -105,8 +105,8 @@ def _delete_early() -> None:
 def _recover_by_looking_into_new() -> None:
     """What is not in new/ was not delivered, is it?"""
 
-    def finish(recipient: str, _directory: str, rows: Mapping[str, int]) -> None:
-        destination = Destination(recipient)
+    def finish(recipient: str, into: str, _directory: str, rows: Mapping[str, int]) -> None:
+        destination = Destination(recipient, into)
         destination.prepare(0)
         assert isinstance(destination.mailbox, maildir.Maildir)
         for name, row in rows.items():

@@ -137,3 +137,20 @@ def test_a_list_of_subscriptions_that_cannot_be_changed_keeps_no_letter_away(sce
     scene.poll_fine(into=[["", "A"]])
     assert subjects(scene.mailbox / ".A") == ["a"]
     assert not (tmp_path / "elsewhere").exists()
+
+
+def test_a_folder_that_is_gone_holds_up_no_other(new_imap_scene: NewImapScene) -> None:
+    """People remove folders in their mail programs."""
+    scene = new_imap_scene()
+    scene.server.folders = {name: Folder([letter(f"{name}1")]) for name in ("INBOX", "B", "C")}
+    scene.poll_fine(folders=["INBOX", "B", "C"], into=[["B", "Junk"], ["C", "Bank"]])
+    (scene.mailbox / ".Junk").rename(scene.mailbox / ".old")
+    for number in (2, 3):
+        for name, folder in scene.server.folders.items():
+            folder.add(letter(f"{name}{number}"))
+        assert isinstance(scene.poll().error, MaildirReplaced)
+        assert scene.delivered == [f"INBOX{one}" for one in range(1, number + 1)]
+        assert subjects(scene.mailbox / ".Bank") == [f"C{one}" for one in range(1, number + 1)]
+    assert adopt(scene.rule.recipient) == 0
+    scene.poll_fine()
+    assert subjects(scene.mailbox / ".Junk") == ["B2", "B3"]
