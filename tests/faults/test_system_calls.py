@@ -63,8 +63,14 @@ def inject(world: World, faults: Iterator[Injection]) -> int:
 
 
 def rest(world: World, since: list[Injection]) -> None:
-    """Count; should a letter be missing, say after which faults."""
+    """Count; should a letter be missing, say after which faults.
+
+    A session that broke over headers leaves the next day's polls without them, so letters may stay for a day.
+    """
     try:
+        world.poll_until_quiet()
+        if world.maildrop.letters and not world.keep:
+            world.engine.do("days_pass", rule=world.rule, days=1.1)
         come_to_rest(world)
     except AssertionError as error:
         raise AssertionError(f"after {', '.join(map(str, since))}: {error}") from error
