@@ -140,10 +140,11 @@ def _flush(session: Session, destination: Destination, deletions: Deletions) -> 
 
 
 def _fetch(session: Session, destination: Destination, doubted: Sequence[ToDelete]) -> Intake | None:
+    progress, source = session.progress, session.source
     planned = [*session.to_fetch, *(_to_compare(one, session.terms) for one in doubted)]
+    planned.sort(key=lambda one: (bool(source.ask_last) and one.name == source.ask_last, _is_risky(one)))
     if not planned:
         return None
-    progress, source = session.progress, session.source
     progress.stage("fetching")
     destination.prepare(0)
     _sweep(progress.run, destination)

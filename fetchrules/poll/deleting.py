@@ -10,7 +10,7 @@ from django.utils import timezone
 from fetchrules.errors import DeletionFailed, FetchError, RunOvertaken
 from fetchrules.ledger import departures as ledger
 from fetchrules.models import SourceMailbox
-from fetchrules.policy.known import Known
+from fetchrules.policy.known import Fate, Known
 from fetchrules.policy.planning import READ_AGAIN, Remark, ToDelete, Why
 from fetchrules.poll.looking import heads
 from fetchrules.poll.outlasting import rest
@@ -122,7 +122,7 @@ class Deletions:
                 doubted.append(replace(one, head=head))
             else:
                 self.progress.left[Why.SEEN] += 1
-                self.progress.remark(Remark.NOT_DELETED, 1)
+                self.progress.remark(Remark.UNCONFIRMED if row.fate is Fate.SENT else Remark.NOT_DELETED, 1)
         return same, doubted
 
     def _delete(self, requests: Sequence[DeletionRequest]) -> None:

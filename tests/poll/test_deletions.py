@@ -157,3 +157,15 @@ def test_a_deletion_that_breaks_off_is_overtaken_by_an_edit(
     monkeypatch.setattr(departures, "record_deleting", recording)
     assert isinstance(scene.poll().error, RunOvertaken)
     assert scene.maildrop.uids == ["letter-3"]
+
+
+def test_a_letter_that_broke_a_deletion_waits_behind_those_that_are_compared(new_scene: NewScene) -> None:
+    """Without headers, deletions that were not confirmed are compared by whole letters; none of them may depend on that letter."""
+    scene = new_scene(replace(Behaviour(), top=Top.UNKNOWN).without("TOP"), keep=True)
+    scene.arrive(*NAMES)
+    scene.poll_fine()
+    long_ago = timezone.now() - timedelta(days=2)
+    Letter.objects.update(fate="sent", deletions=2, tried_at=long_ago)
+    Letter.objects.filter(uid=NAMES[0]).update(deletions=1, tries=1, reason="deletion_failed")
+    assert scene.poll_fine(keep=False).deleted == len(NAMES)
+    assert scene.maildrop.uids == []
