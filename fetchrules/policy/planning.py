@@ -186,7 +186,7 @@ class Plan:
 
 
 _UNSETTLED = frozenset({Fate.WANTED, Fate.SENT})
-_UNCOMPARED = frozenset({Why.PRESENT, Why.ELSEWHERE, Why.UNDATED, Why.TOO_LARGE, Why.FETCHLIMIT, Why.HELD})
+_UNCOMPARED = frozenset({Why.PRESENT, Why.ELSEWHERE, Why.UNDATED, Why.TOO_LARGE, Why.FETCHLIMIT, Why.HELD, Why.DOUBT})
 """For these reasons a letter is skipped unread, so its content cannot be compared."""
 
 
@@ -401,6 +401,8 @@ class _Decision:
         owed = False
         if read:
             verdict = self._over_seen(letter, None)
+            if isinstance(verdict, ToDelete) and self._may_be_passed(letter):
+                verdict = Why.DOUBT
             if not uncertain and not isinstance(verdict, ToFetch):
                 return verdict
             owed = not isinstance(verdict, ToFetch) and letter.size not in self.knowledge.held_sizes
@@ -418,6 +420,10 @@ class _Decision:
             purpose=Purpose.OWED if owed else Purpose.COLLECT,
             read=self._read_by_people(letter, row),
         )
+
+    def _may_be_passed(self, letter: Listed) -> bool:
+        """Whether it may be a letter, of another name before, that was passed over and whose header nobody has seen."""
+        return any(row.size == letter.size and not row.head for row in self.knowledge.passed)
 
     def _passed_over(self, letter: Listed) -> Why | None:
         """Why a letter that is not ours is left at the first contact with the mailbox; None if it is new."""

@@ -92,6 +92,24 @@ def test_on_imap_it_goes_by_the_time_of_the_listing(
     assert "TOP" not in str(scene.server.said)
 
 
+@pytest.mark.parametrize("keep", [True, False])
+def test_flush_deletes_no_letter_that_may_be_one_passed_over_under_another_name(
+    keep: bool, new_imap_scene: NewImapScene
+) -> None:
+    scene = new_imap_scene(keep=keep, flush=True)
+    scene.limit(headers=2)
+    scene.arrive(*"abcde", flags=("\\Seen",))
+    ask(scene, ARRIVED.date() + timedelta(days=1))
+    scene.poll_fine()
+    scene.renumber()
+    for _ in range(3):
+        scene.poll_fine()
+    Letter.objects.exclude(missing_since=None).update(missing_since=timezone.now() - timedelta(days=40))
+    for _ in range(2):
+        scene.poll_fine()
+    assert (scene.delivered, len(scene.folder.uids)) == ([], 5)
+
+
 def test_on_imap_a_letter_of_that_day_is_new(new_imap_scene: NewImapScene) -> None:
     scene = new_imap_scene(keep=True)
     scene.arrive("a")
