@@ -295,9 +295,12 @@ class Staging:
 
 
 def set_time(fd: int, moment: datetime) -> None:
-    """Give an open file this time of its last change, which IMAP servers tell as INTERNALDATE. Some file systems refuse it."""
+    """Give an open file this time of its last change, which IMAP servers tell as INTERNALDATE.
+
+    Some file systems refuse it, and no letter fails for that; what was written badly, fsync tells.
+    """
     seconds = moment.timestamp()
-    with suppress(PermissionError):
+    with suppress(OSError):
         os.utime(fd, (seconds, seconds))
 
 

@@ -1,7 +1,7 @@
 """Try a rule's connection stage by stage, and plan a poll. Changes nothing."""
 
 import time
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from contextlib import closing, suppress
 from dataclasses import dataclass, field, replace
 from datetime import datetime
@@ -103,10 +103,11 @@ def try_connection(
     recipient: str,
     now: datetime,
     more_folders: Sequence[str] = (),
+    into: Collection[str] = ("",),
 ) -> Trial:
     """Try all stages up to the first failure. `source` is None for a rule that was never saved: then every letter is new.
 
-    The account's folder is listed; `more_folders` are only opened.
+    The account's folder is listed; `more_folders` are only opened. `into`: the folders of the local mailbox.
     """
     trial = Trial()
     watch = _Watch(trial)
@@ -120,7 +121,8 @@ def try_connection(
         watch.reached(Stage.MAILBOX)
         trial.folders = _list_folders(account, trial.transcript)
         watch.since = time.monotonic()
-        look_at(recipient)
+        for folder in into:
+            look_at(recipient, folder)
         watch.reached(Stage.DELIVERY)
     except errors.FetchError as error:
         if isinstance(error, errors.ServerRefused) and not trial.folders:

@@ -77,6 +77,11 @@ def sources_of(rule: Rule) -> Iterator[Source]:
         yield replace(account, folder=INBOX if folder.upper() == INBOX else folder)
 
 
+def local_folders(rule: Rule) -> set[str]:
+    """The folders of the local mailbox that the rule's letters go to; the empty one is the usual one."""
+    return {rule.local_folder(source.folder) for source in sources_of(rule)}
+
+
 def counterpart(folder: str, protocol: Protocol) -> str:
     """What a folder is called if its mailbox is read by `protocol`: a POP3 mailbox is an IMAP account's INBOX."""
     if folder not in ("", INBOX):

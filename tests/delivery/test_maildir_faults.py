@@ -295,8 +295,9 @@ def test_it_lets_go_of_everything_after_a_failure(open_maildir: OpenMaildir, pla
     assert descriptors() == before
 
 
-def test_it_delivers_where_no_time_can_be_set(maildir: Maildir, monkeypatch: pytest.MonkeyPatch) -> None:
-    break_call(monkeypatch, "utime", errno.EPERM, fails=lambda *_: True)
+@pytest.mark.parametrize("refusal", [errno.EPERM, errno.EINVAL, errno.EOPNOTSUPP, errno.ENOSYS])
+def test_it_delivers_where_no_time_can_be_set(refusal: int, maildir: Maildir, monkeypatch: pytest.MonkeyPatch) -> None:
+    break_call(monkeypatch, "utime", refusal, fails=lambda *_: True)
     letter = staged(maildir, told=datetime(2019, 5, 3, tzinfo=UTC))
     maildir.staging.sync([letter])
     assert maildir.commit([letter.name]) == {}

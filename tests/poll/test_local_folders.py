@@ -3,12 +3,18 @@
 from pathlib import Path
 
 import pytest
+from django.utils import timezone
 from pytest_django import Settings
 
 from fetchrules.delivery.maildir import Maildir
 from fetchrules.delivery.spool import SpooledMailbox
 from fetchrules.errors import FolderUnsupported, MaildirReplaced
 from fetchrules.models import FetchRule, Letter, LocalMarker
+from fetchrules.policy.table import Terms
+from fetchrules.poll.looking import account_of
+from fetchrules.poll.trial import try_connection
+from fetchrules.rule import MASK
+from fetchrules.ruletext.sources import local_folders
 from tests.poll.conftest import NewImapScene, Scene, adopt
 from tests.servers.maildrop import Folder, letter
 
@@ -154,3 +160,14 @@ def test_a_folder_that_is_gone_holds_up_no_other(new_imap_scene: NewImapScene) -
     assert adopt(scene.rule.recipient) == 0
     scene.poll_fine()
     assert subjects(scene.mailbox / ".Junk") == ["B2", "B3"]
+
+
+def test_a_trial_asks_for_the_folder(scene: Scene, settings: Settings) -> None:
+    settings.UTM_MAIL_DELIVERY = "lmtp://127.0.0.1:1"
+    scene.rule.into = [["", "A"]]
+    spec, source = scene.rule.as_rule(MASK), scene.rule.source
+    account = account_of(scene.rule, source)
+    trial = try_connection(
+        account, source, Terms.of(spec), scene.rule.recipient, timezone.now(), into=local_folders(spec)
+    )
+    assert isinstance(trial.steps[-1].error, FolderUnsupported)

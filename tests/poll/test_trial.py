@@ -12,6 +12,7 @@ from fetchrules.policy.table import Terms
 from fetchrules.poll.looking import account_of
 from fetchrules.poll.trial import Stage, Trial, try_connection
 from fetchrules.rule import MASK, Encryption
+from fetchrules.ruletext.sources import local_folders
 from tests.certificates import Certificates, make_certificates
 from tests.interop.dovecot import Dovecot
 from tests.interop.process import free_ports
@@ -43,7 +44,8 @@ def tried(rule: FetchRule) -> Trial:
         account_of(rule, rule.source),
         Terms.of(rule.as_rule(MASK), restricted=rule.restricted, pass_present=rule.source.pass_present),
     )
-    return try_connection(account, rule.source, terms, rule.recipient, timezone.now(), more_folders)
+    into = local_folders(rule.as_rule(MASK))
+    return try_connection(account, rule.source, terms, rule.recipient, timezone.now(), more_folders, into)
 
 
 def failure(trial: Trial) -> tuple[Stage, str]:

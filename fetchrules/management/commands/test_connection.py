@@ -17,6 +17,7 @@ from fetchrules.poll.dating import start_of
 from fetchrules.poll.looking import account_of
 from fetchrules.poll.trial import Trial, try_connection
 from fetchrules.rule import MASK
+from fetchrules.ruletext.sources import local_folders
 from fetchrules.words.failures import describe
 
 
@@ -45,7 +46,9 @@ class Command(Console):
             pass_present=source.pass_present,
             since=start_of(source.since),
         )
-        trial = try_connection(account, source, terms, rule.recipient, timezone.now(), spec.folders[1:])
+        trial = try_connection(
+            account, source, terms, rule.recipient, timezone.now(), spec.folders[1:], local_folders(spec)
+        )
         self.stdout.write(_as_json(rule, trial) if options["json"] else _as_text(rule, trial))
         if not trial.succeeded:
             raise SystemExit(1)

@@ -26,7 +26,7 @@ from fetchrules.remote.auth.ways import Kind, Way
 from fetchrules.remote.mailbox import Certificate, Connection, TlsLevel
 from fetchrules.rule import MASK, Rule
 from fetchrules.rulebook.rows import password_of, tls_still_known
-from fetchrules.ruletext.sources import address_key, sources_of
+from fetchrules.ruletext.sources import address_key, local_folders, sources_of
 from fetchrules.words import amounts
 from fetchrules.words.failures import Failure, describe, not_reached
 from fetchrules.words.names import source_name, way_name, would_recognise
@@ -223,7 +223,7 @@ def try_rule(
     source = SourceMailbox.objects.filter(**key).first()
     lived = source.lived if source else 0
     terms = Terms.of(wanted, restricted=restricted, lived=lived, pass_present=pass_present, since=start_of(since))
-    trial = try_connection(account, source, terms, wanted.recipient, now, wanted.folders[1:])
+    trial = try_connection(account, source, terms, wanted.recipient, now, wanted.folders[1:], local_folders(wanted))
     steps = stages_shown(trial, wanted.server, exact=administers)
     offered = tuple((name, with_arrow(name, use if use != name else "")) for name, use in trial.folders.items())
     shown = TrialShown(steps, folders=offered[:FOLDERS_LISTED], more_folders=max(0, len(offered) - FOLDERS_LISTED))
