@@ -39,6 +39,14 @@ def drop(mailboxes: QuerySet[SourceMailbox]) -> bool:
     return FetchedBefore.objects.filter(source__in=_heeded(mailboxes)).delete()[0] > 0
 
 
+def heeded(mailbox: SourceMailbox) -> list[SourceMailbox]:
+    """The mailboxes whose lists the polls of this one heed: itself, and former names of it on the same server or by the same login.
+
+    With another server and another login it may be another mailbox, whose names are others' there.
+    """
+    formers = former_of(mailbox)
+    return [mailbox, *(one for one in formers if one.host == mailbox.host or one.user == mailbox.user)]
+
+
 def _heeded(mailboxes: QuerySet[SourceMailbox]) -> list[SourceMailbox]:
-    """The mailboxes whose lists the polls of these heed."""
-    return [one for mailbox in mailboxes for one in (mailbox, *former_of(mailbox))]
+    return [one for mailbox in mailboxes for one in heeded(mailbox)]

@@ -8,6 +8,7 @@ from typing import Any
 
 from django.db.models import Q, QuerySet
 
+from fetchrules.ledger.fetched import heeded
 from fetchrules.ledger.source_mailboxes import former_of
 from fetchrules.models import FetchedBefore, Letter, SourceMailbox
 from fetchrules.models.chunks import chunks
@@ -78,7 +79,7 @@ def knowledge(source: SourceMailbox, listing: Listing) -> Knowledge:
         taken=taken,
         outdated=frozenset(outdated),
         ask_last=source.ask_last,
-        elsewhere=_fetched_elsewhere([source, *former], listing),
+        elsewhere=_fetched_elsewhere(heeded(source), listing),
     )
 
 

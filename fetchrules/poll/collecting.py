@@ -88,7 +88,9 @@ def _pass_present(session: Session) -> None:
     """
     if not session.listing.complete:
         raise errors.RemoteProtocolError("the list of letters is not whole")
-    last, source = not session.plan.undated, session.source
+    source = session.source
+    # An empty listing proves nothing, so a day holds on; what comes after it is new in any case.
+    last = not session.plan.undated and bool(session.listing.letters or source.since is None)
     ledger.record_present(session.filing, _with_heads(session, session.plan.present), timezone.now(), last=last)
     if last:
         source.pass_present, source.since = False, None

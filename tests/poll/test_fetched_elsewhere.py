@@ -140,7 +140,7 @@ def test_it_recognises_them_under_new_names(scene: Scene) -> None:
 
 
 def test_a_list_that_came_under_a_former_name_of_the_mailbox_counts(scene: Scene, make_rule: MakeRule) -> None:
-    former = make_rule(server="former.ru", user="x", recipient="x@mydomain.ru").source
+    former = make_rule(server="former.ru", user="petrov", recipient="x@mydomain.ru").source
     SourceMailbox.objects.filter(pk=scene.rule.source.pk).update(continues=former)
     fetched.file({former: ["a"]})
     assert scene.poll_fine().left == {"elsewhere": 1}
@@ -166,10 +166,20 @@ def test_they_are_fetched_after_all_when_told(scene: Scene, alice: User) -> None
     assert scene.poll_fine().fetched == 1
 
 
+def test_a_list_of_another_server_and_login_is_not_believed(scene: Scene, make_rule: MakeRule) -> None:
+    """The rule goes on with the ledger of a mailbox that had neither: its names may be other letters' here."""
+    former = make_rule(server="former.ru", user="x", recipient="x@mydomain.ru").source
+    SourceMailbox.objects.filter(pk=scene.rule.source.pk).update(continues=former)
+    there = scene.maildrop.uids
+    fetched.file({former: there})
+    scene.poll_fine(keep=True)
+    assert scene.delivered == there
+
+
 def test_a_list_of_a_former_name_is_dropped_when_they_are_to_be_fetched_after_all(
     scene: Scene, make_rule: MakeRule, alice: User
 ) -> None:
-    former = make_rule(server="former.ru", user="x", recipient="x@mydomain.ru").source
+    former = make_rule(server="former.ru", user="petrov", recipient="x@mydomain.ru").source
     SourceMailbox.objects.filter(pk=scene.rule.source.pk).update(continues=former)
     fetched.file({former: ["a"]})
     assert fetched.waiting(folders_of(scene.rule.source)) == 1

@@ -61,6 +61,16 @@ def ask(scene: Scene | ImapScene, day: date = DAY) -> None:
     scene.rule.refresh_from_db()
 
 
+def test_an_empty_listing_ends_nothing(scene: Scene) -> None:
+    """The server may have lost its index for a while."""
+    letters = [old("a"), new("b")]
+    ask(scene)
+    scene.poll_fine(keep=False)
+    scene.arrive(*letters)
+    scene.poll_fine()
+    assert (scene.delivered, scene.maildrop.uids) == (["b"], ["a"])
+
+
 @pytest.mark.parametrize("columns", TREATMENTS, ids=str)
 def test_it_collects_what_is_new_and_never_deletes_what_is_older(columns: dict[str, Any], scene: Scene) -> None:
     scene.arrive(old("a"), new("b"), old("c"))
