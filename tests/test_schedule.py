@@ -110,7 +110,7 @@ def test_it_takes_no_other_failure_for_one_that_lasts() -> None:
 @pytest.mark.parametrize("kind", FAMILY)
 def test_it_pauses_for_nothing_that_failed_once_but_for_what_the_rule_says(kind: type[FetchError]) -> None:
     impossible = {"certificate_changed", "recipient_invalid", "pass_present_refused"}
-    impossible |= {"password_missing", "password_unreadable", "owner_gone"}
+    impossible |= {"password_missing", "password_unreadable", "owner_gone", "folder_unsupported"}
     assert (after(kind()).at is None) == (kind.code in impossible)
 
 

@@ -146,7 +146,7 @@ def test_it_survives_a_full_disk_under_its_database(rounds: int, tmp_path: Path,
     disk = tmp_path / "disk"
     database = {"UTM_MAIL_DATABASE_URL": f"sqlite://{disk}/db.sqlite3"}
     with (
-        small_disk(disk, 2 * MEBIBYTE),
+        small_disk(disk, 3 * MEBIBYTE),
         running_engine(tmp_path / "data", database) as engine,
         new_world(engine, "full", SEED) as world,
     ):

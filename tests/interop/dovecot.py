@@ -5,7 +5,7 @@ import grp
 import os
 import pwd
 from collections.abc import Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from imaplib import IMAP4
 from itertools import count
@@ -204,7 +204,8 @@ def hand_over(maildir: Path) -> None:
     if os.getuid() == 0:
         owner = _owner()
         for path in (maildir.parent, maildir, *maildir.rglob("*")):
-            os.chown(path, owner.pw_uid, owner.pw_gid)
+            with suppress(FileNotFoundError):  # Dovecot's lock files come and go
+                os.chown(path, owner.pw_uid, owner.pw_gid)
 
 
 def _users() -> dict[str, str]:

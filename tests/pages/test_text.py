@@ -92,18 +92,18 @@ def test_it_says_what_another_address_means_before_it_applies(page: Page, demo: 
 
 
 def test_it_takes_over_a_list_of_fetched_letters_with_the_text(page: Page, demo: Panel, tmp_path: Path) -> None:
-    fetchids = tmp_path / ".fetchids"
-    fetchids.write_text("mover@mailserver.ru a\nnobody@mailserver.ru b\n")
+    fetchids, mover = tmp_path / ".fetchids", f"mover{(page.viewport_size or {'width': 0})['width']}"
+    fetchids.write_text(f"{mover}@mailserver.ru a\nnobody@mailserver.ru b\n")
     sign_in(page, demo)
     page.goto(f"{demo.address}text/")
     box = page.get_by_role("textbox", name="Правила, по одному в строке")
-    box.fill(f"{box.input_value()}mailserver.ru:pop3 mover passwd mover@mydomain.ru keep skip\n")
+    box.fill(f"{box.input_value()}mailserver.ru:pop3 {mover} passwd {mover}@mydomain.ru keep skip\n")
     page.get_by_label("Списки забранных писем").set_input_files(fetchids)
     page.get_by_role("button", name="Проверить", exact=True).click()
     expect(page.get_by_text("новое правило, выключено").first).to_be_visible(timeout=PATIENCE)
     page.get_by_role("button", name="Применить", exact=True).click()
     taken = page.get_by_text(
-        "mover@mailserver.ru, забрано программой fetchmail и считается собранным: 1 письмо; 1 правило"
+        f"{mover}@mailserver.ru, забрано программой fetchmail и считается собранным: 1 письмо; 1 правило"
     )
     expect(taken).to_be_visible(timeout=PATIENCE)
     expect(page.get_by_text("nobody@mailserver.ru, забрано программой fetchmail: 1 письмо; правила")).to_be_visible()

@@ -17,6 +17,7 @@ from fetchrules.ruletext.document import Document, parse
 from fetchrules.ruletext.edit import edit
 from fetchrules.ruletext.line import Line
 from fetchrules.ruletext.sources import keeps_password
+from fetchrules.ruletext.validate import problems_of
 from tests.rulebook.texts import apply, preview
 from tests.ruletext.strategies import SHOWN_FIELD, rules, written_lines
 
@@ -73,8 +74,7 @@ class LawsTest(TestCase):
         wanted = replace(row.as_rule(MASK), **{field: getattr(other, field)})
         if wanted.password == MASK and not keeps_password(row.as_rule(MASK), wanted):
             wanted = replace(wanted, password="another")
-        assume(not (wanted.folders and wanted.protocol == "pop3"))
-        assume(not (wanted.auth == "apop" and wanted.protocol == "imap"))
+        assume(not any(problem.is_error for problem in problems_of(wanted)))
         before = parse(load(with_passwords=True))
         try:
             set_rule(row, wanted, by=None)

@@ -50,12 +50,19 @@ ANY_FIELD = fields(20)
 SHOWN_FIELD = ANY_FIELD.map(without_harm).filter(bool)
 
 
+def _into(folders: tuple[str, ...]) -> SearchStrategy[tuple[tuple[str, str], ...]]:
+    """Local folders for some of these, or for the whole rule."""
+    name = st.sampled_from(["", "", "Junk", "Сбор/Мой банк", "INBOX"])
+    named = st.tuples(*(st.tuples(st.just(of), name) for of in folders or ("",)))
+    return named.map(lambda pairs: tuple(pair for pair in pairs if pair[1]))
+
+
 @st.composite
 def rules(draw: st.DrawFn, texts: SearchStrategy[str] = ANY_FIELD) -> Rule:
     """Any valid rule, unwise ones included. `texts`: what logins, passwords and folders are made of."""
     protocol = draw(st.sampled_from(Protocol))
     folders = st.lists(texts, max_size=3, unique=True).map(tuple) if protocol is Protocol.IMAP else st.just(())
-    flag = st.booleans()
+    flag, named = st.booleans(), draw(folders)
     return Rule(
         server=draw(servers),
         protocol=protocol,
@@ -72,7 +79,8 @@ def rules(draw: st.DrawFn, texts: SearchStrategy[str] = ANY_FIELD) -> Rule:
         auth=draw(st.sampled_from([auth for auth in Auth if auth is not Auth.APOP or protocol is Protocol.POP3])),
         uidl=draw(flag),
         flags=draw(flag) if protocol is Protocol.IMAP else False,
-        folders=draw(folders),
+        into=draw(_into(named)),
+        folders=named,
         limit=draw(number("limit")),
         fetchlimit=draw(number("fetchlimit")),
         interval=draw(number("interval")),
@@ -115,7 +123,8 @@ def written_lines(draw: st.DrawFn, texts: SearchStrategy[str] = ANY_FIELD) -> Li
         words = [word for word in words if word.lower() != "ssl"]
     if "sslcertck" in map(str.lower, words) and draw(st.booleans()):
         words = [word for word in words if word.lower() != "starttls"]
-    options = draw(st.permutations(words)) if len(rule.folders) < 2 else words
+    together = len(rule.folders) > 1 or (rule.folders and rule.into)
+    options = words if together else draw(st.permutations(words))
     blank = draw(st.sampled_from([" ", "  ", "\t"]))
     separator = blank if spelling is Spelling.BLANKS else draw(st.sampled_from(["|", " |", "| "]))
     comment = draw(st.sampled_from(["", " ", " # note", "\t#|keep| a", "  #"]))
