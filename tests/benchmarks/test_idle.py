@@ -4,7 +4,6 @@ from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import ExitStack
 from pathlib import Path
-from shutil import which
 from time import perf_counter, process_time
 
 import pytest
@@ -13,12 +12,11 @@ from fetchrules.remote.account import Account
 from fetchrules.remote.protocols import open_mailbox
 from fetchrules.remote.transcript import Transcript
 from fetchrules.rule import Encryption, Protocol
-from tests.benchmarks.collectors import run
 from tests.benchmarks.conftest import At
 from tests.benchmarks.engine import engine, keep_due, pin, poll_all
 from tests.benchmarks.place import Place
 from tests.benchmarks.report import Row
-from tests.benchmarks.scale import LIMIT_SECONDS, MAILBOXES
+from tests.benchmarks.scale import MAILBOXES
 from tests.interop.dovecot import PASSWORD
 from tests.interop.installation import Installation
 from tests.interop.redis_server import Redis
@@ -81,36 +79,12 @@ def _round(pool: ThreadPoolExecutor, look: Callable[[int], None]) -> tuple[float
     return perf_counter() - wall, process_time() - processor
 
 
-def mpop(place: Place, directory: Path) -> float:
-    """A process for each mailbox, so many side by side: the best that can be had of it."""
-    fingerprint = bytes.fromhex(place.dovecot.certificates.good.sha256).hex(":")
-    commands = []
-    for number in range(MAILBOXES):
-        rc = directory / f"mpoprc{number}"
-        rc.write_text(
-            f"account default\nhost {host_of(place, number)}\nport {place.ports['pop3s']}\nuser idle{number}\n"
-            f"password {PASSWORD}\ntls on\ntls_starttls off\n"
-            f"tls_fingerprint {fingerprint}\n"
-            f"auth user\ndelivery maildir {directory}\nuidls_file {rc}.uidls\n"
-        )
-        rc.chmod(0o600)
-        commands.append(["mpop", "-C", str(rc), "-q"])
-    before = perf_counter()
-    with ThreadPoolExecutor(SIDE_BY_SIDE) as pool:
-        codes = {code for _, code in pool.map(lambda command: run(command, LIMIT_SECONDS), commands)}
-    assert codes == {0}
-    return perf_counter() - before
-
-
 @pytest.mark.parametrize("protocol", Protocol)
 def test_it_polls_from_one_warm_process(at: At, tmp_path: Path, protocol: Protocol) -> None:
     place = at(ROUND_TRIP)
     ours = installed(tmp_path / "data", place, protocol)
     rounds = engine(ours, poll_all, SIDE_BY_SIDE, WARM_UP + ROUNDS)[WARM_UP:]
     tell(place, protocol, "", min(one["seconds"] for one in rounds), min(one["cpu"] for one in rounds))
-    if protocol is Protocol.POP3 and which("mpop"):
-        seconds = min(mpop(place, tmp_path) for _ in range(TIMES))
-        rate(place, protocol, "").tell({"mpop": MAILBOXES / seconds})
     tell(place, protocol, "the client alone, ", *client(place, protocol))
 
 
