@@ -28,7 +28,6 @@ SIDE_BY_SIDE = 64
 ROUNDS = 5
 WARM_UP = 2
 """Rounds that do not count: in the first, servers are asked what they can do."""
-TIMES = 3
 STARTING_SECONDS = 13
 WATCHED_SECONDS = 15
 """Of workers, after those in which they start."""
