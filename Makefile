@@ -44,7 +44,7 @@ faults: .venv/dev.stamp  ## The long campaigns of faults
 	$(BIN)/python -m pytest -n auto --dist worksteal -m faults $(ARGS)
 
 ENGINE := fetchrules/smtp.py,fetchrules/utf7.py,fetchrules/remote/*,fetchrules/delivery/*,fetchrules/ledger/*,fetchrules/policy/*,fetchrules/poll/*
-ENGINE_TESTS := tests/remote tests/delivery tests/ledger tests/test_policy.py tests/test_quiet.py tests/test_limits.py tests/poll
+ENGINE_TESTS := tests/remote tests/delivery tests/ledger tests/test_policy.py tests/test_quiet.py tests/test_limits.py tests/poll tests/management/test_redate.py
 
 coverage: .venv/dev.stamp  ## That the tests of what moves a letter leave no line and no branch of it out
 	$(BIN)/coverage run -m pytest $(ENGINE_TESTS) $(ARGS)

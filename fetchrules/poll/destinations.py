@@ -124,6 +124,7 @@ def paths_of(rule: FetchRule) -> set[str]:
 
 
 def delivers_into_maildirs() -> bool:
+    """Whether letters go into Maildirs, where they keep their times and flags, and not to a mail server (LMTP, SMTP)."""
     return settings.UTM_MAIL_DELIVERY.startswith(SCHEME)
 
 
@@ -230,11 +231,6 @@ def _mark_volume(root: Path) -> None:
 def _within(directory: Path) -> str:
     """The prefix of all paths in `directory`. A root's marker is recorded under it, since no Maildir bears such a name."""
     return f"{directory}/".replace("//", "/")
-
-
-def takes_flags() -> bool:
-    """Whether letters can be delivered with their flags: into Maildirs, but not to a mail server (LMTP, SMTP)."""
-    return settings.UTM_MAIL_DELIVERY.startswith(SCHEME)
 
 
 def check_delivery(value: str) -> None:

@@ -10,7 +10,7 @@ from enum import Enum
 from fetchrules.errors import PasswordUnreadable
 from fetchrules.ledger.source_mailboxes import Ledger, to_be_passed
 from fetchrules.models import FetchRule, ServiceSettings
-from fetchrules.poll.destinations import takes_flags
+from fetchrules.poll.destinations import delivers_into_maildirs
 from fetchrules.rule import MASK, MAX_RULES, OPTIONS, Auth, Encryption, Rule
 from fetchrules.rulebook.ledgers import Orphan, heirs, ledgers_left, offered_to_each
 from fetchrules.rulebook.rows import Change, changes_of, password_of
@@ -231,7 +231,7 @@ def _passing_problems(entries: Sequence[Entry], *, new: bool) -> Iterator[Proble
 def _problems(entries: Sequence[Entry], remaining: Sequence[Stored], settings: ServiceSettings) -> Iterator[Problem]:
     """The problems that depend on stored rules and settings. `remaining`: rules that stay and are not in the text."""
     for entry in entries:
-        if entry.rule.flags and not takes_flags():
+        if entry.rule.flags and not delivers_into_maildirs():
             yield _at_word(entry, Code.FLAGS_LOST, "flags")
         if isinstance(entry.kept, Code):
             yield _at(entry, entry.kept, "password")

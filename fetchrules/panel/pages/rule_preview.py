@@ -11,7 +11,7 @@ from fetchrules.errors import harmless
 from fetchrules.policy.known import Fate, Knowledge, Known, State
 from fetchrules.policy.planning import Plan, Why, plan
 from fetchrules.policy.table import Terms
-from fetchrules.poll.destinations import takes_flags
+from fetchrules.poll.destinations import delivers_into_maildirs
 from fetchrules.remote.mailbox import Listed, Listing
 from fetchrules.rule import MASK, Rule, Spelling
 from fetchrules.ruletext.problem import Code, Problem
@@ -172,7 +172,7 @@ def preview_of(rule: Rule, usual_interval: int, *, pass_present: bool = False) -
     masked = replace(rule, password=MASK)
     fault = passing_fault(rule) if pass_present else None
     problems = [*([Problem(fault)] if fault else []), *problems_of(masked)]
-    if rule.flags and not takes_flags():
+    if rule.flags and not delivers_into_maildirs():
         problems.append(Problem(Code.FLAGS_LOST, field="flags"))
     simulated = simulate(Terms.of(rule))
     days = simulated.days or (None,) * POLLS
