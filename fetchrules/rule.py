@@ -248,6 +248,12 @@ class Field:
         """Whether its items are pairs (`Option.of`)."""
         return any(option.of for option in self.options)
 
+    def may_hold(self, item: object) -> bool:
+        """Whether this, as JSON has it, may be an item of the list: a text, or two of them."""
+        if not self.holds_pairs:
+            return isinstance(item, str)
+        return isinstance(item, list) and len(item) == 2 and all(isinstance(part, str) for part in item)
+
     @property
     def column(self) -> str:
         """Its name in forms and in the database."""

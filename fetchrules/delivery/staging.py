@@ -274,8 +274,8 @@ class Staging:
         """Our files older than ABANDONED_AFTER. They may belong to an unfinished letter or a running poll."""
         deadline = time.time() - ABANDONED_AFTER
         with translated("looking for leftovers"), os.scandir(self.directory.fd) as entries:
-            ours = [entry.name for entry in entries if _NAME.fullmatch(entry.name)]
-        return [name for name in ours if StagedName.parse(name).seconds < deadline]
+            ours = [name for entry in entries if (name := _NAME.fullmatch(entry.name))]
+        return [name[0] for name in ours if int(name[1]) < deadline]
 
     def _draft_name(self) -> str:
         return staged_name("marker", self._host, int(time.time()))
@@ -288,13 +288,13 @@ class Staging:
         fd = os.open(checked(letter.name), _READ, dir_fd=self.directory.fd)
         try:
             if letter.arrived is not None:
-                set_time(fd, letter.arrived)
+                _set_time(fd, letter.arrived)
             os.fsync(fd)
         finally:
             os.close(fd)
 
 
-def set_time(fd: int, moment: datetime) -> None:
+def _set_time(fd: int, moment: datetime) -> None:
     """Give an open file this time of its last change, which IMAP servers tell as INTERNALDATE.
 
     Some file systems refuse it, and no letter fails for that; what was written badly, fsync tells.

@@ -48,8 +48,7 @@ class Intake:
 
     `to_delete`: delivered letters to delete on the server; `to_mark`: those that stay and are marked as read. `answered`: numbers
     of letters with a final answer. `lived`: seconds that the mailbox has lived through, if counted. `flags`: letters keep theirs.
-    `limit`: the server gives no
-    more letters for now, and said so at `limited_by`.
+    `limit`: the server gives no more letters for now, and said so at `limited_by`.
     """
 
     filing: Filing

@@ -188,17 +188,21 @@ def look_only(rule: FetchRule, source: SourceMailbox, progress: Progress) -> Pla
     return made
 
 
-def _terms(rule: FetchRule, source: SourceMailbox) -> Terms:
-    """Raises PassPresentRefused."""
-    spec = rule.as_rule(MASK)
-    terms = Terms.of(
-        spec,
+def terms_of(rule: FetchRule, source: SourceMailbox) -> Terms:
+    """What decides over the letters of `source`, one of the mailboxes of `rule`."""
+    return Terms.of(
+        rule.as_rule(MASK),
         restricted=rule.restricted,
         lived=source.lived,
         pass_present=source.pass_present,
         since=start_of(source.since),
     )
-    if terms.pass_present and not (terms.leaves and spec.judged_by_ledger):
+
+
+def _terms(rule: FetchRule, source: SourceMailbox) -> Terms:
+    """Raises PassPresentRefused."""
+    terms = terms_of(rule, source)
+    if terms.pass_present and not (terms.leaves and rule.as_rule(MASK).judged_by_ledger):
         raise errors.PassPresentRefused
     return terms
 

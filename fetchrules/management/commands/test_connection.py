@@ -12,9 +12,7 @@ from fetchrules.errors import FetchError
 from fetchrules.management.console import Console
 from fetchrules.models import FetchRule
 from fetchrules.panel.pages.connection_trial import stages_shown
-from fetchrules.policy.table import Terms
-from fetchrules.poll.dating import start_of
-from fetchrules.poll.looking import account_of
+from fetchrules.poll.looking import account_of, terms_of
 from fetchrules.poll.trial import Trial, try_connection
 from fetchrules.rule import MASK
 from fetchrules.ruletext.sources import local_folders
@@ -39,15 +37,14 @@ class Command(Console):
         except FetchError as error:
             raise CommandError(str(describe(error.code, rule.server).title), returncode=1) from error
         source, spec = rule.source, rule.as_rule(MASK)
-        terms = Terms.of(
-            spec,
-            restricted=rule.restricted,
-            lived=source.lived,
-            pass_present=source.pass_present,
-            since=start_of(source.since),
-        )
         trial = try_connection(
-            account, source, terms, rule.recipient, timezone.now(), spec.folders[1:], local_folders(spec)
+            account,
+            source,
+            terms_of(rule, source),
+            rule.recipient,
+            timezone.now(),
+            spec.folders[1:],
+            local_folders(spec),
         )
         self.stdout.write(_as_json(rule, trial) if options["json"] else _as_text(rule, trial))
         if not trial.succeeded:

@@ -12,7 +12,7 @@ from fetchrules.acts.writer import RuleChanged
 from fetchrules.models import FetchRule
 from fetchrules.panel.forms.rule import SECTIONS
 from fetchrules.panel.forms.saving import Refusal, complaints
-from fetchrules.rule import MASK, MAX_LENGTHS, STORED, Rule, Section
+from fetchrules.rule import FIELDS, MASK, MAX_LENGTHS, STORED, Rule, Section
 from fetchrules.rulebook.edits import is_to_be_passed
 from fetchrules.rulebook.rows import changes_of
 from fetchrules.ruletext.problem import Code, Problem
@@ -84,25 +84,17 @@ class RuleAdminForm(forms.ModelForm):  # type: ignore[type-arg]  # generic in th
     def clean_folders(self) -> list[str]:
         return self._list("folders", gettext('Expected a list of names, such as ["INBOX"].'))
 
-    def clean_into(self) -> list[list[str]]:
+    def clean_into(self) -> list[Any]:
         """Pairs of a folder there, empty for the whole rule, and one here."""
-        items = self.cleaned_data["into"] or []
-        pairs = isinstance(items, list) and all(
-            isinstance(pair, list) and len(pair) == 2 and all(isinstance(part, str) for part in pair) for pair in items
-        )
-        if not pairs:
-            raise forms.ValidationError(
-                gettext('Expected a list of pairs, such as [["Spam", "Junk"]] or [["", "Bank"]].')
-            )
-        return list(items)
+        return self._list("into", gettext('Expected a list of pairs, such as [["Spam", "Junk"]] or [["", "Bank"]].'))
 
     def clean_sslfingerprint(self) -> list[str]:
         pins = self._list("sslfingerprint", gettext("Expected a list of fingerprints in quotes."))
         return list(dict.fromkeys(map(plain_fingerprint, pins)))
 
-    def _list(self, field: str, expected: str) -> list[str]:
+    def _list(self, field: str, expected: str) -> list[Any]:
         items = self.cleaned_data[field] or []
-        if not isinstance(items, list) or not all(isinstance(item, str) for item in items):
+        if not isinstance(items, list) or not all(map(FIELDS[field].may_hold, items)):
             raise forms.ValidationError(expected)
         return items
 

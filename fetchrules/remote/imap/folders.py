@@ -10,9 +10,9 @@ from fetchrules.remote.imap.grammar import Folder, Status, folder, text
 from fetchrules.remote.imap.listing import ALL
 from fetchrules.remote.imap.login import ImapReached
 from fetchrules.remote.imap.protocol import Command, Text, Verb
+from fetchrules.rule import INBOX
 from fetchrules.utf7 import encode_folder
 
-INBOX = "INBOX"
 FOLDERS_MAX = 10_000
 
 _COUNTING = "CONDSTORE"

@@ -9,7 +9,7 @@ from fetchrules.errors import ConnectionLost, FolderMissing, LocalProtocolError
 from fetchrules.remote.account import Account
 from fetchrules.remote.auth.attempts import over_several_connections
 from fetchrules.remote.imap.deletion import Deletion
-from fetchrules.remote.imap.folders import INBOX, Selected, ask_for, introduction, list_folders, selected
+from fetchrules.remote.imap.folders import Selected, ask_for, introduction, list_folders, selected
 from fetchrules.remote.imap.listing import PORTION, list_letters
 from fetchrules.remote.imap.login import ImapReached, log_in, reach_imap
 from fetchrules.remote.imap.protocol import Command, Verb
@@ -20,6 +20,7 @@ from fetchrules.remote.memory import SERVERS, FolderKey, ServerMemory
 from fetchrules.remote.net import Alive
 from fetchrules.remote.tls import Demand, protected
 from fetchrules.remote.transcript import Trace
+from fetchrules.rule import INBOX
 
 
 def open_imap(

@@ -16,7 +16,7 @@ from enum import StrEnum
 from itertools import repeat
 
 from fetchrules.errors import printable
-from fetchrules.rule import FIELDS, MASK, MAX_RULES, Auth, Field, Rule
+from fetchrules.rule import FIELDS, MASK, MAX_RULES, Auth, Rule
 from fetchrules.ruletext.formats.foreign import Imported, ImportedRule, UnreadableEntry, imported
 from fetchrules.ruletext.problem import Code, Problem
 from fetchrules.ruletext.validate import auth_fault
@@ -91,20 +91,13 @@ def _value(name: str, value: object) -> object:
     elif field.type is tuple:
         if name == "sslfingerprint" and isinstance(value, str):  # older exports have a single one
             value = [value] if value else []
-        if isinstance(value, list) and all(_is_item(field, item) for item in value):
+        if isinstance(value, list) and all(map(field.may_hold, value)):
             return tuple(dict.fromkeys(map(tuple, value) if field.holds_pairs else value))
     elif type(value) is field.type or (value is None and field.default is None):
         return value
     if field.type is Auth and isinstance(value, str) and (code := auth_fault(value)):
         raise UnreadableEntry(Problem(code, field=name, word=printable(value, _MAX_WORD)))
     raise UnreadableEntry(Problem(Code.JSON_VALUE_INVALID, field=name, word=name))
-
-
-def _is_item(field: Field, item: object) -> bool:
-    """Whether it may be an item of a list: a text, or two of them."""
-    if not field.holds_pairs:
-        return isinstance(item, str)
-    return isinstance(item, list) and len(item) == 2 and all(isinstance(part, str) for part in item)
 
 
 def _places(text: str, count: int) -> Iterator[tuple[int, int]]:
